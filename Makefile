@@ -1,0 +1,53 @@
+# Everything happens in .venv, made on first use. `make run` and `make test` need Python 3.11, make and a package index.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# For the CPU build of torch on Linux: make run TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: run test nightly check format wheel clean
+
+run: $(VENV)/.run-installed  ## train the quickstart and print its comparison
+	$(BIN)/maskbench run experiments/quickstart.yaml
+
+test: $(VENV)/.test-installed  ## the whole suite, without the slow tier
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+nightly: $(VENV)/.test-installed  ## the slow tier as well
+	$(BIN)/python -m pytest -m "not browser"
+
+check: $(VENV)/.dev-installed  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev-installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(VENV)/.run-installed
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "maskbench needs Python 3.11 or newer; name one with: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is newer than what it was made from, so nothing is installed twice.
+$(VENV)/.run-installed: setup.cfg pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing maskbench and torch into $(VENV); the first time takes minutes"
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.test-installed: $(VENV)/.run-installed
+	$(PIP_INSTALL) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.dev-installed: $(VENV)/.test-installed
+	$(PIP_INSTALL) --editable '.[test,dev]'
+	@touch $@

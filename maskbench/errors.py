@@ -1,0 +1,49 @@
+"""Everything a user can act on is a `MaskbenchError`; anything else that escapes is a bug.
+
+MaskbenchError
+|-- ConfigError        the experiment file or the command line is wrong   exit 2
+|-- CorpusError        the corpus is missing or malformed                 exit 2
+|-- RunFailed          some run failed or diverged                        exit 3
+|-- ResourceError      disk, memory, permissions                          exit 4
+`-- RunDirectoryError  a run directory is busy, foreign or damaged        exit 5
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MaskbenchError(Exception):
+    """Something the user can act on: the command line prints the message and exits with `exit_code`."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(MaskbenchError):
+    """The experiment file, an override or an option is wrong; the message says where and what to do."""
+
+    exit_code = 2
+
+
+class CorpusError(MaskbenchError):
+    """A corpus is missing or malformed; the message names the file and the line."""
+
+    exit_code = 2
+
+
+class RunFailed(MaskbenchError):
+    """At least one run failed, diverged or leaked; the others are finished."""
+
+    exit_code = 3
+
+
+class ResourceError(MaskbenchError):
+    """The machine refused: disk full, not writable, out of memory."""
+
+    exit_code = 4
+
+
+class RunDirectoryError(MaskbenchError):
+    """A run directory is busy, belongs to another experiment, or is damaged."""
+
+    exit_code = 5

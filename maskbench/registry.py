@@ -1,0 +1,68 @@
+"""The names an experiment file may use: mask strategies and corpora.
+
+A plug-in is a class that registers itself under a name when its module is imported. Nothing else in the
+program knows that name: the experiment file's checker, the catalogue and the tests read the registry.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from maskbench.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the nearest known name, or an empty string."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class Registry(Generic[T]):
+    """Maps a name to a class, refuses a second class under a used name, and suggests spellings."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, type[T]] = {}
+
+    def names(self) -> list[str]:
+        """Return every registered name, sorted."""
+        return sorted(self._entries)
+
+    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+        """Return a class decorator that enters the class under `name`.
+
+        Raises:
+            ValueError: `name` is already taken.
+        """
+
+        def add(cls: type[T]) -> type[T]:
+            if name in self._entries:
+                raise ValueError(f"{self.kind} {name!r} is already {self._entries[name].__qualname__}")
+            self._entries[name] = cls
+            return cls
+
+        return add
+
+    def lookup(self, name: str) -> type[T]:
+        """Return the class registered under `name`.
+
+        Raises:
+            ConfigError: there is none; the message lists the known names and the nearest one.
+        """
+        if name not in self._entries:
+            known = ", ".join(self.names())
+            raise ConfigError(
+                f"no {self.kind} named {name!r}{did_you_mean(name, self._entries)} (known: {known})"
+            )
+        return self._entries[name]
+
+
+MASKS: Registry[Any] = Registry("mask strategy")
+"""Filled by `import maskbench.masks`; each entry is a subclass of `maskbench.masks.base.Strategy`."""
+
+CORPORA: Registry[Any] = Registry("corpus")
+"""Filled by `import maskbench.data`; each entry is a subclass of `maskbench.data.corpus.CorpusBuilder`."""
