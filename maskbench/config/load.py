@@ -1,0 +1,120 @@
+"""Loads an experiment file: from text to an `Experiment`, or to every problem it has, each with its place.
+
+The names a file may use are those of the registries; the caller imports `maskbench.masks` and `maskbench.data` (and
+plug-ins) first. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskbench.config.nodes import Change, Node
+from maskbench.config.overlays import QUICK_SECTIONS, lay_over, read_changes, read_options
+from maskbench.config.plugins import Checks
+from maskbench.config.problems import Report, split_lines
+from maskbench.config.resolve import Selection, resolve
+from maskbench.config.resolved import dump_resolved
+from maskbench.config.schema import Experiment
+from maskbench.config.source import read_text
+from maskbench.config.validation import must_be
+from maskbench.config.yaml_loader import parse_yaml
+
+__all__ = ["dump_resolved", "load_experiment", "load_resolved"]
+
+
+def load_experiment(
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    seeds: str | None = None,
+    arms: Sequence[str] = (),
+    quick: bool = False,
+) -> Experiment:
+    """Return the experiment in the file at `path`.
+
+    Args:
+        path: the experiment file.
+        overrides: `K=V` of every `--set`: a dotted key of the file and a YAML value.
+        seeds: `--seeds`, in place of the file's: `4` (a count), `0-7` or `1,3,5`.
+        arms: `--arm`: exactly these arms are kept, and the baseline. The key of a grid stands for all its arms.
+        quick: lay the file's `quick` over it, and end the experiment's name in `-quick`.
+
+    Raises:
+        ConfigError: anything is wrong with the file or the options; the message has all problems, each with its
+            place, the offending line and what to do.
+    """
+    report = Report(str(path))
+    tree = parse_yaml(read_text(path, report), report)
+    changes = read_options(overrides, report)
+    selection = Selection(seeds, tuple(arms), quick=quick)
+    # Both variants are checked: a mistake in `quick` should not wait for the first --quick.
+    as_written = _resolve(_Variant(tree, selection), changes, report)
+    as_quick = (
+        _resolve(_quick(tree, selection, report), changes, report) if "quick" in tree.entries else as_written
+    )
+    return _finish(as_quick if quick else as_written, report)
+
+
+def load_resolved(path: Path) -> Experiment:
+    """Return the experiment in a file that `dump_resolved` wrote.
+
+    No strategy or corpus is asked, so torch is not needed; their options are taken as they stand.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    report = Report(str(path))
+    tree = parse_yaml(read_text(path, report), report)
+    return _finish(resolve(tree, Selection(), Checks(report, trusted=True), []), report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """The file as it is, or with its `quick` laid over it."""
+
+    tree: Node
+    selection: Selection
+    changes: tuple[Change, ...] = ()
+    """What was laid over it."""
+
+
+def _resolve(variant: _Variant, options: Sequence[Change], report: Report) -> Experiment | None:
+    tree = lay_over(variant.tree, options, report)
+    return resolve(tree, variant.selection, Checks(report), [*variant.changes, *options])
+
+
+def _quick(tree: Node, selection: Selection, report: Report) -> _Variant:
+    """Return the file with its `quick` laid over it, and the arms that `quick` names."""
+    block = tree.entries["quick"].node
+    if not must_be("mapping", block, "quick", report):
+        return _Variant(tree, selection)
+    arms = block.get("arms")
+    if arms is not None and must_be("list", arms, "quick.arms", report):
+        selection = selection.among(arms, report)
+    changes = read_changes(
+        block.only(lambda key: key not in ("seeds", "arms")), "quick", QUICK_SECTIONS, report
+    )
+    if "seeds" in block.entries:
+        seeds = block.entries["seeds"]
+        changes.append(Change("seeds", seeds.key_place, seeds.node))
+    return _Variant(lay_over(tree, changes, report), selection, tuple(changes))
+
+
+def _finish(experiment: Experiment | None, report: Report) -> Experiment:
+    """Return the experiment with its question, or raise what was found."""
+    report.raise_if_any()
+    if experiment is None:
+        raise AssertionError("an experiment was refused without a problem")
+    return experiment.model_copy(update={"question": _question(report.text)})
+
+
+def _question(text: str) -> str:
+    """Return the comment the file opens with, without the hash signs."""
+    comment: list[str] = []
+    for line in split_lines(text):
+        if not line.startswith("#"):
+            break
+        comment.append(line[1:].strip())
+    return "\n".join(comment)

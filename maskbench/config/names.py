@@ -1,0 +1,51 @@
+"""Names that become folder names: of experiments, panels, arms and random streams.
+
+An allow-list, so that no file can name `../x`, a device, or two arms that differ only in spelling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+LONGEST = 32
+"""The most characters a name may have."""
+
+_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+# Windows gives these names to devices, whatever the folder and the suffix.
+_DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
+_DIGEST = 8
+
+
+def check_name(name: str) -> str:
+    """Return `name` if a folder may be called that on every system.
+
+    Raises:
+        ValueError: it may not; the message gives the rule.
+    """
+    if not _PATTERN.fullmatch(name):
+        rule = f"lower-case letters, digits and hyphens, a letter or digit first, at most {LONGEST}"
+        raise ValueError(f"must be a plain name ({rule})")
+    if name in _DEVICES:
+        raise ValueError("is the name of a device on Windows; choose another")
+    return name
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+"""A string that `check_name` accepts."""
+
+
+def slug(text: str) -> str:
+    """Return `text` as a name: `window(radius=1)` becomes `window-radius-1`.
+
+    Other characters become hyphens, so different texts may collide; the caller refuses that. What is too long is cut
+    and ends in a digest of the whole, so long texts that begin alike stay apart.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    if len(name) <= LONGEST:
+        return name
+    digest = hashlib.blake2b(text.encode(), digest_size=_DIGEST // 2).hexdigest()
+    return f"{name[: LONGEST - _DIGEST - 1].rstrip('-')}-{digest}"

@@ -1,0 +1,137 @@
+"""What is wrong with an experiment file: every problem at once, each with its place.
+
+    exp.yaml:14:9: error: unknown key 'warmpup' in train; did you mean 'warmup_steps'? (allowed: ...)
+      train: {warmpup: 200}
+              ^
+
+The first line has the grammar compilers use, so editors jump to it. A problem that stems from the command line has
+the option as its place: `--set train.stepz=5: error: ...`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from maskbench.errors import ConfigError
+
+SHOWN = 20
+"""The most problems one message shows."""
+NOTED = 1000
+"""How many problems end the search for more."""
+
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where something was said: a line and column of the file, counted from 1, or a command-line option."""
+
+    option: str = ""
+    """For instance `--set train.steps=5`; empty for the file, which so sorts first."""
+    line: int = 0
+    """0: the file as a whole, or an option."""
+    column: int = 0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing to mend."""
+
+    place: Place
+    message: str
+
+
+def split_lines(text: str) -> list[str]:
+    """Split `text` where YAML sees a line end."""
+    return _LINE_BREAK.split(text)
+
+
+def printable(text: str) -> str:
+    """Return `text` on one line, without characters that could steer a terminal."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " "))
+
+
+def shorten(text: str, width: int = 60) -> str:
+    """Return `text` cut to `width` characters."""
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+@dataclass(slots=True)
+class Report:
+    """Collects the problems of one experiment file and its command line."""
+
+    source: str
+    """The file as the user named it."""
+    text: str = ""
+    noted: int = 0
+    """How often something was found wrong; panels find the same things again."""
+    _problems: set[Problem] = field(default_factory=set)
+    _spoiled: set[Place] = field(default_factory=set)
+
+    def add(self, place: Place, message: str) -> None:
+        """Note a problem, once.
+
+        Raises:
+            ConfigError: there are so many by now that looking for more helps nobody.
+        """
+        if place in self._spoiled:
+            return
+        self.noted += 1
+        self._problems.add(Problem(place, message))
+        if len(self._problems) >= NOTED:
+            raise self.error()
+
+    def spoil(self, place: Place, message: str) -> None:
+        """Note a problem with a value that is no value; whatever else is wrong with it is not worth telling."""
+        self.add(place, message)
+        if place.line:
+            self._spoiled.add(place)
+
+    def fail(self, place: Place, message: str) -> ConfigError:
+        """Note a problem that ends the reading, and return the error to raise."""
+        self.add(place, message)
+        return self.error()
+
+    def error(self) -> ConfigError:
+        """Return the error that shows the problems sorted by place, each once, and counts those left out."""
+        ordered = sorted(self._problems)
+        lines = split_lines(self.text)
+        shown = [self._render(problem, lines) for problem in ordered[:SHOWN]]
+        rest = len(ordered) - SHOWN
+        if rest > 0:
+            count = (
+                f"{rest} more problem{'s' if rest > 1 else ''}"
+                if len(ordered) < NOTED
+                else "many more problems"
+            )
+            shown.append(f"{self.source}: {count} not shown")
+        return ConfigError("\n".join(shown))
+
+    def raise_if_any(self) -> None:
+        """Raise what `error` returns if there is any problem.
+
+        Raises:
+            ConfigError: there is.
+        """
+        if self.noted:
+            raise self.error()
+
+    def _render(self, problem: Problem, lines: list[str]) -> str:
+        place = problem.place
+        if place.option:
+            return f"{printable(shorten(place.option))}: error: {printable(problem.message)}"
+        where = f"{self.source}:{place.line}:{place.column}" if place.line else self.source
+        head = f"{printable(where)}: error: {printable(problem.message)}"
+        if not 1 <= place.line <= len(lines):
+            return head
+        return f"{head}\n{_excerpt(lines[place.line - 1], place.column)}"
+
+
+def _excerpt(line: str, column: int) -> str:
+    """Return the line, or the part of it around `column`, and a caret under that column."""
+    start = max(0, column - 1 - _WIDTH // 2) if len(line) > _WIDTH else 0
+    part = printable(line[start : start + _WIDTH])
+    return f"  {part}\n  {' ' * (column - 1 - start)}^"

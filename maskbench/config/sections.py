@@ -1,0 +1,193 @@
+"""The sections of the experiment file, field by field: defaults, types and ranges stand here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
+
+from maskbench.config.metrics import METRICS, split_metric
+from maskbench.registry import did_you_mean
+
+Size = Annotated[int, Field(ge=1, le=65_536)]
+Layers = Annotated[int, Field(ge=1, le=256)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Texts = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+class Section(BaseModel):
+    """What all settings have in common: exact types, no unknown keys, no change afterwards, finite numbers."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _check_metric(name: str) -> str:
+    """Return `name` if it is `split/metric` and the metric exists."""
+    parts = split_metric(name)
+    if parts is None:
+        raise ValueError("must be a split and a metric, such as test/bleu")
+    if parts[1] not in METRICS:
+        known = ", ".join(METRICS)
+        raise ValueError(f"names no metric{did_you_mean(parts[1], METRICS)} (metrics: {known})")
+    return name
+
+
+def refuse_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return `values`; a ValueError names the first that is there twice."""
+    twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
+    if twice is not None:
+        raise ValueError(f"names {twice!r} twice")
+    return values
+
+
+class ModelConfig(Section):
+    """The encoder-decoder Transformer."""
+
+    d_model: Size = 128
+    n_heads: Annotated[int, Field(ge=1, le=1024, validate_default=True)] = 4
+    encoder_layers: Layers = 2
+    decoder_layers: Layers = 2
+    d_ff: Annotated[int, Field(ge=1, le=1_048_576)] = 512
+    dropout: Share = 0.1
+    positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
+    tied: bool = True
+    """Whether both embeddings and the output projection are one table."""
+
+    @field_validator("n_heads")
+    @classmethod
+    def _heads_divide_the_width(cls, n_heads: int, info: ValidationInfo) -> int:
+        d_model = info.data.get("d_model")
+        if d_model is not None and d_model % n_heads:
+            message = f"must divide d_model, but {d_model} / {n_heads} is not a whole number"
+            raise PydanticCustomError("cross_field", "{message}", {"message": message, "at": "d_model"})
+        return n_heads
+
+
+class TrainConfig(Section):
+    """How a run is trained. Either `steps` or `epochs` counts: with `epochs` given, `steps` means nothing."""
+
+    steps: Count = 2000
+    epochs: Count | None = None
+    batch_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 2048
+    """Sentences x longest padded side, the target with its end mark."""
+    lr: Annotated[float, Field(gt=0, le=100)] = 1e-3
+    schedule: Literal["inverse_sqrt", "constant"] = "inverse_sqrt"
+    warmup_steps: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200
+    label_smoothing: Share = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.0
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """The greatest norm of the gradient."""
+    valid_every: Count = 200
+    save_every: Count = 500
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    select: str = "valid/nll"
+    """The metric of the validation split that picks the checkpoint."""
+
+    @field_validator("select")
+    @classmethod
+    def _select_on_valid(cls, select: str) -> str:
+        _check_metric(select)
+        if not select.startswith("valid/"):
+            raise ValueError(
+                "must be measured on the split valid, such as valid/nll: never choose on a test split"
+            )
+        return select
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs is not None and "steps" in self.model_fields_set:
+            message = "steps and epochs are both given; keep one of them"
+            raise PydanticCustomError("cross_field", "{message}", {"message": message, "at": "epochs"})
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_counts(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out whichever of `steps` and `epochs` means nothing, so that a dump can be loaded again."""
+        fields: dict[str, Any] = dump(self)
+        del fields["epochs" if self.epochs is None else "steps"]
+        return fields
+
+
+class DecodeConfig(Section):
+    """How translations are searched."""
+
+    beam_size: Annotated[int, Field(ge=1, le=1024)] = 1
+    length_penalty: Annotated[float, Field(ge=0, le=10)] = 1.0
+    max_length_ratio: Annotated[float, Field(gt=0, le=100)] = 2.0
+    """The most target tokens per source token."""
+
+    @field_validator("beam_size")
+    @classmethod
+    def _greedy_only(cls, beam_size: int) -> int:
+        if beam_size > 1:
+            raise ValueError("must be 1: beam search is not in this version")
+        return beam_size
+
+
+class EvaluateConfig(Section):
+    """What the selected checkpoint is measured on."""
+
+    splits: Texts = ("test",)
+    metrics: Texts = ("nll", "token_accuracy", "exact_match", "bleu", "chrf")
+    lowercase: bool = False
+    masks: Texts = ("own",)
+    """Under which arms' masks to evaluate."""
+
+    @field_validator("splits", "metrics", "masks")
+    @classmethod
+    def _no_repeats(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return refuse_repeats(values)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        for name in metrics:
+            if name not in METRICS:
+                known = ", ".join(METRICS)
+                raise ValueError(f"has no metric {name!r}{did_you_mean(name, METRICS)} (metrics: {known})")
+        return metrics
+
+    @field_validator("masks")
+    @classmethod
+    def _own_masks_only(cls, masks: tuple[str, ...]) -> tuple[str, ...]:
+        if masks != ("own",):
+            raise ValueError("must be [own]: evaluating under other masks is not in this version")
+        return masks
+
+
+class CompareConfig(Section):
+    """The one metric that gets verdicts, and how loud the evidence must be."""
+
+    metric: str = "test/exact_match"
+    min_effect: Annotated[float, Field(gt=0)] | None = None
+    """The least difference worth having, in the metric's unit."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, metric: str) -> str:
+        return _check_metric(metric)
+
+    @field_validator("min_effect")
+    @classmethod
+    def _reachable(cls, min_effect: float | None, info: ValidationInfo) -> float | None:
+        parts = split_metric(info.data.get("metric", ""))
+        if parts and min_effect is not None:
+            metric = METRICS[parts[1]]
+            if min_effect >= metric.high - metric.low:
+                raise ValueError(
+                    f"is out of reach: {metric.name} lies between {metric.low:g} and {metric.high:g}"
+                )
+        return min_effect
