@@ -1,0 +1,220 @@
+"""What the runs of a panel left behind, read with patience.
+
+A run that is damaged, missing, still running or somebody else's never stops a comparison and is never passed over in
+silence: it becomes a cell with a state and a reason. Nothing is written and no lock is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from maskbench.comparison.locate import FoundPanel
+from maskbench.config.schema import ArmConfig
+from maskbench.errors import MaskbenchError
+from maskbench.runs.directory import RunDirectory, Status
+from maskbench.runs.identity import Identity
+
+CellState: TypeAlias = Literal["done", "waiting", "failed", "diverged"]
+"""`waiting`: planned, running or interrupted. `failed`: it ended in an error, or what is there cannot be used."""
+
+_WAITING = {
+    "planned": "not started",
+    "running": "still running",
+    "interrupted": "interrupted; `maskbench run` goes on where it stopped",
+}
+
+# What reading a file of the right name and the wrong content can raise.
+_UNREADABLE = (MaskbenchError, OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who made a run, with what."""
+
+    data_sha256: str
+    results_version: int
+    versions: Mapping[str, str]
+    environment: Mapping[str, str]
+    commit: str | None
+    dirty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a finished run."""
+
+    metrics: Mapping[str, float]
+    signatures: Mapping[str, str]
+    outputs_sha256: str | None
+    train_nll_sha256: str | None
+    peak_memory_mb: float | None
+    parameters: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run as it lies on disk."""
+
+    arm: str
+    seed: int
+    state: CellState
+    reason: str = ""
+    """Why it is not done; empty if it is."""
+    outcome: Outcome | None = None
+    """Present exactly if it is done."""
+    origin: Origin | None = None
+    """Present exactly if it is done."""
+
+    def failing(self, reason: str) -> Cell:
+        """Return this run as one whose result cannot be used."""
+        return Cell(self.arm, self.seed, "failed", reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the cost probe measured; empty where it has not run."""
+
+    relative_step_time: Mapping[str, float] = field(default_factory=dict)
+    tokens_per_second: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A panel with everything read."""
+
+    found: FoundPanel
+    cells: Mapping[tuple[str, int], Cell]
+    """Every planned run, by arm and seed."""
+    costs: Costs
+    remarks: tuple[str, ...]
+    """Sentences about what lies there and was left out."""
+
+
+def collect(found: FoundPanel) -> Collected:
+    """Read every planned run of a panel, and note what else lies in its directory."""
+    seeds = found.experiment.seeds
+    cells = {
+        (arm.name, seed): read_cell(found.directory.run(arm.name, seed), arm)
+        for arm in found.panel.arms
+        for seed in seeds
+    }
+    costs, unread = read_costs(found)
+    return Collected(found, cells, costs, (*_unplanned(found), *unread))
+
+
+def read_cell(run: RunDirectory, arm: ArmConfig) -> Cell:
+    """Read one run; whatever is wrong with it becomes its reason."""
+    try:
+        status = run.status()
+        if status.state != "done":
+            return _unfinished(run, status)
+        record, result = run.record(), run.result()
+        if record is None or result is None:
+            return Cell(arm.name, run.seed, "failed", "run.json is missing, so nobody knows what it is")
+        reason = _foreign(record, run, arm)
+        if reason:
+            return Cell(arm.name, run.seed, "failed", reason)
+        return Cell(arm.name, run.seed, "done", "", _outcome(result), _origin(record))
+    except _UNREADABLE as error:
+        return Cell(arm.name, run.seed, "failed", _explained(error))
+
+
+def read_costs(found: FoundPanel) -> tuple[Costs, list[str]]:
+    """Read cost.json; a damaged one is a remark."""
+    try:
+        cost = found.directory.cost() or {}
+        parts = (cost.get(key, {}) for key in ("relative_step_time", "tokens_per_second"))
+        return Costs(*({str(arm): _number(value) for arm, value in part.items()} for part in parts)), []
+    except _UNREADABLE as error:
+        return Costs(), [f"the cost measurement cannot be read: {_explained(error)}"]
+
+
+def _unfinished(run: RunDirectory, status: Status) -> Cell:
+    if status.state not in ("failed", "diverged"):
+        return Cell(run.arm, run.seed, "waiting", _WAITING.get(status.state, status.state))
+    message = str((status.error or {}).get("message", ""))
+    # A worker's message may hold a whole traceback; its last line says what happened.
+    last = message.strip().split("\n")[-1] if message.strip() else "no reason was recorded"
+    return Cell(run.arm, run.seed, status.state, f"{status.state}: {last}")
+
+
+def _foreign(record: Mapping[str, Any], run: RunDirectory, arm: ArmConfig) -> str:
+    """Say why a run is not the one that experiment.yaml asks for; empty if it is."""
+    if (record["arm"], record["seed"]) != (run.arm, run.seed):
+        return f"foreign: run.json says it is arm {record['arm']}, seed {record['seed']}"
+    recorded = record["identity"]
+    expected = Identity(arm.config.identity(), recorded["data_sha256"], recorded["results_version"])
+    differences = expected.differences(recorded)
+    if not differences:
+        return ""
+    more = f" and {len(differences) - 1} more" if len(differences) > 1 else ""
+    return f"foreign: its settings are not those of experiment.yaml ({differences[0]}{more})"
+
+
+def _origin(record: Mapping[str, Any]) -> Origin:
+    git = record.get("git") or {}
+    return Origin(
+        data_sha256=str(record["identity"]["data_sha256"]),
+        results_version=int(record["identity"]["results_version"]),
+        versions={str(k): str(v) for k, v in record.get("versions", {}).items()},
+        environment={str(k): str(v) for k, v in record.get("environment", {}).items()},
+        commit=str(git["commit"]) if git.get("commit") else None,
+        dirty=bool(git.get("dirty")),
+    )
+
+
+def _outcome(result: Mapping[str, Any]) -> Outcome:
+    cost = result.get("cost") or {}
+    memory, parameters = cost.get("peak_memory_mb"), result.get("parameters")
+    return Outcome(
+        metrics={str(name): _number(value) for name, value in result["metrics"].items()},
+        signatures={str(name): str(text) for name, text in (result.get("signatures") or {}).items()},
+        outputs_sha256=result.get("outputs_sha256"),
+        train_nll_sha256=result.get("train_nll_sha256"),
+        peak_memory_mb=None if memory is None else _number(memory),
+        parameters=None if parameters is None else int(parameters),
+    )
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} stands where a finite number should")
+    return float(value)
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, MaskbenchError):
+        return str(error)
+    if isinstance(error, LookupError):
+        return f"damaged: the entry {error} is missing"
+    return f"damaged: {error}"
+
+
+def _unplanned(found: FoundPanel) -> list[str]:
+    """Name runs that lie in the directory though experiment.yaml does not ask for them."""
+    arms, seeds = {arm.name for arm in found.panel.arms}, set(found.experiment.seeds)
+    present = [(run.arm, run.seed) for run in found.directory.runs()]
+    others: dict[str, list[int]] = {}
+    for arm, seed in present:
+        if arm not in arms or seed not in seeds:
+            others.setdefault(arm, []).append(seed)
+    return [
+        f"left out: {arm}, {seed_list(ran)}, which experiment.yaml does not ask for"
+        for arm, ran in others.items()
+    ]
+
+
+def seed_list(seeds: list[int]) -> str:
+    """Return seeds in words, runs of them shortened: `seed 3`, `seeds 0-3, 7`."""
+    ordered = sorted(seeds)
+    spans: list[tuple[int, int]] = []
+    for seed in ordered:
+        if spans and seed == spans[-1][1] + 1:
+            spans[-1] = (spans[-1][0], seed)
+        else:
+            spans.append((seed, seed))
+    listed = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
+    return f"seed {listed}" if len(ordered) == 1 else f"seeds {listed}"

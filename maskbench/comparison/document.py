@@ -1,0 +1,73 @@
+"""A comparison as JSON, with keys that stay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from maskbench.comparison.results import Comparison, Difference, Row
+
+
+def to_json(comparisons: Sequence[Comparison]) -> str:
+    """Return one document: the object of a single panel, or `{"experiment": ..., "panels": [objects]}` for several.
+
+    "experiment" is null there if the panels are of different experiments; each object names its own.
+    """
+    objects = [panel_object(comparison) for comparison in comparisons]
+    names = {comparison.experiment for comparison in comparisons}
+    several = {"experiment": names.pop() if len(names) == 1 else None, "panels": objects}
+    # ASCII only: text from files can then neither break the encoding nor steer a terminal.
+    return json.dumps(
+        objects[0] if len(objects) == 1 else several, ensure_ascii=True, allow_nan=False, indent=1
+    )
+
+
+def panel_object(comparison: Comparison) -> dict[str, Any]:
+    """Return a panel's table as plain data; differences are arm minus baseline, in the metric's unit."""
+    settings = comparison.settings
+    return {
+        "experiment": comparison.experiment,
+        "panel": comparison.panel,
+        "baseline": settings.baseline,
+        "metric": settings.metric,
+        "alpha": settings.alpha,
+        "min_effect": settings.min_effect,
+        "smallest_p": comparison.smallest_p,
+        "signature": comparison.signature,
+        "warnings": list(comparison.warnings),
+        "arms": [_arm(row) for row in comparison.rows],
+    }
+
+
+def _arm(row: Row) -> dict[str, Any]:
+    return {
+        "arm": row.arm,
+        "n": len(row.values),
+        "values": {str(seed): value for seed, value in row.values.items()},
+        "mean": row.mean,
+        "sd": row.sd,
+        "difference": None if row.difference is None else _difference(row.difference),
+        "verdict": row.verdict,
+        "seeds_needed": None if row.seeds_needed is None else asdict(row.seeds_needed),
+        "unsafe": row.unsafe,
+        "also_different": list(row.also_different),
+        "cost": asdict(row.cost),
+        "status": {key: asdict(row.counts)[key] for key in ("done", "failed", "diverged")},
+        "notes": list(row.notes),
+        "other_metrics": {name: asdict(other) for name, other in row.other_metrics.items()},
+    }
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    limits = difference.interval
+    return {
+        "mean": difference.mean,
+        "low": limits.low if limits else None,
+        "high": limits.high if limits else None,
+        "p": difference.p,
+        "p_holm": difference.p_holm,
+        "wins": difference.wins,
+        "n": difference.n,
+    }

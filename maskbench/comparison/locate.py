@@ -1,0 +1,95 @@
+"""Which panels a directory holds: an experiment, one of its panels, or the newest experiment of a runs folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskbench.config.load import load_resolved
+from maskbench.config.schema import Experiment, PanelConfig
+from maskbench.errors import ConfigError
+from maskbench.runs.directory import ExperimentDirectory
+
+FILE = "experiment.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPanel:
+    """A panel and the directory its arms are in."""
+
+    directory: ExperimentDirectory
+    experiment: Experiment
+    panel: PanelConfig
+
+
+def newest(runs_dir: Path) -> Path:
+    """Return the experiment of `runs_dir` in which something was planned or finished last.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    dated = [(when, path) for path in _subdirectories(runs_dir) if (when := _last_change(path)) is not None]
+    if not dated:
+        where = "is empty" if runs_dir.is_dir() else "does not exist"
+        raise ConfigError(
+            f"no experiment to compare: the runs folder {runs_dir} {where}; "
+            "train one first with `maskbench run FILE`, or name a directory"
+        )
+    return max(dated)[1]
+
+
+def panels_in(directory: Path) -> list[FoundPanel]:
+    """Return the panels of an experiment directory, or the one panel if it is a panel's directory.
+
+    Raises:
+        ConfigError: there is no experiment, or its experiment.yaml is damaged; the message says where to look.
+    """
+    directory = Path(directory)
+    if (directory / FILE).is_file():
+        experiment = load_resolved(directory / FILE)
+        own = [panel for panel in experiment.panels if panel.name == directory.resolve().name]
+        if own and directory.resolve().parent.name == experiment.name:
+            return [FoundPanel(ExperimentDirectory(directory), experiment, own[0])]
+        return [_placed(directory, experiment, panel) for panel in experiment.panels]
+    below = [path for path in _subdirectories(directory) if (path / FILE).is_file()]
+    loaded = [(path, load_resolved(path / FILE)) for path in below]
+    if loaded and all(experiment.name == directory.resolve().name for _, experiment in loaded):
+        return [panel for path in below for panel in panels_in(path)]
+    raise ConfigError(_nothing_here(directory, below))
+
+
+def _placed(directory: Path, experiment: Experiment, panel: PanelConfig) -> FoundPanel:
+    place = directory / panel.name if panel.name else directory
+    return FoundPanel(ExperimentDirectory(place), experiment, panel)
+
+
+def _nothing_here(directory: Path, below: list[Path]) -> str:
+    if not directory.exists():
+        return f"no such directory: {directory}; train an experiment first with `maskbench run FILE`"
+    if not directory.is_dir():
+        return f"{directory} is a file; name the directory of an experiment, such as runs/quickstart"
+    if below:
+        names = ", ".join(path.name for path in below)
+        return f"{directory} holds several experiments ({names}); name one: maskbench compare {below[0]}"
+    above = next((path for path in directory.resolve().parents if (path / FILE).is_file()), None)
+    if above is not None:
+        return f"{directory} is part of an experiment; compare the whole: maskbench compare {above}"
+    return f"{directory} holds no experiment (no {FILE}); train one first with `maskbench run FILE`"
+
+
+def _last_change(directory: Path) -> float | None:
+    """Return when the experiment last changed, in seconds; None if it is none."""
+    files = [
+        *(directory / FILE, *directory.glob(f"*/{FILE}")),
+        *directory.glob("*/seed-*/result.json"),
+        *directory.glob("*/*/seed-*/result.json"),
+    ]
+    if not any(path.name == FILE and path.is_file() for path in files):
+        return None
+    return max(path.stat().st_mtime for path in files if path.is_file())
+
+
+def _subdirectories(directory: Path) -> Iterator[Path]:
+    if directory.is_dir():
+        yield from (path for path in sorted(directory.iterdir()) if path.is_dir())

@@ -1,0 +1,137 @@
+"""Whether the runs of a table may stand side by side: same data, same metric, same code, same machine.
+
+Different data or a differently computed metric makes a difference meaningless, so that is refused. Mixed versions,
+commits and machines make it doubtful, so that is said. What did not finish is listed, run by run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from maskbench.comparison.collect import Cell, Origin, seed_list
+from maskbench.config.schema import ArmConfig
+from maskbench.errors import ConfigError
+
+_SHORT = 8
+
+
+def refuse_mixtures(cells: Iterable[Cell], metric: str) -> None:
+    """Check that the finished runs saw the same data and computed the metric the same way.
+
+    Raises:
+        ConfigError: they did not; the message names the runs of each kind.
+    """
+    done = _done(cells)
+    data = _groups(done, lambda cell: cell.origin.data_sha256[:_SHORT] if cell.origin else "")
+    if len(data) > 1:
+        raise ConfigError(
+            f"these runs cannot be compared: they were trained on different data\n{_listed(data)}\n"
+            "move the runs of one kind away and run the experiment again"
+        )
+    kinds = _groups(done, lambda cell: _signature(cell, metric))
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"these runs cannot be compared on {metric}: it was computed in different ways\n{_listed(kinds)}\n"
+            "move the runs of one kind away and run the experiment again, or choose another --metric"
+        )
+
+
+def comparable_metrics(cells: Iterable[Cell]) -> list[str]:
+    """Return every metric that was computed the same way wherever it was, in the order of the results."""
+    done = _done(cells)
+    names = dict.fromkeys(name for cell in done if cell.outcome for name in cell.outcome.metrics)
+    return [name for name in names if len(_signatures(done, name)) < 2]
+
+
+def metric_signature(cells: Iterable[Cell], metric: str) -> str | None:
+    """Return how the metric was computed, or None if it needs no saying."""
+    found = _signatures(_done(cells), metric)
+    return next(iter(found)) or None if found else None
+
+
+def warnings(cells: Iterable[Cell], metric: str) -> list[str]:
+    """Return a sentence for everything the finished runs should have in common and have not."""
+    done = _done(cells)
+    origins = [cell.origin for cell in done if cell.origin]
+    return [
+        *_mixed_metrics(done, metric),
+        *_mixed("results version", [str(o.results_version) for o in origins]),
+        *_mixed_entries("versions of", [o.versions for o in origins]),
+        *_mixed_entries("environments:", [o.environment for o in origins]),
+        *_mixed("commit", [(o.commit or "unknown")[:_SHORT] for o in origins]),
+        *_dirty(origins),
+    ]
+
+
+def unfinished(arms: Sequence[ArmConfig], cells: Iterable[Cell]) -> list[str]:
+    """Return a sentence for every group of runs that are not done, in the order of the arms."""
+    titles = {arm.name: arm.title for arm in arms}
+    groups: dict[tuple[str, str], list[int]] = {}
+    for cell in cells:
+        if cell.state != "done":
+            groups.setdefault((cell.arm, cell.reason), []).append(cell.seed)
+    return [f"{titles[arm]}, {seed_list(seeds)}: {reason}" for (arm, reason), seeds in groups.items()]
+
+
+def _done(cells: Iterable[Cell]) -> list[Cell]:
+    return [cell for cell in cells if cell.state == "done"]
+
+
+def _signature(cell: Cell, metric: str) -> str:
+    """Return the metric's signature in a run; results name them by metric, with or without the split."""
+    signatures = cell.outcome.signatures if cell.outcome else {}
+    return signatures.get(metric, signatures.get(metric.rpartition("/")[2], ""))
+
+
+def _signatures(done: Iterable[Cell], metric: str) -> set[str]:
+    return {_signature(cell, metric) for cell in done if cell.outcome and metric in cell.outcome.metrics}
+
+
+def _groups(cells: Iterable[Cell], kind: Callable[[Cell], str]) -> dict[str, list[Cell]]:
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(kind(cell), []).append(cell)
+    return groups
+
+
+def _listed(groups: dict[str, list[Cell]]) -> str:
+    lines = []
+    for kind, cells in groups.items():
+        seeds: dict[str, list[int]] = {}
+        for cell in cells:
+            seeds.setdefault(cell.arm, []).append(cell.seed)
+        lines.append(
+            f"  {kind or 'none recorded'}: " + "; ".join(f"{a}, {seed_list(s)}" for a, s in seeds.items())
+        )
+    return "\n".join(lines)
+
+
+def _mixed(what: str, values: Sequence[str]) -> list[str]:
+    """Return `mixed <what>: a (3 runs), b (5 runs)` unless all values are one."""
+    counts = Counter(values)
+    if len(counts) < 2:
+        return []
+    listed = ", ".join(f"{value} ({n} {'run' if n == 1 else 'runs'})" for value, n in sorted(counts.items()))
+    return [f"mixed {what}: {listed}"]
+
+
+def _mixed_entries(what: str, mappings: Sequence[Mapping[str, str]]) -> list[str]:
+    keys = dict.fromkeys(key for mapping in mappings for key in mapping)
+    return [
+        sentence
+        for key in keys
+        for sentence in _mixed(f"{what} {key}", [m.get(key, "absent") for m in mappings])
+    ]
+
+
+def _mixed_metrics(done: Sequence[Cell], metric: str) -> list[str]:
+    names = dict.fromkeys(name for cell in done if cell.outcome for name in cell.outcome.metrics)
+    mixed = [name for name in names if name != metric and len(_signatures(done, name)) > 1]
+    return [f"left out, because runs computed them in different ways: {', '.join(mixed)}"] if mixed else []
+
+
+def _dirty(origins: Sequence[Origin]) -> list[str]:
+    dirty = sum(origin.dirty for origin in origins)
+    runs = "1 run comes" if dirty == 1 else f"{dirty} runs come"
+    return [f"{runs} from a checkout with uncommitted changes"] if dirty else []

@@ -1,0 +1,120 @@
+"""What a comparison holds: plain values, computed once, for the JSON document and the table alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from maskbench.comparison.power import SeedRange
+from maskbench.comparison.statistics import Interval
+from maskbench.comparison.verdict import Verdict
+from maskbench.config.metrics import MetricInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line may set in place of the experiment file; None leaves the file's."""
+
+    metric: str | None = None
+    baseline: str | None = None
+    """An arm's name or title."""
+    alpha: float | None = None
+    min_effect: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is compared, and how loud the evidence must be."""
+
+    metric: str
+    info: MetricInfo
+    baseline: str
+    alpha: float
+    min_effect: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An arm minus the baseline, over the pairs of runs with the same seed."""
+
+    mean: float | None
+    interval: Interval | None
+    p: float | None
+    p_holm: float | None
+    wins: int
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an arm costs; None where it was not measured."""
+
+    tokens_per_second: float | None
+    """Training, alone on the machine."""
+    relative_step_time: float | None
+    """1 for the baseline."""
+    peak_memory_mb: float | None
+    parameters: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherMetric:
+    """A metric that gets no verdict."""
+
+    mean: float
+    sd: float | None
+    n: int
+    difference_mean: float | None
+    """Arm minus baseline over the pairs that have both; None for the baseline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How an arm's runs ended."""
+
+    done: int
+    failed: int
+    diverged: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One arm."""
+
+    arm: str
+    title: str
+    values: Mapping[int, float]
+    """Seed -> metric, of the runs that are done."""
+    mean: float | None
+    sd: float | None
+    difference: Difference | None
+    """None for the baseline."""
+    verdict: Verdict | None
+    """None for the baseline."""
+    seeds_needed: SeedRange | None
+    unsafe: bool
+    also_different: tuple[str, ...]
+    cost: Cost
+    counts: Counts
+    notes: tuple[str, ...]
+    other_metrics: Mapping[str, OtherMetric]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A panel's table."""
+
+    experiment: str
+    panel: str | None
+    question: str
+    """The opening comment of the experiment file."""
+    settings: Settings
+    smallest_p: float | None
+    """The smallest p these pairs can reach; None without a pair."""
+    signature: str
+    metric_signature: str | None
+    """How the metric itself was computed, where it says so."""
+    warnings: tuple[str, ...]
+    rows: tuple[Row, ...]
+    """In the order of the experiment file."""

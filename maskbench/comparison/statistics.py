@@ -1,0 +1,207 @@
+"""Paired statistics over seeds, as functions of one vector: the differences between two arms, one per seed.
+
+The test is the sign-flip test (Fisher 1935, "The Design of Experiments", ch. III): if two arms do not differ, each
+difference could as well have had the other sign. The interval is the inversion of the same test, whose limits are
+means of subsets of the differences (Hartigan 1969, "Using subsample values as typical values"), so the interval
+and the p-value cannot contradict each other. Correction for several arms is Holm's (1979).
+
+Everything is numpy; quantiles of Student's t and chi-square come from `scipy.special`, imported where used because
+it takes a quarter of a second to load.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from maskbench.randomness import Key, philox
+
+FloatVector: TypeAlias = npt.NDArray[np.float64]
+
+EXACT_UP_TO = 20
+"""With at most this many pairs every sign vector counts (2**19 sums); with more, `RANDOM_FLIPS` random ones."""
+
+RANDOM_FLIPS = 100_000
+
+# Sums closer than this, relative to the sum of the absolute differences, are ties; ties count against the claim.
+_TIE = 1e-12
+_CHUNK = 10_000
+_SIGNS_PER_COUNTER = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Limits of a mean difference, and how they were found."""
+
+    low: float
+    high: float
+    method: Literal["test", "t"]
+    """`test`: the inverted sign-flip test. `t`: Student's t, which assumes normal differences."""
+
+    def excludes_zero(self) -> bool:
+        """Whether 0 lies outside."""
+        return self.low > 0 or self.high < 0
+
+    def within(self, bound: float) -> bool:
+        """Whether the interval lies strictly inside (-bound, bound)."""
+        return -bound < self.low and self.high < bound
+
+
+def sign_flip_p(differences: Sequence[float]) -> float:
+    """Return the two-sided p-value of the sign-flip test that the differences are symmetric about 0.
+
+    It is the share of the 2**S sign vectors whose absolute sum is at least the one seen. Beyond `EXACT_UP_TO`
+    pairs it is (c + 1) / (N + 1) for c of N keyed random sign vectors, the same ones in every process.
+
+    Raises:
+        ValueError: there are no differences, or one of them is not finite.
+    """
+    values, _ = _canonical(differences)
+    total, tie = float(values.sum()), _tie(values)
+    hits = tried = 0
+    for sums, _sizes in _subsets(values):
+        # Flipping a subset takes twice its sum from the total.
+        hits += int(np.count_nonzero(np.abs(total - 2 * sums) >= abs(total) - tie))
+        tried += sums.size
+    return hits / tried if values.size <= EXACT_UP_TO else (hits + 1) / (tried + 1)
+
+
+def sign_flip_interval(differences: Sequence[float], alpha: float) -> Interval | None:
+    """Return the 1 - alpha interval of the mean difference: all shifts the sign-flip test does not reject.
+
+    Its limits are the k-th smallest and k-th largest mean of a non-empty subset, k = floor(alpha * 2**(S - 1)).
+    None if k is 0, that is, if so few pairs cannot reject anything at `alpha`.
+    """
+    values, sign = _canonical(differences)
+    smaller, larger = _pair_means(values)
+    # A shift is kept if its p-value, as `sign_flip_p` counts it, is above alpha; `rank` is the count that takes.
+    exact = values.size <= EXACT_UP_TO
+    rank = math.floor(alpha * smaller.size) + 1 if exact else math.floor(alpha * (smaller.size + 1))
+    if rank == 0:
+        return None
+    low, high = _ranked(smaller, rank), -_ranked(-larger, rank)
+    if math.isinf(low):
+        return None
+    return Interval(low, high, "test") if sign > 0 else Interval(0.0 - high, 0.0 - low, "test")
+
+
+def student_interval(differences: Sequence[float], alpha: float) -> Interval | None:
+    """Return mean +- t * sd / sqrt(S), which assumes normal differences; None for fewer than three of them."""
+    from scipy.special import stdtrit
+
+    n = len(differences)
+    mean, sd = mean_and_sd(differences)
+    if n < 3 or mean is None or sd is None:
+        return None
+    half = float(stdtrit(n - 1, 1 - alpha / 2)) * sd / math.sqrt(n)
+    return Interval(mean - half, mean + half, "t")
+
+
+def interval(differences: Sequence[float], alpha: float) -> Interval | None:
+    """Return the inverted test's interval, or Student's t where there are too few pairs for one."""
+    if len(differences) == 0:
+        return None
+    return sign_flip_interval(differences, alpha) or student_interval(differences, alpha)
+
+
+def sign_test_p(wins: int, losses: int) -> float:
+    """Return the exact two-sided p-value of `wins` against `losses` fair coin tosses; ties are left out before."""
+    n = wins + losses
+    tail = sum(math.comb(n, i) for i in range(max(wins, losses), n + 1))
+    # A fraction, because the integers of many tosses are too large for floats.
+    return min(1.0, float(Fraction(2 * tail, 2**n)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p-values, in the order given; valid however the tests depend on each other."""
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
+
+
+def smallest_p(n_pairs: int) -> float:
+    """Return the smallest two-sided p-value that `n_pairs` pairs can reach: 2**(1 - S), and 1 without pairs."""
+    return min(1.0, 2.0 ** (1 - n_pairs))
+
+
+def least_seeds(n_arms: int, alpha: float) -> int:
+    """Return the fewest seeds with which one of `n_arms` arms beside the baseline can pass Holm at `alpha`."""
+    seeds = 1
+    while n_arms * smallest_p(seeds) > alpha:
+        seeds += 1
+    return seeds
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return mean and sample standard deviation (n - 1); None where there are too few values."""
+    if len(values) == 0:
+        return None, None
+    # These round once, at the end: the mean of equal numbers is that number, and the order of seeds cannot matter.
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def _canonical(differences: Sequence[float]) -> tuple[FloatVector, int]:
+    """Sort, and turn the sign so that the sum is not negative: no result may hang on the order of seeds or arms."""
+    values = np.sort(np.asarray(differences, dtype=np.float64))
+    if values.size == 0 or not np.isfinite(values).all():
+        raise ValueError("the sign-flip test needs at least one difference, and finite ones")
+    return (values, 1) if values.sum() >= 0 else (np.sort(-values), -1)
+
+
+def _tie(values: FloatVector) -> float:
+    return _TIE * float(np.abs(values).sum())
+
+
+def _subsets(values: FloatVector) -> Iterator[tuple[FloatVector, npt.NDArray[np.int64]]]:
+    """Yield sums and sizes of subsets: one of every complementary pair, or random ones where those are too many."""
+    if values.size > EXACT_UP_TO:
+        for start in range(0, RANDOM_FLIPS, _CHUNK):
+            picked = _random_subsets(values.size, start, _CHUNK)
+            yield picked @ values, picked.sum(axis=1)
+        return
+    sums, sizes = np.zeros(1), np.zeros(1, dtype=np.int64)
+    # Flipping a subset or its complement gives the same absolute sum, so the last value can stay out.
+    for value in values[:-1]:
+        sums, sizes = np.concatenate([sums, sums + value]), np.concatenate([sizes, sizes + 1])
+    yield sums, sizes
+
+
+def _random_subsets(n: int, start: int, count: int) -> npt.NDArray[np.int64]:
+    """Return `count` keyed random 0/1 rows of length `n`, numbered from `start`."""
+    blocks = -(-n // _SIGNS_PER_COUNTER)
+    row = np.arange(start, start + count, dtype=np.int64)[:, None]
+    block = np.arange(blocks, dtype=np.int64)[None, :]
+    words = np.stack(philox(Key.of(0, "sign-flip", n), row, block, np.zeros((1, 1), dtype=np.int64)), axis=-1)
+    bits = (words[..., None] >> np.arange(32)) & 1
+    return bits.reshape(count, blocks * _SIGNS_PER_COUNTER)[:, :n]
+
+
+def _pair_means(values: FloatVector) -> tuple[FloatVector, FloatVector]:
+    """Return, for every subset, the smaller and the larger of its mean and its complement's.
+
+    Flipping the subset keeps a shift exactly if the shift lies between the two; flipping none or all keeps every
+    shift, so the empty and the full subset get -inf and inf.
+    """
+    parts = list(_subsets(values))
+    sums, sizes = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    trivial = (sizes == 0) | (sizes == values.size)
+    sizes = np.where(trivial, 1, sizes)
+    tie = _tie(values) / 2
+    inside, outside = (np.where(np.abs(part) <= tie, 0.0, part) for part in (sums, values.sum() - sums))
+    means = inside / sizes, outside / np.maximum(values.size - sizes, 1)
+    return np.where(trivial, -np.inf, np.minimum(*means)), np.where(trivial, np.inf, np.maximum(*means))
+
+
+def _ranked(values: FloatVector, rank: int) -> float:
+    """Return the `rank`-th smallest value, counted from 1."""
+    return float(np.partition(values, rank - 1)[rank - 1])

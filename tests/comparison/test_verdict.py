@@ -1,0 +1,159 @@
+"""Which verdict is given when, and what is said beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maskbench.comparison.power import SeedRange
+from maskbench.comparison.statistics import sign_flip_interval
+from maskbench.comparison.verdict import Decision, Pairs, decide
+
+CLEAR = (0.021, 0.019, 0.022, 0.02, 0.018, 0.023, 0.02, 0.021)
+NOISE = (0.004, -0.006, 0.003, -0.002, 0.005, -0.004, 0.001, -0.003)
+TINY = tuple(d / 10 for d in CLEAR)
+
+
+def alone(pairs: Pairs, min_effect: float | None = None) -> Decision:
+    return decide([pairs], 0.05, min_effect)[0]
+
+
+def turned(differences: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(-d for d in differences)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "min_effect", "verdict"),
+    [
+        (Pairs((0.0,) * 8, identical=True), None, "identical"),
+        (Pairs((0.0,) * 8), None, "tied"),
+        (Pairs(CLEAR), None, "better"),
+        (Pairs(turned(CLEAR)), None, "worse"),
+        (Pairs(NOISE), None, "inconclusive"),
+        (Pairs(NOISE), 0.01, "equivalent"),
+        (Pairs(NOISE), 0.001, "inconclusive"),
+        (Pairs(CLEAR[:5]), None, "not testable"),
+        (Pairs(CLEAR[:1]), None, "not testable"),
+        (Pairs(CLEAR[:6]), None, "better"),
+        (Pairs(CLEAR[:7], waiting=1), None, "not testable"),
+        (Pairs(waiting=8), None, "not testable"),
+        (Pairs(CLEAR[:6], lost=2), None, "better"),
+        (Pairs(CLEAR[:5], lost=3), None, "unusable"),
+        (Pairs(lost=8), None, "unusable"),
+        (Pairs(both_diverged=8), None, "unusable"),
+    ],
+)
+def test_verdicts(pairs: Pairs, min_effect: float | None, verdict: str) -> None:
+    assert alone(pairs, min_effect).verdict == verdict
+
+
+@pytest.mark.parametrize("identical", [True, False])
+def test_arms_that_never_differ_get_no_p(identical: bool) -> None:
+    found = alone(Pairs((0.0,) * 8, identical=identical))
+    assert (found.p, found.p_holm) == (None, None)
+
+
+def test_five_unanimous_seeds_are_told_what_they_lack() -> None:
+    found = alone(Pairs((0.9, 0.4, 1.1, 0.2, 0.7)), min_effect=0.5)
+    assert (found.verdict, found.p, found.seeds) == ("not testable", 0.0625, SeedRange(7, 13))
+    assert "all 5 of 5 seeds better, but 5 seeds cannot reach p <= 0.05: run at least 1 more" in found.notes
+    assert any("2 to 8 more seeds" in note for note in found.notes)
+
+
+def test_more_arms_need_more_seeds() -> None:
+    six = [Pairs(CLEAR[:6])]
+    assert [d.verdict for d in decide(six * 1, 0.05, None)] == ["better"]
+    assert {d.verdict for d in decide(six * 2, 0.05, None)} == {"not testable"}
+
+
+def test_an_interval_clear_of_zero_without_a_verdict_is_explained() -> None:
+    almost = (0.02, 0.02, 0.02, 0.02, 0.02, 0.02, -0.001, 0.02)
+    found = decide([Pairs(almost), *[Pairs(NOISE)] * 3], 0.05, None)[0]
+    assert found.interval is not None and found.interval.excludes_zero()
+    assert found.verdict == "inconclusive"
+    assert found.notes == ("clear alone, not after correction for 4 arms",)
+
+
+@pytest.mark.parametrize(
+    ("differences", "min_effect", "note"),
+    [
+        (CLEAR, 0.01, "by at least min_effect"),
+        (CLEAR, 0.02, "size uncertain"),
+        (TINY, 0.01, "better, but smaller than what you said matters"),
+        (turned(CLEAR), 0.01, "by at least min_effect"),
+        (turned(CLEAR), 0.02, "size uncertain"),
+        (turned(TINY), 0.01, "worse, but smaller than what you said matters"),
+    ],
+)
+def test_the_size_of_a_real_difference_is_judged(
+    differences: tuple[float, ...], min_effect: float, note: str
+) -> None:
+    assert alone(Pairs(differences), min_effect).notes == (note,)
+
+
+def test_without_a_smallest_difference_size_is_not_judged() -> None:
+    assert alone(Pairs(CLEAR)).notes == ()
+
+
+class TestDivergedRuns:
+    def test_a_diverged_run_counts_as_a_loss_in_a_sign_test(self) -> None:
+        found = alone(Pairs(CLEAR[:7], arm_diverged=1))
+        assert (found.verdict, found.p) == ("inconclusive", 18 / 256)
+
+    def test_no_interval_of_the_survivors_is_given(self) -> None:
+        found = alone(Pairs(CLEAR[:7], arm_diverged=1), min_effect=0.01)
+        assert (found.interval, found.seeds) == (None, None)
+        assert "1 run diverged and counts as lost" in found.notes
+        assert "decided by the sign test on wins, and no interval is given" in found.notes
+
+    def test_an_arm_that_always_diverges_is_worse(self) -> None:
+        assert alone(Pairs(arm_diverged=8)).verdict == "worse"
+
+    def test_an_arm_that_trains_where_the_baseline_diverges_is_better(self) -> None:
+        assert alone(Pairs(CLEAR[:4], baseline_diverged=4)).verdict == "better"
+
+    def test_large_gains_do_not_outweigh_many_losses(self) -> None:
+        assert alone(Pairs((9.0, 9.0), arm_diverged=8)).verdict != "better"
+
+    def test_ties_leave_the_sign_test_fewer_pairs(self) -> None:
+        assert alone(Pairs((*[0.0] * 3, *CLEAR[:4]), baseline_diverged=1)).verdict == "not testable"
+
+    def test_a_diverged_run_is_never_equivalent(self) -> None:
+        assert alone(Pairs(NOISE, arm_diverged=1), min_effect=0.5).verdict == "inconclusive"
+
+
+def test_dropped_pairs_are_always_mentioned() -> None:
+    for pairs in (
+        Pairs(CLEAR[:6], lost=2),
+        Pairs((0.0,) * 7, lost=1, identical=True),
+        Pairs(NOISE[:5], lost=3),
+    ):
+        assert any("pairs dropped" in note for note in alone(pairs).notes)
+
+
+def test_an_untestable_arm_still_counts_in_the_correction() -> None:
+    with_idle = decide([Pairs(CLEAR), Pairs((0.0,) * 8, identical=True), Pairs(lost=8)], 0.05, None)
+    assert with_idle[0].p_holm == 3 / 128
+
+
+def test_more_seeds_are_asked_for_than_there_are() -> None:
+    found = alone(Pairs(NOISE), min_effect=0.001)
+    assert found.seeds is not None and found.seeds.low > 8
+    low, high = found.seeds.low - 8, found.seeds.high - 8
+    assert found.notes == (
+        f"{low} to {high} more seeds for an 80 % chance to see a difference of min_effect",
+    )
+
+
+def test_two_of_the_same_recipe_are_rarely_told_apart() -> None:
+    rng = np.random.default_rng(7)
+    verdicts = [alone(Pairs(tuple(rng.normal(0, 1, 8)))).verdict for _ in range(600)]
+    assert verdicts.count("inconclusive") / 600 >= 0.95 - 3 * (0.05 * 0.95 / 600) ** 0.5
+
+
+def test_equivalence_takes_the_90_percent_interval() -> None:
+    narrow, wide = sign_flip_interval(NOISE, 0.1), sign_flip_interval(NOISE, 0.05)
+    assert narrow is not None and wide is not None
+    between = (max(-narrow.low, narrow.high) + max(-wide.low, wide.high)) / 2
+    assert narrow.within(between) and not wide.within(between)
+    assert alone(Pairs(NOISE), min_effect=between).verdict == "equivalent"
