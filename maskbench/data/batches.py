@@ -1,0 +1,158 @@
+"""Batches of one size in padded tokens, the same in every epoch and for every arm of a seed.
+
+Which examples share a batch is fixed by the seed; an epoch only changes the order of the batches. So a run that is
+resumed at step n needs no memory of the steps before, and two arms see the same batch at the same step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from maskbench.data.corpus import Ragged, Split
+from maskbench.data.vocabulary import BOS, PAD
+from maskbench.randomness import Key, permutation
+
+Ids: TypeAlias = npt.NDArray[np.int64]
+"""Example ids: places in a split."""
+
+POOL: Final = 6_000
+"""Examples that are sorted by length together: large enough for little padding, small enough to mix."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some pairs as tensors; B sentences, S and T the longest source and target, PAD behind shorter ones."""
+
+    ids: Tensor
+    """Int64[B]: example ids."""
+    src: Tensor
+    """Int64[B, S]: sources, each ending with EOS."""
+    src_lengths: Tensor
+    """Int64[B]: real tokens of each source."""
+    tgt_in: Tensor
+    """Int64[B, T]: decoder inputs, BOS first."""
+    tgt_out: Tensor
+    """Int64[B, T]: what the decoder is to say, EOS last; `tgt_in` is one step behind it."""
+    tgt_lengths: Tensor
+    """Int64[B]: real tokens of each target, the same for `tgt_in` and `tgt_out`."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Real target tokens; waits for the device where the batch is on one."""
+        return int(self.tgt_lengths.sum())
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch on `device`."""
+        return Batch(
+            ids=self.ids.to(device, non_blocking=True),
+            src=self.src.to(device, non_blocking=True),
+            src_lengths=self.src_lengths.to(device, non_blocking=True),
+            tgt_in=self.tgt_in.to(device, non_blocking=True),
+            tgt_out=self.tgt_out.to(device, non_blocking=True),
+            tgt_lengths=self.tgt_lengths.to(device, non_blocking=True),
+        )
+
+
+class BatchSchedule:
+    """Which examples are trained on at which step: a pure function of the split, the batch size and the seed."""
+
+    def __init__(self, split: Split, batch_tokens: int, seed: int) -> None:
+        """Plan the batches.
+
+        Raises:
+            ValueError: the split is empty.
+        """
+        if not len(split):
+            raise ValueError(f"split {split.name!r} has no examples to make batches of")
+        self._batches = plan_batches(split, batch_tokens, seed)
+        self._seed = seed
+        self._epoch = -1
+        self._order: Ids = np.empty(0, dtype=np.int64)
+
+    @property
+    def n_batches(self) -> int:
+        """Batches, and so optimiser steps, in an epoch."""
+        return len(self._batches)
+
+    def at(self, step: int) -> tuple[int, Ids]:
+        """Return the epoch of step `step` (both from 0) and the ids of its batch."""
+        epoch, place = divmod(step, self.n_batches)
+        if epoch != self._epoch:
+            self._order = permutation(Key.of(self._seed, "order", epoch), self.n_batches)
+            self._epoch = epoch
+        return epoch, self._batches[int(self._order[place])]
+
+    def steps_for_epochs(self, epochs: int) -> int:
+        """Return the steps in that many passes over the split."""
+        return epochs * self.n_batches
+
+
+def plan_batches(split: Split, batch_tokens: int, seed: int) -> list[Ids]:
+    """Return batches that hold every example once, composed by the seed.
+
+    Random pools of `POOL` examples are sorted by length and cut so that sentences x longest padded side is at most
+    `batch_tokens`, end marks included. A single sentence longer than that is a batch of its own.
+    """
+    shuffled = permutation(Key.of(seed, "batches"), len(split))
+    batches: list[Ids] = []
+    for start in range(0, len(split), POOL):
+        pool = shuffled[start : start + POOL]
+        batches += _cut(_by_length(split, pool), split, batch_tokens)
+    return batches
+
+
+def evaluation_batches(split: Split, batch_tokens: int) -> list[Ids]:
+    """Return batches that hold every example once, shortest first; the same for every run."""
+    return _cut(_by_length(split, np.arange(len(split), dtype=np.int64)), split, batch_tokens)
+
+
+def _by_length(split: Split, ids: Ids) -> Ids:
+    src, tgt = split.src.lengths[ids], split.tgt.lengths[ids]
+    # By the longer side first, because it is what a batch is padded to; the id makes the order unique.
+    return ids[np.lexsort((ids, tgt, src, np.maximum(src, tgt)))]
+
+
+def _cut(ids: Ids, split: Split, batch_tokens: int) -> list[Ids]:
+    """Cut `ids`, sorted by the longer side, into consecutive batches of at most `batch_tokens` padded tokens."""
+    longer = np.maximum(split.src.lengths, split.tgt.lengths)[ids].tolist()
+    batches, start = [], 0
+    for end, length in enumerate(longer):
+        if end > start and (end + 1 - start) * length > batch_tokens:
+            batches.append(ids[start:end])
+            start = end
+    if start < len(ids):
+        batches.append(ids[start:])
+    return batches
+
+
+def collate(split: Split, ids: Ids) -> Batch:
+    """Return the examples `ids` of `split` as one batch of int64 tensors on the CPU, in the given order."""
+    src, src_lengths = _pad(split.src, ids)
+    tgt_out, tgt_lengths = _pad(split.tgt, ids)
+    tgt_in = np.full_like(tgt_out, PAD)
+    # One step behind: the last real token, EOS, is never an input.
+    tgt_in[:, 1:] = np.where(np.arange(1, tgt_out.shape[1]) < tgt_lengths[:, None], tgt_out[:, :-1], PAD)
+    tgt_in[:, 0] = BOS
+    return Batch(
+        ids=torch.from_numpy(np.array(ids, dtype=np.int64)),
+        src=torch.from_numpy(src),
+        src_lengths=torch.from_numpy(src_lengths),
+        tgt_in=torch.from_numpy(tgt_in),
+        tgt_out=torch.from_numpy(tgt_out),
+        tgt_lengths=torch.from_numpy(tgt_lengths),
+    )
+
+
+def _pad(rows: Ragged, ids: Ids) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    lengths = rows.lengths[ids]
+    columns = np.arange(int(lengths.max(initial=0)), dtype=np.int64)
+    real = columns < lengths[:, None]
+    # Places behind a row's end are read from its start, and overwritten.
+    places = rows.offsets[ids][:, None] + np.where(real, columns, 0)
+    return np.where(real, rows.values[places], PAD).astype(np.int64), lengths

@@ -1,0 +1,173 @@
+"""Build a corpus once, read it from disk ever after.
+
+An entry is a folder named by a hash of what went in: the corpus's name and options, the program's version of it, and
+the contents of its input files. So a changed file or option leads to another entry, and nothing is ever out of date.
+An entry is written beside its place and renamed into it, and is checked against its manifest when it is read: readers
+see all of it or none, builders may race, and a damaged entry is built anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split
+from maskbench.data.vocabulary import Vocabulary
+from maskbench.errors import ResourceError
+from maskbench.randomness import VERSION
+from maskbench.registry import CORPORA
+
+FORMAT: Final = 1
+"""Of the files below; raised when their layout changes."""
+
+_ARRAYS, _TEXTS, _MANIFEST = "arrays.npz", "corpus.json", "manifest.json"
+
+
+class CorpusChoice(Protocol):
+    """What an experiment file says about its corpus (`maskbench.config.schema.CorpusConfig`)."""
+
+    @property
+    def name(self) -> str:
+        """A name in `CORPORA`."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The keys beside `name`."""
+
+
+def load_corpus(config: CorpusChoice, cache_dir: Path) -> Corpus:
+    """Return the corpus of `config`, built at the first call and read from `cache_dir` afterwards.
+
+    Raises:
+        ConfigError: there is no corpus of that name.
+        CorpusError: its data is missing or malformed.
+        ResourceError: the cache cannot be written.
+    """
+    builder: type[CorpusBuilder] = CORPORA.lookup(config.name)
+    options = builder.Options.model_validate(dict(config.options))
+    entry = cache_dir / _key(config.name, builder, options.model_dump(mode="json"), builder.inputs(options))
+    cached = _read(entry)
+    if cached is not None:
+        return cached
+    built = builder.build(options)
+    try:
+        _write(built, entry)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write the corpus cache {entry}: {error.strerror or error}; free some space, or choose another folder"
+        ) from error
+    # What was written is what every later run reads, so this one reads it too.
+    return _read(entry) or built
+
+
+def _key(name: str, builder: type[CorpusBuilder], options: dict[str, Any], inputs: Mapping[str, str]) -> str:
+    parts = [FORMAT, VERSION, name, builder.version, options, dict(inputs)]
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return f"{name}-{hashlib.sha256(text.encode('ascii')).hexdigest()[:24]}"
+
+
+def _write(corpus: Corpus, entry: Path) -> None:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    try:
+        contents = {_ARRAYS: _pack_arrays(corpus), _TEXTS: _pack_texts(corpus)}
+        for name, data in contents.items():
+            (building / name).write_bytes(data)
+        sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+        (building / _MANIFEST).write_text(json.dumps(sums), encoding="ascii")
+        _move_into_place(building, entry)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _move_into_place(building: Path, entry: Path) -> None:
+    """Rename `building` to `entry`; an entry that another builder finished meanwhile is as good, and is kept."""
+    for _ in range(3):
+        try:
+            os.rename(building, entry)
+            return
+        except OSError:
+            if not entry.exists():
+                raise
+        if _read(entry) is not None:
+            return
+        _remove(entry)
+
+
+def _remove(entry: Path) -> None:
+    # Renamed first, so that no reader meets a folder that is half gone.
+    aside = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    try:
+        os.rename(entry, aside / "damaged")
+    except FileNotFoundError:
+        pass  # Another builder removed it.
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _read(entry: Path) -> Corpus | None:
+    """Return the corpus in `entry`, or None where there is none or it is damaged."""
+    try:
+        sums = json.loads((entry / _MANIFEST).read_bytes())
+        contents = {name: (entry / name).read_bytes() for name in (_ARRAYS, _TEXTS)}
+    except (OSError, ValueError):
+        return None
+    if sums != {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}:
+        return None
+    return _unpack(contents[_ARRAYS], json.loads(contents[_TEXTS]))
+
+
+def _pack_arrays(corpus: Corpus) -> bytes:
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, split in corpus.splits.items():
+        for side, rows in (("src", split.src), ("tgt", split.tgt)):
+            arrays[f"{name}/{side}/values"] = rows.values
+            arrays[f"{name}/{side}/offsets"] = rows.offsets
+    buffer = io.BytesIO()
+    # allow_pickle is named only because the type stubs cannot tell it from an array otherwise.
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _pack_texts(corpus: Corpus) -> bytes:
+    texts = {
+        "name": corpus.name,
+        "sha256": corpus.sha256,
+        "max_length": corpus.max_length,
+        "notes": corpus.notes,
+        "vocabulary": corpus.vocabulary.to_json(),
+        "splits": {name: [split.sources, split.references] for name, split in corpus.splits.items()},
+    }
+    return json.dumps(texts, ensure_ascii=False).encode("utf-8")
+
+
+def _unpack(arrays: bytes, texts: dict[str, Any]) -> Corpus:
+    with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
+        splits = {
+            name: Split(
+                name=name,
+                src=Ragged(stored[f"{name}/src/values"], stored[f"{name}/src/offsets"]),
+                tgt=Ragged(stored[f"{name}/tgt/values"], stored[f"{name}/tgt/offsets"]),
+                sources=sources,
+                references=references,
+            )
+            for name, (sources, references) in texts["splits"].items()
+        }
+    return Corpus(
+        name=texts["name"],
+        vocabulary=Vocabulary.from_json(texts["vocabulary"]),
+        splits=splits,
+        sha256=texts["sha256"],
+        max_length=texts["max_length"],
+        notes=tuple(texts["notes"]),
+    )

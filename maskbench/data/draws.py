@@ -1,0 +1,61 @@
+"""The random words of one generated or altered sentence, read one after another.
+
+Words are drawn for a block of sentences at once, because that is a hundred times faster than one by one; the words
+of sentence i depend on the key and on i alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from maskbench.randomness import Key, philox
+
+T = TypeVar("T")
+
+
+class Draws:
+    """A cursor over a sentence's words, each in [0, 2**32)."""
+
+    __slots__ = ("_at", "_words")
+
+    def __init__(self, words: list[int]) -> None:
+        self._words = words
+        self._at = 0
+
+    @property
+    def used(self) -> int:
+        """How many words were read."""
+        return self._at
+
+    def below(self, n: int) -> int:
+        """Return an integer in [0, n); for the small n used here the bias is below n / 2**32."""
+        word = self._words[self._at]
+        self._at += 1
+        return word * n >> 32
+
+    def chance(self, probability: float) -> bool:
+        """Return True with the given probability."""
+        return self.below(1 << 24) < probability * (1 << 24)
+
+    def choice(self, items: Sequence[T]) -> T:
+        """Return one of `items`, all equally likely."""
+        return items[self.below(len(items))]
+
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        """Return `items` in random order (Fisher and Yates)."""
+        out = list(items)
+        for last in range(len(out) - 1, 0, -1):
+            other = self.below(last + 1)
+            out[last], out[other] = out[other], out[last]
+        return out
+
+
+def draws_for(key: Key, first: int, count: int, n_words: int) -> list[Draws]:
+    """Return the draws of sentences `first` to `first + count - 1`, at least `n_words` words each."""
+    blocks = np.arange(-(-n_words // 4), dtype=np.int64)[None, :]
+    examples = np.arange(first, first + count, dtype=np.int64)[:, None]
+    words = np.stack(philox(key, blocks, np.zeros((1, 1), dtype=np.int64), examples), axis=-1)
+    return [Draws(row) for row in words.reshape(count, -1).tolist()]

@@ -1,0 +1,89 @@
+"""What generated corpora share: their options, and how an endless stream of sentences becomes disjoint splits.
+
+A sentence's split is decided by a hash of its source, so no source is ever in two splits, and what is in a split
+depends on nothing but the seed: 2,000 training pairs are the first 2,000 of 20,000, and the test pairs are the same
+for every size of training split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from maskbench.data.draws import Draws, draws_for
+from maskbench.errors import CorpusError
+from maskbench.randomness import Key
+
+Pair: TypeAlias = tuple[str, str]
+"""A source sentence and its translation, words separated by single spaces."""
+
+SPLITS: Final = ("train", "valid", "test")
+
+_SHARES: Final = ("test", "valid", "train", "train", "train", "train", "train", "train")
+"""Which split the eight equally likely hash values lead to."""
+
+_BLOCK: Final = 4096
+_PATIENCE: Final = 200_000
+"""Give up after this many sentences in a row that are all known already or not wanted."""
+
+
+class GeneratedOptions(BaseModel):
+    """Options of every generated corpus."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    pairs: int = Field(default=20_000, ge=1, le=200_000, description="training pairs, all different")
+    seed: int = Field(default=0, ge=0, description="which sentences are drawn")
+    valid: int = Field(default=1_000, ge=1, le=10_000, description="validation pairs")
+    test: int = Field(default=1_000, ge=1, le=10_000, description="test pairs")
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many pairs every split gets."""
+        return {"train": self.pairs, "valid": self.valid, "test": self.test}
+
+
+def candidates(key: Key, n_words: int, derive: Callable[[Draws], Pair]) -> Iterator[Pair]:
+    """Yield `derive` of sentence 0, 1, 2, ... without end; each has `n_words` random words of its own."""
+    first = 0
+    while True:
+        for draws in draws_for(key, first, _BLOCK, n_words):
+            yield derive(draws)
+        first += _BLOCK
+
+
+def fill(stream: Iterator[Pair], sizes: Mapping[str, int]) -> dict[str, list[Pair]]:
+    """Deal the different pairs of `stream` to the splits until each has its size.
+
+    Raises:
+        CorpusError: the stream repeats itself and the splits cannot be filled.
+    """
+    splits: dict[str, list[Pair]] = {name: [] for name in SPLITS}
+    seen: set[str] = set()
+    missing, idle = sum(sizes.values()), 0
+    while missing:
+        pair = next(stream)
+        name = _SHARES[hashlib.blake2b(pair[0].encode("utf-8"), digest_size=1).digest()[0] % len(_SHARES)]
+        if len(splits[name]) == sizes[name] or pair[0] in seen:
+            idle += 1
+            if idle > _PATIENCE:
+                raise CorpusError(_exhausted(splits, sizes))
+            continue
+        seen.add(pair[0])
+        splits[name].append(pair)
+        missing, idle = missing - 1, 0
+    return splits
+
+
+def _exhausted(splits: Mapping[str, list[Pair]], sizes: Mapping[str, int]) -> str:
+    short = ", ".join(
+        f"{len(splits[name])} of {sizes[name]} pairs for {name}"
+        for name in SPLITS
+        if len(splits[name]) < sizes[name]
+    )
+    return (
+        f"the corpus has too few different sentences: found {short}; three quarters of all sentences go to train and"
+        " an eighth each to valid and test, so ask for fewer pairs or allow longer sentences"
+    )

@@ -1,0 +1,230 @@
+"""Text to token ids and back, with one vocabulary for both languages.
+
+Ids 0 to 4 are marks of the program, and no text can spell them: a line that contains the characters `<mask>`
+encodes to ordinary tokens. That is why the marks are not entries of the tokeniser; its ids are shifted past them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from maskbench.errors import CorpusError
+
+PAD: Final = 0
+BOS: Final = 1
+EOS: Final = 2
+UNK: Final = 3
+MASK: Final = 4
+N_SPECIAL: Final = 5
+"""The first ordinary id: a random replacement is drawn from [N_SPECIAL, len(vocabulary))."""
+
+SPECIAL_NAMES: Final = ("<pad>", "<s>", "</s>", "<unk>", "<mask>")
+"""How the marks are shown to people, by id; never parsed."""
+
+_SHOWN = (UNK, MASK)
+"""Marks that stand for a word, so a decoded text that contains one must not look as if the word were not there."""
+
+
+class Vocabulary(ABC):
+    """Encodes and decodes text; ids are dense in [0, len)."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of ids, the marks included."""
+
+    @abstractmethod
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of every text, without BOS or EOS."""
+
+    @abstractmethod
+    def id_of(self, token: str) -> int | None:
+        """Return the id of an ordinary token, or None; marks are never found, whatever their spelling."""
+
+    @abstractmethod
+    def to_json(self) -> str:
+        """Return a description that `from_json` turns into an equal vocabulary."""
+
+    @abstractmethod
+    def _ordinary_token(self, index: int) -> str:
+        """Return the token with id `N_SPECIAL + index`."""
+
+    @abstractmethod
+    def _join(self, runs: Iterable[list[int] | str]) -> str:
+        """Return the text of runs of ordinary ids, and of names of marks between them."""
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of one text, without BOS or EOS; unknown words are UNK."""
+        return self.encode_all([text])[0]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of `ids`.
+
+        PAD, BOS and EOS are left out. UNK and MASK are written as their names, because they stand for a word: left
+        out, a translation that contains one could equal its reference.
+        """
+        return self._join(_runs(ids))
+
+    def token(self, index: int) -> str:
+        """Return how id `index` is shown.
+
+        Raises:
+            IndexError: `index` is outside [0, len).
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"token id {index} is outside [0, {len(self)})")
+        return SPECIAL_NAMES[index] if index < N_SPECIAL else self._ordinary_token(index - N_SPECIAL)
+
+    @staticmethod
+    def from_json(text: str) -> Vocabulary:
+        """Return the vocabulary that `to_json` described.
+
+        Raises:
+            CorpusError: the description names no known kind.
+        """
+        data = json.loads(text)
+        if data["kind"] == "word":
+            return WordVocabulary(data["words"])
+        if data["kind"] == "bpe":
+            return BpeVocabulary(data["tokenizer"])
+        raise CorpusError(
+            f"unknown kind of vocabulary {data['kind']!r}; this maskbench knows 'word' and 'bpe'"
+        )
+
+
+def _runs(ids: Iterable[int]) -> Iterator[list[int] | str]:
+    run: list[int] = []
+    for index in ids:
+        if index >= N_SPECIAL:
+            run.append(index)
+        elif index in _SHOWN:
+            if run:
+                yield run
+            yield SPECIAL_NAMES[index]
+            run = []
+    if run:
+        yield run
+
+
+class WordVocabulary(Vocabulary):
+    """Words between white space. Decoding gives the words back with single spaces between them."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = list(words)
+        self._ids = {word: N_SPECIAL + index for index, word in enumerate(self._words)}
+        if len(self._ids) != len(self._words):
+            twice = next(word for word, count in Counter(self._words).items() if count > 1)
+            raise ValueError(f"the word {twice!r} is in the vocabulary twice")
+
+    @classmethod
+    def train(cls, texts: Iterable[str], *, size: int, min_frequency: int = 1) -> WordVocabulary:
+        """Return the most frequent words of `texts`, ties in code point order, at most `size` ids with the marks."""
+        counts = Counter(word for text in texts for word in text.split())
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        kept = [word for word, count in ranked if count >= min_frequency]
+        return cls(kept[: size - N_SPECIAL])
+
+    def __len__(self) -> int:
+        return N_SPECIAL + len(self._words)
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of the words of every text; a word that is not in the vocabulary is UNK."""
+        ids = self._ids
+        return [[ids.get(word, UNK) for word in text.split()] for text in texts]
+
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a word, or None."""
+        return self._ids.get(token)
+
+    def to_json(self) -> str:
+        """Return the word list as JSON."""
+        return json.dumps({"kind": "word", "words": self._words}, ensure_ascii=False)
+
+    def _ordinary_token(self, index: int) -> str:
+        return self._words[index]
+
+    def _join(self, runs: Iterable[list[int] | str]) -> str:
+        words: list[str] = []
+        for run in runs:
+            words += [run] if isinstance(run, str) else [self._words[index - N_SPECIAL] for index in run]
+        return " ".join(words)
+
+
+class BpeVocabulary(Vocabulary):
+    """Byte pair encoding (Sennrich et al. 2016) over bytes, learned jointly on both languages.
+
+    Every text gets one space in front, so a word has the same tokens at the start of a line as inside it; decoding
+    takes that space away again. Since the alphabet is all 256 bytes, `decode(encode(text)) == text` for every string,
+    white space and control characters included, and no text is ever unknown.
+    """
+
+    def __init__(self, description: str) -> None:
+        from tokenizers import Tokenizer
+
+        self._description = description
+        self._tokenizer: Any = Tokenizer.from_str(description)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], *, size: int) -> BpeVocabulary:
+        """Learn merges on `texts` until there are `size` ids with the marks, or nothing is left to merge."""
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size - N_SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        with _one_thread():
+            tokenizer.train_from_iterator((" " + text for text in texts), trainer)
+        return cls(tokenizer.to_str())
+
+    def __len__(self) -> int:
+        return N_SPECIAL + int(self._tokenizer.get_vocab_size())
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the subword ids of every text; the empty text has none."""
+        with _one_thread():
+            encodings = self._tokenizer.encode_batch_fast([" " + text if text else "" for text in texts])
+        return [[index + N_SPECIAL for index in encoding.ids] for encoding in encodings]
+
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a subword as `token` spells it (a leading space is shown as `Ġ`), or None."""
+        index = self._tokenizer.token_to_id(token)
+        return None if index is None else int(index) + N_SPECIAL
+
+    def to_json(self) -> str:
+        """Return the tokeniser's own description inside JSON."""
+        return json.dumps({"kind": "bpe", "tokenizer": self._description}, ensure_ascii=False)
+
+    def _ordinary_token(self, index: int) -> str:
+        return str(self._tokenizer.id_to_token(index))
+
+    def _join(self, runs: Iterable[list[int] | str]) -> str:
+        pieces = [f" {run}" if isinstance(run, str) else self._text(run) for run in runs]
+        return "".join(pieces).removeprefix(" ")
+
+    def _text(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode([index - N_SPECIAL for index in ids], skip_special_tokens=False))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    # The library's thread pool would outlive the call and be copied, broken, into forked processes.
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name)
+    os.environ[name] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
