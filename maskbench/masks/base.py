@@ -1,0 +1,223 @@
+"""The contract of a mask strategy: what it is told, what it may answer, what it declares.
+
+Every boolean mask in maskbench answers one question: may this query look at this key, is this a real token?
+True means yes, everywhere.
+
+A strategy is a small, pure, single-site object. It is told where it stands (a `Clock`, the lengths it may know, keyed
+draws) and answers one question; it never looks at the training loop and never touches global random state. The kinds
+differ in the question. How answers are combined, and that legality has the last word, is the plan's business
+(`maskbench.masks.plan`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+from jaxtyping import Bool, Float, Int
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from maskbench.config.schema import ModelConfig, PlacementConfig, Refresh
+from maskbench.masks.clock import Clock, Phase
+from maskbench.masks.context import AttentionContext, LossContext, Sizes, TokenContext, TokenInput
+from maskbench.masks.draws import Draws
+from maskbench.masks.schedules import Moment, Schedule
+
+SELF_SITES = frozenset({"encoder_self", "decoder_self"})
+ATTENTION_SITES = SELF_SITES | {"cross"}
+INPUT_SITES = frozenset({"encoder_input", "decoder_input"})
+
+MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""`(b, h, q_idx, kv_idx) -> bool` over broadcastable index tensors, True = may attend (FlexAttention's term)."""
+
+
+OptionsT = TypeVar("OptionsT", bound="StrategyOptions")
+
+
+class StrategyOptions(BaseModel):
+    """The options of a strategy in the experiment file: strict, frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    def at(self: OptionsT, moment: Moment) -> OptionsT:
+        """Return these options with every schedule replaced by its value at `moment`."""
+        moving = {k: v.at(moment) for k, v in self if isinstance(v, Schedule)}
+        return self.model_copy(update=moving) if moving else self
+
+    def schedules(self) -> dict[str, Schedule]:
+        """Return the scheduled options by name."""
+        return {k: v for k, v in self if isinstance(v, Schedule)}
+
+
+class Strategy(nn.Module, ABC):
+    """A named plug-in that decides what is hidden at one site.
+
+    A subclass is one of the kinds below, declares the class variables, has an `Options` model, and is entered with
+    `@MASKS.register(name)`. Its first docstring paragraph is its description in the catalogue.
+    """
+
+    kind: ClassVar[str]
+    sites: ClassVar[frozenset[str]]
+    """Where the strategy may be placed."""
+    depends_on: ClassVar[frozenset[str]] = frozenset()
+    """Any of "length", "input", "parameters", "annotation"; empty: on positions alone."""
+    stochastic: ClassVar[bool] = False
+    """Whether it draws random numbers; only then may a placement set `refresh`."""
+    default_refresh: ClassVar[Refresh | None] = None
+    default_phases: ClassVar[tuple[Phase, ...]] = ("train", "eval")
+    may_empty_rows: ClassVar[bool] = False
+    """Whether a query may be left with nothing to attend to."""
+    starts_as_identity: ClassVar[bool] = False
+    """Whether step 0 equals the model without it (asked of every learned strategy)."""
+    cacheable: ClassVar[bool] = True
+    """Whether a decoding step may be computed alone, from cached keys and values."""
+    source: ClassVar[str]
+    """Paper and year."""
+    example: ClassVar[StrategyOptions]
+    """Options with which the strategy visibly does something on a sentence of ten words."""
+    Options: ClassVar[type[StrategyOptions]]
+
+    def __init__(self, options: StrategyOptions, sizes: Sizes, site: str) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.site = site
+
+    @classmethod
+    def check(cls, site: str, options: Any, placement: PlacementConfig, model: ModelConfig) -> None:
+        """Refuse combinations the options alone cannot rule out; a subclass that adds rules calls this one first.
+
+        Raises:
+            ValueError: with the reason.
+        """
+        layered = [name for name, schedule in options.schedules().items() if schedule.name == "per_layer"]
+        if layered and site not in ATTENTION_SITES:
+            raise ValueError(f"{layered[0]}: per_layer has no meaning at {site}, which has no layers")
+
+    def penalty(self) -> Tensor | None:
+        """Return a scalar to add to the training loss, never to a reported nll."""
+        return None
+
+    def density(self, at: Any, q_len: int, kv_len: int) -> float | None:
+        """Return kept over legal pairs for these lengths in closed form, None where there is none."""
+        return None
+
+
+class AttentionMask(Strategy):
+    """Decides which pairs stay. Answers are combined by AND."""
+
+    kind = "attention mask"
+
+    @abstractmethod
+    def mask_mod(self, at: Any, ctx: AttentionContext) -> MaskMod:
+        """Return the pattern as a function of index tensors."""
+
+    def keep(self, at: Any, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
+        """Return the pattern as a tensor; overridden by patterns that read the input."""
+        return self.mask_mod(at, ctx)(*ctx.indices())
+
+
+class ScoreBias(Strategy):
+    """Adds a bias to the scaled scores. Answers are summed."""
+
+    kind = "score bias"
+
+    @abstractmethod
+    def bias(self, at: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
+        """Return the bias."""
+
+
+class ScoreGate(Strategy):
+    """Weighs pairs by a gate in [0, 1]. Its log is added to the scores, so weights stay normalised."""
+
+    kind = "gate"
+
+    @abstractmethod
+    def log_gate(self, at: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
+        """Return log-gates, at most 0."""
+
+
+class HeadGate(Strategy):
+    """Weighs whole heads, after the values. Answers are multiplied."""
+
+    kind = "gate"
+
+    @abstractmethod
+    def head_gate(self, at: Any, ctx: AttentionContext) -> Float[Tensor, "#batch heads"]:
+        """Return gates in [0, 1]."""
+
+
+class Normaliser(Strategy):
+    """Turns scores into weights in place of the softmax. At most one acts in a layer."""
+
+    kind = "normaliser"
+
+    @abstractmethod
+    def weights(
+        self, at: Any, scores: Float[Tensor, "batch heads q kv"], keep: Bool[Tensor, "#batch #heads #q kv"]
+    ) -> Float[Tensor, "batch heads q kv"]:
+        """Return weights; hidden pairs come as -inf in `scores`, and no row is empty."""
+
+    def kept(self, at: Any, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"] | None:
+        """Return how many of `visible` keys get weight in a row, None where that depends on the scores."""
+        return None
+
+
+class TokenMask(Strategy):
+    """Replaces token ids or embeddings at an input. Strategies act in order and see earlier picks."""
+
+    kind = "token mask"
+    default_phases = ("train",)
+
+    @abstractmethod
+    def change(self, at: Any, ctx: TokenContext) -> tuple[TokenInput, Bool[Tensor, "batch len"]]:
+        """Return the changed input and the positions this strategy picked.
+
+        At `decoder_input` a pick at t may depend on the draw and on tokens up to t only.
+        """
+
+
+class InputFeature(Strategy):
+    """Adds a channel to the embeddings, projected to d_model and zero at the start. Answers are summed."""
+
+    kind = "input feature"
+    default_phases = ("train",)
+
+    @abstractmethod
+    def feature(
+        self, at: Any, x: Float[Tensor, "batch len d_model"], tokens: TokenInput
+    ) -> Float[Tensor, "batch len d_model"]:
+        """Return what is added to the embeddings `x`."""
+
+
+class TensorGate(Strategy):
+    """Weighs the encoder output as the decoder reads it (`memory`) or the vocabulary scores (`logits`)."""
+
+    kind = "gate"
+
+    @abstractmethod
+    def gate(self, at: Any, tensor: Float[Tensor, "batch len width"]) -> Float[Tensor, "#batch #len #width"]:
+        """Return gates in [0, 1] that multiply `tensor`."""
+
+
+class LogitMask(Strategy):
+    """Decides which vocabulary entries stay. In training the plan never lets it hide the gold token."""
+
+    kind = "logit mask"
+    default_phases: ClassVar[tuple[Phase, ...]] = ("train",)
+
+    @abstractmethod
+    def allowed(self, at: Any, clock: Clock, draws: Draws | None) -> Bool[Tensor, "#batch #len vocab"]:
+        """Return the entries that stay."""
+
+
+class LossMask(Strategy):
+    """Weighs target tokens in the training loss. Answers are multiplied; the denominator counts what is kept."""
+
+    kind = "loss mask"
+    default_phases = ("train",)
+
+    @abstractmethod
+    def weights(self, at: Any, ctx: LossContext) -> Float[Tensor, "batch len"]:
+        """Return weights, at least 0."""

@@ -1,0 +1,90 @@
+"""A strategy in its place: which layers, heads and phases it acts in, its schedules and its draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from maskbench.config.schema import PlacementConfig, Refresh
+from maskbench.errors import ConfigError
+from maskbench.masks.base import ATTENTION_SITES, Strategy, StrategyOptions
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import Sizes
+from maskbench.masks.draws import Draws, Refresher
+from maskbench.masks.schedules import Moment
+from maskbench.registry import MASKS
+
+
+class Placed:
+    """One placement of an arm, ready to be asked."""
+
+    def __init__(
+        self, placement: PlacementConfig, ordinal: int, sizes: Sizes, seed: int, streams: str
+    ) -> None:
+        cls: type[Strategy] = MASKS.lookup(placement.mask)
+        if placement.site not in cls.sites:
+            known = ", ".join(sorted(cls.sites))
+            raise ConfigError(f"{placement.mask} has no meaning at {placement.site} (its sites: {known})")
+        self.site: str = placement.site
+        self.name: str = placement.mask
+        self.label = f"{placement.site}-{placement.mask}-{ordinal}"
+        """Names the placement in parameters and logs: the same in every arm that has it."""
+        self.options: StrategyOptions = cls.Options.model_validate(placement.options)
+        self.strategy: Strategy = cls(self.options, sizes, placement.site)
+        self.phases = placement.phases or cls.default_phases
+        self.n_layers = sizes.layers(placement.site) if placement.site in ATTENTION_SITES else 1
+        self.layers = range(self.n_layers) if placement.layers == "all" else placement.layers
+        self._heads = self._head_keep(placement, sizes.n_heads)
+        refresh = placement.refresh or cls.default_refresh or Refresh(per="run")
+        self._refresher = Refresher(
+            seed, streams, self.site, self.name, ordinal, refresh or Refresh(per="run")
+        )
+
+    @staticmethod
+    def _head_keep(placement: PlacementConfig, n_heads: int) -> Bool[Tensor, "1 heads 1 1"] | None:
+        """Return True for the heads the placement acts on, None where it acts on all."""
+        if placement.heads == "all":
+            return None
+        acts = [h in placement.heads for h in range(n_heads)]
+        return torch.tensor(acts).reshape(1, n_heads, 1, 1)
+
+    def acts(self, clock: Clock, layer: int = 0) -> bool:
+        """Whether the placement does anything in this phase and layer."""
+        return clock.phase in self.phases and layer in self.layers
+
+    def at(self, clock: Clock, layer: int = 0) -> Any:
+        """Return the options with every schedule at its present value."""
+        if not self.options.schedules():
+            return self.options
+        return self.options.at(Moment(clock.progress, layer, self.n_layers, self._refresher.uniform(clock)))
+
+    def draws(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Draws | None:
+        """Return the keyed draws, None for a strategy that draws nothing."""
+        return self._refresher.draws(clock, examples) if self.strategy.stochastic else None
+
+    def on_heads_keep(self, keep: Bool[Tensor, "b _ q kv"]) -> Bool[Tensor, "b _ q kv"]:
+        """Hide nothing in the heads the placement does not act on."""
+        return keep if self._heads is None else keep | ~self._heads.to(keep.device)
+
+    def on_heads(self, value: Float[Tensor, "..."], otherwise: Tensor | float) -> Tensor:
+        """Return `value` in the placement's heads and `otherwise` in the rest; heads are axis 1."""
+        if self._heads is None:
+            return value
+        heads = self._heads.to(value.device)
+        heads = heads.reshape(1, -1, *[1] * (value.ndim - 2))
+        return torch.where(heads, value, torch.as_tensor(otherwise, dtype=value.dtype, device=value.device))
+
+
+def place(placements: list[PlacementConfig], sizes: Sizes, seed: int, streams: str) -> list[Placed]:
+    """Build every placement of an arm; equals (same site, same strategy) are numbered in order."""
+    seen: dict[tuple[str, str], int] = {}
+    placed = []
+    for placement in placements:
+        kind = (placement.site, placement.mask)
+        ordinal = seen.get(kind, 0)
+        seen[kind] = ordinal + 1
+        placed.append(Placed(placement, ordinal, sizes, seed, streams))
+    return placed

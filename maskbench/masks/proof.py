@@ -1,0 +1,242 @@
+"""The mask proof: what a run's masks really did, so that nobody has to believe its arm's name.
+
+A `MaskRecord` watches every answer that training uses and ends as one entry for each placement: how many visits and
+random draws there were, how many different patterns came out, a fingerprint of them all, the realised ratio of hidden
+tokens and the density of kept pairs. Masks are pure functions of keys, so a resumed run replays the steps already done
+without a model and ends with the same record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskbench.data.batches import Batch
+from maskbench.masks.base import ATTENTION_SITES, AttentionMask, LossMask, Normaliser, TokenMask
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import AttentionContext, AttentionRequest
+from maskbench.masks.draws import Draws
+from maskbench.masks.placed import Placed
+from maskbench.masks.plan import MaskPlan
+
+_TABLE = 64
+"""Side of the square over which an attention pattern is fingerprinted."""
+
+
+def _fingerprint(patterns: Iterable[object]) -> str:
+    """Return 16 hex digits for a set of patterns, whatever order they came in."""
+    digest = hashlib.blake2b(digest_size=8)
+    for pattern in sorted(map(repr, patterns)):
+        digest.update(pattern.encode())
+    return digest.hexdigest()
+
+
+@dataclass
+class _Share:
+    """Part of a whole, summed over a step or a run."""
+
+    part: int = 0
+    whole: int = 0
+
+    def add(self, part: Tensor, whole: Tensor) -> None:
+        self.part += int(part)
+        self.whole += int(whole)
+
+    @property
+    def value(self) -> float | None:
+        return self.part / self.whole if self.whole else None
+
+
+@dataclass
+class _PickRecord:
+    """What a token or loss mask picked."""
+
+    visits: int = 0
+    draws: set[tuple[int, int]] = field(default_factory=set)
+    patterns: set[tuple[int, int]] = field(default_factory=set)
+    ever_picked: dict[int, int] = field(default_factory=dict)
+    ever_eligible: dict[int, int] = field(default_factory=dict)
+    run: _Share = field(default_factory=_Share)
+    step: _Share = field(default_factory=_Share)
+
+    def add(self, variant: int, picked: Tensor, eligible: Tensor, examples: Tensor) -> None:
+        counts = picked.sum(), eligible.sum()
+        self.run.add(*counts)
+        self.step.add(*counts)
+        rows = zip(examples.tolist(), _bits(picked), _bits(eligible), strict=True)
+        for example, bits, possible in rows:
+            self.visits += 1
+            self.draws.add((example, variant))
+            self.patterns.add((example, bits))
+            self.ever_picked[example] = self.ever_picked.get(example, 0) | bits
+            self.ever_eligible[example] = self.ever_eligible.get(example, 0) | possible
+
+    def entry(self) -> dict[str, Any]:
+        seen = Counter(example for example, _ in self.patterns)
+        picked, possible = (
+            sum(map(int.bit_count, d.values())) for d in (self.ever_picked, self.ever_eligible)
+        )
+        return {
+            "visits": self.visits,
+            "draws": len(self.draws),
+            "distinct": len(self.patterns),
+            "most_patterns_of_one_example": max(seen.values(), default=0),
+            "fingerprint": _fingerprint(self.patterns),
+            "realised_ratio": self.run.value,
+            "coverage": picked / possible if possible else None,
+        }
+
+
+def _bits(rows: Tensor) -> list[int]:
+    """Return every row of a boolean matrix as one integer, its first column the lowest bit."""
+    packed = np.packbits(rows.cpu().numpy(), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+@dataclass
+class _PatternRecord:
+    """Which patterns an attention strategy used."""
+
+    draws: set[object] = field(default_factory=set)
+    patterns: dict[object, str] = field(default_factory=dict)
+    step: _Share = field(default_factory=_Share)
+
+    def entry(self, density: float | None) -> dict[str, Any]:
+        return {
+            "draws": len(self.draws),
+            "distinct": len(set(self.patterns.values())),
+            "fingerprint": _fingerprint(set(self.patterns.values())),
+            "realised_ratio": None,
+            "density": density,
+        }
+
+
+class MaskRecord:
+    """Watches a plan through training; see the module."""
+
+    def __init__(self, plan: MaskPlan) -> None:
+        self._plan = plan
+        self._picks = {
+            p.label: _PickRecord() for p in plan.placed if isinstance(p.strategy, TokenMask | LossMask)
+        }
+        self._patterns = {p.label: _PatternRecord() for p in plan.placed if p.label not in self._picks}
+        self._measure = False
+        self._target_lengths: Tensor | None = None
+        plan.observer = self
+
+    def begin_step(self, batch: Batch, *, measure: bool) -> None:
+        """Announce a training step; `measure` asks for the densities of its attention masks."""
+        self._measure = measure
+        self._target_lengths = batch.tgt_lengths
+        for picks in self._picks.values():
+            picks.step = _Share()
+        for patterns in self._patterns.values():
+            patterns.step = _Share()
+
+    def picks(
+        self, placed: Placed, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
+    ) -> None:
+        """See which tokens a token or loss mask picked (called by the plan)."""
+        if self._plan.training:
+            self._picks[placed.label].add(draws.variant if draws else 0, picked, eligible, examples)
+
+    def pattern(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
+        """See what an attention strategy answered (called by the plan)."""
+        if not self._plan.training:
+            return
+        self._note(placed, ctx.layer, ctx.request.clock, ctx.request.examples)
+        if self._measure:
+            self._measure_density(placed, ctx, keep)
+
+    def _measure_density(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
+        r = ctx.request
+        real = self._real_queries(ctx)
+        legal = (r.legal & real).expand(len(r.examples), ctx.n_heads, len(r.q_idx), len(r.kv_idx))
+        share = self._patterns[placed.label].step
+        if keep is not None:
+            share.add((keep & legal).sum(), legal.sum())
+        elif isinstance(placed.strategy, Normaliser):
+            visible = legal.sum(-1)
+            kept = placed.strategy.kept(placed.at(r.clock, ctx.layer), visible)
+            if kept is not None:
+                share.add(kept.sum(), visible.sum())
+
+    def _real_queries(self, ctx: AttentionContext) -> Tensor:
+        """Return True on queries that are not padding, `[batch, 1, q, 1]`."""
+        lengths = ctx.request.src_lengths if ctx.site == "encoder_self" else self._target_lengths
+        assert lengths is not None  # begin_step has run
+        return (ctx.request.q_idx < lengths[:, None])[:, None, :, None]
+
+    def _note(self, placed: Placed, layer: int, clock: Clock, examples: Tensor) -> None:
+        """Remember which pattern is in force; its picture is taken once."""
+        record = self._patterns[placed.label]
+        draws = placed.draws(clock, examples)
+        if draws is not None:
+            words = draws.key.words
+            record.draws.update((words, e) for e in (examples.tolist() if draws.per_example else (0,)))
+        at = placed.at(clock, layer)
+        drawn = draws.key.words if draws is not None else None
+        identity = (at.model_dump_json(), drawn, layer)
+        if identity not in record.patterns:
+            record.patterns[identity] = _picture(placed, at, layer, clock, self._plan.sizes.n_heads)
+
+    def replay(self, steps: Iterable[tuple[Batch, Clock]]) -> None:
+        """Watch the steps that an earlier process did, without a model."""
+        self._plan.train()
+        for batch, clock in steps:
+            self.begin_step(batch, measure=False)
+            self._plan.corrupt("encoder_input", batch.src, batch.src_lengths, batch.ids, clock)
+            self._plan.corrupt("decoder_input", batch.tgt_in, batch.tgt_lengths, batch.ids, clock)
+            real = (
+                torch.arange(batch.tgt_out.shape[1], device=batch.tgt_out.device) < batch.tgt_lengths[:, None]
+            )
+            self._plan.loss_weights(real, batch.ids, clock)
+            for placed in self._plan.placed:
+                if placed.site in ATTENTION_SITES:
+                    for layer in (n for n in placed.layers if placed.acts(clock, n)):
+                        self._note(placed, layer, clock, batch.ids)
+
+    def scalars(self) -> dict[str, float]:
+        """Return what the last measured step showed, by TensorBoard tag."""
+        found = [("ratio", label, r.step.value) for label, r in self._picks.items()]
+        found += [("density", label, r.step.value) for label, r in self._patterns.items()]
+        return {f"mask/{what}/{label}": value for what, label, value in found if value is not None}
+
+    def entries(self, logged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the proof, one entry for each placement in the arm's order.
+
+        Args:
+            logged: the lines of metrics.jsonl; an attention mask's density is the mean of those logged.
+        """
+        entries = []
+        for placed in self._plan.placed:
+            entry: dict[str, Any] = {"site": placed.site, "mask": placed.name}
+            if placed.label in self._picks:
+                entry |= {**self._picks[placed.label].entry(), "density": None}
+            else:
+                values = [v for line in logged if (v := line.get(f"mask/density/{placed.label}")) is not None]
+                entry |= self._patterns[placed.label].entry(sum(values) / len(values) if values else None)
+            entries.append(entry)
+        return entries
+
+
+def _picture(placed: Placed, at: Any, layer: int, clock: Clock, n_heads: int) -> str:
+    """Return a digest of the pattern over a fixed square; of the options where the pattern reads the input."""
+    draws = placed.draws(clock, torch.zeros(1, dtype=torch.int64))
+    if not isinstance(placed.strategy, AttentionMask) or placed.strategy.depends_on:
+        return hashlib.blake2b(f"{placed.name}{at.model_dump_json()}".encode(), digest_size=8).hexdigest()
+    index = torch.arange(_TABLE)
+    legal = torch.ones(1, 1, _TABLE, _TABLE, dtype=torch.bool)
+    empty = torch.zeros(1, n_heads, _TABLE, 0)
+    one = torch.zeros(1, dtype=torch.int64)
+    request = AttentionRequest(empty, empty, torch.zeros(1, _TABLE, 0), index, index, legal, None, one, clock)
+    context = AttentionContext(request, placed.site, layer, n_heads, draws)
+    keep = placed.on_heads_keep(placed.strategy.keep(at, context)).expand(1, n_heads, _TABLE, _TABLE)
+    return hashlib.blake2b(np.packbits(keep.numpy()).tobytes(), digest_size=8).hexdigest()

@@ -1,0 +1,252 @@
+"""How a plan combines answers: every kind, layers, heads, phases, order, keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from helpers import HEAD_DIM, HEADS, TRAIN, causal, placement, plan, request, sizes
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from maskbench.errors import ConfigError
+from maskbench.masks.base import (
+    ATTENTION_SITES,
+    HeadGate,
+    InputFeature,
+    LossMask,
+    ScoreBias,
+    StrategyOptions,
+    TensorGate,
+)
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import AttentionContext, LossContext, TokenInput
+from maskbench.masks.draws import Refresher
+from maskbench.registry import MASKS, Registry
+
+
+class Amount(StrategyOptions):
+    amount: float = 0.5
+
+
+class Feature(InputFeature):
+    sites = frozenset({"encoder_input"})
+    source = "test"
+    Options = Amount
+
+    def feature(self, at: Amount, x: Tensor, tokens: TokenInput) -> Tensor:
+        return torch.full_like(x, at.amount)
+
+
+class Heads(HeadGate):
+    sites = ATTENTION_SITES
+    source = "test"
+    Options = Amount
+
+    def head_gate(self, at: Amount, ctx: AttentionContext) -> Tensor:
+        return torch.full((1, ctx.n_heads), at.amount)
+
+
+class Gate(TensorGate):
+    sites = frozenset({"memory", "logits"})
+    source = "test"
+    Options = Amount
+
+    def gate(self, at: Amount, tensor: Tensor) -> Tensor:
+        return torch.full_like(tensor[:1, :1], at.amount)
+
+
+class Weights(LossMask):
+    sites = frozenset({"loss"})
+    source = "test"
+    Options = Amount
+
+    def weights(self, at: Amount, ctx: LossContext) -> Tensor:
+        return ctx.real * at.amount
+
+
+class Flat(ScoreBias):
+    sites = ATTENTION_SITES
+    source = "test"
+    cacheable = False
+    Options = Amount
+
+    def bias(self, at: Amount, ctx: AttentionContext) -> Tensor:
+        return torch.full((1, HEADS, len(ctx.request.q_idx), len(ctx.request.kv_idx)), at.amount)
+
+    def penalty(self) -> Tensor:
+        return torch.tensor(2.5)
+
+
+@pytest.fixture(autouse=True)
+def _more_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enter the strategies above beside the built-in ones, for these tests only."""
+    registry: Registry[Any] = Registry("mask strategy")
+    for name in MASKS.names():
+        registry.register(name)(MASKS.lookup(name))
+    for cls in (Feature, Heads, Gate, Weights, Flat):
+        registry.register(cls.__name__.lower())(cls)
+    monkeypatch.setattr("maskbench.masks.placed.MASKS", registry)
+
+
+def test_an_empty_plan_leaves_everything_as_it_is():
+    arm, asked = plan(), request(4, 4, legal=causal(4, 4))
+    decision = arm.attention("decoder_self", 0, asked)
+    assert torch.equal(decision.keep, asked.legal)
+    assert decision.bias is None and decision.normaliser is None and decision.head_gate is None
+    x = torch.randn(2, 3, 5)
+    assert arm.memory(x, TRAIN) is x
+    assert arm.logits(x, TRAIN, None, torch.arange(2)) is x
+    assert arm.loss_weights(torch.ones(2, 3, dtype=torch.bool), torch.arange(2), TRAIN) is None
+    assert arm.penalty() is None
+
+
+@given(st.integers(1, 7), st.integers(0, 4), st.integers(1, 4))
+def test_masks_at_a_site_are_anded_in_either_order(n, radius, size):
+    window, block = placement("cross", "window", radius=radius), placement("cross", "block_local", size=size)
+    answers = [
+        plan(*arm).attention("cross", 0, request(n, n)).keep for arm in ((window, block), (block, window))
+    ]
+    single = [plan(one).attention("cross", 0, request(n, n)).keep for one in (window, block)]
+    assert torch.equal(answers[0], answers[1])
+    assert torch.equal(answers[0], single[0] & single[1])
+
+
+def test_biases_are_summed_and_head_gates_multiplied():
+    arm = plan(
+        placement("cross", "flat", amount=0.25),
+        placement("cross", "flat", amount=0.5),
+        placement("cross", "heads", amount=0.5),
+        placement("cross", "heads", amount=0.5),
+    )
+    decision = arm.attention("cross", 1, request())
+    assert decision.bias is not None and bool((decision.bias == 0.75).all())
+    assert decision.head_gate is not None and bool((decision.head_gate == 0.25).all())
+    assert arm.penalty() == 5.0
+    assert not arm.cacheable
+
+
+def test_gates_multiply_memory_and_logits():
+    arm = plan(placement("memory", "gate", amount=0.5), placement("logits", "gate", amount=0.25))
+    x = torch.randn(2, 3, 5)
+    assert torch.equal(arm.memory(x, TRAIN), x * 0.5)
+    assert torch.equal(arm.logits(x, TRAIN, None, torch.arange(2)), x * 0.25)
+
+
+def test_input_features_are_added():
+    arm = plan(
+        placement("encoder_input", "feature", amount=0.5), placement("encoder_input", "feature", amount=2.0)
+    )
+    x = torch.randn(2, 3, HEADS * HEAD_DIM)
+    torch.testing.assert_close(
+        arm.features("encoder_input", x, TokenInput(torch.ones(2, 3).long()), TRAIN), x + 2.5
+    )
+
+
+def test_loss_weights_are_multiplied():
+    arm = plan(placement("loss", "weights", amount=0.5), placement("loss", "weights", amount=0.5))
+    real = torch.tensor([[True, True, False]])
+    weights = arm.loss_weights(real, torch.arange(1), TRAIN)
+    assert weights is not None and weights.tolist() == [[0.25, 0.25, 0.0]]
+
+
+def test_a_placement_acts_in_its_layers_and_heads_only():
+    where = placement("cross", "window", radius=0).model_copy(update={"layers": (1,), "heads": (0, 2)})
+    first, second = (plan(where).attention("cross", n, request(5, 5)).keep for n in (0, 1))
+    assert bool(first.all())
+    diagonal = torch.eye(5, dtype=torch.bool)
+    assert torch.equal(second[0, 0], diagonal) and torch.equal(second[0, 2], diagonal)
+    assert bool(second[0, 1].all())
+
+
+def test_a_placement_acts_in_its_phases_only():
+    where = placement("cross", "window", radius=0).model_copy(update={"phases": ("eval",)})
+    trained = plan(where).attention("cross", 0, request(5, 5)).keep
+    tested = plan(where).attention("cross", 0, request(5, 5, clock=Clock.evaluation(1, 2))).keep
+    assert bool(trained.all()) and not bool(tested.all())
+
+
+def test_a_scheduled_radius_follows_the_clock():
+    arm = plan(placement("cross", "window", radius={"step": [[0, 0], [0.5, 2]]}))
+    sums = [
+        arm.attention("cross", 0, request(6, 6, clock=Clock("train", s, 10))).keep.sum().item()
+        for s in (4, 5)
+    ]
+    assert sums == [6, 6 + 2 * 5 + 2 * 4]
+
+
+def test_two_normalisers_at_a_site_are_refused():
+    with pytest.raises(ConfigError, match="two normalisers"):
+        plan(placement("cross", "topk", k=1), placement("cross", "topk", k=2))
+
+
+def test_a_strategy_at_a_site_it_has_no_meaning_at_is_refused():
+    with pytest.raises(ConfigError, match="alibi has no meaning at cross"):
+        plan(placement("cross", "alibi"))
+
+
+def test_equal_placements_draw_different_masks_and_parameters_of_their_own():
+    arm = plan(
+        placement("encoder_self", "random_sparse", density=0.5),
+        placement("encoder_self", "random_sparse", density=0.5),
+        placement("encoder_self", "transform"),
+        placement("encoder_self", "transform"),
+    )
+    first, second = (p.draws(TRAIN, torch.arange(2)) for p in arm.placed[:2])
+    assert first is not None and second is not None and first.key != second.key
+    assert len(dict(arm.named_parameters())) == 4
+
+
+def test_what_else_an_arm_holds_changes_no_draw():
+    tokens = placement("encoder_input", "tokens", ratio=0.4)
+    ids, lengths, examples = torch.randint(5, 20, (4, 9)), torch.full((4,), 9), torch.arange(4)
+    alone, among = plan(tokens), plan(placement("cross", "random_sparse", density=0.5), tokens)
+    picks = [arm.corrupt("encoder_input", ids, lengths, examples, TRAIN).ids for arm in (alone, among)]
+    assert torch.equal(picks[0], picks[1])
+
+
+@pytest.mark.parametrize(
+    ("per", "variants", "steps_and_epochs", "expected"),
+    [
+        ("example", 1, [(0, 0), (9, 1), (30, 7)], [0, 0, 0]),
+        ("example", "unlimited", [(0, 0), (9, 1), (30, 7)], [0, 1, 7]),
+        ("example", 3, [(0, 0), (9, 1), (30, 7)], [0, 1, 1]),
+        ("epoch", 2, [(0, 0), (9, 1), (30, 7)], [0, 1, 1]),
+        ("step", "unlimited", [(0, 0), (9, 1), (30, 7)], [0, 9, 30]),
+        ("step", 4, [(0, 0), (9, 1), (30, 7)], [0, 1, 2]),
+        ("run", "unlimited", [(0, 0), (9, 1), (30, 7)], [0, 0, 0]),
+    ],
+)
+def test_a_refresh_says_which_variant_is_in_force(per, variants, steps_and_epochs, expected):
+    refresh = placement("cross", "random_sparse", {"per": per, "variants": variants}, density=0.5).refresh
+    assert refresh is not None
+    refresher = Refresher(0, "a", "cross", "random_sparse", 0, refresh)
+    assert [refresher.variant(Clock("train", s, 100, e)) for s, e in steps_and_epochs] == expected
+    assert refresher.variant(Clock.evaluation(30, 100)) == 0
+
+
+def test_seeds_and_streams_have_draws_of_their_own():
+    where = placement("cross", "random_sparse", density=0.5)
+    arms = [plan(where), plan(where, seed=1), plan(where, streams="b")]
+    patterns = [arm.attention("cross", 0, request(8, 8)).keep for arm in arms]
+    assert not torch.equal(patterns[0], patterns[1]) and not torch.equal(patterns[0], patterns[2])
+
+
+def test_a_plan_touches_no_global_random_state():
+    before = torch.get_rng_state()
+    arm = plan(
+        placement("encoder_input", "tokens", ratio=0.4),
+        placement("cross", "random_sparse", density=0.5),
+        of=sizes(),
+    )
+    arm.corrupt(
+        "encoder_input",
+        torch.randint(5, 20, (4, 9), generator=torch.Generator()),
+        torch.full((4,), 9),
+        torch.arange(4),
+        TRAIN,
+    )
+    arm.attention("cross", 0, request())
+    assert torch.equal(before, torch.get_rng_state())
