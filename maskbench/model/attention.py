@@ -1,0 +1,196 @@
+"""Attention: the one place where softmax meets a mask.
+
+The order is fixed: scaled scores -> biases and log-gates -> hidden pairs to -inf -> empty-row rule -> normaliser ->
+dropout -> values -> head gates. Masks arrive as one boolean tensor (True = may attend) and are filled once; there is
+no "very small number" that a score could outweigh and no sum of two planes. A query with nothing to attend to outputs
+zeros: its row is opened before the softmax, so that no gradient is NaN, and multiplied by zero afterwards.
+
+The layers are those of Vaswani et al. 2017, "Attention is all you need", section 3.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import AttentionDecision, AttentionRequest
+from maskbench.masks.plan import MaskPlan
+from maskbench.model.cache import LayerCache
+from maskbench.model.dropout import Dropout
+
+_SOFTMAX_WIDTH = 16
+"""Shorter rows are filled up with hidden keys: torch's CPU softmax takes them one number at a time, seven times slower
+than a row of 16."""
+
+
+def legality(
+    site: str,
+    q_idx: Int[Tensor, "q"],
+    kv_idx: Int[Tensor, "kv"],
+    src_lengths: Int[Tensor, "batch"] | None,
+) -> Bool[Tensor, "#batch 1 #q kv"]:
+    """Return which pairs the task itself allows, from true positions and lengths, never from token ids.
+
+    At `decoder_self` a query sees the keys at its own position and before it; padding comes after every real query,
+    so no real query sees it. At `encoder_self` and `cross` every query sees the real source tokens.
+
+    Raises:
+        ValueError: the site has no attention, or source lengths are missing where they are needed.
+    """
+    if site == "decoder_self":
+        return (kv_idx <= q_idx[:, None])[None, None]
+    if site not in ("encoder_self", "cross"):
+        raise ValueError(f"{site!r} is no attention site (encoder_self, decoder_self, cross)")
+    if src_lengths is None:
+        raise ValueError(f"{site} needs the source lengths to tell tokens from padding")
+    return (kv_idx < src_lengths[:, None])[:, None, None]
+
+
+def attend(
+    query: Float[Tensor, "batch heads q d"],
+    key: Float[Tensor, "batch heads kv d"],
+    value: Float[Tensor, "batch heads kv d"],
+    decision: AttentionDecision,
+    dropout: Callable[[Tensor], Tensor],
+) -> Float[Tensor, "batch heads q d"]:
+    """Return what each query reads: the values averaged over the keys it keeps, zeros where it keeps none.
+
+    Args:
+        decision: what to keep (legality included), and the biases, normaliser and head gates in force.
+        dropout: applied to the weights.
+    """
+    scores = _scaled_scores(query, key)
+    if decision.bias is not None:
+        scores = scores + decision.bias
+    some = decision.keep.any(-1, keepdim=True)
+    keep = decision.keep | ~some
+    scores = scores.masked_fill_(~keep, -math.inf)
+    weights = _softmax(scores) if decision.normaliser is None else decision.normaliser(scores, keep)
+    context = dropout(weights.to(value.dtype)) @ value
+    # Looking is free on a CPU, where most masks leave no row empty; elsewhere it would wait for the device.
+    if some.device.type != "cpu" or not some.all():
+        context = context * some
+    if decision.head_gate is not None:
+        context = context * decision.head_gate[:, :, None, None].to(context.dtype)
+    return context
+
+
+def _scaled_scores(query: Tensor, key: Tensor) -> Float[Tensor, "batch heads q kv"]:
+    """Return q.k / sqrt(d) in float32 at least, so that biases and softmax keep their precision."""
+    scores = query @ key.transpose(-1, -2)
+    if scores.dtype.itemsize < 4:
+        scores = scores.float()
+    return scores.mul_(query.shape[-1] ** -0.5)
+
+
+def _softmax(scores: Float[Tensor, "batch heads q kv"]) -> Float[Tensor, "batch heads q kv"]:
+    """Return the softmax over the last axis."""
+    kv_len = scores.shape[-1]
+    if kv_len >= _SOFTMAX_WIDTH:
+        return scores.softmax(-1)
+    return F.pad(scores, (0, _SOFTMAX_WIDTH - kv_len), value=-math.inf).softmax(-1)[..., :kv_len]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What all layers of one site share in one forward pass."""
+
+    site: str
+    plan: MaskPlan
+    q_idx: Int[Tensor, "q"]
+    kv_idx: Int[Tensor, "kv"]
+    legal: Bool[Tensor, "#batch 1 #q kv"]
+    src_lengths: Int[Tensor, "batch"] | None
+    examples: Int[Tensor, "batch"]
+    clock: Clock
+
+    def decide(self, layer: int, query: Tensor, key: Tensor, x: Tensor) -> AttentionDecision:
+        """Ask the plan what `layer` may look at; where it places nothing, legality is the whole answer."""
+        if self.plan.is_empty(self.site):
+            return AttentionDecision(self.legal)
+        request = AttentionRequest(
+            query, key, x, self.q_idx, self.kv_idx, self.legal, self.src_lengths, self.examples, self.clock
+        )
+        return self.plan.attention(self.site, layer, request)
+
+
+class Projection(nn.Linear):
+    """Several linear maps of one input as a single product; each is initialised as if it stood alone.
+
+    Those of the attention have no bias, as in the paper; a step is a few per cent shorter for it.
+    """
+
+    def __init__(self, d_in: int, d_out: int, parts: int = 1, bias: bool = False) -> None:
+        super().__init__(d_in, parts * d_out, bias=bias)
+        self.parts = parts
+
+    def heads(self, x: Float[Tensor, "batch len d_in"], n_heads: int) -> tuple[Tensor, ...]:
+        """Return every part of the product cut into heads, each `[batch heads len d]` and contiguous."""
+        batch, length, _ = x.shape
+        parts: Tensor = self(x).view(batch, length, self.parts, n_heads, -1)
+        # One copy here spares every product of the attention a copy of its own.
+        return parts.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
+
+
+def join_heads(
+    context: Float[Tensor, "batch heads q d"], output: Projection
+) -> Float[Tensor, "batch q d_model"]:
+    """Put the heads side by side again and mix them."""
+    mixed: Tensor = output(context.transpose(1, 2).flatten(2))
+    return mixed
+
+
+class SelfAttention(nn.Module):
+    """Attention of a sequence to itself."""
+
+    def __init__(self, d_model: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.qkv = Projection(d_model, d_model, parts=3)
+        self.output = Projection(d_model, d_model)
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self, x: Float[Tensor, "batch q d_model"], scene: Scene, layer: int, cache: LayerCache | None = None
+    ) -> Float[Tensor, "batch q d_model"]:
+        """Return what every position reads; with a cache, `x` is the new positions and the old ones are kept."""
+        query, key, value = self.qkv.heads(x, self.n_heads)
+        if cache is not None:
+            key, value = cache.extend(key, value)
+        context = attend(query, key, value, scene.decide(layer, query, key, x), self.dropout)
+        return join_heads(context, self.output)
+
+
+class CrossAttention(nn.Module):
+    """Attention of the decoder to the encoder's output."""
+
+    def __init__(self, d_model: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query = Projection(d_model, d_model)
+        self.key_value = Projection(d_model, d_model, parts=2)
+        self.output = Projection(d_model, d_model)
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch q d_model"],
+        memory: Float[Tensor, "batch kv d_model"],
+        scene: Scene,
+        layer: int,
+        cache: LayerCache | None = None,
+    ) -> Float[Tensor, "batch q d_model"]:
+        """Return what every position reads from `memory`; with a cache, its keys and values are computed once."""
+        (query,) = self.query.heads(x, self.n_heads)
+        if cache is None:
+            key, value = self.key_value.heads(memory, self.n_heads)
+        else:
+            key, value = cache.memory(lambda: self.key_value.heads(memory, self.n_heads))
+        context = attend(query, key, value, scene.decide(layer, query, key, x), self.dropout)
+        return join_heads(context, self.output)

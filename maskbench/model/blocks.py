@@ -1,0 +1,80 @@
+"""The layers of the encoder and the decoder, normalised before each sublayer.
+
+Normalising first keeps the path from the loss to the embeddings free of normalisations, so training needs no careful
+warm-up (Xiong et al. 2020, "On layer normalization in the Transformer architecture").
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from maskbench.config.schema import ModelConfig
+from maskbench.model.attention import CrossAttention, Projection, Scene, SelfAttention
+from maskbench.model.cache import LayerCache
+from maskbench.model.dropout import Dropout
+
+
+class FeedForward(nn.Module):
+    """Two linear maps with a ReLU between them, applied to every position alone."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.inner = Projection(config.d_model, config.d_ff, bias=True)
+        self.outer = Projection(config.d_ff, config.d_model, bias=True)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(self, x: Float[Tensor, "batch len d_model"]) -> Float[Tensor, "batch len d_model"]:
+        """Return the transformed positions."""
+        # Not `relu_`: changing a view in place sends the gradient through two more copies of it.
+        out: Tensor = self.outer(self.dropout(self.inner(x).relu()))
+        return out
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then feed-forward, each added to what came in."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.self_norm = nn.LayerNorm(config.d_model)
+        self.self_attention = SelfAttention(config.d_model, config.n_heads, config.dropout)
+        self.feed_norm = nn.LayerNorm(config.d_model)
+        self.feed_forward = FeedForward(config)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(
+        self, x: Float[Tensor, "batch src d_model"], scene: Scene, layer: int
+    ) -> Float[Tensor, "batch src d_model"]:
+        """Return the states after this layer."""
+        x = x + self.dropout(self.self_attention(self.self_norm(x), scene, layer))
+        fed: Tensor = self.dropout(self.feed_forward(self.feed_norm(x)))
+        return x + fed
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention, cross-attention, then feed-forward, each added to what came in."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.self_norm = nn.LayerNorm(config.d_model)
+        self.self_attention = SelfAttention(config.d_model, config.n_heads, config.dropout)
+        self.cross_norm = nn.LayerNorm(config.d_model)
+        self.cross_attention = CrossAttention(config.d_model, config.n_heads, config.dropout)
+        self.feed_norm = nn.LayerNorm(config.d_model)
+        self.feed_forward = FeedForward(config)
+        self.dropout = Dropout(config.dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch tgt d_model"],
+        memory: Float[Tensor, "batch src d_model"],
+        scenes: tuple[Scene, Scene],
+        layer: int,
+        cache: LayerCache | None = None,
+    ) -> Float[Tensor, "batch tgt d_model"]:
+        """Return the states after this layer; `scenes` are those of `decoder_self` and `cross`."""
+        own, cross = scenes
+        x = x + self.dropout(self.self_attention(self.self_norm(x), own, layer, cache))
+        x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, cross, layer, cache))
+        fed: Tensor = self.dropout(self.feed_forward(self.feed_norm(x)))
+        return x + fed

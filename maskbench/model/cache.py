@@ -1,0 +1,58 @@
+"""Keys and values the decoder has computed already, so that the next position costs one position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+class LayerCache:
+    """The keys and values of one decoder layer: of the target so far, and of the encoder's output."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._length = 0
+        self._own: Tensor | None = None
+        self._memory: tuple[Tensor, ...] | None = None
+
+    def extend(
+        self, key: Float[Tensor, "batch heads new d"], value: Float[Tensor, "batch heads new d"]
+    ) -> tuple[Float[Tensor, "batch heads kv d"], Float[Tensor, "batch heads kv d"]]:
+        """Append the keys and values of new positions and return all of them, oldest first."""
+        batch, heads, new, d = key.shape
+        if self._own is None:
+            self._own = key.new_zeros(2, batch, heads, self._capacity, d)
+        start, self._length = self._length, self._length + new
+        self._own[0, :, :, start : self._length] = key
+        self._own[1, :, :, start : self._length] = value
+        keys, values = self._own[:, :, :, : self._length].unbind(0)
+        return keys, values
+
+    def memory(self, compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Return the keys and values of the encoder's output, computed at the first call."""
+        if self._memory is None:
+            self._memory = compute()
+        return self._memory
+
+    def select(self, rows: Int[Tensor, "kept"]) -> None:
+        """Keep only these sentences of the batch, in this order."""
+        if self._own is not None:
+            self._own = self._own[:, rows]
+        if self._memory is not None:
+            self._memory = tuple(part[rows] for part in self._memory)
+
+
+class DecoderCache:
+    """One `LayerCache` per decoder layer, and how many positions they hold."""
+
+    def __init__(self, n_layers: int, capacity: int) -> None:
+        self.layers = [LayerCache(capacity) for _ in range(n_layers)]
+        self.length = 0
+        """Positions decoded so far; the next one has this index."""
+
+    def select(self, rows: Int[Tensor, "kept"]) -> None:
+        """Keep only these sentences of the batch, in this order."""
+        for layer in self.layers:
+            layer.select(rows)

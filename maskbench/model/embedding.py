@@ -1,0 +1,85 @@
+"""From token ids to vectors and back: word tables, positions, and the output projection."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from maskbench.errors import CorpusError
+from maskbench.masks.context import TokenInput
+
+
+class Table(nn.Module):
+    """One vector per entry."""
+
+    def __init__(self, entries: int, d_model: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(entries, d_model))
+
+
+class Words(nn.Module):
+    """The word tables of source, target and output: one matrix, or three."""
+
+    def __init__(self, vocab_size: int, d_model: int, tied: bool) -> None:
+        super().__init__()
+        names = ["shared"] if tied else ["src", "tgt", "output"]
+        self.tables = nn.ModuleDict({name: Table(vocab_size, d_model) for name in names})
+        self.tied = tied
+
+    def table(self, side: Literal["src", "tgt", "output"]) -> Float[Tensor, "vocab d_model"]:
+        """Return the matrix that serves `side`."""
+        return cast(Table, self.tables["shared" if self.tied else side]).weight
+
+    def embed(self, side: Literal["src", "tgt"], inputs: TokenInput) -> Float[Tensor, "batch len d_model"]:
+        """Return a vector per token, zero where the input says so."""
+        table = self.table(side)
+        words = F.embedding(inputs.ids, table)
+        if inputs.zeroed is not None:
+            words = words.masked_fill(inputs.zeroed[..., None], 0.0)
+        return words * math.sqrt(table.shape[-1])
+
+    def logits(self, hidden: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
+        """Return a score per vocabulary entry."""
+        return F.linear(hidden, self.table("output"))
+
+
+def sinusoids(n: int, d_model: int) -> Float[Tensor, "n d_model"]:
+    """Return sines (even columns) and cosines (odd ones) of wavelengths 2 pi to 20,000 pi (Vaswani et al. 2017, 3.5)."""
+    rates = 10_000.0 ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
+    angles = torch.arange(n, dtype=torch.float64)[:, None] * rates
+    waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)
+    return waves[:, :d_model].float()
+
+
+class Positions(nn.Module):
+    """What is added to a word for where it stands: sinusoids, learned vectors, or nothing."""
+
+    def __init__(self, kind: Literal["sinusoidal", "learned", "none"], max_length: int, d_model: int) -> None:
+        super().__init__()
+        self.max_length = max_length
+        self.learned = Table(max_length, d_model) if kind == "learned" else None
+        self.waves: Tensor | None
+        waves = sinusoids(max_length, d_model) if kind == "sinusoidal" else None
+        self.register_buffer("waves", waves, persistent=False)
+
+    def forward(
+        self, x: Float[Tensor, "batch len d_model"], start: int
+    ) -> Float[Tensor, "batch len d_model"]:
+        """Return `x`, whose first column stands at position `start`, with positions added.
+
+        Raises:
+            CorpusError: the sequence is longer than the model was built for.
+        """
+        end = start + x.shape[1]
+        if end > self.max_length:
+            raise CorpusError(
+                f"a sequence of {end} tokens, but this model was built for at most {self.max_length} (the longest "
+                "of the corpus it was trained on); shorten the sentence or train with a corpus that has longer ones"
+            )
+        table = self.waves if self.learned is None else self.learned.weight
+        return x if table is None else x + table[start:end]

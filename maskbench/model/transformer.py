@@ -1,0 +1,160 @@
+"""The encoder-decoder Transformer (Vaswani et al. 2017), asking an arm's plan at every site where a mask can act.
+
+Axes: batch, src, tgt (lengths), d_model, heads, vocab. Lengths are true lengths; what lies beyond them is padding,
+which no real position ever reads.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from maskbench.config.schema import ModelConfig, RunConfig
+from maskbench.data.batches import Batch
+from maskbench.data.corpus import Corpus
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import Sizes, TokenInput
+from maskbench.masks.plan import MaskPlan
+from maskbench.model.attention import Scene, legality
+from maskbench.model.blocks import DecoderLayer, EncoderLayer
+from maskbench.model.cache import DecoderCache
+from maskbench.model.dropout import Dropout
+from maskbench.model.embedding import Positions, Words
+from maskbench.model.initialise import initialise
+
+
+class Stack(nn.Module):
+    """The layers of one side, the norm that ends them, and the side's positions."""
+
+    def __init__(self, layers: list[nn.Module], config: ModelConfig, max_length: int) -> None:
+        super().__init__()
+        self.positions = Positions(config.positions, max_length, config.d_model)
+        self.layers = nn.ModuleList(layers)
+        self.norm = nn.LayerNorm(config.d_model)
+
+
+class EncoderDecoder(nn.Module):
+    """The model of one run: its weights and, as `masks`, its arm's plan."""
+
+    def __init__(self, config: ModelConfig, plan: MaskPlan, vocab_size: int, max_length: int) -> None:
+        """Build the model with unset weights; `build_model` also initialises them.
+
+        Args:
+            vocab_size: entries of the joint vocabulary.
+            max_length: positions the model has: no source or target may be longer, and decoding stops there.
+        """
+        super().__init__()
+        self.config = config
+        self.max_length = max_length
+        self.words = Words(vocab_size, config.d_model, config.tied)
+        self.encoder = Stack([EncoderLayer(config) for _ in range(config.encoder_layers)], config, max_length)
+        self.decoder = Stack([DecoderLayer(config) for _ in range(config.decoder_layers)], config, max_length)
+        self.dropout = Dropout(config.dropout)
+        self.masks = plan
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.encoder.norm.weight.device
+
+    def encode(
+        self,
+        inputs: TokenInput,
+        src_lengths: Int[Tensor, "batch"],
+        examples: Int[Tensor, "batch"],
+        clock: Clock,
+    ) -> Float[Tensor, "batch src d_model"]:
+        """Return the encoder's output as the decoder reads it."""
+        x = self._embed("encoder", inputs, 0, clock)
+        here = torch.arange(x.shape[1], device=x.device)
+        scene = self._scene("encoder_self", here, here, src_lengths, examples, clock)
+        for i, layer in enumerate(self.encoder.layers):
+            x = layer(x, scene, i)
+        return self.masks.memory(self.encoder.norm(x), clock)
+
+    def decode(
+        self,
+        inputs: TokenInput,
+        memory: Float[Tensor, "batch src d_model"],
+        src_lengths: Int[Tensor, "batch"],
+        examples: Int[Tensor, "batch"],
+        clock: Clock,
+        cache: DecoderCache | None = None,
+    ) -> Float[Tensor, "batch tgt d_model"]:
+        """Return the decoder's states, one per position of `inputs`.
+
+        With a cache, `inputs` holds the positions that are new since the last call.
+        """
+        start = 0 if cache is None else cache.length
+        x = self._embed("decoder", inputs, start, clock)
+        so_far = torch.arange(start + x.shape[1], device=x.device)
+        sources = torch.arange(memory.shape[1], device=x.device)
+        own = self._scene("decoder_self", so_far[start:], so_far, None, examples, clock)
+        cross = self._scene("cross", so_far[start:], sources, src_lengths, examples, clock)
+        for i, layer in enumerate(self.decoder.layers):
+            x = layer(x, memory, (own, cross), i, None if cache is None else cache.layers[i])
+        if cache is not None:
+            cache.length = len(so_far)
+        hidden: Tensor = self.decoder.norm(x)
+        return hidden
+
+    def logits(self, hidden: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
+        """Return raw vocabulary scores; logit masks are the caller's to apply, through `masks.logits`."""
+        return self.words.logits(hidden)
+
+    def hidden(self, batch: Batch, clock: Clock) -> Float[Tensor, "batch tgt d_model"]:
+        """Return the decoder's states under teacher forcing, both inputs corrupted by the plan.
+
+        Whoever needs the scores of real tokens only can select them here, before the product with the vocabulary.
+        """
+        examples = batch.ids
+        src = self.masks.corrupt("encoder_input", batch.src, batch.src_lengths, examples, clock)
+        tgt = self.masks.corrupt("decoder_input", batch.tgt_in, batch.tgt_lengths, examples, clock)
+        memory = self.encode(src, batch.src_lengths, examples, clock)
+        return self.decode(tgt, memory, batch.src_lengths, examples, clock)
+
+    def forward(self, batch: Batch, clock: Clock) -> Float[Tensor, "batch tgt vocab"]:
+        """Return raw vocabulary scores under teacher forcing: those at t predict `batch.tgt_out[:, t]`."""
+        return self.logits(self.hidden(batch, clock))
+
+    def _embed(
+        self, side: Literal["encoder", "decoder"], inputs: TokenInput, start: int, clock: Clock
+    ) -> Float[Tensor, "batch len d_model"]:
+        words = self.words.embed("src" if side == "encoder" else "tgt", inputs)
+        stack = self.encoder if side == "encoder" else self.decoder
+        x = self.masks.features(f"{side}_input", stack.positions(words, start), inputs, clock)
+        dropped: Tensor = self.dropout(x)
+        return dropped
+
+    def _scene(
+        self,
+        site: str,
+        q_idx: Tensor,
+        kv_idx: Tensor,
+        src_lengths: Tensor | None,
+        examples: Tensor,
+        clock: Clock,
+    ) -> Scene:
+        legal = legality(site, q_idx, kv_idx, src_lengths)
+        return Scene(site, self.masks, q_idx, kv_idx, legal, src_lengths, examples, clock)
+
+
+def build_model(config: RunConfig, corpus: Corpus, seed: int) -> EncoderDecoder:
+    """Build the model of a run, its masks among it, with every parameter initialised by its name."""
+    model, vocabulary = config.model, corpus.vocabulary
+    sizes = Sizes(
+        n_heads=model.n_heads,
+        d_model=model.d_model,
+        encoder_layers=model.encoder_layers,
+        decoder_layers=model.decoder_layers,
+        vocab_size=len(vocabulary),
+        max_length=corpus.max_length,
+        id_of=vocabulary.id_of,
+    )
+    plan = MaskPlan(config.masks, seed=seed, streams=config.streams, sizes=sizes)
+    built = EncoderDecoder(model, plan, len(vocabulary), corpus.max_length)
+    initialise(built, seed, config.streams)
+    return built
