@@ -1,0 +1,292 @@
+"""Checkpoints that are whole or ignored: safetensors and JSON, each file's SHA-256 in a manifest written last.
+
+    checkpoints/
+      step-000200/  model.safetensors  optimizer.safetensors  state.json  manifest.json
+      best.json     which step was selected, by which metric
+
+A checkpoint is built beside its place, synced, and renamed into it; neither zip archives nor safetensors check the
+bytes of a tensor, so the hashes here are what stands between a flipped bit and a silently wrong run. There is no
+"latest" pointer: the newest is the highest step that verifies. The same state always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from maskbench.errors import MaskbenchError, ResourceError, RunDirectoryError
+from maskbench.runs.files import (
+    explained,
+    json_bytes,
+    read_json,
+    sha256_of,
+    sync_directory,
+    write_json,
+    write_synced,
+)
+
+FORMAT_VERSION = 1
+"""Raised when an older program could misread a newer checkpoint."""
+
+KEPT = 2
+"""How many of the newest valid checkpoints outlive pruning, beside the best one."""
+
+_FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
+_STEP = re.compile(r"step-(\d{6,})")
+_UNFINISHED = ".tmp-"
+
+
+class DeterminismAlarm(MaskbenchError):
+    """The same step of the same run was computed twice, with different bytes: a bug or a changed machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a run needs to continue from the end of a step as if it had never stopped."""
+
+    run: str
+    """The hash of the run's identity."""
+    step: int
+    """Optimiser updates done."""
+    model: Mapping[str, Tensor] = field(repr=False)
+    optimizer: Mapping[str, Tensor] = field(repr=False)
+    """`exp_avg/<name>`, `exp_avg_sq/<name>` and `step/<name>`."""
+    state: Mapping[str, Any]
+    """Plain JSON: what the loop itself remembers. `state["best"]["step"]` names the best checkpoint so far, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint on disk whose every byte has been verified."""
+
+    path: Path
+    run: str
+    step: int
+    state: Mapping[str, Any]
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the best checkpoint when this one was written, None before the first validation."""
+        found = self.state.get("best")
+        return int(found["step"]) if found else None
+
+    def model(self) -> dict[str, Tensor]:
+        """Read the weights."""
+        return dict(load_file(self.path / "model.safetensors"))
+
+    def load_into(self, model: torch.nn.Module) -> None:
+        """Put the weights into `model`.
+
+        Raises:
+            RunDirectoryError: the model has other parameters: another version of the program wrote this.
+        """
+        try:
+            model.load_state_dict(self.model(), strict=True)
+        except RuntimeError as error:
+            raise RunDirectoryError(
+                f"{self.path} does not fit the model this version builds; move the run directory away ({error})"
+            ) from error
+
+    def optimizer(self) -> dict[str, Tensor]:
+        """Read the optimiser's moments and step counts."""
+        return dict(load_file(self.path / "optimizer.safetensors"))
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a folder of checkpoints holds."""
+
+    valid: tuple[Checkpoint, ...]
+    """Newest first."""
+    damaged: tuple[str, ...]
+    """A sentence for each folder that cannot be used, newest first."""
+
+    @property
+    def resumable(self) -> Checkpoint | None:
+        """The newest checkpoint to continue from: one whose best checkpoint is still there too."""
+        steps = {checkpoint.step for checkpoint in self.valid}
+        return next((c for c in self.valid if c.best_step is None or c.best_step in steps), None)
+
+
+def save_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
+    """Write a checkpoint durably and return its folder.
+
+    Writing the same step again is a free test: the bytes must be the ones already there. A damaged one is replaced.
+
+    Raises:
+        DeterminismAlarm: a valid checkpoint of this step holds other bytes.
+        ResourceError: the disk is full or not writable; every older checkpoint is untouched.
+    """
+    target = folder / f"step-{snapshot.step:06d}"
+    built = folder / f"{_UNFINISHED}{target.name}-{os.getpid()}-{secrets.token_hex(4)}"
+    with explained("write a checkpoint to", folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            manifest = _build(built, snapshot)
+            if target.exists() and _same_as_present(target, manifest):
+                return target
+            os.rename(built, target)
+            sync_directory(folder)
+        finally:
+            shutil.rmtree(built, ignore_errors=True)
+    return target
+
+
+def _build(place: Path, snapshot: Snapshot) -> dict[str, Any]:
+    """Write the files of a checkpoint into a new folder, the manifest last, and return the manifest."""
+    contents = (_serialise(snapshot.model), _serialise(snapshot.optimizer), json_bytes(snapshot.state))
+    place.mkdir()
+    for name, data in zip(_FILES, contents, strict=True):
+        write_synced(place / name, data)
+    manifest = {
+        "format": FORMAT_VERSION,
+        "run": snapshot.run,
+        "step": snapshot.step,
+        "files": {
+            name: {"size": len(data), "sha256": sha256_of(place / name)}
+            for name, data in zip(_FILES, contents, strict=True)
+        },
+    }
+    write_synced(place / "manifest.json", json_bytes(manifest))
+    sync_directory(place)
+    return manifest
+
+
+def _serialise(tensors: Mapping[str, Tensor]) -> bytes:
+    # Tied weights share storage, which safetensors refuses; a clone also detaches the file from later updates.
+    return save({name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()})
+
+
+def _same_as_present(target: Path, manifest: Mapping[str, Any]) -> bool:
+    """Whether `target` already holds this checkpoint; a damaged one is moved out of the way first."""
+    try:
+        verify(target)
+    except RunDirectoryError:
+        os.rename(target, target.with_name(f".damaged-{target.name}-{secrets.token_hex(4)}"))
+        return False
+    present = read_json(target / "manifest.json") or {}
+    differing = [name for name in _FILES if present["files"][name] != manifest["files"][name]]
+    if differing or present["run"] != manifest["run"]:
+        raise DeterminismAlarm(
+            f"{target} was computed again with other bytes in {', '.join(differing) or 'the run it belongs to'}: "
+            "the program or the machine is not deterministic; move the run directory away and run again"
+        )
+    return True
+
+
+def verify(path: Path) -> Checkpoint:
+    """Check every byte of a checkpoint before anything in it is used.
+
+    Raises:
+        RunDirectoryError: a file is missing or differs from the manifest, or the manifest is of another format.
+    """
+    try:
+        return _verified(path)
+    except (OSError, ResourceError) as error:
+        raise RunDirectoryError(f"{path} cannot be read: {error}") from error
+
+
+def _verified(path: Path) -> Checkpoint:
+    manifest = read_json(path / "manifest.json")
+    if manifest is None:
+        raise RunDirectoryError(f"{path} has no manifest.json")
+    if manifest.get("format") != FORMAT_VERSION:
+        raise RunDirectoryError(
+            f"{path} has format {manifest.get('format')!r}; this version reads {FORMAT_VERSION}"
+        )
+    for name in _FILES:
+        file, entry = path / name, manifest.get("files", {}).get(name, {})
+        if not file.is_file():
+            raise RunDirectoryError(f"{path} has no {name}")
+        if file.stat().st_size != entry.get("size") or sha256_of(file) != entry.get("sha256"):
+            raise RunDirectoryError(f"{file} differs from its checksum")
+    state = read_json(path / "state.json") or {}
+    found = _STEP.fullmatch(path.name)
+    if found is None or manifest.get("step") != int(found[1]):
+        raise RunDirectoryError(f"{path} holds step {manifest.get('step')}, not the one in its name")
+    return Checkpoint(path, str(manifest.get("run")), int(found[1]), state)
+
+
+def scan(folder: Path, run: str | None = None) -> Scan:
+    """Verify every checkpoint in a folder.
+
+    Args:
+        folder: `checkpoints/` of a run; it need not exist.
+        run: if given, checkpoints of another run count as damaged.
+    """
+    valid, damaged = [], []
+    for path in _step_folders(folder):
+        try:
+            checkpoint = verify(path)
+            if run is not None and checkpoint.run != run:
+                raise RunDirectoryError(f"{path} belongs to another run ({checkpoint.run}, not {run})")
+            valid.append(checkpoint)
+        except RunDirectoryError as error:
+            damaged.append(str(error))
+    return Scan(tuple(valid), tuple(damaged))
+
+
+def newest_valid(folder: Path, run: str | None = None) -> Checkpoint | None:
+    """Return the checkpoint of the highest step that verifies, or None."""
+    found = scan(folder, run).valid
+    return found[0] if found else None
+
+
+def mark_best(folder: Path, step: int, metric: str, value: float) -> None:
+    """Write best.json, which names the selected checkpoint."""
+    write_json(folder / "best.json", {"step": step, "metric": metric, "value": value})
+
+
+def best(folder: Path) -> Checkpoint:
+    """Return the selected checkpoint.
+
+    Raises:
+        RunDirectoryError: none is selected, or the selected one is damaged.
+    """
+    selected = read_json(folder / "best.json")
+    if selected is None:
+        raise RunDirectoryError(f"{folder} has no best.json: no checkpoint has been selected yet")
+    return verify(folder / f"step-{int(selected['step']):06d}")
+
+
+def prune(folder: Path) -> None:
+    """Delete what is no longer needed: keeps the newest two that verify, the best ones they name, and the selected one.
+
+    Only checkpoints that verify are counted and deleted, so half-written ones can never push the last good one out,
+    and a damaged one is left for a person to look at.
+    """
+    valid = scan(folder).valid
+    newest = valid[:KEPT]
+    needed = {c.step for c in newest} | {c.best_step for c in newest}
+    needed.add((read_json(folder / "best.json") or {}).get("step"))
+    with explained("prune", folder):
+        for checkpoint in valid:
+            if checkpoint.step not in needed:
+                # Renamed first: a kill halfway must not leave a folder that looks like a damaged checkpoint.
+                doomed = checkpoint.path.with_name(
+                    f"{_UNFINISHED}{checkpoint.path.name}-{secrets.token_hex(4)}"
+                )
+                os.rename(checkpoint.path, doomed)
+                shutil.rmtree(doomed)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what a killed process left half built; the caller holds the run's lock."""
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
+
+
+def _step_folders(folder: Path) -> list[Path]:
+    found = [p for p in folder.glob("step-*") if _STEP.fullmatch(p.name)]
+    return sorted(found, key=lambda p: int(p.name.removeprefix("step-")), reverse=True)

@@ -1,0 +1,224 @@
+"""The folders of an experiment and of a run: what lies where, who may write, and what state a run is in.
+
+    <experiment>[/<panel>]/
+      experiment.yaml   cost.json
+      <arm>/seed-<n>/   run.json  status.json  metrics.jsonl  timing.jsonl  checkpoints/  result.json  translations/
+
+Reading never executes code, takes no lock and puts up with a run in progress. Writing is for the one process that
+holds the run's kernel lock, which dies with its owner: there is nothing to clean up after a kill.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import filelock
+
+from maskbench.errors import RunDirectoryError
+from maskbench.runs.files import explained, read_json, write_atomically, write_json
+from maskbench.runs.identity import Identity
+from maskbench.runs.lines import JsonLines, json_line
+
+State = Literal["planned", "running", "done", "failed", "diverged", "interrupted"]
+"""What a run can be; `running` whose process is gone reads as `interrupted`."""
+
+_SEED = re.compile(r"seed-(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a run, and the error that ended it if there was one."""
+
+    state: State
+    error: Mapping[str, Any] | None = None
+    """At least `message`; for a diverged run also `step` and the quantity that was not finite."""
+    pid: int | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """One arm trained with one seed."""
+
+    path: Path
+    """The folder `seed-<n>`; it need not exist yet."""
+
+    @property
+    def seed(self) -> int:
+        """The number in the folder's name."""
+        found = _SEED.fullmatch(self.path.name)
+        if found is None:
+            raise RunDirectoryError(f"{self.path} is not a run: its folder should be called seed-<n>")
+        return int(found[1])
+
+    @property
+    def arm(self) -> str:
+        """The arm's name, from the folder above."""
+        return self.path.parent.name
+
+    @property
+    def metrics(self) -> JsonLines:
+        """Every logged number by step; no wall clock, so the same bytes in every repetition."""
+        return JsonLines(self.path / "metrics.jsonl")
+
+    @property
+    def timing(self) -> JsonLines:
+        """Wall clock, memory and throughput; part of no hash and no comparison of bytes."""
+        return JsonLines(self.path / "timing.jsonl")
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of `step-000200` folders and best.json; see `maskbench.runs.checkpoint`."""
+        return self.path / "checkpoints"
+
+    def open(self, record: Mapping[str, Any], identity: Identity) -> None:
+        """Make this directory that run's, or check that it is; the caller holds the lock.
+
+        Args:
+            record: the contents of run.json (`identity.run_record`), written if there is none yet.
+            identity: what the directory must hold.
+
+        Raises:
+            RunDirectoryError: it holds another run; the message names the keys that differ.
+        """
+        present = read_json(self.path / "run.json")
+        if present is None:
+            write_json(self.path / "run.json", record)
+            return
+        differences = identity.differences(present.get("identity", {}))
+        if differences:
+            listed = "\n  ".join(differences)
+            raise RunDirectoryError(
+                f"{self.path} holds another run; it differs in\n  {listed}\n"
+                "choose another experiment name or --runs-dir, or move that directory away"
+            )
+
+    def record(self) -> dict[str, Any] | None:
+        """Return run.json, or None before the first start."""
+        return read_json(self.path / "run.json")
+
+    def result(self) -> dict[str, Any] | None:
+        """Return result.json, or None while the run is not done."""
+        return read_json(self.path / "result.json")
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write result.json, whose presence means "done"; nothing may be written to the run after it but its status."""
+        write_json(self.path / "result.json", result)
+
+    def status(self) -> Status:
+        """Return the state; a finished result outranks status.json, a dead process makes `running` `interrupted`."""
+        found = read_json(self.path / "status.json") or {}
+        pid, host = found.get("pid"), found.get("host")
+        if (self.path / "result.json").exists():
+            return Status("done", None, pid, host)
+        state = found.get("state", "planned")
+        if state not in get_args(State):
+            raise RunDirectoryError(f"{self.path / 'status.json'} is damaged: no state is called {state!r}")
+        if state == "running" and not _alive(found):
+            state = "interrupted"
+        return Status(state, found.get("error"), pid, host)
+
+    def write_status(self, state: State, error: Mapping[str, Any] | None = None) -> None:
+        """Write status.json for this process."""
+        process = {"pid": os.getpid(), "host": platform.node(), "started": _start_time(os.getpid())}
+        write_json(self.path / "status.json", {"state": state, **process, "error": error})
+
+    def write_translations(self, split: str, rows: Iterable[tuple[int, str]]) -> None:
+        """Write translations/<split>.jsonl: one line per pair, its id and the hypothesis."""
+        lines = [json_line({"id": number, "hypothesis": text}) for number, text in rows]
+        write_atomically(self.path / "translations" / f"{split}.jsonl", b"".join(lines))
+
+    def translations(self, split: str) -> dict[int, str]:
+        """Return id -> hypothesis; empty where the split was not translated."""
+        rows = JsonLines(self.path / "translations" / f"{split}.jsonl").read()
+        return {int(row["id"]): str(row["hypothesis"]) for row in rows}
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold this directory for writing.
+
+        Raises:
+            RunDirectoryError: another process holds it.
+        """
+        with explained("write", self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            # A lock that is a mere file would outlive a killed owner, so none is better than that one.
+            held = filelock.FileLock(self.path / ".lock", fallback_to_soft=False)
+            try:
+                held.acquire(blocking=False)
+            except filelock.Timeout:
+                owner = (read_json(self.path / "status.json") or {}).get("pid", "unknown")
+                raise RunDirectoryError(
+                    f"{self.path} is busy: another process is writing it (pid {owner}); wait for it or stop it"
+                ) from None
+        try:
+            yield
+        finally:
+            held.release()
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentDirectory:
+    """All runs of an experiment, or of one of its panels."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, root: Path, experiment: str, panel: str | None = None) -> ExperimentDirectory:
+        """Return `root/<experiment>[/<panel>]`."""
+        return cls(root / experiment / panel if panel else root / experiment)
+
+    @property
+    def experiment_file(self) -> Path:
+        """The resolved experiment file."""
+        return self.path / "experiment.yaml"
+
+    def run(self, arm: str, seed: int) -> RunDirectory:
+        """Return the directory of one run, whether or not it exists."""
+        return RunDirectory(self.path / arm / f"seed-{seed}")
+
+    def runs(self) -> list[RunDirectory]:
+        """Return every run that has a folder, by arm and seed."""
+        found = [
+            RunDirectory(p) for p in self.path.glob("*/seed-*") if p.is_dir() and _SEED.fullmatch(p.name)
+        ]
+        return sorted(found, key=lambda run: (run.arm, run.seed))
+
+    def cost(self) -> dict[str, Any] | None:
+        """Return cost.json, what the cost probe measured, or None."""
+        return read_json(self.path / "cost.json")
+
+    def write_cost(self, cost: Mapping[str, Any]) -> None:
+        """Write cost.json."""
+        write_json(self.path / "cost.json", cost)
+
+    def write_experiment(self, resolved: str) -> None:
+        """Write experiment.yaml unless it already holds these bytes."""
+        data = resolved.encode()
+        if not self.experiment_file.exists() or self.experiment_file.read_bytes() != data:
+            write_atomically(self.experiment_file, data)
+
+
+def _start_time(pid: int) -> float | None:
+    """When a process was started, in seconds; None where there is none. It tells a reused pid from its first owner."""
+    import psutil
+
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+def _alive(status: Mapping[str, Any]) -> bool:
+    """Whether the process in status.json still runs; one on another host cannot be asked and counts as alive."""
+    if status.get("host") != platform.node():
+        return True
+    started = _start_time(int(status.get("pid", -1)))
+    return started is not None and abs(started - float(status.get("started") or 0.0)) < 1.0

@@ -1,0 +1,125 @@
+"""Which run a directory holds: the keys that can change a number, their hash, and who made it.
+
+Two runs are the same run exactly if their identities are: configuration, corpus bytes and `RESULTS_VERSION`. The seed
+is the folder's name. Versions, commit and machine are recorded beside the identity and never hashed: a new commit must
+not throw every result away, but a reader can see that a table mixes commits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskbench.runs.files import canonical_json
+
+RESULTS_VERSION = 1
+"""Part of every identity; raised whenever a change of the code changes results."""
+
+RECORD_VERSION = 1
+"""The format of run.json."""
+
+_GIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Everything that can change a number of a run, except its seed."""
+
+    config: Mapping[str, Any]
+    """`RunConfig.identity()`: a plain JSON object."""
+    data_sha256: str
+    """Of everything of the corpus that can change a number."""
+    results_version: int = RESULTS_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the hashed keys as a JSON object, the same whether it was built here or read from a file."""
+        return {
+            "config": dict(self.config),
+            "data_sha256": self.data_sha256,
+            "results_version": self.results_version,
+        }
+
+    @property
+    def hash(self) -> str:
+        """The first 12 hex digits of BLAKE2b over the canonical JSON of the keys."""
+        return hashlib.blake2b(canonical_json(self.to_json()).encode("ascii")).hexdigest()[:12]
+
+    def differences(self, recorded: Mapping[str, Any]) -> list[str]:
+        """Name every key in which `recorded`, the identity in a run.json, differs: `train.lr 0.001 -> 0.0003`."""
+        old, new = dict(_leaves(_flat(recorded))), dict(_leaves(_flat(self.to_json())))
+        lines = []
+        for key in [*old, *(k for k in new if k not in old)]:
+            before, after = old.get(key, "absent"), new.get(key, "absent")
+            if before != after:
+                lines.append(f"{key} {before} -> {after}")
+        return lines
+
+
+def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Lift the configuration's keys to the top, where a reader knows them from the experiment file."""
+    rest = {key: value for key, value in identity.items() if key != "config"}
+    return {**dict(identity.get("config", {})), **rest}
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every scalar of a JSON value under its dotted path."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, list | tuple) and value:
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{prefix}[{index}]")
+    else:
+        yield prefix, canonical_json(list(value) if isinstance(value, tuple) else value)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who made a run: recorded in run.json, shown and warned about, never hashed."""
+
+    versions: Mapping[str, str]
+    """Package name -> version: maskbench, python, torch, numpy, ..."""
+    environment: Mapping[str, Any]
+    """The fingerprint within which results are the same bytes: processor capability, threads, dtype, device."""
+
+
+def run_record(identity: Identity, *, arm: str, seed: int, origin: Origin) -> dict[str, Any]:
+    """Return the contents of run.json."""
+    return {
+        "format": RECORD_VERSION,
+        "arm": arm,
+        "seed": seed,
+        "hash": identity.hash,
+        "identity": identity.to_json(),
+        "versions": dict(origin.versions),
+        "git": git_state(),
+        "environment": dict(origin.environment),
+    }
+
+
+def git_state() -> dict[str, Any] | None:
+    """Return `{"commit": ..., "dirty": ...}` of the checkout this package lives in, or None where there is none.
+
+    An installed package inside somebody else's repository is not that repository's work, so only a checkout whose top
+    directory holds this package counts. Never raises.
+    """
+    package = Path(__file__).resolve().parents[1]
+    top = _git(package, "rev-parse", "--show-toplevel")
+    commit = _git(package, "rev-parse", "HEAD")
+    if not top or not commit or Path(top) != package.parent:
+        return None
+    changed = _git(package, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": bool(changed)}
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(directory), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    return done.stdout.strip()

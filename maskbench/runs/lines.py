@@ -1,0 +1,114 @@
+"""JSON lines that are only ever appended to, and read although the last line may be torn.
+
+A record counts from the moment its newline is on disk. A reader drops what stands behind the last newline; a writer
+cuts it off before it appends, so that a torn line can never end up in the middle of a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from maskbench.errors import RunDirectoryError
+from maskbench.runs.files import explained, sync_directory
+
+
+def json_line(record: Mapping[str, Any]) -> bytes:
+    """Return a record as one line: keys in the order given, floats by `repr`.
+
+    Raises:
+        ValueError: the record holds NaN or an infinity.
+    """
+    return (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+class JsonLines:
+    """One append-only file of JSON objects, one a line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._mended = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of complete lines; 0 where there is no file."""
+        return self._contents().rfind(b"\n") + 1
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Write one record behind the others; keys keep their order, floats are written by `repr`.
+
+        Raises:
+            ValueError: the record holds NaN or an infinity.
+            ResourceError: the file cannot be written.
+        """
+        line = json_line(record)
+        if not self._mended:
+            self.truncate(self.size)
+        with explained("write", self.path), self.path.open("ab") as file:
+            file.write(line)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return every complete record; an empty list where there is no file.
+
+        Raises:
+            RunDirectoryError: a complete line is not a JSON object.
+        """
+        records: list[dict[str, Any]] = []
+        lines = self._contents()[: self.size].split(b"\n")[:-1]
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise RunDirectoryError(f"{self.path}:{number} is damaged: {error}") from error
+            if not isinstance(record, dict):
+                raise RunDirectoryError(f"{self.path}:{number} is damaged: a line should be a JSON object")
+            records.append(record)
+        return records
+
+    def truncate(self, size: int) -> None:
+        """Cut the file back to its first `size` bytes, durably.
+
+        Raises:
+            RunDirectoryError: the file is shorter than that, so lines it once had are lost.
+            ResourceError: the file cannot be written.
+        """
+        present = self.path.stat().st_size if self.path.exists() else 0
+        if present < size:
+            raise RunDirectoryError(
+                f"{self.path} holds {present} bytes where {size} were logged; "
+                "move the run directory away to start this run anew"
+            )
+        with explained("write", self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if present > size:
+                os.truncate(self.path, size)
+                self.sync()
+        self._mended = True
+
+    def truncate_after(self, step: int) -> None:
+        """Drop every record from the first one on whose `step` is beyond `step`."""
+        kept = 0
+        for line in self._contents()[: self.size].splitlines(keepends=True):
+            if json.loads(line)["step"] > step:
+                break
+            kept += len(line)
+        self.truncate(kept)
+
+    def sync(self) -> None:
+        """Wait until the disk has every appended record."""
+        if not self.path.exists():
+            return
+        with explained("write", self.path):
+            with self.path.open("ab") as file:
+                os.fsync(file.fileno())
+            sync_directory(self.path.parent)
+
+    def _contents(self) -> bytes:
+        with explained("read", self.path):
+            try:
+                return self.path.read_bytes()
+            except FileNotFoundError:
+                return b""

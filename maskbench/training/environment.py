@@ -1,0 +1,77 @@
+"""Where a run computes: settings that make it repeatable, and the fingerprint within which it is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+import torch
+
+import maskbench
+from maskbench.runs.identity import Origin
+
+_PACKAGES = ("torch", "numpy", "tokenizers", "sacrebleu", "safetensors")
+
+
+@contextmanager
+def repeatable(threads: int) -> Iterator[None]:
+    """Inside, torch uses so many threads and only algorithms that give the same bits every time.
+
+    The number of threads decides how sums are split, so it is part of a run's identity.
+    """
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.set_num_threads(threads)
+    # As `use_deterministic_algorithms(True)`, which also imports the compiler: seconds of every run.
+    torch.set_deterministic_debug_mode("error")
+    # Filling every new tensor with NaN finds reads of unset memory, but costs a pass over it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_deterministic_debug_mode(before[1])
+        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+
+
+def pick_device() -> torch.device:
+    """Return where models live: the CPU, the only device on which resumed runs are known to end in the same bytes."""
+    return torch.device("cpu")
+
+
+def origin(threads: int, dtype: torch.dtype, device: torch.device) -> Origin:
+    """Return versions and the environment's fingerprint, for run.json."""
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    environment = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "threads": threads,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+    own = {"maskbench": maskbench.__version__, "python": platform.python_version()}
+    return Origin({**own, **versions}, environment)
+
+
+def moved(record: Mapping[str, Any], now: Origin) -> list[str]:
+    """Name what differs between where a run was begun, by its run.json, and here: `threads 1 -> 2`."""
+    before = {**record.get("versions", {}), **record.get("environment", {})}
+    here = {**now.versions, **now.environment}
+    return [f"{key} {before.get(key)} -> {here[key]}" for key in here if before.get(key) != here[key]]
+
+
+def peak_memory_mb() -> float:
+    """Return the most memory this process ever held, in megabytes."""
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kilobytes on Linux, bytes on macOS.
+    return float(peak) / (1e6 if sys.platform == "darwin" else 1e3)

@@ -1,0 +1,91 @@
+"""Measuring a run's model: on the validation split while it trains, on the chosen splits when it is done.
+
+Evaluation computes in float32 whatever the run trains in: it is a small part of a run, and a sentence's translation
+should not hang on how its batch was rounded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from maskbench.config.metrics import split_metric
+from maskbench.config.schema import RunConfig
+from maskbench.data.corpus import Corpus
+from maskbench.masks.clock import Clock
+from maskbench.metrics import TEXT_METRICS, teacher_forced, text_scores, translate
+from maskbench.runs.lines import json_line
+from maskbench.training.trainer import Trainer
+
+TEACHER_FORCED = ("nll", "token_accuracy")
+"""The metrics that need no decoding; one pass gives both."""
+
+Translations = Mapping[str, list[tuple[int, str]]]
+"""By split: id and hypothesis of every pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was measured."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    """By `split/metric`."""
+    signatures: dict[str, str] = field(default_factory=dict)
+    """How a metric was computed, by its name without a split; sacreBLEU's for BLEU and chrF."""
+    translations: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+
+
+def validation_metrics(config: RunConfig) -> list[str]:
+    """Return what is measured at every validation: both teacher-forced metrics, and what picks the checkpoint."""
+    names = [f"valid/{metric}" for metric in TEACHER_FORCED]
+    return names if config.train.select in names else [*names, config.train.select]
+
+
+def final_metrics(config: RunConfig) -> list[str]:
+    """Return what is measured of the selected checkpoint."""
+    return [f"{split}/{metric}" for split in config.evaluate.splits for metric in config.evaluate.metrics]
+
+
+def by_split(names: Sequence[str]) -> dict[str, list[str]]:
+    """Group `split/metric` names: the metrics of each split, in the order given."""
+    grouped: dict[str, list[str]] = {}
+    for name in names:
+        parts = split_metric(name)
+        if parts is None:
+            raise ValueError(f"{name!r} is not split/metric")
+        grouped.setdefault(parts[0], []).append(parts[1])
+    return grouped
+
+
+def outputs_sha256(translations: Translations) -> str:
+    """Return the hash of all translations: equal exactly if two runs translate every sentence alike."""
+    digest = hashlib.sha256()
+    for split in sorted(translations):
+        for number, text in sorted(translations[split]):
+            digest.update(json_line({"split": split, "id": number, "hypothesis": text}))
+    return digest.hexdigest()
+
+
+def evaluate(trainer: Trainer, corpus: Corpus, names: Sequence[str], clock: Clock) -> Evaluation:
+    """Measure the trainer's model as it is.
+
+    Args:
+        names: metrics as `split/metric`.
+        clock: where schedules stand; its phase is "eval".
+    """
+    found = Evaluation()
+    for split, wanted in by_split(names).items():
+        values: dict[str, float] = {}
+        if set(wanted) & set(TEACHER_FORCED):
+            values |= teacher_forced(trainer.model, corpus, split, clock)
+        if set(wanted) & set(TEXT_METRICS):
+            ratio = trainer.config.decode.max_length_ratio
+            said = translate(trainer.model, corpus, split, clock, max_length_ratio=ratio)
+            lowercase = trainer.config.evaluate.lowercase
+            scores = text_scores(said, corpus.splits[split].references, wanted, lowercase)
+            values |= scores.values
+            found.signatures.update(scores.signatures)
+            found.translations[split] = list(enumerate(said))
+        found.metrics.update({f"{split}/{metric}": values[metric] for metric in wanted})
+    return found

@@ -1,0 +1,44 @@
+"""What a training process is given, and what it tells while it works. Both cross process borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from maskbench.config.schema import RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """One run to train: an arm with a seed."""
+
+    experiment: str
+    panel: str | None
+    arm: str
+    seed: int
+    config: RunConfig
+    directory: Path
+    """The run's folder, `seed-<n>`."""
+    cache_dir: Path
+    """Where built corpora lie."""
+    stop_after: int | None = None
+    """For tests: vanish after so many steps of the whole run, as if killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    run: tuple[str, int, str | None]
+    """Arm, seed, panel."""
+    state: Literal["starting", "training", "evaluating", "done", "failed", "diverged"]
+    step: int
+    """Optimiser updates done."""
+    total_steps: int
+    loss: float | None = None
+    """The training nll of the last step, in nats per token."""
+    tokens_per_second: float | None = None
+    """Real target tokens trained on, since the last report that said so."""
+    message: str = ""
+    """A sentence for a person: what was found damaged, why a run diverged."""

@@ -1,0 +1,250 @@
+"""A run from its first step, or its newest checkpoint, to its result.
+
+Whatever instant a process is killed at, the next one continues from the newest whole checkpoint, cuts metrics.jsonl
+back to what was logged then, and ends in the same bytes. Nothing here remembers anything a checkpoint does not hold:
+weights, moments, the step, the best step so far, and how many bytes had been logged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from maskbench.config.metrics import METRICS
+from maskbench.data import load_corpus
+from maskbench.data.corpus import Corpus
+from maskbench.masks.clock import Clock
+from maskbench.masks.proof import MaskRecord
+from maskbench.runs.checkpoint import (
+    Checkpoint,
+    Snapshot,
+    best,
+    mark_best,
+    prune,
+    remove_unfinished,
+    save_checkpoint,
+    scan,
+)
+from maskbench.runs.directory import RunDirectory
+from maskbench.runs.identity import Identity, run_record
+from maskbench.training.environment import moved, origin, repeatable
+from maskbench.training.evaluate import (
+    Evaluation,
+    evaluate,
+    final_metrics,
+    outputs_sha256,
+    validation_metrics,
+)
+from maskbench.training.job import Progress, RunJob
+from maskbench.training.logbook import Logbook, log_every
+from maskbench.training.optimiser import moments, restore_moments
+from maskbench.training.trainer import Diverged, StepReport, Trainer, make_trainer
+
+__all__ = ["Progress", "RunJob", "Trainer", "make_trainer", "train_run"]
+
+Report = Callable[[Progress], None]
+
+
+class _Killed(BaseException):
+    """For tests: the process is gone. Nothing may catch it to tidy up."""
+
+
+def train_run(job: RunJob, report: Report) -> None:
+    """Train, evaluate and record one run; continue it if it was begun, do nothing if it is over.
+
+    A run that diverges is over too: its status says so and nothing is raised. `report` is called at the end of every
+    step; if it raises something that is no `Exception`, the run saves where it stands and stops.
+
+    Raises:
+        RunDirectoryError: another process writes the directory, or it holds another run.
+        MaskbenchError: the corpus or the disk failed; status.json says so.
+    """
+    directory = RunDirectory(job.directory)
+    with directory.lock(), repeatable(job.config.train.threads):
+        run = _Run(job, directory, report)
+        try:
+            run.execute()
+        except _Killed:
+            raise
+        except Diverged as error:
+            run.diverged(error)
+        except Exception as error:
+            directory.write_status("failed", {"message": str(error), "type": type(error).__name__})
+            raise
+        except BaseException:
+            directory.write_status("interrupted")
+            raise
+
+
+class _Run:
+    """The run in this process."""
+
+    def __init__(self, job: RunJob, directory: RunDirectory, report: Report) -> None:
+        """Build everything, and open the directory; until that succeeds, nothing is written to it."""
+        self.job, self.config, self.directory, self.report = job, job.config, directory, report
+        self.corpus: Corpus = load_corpus(self.config.corpus, job.cache_dir)
+        self.identity = Identity(self.config.identity(), self.corpus.sha256)
+        self.trainer = make_trainer(self.config, self.corpus, job.seed)
+        self.total = self.trainer.total_steps
+        self.done = 0
+        self.best: dict[str, Any] | None = None
+        self.here = origin(self.config.train.threads, self.trainer.dtype, self.trainer.device)
+        record = run_record(self.identity, arm=job.arm, seed=job.seed, origin=self.here)
+        directory.open(record, self.identity)
+
+    def execute(self) -> None:
+        """Bring the run to its end from wherever it stands."""
+        state = self.directory.status().state
+        if state in ("done", "diverged"):
+            self._tell(state)
+            return
+        self.directory.write_status("running")
+        self._tell("starting", message=self._moved())
+        self._resume()
+        self._train()
+        self._finish()
+
+    def _moved(self) -> str:
+        """Say what differs between where the run was begun and here; empty if nothing does."""
+        differences = moved(self.directory.record() or {}, self.here)
+        if not differences:
+            return ""
+        return (
+            f"begun elsewhere ({', '.join(differences)}); its last digits may differ from a run in one place"
+        )
+
+    def _resume(self) -> None:
+        """Go back to the newest checkpoint that can be continued, or to the start."""
+        folder = self.directory.checkpoints
+        remove_unfinished(folder)
+        found = scan(folder, self.identity.hash)
+        for sentence in found.damaged:
+            self._tell("starting", message=f"ignored a damaged checkpoint: {sentence}")
+        self.masks = observe_masks(self.trainer)
+        checkpoint = found.resumable
+        self.log = Logbook(self.directory, 0 if checkpoint is None else checkpoint.state["metrics_bytes"])
+        if checkpoint is not None:
+            self._restore(checkpoint)
+            self.masks.replay(self.trainer.batch(step) for step in range(self.done))
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        model = self.trainer.model
+        checkpoint.load_into(model)
+        restore_moments(model, self.trainer.optimiser, checkpoint.optimizer())
+        self.done, self.best = checkpoint.step, checkpoint.state["best"]
+        self._mark_best()
+
+    def _train(self) -> None:
+        while self.done < self.total:
+            began = time.perf_counter()
+            batch, clock = self.trainer.batch(self.done)
+            logged = self._is_due(self.done + 1, log_every(self.total))
+            self.masks.begin_step(batch, measure=logged)
+            step = self.trainer.update(batch, clock)
+            self.done += 1
+            self.log.stopwatch.add(time.perf_counter() - began, step.n_tokens)
+            speed = self._log_step(step) if logged else None
+            improved = self._is_due(self.done, self.config.train.valid_every) and self._validate()
+            if improved or self._is_due(self.done, self.config.train.save_every):
+                self._save()
+            self._end_of_step(step, speed)
+
+    def _is_due(self, step: int, every: int) -> bool:
+        """Whether something done every so many updates, and after the last, is due after update `step`."""
+        return step % every == 0 or step == self.total
+
+    def _log_step(self, step: StepReport) -> float:
+        """Log a step's numbers, and return the speed since the last logged one."""
+        numbers = {"loss": step.loss, "nll": step.nll, "lr": step.lr, "grad_norm": step.grad_norm}
+        self.log.write(self.done, {**{f"train/{k}": v for k, v in numbers.items()}, **self.masks.scalars()})
+        return self.log.write_time(self.done)
+
+    def _validate(self) -> bool:
+        """Measure the validation split, and return whether this is the best state so far; the earlier of equals is."""
+        clock = Clock.evaluation(self.done, self.total)
+        metrics = evaluate(self.trainer, self.corpus, validation_metrics(self.config), clock).metrics
+        self.log.write(self.done, metrics)
+        value = metrics[self.config.train.select]
+        sign = 1 if METRICS[self.config.train.select.rpartition("/")[2]].higher_is_better else -1
+        if self.best is not None and sign * value <= sign * self.best["value"]:
+            return False
+        self.best = {"step": self.done, "value": value}
+        return True
+
+    def _save(self) -> None:
+        """Write a checkpoint; whatever it refers to is on the disk before it."""
+        state = {"best": self.best, "metrics_bytes": self.log.sync()}
+        model = self.trainer.model
+        tensors = moments(model, self.trainer.optimiser)
+        snapshot = Snapshot(self.identity.hash, self.done, model.state_dict(), tensors, state)
+        save_checkpoint(self.directory.checkpoints, snapshot)
+        self._mark_best()
+        prune(self.directory.checkpoints)
+
+    def _mark_best(self) -> None:
+        if self.best is not None:
+            folder = self.directory.checkpoints
+            mark_best(folder, self.best["step"], self.config.train.select, self.best["value"])
+
+    def _end_of_step(self, step: StepReport, speed: float | None) -> None:
+        if self.done == self.job.stop_after:
+            raise _Killed
+        try:
+            self._tell("training", loss=step.nll, speed=speed)
+        except Exception:
+            raise
+        except BaseException:
+            self._save()
+            raise
+
+    def _finish(self) -> None:
+        """Evaluate the selected checkpoint and write the result."""
+        self._tell("evaluating")
+        selected = best(self.directory.checkpoints)
+        selected.load_into(self.trainer.model)
+        clock = Clock.evaluation(self.total, self.total)
+        found = evaluate(self.trainer, self.corpus, final_metrics(self.config), clock)
+        self.log.write(self.total, found.metrics)
+        for split, rows in found.translations.items():
+            self.directory.write_translations(split, rows)
+            self._show(split, rows)
+        self.log.sync()
+        self.directory.write_result(self._result(found, selected.step))
+        self.directory.write_status("done")
+        self._tell("done")
+
+    def _show(self, split: str, rows: list[tuple[int, str]]) -> None:
+        texts = self.corpus.splits[split]
+        shown = [(texts.sources[i], texts.references[i], hypothesis) for i, hypothesis in rows[:10]]
+        self.log.show_samples(self.total, split, shown)
+
+    def _result(self, found: Evaluation, selected_step: int) -> dict[str, Any]:
+        return {
+            "metrics": found.metrics,
+            "signatures": found.signatures,
+            "selected_step": selected_step,
+            "parameters": sum(p.numel() for p in self.trainer.model.parameters()),
+            "cost": self.log.cost(),
+            "masks": self.masks.entries(self.log.lines()),
+            "outputs_sha256": outputs_sha256(found.translations),
+            "train_nll_sha256": self.log.nll_sha256(),
+        }
+
+    def diverged(self, error: Diverged) -> None:
+        """Record that and where the run diverged; its last whole checkpoint stays."""
+        details = {"quantity": error.quantity, "value": str(error.value), "step": error.step}
+        message = {"message": str(error), **details, "examples": list(error.examples)}
+        self.directory.write_status("diverged", message)
+        self._tell("diverged", message=str(error))
+
+    def _tell(
+        self, state: Any, *, loss: float | None = None, speed: float | None = None, message: str = ""
+    ) -> None:
+        run = (self.job.arm, self.job.seed, self.job.panel)
+        self.report(Progress(run, state, self.done, self.total, loss, speed, message))
+
+
+def observe_masks(trainer: Trainer) -> MaskRecord:
+    """Have a proof of the run's masks watch its plan (`maskbench.masks.proof`)."""
+    return MaskRecord(trainer.model.masks)

@@ -1,0 +1,163 @@
+"""One run's model, optimiser and batches, and what a single training step does with them.
+
+A step is a pure function of (weights, moments, step number): its batch, its dropout and its masks are keyed by the
+step and the seed, and its learning rate is computed from it. So a trainer can be put back to any checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maskbench.config.schema import RunConfig
+from maskbench.data.batches import Batch, BatchSchedule, collate
+from maskbench.data.corpus import Corpus
+from maskbench.masks.clock import Clock
+from maskbench.model.allocator import keep_freed_memory
+from maskbench.model.transformer import EncoderDecoder, build_model
+from maskbench.randomness import Key
+from maskbench.training.environment import pick_device
+from maskbench.training.loss import (
+    Targets,
+    backward_through_output,
+    banned_loss,
+    nll_of,
+    normalised,
+    real_tokens,
+)
+from maskbench.training.optimiser import build_optimiser, learning_rate, set_learning_rate
+from maskbench.training.precision import autocast, compute_dtype
+
+
+class Diverged(Exception):
+    """A number that must be finite is not; the step it belongs to was not taken."""
+
+    def __init__(self, quantity: str, value: float, step: int, examples: tuple[int, ...] = ()) -> None:
+        super().__init__(f"{quantity} is {value} at step {step}; the run diverged")
+        self.quantity = quantity
+        self.value = value
+        self.step = step
+        """The number of the update that was not made, counted from 1."""
+        self.examples = examples
+        """Ids of the batch, where the number came from one."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What one training step measured, before its update changed the weights."""
+
+    loss: float
+    """What is optimised: smoothed, weighted by loss masks, with logit masks and penalties."""
+    nll: float
+    """Mean negative log-likelihood over all real tokens, without smoothing, weights, logit masks or penalties; the
+    masks of the other sites act as they do in training."""
+    grad_norm: float
+    """Before clipping."""
+    lr: float
+    n_tokens: int
+    """Real target tokens."""
+
+
+class Trainer:
+    """Takes the training steps of a run."""
+
+    def __init__(self, config: RunConfig, corpus: Corpus, seed: int) -> None:
+        self.config = config
+        self.device = pick_device()
+        self.dtype = compute_dtype(config.train.precision, config.model.d_model, self.device)
+        self.model: EncoderDecoder = build_model(config, corpus, seed).to(self.device)
+        self.optimiser = build_optimiser(self.model, config.train)
+        self._seed = seed
+        self._split = corpus.splits["train"]
+        self._batches = BatchSchedule(self._split, config.train.batch_tokens, self._order_seed())
+        self._vocab_size = len(corpus.vocabulary)
+        self._parameters = [p for p in self.model.parameters() if p.requires_grad]
+
+    @property
+    def total_steps(self) -> int:
+        """How many updates the run makes."""
+        epochs = self.config.train.epochs
+        return self.config.train.steps if epochs is None else self._batches.steps_for_epochs(epochs)
+
+    def batch(self, step: int) -> tuple[Batch, Clock]:
+        """Return what step `step`, counted from 0, trains on, and where training then stands."""
+        epoch, ids = self._batches.at(step)
+        return collate(self._split, ids).to(self.device), Clock("train", step, self.total_steps, epoch)
+
+    def step(self, step: int) -> int:
+        """Take step `step`, counted from 0, and return its number of real target tokens."""
+        return self.update(*self.batch(step)).n_tokens
+
+    def update(self, batch: Batch, clock: Clock) -> StepReport:
+        """Make the update of one step.
+
+        Raises:
+            Diverged: the loss or the gradient is not finite; weights and moments are as they were.
+        """
+        self.model.train()
+        torch.manual_seed(self._dropout_seed(clock.step))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss, nll = self._backward(batch, clock)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.train.clip)
+        lr = learning_rate(self.config.train, clock.step)
+        report = StepReport(loss.item(), nll.item(), norm.item(), lr, batch.n_tokens)
+        for quantity, value in [("the loss", report.loss), ("the gradient's norm", report.grad_norm)]:
+            if not math.isfinite(value):
+                raise Diverged(quantity, value, clock.step + 1, tuple(batch.ids.tolist()))
+        set_learning_rate(self.optimiser, lr)
+        self.optimiser.step()
+        return report
+
+    def _backward(self, batch: Batch, clock: Clock) -> tuple[Tensor, Tensor]:
+        """Accumulate gradients; return the loss and the mean nll, detached."""
+        plan = self.model.masks
+        real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
+        weights = plan.loss_weights(real, batch.ids, clock)
+        weights = real.float() if weights is None else weights.float()
+        targets = Targets(batch.tgt_out[real], normalised(weights[real]), self.config.train.label_smoothing)
+        with autocast(self.dtype, self.device):
+            hidden = self.model.hidden(batch, clock)
+        if plan.is_empty("logits"):
+            rows = hidden[real]
+            with autocast(self.dtype, self.device):
+                loss, nll, grad = backward_through_output(rows, self.model.logits, self._vocab_size, targets)
+            root: Tensor = rows
+        else:
+            root, nll = self._banned(hidden, batch, clock, targets)
+            loss, grad = root.detach(), torch.ones_like(root)
+        penalty = plan.penalty()
+        if penalty is None:
+            torch.autograd.backward([root], [grad])
+        else:
+            torch.autograd.backward([root, penalty], [grad, torch.ones_like(penalty)])
+            loss = loss + penalty.detach()
+        return loss, nll / len(targets.gold)
+
+    def _banned(self, hidden: Tensor, batch: Batch, clock: Clock, targets: Targets) -> tuple[Tensor, Tensor]:
+        """Return the loss under the plan's logit masks, and the sum of the nll without them."""
+        real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
+        with autocast(self.dtype, self.device):
+            raw = self.model.logits(hidden)
+        scores = self.model.masks.logits(raw.float(), clock, batch.tgt_out, batch.ids)
+        return banned_loss(scores[real], targets), nll_of(raw.detach()[real], targets.gold).sum()
+
+    def _dropout_seed(self, step: int) -> int:
+        """The 32 bits torch's generator takes: one seed for every step of the stream `dropout`."""
+        return Key.of(self._seed, self._stream("dropout"), step).low32
+
+    def _order_seed(self) -> int:
+        """The seed of batches and their order: the run's own, unless it uses another family of streams."""
+        own = self.config.streams == "a"
+        return self._seed if own else Key.of(self._seed, self._stream("order")).low32
+
+    def _stream(self, name: str) -> str:
+        return name if self.config.streams == "a" else f"{self.config.streams}:{name}"
+
+
+def make_trainer(config: RunConfig, corpus: Corpus, seed: int) -> Trainer:
+    """Return a trainer that has taken no step, in a process that from now on keeps the memory tensors give back."""
+    keep_freed_memory()
+    return Trainer(config, corpus, seed)
