@@ -1,0 +1,41 @@
+"""How a command ends when something is wrong: one message on stderr and a documented exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from maskbench.errors import MaskbenchError
+
+from .plain import plain
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def explained(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Turn a `MaskbenchError` of `command` into its message and exit code; what else escapes is a bug and stays one.
+
+    A reader that closes the pipe (`maskbench compare | head`) has seen enough: that is no error.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            result = command(*args, **kwargs)
+            sys.stdout.flush()
+            return result
+        except MaskbenchError as error:
+            typer.echo(f"error: {plain(str(error), lines=True)}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:
+            # Python flushes stdout once more when it exits, and must not fail then.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+    return wrapped

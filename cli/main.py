@@ -1,0 +1,44 @@
+"""The entry point: it knows every command by name, and imports nothing heavier than their signatures."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import maskbench
+
+from .compare import compare
+from .explained import explained
+from .run import run
+
+app = typer.Typer(
+    name="maskbench",
+    help="Find out which mask strategy helps an encoder-decoder Transformer, by how much, at what cost, and whether "
+    "the difference is real.",
+    epilog="Start with: maskbench run experiments/quickstart.yaml",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    # A traceback means a bug; it goes into the report as Python prints it.
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"maskbench {maskbench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", help="Show the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+for command in (run, compare):
+    app.command()(explained(command))

@@ -1,0 +1,65 @@
+"""What the executor's processes do for an experiment: train one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from maskbench.config.schema import RunConfig
+from maskbench.executors.worker import Interrupted, stop_requested, use_threads
+from maskbench.training.job import Progress, RunJob
+from maskbench.training.loop import train_run
+
+_SECONDS_BETWEEN_REPORTS = 0.2
+
+_BASE_BYTES = 350_000_000
+"""Of a process that has imported everything and loaded a small corpus."""
+
+
+def train(job: RunJob, report: Callable[[Progress], None]) -> None:
+    """Train and evaluate one run in this process."""
+    use_threads(job.config.train.threads)
+    train_run(job, Relay(report))
+
+
+class Relay:
+    """Passes progress on, steps not more often than a person can read; stops the run when the parent asks."""
+
+    def __init__(
+        self, report: Callable[[Progress], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._report = report
+        self._clock = clock
+        self._state = ""
+        self._time = float("-inf")
+        self._speed: float | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Pass `progress` on if it is due, with the last known speed.
+
+        Raises:
+            Interrupted: the parent has asked this process to stop.
+        """
+        if stop_requested():
+            raise Interrupted
+        if progress.tokens_per_second is not None:
+            self._speed = progress.tokens_per_second
+        now = self._clock()
+        is_news = progress.state != self._state or bool(progress.message)
+        if is_news or now - self._time >= _SECONDS_BETWEEN_REPORTS:
+            self._state, self._time = progress.state, now
+            self._report(replace(progress, tokens_per_second=self._speed))
+
+
+def memory_need(config: RunConfig, parameters: int, vocabulary: int) -> int:
+    """Return roughly how many bytes a run needs to train; an estimate for deciding how many fit side by side.
+
+    Weights, gradient, two moments and the copy a checkpoint makes; what the layers keep for the backward pass; and
+    four arrays of the size of the logits.
+    """
+    model, tokens = config.model, config.train.batch_tokens
+    layers = model.encoder_layers + model.decoder_layers
+    kept_per_token = layers * (16 * model.d_model + 4 * model.d_ff)
+    floats = 5 * parameters + tokens * kept_per_token + 4 * tokens * vocabulary
+    return _BASE_BYTES + 4 * floats

@@ -1,0 +1,242 @@
+"""From an experiment to finished runs: plan, prepare, execute, measure cost.
+
+Everything that can be refused is refused before the first step of the first run: directories that hold other runs,
+corpora that cannot be read, arms that cannot be built. After that, a run that fails or diverges harms no other.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+
+from maskbench.config.load import dump_resolved
+from maskbench.config.schema import Experiment
+from maskbench.costs import measure_costs
+from maskbench.errors import ConfigError, MaskbenchError, RunDirectoryError
+from maskbench.executors import End, Executor, Task
+from maskbench.executors.local import LocalExecutor
+from maskbench.executors.machine import side_by_side
+from maskbench.planning import CACHE, PlannedRun, corpus_key, plan, refuse_changed
+from maskbench.reporting import Ended, EndState, Outcome, Reporter, Silence
+from maskbench.runs.directory import ExperimentDirectory
+from maskbench.runs.files import explained, read_json, write_json
+
+if TYPE_CHECKING:
+    from maskbench.data.corpus import Corpus
+    from maskbench.training.job import Progress, RunJob
+
+LOG = "error.log"
+"""In a run's directory: what its process printed; absent if that was nothing."""
+
+
+def run_experiment(
+    experiment: Experiment,
+    runs_dir: Path,
+    *,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    reporter: Reporter | None = None,
+) -> Outcome:
+    """Train and evaluate every run that is due, then measure what each arm costs.
+
+    Args:
+        experiment: the loaded experiment.
+        runs_dir: the directory that holds experiments; made if need be.
+        workers: how many runs train at once; None: as many as cores and memory allow.
+        executor: who executes the runs; None: processes of this machine, `workers` at once.
+        reporter: is told how it goes.
+
+    Returns:
+        What became of every run. A run that fails or diverges raises nothing.
+
+    Raises:
+        RunDirectoryError: another process works on this experiment, or a directory holds another run.
+        ConfigError, CorpusError: an arm or a corpus cannot be built.
+    """
+    told = reporter or Silence()
+    with sole_writer(ExperimentDirectory.of(runs_dir, experiment.name).path):
+        refuse_changed(first_look := plan(experiment, runs_dir))
+        if any(run.is_due for run in first_look):
+            (executor or LocalExecutor(1)).warm_up()
+        planned, need, notes = _prepare(experiment, runs_dir, told)
+        executor = executor or LocalExecutor(workers or side_by_side(_threads(experiment), need))
+        write_experiment(experiment, runs_dir)
+        outcome = Outcome(planned, warnings=notes)
+        _train_all(outcome, experiment.name, runs_dir / CACHE, executor, told)
+        if outcome.signal is None:
+            measure_costs(outcome, experiment, runs_dir, executor, told)
+    return outcome
+
+
+def _prepare(
+    experiment: Experiment, runs_dir: Path, told: Reporter
+) -> tuple[tuple[PlannedRun, ...], int, list[str]]:
+    """Return the plan, the bytes that the largest run will need, and notes; refuse what cannot be run."""
+    import maskbench.masks  # noqa: F401  registers the strategies
+
+    corpora = _corpora(experiment, runs_dir, told)
+    planned = plan(experiment, runs_dir, {key: corpus.sha256 for key, corpus in corpora.items()})
+    refuse_changed(planned)
+    notes = [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
+    return planned, _build_each_arm(planned, corpora, told), notes
+
+
+def _corpora(experiment: Experiment, runs_dir: Path, told: Reporter) -> dict[str, Corpus]:
+    """Build every corpus once, into the cache from which the runs will load it."""
+    from maskbench.data import load_corpus
+
+    corpora: dict[str, Corpus] = {}
+    for panel in experiment.panels:
+        for arm in panel.arms:
+            key = corpus_key(arm.config.corpus)
+            if key not in corpora:
+                told.preparing(f"preparing the corpus {arm.config.corpus.name}")
+                corpora[key] = load_corpus(arm.config.corpus, runs_dir / CACHE)
+    return corpora
+
+
+def _build_each_arm(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus], told: Reporter) -> int:
+    """Build the model of every arm that is due, so that an impossible one fails now and not after hours.
+
+    Returns:
+        The bytes that the largest of them will need to train.
+    """
+    from maskbench.executors.jobs import memory_need
+    from maskbench.model.transformer import build_model
+
+    built: set[tuple[str | None, str]] = set()
+    need = 1
+    for run in planned:
+        if not run.is_due or run.name[:2] in built:
+            continue
+        built.add(run.name[:2])
+        told.preparing(f"building {run.arm.title}")
+        corpus = corpora[corpus_key(run.arm.config.corpus)]
+        try:
+            model = build_model(run.arm.config, corpus, run.seed)
+        except MaskbenchError as error:
+            raise type(error)(f"arm {run.arm.name}: {error}") from error
+        except ValueError as error:
+            raise ConfigError(f"arm {run.arm.name} cannot be built: {error}") from error
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        need = max(need, memory_need(run.arm.config, parameters, len(corpus.vocabulary)))
+    return need
+
+
+def _threads(experiment: Experiment) -> int:
+    return max(arm.config.train.threads for panel in experiment.panels for arm in panel.arms)
+
+
+def write_experiment(experiment: Experiment, runs_dir: Path) -> None:
+    """Write the resolved experiment file into the experiment's directory and into each of its panels'."""
+    resolved = dump_resolved(experiment)
+    for panel in (None, *(panel.name for panel in experiment.panels)):
+        ExperimentDirectory.of(runs_dir, experiment.name, panel).write_experiment(resolved)
+
+
+def _train_all(
+    outcome: Outcome, experiment: str, cache_dir: Path, executor: Executor, told: Reporter
+) -> None:
+    from maskbench.executors.jobs import train
+    from maskbench.training.job import RunJob
+
+    due = {run.directory.path: run for run in outcome.planned if run.is_due}
+    if not due:
+        return
+    told.planned(outcome.planned, executor.workers)
+    tasks = [
+        Task(
+            RunJob(
+                experiment=experiment,
+                panel=run.panel,
+                arm=run.arm.name,
+                seed=run.seed,
+                config=run.arm.config,
+                directory=run.directory.path,
+                cache_dir=cache_dir,
+            ),
+            run.directory.path / LOG,
+        )
+        for run in due.values()
+    ]
+    outcome.signal = executor.execute(train, tasks, _Chronicler(outcome, due, told))
+
+
+class _Chronicler:
+    """Hears from the executor, keeps status.json true when a child cannot, and passes on to the reporter."""
+
+    def __init__(self, outcome: Outcome, runs: Mapping[Path, PlannedRun], told: Reporter) -> None:
+        self._outcome = outcome
+        self._runs = runs
+        self._told = told
+
+    def started(self, task: Task[RunJob]) -> None:
+        """Pass on that a run starts."""
+        self._told.started(self._runs[task.payload.directory])
+
+    def reported(self, task: Task[RunJob], message: Progress) -> None:
+        """Pass on what a run reports."""
+        self._told.progressed(self._runs[task.payload.directory], message)
+
+    def ended(self, task: Task[RunJob], end: End) -> None:
+        """Settle a run's state; its process is gone, so nobody else writes to its directory."""
+        run = self._runs[task.payload.directory]
+        state, message = _settle(run, end)
+        ended = Ended(run, state, message, end.seconds, end.retries)
+        self._outcome.ended.append(ended)
+        self._told.ended(ended)
+
+
+def _settle(run: PlannedRun, end: End) -> tuple[EndState, str]:
+    """Return the state of a run whose process has ended, and why; write it down where the process did not."""
+    status = run.directory.status()
+    recorded = str((status.error or {}).get("message", ""))
+    if status.state == "done":
+        return "done", ""
+    if status.state == "diverged":
+        return "diverged", recorded or end.message
+    if end.state == "interrupted":
+        run.directory.write_status("interrupted")
+        return "interrupted", ""
+    message = end.message or recorded or "it ended without a result"
+    # A run that raised has written down more than its message; one that died could not.
+    if status.state != "failed" or end.state == "died":
+        run.directory.write_status("failed", {"message": message})
+    return "failed", message
+
+
+@contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """Hold an experiment's directory against a second `maskbench run`; reading needs no lock.
+
+    Raises:
+        RunDirectoryError: another process holds it; the message names it.
+    """
+    owner = path / ".owner.json"
+    with explained("write", path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path / ".lock", fallback_to_soft=False)
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            raise RunDirectoryError(_busy(path, owner)) from None
+    try:
+        write_json(owner, {"pid": os.getpid(), "host": platform.node()})
+        yield
+    finally:
+        lock.release()
+
+
+def _busy(path: Path, owner: Path) -> str:
+    try:
+        found = read_json(owner) or {}
+    except RunDirectoryError:
+        found = {}
+    holder = f" (pid {found['pid']} on {found['host']})" if {"pid", "host"} <= found.keys() else ""
+    return f"{path} is busy: another maskbench run{holder} is working on it; wait for it, or stop it first"

@@ -1,0 +1,170 @@
+"""`maskbench compare` as users call it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fake_runs import experiment, scored, write
+from typer.testing import CliRunner, Result
+
+import maskbench
+from maskbench.cli.main import app
+
+BASE = (0.90, 0.91, 0.89, 0.92, 0.90, 0.88)
+
+
+def fake_experiment(root: Path, name: str = "fake") -> Path:
+    runs = {arm: [scored(score + gain) for score in BASE] for arm, gain in (("none", 0.0), ("up", 0.02))}
+    return write(root, experiment(["none", "up"], 6, name=name), runs)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return fake_experiment(tmp_path / "runs")
+
+
+def call(*arguments: str | Path) -> Result:
+    env = {"COLUMNS": "100", "TERM": "dumb", "GITHUB_ACTIONS": None, "FORCE_COLOR": None}
+    return CliRunner().invoke(app, [str(a) for a in arguments], env=env)
+
+
+def real(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[bytes]:
+    """Call the program in a process of its own."""
+    command = [sys.executable, "-m", "maskbench.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, env={**os.environ, **env}, timeout=60, check=False)
+
+
+def test_a_directory_gives_its_table(directory: Path) -> None:
+    result = call("compare", directory)
+    assert result.exit_code == 0
+    assert re.search(r"^up .*▲ better", result.stdout, re.MULTILINE)
+    assert result.stderr == ""
+
+
+def test_without_a_directory_it_takes_the_newest_experiment(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = fake_experiment(directory.parent, "newer")
+    os.utime(newer / "experiment.yaml", (2**32, 2**32))
+    monkeypatch.chdir(directory.parent.parent)
+    assert call("compare").stdout.splitlines()[0] == "newer"
+    assert call("compare", "--runs-dir", directory.parent).stdout.splitlines()[0] == "newer"
+
+
+def test_several_directories_give_several_tables(directory: Path) -> None:
+    other = fake_experiment(directory.parent, "other")
+    found = json.loads(call("compare", directory, other, "--format", "json").stdout)
+    assert [panel["experiment"] for panel in found["panels"]] == ["fake", "other"]
+    assert found["experiment"] is None
+
+
+def test_json_is_one_document_and_nothing_else(directory: Path) -> None:
+    result = call("compare", directory, "--format", "json")
+    assert json.loads(result.stdout)["arms"][1]["verdict"] == "better"
+    assert result.stderr == ""
+
+
+def test_choices_reach_the_table(directory: Path) -> None:
+    options = ("--metric", "test/nll", "--baseline", "up", "--alpha", "0.1", "--min-effect", "0.5")
+    found = json.loads(call("compare", directory, *options, "-f", "json").stdout)
+    assert [found[key] for key in ("metric", "baseline", "alpha", "min_effect")] == [
+        "test/nll",
+        "up",
+        0.1,
+        0.5,
+    ]
+    assert len(found["warnings"]) == 4
+
+
+@pytest.mark.parametrize("form", ["json", "table"])
+def test_output_goes_to_a_file(directory: Path, tmp_path: Path, form: str) -> None:
+    printed = call("compare", directory, "--format", form)
+    result = call("compare", directory, "--format", form, "--output", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert (tmp_path / "out").read_text() == printed.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing"], "no such directory: missing"),
+        (["--runs-dir", "missing"], "`maskbench run FILE`"),
+        (["runs/fake", "--baseline", "nonne"], "did you mean 'none'"),
+        (["runs/fake", "--metric", "test/bleuu"], "did you mean 'test/bleu'"),
+        (["runs/fake", "--alpha", "7"], "--alpha must lie between 0 and 1"),
+        (["runs/fake", "--format", "yaml"], "'yaml' is not one of"),
+        (["runs/fake/none/seed-0"], "compare the whole: maskbench compare"),
+    ],
+)
+def test_bad_usage_exits_2_with_a_message_and_no_traceback(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(directory.parent.parent)
+    result = call("compare", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in " ".join(re.sub(r"[│╭╮╰╯─]", " ", result.stderr).split())
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unwritable_output_exits_4(directory: Path) -> None:
+    result = call("compare", directory, "--output", directory / "experiment.yaml" / "out")
+    assert result.exit_code == 4
+    assert "cannot write" in result.stderr
+
+
+def test_a_hostile_directory_name_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    result = call("compare", tmp_path / "\x1b[2Jgone")
+    assert result.exit_code == 2
+    assert "\x1b" not in result.stderr
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_the_version_is_shown(option: str) -> None:
+    assert call(option).stdout == f"maskbench {maskbench.__version__}\n"
+
+
+def test_no_command_shows_the_help() -> None:
+    result = call()
+    assert "compare" in result.output and "run" in result.output
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_names_every_option(option: str) -> None:
+    shown = call("compare", option).stdout
+    for name in ("--metric", "--baseline", "--alpha", "--min-effect", "--format", "--output", "--runs-dir"):
+        assert name in shown
+
+
+class TestInAProcessOfItsOwn:
+    def test_a_closed_pipe_is_no_error(self, directory: Path) -> None:
+        # The reader leaves at once, so writing fails; the shell reports the writer's exit code.
+        script = f"set -o pipefail; {sys.executable} -m maskbench.cli compare {directory} | true"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+    def test_a_console_of_an_old_code_page_gets_ascii(self, directory: Path) -> None:
+        done = real("compare", directory, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b"^ better" in done.stdout
+
+    @pytest.mark.parametrize(
+        "arguments", [["--help"], ["--version"], ["compare", "--help"], ["compare", "{dir}"]]
+    )
+    def test_torch_is_never_imported(self, directory: Path, arguments: list[str]) -> None:
+        code = (
+            "import sys\n"
+            "from maskbench.cli.main import app\n"
+            "app(sys.argv[1:], standalone_mode=False)\n"
+            "print(sorted({'torch', 'tokenizers', 'sacrebleu', 'click'} & set(sys.modules)), file=sys.stderr)"
+        )
+        filled = [argument.format(dir=directory) for argument in arguments]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *filled], capture_output=True, timeout=60, check=False
+        )
+        assert done.stderr.decode().strip() == "[]"

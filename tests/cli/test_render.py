@@ -1,0 +1,216 @@
+"""The printed table: it fits, it names everything, and text from files cannot do anything to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO, StringIO, TextIOWrapper
+from pathlib import Path
+
+import pytest
+from fake_runs import FakeRun, experiment, scored, write, write_costs
+from rich.cells import cell_len
+from rich.console import Console
+
+from maskbench.cli.figures import Scale, scale_of
+from maskbench.cli.glyphs import ASCII, UNICODE, Glyphs
+from maskbench.cli.plain import plain
+from maskbench.cli.render import as_text, print_comparisons, renderables
+from maskbench.comparison.collect import collect
+from maskbench.comparison.locate import panels_in
+from maskbench.comparison.results import Choices, Comparison
+from maskbench.comparison.table import tabulate
+
+BASE = (0.90, 0.91, 0.89, 0.92, 0.90, 0.88, 0.91, 0.90)
+GAIN = (0.021, 0.019, 0.022, 0.02, 0.018, 0.023, 0.02, 0.025)
+NOISE = (0.004, -0.006, 0.003, -0.002, 0.005, -0.004, 0.001, -0.003)
+
+Changes = Mapping[str, Sequence[float]]
+EVERY_VERDICT: Changes = {
+    "none": (0.0,) * 8,
+    "up": GAIN,
+    "down": [-g for g in GAIN],
+    "same": (0.0,) * 8,
+    "noise": NOISE,
+}
+
+
+def comparison(root: Path, arms: Changes, choices: Choices | None = None) -> Comparison:
+    """Compare arms whose scores are the baseline's plus the given differences."""
+    runs = {arm: [scored(b + d) for b, d in zip(BASE, gaps, strict=False)] for arm, gaps in arms.items()}
+    directory = write(root, experiment(list(arms), 8, min_effect=0.001), runs)
+    write_costs(directory, {arm: 1 + 0.05 * i for i, arm in enumerate(arms)})
+    (found,) = panels_in(directory)
+    return tabulate(collect(found), choices or Choices())
+
+
+def drawn(found: Comparison, width: int = 80, glyphs: Glyphs = UNICODE) -> list[str]:
+    """Draw on a terminal of that width, without colour."""
+    console = Console(file=StringIO(), width=width, color_system=None, _environ={})
+    console.print(renderables(found, width, glyphs))
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_every_line_fits_and_every_arm_has_its_verdict(tmp_path: Path, width: int) -> None:
+    lines = drawn(comparison(tmp_path, EVERY_VERDICT), width)
+    assert all(cell_len(line) <= width for line in lines)
+    for words in (
+        "none .*baseline",
+        "up .*▲ better",
+        "down .*▼ worse",
+        "same .*= identical",
+        "noise .*~ inconclusive",
+    ):
+        assert any(re.match(words, line) for line in lines), words
+
+
+@pytest.mark.parametrize("long", ["window-of-radius-three-at-layers", "a" * 32])
+def test_long_names_fit_80_columns_without_being_cut(tmp_path: Path, long: str) -> None:
+    lines = drawn(comparison(tmp_path, {"none": (0.0,) * 8, long: GAIN}))
+    assert all(cell_len(line) <= 80 for line in lines)
+    assert "…" not in "".join(lines)
+    first = "".join(line.split(" ")[0] for line in lines[lines.index("") : lines.index("", 4)])
+    assert long in first
+
+
+def test_numbers_stand_in_the_row(tmp_path: Path) -> None:
+    lines = drawn(comparison(tmp_path, {"none": (0.0,) * 8, "up": GAIN}), 100)
+    row = next(line for line in lines if line.startswith("up"))
+    expected = "up 8 92.2 ± 1.1 +2.1 [1.9, 2.3] 0.008 8/8 ▲ better 1.05×"
+    assert row.split() == expected.split()
+
+
+def test_the_signature_and_the_method_are_under_the_table(tmp_path: Path) -> None:
+    found = comparison(tmp_path, {"none": (0.0,) * 8, "up": GAIN})
+    text = "\n".join(drawn(found, 200))
+    assert found.signature in text
+    assert "exact sign-flip test" in text
+
+
+def test_other_metrics_are_shown_without_verdict(tmp_path: Path) -> None:
+    lines = drawn(comparison(tmp_path, {"none": (0.0,) * 8, "up": GAIN}))
+    start = lines.index("also measured on test, without verdict: mean (difference)")
+    assert lines[start + 1].split() == ["arm", "nll", "bleu"]
+    assert lines[start + 4].split() == ["up", "1.039", "(-0.011)", "36.9", "(+0.8)"]
+
+
+def test_failures_and_missing_runs_are_listed(tmp_path: Path) -> None:
+    runs: dict[str, list[FakeRun | None]] = {"none": [scored(b) for b in BASE], "up": [scored(0.9)] * 8}
+    runs["up"][1:4] = [
+        scored(0.9).with_(state="failed", message="disk full"),
+        scored(0.9).with_(state="diverged"),
+        None,
+    ]
+    directory = write(tmp_path, experiment(["none", "up"], 8), runs)
+    text = "\n".join(drawn(tabulate(collect(panels_in(directory)[0]), Choices())))
+    assert "! up, seed 1: failed: disk full" in text
+    assert "! up, seed 2: diverged: loss was nan at step 17" in text
+    assert "! up, seed 3: not started" in text
+    assert re.search(r"^up +5/8 ", text, re.MULTILINE)
+
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] :smile: \u202eevil\x9b31m\r\u2028\ud800"
+
+
+def test_hostile_text_reaches_the_terminal_as_plain_characters(tmp_path: Path) -> None:
+    runs: dict[str, list[FakeRun | None]] = {"none": [scored(b) for b in BASE], "up": [scored(0.9)] * 8}
+    runs["up"][1] = scored(0.9).with_(state="failed", message=HOSTILE)
+    directory = write(tmp_path, experiment(["none", "up"], 8), runs)
+    text = "\n".join(drawn(tabulate(collect(panels_in(directory)[0]), Choices()), 100))
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
+    assert "[bold red]x[/] :smile: evil31m" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("window(radius=1)", "window(radius=1)"),
+        ("a\tb\nc", "a b c"),
+        ("\x1b[31mred\x1b[0m", "[31mred[0m"),
+        ("\u2066a\u2069\u200f", "a"),
+        ("日本語 ▲", "日本語 ▲"),
+    ],
+)
+def test_plain_keeps_characters_and_drops_controls(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+def test_plain_can_keep_lines() -> None:
+    assert plain("a\r\nb\x1b", lines=True) == "a \nb"
+
+
+def test_ascii_output_is_ascii_and_still_says_everything(tmp_path: Path) -> None:
+    lines = drawn(comparison(tmp_path, EVERY_VERDICT), 100, ASCII)
+    assert all(line.isascii() for line in lines)
+    assert any(re.match(r"up .* \^ better", line) for line in lines)
+    assert any(re.match(r"down .* v worse", line) for line in lines)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
+def test_a_console_without_unicode_gets_ascii(tmp_path: Path, encoding: str) -> None:
+    raw = BytesIO()
+    stream = TextIOWrapper(raw, encoding=encoding)
+    print_comparisons([comparison(tmp_path, EVERY_VERDICT)], stream)
+    stream.flush()
+    assert b"^ better" in raw.getvalue()
+
+
+def test_a_file_gets_one_line_per_arm_at_any_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    long = "b" * 32
+    text = as_text([comparison(tmp_path, {"none": (0.0,) * 8, long: [10 * g for g in GAIN]})])
+    assert re.search(rf"^{long} .*▲ better +1\.05×$", text, re.MULTILINE)
+    assert not re.search(r" $", text, re.MULTILINE)
+    assert "\x1b" not in text
+
+
+def test_the_layout_gives_way_step_by_step(tmp_path: Path) -> None:
+    found = comparison(tmp_path, {"none": (0.0,) * 8, "a" * 28: GAIN})
+    one_line, stacked = drawn(found, 120), drawn(found, 80)
+    assert any("+2.1 [1.9, 2.3]" in line for line in one_line)
+    assert any("+2.1" in line and "[1.9, 2.3]" not in line for line in stacked)
+
+
+@pytest.mark.parametrize(
+    ("scale", "value", "text"),
+    [
+        (Scale(100, 1), 0.91532, "91.5"),
+        (Scale(1, 3), -0.0004, "0.000"),
+        (Scale(1, 3), -0.0006, "-0.001"),
+        (Scale(100, 2), 1.0, "100.00"),
+    ],
+)
+def test_numbers_are_rounded_for_display_only(scale: Scale, value: float, text: str) -> None:
+    assert scale.number(value) == text
+
+
+def test_small_spreads_get_more_decimals(tmp_path: Path) -> None:
+    coarse = comparison(tmp_path / "a", {"none": (0.0,) * 8, "up": GAIN})
+    fine = comparison(tmp_path / "b", {"none": (0.0,) * 8, "up": GAIN}, Choices(min_effect=0.0004))
+    assert (scale_of(coarse), scale_of(fine)) == (Scale(100, 1), Scale(100, 2))
+    assert scale_of(coarse, "test/nll") == Scale(1, 3)
+
+
+def test_a_panel_and_what_else_is_different_are_named(tmp_path: Path) -> None:
+    found = comparison(tmp_path, {"none": (0.0,) * 8, "up": GAIN})
+    up = replace(found.rows[1], also_different=("model.positions", "train.lr"), unsafe=True)
+    lines = drawn(replace(found, panel="small", rows=(found.rows[0], up)))
+    assert lines[0].rstrip() == "fake / small"
+    assert any(line.startswith("up !") for line in lines)
+    text = " ".join(" ".join(lines).split())
+    assert "· up: also different: model.positions, train.lr" in text
+    assert "· up: unsafe: its mask lets through what it should hide" in text
+
+
+def test_the_first_paragraph_of_the_question_is_shown(tmp_path: Path) -> None:
+    found = replace(comparison(tmp_path, EVERY_VERDICT), question="Does it\nhelp?\n\nA long story.")
+    assert drawn(found)[1].rstrip() == "Does it help?"
+
+
+def test_a_single_arm_is_a_table_of_one(tmp_path: Path) -> None:
+    text = "\n".join(drawn(comparison(tmp_path, {"none": (0.0,) * 8})))
+    assert "one arm: there is nothing to compare it with" in text
+    assert re.search(r"^none +8 ", text, re.MULTILINE)

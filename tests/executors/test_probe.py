@@ -1,0 +1,63 @@
+"""The cost probe: whose turn it is, and what is made of the times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from maskbench.executors import probe
+from maskbench.executors.probe import StepTimes, summarise, take_turns
+
+
+class FakeClock:
+    """A clock that only steps move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def step(self, name: str, seconds: float, order: list[tuple[str, int]]) -> Callable[[int], int]:
+        def take(i: int) -> int:
+            order.append((name, i))
+            self.now += seconds
+            return 100 + i
+
+        return take
+
+
+def test_every_arm_takes_every_step_and_the_order_rotates() -> None:
+    clock, order = FakeClock(), []  # type: ignore[var-annotated]
+    times = take_turns({name: clock.step(name, 0.5, order) for name in ("a", "b", "c")}, clock)
+    assert [name for name, _ in order[:9]] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
+    assert [i for _, i in order[:9]] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert {name: len(seconds) for name, seconds in times.seconds.items()} == dict.fromkeys(
+        "abc", probe.STEPS
+    )
+
+
+def test_the_first_steps_are_not_counted() -> None:
+    clock, order = FakeClock(), []  # type: ignore[var-annotated]
+    times = take_turns({"a": clock.step("a", 0.5, order)}, clock)
+    assert times.tokens["a"][0] == 100 + probe.DROPPED_STEPS
+
+
+def test_slow_arms_end_the_probe_early_but_never_with_too_few_steps() -> None:
+    clock, order = FakeClock(), []  # type: ignore[var-annotated]
+    times = take_turns({"a": clock.step("a", probe.SECONDS, order)}, clock)
+    assert len(times.seconds["a"]) == probe.FEWEST_STEPS
+
+
+def test_costs_are_medians_relative_to_the_baseline_step_by_step() -> None:
+    times = StepTimes(
+        seconds={"base": [1.0, 2.0, 4.0], "slow": [1.5, 3.0, 60.0]},
+        tokens={"base": [100, 100, 100], "slow": [120, 150, 150]},
+    )
+    cost = summarise(times, {"base": "h0", "slow": "h1"})
+    assert cost["relative_step_time"] == {"base": 1.0, "slow": pytest.approx(1.5)}
+    assert cost["step_seconds"] == {"base": 2.0, "slow": 3.0}
+    assert cost["tokens_per_second"] == {"base": 50.0, "slow": 50.0}
+    assert cost["baseline"] == "base"
+    assert cost["identities"] == {"base": "h0", "slow": "h1"}
