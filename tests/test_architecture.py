@@ -1,0 +1,115 @@
+"""Imports point down the layers, and what must start fast does not load torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = [
+    {"errors"},
+    {"registry", "randomness"},
+    {"config"},
+    {"data"},
+    {"masks"},
+    {"model"},
+    {"decoding", "metrics"},
+    {"runs"},
+    {"training"},
+    {"executors"},
+    {"experiment", "planning", "costs", "reporting"},
+    {"cli"},
+]
+"""Lowest first; a module may import its own layer and those below."""
+HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
+COMPARISON_MAY_IMPORT = (
+    "comparison",
+    "runs.directory",
+    "runs.identity",
+    "config",
+    "errors",
+    "registry",
+    "randomness",
+)
+TORCH_FREE = [
+    "maskbench.errors",
+    "maskbench.registry",
+    "maskbench.randomness",
+    "maskbench.config.load",
+    "maskbench.runs.directory",
+    "maskbench.comparison.document",
+    "maskbench.cli.main",
+    "maskbench.cli.compare",
+]
+
+
+def modules() -> list[tuple[str, Path]]:
+    library = [(p.relative_to(ROOT / "maskbench"), p) for p in (ROOT / "maskbench").rglob("*.py")]
+    command_line = [(Path("cli") / p.name, p) for p in (ROOT / "cli").glob("*.py")]
+    named = [(".".join(r.with_suffix("").parts), p) for r, p in library + command_line]
+    return [(name.removesuffix(".__init__"), p) for name, p in named if name != "__init__"]
+
+
+def imports(path: Path) -> set[str]:
+    """The maskbench modules a file imports, without the leading `maskbench.`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+    return {name.removeprefix("maskbench.") for name in found if name.startswith("maskbench.")}
+
+
+def test_there_are_modules_to_look_at():
+    assert len(modules()) > 50
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=[n for n, _ in modules()])
+def test_imports_point_down_the_layers(name, path):
+    own = name.split(".")[0]
+    for imported in imports(path):
+        other = imported.split(".")[0]
+        if own == "comparison":
+            assert imported.startswith(COMPARISON_MAY_IMPORT), f"{name} imports maskbench.{imported}"
+        elif other in HEIGHT:
+            assert HEIGHT[other] <= HEIGHT[own], f"{name} imports maskbench.{imported}"
+        elif other == "comparison":
+            assert own == "cli", f"{name} imports maskbench.{imported}"
+
+
+def test_every_package_has_a_layer():
+    packages = {name.split(".")[0] for name, _ in modules()}
+    assert packages - {"comparison"} == set(HEIGHT)
+
+
+@pytest.mark.parametrize("name", TORCH_FREE)
+def test_what_must_start_fast_does_not_import_torch(name):
+    code = f"import sys, {name}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_nothing_draws_from_global_generators():
+    forbidden = (
+        "np.random.",
+        "numpy.random",
+        "import random",
+        "from random",
+        "torch.rand(",
+        "torch.randn(",
+        "torch.randint(",
+    )
+    for name, path in modules():
+        text = path.read_text(encoding="utf-8")
+        assert not [word for word in forbidden if word in text], name
+
+
+def test_nothing_is_unpickled():
+    forbidden = ("import pickle", "torch.load(", "allow_pickle=True", "yaml.load(", "yaml.unsafe_load")
+    for name, path in modules():
+        text = path.read_text(encoding="utf-8")
+        assert not [word for word in forbidden if word in text], name
