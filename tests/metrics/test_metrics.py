@@ -62,7 +62,7 @@ def test_teacher_forced_figures_are_those_computed_by_hand(batch_tokens):
 
 def test_nll_does_not_know_of_logit_masks():
     data = corpus()
-    banned = placement("logits", "random_logits", ratio=0.5).model_copy(update={"phases": ["eval"]})
+    banned = placement("logits", "ban_tokens", tokens=["w6", "w9"])
     masked = model(plan(banned, of=sizes(encoder_layers=1)))
     assert teacher_forced(masked, data, "test", EVAL) == teacher_forced(model(), data, "test", EVAL)
 

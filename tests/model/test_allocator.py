@@ -22,7 +22,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_memory_once_used_is_used_again_without_page_faults():
     code = SCRIPT.replace("KEPT", "assert keep_freed_memory()")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(run.stdout) < 1_000
+    # Five times 80 MB are 97,656 pages; a block may be cut out of a new place once.
+    assert int(run.stdout) < 40_000
 
 
 def test_other_systems_are_left_as_they_are(monkeypatch):

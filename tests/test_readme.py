@@ -1,0 +1,62 @@
+"""The pages people read say what the program has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import maskbench.data
+import maskbench.masks  # noqa: F401  (fills the registries)
+from maskbench.cli.main import app
+from maskbench.config import schema
+from maskbench.registry import CORPORA, MASKS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "experiment-file.md").read_text(encoding="utf-8")
+SECTIONS = [
+    schema.ModelConfig,
+    schema.TrainConfig,
+    schema.DecodeConfig,
+    schema.EvaluateConfig,
+    schema.CompareConfig,
+    schema.Refresh,
+]
+
+
+def test_the_readme_lists_every_strategy_with_its_kind_and_sites():
+    listed = {
+        m[0]: m[1:] for m in re.findall(r"^\| `(\w+)` \| ([\w ]+) \| ([\w, ]+) \|", README, re.MULTILINE)
+    }
+    assert listed == {
+        n: (MASKS.lookup(n).kind, ", ".join(sorted(MASKS.lookup(n).sites))) for n in MASKS.names()
+    }
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda s: s.__name__)
+def test_the_reference_names_every_key(section):
+    for key in section.model_fields:
+        assert re.search(rf"`[^`]*\b{key}\b[^`]*`", REFERENCE), key
+
+
+@pytest.mark.parametrize("name", CORPORA.names())
+def test_the_reference_names_every_corpus_and_its_options(name):
+    (row,) = (
+        line for line in REFERENCE.splitlines() if line.startswith("|") and f"`{name}`" in line.split("|")[1]
+    )
+    assert [key for key in CORPORA.lookup(name).Options.model_fields if f"`{key}`" not in row] == []
+
+
+def test_the_readme_names_every_command():
+    names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    assert names == set(re.findall(r"^\| `maskbench (\w+)", README, re.MULTILINE))
+
+
+def test_every_option_the_readme_gives_to_run_exists():
+    shown = CliRunner().invoke(app, ["run", "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    (sentence,) = re.findall(r"`maskbench run` takes (.*?)\. ", README.replace("\n", " "))
+    for option in re.findall(r"--[a-z-]+", sentence):
+        assert option in shown, option
