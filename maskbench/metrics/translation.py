@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from maskbench.data.batches import collate, evaluation_batches
-from maskbench.data.corpus import Corpus
+from maskbench.data.batches import Ids, collate, evaluation_batches
+from maskbench.data.corpus import Corpus, Split
 from maskbench.decoding import Sources, greedy
 from maskbench.masks.clock import Clock
 from maskbench.metrics.teacher_forced import BATCH_TOKENS
@@ -40,11 +41,26 @@ def translate(
     data = corpus.splits[split]
     hypotheses = [""] * len(data)
     for ids in evaluation_batches(data, batch_tokens):
-        sources = Sources.of(collate(data, ids).to(model.device))
-        said = greedy(model, sources, clock, max_length_ratio=max_length_ratio)
-        for example, tokens in zip(ids.tolist(), said, strict=True):
-            hypotheses[example] = corpus.vocabulary.decode(tokens)
+        said = _translate_batch(model, corpus, data, ids, clock, max_length_ratio)
+        for example, text in zip(ids.tolist(), said, strict=True):
+            hypotheses[example] = text
     return hypotheses
+
+
+def translate_first(
+    model: EncoderDecoder, corpus: Corpus, split: str, clock: Clock, *, count: int, max_length_ratio: float
+) -> list[str]:
+    """Return the greedy translations of the first `count` sources of a split, for a person to look at."""
+    data = corpus.splits[split]
+    return _translate_batch(model, corpus, data, np.arange(min(count, len(data))), clock, max_length_ratio)
+
+
+def _translate_batch(
+    model: EncoderDecoder, corpus: Corpus, data: Split, ids: Ids, clock: Clock, max_length_ratio: float
+) -> list[str]:
+    sources = Sources.of(collate(data, ids).to(model.device))
+    said = greedy(model, sources, clock, max_length_ratio=max_length_ratio)
+    return [corpus.vocabulary.decode(tokens) for tokens in said]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,15 @@ from maskbench.config.metrics import split_metric
 from maskbench.config.schema import RunConfig
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.metrics import TEXT_METRICS, teacher_forced, text_scores, translate
+from maskbench.metrics import TEXT_METRICS, teacher_forced, text_scores, translate, translate_first
 from maskbench.runs.lines import json_line
 from maskbench.training.trainer import Trainer
 
 TEACHER_FORCED = ("nll", "token_accuracy")
 """The metrics that need no decoding; one pass gives both."""
+
+SAMPLES = 10
+"""Translations shown in TensorBoard."""
 
 Translations = Mapping[str, list[tuple[int, str]]]
 """By split: id and hypothesis of every pair."""
@@ -89,3 +92,11 @@ def evaluate(trainer: Trainer, corpus: Corpus, names: Sequence[str], clock: Cloc
             found.translations[split] = list(enumerate(said))
         found.metrics.update({f"{split}/{metric}": values[metric] for metric in wanted})
     return found
+
+
+def samples(trainer: Trainer, corpus: Corpus, split: str, clock: Clock) -> list[tuple[int, str]]:
+    """Return id and translation of a split's first sentences, for a person to look at."""
+    ratio = trainer.config.decode.max_length_ratio
+    return list(
+        enumerate(translate_first(trainer.model, corpus, split, clock, count=SAMPLES, max_length_ratio=ratio))
+    )

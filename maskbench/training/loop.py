@@ -30,10 +30,12 @@ from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, run_record
 from maskbench.training.environment import moved, origin, repeatable
 from maskbench.training.evaluate import (
+    SAMPLES,
     Evaluation,
     evaluate,
     final_metrics,
     outputs_sha256,
+    samples,
     validation_metrics,
 )
 from maskbench.training.job import Progress, RunJob
@@ -209,6 +211,10 @@ class _Run:
         for split, rows in found.translations.items():
             self.directory.write_translations(split, rows)
             self._show(split, rows)
+        if not found.translations:
+            # No metric asked for translations; a few are worth seeing all the same.
+            split = self.config.evaluate.splits[0]
+            self._show(split, samples(self.trainer, self.corpus, split, clock))
         self.log.sync()
         self.directory.write_result(self._result(found, selected.step))
         self.directory.write_status("done")
@@ -216,7 +222,7 @@ class _Run:
 
     def _show(self, split: str, rows: list[tuple[int, str]]) -> None:
         texts = self.corpus.splits[split]
-        shown = [(texts.sources[i], texts.references[i], hypothesis) for i, hypothesis in rows[:10]]
+        shown = [(texts.sources[i], texts.references[i], hypothesis) for i, hypothesis in rows[:SAMPLES]]
         self.log.show_samples(self.total, split, shown)
 
     def _result(self, found: Evaluation, selected_step: int) -> dict[str, Any]:
