@@ -14,10 +14,10 @@ run: $(VENV)/.run-installed  ## train the quickstart and print its comparison
 	$(BIN)/maskbench run experiments/quickstart.yaml
 
 test: $(VENV)/.test-installed  ## the whole suite, without the slow tier
-	$(BIN)/python -m pytest -m "not slow and not browser"
+	$(BIN)/python -m pytest -m "not slow"
 
 nightly: $(VENV)/.test-installed  ## the slow tier as well
-	$(BIN)/python -m pytest -m "not browser"
+	$(BIN)/python -m pytest
 
 check: $(VENV)/.dev-installed  ## style and types
 	$(BIN)/ruff check .

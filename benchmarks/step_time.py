@@ -113,7 +113,7 @@ def step(model: EncoderDecoder, batch: Batch, optimiser: torch.optim.Optimizer, 
         real = batch.tgt_out != 0
         logits = model.logits(hidden[real])
         loss = F.cross_entropy(logits.float(), batch.tgt_out[real])
-    loss.backward()
+    torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     optimiser.zero_grad()
@@ -149,7 +149,8 @@ def main() -> None:
     seconds, busy = median(walls[size.warm_up :]), median(cpus[size.warm_up :])
     tokens = sum(int(batch.tgt_lengths.sum()) for batch in batches) / 4
     print(
-        f"{options.size} {options.precision} threads={options.threads}: {1e3 * seconds:.1f} ms/step (processor {1e3 * busy:.1f}), "
+        f"{options.size} {options.precision} threads={options.threads}: "
+        f"{1e3 * seconds:.1f} ms/step (processor {1e3 * busy:.1f}), "
         f"{tokens / seconds:,.0f} target tokens/s ({tokens:.0f} tokens/step)"
     )
     if options.profile:

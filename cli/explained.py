@@ -31,7 +31,10 @@ def explained(command: Callable[Parameters, Result]) -> Callable[Parameters, Res
             sys.stdout.flush()
             return result
         except MaskbenchError as error:
-            typer.echo(f"error: {plain(str(error), lines=True)}", err=True)
+            message = plain(str(error), lines=True)
+            # A message with a place says "error" behind it, as compilers do.
+            placed = ": error: " in message.split("\n", 1)[0]
+            typer.echo(message if placed else f"error: {message}", err=True)
             raise typer.Exit(error.exit_code) from None
         except BrokenPipeError:
             # Python flushes stdout once more when it exits, and must not fail then.

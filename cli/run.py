@@ -53,14 +53,21 @@ def run(
 
     Finished runs are kept and interrupted ones resumed, so the same command may be given again at any time.
     """
+    from maskbench.config.load import problem_at
+    from maskbench.errors import CorpusError
     from maskbench.executors.signals import leaving_on_signals
 
     with leaving_on_signals():
         experiment = _load(file, overrides or [], seeds, arms or [], quick)
         if dry_run:
             _show_plan(experiment, runs_dir)
-        else:
-            _run(experiment, runs_dir, workers, as_json)
+            return
+        whole = _load(file, overrides or [], None, [], quick)
+        try:
+            outcome = _run(experiment, whole, runs_dir, workers)
+        except CorpusError as error:
+            raise problem_at(file, "corpus.path", str(error), overrides=overrides or []) from None
+        _end(outcome, runs_dir / experiment.name, as_json)
 
 
 def _load(file: Path, overrides: list[str], seeds: str | None, arms: list[str], quick: bool) -> Experiment:
@@ -72,17 +79,21 @@ def _load(file: Path, overrides: list[str], seeds: str | None, arms: list[str], 
     return load_experiment(file, overrides=overrides, seeds=seeds, arms=arms, quick=quick)
 
 
-def _run(experiment: Experiment, runs_dir: Path, workers: int | None, as_json: bool) -> None:
+def _run(experiment: Experiment, whole: Experiment, runs_dir: Path, workers: int | None) -> Outcome:
     import sys
 
-    from maskbench.executors.signals import exit_code
     from maskbench.experiment import run_experiment
 
     from .progress import shown_on
 
     with shown_on(sys.stderr) as reporter:
-        outcome = run_experiment(experiment, runs_dir, workers=workers, reporter=reporter)
-    directory = runs_dir / experiment.name
+        return run_experiment(experiment, runs_dir, whole=whole, workers=workers, reporter=reporter)
+
+
+def _end(outcome: Outcome, directory: Path, as_json: bool) -> None:
+    """Say what became of the runs, print the comparison, and exit as the worst of them asks."""
+    from maskbench.executors.signals import exit_code
+
     _say_what_happened(outcome, directory)
     if outcome.signal is not None:
         raise typer.Exit(exit_code(outcome.signal))

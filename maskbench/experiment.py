@@ -39,6 +39,7 @@ def run_experiment(
     experiment: Experiment,
     runs_dir: Path,
     *,
+    whole: Experiment | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
     reporter: Reporter | None = None,
@@ -46,7 +47,8 @@ def run_experiment(
     """Train and evaluate every run that is due, then measure what each arm costs.
 
     Args:
-        experiment: the loaded experiment.
+        experiment: the loaded experiment, or the arms and seeds of it that are to be trained now.
+        whole: the experiment that is written down, and so compared, where `experiment` is a part of it.
         runs_dir: the directory that holds experiments; made if need be.
         workers: how many runs train at once; None: as many as cores and memory allow.
         executor: who executes the runs; None: processes of this machine, `workers` at once.
@@ -66,7 +68,7 @@ def run_experiment(
             (executor or LocalExecutor(1)).warm_up()
         planned, need, notes = _prepare(experiment, runs_dir, told)
         executor = executor or LocalExecutor(workers or side_by_side(_threads(experiment), need))
-        write_experiment(experiment, runs_dir)
+        write_experiment(_with_seeds(whole or experiment, experiment.seeds), runs_dir)
         outcome = Outcome(planned, warnings=notes)
         _train_all(outcome, experiment.name, runs_dir / CACHE, executor, told)
         if outcome.signal is None:
@@ -131,6 +133,14 @@ def _build_each_arm(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus]
 
 def _threads(experiment: Experiment) -> int:
     return max(arm.config.train.threads for panel in experiment.panels for arm in panel.arms)
+
+
+def _with_seeds(whole: Experiment, seeds: Sequence[int]) -> Experiment:
+    """Return `whole` with `seeds` beside its own: what is trained is planned, what is planned is not forgotten.
+
+    If a selection could leave arms or seeds out of the comparison, choosing among them would go unseen.
+    """
+    return whole.model_copy(update={"seeds": (*whole.seeds, *(s for s in seeds if s not in whole.seeds))})
 
 
 def write_experiment(experiment: Experiment, runs_dir: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from maskbench.config.schema import ModelConfig, PlacementConfig, Refresh
 from maskbench.data.batches import Batch
-from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, PAD, UNK
+from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, PAD
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionRequest, Sizes
 from maskbench.masks.plan import MaskPlan
@@ -20,7 +20,7 @@ TRAIN = Clock("train", 0, 100)
 
 
 def _id_of(token: str) -> int | None:
-    return UNK if token == "<unk>" else int(token[1:]) if token[1:].isdigit() else None
+    return int(token[1:]) if token[1:].isdigit() else None
 
 
 def sizes(n_heads: int = HEADS, encoder_layers: int = 2, decoder_layers: int = 2) -> Sizes:

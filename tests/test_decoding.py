@@ -85,7 +85,7 @@ def test_marks_are_never_said_but_an_unknown_word_may_be(monkeypatch):
 
     def scores(hidden: Tensor) -> Tensor:
         wanted = torch.arange(VOCAB, 0, -1, dtype=torch.float64)  # PAD, BOS, EOS, UNK, MASK, ...
-        wanted[EOS] = -1.0
+        wanted[EOS], wanted[MASK] = -1.0, 99.0
         return wanted.expand(*hidden.shape[:-1], VOCAB).clone()
 
     monkeypatch.setattr(model, "logits", scores)

@@ -19,7 +19,7 @@ def config(**changes: Any) -> RunConfig:
     """
     top = {key: changes.pop(key) for key in ("masks", "streams") if key in changes}
     train = {
-        "steps": STEPS,
+        **({} if "epochs" in changes else {"steps": STEPS}),
         "batch_tokens": 96,
         "warmup_steps": 3,
         "valid_every": 4,

@@ -94,12 +94,12 @@ def sign_flip_interval(differences: Sequence[float], alpha: float) -> Interval |
 
 def student_interval(differences: Sequence[float], alpha: float) -> Interval | None:
     """Return mean +- t * sd / sqrt(S), which assumes normal differences; None for fewer than three of them."""
-    from scipy.special import stdtrit
-
     n = len(differences)
     mean, sd = mean_and_sd(differences)
     if n < 3 or mean is None or sd is None:
         return None
+    from scipy.special import stdtrit
+
     half = float(stdtrit(n - 1, 1 - alpha / 2)) * sd / math.sqrt(n)
     return Interval(mean - half, mean + half, "t")
 

@@ -1,6 +1,6 @@
 """From paired differences to a verdict that is never louder than the evidence.
 
-A verdict is looked for in this order: `identical` or `tied` (nothing to test), `unusable` (too many pairs lost),
+A verdict is looked for in this order: `unusable` (too many pairs lost), `identical` or `tied` (nothing to test),
 `not testable` (the planned seeds are not all there, or too few to reach alpha at all), `better` or `worse`,
 `equivalent` (two one-sided tests, Schuirmann 1987, by the sign-flip interval), and `inconclusive` for the rest.
 
@@ -120,10 +120,11 @@ def decide(pairs: Sequence[Pairs], alpha: float, min_effect: float | None) -> li
 
 def _untested(pairs: Pairs) -> Verdict | None:
     """Return the verdict of an arm that no test can say anything about."""
-    if pairs.differences and not pairs.diverged and not any(pairs.differences):
-        return "identical" if pairs.identical else "tied"
     if pairs.dropped > TOO_MANY_LOST * pairs.planned or pairs.planned == 0:
         return "unusable"
+    all_here = not pairs.waiting and not pairs.diverged
+    if pairs.differences and all_here and not any(pairs.differences):
+        return "identical" if pairs.identical else "tied"
     return "not testable" if pairs.n == 0 else None
 
 

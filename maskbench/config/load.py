@@ -20,8 +20,9 @@ from maskbench.config.schema import Experiment
 from maskbench.config.source import read_text
 from maskbench.config.validation import must_be
 from maskbench.config.yaml_loader import parse_yaml
+from maskbench.errors import ConfigError
 
-__all__ = ["dump_resolved", "load_experiment", "load_resolved"]
+__all__ = ["dump_resolved", "load_experiment", "load_resolved", "problem_at"]
 
 
 def load_experiment(
@@ -68,6 +69,18 @@ def load_resolved(path: Path) -> Experiment:
     report = Report(str(path))
     tree = parse_yaml(read_text(path, report), report)
     return _finish(resolve(tree, Selection(), Checks(report, trusted=True), []), report)
+
+
+def problem_at(path: Path, key: str, message: str, *, overrides: Sequence[str] = ()) -> ConfigError:
+    """Return an error about the value of a dotted key, for what only turned out after the file was loaded.
+
+    The place is the value's, or that of the nearest key above it that the file or an override gives.
+    """
+    report = Report(str(path))
+    node = lay_over(parse_yaml(read_text(path, report), report), read_options(overrides, report), report)
+    for part in key.split("."):
+        node = node.get(part) or node
+    return report.fail(node.place, message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,9 +129,11 @@ class RunConfig(Section):
     def identity(self) -> dict[str, Any]:
         """Return, as plain JSON, everything that can change a number: what a run's hash is made of.
 
-        How often a checkpoint is saved changes none; of `steps` and `epochs` only the one that counts is there.
+        How often a checkpoint is saved changes none, nor where a corpus lies (its content is hashed beside this); of
+        `steps` and `epochs` only the one that counts is there.
         """
         identity = self.model_dump(mode="json")
+        identity["corpus"]["options"].pop("path", None)
         del identity["train"]["save_every"]
         return identity
 

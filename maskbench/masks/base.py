@@ -92,6 +92,8 @@ class Strategy(nn.Module, ABC):
             ValueError: with the reason.
         """
         layered = [name for name, schedule in options.schedules().items() if schedule.name == "per_layer"]
+        if site == "loss" and "train" not in (placement.phases or ("train",)):
+            raise ValueError("phases: there is no loss in evaluation; a mask there acts in train")
         if layered and site not in ATTENTION_SITES:
             raise ValueError(f"{layered[0]}: per_layer has no meaning at {site}, which has no layers")
 

@@ -35,4 +35,6 @@ class Alibi(ScoreBias):
     def bias(self, at: AlibiOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
         _, h, q_idx, kv_idx = ctx.indices()
         slopes = torch.exp2(-8.0 * (h + 1) / ctx.n_heads)
-        return (-float(at.scale) * slopes * (q_idx - kv_idx).abs()).to(ctx.request.query.dtype)
+        bias = -float(at.scale) * slopes * (q_idx - kv_idx).abs()
+        # bfloat16 would round the larger distances away.
+        return bias.to(torch.promote_types(ctx.request.query.dtype, torch.float32))

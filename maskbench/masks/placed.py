@@ -39,9 +39,7 @@ class Placed:
         self.layers = range(self.n_layers) if placement.layers == "all" else placement.layers
         self._heads = self._head_keep(placement, sizes.n_heads)
         refresh = placement.refresh or cls.default_refresh or Refresh(per="run")
-        self._refresher = Refresher(
-            seed, streams, self.site, self.name, ordinal, refresh or Refresh(per="run")
-        )
+        self._refresher = Refresher(seed, streams, self.site, self.name, ordinal, refresh)
 
     @staticmethod
     def _head_keep(placement: PlacementConfig, n_heads: int) -> Bool[Tensor, "1 heads 1 1"] | None:

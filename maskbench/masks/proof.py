@@ -26,8 +26,8 @@ from maskbench.masks.draws import Draws
 from maskbench.masks.placed import Placed
 from maskbench.masks.plan import MaskPlan
 
-_TABLE = 64
-"""Side of the square over which an attention pattern is fingerprinted."""
+_SIDE, _SIDE_PER_EXAMPLE = 64, 16
+"""The square over which an attention pattern is fingerprinted; a smaller one where every example has its own."""
 
 
 def _fingerprint(patterns: Iterable[object]) -> str:
@@ -105,14 +105,16 @@ class _PatternRecord:
     """Which patterns an attention strategy used."""
 
     draws: set[object] = field(default_factory=set)
-    patterns: dict[object, str] = field(default_factory=dict)
+    known: set[object] = field(default_factory=set)
+    """Options, key, layer and example of the patterns whose picture has been taken."""
+    pictures: set[object] = field(default_factory=set)
     step: _Share = field(default_factory=_Share)
 
     def entry(self, density: float | None) -> dict[str, Any]:
         return {
             "draws": len(self.draws),
-            "distinct": len(set(self.patterns.values())),
-            "fingerprint": _fingerprint(set(self.patterns.values())),
+            "distinct": len(self.pictures),
+            "fingerprint": _fingerprint(self.pictures),
             "realised_ratio": None,
             "density": density,
         }
@@ -178,14 +180,18 @@ class MaskRecord:
         """Remember which pattern is in force; its picture is taken once."""
         record = self._patterns[placed.label]
         draws = placed.draws(clock, examples)
-        if draws is not None:
-            words = draws.key.words
-            record.draws.update((words, e) for e in (examples.tolist() if draws.per_example else (0,)))
         at = placed.at(clock, layer)
-        drawn = draws.key.words if draws is not None else None
-        identity = (at.model_dump_json(), drawn, layer)
-        if identity not in record.patterns:
-            record.patterns[identity] = _picture(placed, at, layer, clock, self._plan.sizes.n_heads)
+        if draws is None or not draws.per_example:
+            examples = torch.zeros(1, dtype=torch.int64)
+        words = None if draws is None else draws.key.words
+        if words is not None:
+            record.draws.update((words, example) for example in examples.tolist())
+        situation = (at.model_dump_json(), words, layer)
+        new = [example for example in examples.tolist() if (*situation, example) not in record.known]
+        if new:
+            record.known.update((*situation, example) for example in new)
+            heads = self._plan.sizes.n_heads
+            record.pictures.update(_pictures(placed, layer, clock, torch.tensor(new), heads))
 
     def replay(self, steps: Iterable[tuple[Batch, Clock]]) -> None:
         """Watch the steps that an earlier process did, without a model."""
@@ -227,16 +233,26 @@ class MaskRecord:
         return entries
 
 
-def _picture(placed: Placed, at: Any, layer: int, clock: Clock, n_heads: int) -> str:
-    """Return a digest of the pattern over a fixed square; of the options where the pattern reads the input."""
-    draws = placed.draws(clock, torch.zeros(1, dtype=torch.int64))
+def _pictures(placed: Placed, layer: int, clock: Clock, examples: Tensor, n_heads: int) -> list[object]:
+    """Return a digest of each example's pattern over a fixed square; of the options where it reads the input."""
+    at = placed.at(clock, layer)
     if not isinstance(placed.strategy, AttentionMask) or placed.strategy.depends_on:
-        return hashlib.blake2b(f"{placed.name}{at.model_dump_json()}".encode(), digest_size=8).hexdigest()
-    index = torch.arange(_TABLE)
-    legal = torch.ones(1, 1, _TABLE, _TABLE, dtype=torch.bool)
-    empty = torch.zeros(1, n_heads, _TABLE, 0)
-    one = torch.zeros(1, dtype=torch.int64)
-    request = AttentionRequest(empty, empty, torch.zeros(1, _TABLE, 0), index, index, legal, None, one, clock)
+        return [_digest(f"{placed.name}{at.model_dump_json()}".encode())]
+    draws = placed.draws(clock, examples)
+    per_example = draws is not None and draws.per_example
+    n = _SIDE_PER_EXAMPLE if per_example else _SIDE
+    index, batch = torch.arange(n), len(examples)
+    legal = torch.ones(1, 1, n, n, dtype=torch.bool)
+    empty = torch.zeros(batch, n_heads, n, 0)
+    request = AttentionRequest(
+        empty, empty, torch.zeros(batch, n, 0), index, index, legal, None, examples, clock
+    )
     context = AttentionContext(request, placed.site, layer, n_heads, draws)
-    keep = placed.on_heads_keep(placed.strategy.keep(at, context)).expand(1, n_heads, _TABLE, _TABLE)
-    return hashlib.blake2b(np.packbits(keep.numpy()).tobytes(), digest_size=8).hexdigest()
+    keep = placed.on_heads_keep(placed.strategy.keep(at, context)).expand(batch, n_heads, n, n)
+    digests = [_digest(np.packbits(pattern).tobytes()) for pattern in keep.numpy()]
+    # A pattern of an example counts for that example: two examples never share one by chance.
+    return list(zip(examples.tolist(), digests, strict=True)) if per_example else list(digests)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()

@@ -136,12 +136,12 @@ class RandomSparse(AttentionMask):
     def mask_mod(self, at: RandomSparseOptions, ctx: AttentionContext) -> MaskMod:
         draws = ctx.draws
         assert draws is not None  # stochastic: the plan always draws
-        # Layer and head enter through the second counter: the same words in all of them unless asked otherwise.
-        layer = ctx.layer + 1 if at.per_layer else 0
+        # Layer and head enter above the positions: the same words in all of them unless asked otherwise.
+        layer = (ctx.layer + 1 if at.per_layer else 0) * 2**16
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             head = h[0] + 1 if at.per_head else torch.zeros_like(h[0, :1])
-            words = draws.words(q_idx[0], kv_idx[0] + (layer * 256 + head) * 2**16)[0]
+            words = draws.words(q_idx[0] + layer, kv_idx[0] + head * 2**16)[0]
             stays = below(words, at.density)
             return stays | (q_idx == kv_idx) if at.diagonal else stays
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from maskbench.config.schema import Refresh
+from maskbench.data.vocabulary import SPECIAL_NAMES, UNK
 from maskbench.errors import ConfigError
 from maskbench.masks.base import LogitMask, LossMask, StrategyOptions
 from maskbench.masks.clock import Clock
@@ -53,7 +54,7 @@ class BanTokensOptions(StrategyOptions):
     """Which words are banned."""
 
     tokens: list[str] = Field(min_length=1)
-    """Vocabulary entries, as the vocabulary writes them."""
+    """Vocabulary entries, as the vocabulary writes them; `<unk>` among them."""
 
 
 @MASKS.register("ban_tokens")
@@ -72,7 +73,7 @@ class BanTokens(LogitMask):
 
     def __init__(self, options: BanTokensOptions, sizes: Sizes, site: str) -> None:
         super().__init__(options, sizes, site)
-        ids = {token: sizes.id_of(token) for token in options.tokens}
+        ids = {token: UNK if token == SPECIAL_NAMES[UNK] else sizes.id_of(token) for token in options.tokens}
         unknown = [token for token, i in ids.items() if i is None]
         if unknown:
             raise ConfigError(

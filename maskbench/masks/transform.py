@@ -72,6 +72,11 @@ class Transform(ScoreGate):
     def transformed(self, at: TransformOptions, layer: int) -> Float[Tensor, "max_length max_length"]:
         """Return D for one layer, over all positions of the table."""
         base, t = self.get_buffer("base"), self.map[layer]
+        with torch.autocast(base.device.type, enabled=False):
+            return self._mapped(at, base, t)
+
+    @staticmethod
+    def _mapped(at: TransformOptions, base: Tensor, t: Tensor) -> Tensor:
         if at.map == "linear":
             return t @ base if at.side == "left" else base @ t
         along = base.T if at.side == "left" else base

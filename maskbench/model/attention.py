@@ -123,7 +123,7 @@ class Scene:
 class Projection(nn.Linear):
     """Several linear maps of one input as a single product; each is initialised as if it stood alone.
 
-    Those of the attention have no bias, as in the paper; a step is a few per cent shorter for it.
+    Those of the attention have no bias, as in the paper.
     """
 
     def __init__(self, d_in: int, d_out: int, parts: int = 1, bias: bool = False) -> None:

@@ -16,13 +16,11 @@ from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
 from maskbench.metrics import TEXT_METRICS, teacher_forced, text_scores, translate, translate_first
 from maskbench.runs.lines import json_line
+from maskbench.training.logbook import SAMPLES
 from maskbench.training.trainer import Trainer
 
 TEACHER_FORCED = ("nll", "token_accuracy")
 """The metrics that need no decoding; one pass gives both."""
-
-SAMPLES = 10
-"""Translations shown in TensorBoard."""
 
 Translations = Mapping[str, list[tuple[int, str]]]
 """By split: id and hypothesis of every pair."""
@@ -61,8 +59,13 @@ def by_split(names: Sequence[str]) -> dict[str, list[str]]:
     return grouped
 
 
-def outputs_sha256(translations: Translations) -> str:
-    """Return the hash of all translations: equal exactly if two runs translate every sentence alike."""
+def outputs_sha256(translations: Translations) -> str | None:
+    """Return the hash of all translations: equal exactly if two runs translate every sentence alike.
+
+    None where nothing was translated: then there is no evidence of that kind.
+    """
+    if not translations:
+        return None
     digest = hashlib.sha256()
     for split in sorted(translations):
         for number, text in sorted(translations[split]):

@@ -30,7 +30,6 @@ from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, run_record
 from maskbench.training.environment import moved, origin, repeatable
 from maskbench.training.evaluate import (
-    SAMPLES,
     Evaluation,
     evaluate,
     final_metrics,
@@ -222,7 +221,7 @@ class _Run:
 
     def _show(self, split: str, rows: list[tuple[int, str]]) -> None:
         texts = self.corpus.splits[split]
-        shown = [(texts.sources[i], texts.references[i], hypothesis) for i, hypothesis in rows[:SAMPLES]]
+        shown = [(texts.sources[i], texts.references[i], hypothesis) for i, hypothesis in rows]
         self.log.show_samples(self.total, split, shown)
 
     def _result(self, found: Evaluation, selected_step: int) -> dict[str, Any]:

@@ -37,6 +37,22 @@ def proof(where: PlacementConfig, visits: int) -> dict[str, Any]:
     return entry
 
 
+@pytest.mark.parametrize(
+    ("refresh", "visits", "draws"),
+    [("static", 3, 1), ({"per": "example", "variants": 2}, 3, 2), ("dynamic", 3, 3)],
+)
+def test_a_pattern_of_each_example_is_counted_example_by_example(refresh, visits, draws):
+    entry = proof(placement("encoder_self", "random_sparse", refresh, density=0.5), visits)
+    assert entry["draws"] == entry["distinct"] == EXAMPLES * draws
+
+
+def test_patterns_for_the_run_and_for_each_example_have_other_fingerprints():
+    wheres = [
+        placement("cross", "random_sparse", per, density=0.5) for per in ({"per": "run"}, "static", "dynamic")
+    ]
+    assert len({proof(where, 2)["fingerprint"] for where in wheres}) == 3
+
+
 @pytest.mark.parametrize("site", ["encoder_input", "loss"])
 @pytest.mark.parametrize(
     ("refresh", "visits", "draws", "most"),

@@ -113,6 +113,12 @@ def test_a_zeroed_word_leaves_only_its_position():
     assert not torch.equal(first, model.encode(TokenInput(batch.src), *rest))
 
 
+def test_words_enter_scaled_by_the_root_of_the_width():
+    model, batch = built(), tiny_batch()
+    found = model.words.embed("src", TokenInput(batch.src))
+    torch.testing.assert_close(found[2, 1], model.words.table("src")[batch.src[2, 1]] * 12**0.5)
+
+
 def test_tying_saves_two_tables():
     tied, loose = (sum(p.numel() for p in built(tied=t).parameters()) for t in (True, False))
     assert loose - tied == 2 * VOCAB * 12

@@ -124,6 +124,50 @@ def train_until_killed(path: str, cache: str, pipe: Connection) -> None:
     train(Path(path), Path(cache), report=lambda progress: pipe.send(progress.step))
 
 
+EVERY_KIND = [
+    {
+        "site": "encoder_input",
+        "mask": "tokens",
+        "refresh": {"per": "example"},
+        "options": {"ratio": {"linear": [0.4, 0.1]}},
+    },
+    {
+        "site": "encoder_self",
+        "mask": "random_sparse",
+        "refresh": {"per": "step"},
+        "options": {"density": 0.6},
+    },
+    {"site": "decoder_self", "mask": "transform", "options": {"map": "convolution"}},
+    {"site": "cross", "mask": "topk", "options": {"k": 3}},
+    {
+        "site": "loss",
+        "mask": "loss_tokens",
+        "refresh": {"per": "example", "variants": 2},
+        "options": {"ratio": 0.2},
+    },
+]
+
+
+def test_a_run_in_bfloat16_with_masks_of_every_kind_resumes_to_the_same_bytes(
+    tmp_path: Path, cache: Path
+) -> None:
+    settings: dict[str, Any] = {"masks": EVERY_KIND, "precision": "bfloat16"}
+    whole = train(tmp_path / "whole", cache, **settings)
+    train(tmp_path / "killed", cache, stop_after=7, **settings)
+    resumed = train(tmp_path / "killed", cache, **settings)
+    assert final_bytes(resumed) == final_bytes(whole)
+
+
+def test_the_proof_of_a_trained_run_counts_its_visits(tmp_path: Path, cache: Path) -> None:
+    placed = [{**EVERY_KIND[0], "refresh": {"per": "example", "variants": 2}}, EVERY_KIND[1]]
+    run = train(tmp_path, cache, masks=placed, epochs=3)
+    tokens, pattern = json.loads((run.path / "result.json").read_bytes())["masks"]
+    # The corpus has 60 pairs: each is seen three times and meets two draws.
+    assert (tokens["visits"], tokens["draws"], tokens["most_patterns_of_one_example"]) == (180, 120, 2)
+    n_steps = max(line["step"] for line in run.metrics.read())
+    assert pattern["draws"] == pattern["distinct"] == n_steps
+
+
 def test_sigkill_at_a_moment_nobody_chose_loses_nothing_that_counts(
     undisturbed: RunDirectory, tmp_path: Path, cache: Path
 ) -> None:
