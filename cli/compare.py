@@ -75,6 +75,9 @@ def _deliver(text: str, output: Path | None) -> None:
         typer.echo(text, nl=False)
         return
 
+    from maskbench.errors import ResourceError
     from maskbench.runs.files import write_atomically
 
+    if not output.absolute().parent.is_dir():
+        raise ResourceError(f"cannot write {output}: there is no folder {output.parent}")
     write_atomically(output, text.encode())

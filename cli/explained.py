@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from maskbench.errors import MaskbenchError
+from maskbench.errors import MaskbenchError, ResourceError
 
 from .plain import plain
 
@@ -40,5 +40,8 @@ def explained(command: Callable[Parameters, Result]) -> Callable[Parameters, Res
             # Python flushes stdout once more when it exits, and must not fail then.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except OSError as error:
+            typer.echo(f"error: {plain(str(error))}", err=True)
+            raise typer.Exit(ResourceError.exit_code) from None
 
     return wrapped

@@ -54,19 +54,23 @@ def run(
     Finished runs are kept and interrupted ones resumed, so the same command may be given again at any time.
     """
     from maskbench.config.load import problem_at
-    from maskbench.errors import CorpusError
+    from maskbench.errors import ConfigError, MaskbenchError
     from maskbench.executors.signals import leaving_on_signals
 
+    if dry_run and as_json:
+        raise ConfigError("--json prints the comparison, and --dry-run makes none; give one of them")
     with leaving_on_signals():
         experiment = _load(file, overrides or [], seeds, arms or [], quick)
-        if dry_run:
-            _show_plan(experiment, runs_dir)
-            return
-        whole = _load(file, overrides or [], None, [], quick)
         try:
+            if dry_run:
+                _show_plan(experiment, runs_dir)
+                return
+            whole = _load(file, overrides or [], None, [], quick)
             outcome = _run(experiment, whole, runs_dir, workers)
-        except CorpusError as error:
-            raise problem_at(file, "corpus.path", str(error), overrides=overrides or []) from None
+        except MaskbenchError as error:
+            if error.key is None:
+                raise
+            raise problem_at(file, error.key, str(error), overrides=overrides or []) from None
         _end(outcome, runs_dir / experiment.name, as_json)
 
 
@@ -141,11 +145,12 @@ def _show_plan(experiment: Experiment, runs_dir: Path) -> None:
     from rich.console import Console
 
     from maskbench.comparison.statistics import least_seeds, smallest_p
-    from maskbench.planning import plan, refuse_changed
+    from maskbench.experiment import rehearse
+    from maskbench.planning import refuse_changed
 
     from .plan_table import plan_table
 
-    runs = plan(experiment, runs_dir)
+    runs = rehearse(experiment, runs_dir)
     console = Console()
     # Natural width: a table that is piped somewhere is never cut.
     table = plan_table(runs)
@@ -160,7 +165,7 @@ def _show_plan(experiment: Experiment, runs_dir: Path) -> None:
         alpha = experiment.compare.alpha
         typer.echo(
             f"smallest p that {len(experiment.seeds)} seeds can reach: {smallest_p(len(experiment.seeds)):g}"
-            f" (a verdict at alpha {alpha:g} with {n_others} arms beside the baseline takes"
+            f" (a verdict at alpha {alpha:g} with {n_others} arm{'s' * (n_others > 1)} beside the baseline takes"
             f" {least_seeds(n_others, alpha)} seeds)"
         )
     refuse_changed(runs)

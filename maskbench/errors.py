@@ -14,9 +14,17 @@ from typing import ClassVar
 
 
 class MaskbenchError(Exception):
-    """Something the user can act on: the command line prints the message and exits with `exit_code`."""
+    """Something the user can act on: the command line prints the message and exits with `exit_code`.
+
+    `key` is the dotted key of the experiment file that the error is about, where that is known and the message does
+    not say the place itself.
+    """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class ConfigError(MaskbenchError):

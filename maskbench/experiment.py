@@ -18,7 +18,7 @@ import filelock
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema import Experiment
 from maskbench.costs import measure_costs
-from maskbench.errors import ConfigError, MaskbenchError, RunDirectoryError
+from maskbench.errors import ConfigError, CorpusError, MaskbenchError, RunDirectoryError
 from maskbench.executors import End, Executor, Task
 from maskbench.executors.local import LocalExecutor
 from maskbench.executors.machine import side_by_side
@@ -76,6 +76,25 @@ def run_experiment(
     return outcome
 
 
+def rehearse(
+    experiment: Experiment, runs_dir: Path, reporter: Reporter | None = None
+) -> tuple[PlannedRun, ...]:
+    """Return what `run_experiment` would do, after building the corpora and the arms that are due; train nothing.
+
+    Runs that would be refused are in the plan, and say why.
+
+    Raises:
+        ConfigError, CorpusError: an arm or a corpus cannot be built.
+    """
+    import maskbench.masks  # noqa: F401  registers the strategies
+
+    told = reporter or Silence()
+    corpora = _corpora(experiment, runs_dir, told)
+    planned = plan(experiment, runs_dir, {key: corpus.sha256 for key, corpus in corpora.items()})
+    _build_each_arm(planned, corpora, told)
+    return planned
+
+
 def _prepare(
     experiment: Experiment, runs_dir: Path, told: Reporter
 ) -> tuple[tuple[PlannedRun, ...], int, list[str]]:
@@ -99,7 +118,10 @@ def _corpora(experiment: Experiment, runs_dir: Path, told: Reporter) -> dict[str
             key = corpus_key(arm.config.corpus)
             if key not in corpora:
                 told.preparing(f"preparing the corpus {arm.config.corpus.name}")
-                corpora[key] = load_corpus(arm.config.corpus, runs_dir / CACHE)
+                try:
+                    corpora[key] = load_corpus(arm.config.corpus, runs_dir / CACHE)
+                except CorpusError as error:
+                    raise CorpusError(str(error), key="corpus.path") from error
     return corpora
 
 
@@ -123,9 +145,10 @@ def _build_each_arm(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus]
         try:
             model = build_model(run.arm.config, corpus, run.seed)
         except MaskbenchError as error:
-            raise type(error)(f"arm {run.arm.name}: {error}") from error
+            raise type(error)(f"arm {run.arm.name}: {error}", key=f"arms.{run.arm.name}") from error
         except ValueError as error:
-            raise ConfigError(f"arm {run.arm.name} cannot be built: {error}") from error
+            message = f"arm {run.arm.name} cannot be built: {error}"
+            raise ConfigError(message, key=f"arms.{run.arm.name}") from error
         parameters = sum(parameter.numel() for parameter in model.parameters())
         need = max(need, memory_need(run.arm.config, parameters, len(corpus.vocabulary)))
     return need

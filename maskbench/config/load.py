@@ -80,7 +80,8 @@ def problem_at(path: Path, key: str, message: str, *, overrides: Sequence[str] =
     node = lay_over(parse_yaml(read_text(path, report), report), read_options(overrides, report), report)
     for part in key.split("."):
         node = node.get(part) or node
-    return report.fail(node.place, message)
+    # A problem is one line, its place in front.
+    return report.fail(node.place, "; ".join(line.strip() for line in message.splitlines()))
 
 
 @dataclass(frozen=True, slots=True)

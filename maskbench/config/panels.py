@@ -156,6 +156,8 @@ class PanelBuilder:
             if offered is not None and split not in offered:
                 place = _first_place(tree, ("evaluate", "splits", i), ("corpus",))
                 hint = did_you_mean(split, offered)
+                if "evaluate" not in tree.entries:
+                    hint = f"; evaluate.splits is [{split}] unless the file says otherwise"
                 message = (
                     f"the corpus {corpus.name} has no split {split!r}{hint} (splits: {', '.join(offered)})"
                 )

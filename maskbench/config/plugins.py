@@ -81,10 +81,12 @@ class Checks:
             return None
         cls = self._lookup(registry.MASKS, name.value, name)
         checked = validate(cls.Options, options, name.value, self.report, PLACEMENT_KEYS) if cls else None
-        if placement is None or checked is None:
+        if placement is None or cls is None:
             return None
-        placement = placement.model_copy(update={"options": checked.model_dump(mode="json")})
-        return _Fit(self.report, cls, placement, node, what).check(checked, model)
+        if checked is not None:
+            placement = placement.model_copy(update={"options": checked.model_dump(mode="json")})
+        fit = _Fit(self.report, cls, placement, node, what).check(checked, model)
+        return fit if checked is not None else None
 
     def _lookup(self, plugins: registry.Registry[Any], name: str, node: Node | None) -> Any:
         try:
@@ -106,14 +108,17 @@ class _Fit:
     what: str
 
     def check(self, options: Any, model: ModelConfig | None) -> PlacementConfig | None:
-        """Return the placement, its refresh filled in; None, and the problems noted, if it does not fit."""
+        """Return the placement, its refresh filled in; None, and the problems noted, if it does not fit.
+
+        Without options, which have problems of their own, the strategy itself is not asked.
+        """
         before = self.report.noted
         self._site()
         self._refresh()
         if model is not None:
             self._reach("layers", model)
             self._reach("heads", model)
-        if model is not None and self.report.noted == before:
+        if model is not None and options is not None and self.report.noted == before:
             self._ask(options, model)
         return self._with_refresh() if self.report.noted == before else None
 

@@ -77,7 +77,34 @@ def test_a_dry_run_shows_every_run_and_what_the_seeds_can_show_and_trains_nothin
     assert ["none", "0,", "1"] in lines and ["near", "0,", "1"] in lines
     assert "4 of 4 runs to train" in result.stdout
     assert "smallest p that 2 seeds can reach: 0.5" in result.stdout
-    assert not (tmp_path / "runs").exists()
+    # The corpus is built, to see that it can be; nothing else is there.
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [".cache"]
+
+
+def test_a_dry_run_finds_what_a_run_would_be_refused_for(file: Path, tmp_path: Path) -> None:
+    missing = "corpus={name: files, path: nowhere, src: de, tgt: en}"
+    result = invoke(file, "--dry-run", "--runs-dir", tmp_path / "runs", "--set", missing)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("--set corpus=") and "looked for" in result.stderr
+
+
+def test_a_word_that_cannot_be_banned_is_placed_in_its_arm(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    arm = "arms: {none: [], mute: [{site: logits, mask: ban_tokens, tokens: [zebra]}]}"
+    bad.write_text(f"name: bad\nseeds: 1\ncorpus: {{name: copy, pairs: 100}}\n{arm}\n", encoding="utf-8")
+    result = invoke(bad, "--runs-dir", tmp_path / "runs")
+    assert result.exit_code == 2
+    assert f"\n{bad}:4:" in result.stderr and "'zebra'" in result.stderr
+
+
+def test_running_a_part_leaves_the_comparison_whole(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch)
+    assert invoke(file, "--runs-dir", tmp_path / "runs").exit_code == 0
+    result = invoke(file, "--runs-dir", tmp_path / "runs", "--seeds", "1", "--arm", "none", "--json")
+    (arm, near) = json.loads(result.stdout)["arms"]
+    assert (arm["n"], near["n"]) == (2, 2)
 
 
 def test_a_dry_run_after_a_change_says_what_changed_and_exits_as_busy_or_foreign(

@@ -159,7 +159,8 @@ def test_a_run_in_bfloat16_with_masks_of_every_kind_resumes_to_the_same_bytes(
 
 
 def test_the_proof_of_a_trained_run_counts_its_visits(tmp_path: Path, cache: Path) -> None:
-    placed = [{**EVERY_KIND[0], "refresh": {"per": "example", "variants": 2}}, EVERY_KIND[1]]
+    ratio, twice = {"ratio": 0.4}, {"per": "example", "variants": 2}
+    placed = [{**EVERY_KIND[0], "options": ratio, "refresh": twice}, EVERY_KIND[1]]
     run = train(tmp_path, cache, masks=placed, epochs=3)
     tokens, pattern = json.loads((run.path / "result.json").read_bytes())["masks"]
     # The corpus has 60 pairs: each is seen three times and meets two draws.
