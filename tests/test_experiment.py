@@ -134,6 +134,17 @@ def test_an_arm_that_was_dropped_keeps_its_runs_and_nothing_is_measured_again(tm
     assert [arm.name for arm in panel.arms] == ["a"]
 
 
+def test_training_a_part_leaves_the_whole_written_down_and_adds_its_seeds(tmp_path: Path) -> None:
+    whole = load(tmp_path)
+    part = load(tmp_path, arms=("a",)).model_copy(update={"seeds": (1, 7)})
+    executor = Pretender()
+    run(part, tmp_path, executor, whole=whole)
+    written = load_resolved(tmp_path / "runs/trial/experiment.yaml")
+    assert [arm.name for arm in written.panels[0].arms] == [arm.name for arm in whole.panels[0].arms]
+    assert written.seeds == (*whole.seeds, 7)
+    assert sorted(ran(executor)) == [("a", 1), ("a", 7)]
+
+
 def test_the_resolved_file_lies_beside_the_runs_of_every_panel(tmp_path: Path) -> None:
     experiment = load(tmp_path, panels="panels: {small: {corpus.pairs: 32}, large: {corpus.pairs: 64}}")
     executor = Pretender()

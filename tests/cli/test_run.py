@@ -97,14 +97,15 @@ def test_a_word_that_cannot_be_banned_is_placed_in_its_arm(tmp_path: Path) -> No
     assert f"\n{bad}:4:" in result.stderr and "'zebra'" in result.stderr
 
 
-def test_running_a_part_leaves_the_comparison_whole(
+def test_running_a_part_hands_the_whole_experiment_over_as_well(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretend(monkeypatch)
-    assert invoke(file, "--runs-dir", tmp_path / "runs").exit_code == 0
-    result = invoke(file, "--runs-dir", tmp_path / "runs", "--seeds", "1", "--arm", "none", "--json")
-    (arm, near) = json.loads(result.stdout)["arms"]
-    assert (arm["n"], near["n"]) == (2, 2)
+    calls = pretend(monkeypatch)
+    invoke(file, "--runs-dir", tmp_path / "runs", "--seeds", "1", "--arm", "none")
+    (call,) = calls
+    assert [arm.name for arm in call["experiment"].panels[0].arms] == ["none"]
+    assert [arm.name for arm in call["whole"].panels[0].arms] == ["none", "near"]
+    assert call["whole"].seeds == (0, 1)
 
 
 def test_a_dry_run_after_a_change_says_what_changed_and_exits_as_busy_or_foreign(
