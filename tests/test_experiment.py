@@ -141,7 +141,7 @@ def test_training_a_part_leaves_the_whole_written_down_and_adds_its_seeds(tmp_pa
     run(part, tmp_path, executor, whole=whole)
     written = load_resolved(tmp_path / "runs/trial/experiment.yaml")
     assert [arm.name for arm in written.panels[0].arms] == [arm.name for arm in whole.panels[0].arms]
-    assert written.seeds == (*whole.seeds, 7)
+    assert written.seeds == (*whole.seeds, 1, 7)
     assert sorted(ran(executor)) == [("a", 1), ("a", 7)]
 
 
