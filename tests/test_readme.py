@@ -12,6 +12,7 @@ import maskbench.data
 import maskbench.masks  # noqa: F401  (fills the registries)
 from maskbench.cli.main import app
 from maskbench.config import schema
+from maskbench.config.load import load_experiment
 from maskbench.registry import CORPORA, MASKS
 
 ROOT = Path(__file__).parent.parent
@@ -60,3 +61,15 @@ def test_every_option_the_readme_gives_to_run_exists():
     (sentence,) = re.findall(r"`maskbench run` takes (.*?)\. ", README.replace("\n", " "))
     for option in re.findall(r"--[a-z-]+", sentence):
         assert option in shown, option
+
+
+def test_the_experiment_file_of_the_readme_loads(tmp_path):
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    file = tmp_path / "example.yaml"
+    file.write_text(text, encoding="utf-8")
+    (panel,) = load_experiment(file).panels
+    assert [arm.title for arm in panel.arms][-3:] == [
+        "window(radius=1)",
+        "window(radius=2)",
+        "window(radius=4)",
+    ]

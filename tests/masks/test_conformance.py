@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -21,9 +22,30 @@ from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.registry import MASKS
 
-CASES = [(name, site) for name in MASKS.names() for site in sorted(MASKS.lookup(name).sites)]
+CASES: list[tuple[str, str]] = [(n, site) for n in MASKS.names() for site in sorted(MASKS.lookup(n).sites)]
+VARIANTS: list[tuple[str, Any, dict[str, Any]]] = [
+    ("transform", None, {"map": "convolution", "side": "right", "base": "full"}),
+    ("transform", None, {"side": "right", "base": "window", "strength": {"linear": [0.5, 2.0]}}),
+    ("tokens", "static", {"ratio": 0.4, "replace": {"mask": 0.4, "random": 0.4, "zero": 0.2}}),
+    ("tokens", {"per": "step"}, {"ratio": {"sample": [0.1, 0.6]}, "count": "bernoulli", "replace": "random"}),
+    ("random_sparse", "dynamic", {"density": {"per_layer": [0.3, 0.7]}, "per_head": True, "diagonal": False}),
+    ("random_sparse", {"per": "epoch"}, {"density": 0.3, "per_layer": True}),
+    ("window", None, {"left": 3, "right": 0, "dilation": 2}),
+    ("topk", None, {"k": {"step": [[0, 1], [0.5, 3]]}}),
+]
+"""Further ways to use a strategy that could leak where its example does not."""
 CLOCKS = [Clock("train", 30, 100, epoch=2), Clock.evaluation(100, 100)]
 every_case = pytest.mark.parametrize(("name", "site"), CASES)
+every_arm = pytest.mark.parametrize(
+    "where",
+    [pytest.param((name, site, None, None), id=f"{name}-{site}") for name, site in CASES]
+    + [
+        pytest.param((name, site, refresh, options), id=f"{name}-{site}-variant{i}")
+        for i, (name, refresh, options) in enumerate(VARIANTS)
+        for site in sorted(MASKS.lookup(name).sites)
+    ],
+)
+Where = tuple[str, str, Any, dict[str, Any] | None]
 
 
 def strategy(name: str) -> type[Strategy]:
@@ -36,12 +58,28 @@ def example(name: str, site: str) -> PlacementConfig:
     return placement(site, name, **options).model_copy(update={"phases": ("train", "eval")})
 
 
+def arm_of(where: Where) -> MaskPlan:
+    """The plan with one placement: the strategy's example, or a variant."""
+    name, site, refresh, options = where
+    if options is None:
+        return plan(example(name, site))
+    return plan(placement(site, name, refresh, **options).model_copy(update={"phases": ("train", "eval")}))
+
+
 def logits(model: EncoderDecoder, batch: Batch, clock: Clock) -> Tensor:
     """Scores under teacher forcing as the arm's loss and search see them, with dropout as it is when training."""
     model.train(clock.phase == "train")
     torch.manual_seed(3)
     with torch.no_grad():
         return model.masks.logits(model(batch, clock), clock, None, batch.ids)
+
+
+def answers(model: EncoderDecoder, batch: Batch, clock: Clock) -> Tensor:
+    """The scores, and beside them the weight of every target token in the loss."""
+    real = torch.arange(batch.tgt_out.shape[1]) < batch.tgt_lengths[:, None]
+    weights = model.masks.loss_weights(real, batch.ids, clock)
+    weights = real.float() if weights is None else weights
+    return torch.cat([logits(model, batch, clock), weights[..., None]], -1)
 
 
 def with_targets(batch: Batch, tgt_in: Tensor, lengths: Tensor | None = None) -> Batch:
@@ -65,16 +103,16 @@ def future_leak(model: EncoderDecoder, clock: Clock) -> float:
     return worst
 
 
-@every_case
+@every_arm
 @pytest.mark.parametrize("clock", CLOCKS, ids=["train", "eval"])
-def test_changing_a_future_target_token_leaves_earlier_logits_unchanged(name, site, clock):
-    model = tiny_model(plan(example(name, site)), dropout=0.2)
+def test_changing_a_future_target_token_leaves_earlier_logits_unchanged(where, clock):
+    model = tiny_model(arm_of(where), dropout=0.2)
     assert future_leak(model, clock) == 0.0
 
 
-@every_case
-def test_cutting_the_future_off_leaves_earlier_logits_unchanged(name, site):
-    model, batch, clock = tiny_model(plan(example(name, site))), tiny_batch(), CLOCKS[0]
+@every_arm
+def test_cutting_the_future_off_leaves_earlier_logits_unchanged(where):
+    model, batch, clock = tiny_model(arm_of(where)), tiny_batch(), CLOCKS[0]
     whole = logits(model, batch, clock)
     for t in range(1, batch.tgt_in.shape[1]):
         cut = with_targets(batch, batch.tgt_in[:, :t], batch.tgt_lengths.clamp(max=t))
@@ -97,11 +135,11 @@ def test_the_causality_test_fails_when_the_causal_mask_is_removed(name, site, cl
     assert future_leak(model, clock) > 1e-3
 
 
-@every_case
-def test_padding_content_and_amount_never_matter(name, site):
-    model, batch, clock = tiny_model(plan(example(name, site))), tiny_batch(), CLOCKS[0]
+@every_arm
+def test_padding_content_and_amount_never_matter(where):
+    model, batch, clock = tiny_model(arm_of(where)), tiny_batch(), CLOCKS[0]
     real = torch.arange(batch.src.shape[1]) < batch.src_lengths[:, None]
-    before = logits(model, batch, clock)
+    before = answers(model, batch, clock)
     garbage = Batch(
         batch.ids,
         torch.where(real, batch.src, 9),
@@ -110,7 +148,7 @@ def test_padding_content_and_amount_never_matter(name, site):
         batch.tgt_out,
         batch.tgt_lengths,
     )
-    assert torch.equal(logits(model, garbage, clock), before)
+    assert torch.equal(answers(model, garbage, clock), before)
     wider = Batch(
         batch.ids,
         torch.nn.functional.pad(batch.src, (0, 3), value=11),
@@ -119,13 +157,13 @@ def test_padding_content_and_amount_never_matter(name, site):
         batch.tgt_out,
         batch.tgt_lengths,
     )
-    torch.testing.assert_close(logits(model, wider, clock), before, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(answers(model, wider, clock), before, rtol=1e-10, atol=1e-10)
 
 
-@every_case
-def test_batch_mates_never_matter(name, site):
-    model, batch, clock = tiny_model(plan(example(name, site))), tiny_batch(), CLOCKS[0]
-    whole = logits(model, batch, clock)
+@every_arm
+def test_batch_mates_never_matter(where):
+    model, batch, clock = tiny_model(arm_of(where)), tiny_batch(), CLOCKS[0]
+    whole = answers(model, batch, clock)
     for i in range(len(batch.ids)):
         row = Batch(
             *(
@@ -133,15 +171,14 @@ def test_batch_mates_never_matter(name, site):
                 for f in ("ids", "src", "src_lengths", "tgt_in", "tgt_out", "tgt_lengths")
             )
         )
-        alone = logits(model, row, clock)
+        alone = answers(model, row, clock)
         torch.testing.assert_close(alone, whole[i : i + 1], rtol=1e-10, atol=1e-10)
 
 
-@every_case
-def test_cached_decoding_gives_the_scores_of_full_decoding(name, site):
-    arm = plan(example(name, site))
-    if not arm.cacheable:
-        pytest.skip(f"{name} declares that it cannot be cached")
+@every_arm
+def test_cached_decoding_gives_the_scores_of_full_decoding(where):
+    arm = arm_of(where)
+    assert arm.cacheable  # one that is not must be left out here, and say why
     model, batch, clock = tiny_model(arm).eval(), tiny_batch(), CLOCKS[1]
     memory = model.encode(
         arm.corrupt("encoder_input", batch.src, batch.src_lengths, batch.ids, clock),
