@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -263,7 +263,17 @@ def sole_writer(path: Path) -> Iterator[None]:
         write_json(owner, {"pid": os.getpid(), "host": platform.node()})
         yield
     finally:
+        owner.unlink(missing_ok=True)
         lock.release()
+        _remove_if_unused(path)
+
+
+def _remove_if_unused(path: Path) -> None:
+    """Remove the directory of an experiment that was refused before it left anything there."""
+    with suppress(OSError):
+        if {entry.name for entry in path.iterdir()} <= {".lock"}:
+            (path / ".lock").unlink(missing_ok=True)
+            path.rmdir()
 
 
 def _busy(path: Path, owner: Path) -> str:

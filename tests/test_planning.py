@@ -120,7 +120,9 @@ def test_changed_data_is_noticed_once_the_corpus_is_built(tmp_path: Path) -> Non
     key = corpus_key(CORPUS)
     assert states(plan(trial, tmp_path)) == {"a": "resumed"}
     assert states(plan(trial, tmp_path, {key: "d1"})) == {"a": "resumed"}
-    assert plan(trial, tmp_path, {key: "d2"})[0].differences == ('data_sha256 "d1" -> "d2"',)
+    assert plan(trial, tmp_path, {key: "d2"})[0].differences == (
+        'the content of the corpus (sha256) "d1" -> "d2"',
+    )
 
 
 def test_a_plan_without_changes_is_not_refused(tmp_path: Path) -> None:

@@ -55,8 +55,13 @@ class Identity:
         for key in [*old, *(k for k in new if k not in old)]:
             before, after = old.get(key, "absent"), new.get(key, "absent")
             if before != after:
-                lines.append(f"{key} {before} -> {after}")
+                name = _NAMES.get(key, key.replace("corpus.options.", "corpus."))
+                lines.append(f"{name} {before} -> {after}")
         return lines
+
+
+_NAMES = {"data_sha256": "the content of the corpus (sha256)"}
+"""What a person is told instead of a key that no experiment file has."""
 
 
 def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:

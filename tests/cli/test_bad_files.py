@@ -61,4 +61,5 @@ def test_a_bad_file_leaves_no_runs_behind(case, tmp_path):
     old, new, _, _ = CASES[case]
     run(tmp_path, GOOD.replace(old, new))
     assert {path.name for path in tmp_path.iterdir()} <= {"small.yaml", "runs"}
-    assert not list(tmp_path.glob("runs/**/run.json"))
+    # At the most the cache of corpora, where one was looked for.
+    assert {path.name for path in tmp_path.glob("runs/*")} <= {".cache"}

@@ -56,7 +56,7 @@ def test_a_foreign_directory_is_refused_and_the_differing_keys_are_named(tmp_pat
     text = str(caught.value)
     assert "train.lr 0.001 -> 0.0003" in text
     assert "masks[0].options.radius 2 -> 4" in text
-    assert 'data_sha256 "ab" -> "cd"' in text
+    assert 'the content of the corpus (sha256) "ab" -> "cd"' in text
     assert "steps" not in text
     assert caught.value.exit_code == 5
 
