@@ -82,7 +82,9 @@ class Logbook:
 
     def show_samples(self, step: int, split: str, rows: Sequence[tuple[str, str, str]]) -> None:
         """Show some (source, reference, hypothesis) rows in TensorBoard's text tab."""
-        lines = [line for row in rows[:SAMPLES] for line in (*row, "")]
+        names = ("source     ", "reference  ", "translation")
+        shown = ([f"{name}  {text}" for name, text in zip(names, row, strict=True)] for row in rows[:SAMPLES])
+        lines = [line for row in shown for line in (*row, "")]
         self._events.write_text(step, f"samples/{split}", lines)
 
     def sync(self) -> int:
