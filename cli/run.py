@@ -65,7 +65,8 @@ def run(
             if dry_run:
                 _show_plan(experiment, runs_dir)
                 return
-            whole = _load(file, overrides or [], None, [], quick)
+            part = seeds is not None or bool(arms)
+            whole = _load(file, overrides or [], None, [], quick) if part else experiment
             outcome = _run(experiment, whole, runs_dir, workers)
         except MaskbenchError as error:
             if error.key is None:

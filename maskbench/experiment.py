@@ -76,9 +76,7 @@ def run_experiment(
     return outcome
 
 
-def rehearse(
-    experiment: Experiment, runs_dir: Path, reporter: Reporter | None = None
-) -> tuple[PlannedRun, ...]:
+def rehearse(experiment: Experiment, runs_dir: Path) -> tuple[PlannedRun, ...]:
     """Return what `run_experiment` would do, after building the corpora and the arms that are due; train nothing.
 
     Runs that would be refused are in the plan, and say why.
@@ -86,12 +84,8 @@ def rehearse(
     Raises:
         ConfigError, CorpusError: an arm or a corpus cannot be built.
     """
-    import maskbench.masks  # noqa: F401  registers the strategies
-
-    told = reporter or Silence()
-    corpora = _corpora(experiment, runs_dir, told)
-    planned = plan(experiment, runs_dir, {key: corpus.sha256 for key, corpus in corpora.items()})
-    _build_each_arm(planned, corpora, told)
+    planned, corpora = _survey(experiment, runs_dir, Silence())
+    _build_each_arm(planned, corpora, Silence())
     return planned
 
 
@@ -99,13 +93,20 @@ def _prepare(
     experiment: Experiment, runs_dir: Path, told: Reporter
 ) -> tuple[tuple[PlannedRun, ...], int, list[str]]:
     """Return the plan, the bytes that the largest run will need, and notes; refuse what cannot be run."""
-    import maskbench.masks  # noqa: F401  registers the strategies
-
-    corpora = _corpora(experiment, runs_dir, told)
-    planned = plan(experiment, runs_dir, {key: corpus.sha256 for key, corpus in corpora.items()})
+    planned, corpora = _survey(experiment, runs_dir, told)
     refuse_changed(planned)
     notes = [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
     return planned, _build_each_arm(planned, corpora, told), notes
+
+
+def _survey(
+    experiment: Experiment, runs_dir: Path, told: Reporter
+) -> tuple[tuple[PlannedRun, ...], dict[str, Corpus]]:
+    """Return the plan, which knows the content of every corpus, and the corpora."""
+    import maskbench.masks  # noqa: F401  registers the strategies
+
+    corpora = _corpora(experiment, runs_dir, told)
+    return plan(experiment, runs_dir, {key: corpus.sha256 for key, corpus in corpora.items()}), corpora
 
 
 def _corpora(experiment: Experiment, runs_dir: Path, told: Reporter) -> dict[str, Corpus]:

@@ -6,7 +6,7 @@ attention alone. The sizes follow the common `reverse` task of sequence-to-seque
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -54,11 +54,12 @@ def _build(name: str, options: CopyingOptions, *, backwards: bool) -> Corpus:
     return assemble(name, vocabulary, [*encoded, *noise_splits(encoded[-1], vocabulary, symbols)])
 
 
-@CORPORA.register("copy")
-class Copy(CorpusBuilder):
-    """Say the sequence again."""
+class _Copying(CorpusBuilder):
+    """What both tasks share."""
 
     Options = CopyingOptions
+    name: ClassVar[str]
+    backwards: ClassVar[bool]
 
     @classmethod
     def split_names(cls, options: CopyingOptions) -> list[str]:
@@ -68,21 +69,18 @@ class Copy(CorpusBuilder):
     @classmethod
     def build(cls, options: CopyingOptions) -> Corpus:
         """Draw the sequences."""
-        return _build("copy", options, backwards=False)
+        return _build(cls.name, options, backwards=cls.backwards)
+
+
+@CORPORA.register("copy")
+class Copy(_Copying):
+    """Say the sequence again."""
+
+    name, backwards = "copy", False
 
 
 @CORPORA.register("reverse")
-class Reverse(CorpusBuilder):
+class Reverse(_Copying):
     """Say the sequence backwards."""
 
-    Options = CopyingOptions
-
-    @classmethod
-    def split_names(cls, options: CopyingOptions) -> list[str]:
-        """Return valid, test and the noisy copies of test."""
-        return ["valid", "test", *NOISE_SPLITS]
-
-    @classmethod
-    def build(cls, options: CopyingOptions) -> Corpus:
-        """Draw the sequences."""
-        return _build("reverse", options, backwards=True)
+    name, backwards = "reverse", True

@@ -88,15 +88,6 @@ class JsonLines:
                 self.sync()
         self._mended = True
 
-    def truncate_after(self, step: int) -> None:
-        """Drop every record from the first one on whose `step` is beyond `step`."""
-        kept = 0
-        for line in self._contents()[: self.size].splitlines(keepends=True):
-            if json.loads(line)["step"] > step:
-                break
-            kept += len(line)
-        self.truncate(kept)
-
     def sync(self) -> None:
         """Wait until the disk has every appended record."""
         if not self.path.exists():

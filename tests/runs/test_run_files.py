@@ -96,14 +96,6 @@ def test_a_damaged_line_in_the_middle_is_named_by_its_number(tmp_path: Path) -> 
         JsonLines(path).read()
 
 
-def test_truncating_after_a_step_keeps_the_lines_up_to_it(tmp_path: Path) -> None:
-    lines = JsonLines(tmp_path / "m.jsonl")
-    for step in (2, 4, 4, 6):
-        lines.append({"step": step})
-    lines.truncate_after(4)
-    assert [r["step"] for r in lines.read()] == [2, 4, 4]
-
-
 def test_truncating_to_more_than_there_is_says_that_lines_are_lost(tmp_path: Path) -> None:
     lines = JsonLines(tmp_path / "m.jsonl")
     lines.append({"step": 1})
