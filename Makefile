@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: run test nightly check format wheel clean
+.PHONY: run test nightly mutants check format wheel clean
 
 run: $(VENV)/.run-installed  ## train the quickstart and print its comparison
 	$(BIN)/maskbench run experiments/quickstart.yaml
@@ -18,6 +18,9 @@ test: $(VENV)/.test-installed  ## the whole suite, without the slow tier
 
 nightly: $(VENV)/.test-installed  ## the slow tier as well
 	$(BIN)/python -m pytest
+
+mutants: $(VENV)/.test-installed  ## make small mistakes in the masks, one at a time, and see that a test notices each
+	$(BIN)/python tests/mutants.py
 
 check: $(VENV)/.dev-installed  ## style and types
 	$(BIN)/ruff check .

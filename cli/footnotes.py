@@ -36,6 +36,8 @@ def _arm_notes(comparison: Comparison) -> Iterator[tuple[str, str]]:
             yield row.title, f"also different: {', '.join(row.also_different)}"
         if row.unsafe:
             yield row.title, "unsafe: its mask lets through what it should hide"
+        if row.oracle:
+            yield row.title, "oracle: its mask is told what no model knows; what it gains is a bound"
 
 
 def _method(comparison: Comparison, glyphs: Glyphs) -> Iterator[str]:

@@ -8,8 +8,11 @@ import typer
 
 import maskbench
 
+from .audit import audit
 from .compare import compare
 from .explained import explained
+from .masks import masks
+from .plan import plan
 from .run import run
 
 app = typer.Typer(
@@ -40,5 +43,5 @@ def main(
     """Take the options that stand before a command."""
 
 
-for command in (run, compare):
+for command in (run, plan, compare, masks, audit):
     app.command()(explained(command))

@@ -142,6 +142,8 @@ def _cells(row: Row, scale: Scale, layout: Layout, glyphs: Glyphs) -> list[Text]
     name = Text(plain(row.title))
     if row.unsafe:
         name.append(" !", style="bold red")
+    if row.oracle:
+        name.append(" *", style="bold yellow")
     cells = [name, Text(n), Text(mean_cell(row, scale, between, glyphs))]
     if row.difference is None:
         cells += [Text("baseline", style="dim"), Text(), Text(), Text()]

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def measure_costs(
-    outcome: Outcome, experiment: Experiment, runs_dir: Path, executor: Executor, told: Reporter
+    outcome: Outcome,
+    experiment: Experiment,
+    runs_dir: Path,
+    executor: Executor,
+    told: Reporter,
+    plugins: tuple[Path, ...] = (),
 ) -> None:
     """Write cost.json of every panel whose finished arms have not been measured side by side yet.
 
@@ -36,9 +41,10 @@ def measure_costs(
         ordered = sorted(
             (arm for arm in panel.arms if arm.name in identities), key=lambda arm: arm.name != panel.baseline
         )
-        arms = tuple((arm.name, arm.config) for arm in ordered)
+        # What a step costs does not depend on the weights, and those a run started from may be gone by now.
+        arms = tuple((arm.name, arm.config.model_copy(update={"init_from": None})) for arm in ordered)
         heard = _Hearer()
-        job = ProbeJob(arms, experiment.seeds[0], runs_dir / CACHE)
+        job = ProbeJob(arms, experiment.seeds[0], runs_dir / CACHE, plugins)
         outcome.signal = alone.execute(probe, [Task(job, directory.path / "cost.log")], heard)
         if heard.times is not None:
             directory.write_cost(summarise(heard.times, identities))

@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from maskbench.data.batches import Batch
 from maskbench.data.vocabulary import BOS, EOS, MASK, PAD
 from maskbench.masks.clock import Clock
+from maskbench.masks.context import LogitContext, Source
 from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 
@@ -28,22 +28,6 @@ SPARE_LENGTH = 10
 """What a translation may have beyond its share of the source's length."""
 _FULL_ENOUGH = 0.75
 """Copying the cache to drop ended sentences pays once a quarter of the batch has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Sentences to translate."""
-
-    ids: Int[Tensor, "batch src"]
-    """Token ids, each sentence ending with EOS, padding behind."""
-    lengths: Int[Tensor, "batch"]
-    examples: Int[Tensor, "batch"]
-    """Example ids, which key random masks."""
-
-    @classmethod
-    def of(cls, batch: Batch) -> Sources:
-        """Return a batch's source side."""
-        return cls(batch.src, batch.src_lengths, batch.ids)
 
 
 @contextmanager
@@ -68,7 +52,7 @@ def length_limits(
 
 def greedy(
     model: EncoderDecoder,
-    sources: Sources,
+    source: Source,
     clock: Clock,
     *,
     max_length_ratio: float,
@@ -77,13 +61,14 @@ def greedy(
     """Return the greedy translation of every source as token ids without the end mark.
 
     Args:
+        source: the sentences to translate, each ending with EOS.
         clock: of phase "eval".
         max_length_ratio: a translation that has not ended is cut at this share of the source's length plus 10
             tokens, or at the model's last position.
         cached: whether to keep keys and values; None asks the plan whether it may.
     """
     with evaluating(model):
-        search = _start(model, sources, clock, max_length_ratio)
+        search = _start(model, source, clock, max_length_ratio)
         keep_states = model.masks.cacheable if cached is None else cached
         search.cache = DecoderCache(model.config.decoder_layers, search.longest) if keep_states else None
         return search.run()
@@ -94,7 +79,10 @@ class _Search:
     """The sentences of a batch that have not ended, and what has been said so far."""
 
     model: EncoderDecoder
-    sources: Sources
+    original: Source
+    """Before any token mask."""
+    source: Source
+    """As the encoder read it."""
     clock: Clock
     memory: Float[Tensor, "batch src d_model"]
     limits: Int[Tensor, "batch"]
@@ -123,35 +111,37 @@ class _Search:
         return translations
 
     def _next_token(self) -> Int[Tensor, "batch"]:
-        model, examples = self.model, self.sources.examples
+        model, source, examples = self.model, self.source, self.source.examples
         start = 0 if self.cache is None else self.cache.length
         so_far = torch.full_like(self.limits, self.said.shape[1])
         inputs = model.masks.corrupt(
             "decoder_input", self.said[:, start:], so_far, examples, self.clock, start=start
         )
-        hidden = model.decode(
-            inputs, self.memory, self.sources.lengths, examples, self.clock, cache=self.cache
-        )
-        logits = model.masks.logits(model.logits(hidden[:, -1:]), self.clock, None, examples)[:, 0]
+        hidden = model.decode(inputs, self.memory, source, self.clock, cache=self.cache)
+        last = self.said.shape[1] - 1
+        positions = torch.arange(last, last + 1, device=self.said.device)
+        context = LogitContext(self.said, positions, self.original.ids, self.original.lengths, self.clock)
+        scores = model.masks.gated_logits(model.logits(hidden[:, -1:]), self.clock, examples, last)
+        logits = model.masks.banned(scores, context, None, examples)[:, 0]
         logits[:, NEVER] = -math.inf
         return logits.argmax(-1)
 
     def _drop(self, ended: Tensor) -> None:
         """Go on without the sentences that have ended."""
         rows = (~ended).nonzero().flatten()
-        old = self.sources
-        self.sources = replace(old, ids=old.ids[rows], lengths=old.lengths[rows], examples=old.examples[rows])
+        self.original, self.source = self.original.select(rows), self.source.select(rows)
         self.memory, self.limits = self.memory[rows], self.limits[rows]
         self.said, self.rows = self.said[rows], self.rows[rows]
         if self.cache is not None:
             self.cache.select(rows)
 
 
-def _start(model: EncoderDecoder, sources: Sources, clock: Clock, max_length_ratio: float) -> _Search:
+def _start(model: EncoderDecoder, source: Source, clock: Clock, max_length_ratio: float) -> _Search:
     """Read the sources and say nothing yet."""
-    inputs = model.masks.corrupt("encoder_input", sources.ids, sources.lengths, sources.examples, clock)
-    memory = model.encode(inputs, sources.lengths, sources.examples, clock)
-    limits = length_limits(sources.lengths, max_length_ratio, model.max_length)
+    inputs = model.masks.corrupt("encoder_input", source.ids, source.lengths, source.examples, clock)
+    limits = length_limits(source.lengths, max_length_ratio, model.max_length)
+    read = source.after(inputs)
+    memory = model.encode(inputs, read, clock)
     said = torch.full_like(limits[:, None], BOS)
     rows = torch.arange(len(limits), device=limits.device)
-    return _Search(model, sources, clock, memory, limits, said, rows, longest=int(limits.max()))
+    return _Search(model, source, read, clock, memory, limits, said, rows, longest=int(limits.max()))

@@ -4,6 +4,7 @@ MaskbenchError
 |-- ConfigError        the experiment file or the command line is wrong   exit 2
 |-- CorpusError        the corpus is missing or malformed                 exit 2
 |-- RunFailed          some run failed or diverged                        exit 3
+|-- LeakError          an arm leaks and does not say so                   exit 3
 |-- ResourceError      disk, memory, permissions                          exit 4
 `-- RunDirectoryError  a run directory is busy, foreign or damaged        exit 5
 """
@@ -41,6 +42,12 @@ class CorpusError(MaskbenchError):
 
 class RunFailed(MaskbenchError):
     """At least one run failed, diverged or leaked; the others are finished."""
+
+    exit_code = 3
+
+
+class LeakError(MaskbenchError):
+    """What an arm must not know reaches its predictions; the message says what, and how much."""
 
     exit_code = 3
 

@@ -18,7 +18,7 @@ import filelock
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema import Experiment
 from maskbench.costs import measure_costs
-from maskbench.errors import ConfigError, CorpusError, MaskbenchError, RunDirectoryError
+from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError, RunDirectoryError
 from maskbench.executors import End, Executor, Task
 from maskbench.executors.local import LocalExecutor
 from maskbench.executors.machine import side_by_side
@@ -43,6 +43,7 @@ def run_experiment(
     workers: int | None = None,
     executor: Executor | None = None,
     reporter: Reporter | None = None,
+    plugins: Sequence[Path] = (),
 ) -> Outcome:
     """Train and evaluate every run that is due, then measure what each arm costs.
 
@@ -53,6 +54,7 @@ def run_experiment(
         workers: how many runs train at once; None: as many as cores and memory allow.
         executor: who executes the runs; None: processes of this machine, `workers` at once.
         reporter: is told how it goes.
+        plugins: files with strategies of their own; loaded here before, and by every process that trains.
 
     Returns:
         What became of every run. A run that fails or diverges raises nothing.
@@ -60,6 +62,7 @@ def run_experiment(
     Raises:
         RunDirectoryError: another process works on this experiment, or a directory holds another run.
         ConfigError, CorpusError: an arm or a corpus cannot be built.
+        LeakError: an arm leaks and does not say so.
     """
     told = reporter or Silence()
     with sole_writer(ExperimentDirectory.of(runs_dir, experiment.name).path):
@@ -70,9 +73,10 @@ def run_experiment(
         executor = executor or LocalExecutor(workers or side_by_side(_threads(experiment), need))
         write_experiment(_with_seeds(whole or experiment, experiment.seeds), runs_dir)
         outcome = Outcome(planned, warnings=notes)
-        _train_all(outcome, experiment.name, runs_dir / CACHE, executor, told)
+        files = tuple(file.resolve() for file in plugins)
+        _train_all(outcome, experiment.name, runs_dir / CACHE, executor, told, files)
         if outcome.signal is None:
-            measure_costs(outcome, experiment, runs_dir, executor, told)
+            measure_costs(outcome, experiment, runs_dir, executor, told, files)
     return outcome
 
 
@@ -83,6 +87,7 @@ def rehearse(experiment: Experiment, runs_dir: Path) -> tuple[PlannedRun, ...]:
 
     Raises:
         ConfigError, CorpusError: an arm or a corpus cannot be built.
+        LeakError: an arm leaks and does not say so.
     """
     planned, corpora = _survey(experiment, runs_dir, Silence())
     _build_each_arm(planned, corpora, Silence())
@@ -96,7 +101,8 @@ def _prepare(
     planned, corpora = _survey(experiment, runs_dir, told)
     refuse_changed(planned)
     notes = [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
-    return planned, _build_each_arm(planned, corpora, told), notes
+    need, warnings = _build_each_arm(planned, corpora, told)
+    return planned, need, [*notes, *warnings]
 
 
 def _survey(
@@ -126,33 +132,62 @@ def _corpora(experiment: Experiment, runs_dir: Path, told: Reporter) -> dict[str
     return corpora
 
 
-def _build_each_arm(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus], told: Reporter) -> int:
-    """Build the model of every arm that is due, so that an impossible one fails now and not after hours.
+def _build_each_arm(
+    planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus], told: Reporter
+) -> tuple[int, list[str]]:
+    """Build and audit every arm that is due, so that an impossible or a leaking one fails now and not after hours.
 
     Returns:
-        The bytes that the largest of them will need to train.
+        The bytes that the largest of them will need to train, and warnings of arms that say themselves that they leak.
+
+    Raises:
+        LeakError: an arm leaks and does not say so.
     """
+    from maskbench.audit.gate import admit
     from maskbench.executors.jobs import memory_need
     from maskbench.model.transformer import build_model
+    from maskbench.training.warm_start import freeze_all_but, load_starting_weights
 
     built: set[tuple[str | None, str]] = set()
     need = 1
+    warnings: list[str] = []
     for run in planned:
-        if not run.is_due or run.name[:2] in built:
+        # Runs of one arm differ only in the weights they start from.
+        if not run.is_due or (run.name[:2] in built and run.arm.config.init_from is None):
             continue
+        is_first = run.name[:2] not in built
         built.add(run.name[:2])
         told.preparing(f"building {run.arm.title}")
         corpus = corpora[corpus_key(run.arm.config.corpus)]
-        try:
+        with _about(run.arm.name):
             model = build_model(run.arm.config, corpus, run.seed)
-        except MaskbenchError as error:
-            raise type(error)(f"arm {run.arm.name}: {error}", key=f"arms.{run.arm.name}") from error
-        except ValueError as error:
-            message = f"arm {run.arm.name} cannot be built: {error}"
-            raise ConfigError(message, key=f"arms.{run.arm.name}") from error
+        if run.arm.config.init_from is not None:
+            with _about(run.arm.name, "init_from"):
+                load_starting_weights(model, run.arm.config.init_from, run.seed, corpus.vocabulary)
+        if run.arm.config.train_only is not None:
+            with _about(run.arm.name, "train_only"):
+                freeze_all_but(model, run.arm.config.train_only)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         need = max(need, memory_need(run.arm.config, parameters, len(corpus.vocabulary)))
-    return need
+        if is_first:
+            with _about(run.arm.name):
+                warning = admit(run.arm, corpus, run.seed)
+            warnings += [warning] if warning else []
+    return need, warnings
+
+
+@contextmanager
+def _about(arm: str, key: str = "") -> Iterator[None]:
+    """Say of an error which arm, and which of its keys, it is about."""
+    place, name = (f"arms.{arm}.{key}", f"{key}: ") if key else (f"arms.{arm}", "")
+    try:
+        yield
+    except LeakError:  # it says which arm, and is no mistake in the file
+        raise
+    except MaskbenchError as error:
+        raise type(error)(f"arm {arm}: {name}{error}", key=place) from error
+    except ValueError as error:
+        raise ConfigError(f"arm {arm} cannot be built: {name}{error}", key=place) from error
 
 
 def _threads(experiment: Experiment) -> int:
@@ -175,7 +210,12 @@ def write_experiment(experiment: Experiment, runs_dir: Path) -> None:
 
 
 def _train_all(
-    outcome: Outcome, experiment: str, cache_dir: Path, executor: Executor, told: Reporter
+    outcome: Outcome,
+    experiment: str,
+    cache_dir: Path,
+    executor: Executor,
+    told: Reporter,
+    plugins: tuple[Path, ...] = (),
 ) -> None:
     from maskbench.executors.jobs import train
     from maskbench.training.job import RunJob
@@ -194,6 +234,7 @@ def _train_all(
                 config=run.arm.config,
                 directory=run.directory.path,
                 cache_dir=cache_dir,
+                plugins=plugins,
             ),
             run.directory.path / LOG,
         )

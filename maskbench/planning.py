@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from maskbench.config.schema import ArmConfig, CorpusConfig, Experiment
-from maskbench.errors import RunDirectoryError
+from maskbench.errors import MaskbenchError, RunDirectoryError
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
-from maskbench.runs.identity import Identity
+from maskbench.runs.identity import asked_for
+from maskbench.runs.starting_point import starting_point
 
 CACHE = ".cache"
 """Where built corpora lie, inside the runs directory; no experiment can be called that."""
@@ -87,24 +88,39 @@ def plan(
             for arm in (*panel.arms[turn:], *panel.arms[:turn]):
                 directory = ExperimentDirectory.of(runs_dir, experiment.name, panel.name).run(arm.name, seed)
                 sha256 = None if data is None else data[corpus_key(arm.config.corpus)]
-                state, differences = _examine(directory, arm, sha256)
+                state, differences = _examine(directory, arm, seed, sha256)
                 runs.append(PlannedRun(panel.name, arm, seed, directory, state, differences))
     return tuple(runs)
 
 
 def _examine(
-    directory: RunDirectory, arm: ArmConfig, data_sha256: str | None
+    directory: RunDirectory, arm: ArmConfig, seed: int, data_sha256: str | None
 ) -> tuple[PlanState, tuple[str, ...]]:
     record = directory.record()
     if record is None:
         return "new", ()
     recorded = record.get("identity", {})
-    wanted = Identity(arm.config.identity(), data_sha256 or str(recorded.get("data_sha256")))
+    weights = _starting_weights(arm, seed)
+    wanted = asked_for(arm.config, recorded, data_sha256=data_sha256, init_sha256=weights)
     differences = wanted.differences(recorded)
     if differences:
         return "changed", tuple(differences)
     states: dict[str, PlanState] = {"done": "finished", "diverged": "diverged"}
     return states.get(directory.status().state, "resumed"), ()
+
+
+def _starting_weights(arm: ArmConfig, seed: int) -> str | None:
+    """Return the hash of another run's weights that a run would start from; None where it makes its own.
+
+    None also where they cannot be read: a finished run needs them no more, and one that is due is refused when its
+    model is built, with the reason.
+    """
+    if arm.config.init_from is None:
+        return None
+    try:
+        return starting_point(arm.config.init_from, seed).sha256
+    except MaskbenchError:
+        return None
 
 
 def refuse_changed(runs: Sequence[PlannedRun]) -> None:

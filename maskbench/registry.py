@@ -7,7 +7,8 @@ program knows that name: the experiment file's checker, the catalogue and the te
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from maskbench.errors import ConfigError
@@ -47,6 +48,10 @@ class Registry(Generic[T]):
 
         return add
 
+    def remove(self, name: str) -> None:
+        """Take a class out again: a plug-in that fails leaves nothing behind."""
+        del self._entries[name]
+
     def lookup(self, name: str) -> type[T]:
         """Return the class registered under `name`.
 
@@ -66,3 +71,34 @@ MASKS: Registry[Any] = Registry("mask strategy")
 
 CORPORA: Registry[Any] = Registry("corpus")
 """Filled by `import maskbench.data`; each entry is a subclass of `maskbench.data.corpus.CorpusBuilder`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named setting of a strategy: in an experiment file its name stands for the strategy with these options."""
+
+    mask: str
+    """The strategy's name."""
+    options: Mapping[str, Any]
+    """As the experiment file would write them; options that the file writes beside the name go before these."""
+    sites: frozenset[str]
+    """Where the setting makes sense: some or all of the strategy's sites."""
+    description: str
+    """One sentence for the catalogue."""
+    source: str
+    """Paper and year."""
+
+
+PRESETS: dict[str, Preset] = {}
+"""Filled by `import maskbench.masks`, by `register_preset`."""
+
+
+def register_preset(name: str, preset: Preset) -> None:
+    """Enter a preset.
+
+    Raises:
+        ValueError: a strategy or another preset has the name.
+    """
+    if name in PRESETS or name in MASKS.names():
+        raise ValueError(f"{name!r} is already the name of a mask strategy or a preset")
+    PRESETS[name] = preset

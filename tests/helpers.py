@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -9,9 +10,11 @@ from torch import Tensor
 
 from maskbench.config.schema import ModelConfig, PlacementConfig, Refresh
 from maskbench.data.batches import Batch
+from maskbench.data.corpus import Ragged
 from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, PAD
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import AttentionRequest, Sizes
+from maskbench.masks.context import Annotations, AttentionRequest, LogitContext, Sizes
+from maskbench.masks.facts import Facts
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.transformer import EncoderDecoder
 
@@ -20,12 +23,32 @@ TRAIN = Clock("train", 0, 100)
 
 
 def _id_of(token: str) -> int | None:
+    if token == ".":
+        return 12
     return int(token[1:]) if token[1:].isdigit() else None
 
 
+def facts() -> Facts:
+    """Facts of a corpus of seven pairs that marks everything; every third token continues a word."""
+    rows = [[N_SPECIAL + (5 * i + 3 * j) % (VOCAB - N_SPECIAL) for j in range(2 + i)] for i in range(14)]
+    sides = Ragged.from_rows([*map(_ended, rows[:7])]), Ragged.from_rows([*map(_ended, rows[7:])])
+    seen = torch.tensor([*sides[0].values, *sides[1].values])
+    return Facts(
+        starts_word=torch.tensor([i < N_SPECIAL or i % 3 > 0 for i in range(VOCAB)]),
+        counts=torch.bincount(seen, minlength=VOCAB),
+        length_ratio=1.25,
+        pairs=lambda: sides,
+        annotations=frozenset({"junk", "links"}),
+    )
+
+
+def _ended(row: list[int]) -> list[int]:
+    return [*row, EOS]
+
+
 def sizes(n_heads: int = HEADS, encoder_layers: int = 2, decoder_layers: int = 2) -> Sizes:
-    """Sizes that no two axes share; the vocabulary calls its tokens w5, w6, ..."""
-    return Sizes(n_heads, n_heads * HEAD_DIM, encoder_layers, decoder_layers, VOCAB, TABLE, _id_of)
+    """Sizes that no two axes share; the vocabulary calls its tokens w5, w6, ..., and w12 a full stop as well."""
+    return Sizes(n_heads, n_heads * HEAD_DIM, encoder_layers, decoder_layers, VOCAB, TABLE, _id_of, facts())
 
 
 def placement(site: str, mask: str, refresh: Any = None, **options: Any) -> PlacementConfig:
@@ -56,9 +79,35 @@ def request(
     x = torch.randn(batch, q_len, HEADS * HEAD_DIM, generator=generator, dtype=torch.float64)
     if legal is None:
         legal = torch.ones(1, 1, q_len, kv_len, dtype=torch.bool)
+    tokens = torch.arange(batch)[:, None] * 7 + torch.arange(max(q_len, kv_len))
+    tokens = N_SPECIAL + tokens * 5 % (VOCAB - N_SPECIAL)
     return AttentionRequest(
-        query, key, x, torch.arange(q_len), torch.arange(kv_len), legal, None, torch.arange(batch) + 40, clock
+        query,
+        key,
+        x,
+        torch.arange(q_len),
+        torch.arange(kv_len),
+        legal,
+        torch.full((batch,), kv_len),
+        torch.arange(batch) + 40,
+        clock,
+        src_ids=tokens[:, :kv_len],
+        tgt_ids=tokens[:, :q_len],
+        annotations=annotations(torch.full((batch,), kv_len), torch.full((batch,), q_len)),
     )
+
+
+def annotations(src_lengths: Tensor, tgt_lengths: Tensor) -> Annotations:
+    """Every third source token but the first is junk; target token t translates 2 t + 1, counted round the source.
+
+    The end marks translate each other, and every fourth target token translates nothing.
+    """
+    s, t = torch.arange(int(src_lengths.max())), torch.arange(int(tgt_lengths.max()))
+    last_s, last_t = src_lengths[:, None] - 1, tgt_lengths[:, None] - 1
+    junk = (s % 3 == 2) & (s < last_s)
+    partner = torch.where(t == last_t, last_s, (2 * t + 1) % last_s.clamp(min=1))
+    linked = (t <= last_t) & ((t % 4 != 3) | (t == last_t))
+    return Annotations(junk, (partner[:, :, None] == s) & linked[:, :, None])
 
 
 def tiny_model(arm: MaskPlan, dropout: float = 0.0) -> EncoderDecoder:
@@ -81,7 +130,7 @@ def tiny_model(arm: MaskPlan, dropout: float = 0.0) -> EncoderDecoder:
 
 
 def tiny_batch() -> Batch:
-    """Three pairs of different lengths, ids and padding included."""
+    """Three pairs of different lengths, ids, padding and annotations included."""
     generator = torch.Generator().manual_seed(8)
     src_lengths, tgt_lengths = torch.tensor([7, 4, 6]), torch.tensor([5, 8, 3])
     src = torch.randint(N_SPECIAL, VOCAB, (3, 7), generator=generator)
@@ -91,6 +140,7 @@ def tiny_batch() -> Batch:
     out = torch.where(torch.arange(8) < tgt_lengths[:, None] - 1, tgt, EOS)
     real = torch.arange(8) < tgt_lengths[:, None]
     tgt_in = torch.cat([torch.full((3, 1), BOS), out[:, :-1]], 1)
+    marks = annotations(src_lengths, tgt_lengths)
     return Batch(
         torch.tensor([31, 12, 77]),
         src,
@@ -98,4 +148,34 @@ def tiny_batch() -> Batch:
         torch.where(real, tgt_in, PAD),
         torch.where(real, out, PAD),
         tgt_lengths,
+        marks.junk,
+        marks.links,
     )
+
+
+def widened(batch: Batch, columns: int, fill: int) -> Batch:
+    """The batch with more padding behind its sources, filled with the id `fill`."""
+    pad = torch.nn.functional.pad
+    return replace(
+        batch,
+        src=pad(batch.src, (0, columns), value=fill),
+        junk=None if batch.junk is None else pad(batch.junk, (0, columns)),
+        links=None if batch.links is None else pad(batch.links, (0, columns)),
+    )
+
+
+def row_of(batch: Batch, i: int) -> Batch:
+    """The batch that holds sentence i alone, padded as before."""
+    return Batch(**{f.name: getattr(batch, f.name)[i : i + 1] for f in fields(batch)})
+
+
+def logit_context(batch: Batch, clock: Clock) -> LogitContext:
+    """What a logit mask is told of every target position of a batch under teacher forcing."""
+    positions = torch.arange(batch.tgt_in.shape[1])
+    return LogitContext(batch.tgt_in, positions, batch.src, batch.src_lengths, clock)
+
+
+def losses_of(real: Tensor) -> Tensor:
+    """Different losses for the tokens of a batch: what a loss mask is offered where no model has run."""
+    place = (torch.arange(real.shape[1]) * 5).expand(real.shape)
+    return torch.where(real, (place % 7) / 7.0, 0.0)

@@ -16,10 +16,11 @@ LAYERS = [
     {"config"},
     {"data"},
     {"masks"},
+    {"plugins"},
     {"model"},
-    {"decoding", "metrics"},
+    {"decoding", "metrics", "pictures"},
     {"runs"},
-    {"training"},
+    {"training", "audit"},
     {"executors"},
     {"experiment", "planning", "costs", "reporting"},
     {"cli"},
@@ -44,6 +45,9 @@ TORCH_FREE = [
     "maskbench.comparison.document",
     "maskbench.cli.main",
     "maskbench.cli.compare",
+    "maskbench.cli.masks",
+    "maskbench.cli.mask_table",
+    "maskbench.cli.mask_drawing",
 ]
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from maskbench.data.vocabulary import BOS, EOS, MASK, PAD, UNK
-from maskbench.decoding import Sources, evaluating, greedy, length_limits
+from maskbench.decoding import evaluating, greedy, length_limits
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import TokenInput
+from maskbench.masks.context import Source, TokenInput
 from maskbench.model.transformer import EncoderDecoder
 
 EVAL = Clock.evaluation(3, 10)
@@ -34,24 +34,25 @@ def model_that_ends(*arm, ending: float = 1.5) -> EncoderDecoder:
     return model
 
 
-def sentences(n: int, seed: int) -> Sources:
+def sentences(n: int, seed: int) -> Source:
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, 8, (n,), generator=generator)
     ids = torch.randint(5, VOCAB, (n, 7), generator=generator)
     columns = torch.arange(7)
     ids = torch.where(columns < lengths[:, None] - 1, ids, EOS)
-    return Sources(torch.where(columns < lengths[:, None], ids, PAD), lengths, torch.arange(n) + 50)
+    return Source(torch.where(columns < lengths[:, None], ids, PAD), lengths, torch.arange(n) + 50)
 
 
-def stepwise(model: EncoderDecoder, sources: Sources, row: int, ratio: float) -> list[int]:
+def stepwise(model: EncoderDecoder, sources: Source, row: int, ratio: float) -> list[int]:
     """One sentence alone, without padding: the whole prefix through the model for every token."""
     n = int(sources.lengths[row])
-    one = (sources.lengths[row : row + 1], sources.examples[row : row + 1], EVAL)
+    ids = sources.ids[row : row + 1, :n]
+    one = Source(ids, sources.lengths[row : row + 1], sources.examples[row : row + 1])
     said = [BOS]
     with torch.no_grad():
-        memory = model.encode(TokenInput(sources.ids[row : row + 1, :n]), *one)
+        memory = model.encode(TokenInput(ids), one, EVAL)
         while len(said) - 1 < min(math.ceil(ratio * n) + 10, model.max_length):
-            hidden = model.decode(TokenInput(torch.tensor([said])), memory, *one)
+            hidden = model.decode(TokenInput(torch.tensor([said])), memory, one, EVAL)
             scores = model.logits(hidden)[0, -1].tolist()
             allowed = [i for i in range(VOCAB) if i not in (PAD, BOS, MASK)]
             said.append(max(allowed, key=lambda i: scores[i]))
@@ -76,7 +77,7 @@ def test_batch_mates_order_and_padding_never_matter(order, cut, padding):
     whole = greedy(model, sources, EVAL, max_length_ratio=2.0)
     for rows in filter(None, (order[:cut], order[cut:])):
         wider = torch.nn.functional.pad(sources.ids[rows], (0, padding), value=9)
-        part = Sources(wider, sources.lengths[rows], sources.examples[rows])
+        part = Source(wider, sources.lengths[rows], sources.examples[rows])
         assert greedy(model, part, EVAL, max_length_ratio=2.0) == [whole[row] for row in rows]
 
 
@@ -142,5 +143,5 @@ def test_evaluating_restores_the_mode_even_after_an_error():
 
 def test_sources_are_a_batchs_source_side():
     batch = tiny_batch()
-    sources = Sources.of(batch)
+    sources = Source.of(batch)
     assert sources.ids is batch.src and sources.lengths is batch.src_lengths and sources.examples is batch.ids

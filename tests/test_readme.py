@@ -12,8 +12,11 @@ import maskbench.data
 import maskbench.masks  # noqa: F401  (fills the registries)
 from maskbench.cli.main import app
 from maskbench.config import schema
+from maskbench.config.arms import LONG_FORM
 from maskbench.config.load import load_experiment
-from maskbench.registry import CORPORA, MASKS
+from maskbench.config.plugins import PLACEMENT_KEYS
+from maskbench.config.shorthand import COMBINING
+from maskbench.registry import CORPORA, MASKS, PRESETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -25,22 +28,35 @@ SECTIONS = [
     schema.EvaluateConfig,
     schema.CompareConfig,
     schema.Refresh,
+    schema.StartConfig,
 ]
 
 
-def test_the_readme_lists_every_strategy_with_its_kind_and_sites():
-    listed = {
-        m[0]: m[1:] for m in re.findall(r"^\| `(\w+)` \| ([\w ]+) \| ([\w, ]+) \|", README, re.MULTILINE)
-    }
-    assert listed == {
-        n: (MASKS.lookup(n).kind, ", ".join(sorted(MASKS.lookup(n).sites))) for n in MASKS.names()
-    }
+def test_the_page_of_strategies_lists_every_one_at_each_of_its_sites():
+    page = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
+    listed = {}
+    for name, cell in re.findall(r"^\| `(\w+)`[^|]* \| ([^|]+) \|", page, re.MULTILINE):
+        listed[name] = set(re.findall(r"`(\w+)` \d", cell))
+    sites = {n: set(MASKS.lookup(n).sites) for n in MASKS.names()}
+    assert listed == sites | {n: set(preset.sites) for n, preset in PRESETS.items()}
+
+
+def test_the_readme_names_every_strategy_and_counts_them():
+    section = README.partition("## The masks")[2].partition("## ")[0]
+    assert [n for n in MASKS.names() if f"`{n}`" not in section] == []
+    assert f"\n{len(MASKS.names()) + len(PRESETS)} strategies and presets" in section
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda s: s.__name__)
 def test_the_reference_names_every_key(section):
     for key in section.model_fields:
         assert re.search(rf"`[^`]*\b{key}\b[^`]*`", REFERENCE), key
+
+
+@pytest.mark.parametrize("key", [*PLACEMENT_KEYS, *LONG_FORM, *COMBINING])
+def test_the_reference_names_every_key_of_an_arm_and_a_placement(key):
+    code = re.findall(r"```yaml(.*?)```|`([^`]+)`", REFERENCE, re.DOTALL)
+    assert any(re.search(rf"\b{key}\b", "".join(part)) for part in code)
 
 
 @pytest.mark.parametrize("name", CORPORA.names())

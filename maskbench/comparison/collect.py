@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from maskbench.comparison.locate import FoundPanel
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import MaskbenchError
 from maskbench.runs.directory import RunDirectory, Status
-from maskbench.runs.identity import Identity
+from maskbench.runs.identity import asked_for
 
 CellState: TypeAlias = Literal["done", "waiting", "failed", "diverged"]
 """`waiting`: planned, running or interrupted. `failed`: it ended in an error, or what is there cannot be used."""
@@ -52,6 +52,8 @@ class Outcome:
     train_nll_sha256: str | None
     peak_memory_mb: float | None
     parameters: int | None
+    oracle: bool = False
+    """Whether a mask of the run read the corpus's annotations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +148,8 @@ def _foreign(record: Mapping[str, Any], run: RunDirectory, arm: ArmConfig) -> st
     if (record["arm"], record["seed"]) != (run.arm, run.seed):
         return f"foreign: run.json says it is arm {record['arm']}, seed {record['seed']}"
     recorded = record["identity"]
-    expected = Identity(arm.config.identity(), recorded["data_sha256"], recorded["results_version"])
-    differences = expected.differences(recorded)
+    expected = asked_for(arm.config, recorded, data_sha256=recorded["data_sha256"])
+    differences = replace(expected, results_version=recorded["results_version"]).differences(recorded)
     if not differences:
         return ""
     more = f" and {len(differences) - 1} more" if len(differences) > 1 else ""
@@ -176,6 +178,7 @@ def _outcome(result: Mapping[str, Any]) -> Outcome:
         train_nll_sha256=result.get("train_nll_sha256"),
         peak_memory_mb=None if memory is None else _number(memory),
         parameters=None if parameters is None else int(parameters),
+        oracle=any(mask.get("oracle") is True for mask in result.get("masks") or ()),
     )
 
 

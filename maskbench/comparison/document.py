@@ -52,6 +52,7 @@ def _arm(row: Row) -> dict[str, Any]:
         "verdict": row.verdict,
         "seeds_needed": None if row.seeds_needed is None else asdict(row.seeds_needed),
         "unsafe": row.unsafe,
+        "oracle": row.oracle,
         "also_different": list(row.also_different),
         "cost": asdict(row.cost),
         "status": {key: asdict(row.counts)[key] for key in ("done", "failed", "diverged")},

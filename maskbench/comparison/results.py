@@ -94,11 +94,14 @@ class Row:
     """None for the baseline."""
     seeds_needed: SeedRange | None
     unsafe: bool
+    """Whether its author let hidden positions have an influence."""
     also_different: tuple[str, ...]
     cost: Cost
     counts: Counts
     notes: tuple[str, ...]
     other_metrics: Mapping[str, OtherMetric]
+    oracle: bool = False
+    """Whether one of its masks was told what the corpus knows and no model does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,8 @@ class _Table:
             difference=self._difference(pairs, decision) if pairs and decision else None,
             verdict=decision.verdict if decision else None,
             seeds_needed=decision.seeds if decision else None,
-            unsafe=any(placement.options.get("unsafe") is True for placement in arm.config.masks),
+            unsafe=any(placement.unsafe for placement in arm.config.masks),
+            oracle=any(cell.outcome.oracle for cell in cells if cell.outcome),
             also_different=arm.also_different,
             cost=self._cost(arm.name),
             counts=Counts(

@@ -2,6 +2,7 @@
 
     none: []                                                    a list of placements
     no-positions: {masks: [...], set: {model.positions: none}}  whatever else differs
+    tuned: {masks: [...], init_from: runs/other/none}           trained on from another run's weights
     window: {grid: {radius: [1, 2]}, masks: [{..., radius: $radius}]}   one arm per combination
 
 An arm of a grid is shown as `window(radius=1)` and stored as `window-radius-1`.
@@ -25,8 +26,8 @@ from maskbench.registry import did_you_mean
 
 MAX_ARMS = 256
 
-LONG_FORM = ("masks", "grid", "set", "streams", "title")
-_LATER = ("init_from", "train_only")
+START_KEYS = ("init_from", "train_only")
+LONG_FORM = ("masks", "grid", "set", "streams", *START_KEYS, "title")
 _REFERENCE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _LONGEST_TITLE = 120
 
@@ -47,6 +48,8 @@ class ArmDraft:
     """A list."""
     changes: tuple[Change, ...] = ()
     streams: Node | None = None
+    start: Node | None = None
+    """A mapping that holds what the arm says of `init_from` and `train_only`."""
 
 
 def read_arms(node: Node, report: Report) -> list[ArmDraft]:
@@ -97,12 +100,8 @@ def _read_arm(draft: ArmDraft, report: Report) -> list[ArmDraft]:
         message = f"arm {draft.name!r} must be a list of placements or a mapping, got {show(node)}{hint}"
         report.add(node.place, message)
         return []
-    known = node.only(lambda key: key not in _LATER)
-    for key in _LATER:
-        if key in node.entries:
-            report.add(node.entries[key].key_place, f"{key!r} is not in this version")
-    check_keys(known, f"arm {draft.name!r}", LONG_FORM, report)
-    if not {"masks", "set", "streams"} & known.entries.keys():
+    check_keys(node, f"arm {draft.name!r}", LONG_FORM, report)
+    if not {"masks", "set", "streams", *START_KEYS} & node.entries.keys():
         report.add(node.place, f"arm {draft.name!r} says nothing; give it masks, set or streams")
         return []
     return _read_long_form(draft, report)
@@ -116,7 +115,8 @@ def _read_long_form(draft: ArmDraft, report: Report) -> list[ArmDraft]:
     changes: tuple[Change, ...] = ()
     if (settings := node.get("set")) and must_be("mapping", settings, f"{what}.set", report):
         changes = tuple(read_changes(settings, f"{what}.set", ARM_SECTIONS, report))
-    draft = replace(draft, masks=masks, changes=changes, streams=node.get("streams"))
+    start = node.only(lambda key: key in START_KEYS)
+    draft = replace(draft, masks=masks, changes=changes, streams=node.get("streams"), start=start)
     grid, title = node.get("grid"), node.get("title")
     if grid is None:
         if title is not None:
@@ -150,7 +150,7 @@ def _references(draft: ArmDraft) -> Iterator[tuple[str, Node]]:
     places = [
         draft.masks,
         *(change.node for change in draft.changes),
-        *([draft.streams] if draft.streams else []),
+        *(node for node in (draft.streams, draft.start) if node),
     ]
     for node in itertools.chain.from_iterable(place.walk() for place in places):
         if isinstance(node.value, str) and (match := _REFERENCE.fullmatch(node.value)):
@@ -210,6 +210,7 @@ def _at(draft: ArmDraft, values: Values) -> ArmDraft:
         masks=draft.masks.replace_scalars(fill),
         changes=tuple(replace(c, node=c.node.replace_scalars(fill)) for c in draft.changes),
         streams=draft.streams.replace_scalars(fill) if draft.streams else None,
+        start=draft.start.replace_scalars(fill) if draft.start else None,
     )
 
 

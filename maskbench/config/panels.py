@@ -23,6 +23,7 @@ from maskbench.config.schema import (
     PanelConfig,
     PlacementConfig,
     RunConfig,
+    StartConfig,
     TrainConfig,
 )
 from maskbench.config.validation import Model, find, must_be, show, validate
@@ -122,14 +123,14 @@ class PanelBuilder:
         """Return an arm's settings in a panel; None if there are problems."""
         if draft.changes:
             settings = self.settings(lay_over(tree, draft.changes, self.report))
-        masks = [
-            self.checks.placement(node, f"arms.{draft.family}[{i}]", settings.model)
-            for i, node in enumerate(draft.masks.items)
-        ]
+        masks = self.checks.arm(draft.masks.items, f"arms.{draft.family}", settings.model)
         streams = self._streams(draft)
-        if self.report.noted:
+        start = validate(
+            StartConfig, draft.start or mapping(draft.place), f"arms.{draft.family}", self.report
+        )
+        if self.report.noted or start is None:
             return None
-        return _run_config(settings, [placement for placement in masks if placement], streams)
+        return _run_config(settings, masks, streams, start)
 
     def _streams(self, draft: ArmDraft) -> str:
         node = draft.streams
@@ -186,10 +187,12 @@ def _first_place(tree: Node, *paths: tuple[str | int, ...]) -> Place:
     return next((node.place for path in paths if (node := find(tree, path))), tree.place)
 
 
-def _run_config(settings: Settings, masks: list[PlacementConfig], streams: str) -> RunConfig:
+def _run_config(
+    settings: Settings, masks: list[PlacementConfig], streams: str, start: StartConfig
+) -> RunConfig:
     """Put sections without problems together."""
     sections = {name: getattr(settings, name) for name in PANEL_SECTIONS}
-    return RunConfig.model_validate({**sections, "masks": tuple(masks), "streams": streams})
+    return RunConfig.model_validate({**sections, **dict(start), "masks": tuple(masks), "streams": streams})
 
 
 def differences(config: RunConfig, other: RunConfig) -> tuple[str, ...]:
@@ -203,4 +206,4 @@ def flat_settings(config: RunConfig) -> dict[str, object]:
     dump = config.model_dump(mode="json")
     dump["corpus"] = {"name": dump["corpus"]["name"], **dump["corpus"]["options"]}
     flat = {f"{section}.{key}": value for section in PANEL_SECTIONS for key, value in dump[section].items()}
-    return {**flat, "streams": dump["streams"]}
+    return {**flat, **{key: dump[key] for key in ("streams", *StartConfig.model_fields)}}

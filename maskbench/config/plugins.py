@@ -6,20 +6,24 @@ when it was written, and reading it must not need the plug-ins, which need torch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from maskbench import registry
-from maskbench.config.nodes import Node
+from maskbench.config.fit import Fit, check_arm, reason
+from maskbench.config.nodes import Entry, Node
 from maskbench.config.problems import Report, shorten
-from maskbench.config.schema import ATTENTION_SITES, CorpusConfig, ModelConfig, PlacementConfig, Refresh
+from maskbench.config.schema import CorpusConfig, ModelConfig, PlacementConfig
+from maskbench.config.shorthand import are_parts, preset_of, write_out
 from maskbench.config.validation import must_be, show, validate
 from maskbench.errors import ConfigError, MaskbenchError
 from maskbench.registry import did_you_mean
 
-PLACEMENT_KEYS = ("site", "mask", "layers", "heads", "phases", "refresh")
+PLACEMENT_KEYS = (
+    *("site", "mask", "layers", "heads", "phases", "refresh"),
+    *("apply", "legality", "unsafe", "freeze_at"),
+)
 """The keys of a placement that are not options of its strategy."""
 
 
@@ -55,38 +59,119 @@ class Checks:
         try:
             return list(cls.split_names(cls.Options.model_validate(config.options)))
         except (ValueError, MaskbenchError) as error:
-            self.report.add(node.place, f"corpus: {_reason(error)}")
+            self.report.add(node.place, f"corpus: {reason(error)}")
             return None
 
-    def placement(self, node: Node, what: str, model: ModelConfig | None) -> PlacementConfig | None:
-        """Return a placement with its options normalised; None, and the problems noted, if something is wrong.
+    def arm(self, nodes: Sequence[Node], what: str, model: ModelConfig | None) -> list[PlacementConfig]:
+        """Return the placements of an arm with their options normalised; without those that have problems.
 
         Args:
-            node: the placement in the file.
-            what: how messages call it.
+            nodes: the placements in the file.
+            what: how messages call the arm.
             model: the model it acts in; None if that has problems of its own.
         """
-        example = "{site: encoder_self, mask: window, radius: 2}"
-        if not isinstance(node.value, dict):
-            message = f"{what} must be a mapping such as {example}, got {show(node)}"
-            self.report.add(node.place, message)
-            return None
-        fields = node.only(lambda key: key in PLACEMENT_KEYS)
-        options = node.only(lambda key: key not in PLACEMENT_KEYS)
-        placement = validate(PlacementConfig, fields, what, self.report)
         if self.trusted:
-            return placement and placement.model_copy(update={"options": options.plain()})
+            read = [self._as_written(node, f"{what}[{i}]") for i, node in enumerate(nodes)]
+            return [placement for placement in read if placement is not None]
+        noted = self.report.noted
+        found = [self._placement(node, f"{what}[{i}]", model) for i, node in enumerate(nodes)]
+        fits = [fit for fit in found if fit is not None]
+        if self.report.noted == noted and len(fits) == len(found):
+            check_arm(fits)
+        return [fit.placement for fit in fits]
+
+    def placement(self, node: Node, what: str, model: ModelConfig) -> PlacementConfig | None:
+        """Return one placement, whatever else its arm may have to hold; None, and the problems noted, if it is wrong."""
+        fit = self._placement(node, what, model)
+        return fit.placement if fit else None
+
+    def _as_written(self, node: Node, what: str) -> PlacementConfig | None:
+        if not self._is_placement(node, what):
+            return None
+        fields, options = _halves(node)
+        placement = validate(PlacementConfig, fields, what, self.report)
+        return placement and placement.model_copy(update={"options": options.plain()})
+
+    def _is_placement(self, node: Node, what: str) -> bool:
+        is_mapping = isinstance(node.value, dict)
+        if not is_mapping:
+            example = "{site: encoder_self, mask: window, radius: 2}"
+            self.report.add(node.place, f"{what} must be a mapping such as {example}, got {show(node)}")
+        return is_mapping
+
+    def _placement(self, node: Node, what: str, model: ModelConfig | None) -> Fit | None:
+        """Return a placement and its strategy; None, and the problems noted, if something is wrong."""
+        if not self._is_placement(node, what):
+            return None
+        preset, node = preset_of(node), write_out(node, what, self.report)
+        placement = validate(PlacementConfig, _halves(node)[0], what, self.report)
+        cls = self._strategy(node.get("mask"))
+        if cls is None:
+            return None
+        fit = Fit(self.report, cls, placement, node, what, preset) if placement else None
+        written = self._with_parts(node, what, fit, model)
+        options = self._options(cls, written) if written else None
+        if fit is None:
+            return None
+        if options is not None:
+            fit = _filled(fit, options)
+        checked = fit.check(options, model)
+        return replace(fit, placement=checked) if checked and options is not None else None
+
+    def _options(self, cls: Any, node: Node, beside: tuple[str, ...] = PLACEMENT_KEYS) -> Any:
+        name = str(node.entries["mask"].node.value)
+        return validate(cls.Options, _halves(node)[1], name, self.report, beside)
+
+    def _with_parts(self, node: Node, what: str, whole: Fit | None, model: ModelConfig | None) -> Node | None:
+        """Return a placement, or a part of a combination, whose own parts are written out.
+
+        None, and the problems noted, if something is wrong with one of them.
+        """
+        parts = node.get("of")
+        if parts is None or not are_parts(parts):
+            return node
+        what = f"{what}.{node.entries['mask'].node.value}"
+        found = [self._part(part, f"{what}[{i}]", whole, model) for i, part in enumerate(parts.items)]
+        written = tuple(part for part in found if part is not None)
+        of = Entry(node.entries["of"].key_place, Node(parts.place, written))
+        return Node(node.place, {**node.entries, "of": of}) if len(written) == len(found) else None
+
+    def _part(self, node: Node, what: str, whole: Fit | None, model: ModelConfig | None) -> Node | None:
+        """Return a part of a combination, written out; None, and the problems noted, if it is wrong."""
+        noted = self.report.noted
+        if not isinstance(node.value, dict):
+            example = "{mask: window, radius: 2}"
+            self.report.add(node.place, f"{what} must be a mapping such as {example}, got {show(node)}")
+            return None
+        preset, node = preset_of(node), write_out(node, what, self.report)
+        for key in PLACEMENT_KEYS:
+            if key != "mask" and key in node.entries:
+                message = f"{what}: {key} is said once for the whole combination, not for a part of it"
+                self.report.add(node.entries[key].key_place, message)
         name = node.get("mask")
         if name is None or not isinstance(name.value, str):
+            self.report.add((name or node).place, f"{what} must name its mask, got {show(name)}")
+        cls = self._strategy(name) if self.report.noted == noted else None
+        written = self._with_parts(node, what, whole, model) if cls else None
+        options = self._options(cls, written, ("mask",)) if written else None
+        if whole is not None and options is not None:
+            alike = whole.placement.model_copy(update={"mask": str(node.entries["mask"].node.value)})
+            part = _filled(Fit(self.report, cls, alike, node, what, preset), options)
+            part.check_as_part(options, model)
+        return written if options is not None and self.report.noted == noted else None
+
+    def _strategy(self, name: Node | None) -> Any:
+        """Return the class of a mask's name; None, and the problem noted, if there is none."""
+        if name is None or not isinstance(name.value, str):
             return None
-        cls = self._lookup(registry.MASKS, name.value, name)
-        checked = validate(cls.Options, options, name.value, self.report, PLACEMENT_KEYS) if cls else None
-        if placement is None or cls is None:
-            return None
-        if checked is not None:
-            placement = placement.model_copy(update={"options": checked.model_dump(mode="json")})
-        fit = _Fit(self.report, cls, placement, node, what).check(checked, model)
-        return fit if checked is not None else None
+        if name.value in registry.MASKS.names():
+            return registry.MASKS.lookup(name.value)
+        known, presets = registry.MASKS.names(), sorted(registry.PRESETS)
+        listed = f"known: {', '.join(known)}" + (f"; presets: {', '.join(presets)}" if presets else "")
+        hint = did_you_mean(name.value, [*known, *presets])
+        message = f"no {registry.MASKS.kind} named {shorten(name.value)!r}{hint} ({listed})"
+        self.report.add(name.place, shorten(message, 600))
+        return None
 
     def _lookup(self, plugins: registry.Registry[Any], name: str, node: Node | None) -> Any:
         try:
@@ -97,76 +182,12 @@ class Checks:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """Whether a strategy can act where a placement puts it."""
-
-    report: Report
-    strategy: Any
-    placement: PlacementConfig
-    node: Node
-    what: str
-
-    def check(self, options: Any, model: ModelConfig | None) -> PlacementConfig | None:
-        """Return the placement, its refresh filled in; None, and the problems noted, if it does not fit.
-
-        Without options, which have problems of their own, the strategy itself is not asked.
-        """
-        before = self.report.noted
-        self._site()
-        self._refresh()
-        if model is not None:
-            self._reach("layers", model)
-            self._reach("heads", model)
-        if model is not None and options is not None and self.report.noted == before:
-            self._ask(options, model)
-        return self._with_refresh() if self.report.noted == before else None
-
-    def _add(self, key: str, message: str) -> None:
-        self.report.add((self.node.get(key) or self.node).place, f"{self.what}: {message}")
-
-    def _site(self) -> None:
-        site, sites = self.placement.site, sorted(self.strategy.sites)
-        if site not in sites:
-            hint = did_you_mean(site, sites)
-            self._add(
-                "site", f"{self.placement.mask} does not act at {site}{hint} (its sites: {', '.join(sites)})"
-            )
-
-    def _refresh(self) -> None:
-        if self.placement.refresh is not None and not self.strategy.stochastic:
-            self._add("refresh", f"{self.placement.mask} draws nothing at random; leave refresh out")
-
-    def _reach(self, key: str, model: ModelConfig) -> None:
-        """Note layers or heads that the model does not have at this site."""
-        chosen, site = getattr(self.placement, key), self.placement.site
-        if chosen == "all":
-            return
-        if site not in ATTENTION_SITES:
-            self._add(key, f"{site} has no {key}; leave {key} out")
-            return
-        layers = model.encoder_layers if site == "encoder_self" else model.decoder_layers
-        count = layers if key == "layers" else model.n_heads
-        beyond = [i for i in chosen if i >= count]
-        if beyond:
-            self._add(key, f"there is no {key[:-1]} {beyond[0]} at {site}: the model has 0 to {count - 1}")
-
-    def _ask(self, options: Any, model: ModelConfig) -> None:
-        try:
-            self.strategy.check(self.placement.site, options, self.placement, model)
-        except (ValueError, MaskbenchError) as error:
-            self.report.add(self.node.place, f"{self.what}: {self.placement.mask}: {_reason(error)}")
-
-    def _with_refresh(self) -> PlacementConfig:
-        default = self.strategy.default_refresh
-        if self.placement.refresh is not None or not self.strategy.stochastic or default is None:
-            return self.placement
-        refresh = default if isinstance(default, Refresh) else Refresh.model_validate(default)
-        return self.placement.model_copy(update={"refresh": refresh})
+def _halves(node: Node) -> tuple[Node, Node]:
+    """Return the keys of a placement itself, and the options of its strategy."""
+    return node.only(lambda key: key in PLACEMENT_KEYS), node.only(lambda key: key not in PLACEMENT_KEYS)
 
 
-def _reason(error: Exception) -> str:
-    """Return an exception's message on one line."""
-    if isinstance(error, ValidationError):
-        return "; ".join(details["msg"] for details in error.errors(include_url=False))
-    return " ".join(str(error).split()) or type(error).__name__
+def _filled(fit: Fit, options: Any) -> Fit:
+    """Return a placement with its options normalised."""
+    update = {"options": options.model_dump(mode="json")}
+    return replace(fit, placement=fit.placement.model_copy(update=update))

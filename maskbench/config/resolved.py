@@ -11,7 +11,14 @@ import yaml
 
 from maskbench.config.panels import flat_settings
 from maskbench.config.scalars import resolve as resolve_scalar
-from maskbench.config.schema import ArmConfig, Experiment, PanelConfig, PlacementConfig, RunConfig
+from maskbench.config.schema import (
+    ArmConfig,
+    Experiment,
+    PanelConfig,
+    PlacementConfig,
+    RunConfig,
+    StartConfig,
+)
 
 _WIDTH = 110
 _LENGTH = "train.length"
@@ -56,15 +63,16 @@ def _rows(panels: tuple[PanelConfig, ...]) -> dict[str, list[Flat]]:
     for panel in panels:
         same_arms = [arm.name for arm in panel.arms] == list(rows)
         for arm, first in zip(panel.arms, panels[0].arms, strict=same_arms):
-            same = (arm.title, arm.config.masks, arm.config.streams) == (
-                first.title,
-                first.config.masks,
-                first.config.streams,
-            )
-            if not same_arms or not same:
+            if not same_arms or _unsettable(arm) != _unsettable(first):
                 raise ValueError(f"panel {panel.name!r} has other arms than {panels[0].name!r}")
             rows[arm.name].append(_flat(arm.config))
     return rows
+
+
+def _unsettable(arm: ArmConfig) -> tuple[object, ...]:
+    """Return what an arm has that no panel can change."""
+    config = arm.config
+    return arm.title, config.masks, config.streams, config.init_from, config.train_only
 
 
 def _flat(config: RunConfig) -> Flat:
@@ -114,6 +122,8 @@ def _arm(arm: ArmConfig, row: list[Flat], common: list[Flat]) -> Any:
         long["set"] = _spelled(own)
     if arm.config.streams != "a":
         long["streams"] = arm.config.streams
+    start = arm.config.model_dump(mode="json", include=set(StartConfig.model_fields), exclude_none=True)
+    long |= {key: start[key] for key in StartConfig.model_fields if key in start}
     return long if len(long) > 1 else long["masks"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from maskbench.config.names import Name
 from maskbench.config.sections import (
@@ -18,20 +19,24 @@ from maskbench.config.sections import (
     EvaluateConfig,
     ModelConfig,
     Section,
+    StartConfig,
     TrainConfig,
     refuse_repeats,
 )
 
 __all__ = [
     "ATTENTION_SITES",
+    "LEAKING",
     "MAX_SEED",
     "SITES",
+    "Application",
     "ArmConfig",
     "CompareConfig",
     "CorpusConfig",
     "DecodeConfig",
     "EvaluateConfig",
     "Experiment",
+    "Legality",
     "ModelConfig",
     "PanelConfig",
     "PlacementConfig",
@@ -39,6 +44,7 @@ __all__ = [
     "RunConfig",
     "Section",
     "Site",
+    "StartConfig",
     "TrainConfig",
 ]
 
@@ -49,6 +55,13 @@ SITES: tuple[str, ...] = get_args(Site)
 """Where a mask can act."""
 ATTENTION_SITES = ("encoder_self", "decoder_self", "cross")
 """The sites that have layers and heads."""
+
+Application = Literal["hard", "renormalise", "raw", "multiply_scores", "small_fill"]
+"""How an attention site's combined mask, legality included, is applied to the scores."""
+LEAKING: tuple[Application, ...] = ("raw", "multiply_scores", "small_fill")
+"""The applications under which what is hidden still has an influence."""
+Legality = Literal["full", "no_causal", "no_padding", "none"]
+"""Which parts of legality are in force at an attention site."""
 
 MAX_SEED = 2**32 - 1
 
@@ -106,7 +119,29 @@ class PlacementConfig(Section):
     """None: the strategy's own."""
     refresh: Refresh | None = None
     """None: the strategy draws nothing, or has no default."""
+    apply: Application = "hard"
+    """Of the whole site: its placements must not disagree."""
+    legality: Legality = "full"
+    """Of the whole site, likewise."""
+    unsafe: bool = False
+    """Whether the author knows that this arm leaks; leaking settings are refused without it."""
+    freeze_at: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The share of training after which the placement stops changing: schedules, draws and learned parameters."""
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _legality_that_is_there(self) -> PlacementConfig:
+        nothing = {("encoder_self", "no_causal"), ("cross", "no_causal"), ("decoder_self", "no_padding")}
+        if (self.site, self.legality) in nothing:
+            part = self.legality.removeprefix("no_")
+            message = f"{self.legality} changes nothing at {self.site}, where no {part} mask is in force"
+            raise PydanticCustomError("cross_field", "{message}", {"message": message, "at": "legality"})
+        return self
+
+    @property
+    def leaks(self) -> bool:
+        """Whether its site lets hidden positions have an influence."""
+        return self.apply in LEAKING or self.legality != "full"
 
     @field_validator("phases")
     @classmethod
@@ -114,7 +149,7 @@ class PlacementConfig(Section):
         return None if phases is None else tuple(sorted(refuse_repeats(phases), reverse=True))
 
 
-class RunConfig(Section):
+class RunConfig(StartConfig):
     """Everything one run of an arm depends on, except its seed."""
 
     corpus: CorpusConfig
@@ -129,11 +164,16 @@ class RunConfig(Section):
     def identity(self) -> dict[str, Any]:
         """Return, as plain JSON, everything that can change a number: what a run's hash is made of.
 
-        How often a checkpoint is saved changes none, nor where a corpus lies (its content is hashed beside this); of
-        `steps` and `epochs` only the one that counts is there.
+        How often a checkpoint is saved changes none, nor where a corpus or the weights to start from lie (their
+        content is hashed beside this), nor that the author calls a placement unsafe; of `steps` and `epochs` only the
+        one that counts is there.
         """
-        identity = self.model_dump(mode="json")
+        identity = self.model_dump(mode="json", exclude={"init_from"})
+        if self.train_only is None:
+            del identity["train_only"]
         identity["corpus"]["options"].pop("path", None)
+        for placement in identity["masks"]:
+            del placement["unsafe"]
         del identity["train"]["save_every"]
         return identity
 

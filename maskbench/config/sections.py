@@ -88,6 +88,8 @@ class TrainConfig(Section):
     weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.0
     clip: Annotated[float, Field(gt=0)] = 1.0
     """The greatest norm of the gradient."""
+    rdrop: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """How strongly two views of a batch, under different masks and dropout, are drawn together; 0: one view."""
     valid_every: Count = 200
     save_every: Count = 500
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -118,6 +120,29 @@ class TrainConfig(Section):
         fields: dict[str, Any] = dump(self)
         del fields["epochs" if self.epochs is None else "steps"]
         return fields
+
+
+class StartConfig(Section):
+    """What a run starts from, and what of it is trained; keys of an arm's long form."""
+
+    init_from: Annotated[str, Field(min_length=1)] | None = None
+    """A folder of finished runs, whose weights the run starts from; None: new, random ones."""
+    train_only: Texts | None = None
+    """Patterns over the names of parameters: the others stay as they start. None: everything is trained."""
+
+    @field_validator("init_from")
+    @classmethod
+    def _one_line(cls, path: str | None) -> str | None:
+        if path is not None and not (path.isprintable() and path.strip() == path):
+            raise ValueError("must be a path on one line, such as runs/other/none")
+        return path
+
+    @field_validator("train_only")
+    @classmethod
+    def _patterns_once(cls, patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if patterns is not None and not all(patterns):
+            raise ValueError('must hold patterns such as "decoder.*"')
+        return None if patterns is None else refuse_repeats(patterns)
 
 
 class DecodeConfig(Section):

@@ -41,6 +41,10 @@ class Batch:
     """Int64[B, T]: what the decoder is to say, EOS last; `tgt_in` is one step behind it."""
     tgt_lengths: Tensor
     """Int64[B]: real tokens of each target, the same for `tgt_in` and `tgt_out`."""
+    junk: Tensor | None = None
+    """Bool[B, S]: True on source tokens the corpus marks as junk; None where it marks none."""
+    links: Tensor | None = None
+    """Bool[B, T, S]: True where a target token of `tgt_out` translates a source token; None where nobody knows."""
 
     @property
     def n_tokens(self) -> int:
@@ -56,6 +60,8 @@ class Batch:
             tgt_in=self.tgt_in.to(device, non_blocking=True),
             tgt_out=self.tgt_out.to(device, non_blocking=True),
             tgt_lengths=self.tgt_lengths.to(device, non_blocking=True),
+            junk=None if self.junk is None else self.junk.to(device, non_blocking=True),
+            links=None if self.links is None else self.links.to(device, non_blocking=True),
         )
 
 
@@ -146,7 +152,21 @@ def collate(split: Split, ids: Ids) -> Batch:
         tgt_in=torch.from_numpy(tgt_in),
         tgt_out=torch.from_numpy(tgt_out),
         tgt_lengths=torch.from_numpy(tgt_lengths),
+        junk=None if split.junk is None else torch.from_numpy(_pad(split.junk, ids)[0] == 1),
+        links=None if split.links is None else _links(split.links, ids, src_lengths, tgt_out.shape[1]),
     )
+
+
+def _links(rows: Ragged, ids: Ids, src_lengths: npt.NDArray[np.int64], tgt_length: int) -> Tensor:
+    """Return gold alignments as Bool[B, T, S]."""
+    counts = rows.lengths[ids]
+    example = np.repeat(np.arange(len(ids)), counts)
+    # The n-th link of all stands as many places behind its row's start as it is behind its example's first link.
+    first = np.cumsum(counts) - counts
+    values = rows.values[np.arange(len(example)) + np.repeat(rows.offsets[ids] - first, counts)]
+    links = np.zeros((len(ids), tgt_length, int(src_lengths.max(initial=0))), dtype=np.bool_)
+    links[(example, *np.divmod(values, src_lengths[example]))] = True
+    return torch.from_numpy(links)
 
 
 def _pad(rows: Ragged, ids: Ids) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

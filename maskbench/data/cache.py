@@ -27,9 +27,10 @@ from maskbench.errors import ResourceError
 from maskbench.randomness import VERSION
 from maskbench.registry import CORPORA
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the files below; raised when their layout changes."""
 
+_PARTS = ("src", "tgt", "junk", "links")
 _ARRAYS, _TEXTS, _MANIFEST = "arrays.npz", "corpus.json", "manifest.json"
 
 
@@ -130,9 +131,11 @@ def _read(entry: Path) -> Corpus | None:
 def _pack_arrays(corpus: Corpus) -> bytes:
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, split in corpus.splits.items():
-        for side, rows in (("src", split.src), ("tgt", split.tgt)):
-            arrays[f"{name}/{side}/values"] = rows.values
-            arrays[f"{name}/{side}/offsets"] = rows.offsets
+        for part in _PARTS:
+            rows: Ragged | None = getattr(split, part)
+            if rows is not None:
+                arrays[f"{name}/{part}/values"] = rows.values
+                arrays[f"{name}/{part}/offsets"] = rows.offsets
     buffer = io.BytesIO()
     # allow_pickle is named only because the type stubs cannot tell it from an array otherwise.
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -153,16 +156,14 @@ def _pack_texts(corpus: Corpus) -> bytes:
 
 def _unpack(arrays: bytes, texts: dict[str, Any]) -> Corpus:
     with np.load(io.BytesIO(arrays), allow_pickle=False) as stored:
-        splits = {
-            name: Split(
-                name=name,
-                src=Ragged(stored[f"{name}/src/values"], stored[f"{name}/src/offsets"]),
-                tgt=Ragged(stored[f"{name}/tgt/values"], stored[f"{name}/tgt/offsets"]),
-                sources=sources,
-                references=references,
-            )
-            for name, (sources, references) in texts["splits"].items()
-        }
+
+        def rows(key: str) -> Ragged:
+            return Ragged(stored[f"{key}/values"], stored[f"{key}/offsets"])
+
+        splits = {}
+        for name, (sources, references) in texts["splits"].items():
+            parts = {part: rows(f"{name}/{part}") for part in _PARTS if f"{name}/{part}/values" in stored}
+            splits[name] = Split(name, sources=sources, references=references, **parts)
     return Corpus(
         name=texts["name"],
         vocabulary=Vocabulary.from_json(texts["vocabulary"]),

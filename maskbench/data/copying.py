@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from maskbench.data.annotate import Links, annotated
 from maskbench.data.corpus import Corpus, CorpusBuilder, assemble, encode_split
 from maskbench.data.draws import Draws
 from maskbench.data.generated import SPLITS, GeneratedOptions, Pair, candidates, fill
@@ -50,14 +51,22 @@ def _build(name: str, options: CopyingOptions, *, backwards: bool) -> Corpus:
         candidates(Key.of(options.seed, "copying"), options.max_length + 1, derive), options.sizes()
     )
     vocabulary = WordVocabulary(symbols)
-    encoded = [encode_split(split, splits[split], vocabulary) for split in SPLITS]
+    encoded = []
+    for split in SPLITS:
+        links = [_links(source.count(" ") + 1, backwards) for source, _ in splits[split]]
+        encoded.append(annotated(encode_split(split, splits[split], vocabulary), links))
     return assemble(name, vocabulary, [*encoded, *noise_splits(encoded[-1], vocabulary, symbols)])
+
+
+def _links(length: int, backwards: bool) -> Links:
+    return [t * (length + 1) + (length - 1 - t if backwards else t) for t in range(length)]
 
 
 class _Copying(CorpusBuilder):
     """What both tasks share."""
 
     Options = CopyingOptions
+    version = 2
     name: ClassVar[str]
     backwards: ClassVar[bool]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,6 +50,11 @@ class Ragged:
             raise IndexError(f"row {index} is outside [0, {len(self)})")
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
+    def rows(self) -> Iterator[list[int]]:
+        """Yield every row."""
+        values, offsets = self.values.tolist(), self.offsets.tolist()
+        return (values[start:end] for start, end in pairwise(offsets))
+
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """The length of every row."""
@@ -69,6 +74,11 @@ class Split:
     """The source lines, as the model's input would be shown to a person."""
     references: list[str]
     """The target lines as they were before encoding: what BLEU, chrF and exact match compare with."""
+    junk: Ragged | None = None
+    """1 on source tokens that carry nothing of the meaning, 0 on the others; None where the corpus does not say."""
+    links: Ragged | None = None
+    """Gold alignment: the numbers `t * len(source) + s` of every pair of a target token t and a source token s it
+    translates, ascending, lengths with their EOS; None where the corpus does not say."""
 
     def __len__(self) -> int:
         return len(self.src)
@@ -134,8 +144,14 @@ def encode_split(name: str, pairs: Sequence[tuple[str, str]], vocabulary: Vocabu
 
 
 def assemble(name: str, vocabulary: Vocabulary, splits: Iterable[Split], notes: Iterable[str] = ()) -> Corpus:
-    """Return the corpus of `splits`, with its hash and its longest sequence."""
+    """Return the corpus of `splits`, with its hash and its longest sequence.
+
+    Raises:
+        ValueError: some splits are annotated and others are not.
+    """
     named = {split.name: split for split in splits}
+    if len({(split.junk is None, split.links is None) for split in named.values()}) > 1:
+        raise ValueError(f"{name}: a corpus annotates all of its splits or none")
     return Corpus(
         name=name,
         vocabulary=vocabulary,
@@ -162,9 +178,10 @@ def _sha256(vocabulary: Vocabulary, splits: Mapping[str, Split]) -> str:
     for name in sorted(splits):
         split = splits[name]
         add(name.encode("utf-8"))
-        for rows in (split.src, split.tgt):
-            add(rows.values.astype("<i4").tobytes())
-            add(rows.offsets.astype("<i8").tobytes())
+        for rows in (split.src, split.tgt, split.junk, split.links):
+            if rows is not None:
+                add(rows.values.astype("<i4").tobytes())
+                add(rows.offsets.astype("<i8").tobytes())
         for texts in (split.sources, split.references):
             # Lines hold no line feed, so joining keeps them apart.
             add("\n".join(texts).encode("utf-8"))

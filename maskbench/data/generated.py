@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,9 @@ from maskbench.randomness import Key
 
 Pair: TypeAlias = tuple[str, str]
 """A source sentence and its translation, words separated by single spaces."""
+
+Drawn = TypeVar("Drawn", bound=tuple[Any, ...])
+"""A pair, or a longer tuple that starts with one."""
 
 SPLITS: Final = ("train", "valid", "test")
 
@@ -45,7 +48,7 @@ class GeneratedOptions(BaseModel):
         return {"train": self.pairs, "valid": self.valid, "test": self.test}
 
 
-def candidates(key: Key, n_words: int, derive: Callable[[Draws], Pair]) -> Iterator[Pair]:
+def candidates(key: Key, n_words: int, derive: Callable[[Draws], Drawn]) -> Iterator[Drawn]:
     """Yield `derive` of sentence 0, 1, 2, ... without end; each has `n_words` random words of its own."""
     first = 0
     while True:
@@ -54,13 +57,13 @@ def candidates(key: Key, n_words: int, derive: Callable[[Draws], Pair]) -> Itera
         first += _BLOCK
 
 
-def fill(stream: Iterator[Pair], sizes: Mapping[str, int]) -> dict[str, list[Pair]]:
+def fill(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, list[Drawn]]:
     """Deal the different pairs of `stream` to the splits until each has its size.
 
     Raises:
         CorpusError: the stream repeats itself and the splits cannot be filled.
     """
-    splits: dict[str, list[Pair]] = {name: [] for name in SPLITS}
+    splits: dict[str, list[Drawn]] = {name: [] for name in SPLITS}
     seen: set[str] = set()
     missing, idle = sum(sizes.values()), 0
     while missing:
@@ -77,7 +80,7 @@ def fill(stream: Iterator[Pair], sizes: Mapping[str, int]) -> dict[str, list[Pai
     return splits
 
 
-def _exhausted(splits: Mapping[str, list[Pair]], sizes: Mapping[str, int]) -> str:
+def _exhausted(splits: Mapping[str, list[Drawn]], sizes: Mapping[str, int]) -> str:
     short = ", ".join(
         f"{len(splits[name])} of {sizes[name]} pairs for {name}"
         for name in SPLITS

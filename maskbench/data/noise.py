@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
+from maskbench.data.annotate import with_sources
 from maskbench.data.corpus import Ragged, Split
 from maskbench.data.draws import Draws, draws_for
 from maskbench.data.vocabulary import EOS, MASK, SPECIAL_NAMES, Vocabulary
@@ -20,15 +21,16 @@ PERCENTS: Final = (10, 20, 30)
 NOISE_SPLITS: Final = tuple(f"noise-{kind}-{percent}" for kind in KINDS for percent in PERCENTS)
 """The noisy splits of every corpus, named `noise-<kind>-<percent of the words>`."""
 
-Words: TypeAlias = list[str | None]
-"""A sentence as words; None is a masked word."""
+Words: TypeAlias = list[tuple[int, str | None]]
+"""A sentence as words, each with the place it had before; None is a masked word."""
 
 
 def noise_splits(clean: Split, vocabulary: Vocabulary, source_words: Sequence[str]) -> list[Split]:
     """Return every noisy copy of `clean`.
 
     Of a sentence of n words, n * percent / 100 are touched, rounded up or down at random so that the expectation is
-    exact; with the same kind, the words touched at 10 % are among those touched at 20 and 30 % (not for swaps).
+    exact; with the same kind, the words touched at 10 % are among those touched at 20 and 30 % (not for swaps). What is
+    known of a word stays with it; a masked or replaced one keeps the links of the word in whose place it stands.
 
     Args:
         clean: the split to alter.
@@ -54,24 +56,23 @@ def _noisy(
         clean.src[i].tolist() if words is None else [*_encode(words, vocabulary), EOS]
         for i, words in enumerate(altered)
     ]
-    return Split(
-        name=f"noise-{kind}-{percent}",
-        src=Ragged.from_rows(rows),
-        tgt=clean.tgt,
-        sources=[
-            line
-            if words is None
-            else " ".join(SPECIAL_NAMES[MASK] if word is None else word for word in words)
-            for line, words in zip(clean.sources, altered, strict=True)
-        ],
-        references=clean.references,
-    )
+    sources = [
+        line
+        if words is None
+        else " ".join(SPECIAL_NAMES[MASK] if word is None else word for _, word in words)
+        for line, words in zip(clean.sources, altered, strict=True)
+    ]
+    places = [
+        range(len(line)) if words is None else [place for place, _ in words]
+        for line, words in zip(lines, altered, strict=True)
+    ]
+    return with_sources(clean, f"noise-{kind}-{percent}", sources, Ragged.from_rows(rows), places)
 
 
 def _encode(words: Words, vocabulary: Vocabulary) -> list[int]:
     ids: list[int] = []
     chunk: list[str] = []
-    for word in [*words, None]:
+    for word in [*(word for _, word in words), None]:
         if word is not None:
             chunk.append(word)
             continue
@@ -90,13 +91,13 @@ def _count(expected: float, most: int, draws: Draws) -> int:
 def _mask(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
     count = _count(rate * len(words), len(words), draws)
     hidden = set(draws.shuffled(range(len(words)))[:count])
-    return [None if i in hidden else word for i, word in enumerate(words)] if hidden else None
+    return [(i, None if i in hidden else word) for i, word in enumerate(words)] if hidden else None
 
 
 def _drop(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
     count = _count(rate * len(words), max(0, len(words) - 1), draws)
     dropped = set(draws.shuffled(range(len(words)))[:count])
-    return [word for i, word in enumerate(words) if i not in dropped] if dropped else None
+    return [(i, word) for i, word in enumerate(words) if i not in dropped] if dropped else None
 
 
 def _swap(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
@@ -104,7 +105,7 @@ def _swap(words: list[str], rate: float, draws: Draws, source_words: Sequence[st
     count = _count(rate * len(words) / 2, len(words) // 2, draws)
     # Choosing among len - count places and spreading them by one each gives pairs that never overlap.
     places = sorted(draws.shuffled(range(len(words) - count))[:count])
-    out: Words = list(words)
+    out: Words = list(enumerate(words))
     for spread, place in enumerate(places):
         i = place + spread
         out[i], out[i + 1] = out[i + 1], out[i]
@@ -113,10 +114,10 @@ def _swap(words: list[str], rate: float, draws: Draws, source_words: Sequence[st
 
 def _replace(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
     count = _count(rate * len(words), len(words), draws)
-    out: Words = list(words)
+    out = list(words)
     for i in draws.shuffled(range(len(words)))[:count]:
         out[i] = _another(words[i], draws, source_words)
-    return out if out != words else None
+    return list(enumerate(out)) if out != words else None
 
 
 def _another(word: str, draws: Draws, source_words: Sequence[str]) -> str:

@@ -8,21 +8,26 @@ look back to their head, and the sense of a homograph hangs on a cue at either e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import get_args
+from typing import TypeAlias, get_args
 
 from pydantic import Field
 
 from maskbench.data import toydeen_lexicon as lexicon
-from maskbench.data.corpus import Corpus, CorpusBuilder, assemble, encode_split
+from maskbench.data.annotate import Links, annotated
+from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble, encode_split
+from maskbench.data.distract import DISTRACT_SPLITS, Distractor
 from maskbench.data.draws import Draws
-from maskbench.data.generated import SPLITS, GeneratedOptions, Pair, candidates, fill
+from maskbench.data.generated import SPLITS, GeneratedOptions, candidates, fill
 from maskbench.data.noise import NOISE_SPLITS, noise_splits
-from maskbench.data.toydeen_grammar import MOST_DRAWS, derive, english, german
+from maskbench.data.toydeen_grammar import MOST_DRAWS, aligned, derive
 from maskbench.data.toydeen_inflection import determiner_form, noun_form
 from maskbench.data.toydeen_lexicon import Agreement, Case, Noun, Verb
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
+
+Aligned: TypeAlias = tuple[str, str, Links]
+"""A sentence, its translation, and which words translate each other."""
 
 
 class ToydeenOptions(GeneratedOptions):
@@ -30,41 +35,69 @@ class ToydeenOptions(GeneratedOptions):
 
     pairs: int = Field(default=20_000, ge=100, le=200_000, description="training pairs, all different")
     max_length: int = Field(default=16, ge=8, le=100, description="longest sentence in words, on either side")
+    distractors: int = Field(
+        default=0, ge=0, le=8, description="meaningless words inserted into every source, beyond max_length"
+    )
 
 
 @CORPORA.register("toydeen")
 class Toydeen(CorpusBuilder):
-    """A synchronous English-German grammar."""
+    """A synchronous English-German grammar, with gold alignments and marks on meaningless words."""
 
     Options = ToydeenOptions
+    version = 2
 
     @classmethod
     def split_names(cls, options: ToydeenOptions) -> list[str]:
-        """Return valid, test and the noisy copies of test."""
-        return ["valid", "test", *NOISE_SPLITS]
+        """Return valid, test, and the noisy and the distracted copies of test."""
+        return ["valid", "test", *NOISE_SPLITS, *DISTRACT_SPLITS]
 
     @classmethod
     def build(cls, options: ToydeenOptions) -> Corpus:
         """Derive the sentences; the vocabulary is the grammar's, so it is the same for every size and seed."""
-        splits = fill(sentences(options.seed, options.max_length), options.sizes())
+        drawn = fill(sentences(options.seed, options.max_length), options.sizes())
         vocabulary = WordVocabulary(list(dict.fromkeys([*english_words(), *german_words()])))
-        encoded = [encode_split(split, splits[split], vocabulary) for split in SPLITS]
-        return assemble(
-            "toydeen", vocabulary, [*encoded, *noise_splits(encoded[-1], vocabulary, english_words())]
-        )
+        clean = [_split(name, drawn[name], vocabulary) for name in SPLITS]
+        distractor = Distractor(junk_words(), openers(), vocabulary)
+        splits = clean
+        if options.distractors:
+            keys = {name: Key.of(options.seed, "distractors", name) for name in SPLITS}
+            splits = [
+                distractor.copy(split, split.name, options.distractors, keys[split.name]) for split in clean
+            ]
+        # Distracted copies are made of the plain test split, so that their number is all there is.
+        altered = noise_splits(splits[-1], vocabulary, english_words()) + distractor.copies(clean[-1])
+        return assemble("toydeen", vocabulary, [*splits, *altered])
 
 
-def sentences(seed: int, max_length: int) -> Iterator[Pair]:
-    """Yield pairs without end, repetitions among them, none longer than `max_length` words on either side."""
-    for source, reference in candidates(Key.of(seed, "toydeen"), MOST_DRAWS, _pair):
+def _split(name: str, drawn: list[Aligned], vocabulary: WordVocabulary) -> Split:
+    pairs = [(source, reference) for source, reference, _ in drawn]
+    return annotated(encode_split(name, pairs, vocabulary), [links for _, _, links in drawn], junk=True)
+
+
+def sentences(seed: int, max_length: int) -> Iterator[Aligned]:
+    """Yield aligned pairs without end, repetitions among them, none longer than `max_length` words on either side."""
+    for drawn in candidates(Key.of(seed, "toydeen"), MOST_DRAWS, _aligned):
         # Words are separated by single spaces.
-        if max(source.count(" "), reference.count(" ")) < max_length:
-            yield source, reference
+        if max(drawn[0].count(" "), drawn[1].count(" ")) < max_length:
+            yield drawn
 
 
-def _pair(draws: Draws) -> Pair:
-    derivation = derive(draws)
-    return " ".join(english(derivation)), " ".join(german(derivation))
+def _aligned(draws: Draws) -> Aligned:
+    source, reference, links = aligned(derive(draws))
+    return " ".join(source), " ".join(reference), links
+
+
+def junk_words() -> list[str]:
+    """Return the nouns that can be inserted as junk: with one sense, and with no other use in the grammar."""
+    nouns = [*lexicon.ANIMATE, *lexicon.INANIMATE]
+    return _distinct(form for noun in nouns for form in (noun.english, noun.english_plural))
+
+
+def openers() -> list[str]:
+    """Return the words behind which a noun belongs to them: determiners and adjectives."""
+    determiners = [form for d in lexicon.DETERMINERS for form in (d.english, d.english_plural)]
+    return _distinct(["an", *determiners, *(adjective.english for adjective in lexicon.ADJECTIVES)])
 
 
 def english_words() -> list[str]:

@@ -67,30 +67,59 @@ def derive(draws: Draws) -> Node:
     return _Derivation(draws, cue).sentence()
 
 
+Side: TypeAlias = tuple[list[str], list[int]]
+"""Words, and for each the identity of the node that has it; equal nodes may stand in one tree."""
+
+
 def english(node: Node) -> list[str]:
     """Return the English words of a derivation."""
-    words: list[str] = []
-    _collect(node, 0, words)
-    return words
+    return _english(node)[0]
 
 
 def german(node: Node) -> list[str]:
     """Return the German words of a derivation; of two commas in a row one is written, and none at the end."""
-    words: list[str] = []
-    _collect(node, 1, words)
-    return [
-        word
-        for word, following in zip(words, [*words[1:], ","], strict=True)
-        if word != "," or following != ","
-    ]
+    return _german(node)[0]
 
 
-def _collect(node: Node, side: Literal[0, 1], words: list[str]) -> None:
+def aligned(node: Node) -> tuple[list[str], list[str], list[int]]:
+    """Return the English words, the German words, and which of them correspond.
+
+    A word of a node's own corresponds to each of that node's words on the other side, if there are any. The pair of
+    German word t and English word s is written as `t * (English words + 1) + s`, ascending: with the end mark, that is
+    how a `Split` has it.
+    """
+    (here, owners), (there, wanted) = _english(node), _german(node)
+    places: dict[int, list[int]] = {}
+    for place, owner in enumerate(owners):
+        places.setdefault(owner, []).append(place)
+    width = len(here) + 1
+    return here, there, [t * width + s for t, owner in enumerate(wanted) for s in places.get(owner, ())]
+
+
+def _english(node: Node) -> Side:
+    side: Side = ([], [])
+    _collect(node, 0, *side)
+    return side
+
+
+def _german(node: Node) -> Side:
+    side: Side = ([], [])
+    words, owners = side
+    _collect(node, 1, words, owners)
+    commas = [place for place, word in enumerate(words) if word == ","]
+    for place in reversed(commas):
+        if words[place + 1 : place + 2] in ([","], []):
+            del words[place], owners[place]
+    return side
+
+
+def _collect(node: Node, side: Literal[0, 1], words: list[str], owners: list[int]) -> None:
     for part in node[side]:
         if isinstance(part, str):
             words.append(part)
+            owners.append(id(node))
         else:
-            _collect(part, side, words)
+            _collect(part, side, words, owners)
 
 
 def _leaf(english_words: str, german_words: str) -> Node:

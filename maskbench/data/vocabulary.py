@@ -51,12 +51,21 @@ class Vocabulary(ABC):
         """Return a description that `from_json` turns into an equal vocabulary."""
 
     @abstractmethod
+    def _starts_word(self, token: str) -> bool:
+        """Return whether an ordinary token is the beginning of a word."""
+
+    @abstractmethod
     def _ordinary_token(self, index: int) -> str:
         """Return the token with id `N_SPECIAL + index`."""
 
     @abstractmethod
     def _join(self, runs: Iterable[list[int] | str]) -> str:
         """Return the text of runs of ordinary ids, and of names of marks between them."""
+
+    def starts_word(self) -> list[bool]:
+        """Return for every id whether it begins a word; the marks do."""
+        ordinary = (self._ordinary_token(index) for index in range(len(self) - N_SPECIAL))
+        return [True] * N_SPECIAL + [self._starts_word(token) for token in ordinary]
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of one text, without BOS or EOS; unknown words are UNK."""
@@ -148,6 +157,9 @@ class WordVocabulary(Vocabulary):
     def _ordinary_token(self, index: int) -> str:
         return self._words[index]
 
+    def _starts_word(self, token: str) -> bool:
+        return True
+
     def _join(self, runs: Iterable[list[int] | str]) -> str:
         words: list[str] = []
         for run in runs:
@@ -206,6 +218,10 @@ class BpeVocabulary(Vocabulary):
 
     def _ordinary_token(self, index: int) -> str:
         return str(self._tokenizer.id_to_token(index))
+
+    def _starts_word(self, token: str) -> bool:
+        # How the byte-level alphabet spells a space.
+        return token.startswith("Ġ")
 
     def _join(self, runs: Iterable[list[int] | str]) -> str:
         pieces = [f" {run}" if isinstance(run, str) else self._text(run) for run in runs]

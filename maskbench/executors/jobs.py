@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from maskbench.config.schema import RunConfig
 from maskbench.executors.worker import Interrupted, stop_requested, use_threads
+from maskbench.plugins import load_plugins
 from maskbench.training.job import Progress, RunJob
 from maskbench.training.loop import train_run
 
@@ -20,6 +21,7 @@ _BASE_BYTES = 350_000_000
 def train(job: RunJob, report: Callable[[Progress], None]) -> None:
     """Train and evaluate one run in this process."""
     use_threads(job.config.train.threads)
+    load_plugins(job.plugins)
     train_run(job, Relay(report))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from maskbench.config.schema import RunConfig
 from maskbench.data import load_corpus
 from maskbench.executors.worker import Interrupted, stop_requested, use_threads
+from maskbench.plugins import load_plugins
 from maskbench.training.environment import repeatable
 from maskbench.training.trainer import make_trainer
 
@@ -38,6 +39,8 @@ class ProbeJob:
     """Name and settings; the first one is the baseline."""
     seed: int
     cache_dir: Path
+    plugins: tuple[Path, ...] = ()
+    """Files that enter strategies of their own (`maskbench.plugins`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ def probe(job: ProbeJob, report: Callable[[StepTimes], None]) -> None:
     """Measure in this process and report once."""
     threads = max(config.train.threads for _, config in job.arms)
     use_threads(threads)
+    load_plugins(job.plugins)
     corpora = {config.corpus.model_dump_json(): config.corpus for _, config in job.arms}
     built = {key: load_corpus(corpus, job.cache_dir) for key, corpus in corpora.items()}
     with repeatable(threads):

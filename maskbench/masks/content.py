@@ -7,7 +7,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from maskbench.masks.base import ATTENTION_SITES, Normaliser, StrategyOptions
-from maskbench.masks.schedules import Count
+from maskbench.masks.context import AttentionContext
+from maskbench.masks.schedules import Count, Strength
+from maskbench.masks.softmax import softmax
 from maskbench.registry import MASKS
 
 
@@ -37,12 +39,52 @@ class TopK(Normaliser):
         at: TopKOptions,
         scores: Float[Tensor, "batch heads q kv"],
         keep: Bool[Tensor, "#batch #heads #q #kv"],
+        ctx: AttentionContext,
     ) -> Float[Tensor, "batch heads q kv"]:
         if at.k >= scores.shape[-1]:
-            return scores.softmax(-1)
+            return softmax(scores)
         order = scores.detach().argsort(dim=-1, descending=True, stable=True)
         stays = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, order[..., : at.k], True)
-        return scores.masked_fill(~stays, -torch.inf).softmax(-1)
+        return softmax(scores.masked_fill(~stays, -torch.inf))
 
     def kept(self, at: TopKOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
         return visible.clamp(max=at.k)
+
+
+class ThresholdOptions(StrategyOptions):
+    """Which weights are too small to count."""
+
+    share: Strength = 0.25
+    """A key is dropped where its weight is below this share of the average weight, 1 over the keys in sight."""
+
+
+@MASKS.register("threshold")
+class Threshold(Normaliser):
+    """Keys that would get next to no weight are dropped, and the others share the attention.
+
+    With p the softmax and n_i the keys query i may see, weights = softmax over {j : p(i, j) >= share / n_i}. The best
+    key always stays. How many others do depends on how clear the scores are.
+    """
+
+    sites = ATTENTION_SITES
+    depends_on = frozenset({"input"})
+    source = (
+        "Lin et al. 2025 (adaptive computation pruning, arXiv:2504.06949) for dropping what hardly counts"
+    )
+    Options = ThresholdOptions
+    example = ThresholdOptions(share=1.0)
+
+    def weights(
+        self,
+        at: ThresholdOptions,
+        scores: Float[Tensor, "batch heads q kv"],
+        keep: Bool[Tensor, "#batch #heads #q #kv"],
+        ctx: AttentionContext,
+    ) -> Float[Tensor, "batch heads q kv"]:
+        p = softmax(scores.detach())
+        visible = keep.expand(scores.shape).sum(-1, keepdim=True)
+        stays = (p * visible >= float(at.share)) | (p == p.amax(-1, keepdim=True))
+        return softmax(scores.masked_fill(~stays, -torch.inf))
+
+    def kept(self, at: ThresholdOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"] | None:
+        return visible if at.share == 0 else None

@@ -8,10 +8,10 @@ batch-mates, on the arm's name or on what else the arm holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskbench.config.schema import Refresh
@@ -41,6 +41,11 @@ class Draws:
         examples = self.examples.reshape(-1, *[1] * ndim)
         return philox(self.key, a, b, examples)
 
+    def part(self, index: int) -> Draws:
+        """Return the draws of part `index` of a strategy that is made of several; independent of every other part's."""
+        first, *rest = self.key.words
+        return replace(self, key=Key.of(first, "part", *rest, index))
+
 
 def below(words: Tensor, probability: float) -> Tensor:
     """Return True with the given probability: exact to 2**-32."""
@@ -68,16 +73,27 @@ class Refresher:
 
     def draws(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Draws:
         """Return the draws for these examples."""
-        stream = "mask" if self.streams == "a" else f"{self.streams}:mask"
         variant = self.variant(clock)
-        key = Key.of(self.seed, stream, self.site, self.name, self.ordinal, variant)
+        key = self._key("mask", clock, variant)
         shared = torch.zeros(1, dtype=torch.int64, device=examples.device)
         per_example = self.refresh.per == "example"
         return Draws(key, variant, examples if per_example else shared, per_example)
 
     def uniform(self, clock: Clock) -> float | None:
         """Return the number in [0, 1) that `sample` schedules read at this step, None in evaluation."""
+        return None if clock.phase == "eval" else self._key("schedule", clock, clock.step).low32 / 2**32
+
+    def uniforms(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Float[Tensor, "batch"] | None:
+        """Return a number in [0, 1) for each example at this visit, None in evaluation."""
         if clock.phase == "eval":
             return None
-        stream = "schedule" if self.streams == "a" else f"{self.streams}:schedule"
-        return Key.of(self.seed, stream, self.site, self.name, self.ordinal, clock.step).low32 / 2**32
+        zero = torch.zeros(1, dtype=torch.int64, device=examples.device)
+        word = philox(self._key("schedule-example", clock, clock.epoch), zero, zero, examples)[0]
+        return word.double() / 2**32
+
+    def _key(self, stream: str, clock: Clock, moment: int) -> Key:
+        stream = stream if self.streams == "a" else f"{self.streams}:{stream}"
+        position: tuple[int | str, ...] = (self.site, self.name, self.ordinal, moment)
+        if clock.view:
+            position = (*position, "view", clock.view)
+        return Key.of(self.seed, stream, *position)

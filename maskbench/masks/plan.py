@@ -4,23 +4,24 @@ The model asks its plan at every site; the plan asks the strategies placed there
 
 * inputs: token masks act in order, each seeing what the earlier ones picked; special tokens are never offered;
 * attention: masks are ANDed as booleans and legality has the last word; biases and log-gates are summed; at most one
-  normaliser; head gates are multiplied. `maskbench.model.attention` then applies the decision;
-* memory and logits: gates are multiplied, logit masks ANDed (in training the gold token always stays);
+  normaliser; factors on the weights and head gates are multiplied. `maskbench.model.attention` then applies the
+  decision, in the way the site's `apply` says;
+* inputs, memory and logits: gates are multiplied, logit masks ANDed (in training the gold token always stays);
 * loss: weights are multiplied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from maskbench.config.schema import PlacementConfig
+from maskbench.config.schema import ATTENTION_SITES, Application, Legality, PlacementConfig
 from maskbench.data.vocabulary import N_SPECIAL
 from maskbench.errors import ConfigError
 from maskbench.masks.base import (
@@ -35,12 +36,15 @@ from maskbench.masks.base import (
     Strategy,
     TensorGate,
     TokenMask,
+    WeightMask,
 )
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import (
     AttentionContext,
     AttentionDecision,
     AttentionRequest,
+    GateContext,
+    LogitContext,
     LossContext,
     Sizes,
     TokenContext,
@@ -48,6 +52,7 @@ from maskbench.masks.context import (
 )
 from maskbench.masks.draws import Draws
 from maskbench.masks.placed import Placed, place
+from maskbench.masks.softmax import softmax
 
 S = TypeVar("S", bound=Strategy)
 
@@ -63,6 +68,12 @@ class Observer(Protocol):
     def pattern(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
         """See what an attention strategy answered; `keep` is None where it hides nothing by itself."""
 
+    def used(self, placed: Placed, clock: Clock, examples: Tensor) -> None:
+        """See that a gate on a tensor, an input feature or a logit mask was asked."""
+
+    def decided(self, site: str, layer: int, decision: AttentionDecision) -> None:
+        """See the combined answer for a layer of a site at which something is placed."""
+
 
 class MaskPlan(nn.Module):
     """Every mask of one arm. Learned masks are its submodules, so they are trained and saved with the model."""
@@ -77,14 +88,62 @@ class MaskPlan(nn.Module):
         for placed in self.placed:
             self.add_module(placed.label, placed.strategy)
         self._by_site = {p.site: [q for q in self.placed if q.site == p.site] for p in self.placed}
+        self._check(placements)
+        self._applications = {site: self._agreed(site, "apply", "hard") for site in self._by_site}
+        self._legality = {site: self._agreed(site, "legality", "full") for site in self._by_site}
+
+    def _check(self, placements: Sequence[PlacementConfig]) -> None:
         for site, here in self._by_site.items():
-            if sum(isinstance(p.strategy, Normaliser) for p in here) > 1:
+            normalisers = sum(isinstance(p.strategy, Normaliser) for p in here)
+            if normalisers > 1:
                 raise ConfigError(f"{site} has two normalisers; at most one can turn scores into weights")
+            if normalisers and self._agreed(site, "apply", "hard") != "hard":
+                raise ConfigError(f"{site} has a normaliser of its own, which only `apply: hard` goes with")
+        for placed in self.placed:
+            if placed.placement.leaks and not placed.placement.unsafe:
+                raise ConfigError(
+                    f"{placed.name} at {placed.site} lets hidden positions have an influence; "
+                    "say `unsafe: true` if that is what you want to measure"
+                )
+            try:
+                placed.strategy.check_arm(placed.placement, placements)
+            except ValueError as error:
+                raise ConfigError(f"{placed.name} at {placed.site}: {error}") from error
+
+    def _agreed(self, site: str, key: str, default: str) -> str:
+        """Return what the placements of a site say of it; those that say nothing have no voice."""
+        said = {getattr(p.placement, key) for p in self._by_site.get(site, ())} - {default}
+        if len(said) > 1:
+            raise ConfigError(f"the placements at {site} disagree: {key} is {' and '.join(sorted(said))}")
+        if said and site not in ATTENTION_SITES:
+            raise ConfigError(f"{key} has no meaning at {site}, which has no attention")
+        return said.pop() if said else default
+
+    def application(self, site: str) -> Application:
+        """Return how the site's combined mask is applied to the scores."""
+        return cast(Application, self._applications.get(site, "hard"))
+
+    def legality(self, site: str) -> Legality:
+        """Return which parts of legality are in force at a site."""
+        return cast(Legality, self._legality.get(site, "full"))
+
+    @property
+    def is_unsafe(self) -> bool:
+        """Whether some site lets hidden positions have an influence."""
+        return any(p.placement.leaks for p in self.placed)
+
+    def frozen(self, clock: Clock) -> list[nn.Parameter]:
+        """Return the learned parameters that no longer change."""
+        return [q for p in self.placed if p.is_frozen(clock) for q in p.strategy.parameters()]
 
     @property
     def cacheable(self) -> bool:
-        """Whether decoding may keep keys and values instead of recomputing the prefix."""
-        return all(p.strategy.cacheable for p in self.placed if "eval" in p.phases)
+        """Whether decoding may keep keys and values instead of recomputing the prefix.
+
+        Not where the decoder sees what is hidden: then its earlier states change as the prefix grows.
+        """
+        leaks = any(p.placement.leaks for p in self._by_site.get("decoder_self", ()))
+        return not leaks and all(p.strategy.cacheable for p in self.placed if "eval" in p.phases)
 
     def is_empty(self, site: str) -> bool:
         """Whether nothing is placed at `site`."""
@@ -119,80 +178,146 @@ class MaskPlan(nn.Module):
         eligible = (positions < lengths[:, None]) & (ids >= N_SPECIAL)
         for placed, strategy in masks:
             draws = placed.draws(clock, examples)
-            context = TokenContext(current, eligible, positions, draws)
-            current, picked = strategy.change(placed.at(clock), context)
+            context = TokenContext(current, eligible, positions, draws, lengths, examples)
+            changed, picked = strategy.change(placed.at(clock, 0, examples), context)
             if self.observer is not None:
                 self.observer.picks(placed, draws, picked, eligible, examples)
-            eligible = eligible & ~picked
-            before = current.picked
-            current = replace(current, picked=picked if before is None else before | picked)
+            if changed.origin is current.origin:
+                before = changed.picked
+                current = replace(changed, picked=picked if before is None else before | picked)
+                eligible = eligible & ~picked
+            else:
+                # Columns have moved: what was picked went along.
+                current = changed
+                lengths = lengths if current.lengths is None else current.lengths
+                positions = torch.arange(start, start + current.ids.shape[1], device=ids.device)
+                real = (positions < lengths[:, None]) & (current.ids >= N_SPECIAL)
+                eligible = real if current.picked is None else real & ~current.picked
         return current
 
     def features(
-        self, site: str, x: Float[Tensor, "batch len d_model"], tokens: TokenInput, clock: Clock
+        self,
+        site: str,
+        x: Float[Tensor, "batch len d_model"],
+        tokens: TokenInput,
+        clock: Clock,
+        examples: Int[Tensor, "batch"],
+        start: int = 0,
     ) -> Float[Tensor, "batch len d_model"]:
-        """Return the embeddings plus every input feature at `site`."""
-        added = [s.feature(p.at(clock), x, tokens) for p, s in self._acting(site, InputFeature, clock)]
+        """Return the embeddings, multiplied by every gate at `site`, plus every input feature there."""
+        x = self._gated(site, x, clock, examples, start)
+        added = []
+        for placed, strategy in self._acting(site, InputFeature, clock):
+            added.append(strategy.feature(placed.at(clock, 0, examples), x, tokens))
+            self._tell_used(placed, clock, examples)
         return torch.stack([x, *added]).sum(0) if added else x
+
+    def _gated(
+        self,
+        site: str,
+        x: Float[Tensor, "batch len width"],
+        clock: Clock,
+        examples: Int[Tensor, "batch"],
+        start: int,
+    ) -> Float[Tensor, "batch len width"]:
+        positions = torch.arange(start, start + x.shape[1], device=x.device)
+        for placed, strategy in self._acting(site, TensorGate, clock):
+            draws = placed.draws(clock, examples)
+            gate = strategy.gate(placed.at(clock, 0, examples), x, GateContext(positions, draws))
+            x = x * gate.to(x.dtype)
+            self._tell_used(placed, clock, examples)
+        return x
+
+    def _tell_used(self, placed: Placed, clock: Clock, examples: Tensor) -> None:
+        if self.observer is not None:
+            self.observer.used(placed, clock, examples)
 
     def attention(self, site: str, layer: int, request: AttentionRequest) -> AttentionDecision:
         """Return what one attention layer may look at, and with which bias."""
         # An AND can only close pairs, so starting from legality no answer can open an illegal one.
-        decision = AttentionDecision(request.legal)
+        decision = AttentionDecision(request.legal, apply=self.application(site))
         for placed, _ in self._acting(site, Strategy, request.clock, layer):
             draws = placed.draws(request.clock, request.examples)
             context = AttentionContext(request, site, layer, self.sizes.n_heads, draws)
             decision = self._combine(decision, placed, context)
+        if self.observer is not None:
+            self.observer.decided(site, layer, decision)
         return decision
+
+    def attention_under(self, placed: Placed, layer: int, request: AttentionRequest) -> AttentionDecision:
+        """Return what one attention layer might look at if `placed` were alone; for pictures."""
+        draws = placed.draws(request.clock, request.examples)
+        context = AttentionContext(request, placed.site, layer, self.sizes.n_heads, draws)
+        return self._combine(AttentionDecision(request.legal), placed, context)
 
     def _combine(
         self, decision: AttentionDecision, placed: Placed, ctx: AttentionContext
     ) -> AttentionDecision:
-        strategy, at = placed.strategy, placed.at(ctx.request.clock, ctx.layer)
+        strategy, at = placed.strategy, placed.at(ctx.request.clock, ctx.layer, ctx.request.examples)
         keep = None
         if isinstance(strategy, AttentionMask):
-            keep = placed.on_heads_keep(strategy.keep(at, ctx))
+            keep = placed.keep(at, ctx)
             decision = replace(decision, keep=decision.keep & keep)
         elif isinstance(strategy, ScoreBias | ScoreGate):
             bias = strategy.bias(at, ctx) if isinstance(strategy, ScoreBias) else strategy.log_gate(at, ctx)
             bias = placed.on_heads(bias, 0.0)
+            if isinstance(strategy, ScoreGate) and strategy.hides:
+                keep = bias > -torch.inf
+                bias = bias.masked_fill(~keep, 0.0)
+                decision = replace(decision, keep=decision.keep & keep)
             decision = replace(decision, bias=bias if decision.bias is None else decision.bias + bias)
+        elif isinstance(strategy, WeightMask):
+            factors = placed.on_heads(strategy.factors(at, ctx), 1.0)
+            factors = factors if decision.factors is None else decision.factors * factors
+            decision = replace(decision, factors=factors)
         elif isinstance(strategy, HeadGate):
             gate = placed.on_heads(strategy.head_gate(at, ctx), 1.0)
             decision = replace(
                 decision, head_gate=gate if decision.head_gate is None else decision.head_gate * gate
             )
         elif isinstance(strategy, Normaliser):
-            decision = replace(decision, normaliser=partial(_normalise, placed, strategy, at))
+            decision = replace(decision, normaliser=partial(_normalise, placed, strategy, at, ctx))
         if self.observer is not None:
             self.observer.pattern(placed, ctx, keep)
         return decision
 
     def memory(
-        self, memory: Float[Tensor, "batch src d_model"], clock: Clock
+        self, memory: Float[Tensor, "batch src d_model"], clock: Clock, examples: Int[Tensor, "batch"]
     ) -> Float[Tensor, "batch src d_model"]:
         """Return the encoder output as the decoder reads it: multiplied by every gate at `memory`."""
-        for placed, strategy in self._acting("memory", TensorGate, clock):
-            memory = memory * strategy.gate(placed.at(clock), memory)
-        return memory
+        return self._gated("memory", memory, clock, examples, 0)
 
-    def logits(
+    def gated_logits(
         self,
         logits: Float[Tensor, "batch len vocab"],
         clock: Clock,
+        examples: Int[Tensor, "batch"],
+        start: int = 0,
+    ) -> Float[Tensor, "batch len vocab"]:
+        """Return the vocabulary scores multiplied by every gate at `logits`.
+
+        Args:
+            start: the position of the first row.
+        """
+        return self._gated("logits", logits, clock, examples, start)
+
+    def banned(
+        self,
+        logits: Float[Tensor, "batch len vocab"],
+        ctx: LogitContext,
         gold: Int[Tensor, "batch len"] | None,
         examples: Int[Tensor, "batch"],
     ) -> Float[Tensor, "batch len vocab"]:
-        """Return the vocabulary scores with every gate applied and banned entries at -inf.
+        """Return the vocabulary scores with every entry that a logit mask hides at -inf.
 
         Args:
             gold: the target tokens, which are never banned; None where there are none (in decoding).
         """
-        for placed, gate in self._acting("logits", TensorGate, clock):
-            logits = logits * gate.gate(placed.at(clock), logits)
         keep: Tensor | None = None
-        for placed, mask in self._acting("logits", LogitMask, clock):
-            allowed = mask.allowed(placed.at(clock), clock, placed.draws(clock, examples))
+        for placed, mask in self._acting("logits", LogitMask, ctx.clock):
+            draws = placed.draws(ctx.clock, examples)
+            allowed = mask.allowed(placed.at(ctx.clock, 0, examples), ctx.with_draws(draws))
+            self._tell_used(placed, ctx.clock, examples)
             keep = allowed if keep is None else keep & allowed
         if keep is None:
             return logits
@@ -202,17 +327,22 @@ class MaskPlan(nn.Module):
         return logits.masked_fill(~keep, -torch.inf)
 
     def loss_weights(
-        self, real: Bool[Tensor, "batch len"], examples: Int[Tensor, "batch"], clock: Clock
+        self,
+        real: Bool[Tensor, "batch len"],
+        examples: Int[Tensor, "batch"],
+        clock: Clock,
+        losses: Callable[[], Float[Tensor, "batch len"]],
     ) -> Float[Tensor, "batch len"] | None:
         """Return the weight of every target token in the training loss, None where all are 1.
 
         Args:
             real: True on target tokens, the end mark among them; False on padding.
+            losses: computes every real token's negative log-likelihood, for masks that choose by it.
         """
         product: Tensor | None = None
         for placed, strategy in self._acting("loss", LossMask, clock):
             draws = placed.draws(clock, examples)
-            weights = strategy.weights(placed.at(clock), LossContext(real, draws))
+            weights = strategy.weights(placed.at(clock, 0, examples), LossContext(real, draws, losses))
             if self.observer is not None:
                 self.observer.picks(placed, draws, real & (weights == 0), real, examples)
             product = weights if product is None else product * weights
@@ -220,10 +350,13 @@ class MaskPlan(nn.Module):
 
     def penalty(self) -> Tensor | None:
         """Return the sum of the strategies' penalties, None where there is none."""
-        penalties = [p for placed in self.placed if (p := placed.strategy.penalty()) is not None]
+        trained = [placed for placed in self.placed if "train" in placed.phases]
+        penalties = [p for t in trained if (p := t.strategy.penalty(t.acts_in())) is not None]
         return torch.stack(penalties).sum() if penalties else None
 
 
-def _normalise(placed: Placed, strategy: Normaliser, at: object, scores: Tensor, keep: Tensor) -> Tensor:
+def _normalise(
+    placed: Placed, strategy: Normaliser, at: object, ctx: AttentionContext, scores: Tensor, keep: Tensor
+) -> Tensor:
     """Apply a placed normaliser to its heads and the softmax to the others."""
-    return placed.on_heads(strategy.weights(at, scores, keep), scores.softmax(-1))
+    return placed.on_heads(strategy.weights(at, scores, keep, ctx), softmax(scores))

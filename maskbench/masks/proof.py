@@ -3,7 +3,8 @@
 A `MaskRecord` watches every answer that training uses and ends as one entry for each placement: how many visits and
 random draws there were, how many different patterns came out, a fingerprint of them all, the realised ratio of hidden
 tokens and the density of kept pairs. Masks are pure functions of keys, so a resumed run replays the steps already done
-without a model and ends with the same record.
+without a model and ends with the same record. A mask that chooses by the model's losses cannot be replayed: it has no
+fingerprint, and its realised ratio is the mean of those that were logged.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,9 @@ import torch
 from torch import Tensor
 
 from maskbench.data.batches import Batch
-from maskbench.masks.base import ATTENTION_SITES, AttentionMask, LossMask, Normaliser, TokenMask
+from maskbench.masks.base import AttentionMask, LossMask, Normaliser, TokenMask
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import AttentionContext, AttentionRequest
+from maskbench.masks.context import AttentionContext, AttentionDecision, AttentionRequest
 from maskbench.masks.draws import Draws
 from maskbench.masks.placed import Placed
 from maskbench.masks.plan import MaskPlan
@@ -58,27 +60,42 @@ class _Share:
 class _PickRecord:
     """What a token or loss mask picked."""
 
+    reads_losses: bool = False
+    """Whether its picks cannot be replayed without the model: then only what was logged of them counts."""
     visits: int = 0
-    draws: set[tuple[int, int]] = field(default_factory=set)
+    draws: set[tuple[int, object]] = field(default_factory=set)
     patterns: set[tuple[int, int]] = field(default_factory=set)
     ever_picked: dict[int, int] = field(default_factory=dict)
     ever_eligible: dict[int, int] = field(default_factory=dict)
     run: _Share = field(default_factory=_Share)
     step: _Share = field(default_factory=_Share)
 
-    def add(self, variant: int, picked: Tensor, eligible: Tensor, examples: Tensor) -> None:
+    def add(self, words: object, picked: Tensor, eligible: Tensor, examples: Tensor) -> None:
         counts = picked.sum(), eligible.sum()
-        self.run.add(*counts)
         self.step.add(*counts)
+        if self.reads_losses:
+            self.visits += len(examples)
+            self._drew(words, examples)
+            return
+        self.run.add(*counts)
+        self._drew(words, examples)
         rows = zip(examples.tolist(), _bits(picked), _bits(eligible), strict=True)
         for example, bits, possible in rows:
             self.visits += 1
-            self.draws.add((example, variant))
             self.patterns.add((example, bits))
             self.ever_picked[example] = self.ever_picked.get(example, 0) | bits
             self.ever_eligible[example] = self.ever_eligible.get(example, 0) | possible
 
-    def entry(self) -> dict[str, Any]:
+    def _drew(self, words: object, examples: Tensor) -> None:
+        if words is not None:
+            self.draws.update((example, words) for example in examples.tolist())
+
+    def entry(self, logged: float | None) -> dict[str, Any]:
+        """Return the proof; `logged` is the mean of the ratios that were logged."""
+        if self.reads_losses:
+            unknown = dict.fromkeys(("distinct", "most_patterns_of_one_example", "fingerprint"))
+            counts = {"visits": self.visits, "draws": len(self.draws)}
+            return {**counts, **unknown, "realised_ratio": logged, "coverage": None}
         seen = Counter(example for example, _ in self.patterns)
         picked, possible = (
             sum(map(int.bit_count, d.values())) for d in (self.ever_picked, self.ever_eligible)
@@ -126,7 +143,9 @@ class MaskRecord:
     def __init__(self, plan: MaskPlan) -> None:
         self._plan = plan
         self._picks = {
-            p.label: _PickRecord() for p in plan.placed if isinstance(p.strategy, TokenMask | LossMask)
+            p.label: _PickRecord(isinstance(p.strategy, LossMask) and p.strategy.reads_losses)
+            for p in plan.placed
+            if isinstance(p.strategy, TokenMask | LossMask)
         }
         self._patterns = {p.label: _PatternRecord() for p in plan.placed if p.label not in self._picks}
         self._measure = False
@@ -142,12 +161,21 @@ class MaskRecord:
         for patterns in self._patterns.values():
             patterns.step = _Share()
 
+    def decided(self, site: str, layer: int, decision: AttentionDecision) -> None:
+        """See a layer's combined answer (called by the plan); the proof is about each placement."""
+
     def picks(
         self, placed: Placed, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
     ) -> None:
         """See which tokens a token or loss mask picked (called by the plan)."""
         if self._plan.training:
-            self._picks[placed.label].add(draws.variant if draws else 0, picked, eligible, examples)
+            words = None if draws is None else draws.key.words
+            self._picks[placed.label].add(words, picked, eligible, examples)
+
+    def used(self, placed: Placed, clock: Clock, examples: Tensor) -> None:
+        """See that a gate, feature or logit mask was asked (called by the plan)."""
+        if self._plan.training:
+            self._note(placed, 0, clock, examples)
 
     def pattern(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
         """See what an attention strategy answered (called by the plan)."""
@@ -166,9 +194,10 @@ class MaskRecord:
             share.add((keep & legal).sum(), legal.sum())
         elif isinstance(placed.strategy, Normaliser):
             visible = legal.sum(-1)
-            kept = placed.strategy.kept(placed.at(r.clock, ctx.layer), visible)
+            kept = placed.strategy.kept(placed.at(r.clock, ctx.layer, r.examples), visible)
             if kept is not None:
-                share.add(kept.sum(), visible.sum())
+                seen = visible.expand(-1, ctx.n_heads, -1).double()
+                share.add(placed.on_heads(kept.double().expand_as(seen), seen).sum(), seen.sum())
 
     def _real_queries(self, ctx: AttentionContext) -> Tensor:
         """Return True on queries that are not padding, `[batch, 1, q, 1]`."""
@@ -181,12 +210,13 @@ class MaskRecord:
         record = self._patterns[placed.label]
         draws = placed.draws(clock, examples)
         at = placed.at(clock, layer)
-        if draws is None or not draws.per_example:
+        if not placed.varies_by_example and (draws is None or not draws.per_example):
             examples = torch.zeros(1, dtype=torch.int64)
         words = None if draws is None else draws.key.words
         if words is not None:
             record.draws.update((words, example) for example in examples.tolist())
-        situation = (at.model_dump_json(), words, layer)
+        visit = placed.seen(clock).epoch if placed.varies_by_example else 0
+        situation = (at.model_dump_json(), words, layer, visit)
         new = [example for example in examples.tolist() if (*situation, example) not in record.known]
         if new:
             record.known.update((*situation, example) for example in new)
@@ -203,9 +233,11 @@ class MaskRecord:
             real = (
                 torch.arange(batch.tgt_out.shape[1], device=batch.tgt_out.device) < batch.tgt_lengths[:, None]
             )
-            self._plan.loss_weights(real, batch.ids, clock)
+            self._plan.loss_weights(
+                real, batch.ids, clock, partial(torch.zeros, real.shape, device=real.device)
+            )
             for placed in self._plan.placed:
-                if placed.site in ATTENTION_SITES:
+                if placed.label in self._patterns:
                     for layer in (n for n in placed.layers if placed.acts(clock, n)):
                         self._note(placed, layer, clock, batch.ids)
 
@@ -219,39 +251,56 @@ class MaskRecord:
         """Return the proof, one entry for each placement in the arm's order.
 
         Args:
-            logged: the lines of metrics.jsonl; an attention mask's density is the mean of those logged.
+            logged: the lines of metrics.jsonl; an attention mask's density is the mean of those logged, and so is the
+                ratio of a mask that chooses by the losses.
         """
         entries = []
         for placed in self._plan.placed:
-            entry: dict[str, Any] = {"site": placed.site, "mask": placed.name}
-            if placed.label in self._picks:
-                entry |= {**self._picks[placed.label].entry(), "density": None}
+            oracle = "annotation" in placed.strategy.depends_on
+            entry: dict[str, Any] = {"site": placed.site, "mask": placed.name, "oracle": oracle}
+            picks = self._picks.get(placed.label)
+            tag = f"mask/{'density' if picks is None else 'ratio'}/{placed.label}"
+            values = [value for line in logged if (value := line.get(tag)) is not None]
+            mean = sum(values) / len(values) if values else None
+            if picks is None:
+                entry |= self._patterns[placed.label].entry(mean)
             else:
-                values = [v for line in logged if (v := line.get(f"mask/density/{placed.label}")) is not None]
-                entry |= self._patterns[placed.label].entry(sum(values) / len(values) if values else None)
+                entry |= {**picks.entry(mean), "density": None}
             entries.append(entry)
         return entries
 
 
 def _pictures(placed: Placed, layer: int, clock: Clock, examples: Tensor, n_heads: int) -> list[object]:
-    """Return a digest of each example's pattern over a fixed square; of the options where it reads the input."""
-    at = placed.at(clock, layer)
+    """Return a digest of each example's pattern over a fixed square; where the pattern hangs on more than positions,
+    of the options and draws in force."""
     if not isinstance(placed.strategy, AttentionMask) or placed.strategy.depends_on:
-        return [_digest(f"{placed.name}{at.model_dump_json()}".encode())]
+        return [_digest(f"{placed.name}{text}".encode()) for text in _options(placed, layer, clock, examples)]
     draws = placed.draws(clock, examples)
-    per_example = draws is not None and draws.per_example
+    per_example = placed.varies_by_example or (draws is not None and draws.per_example)
     n = _SIDE_PER_EXAMPLE if per_example else _SIDE
     index, batch = torch.arange(n), len(examples)
-    legal = torch.ones(1, 1, n, n, dtype=torch.bool)
-    empty = torch.zeros(batch, n_heads, n, 0)
-    request = AttentionRequest(
-        empty, empty, torch.zeros(batch, n, 0), index, index, legal, None, examples, clock
-    )
+    request = AttentionRequest.of_positions(index, index, examples, clock, n_heads)
     context = AttentionContext(request, placed.site, layer, n_heads, draws)
+    at = placed.at(clock, layer, examples)
     keep = placed.on_heads_keep(placed.strategy.keep(at, context)).expand(batch, n_heads, n, n)
     digests = [_digest(np.packbits(pattern).tobytes()) for pattern in keep.numpy()]
     # A pattern of an example counts for that example: two examples never share one by chance.
     return list(zip(examples.tolist(), digests, strict=True)) if per_example else list(digests)
+
+
+def _options(placed: Placed, layer: int, clock: Clock, examples: Tensor) -> list[str]:
+    """Return, as text, all that an answer depends on beside what it reads: the options and draws in force.
+
+    One text for all, or one for each example where examples have options or draws of their own.
+    """
+    draws = placed.draws(clock, examples)
+    drawn = "" if draws is None else repr(draws.key.words)
+    if not placed.varies_by_example:
+        text = placed.at(clock, layer).model_dump_json() + drawn
+        own = draws is not None and draws.per_example
+        return [f"{text} {example}" for example in examples.tolist()] if own else [text]
+    each = [placed.at(clock, layer, examples[i : i + 1]) for i in range(len(examples))]
+    return [f"{at!r} {drawn} {example}" for at, example in zip(each, examples.tolist(), strict=True)]
 
 
 def _digest(data: bytes) -> str:

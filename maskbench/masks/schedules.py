@@ -12,17 +12,21 @@ the value at the end of training.
 | `triangle: [a, b]` | a at both ends, b in the middle |
 | `cyclic: [a, b, n]` | n such triangles |
 | `sample: [a, b]` | uniform in [a, b], drawn anew at every step; the middle in evaluation |
+| `sample_per_example: [a, b]` | likewise, for every example at every visit |
 | `per_layer: [a, b]` | linear from the first layer to the last, constant in time |
+| `plateau: [a, b, n]` | a, and a step of (b - a) / n towards b at each validation that finds no better model |
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeAlias
 
+from jaxtyping import Float
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from torch import Tensor
 
 from maskbench.registry import did_you_mean
 
@@ -37,44 +41,64 @@ class Moment:
     n_layers: int = 1
     draw: float | None = None
     """A uniform number in [0, 1) keyed by the step; None in evaluation."""
+    each: Float[Tensor, "batch"] | None = None
+    """Such a number for every example; None in evaluation."""
+    stalls: int = 0
+    """Validations so far that found no better model."""
 
 
-def _linear(values: list[float | int], m: Moment) -> float:
-    return values[0] + (values[1] - values[0]) * m.progress
+Values: TypeAlias = tuple[Any, ...]
+"""The numbers of a schedule as in the file."""
 
 
-def _cosine(values: list[float | int], m: Moment) -> float:
-    return values[1] + (values[0] - values[1]) * (1 + math.cos(math.pi * m.progress)) / 2
-
-
-def _triangle(values: list[float | int], m: Moment) -> float:
-    return values[0] + (values[1] - values[0]) * (1 - abs(2 * m.progress - 1))
-
-
-def _cyclic(values: list[float | int], m: Moment) -> float:
-    phase = m.progress * values[2] % 1.0
-    return _triangle(values, Moment(phase))
-
-
-def _sample(values: list[float | int], m: Moment) -> float:
-    return values[0] + (values[1] - values[0]) * (0.5 if m.draw is None else m.draw)
-
-
-def _per_layer(values: list[float | int], m: Moment) -> float:
-    share = m.layer / (m.n_layers - 1) if m.n_layers > 1 else 0.0
+def _between(values: Values, share: Any) -> Any:
+    """Return what lies `share`, in [0, 1], of the way from the first value to the second."""
     return values[0] + (values[1] - values[0]) * share
 
 
-_FORMULAS: dict[str, tuple[int, Callable[[list[float | int], Moment], float]]] = {
+def _linear(values: Values, m: Moment) -> float:
+    return float(_between(values, m.progress))
+
+
+def _cosine(values: Values, m: Moment) -> float:
+    return float(_between(values, (1 - math.cos(math.pi * m.progress)) / 2))
+
+
+def _step(values: Values, m: Moment) -> float:
+    return float(next(v for t, v in reversed(values) if m.progress >= t))
+
+
+def _triangle(values: Values, m: Moment) -> float:
+    return float(_between(values, 1 - abs(2 * m.progress - 1)))
+
+
+def _cyclic(values: Values, m: Moment) -> float:
+    return _triangle(values, Moment(m.progress * values[2] % 1.0))
+
+
+def _per_layer(values: Values, m: Moment) -> float:
+    return float(_between(values, m.layer / (m.n_layers - 1) if m.n_layers > 1 else 0.0))
+
+
+def _plateau(values: Values, m: Moment) -> float:
+    return float(_between(values, min(m.stalls / values[2], 1.0)))
+
+
+_FORMULAS: dict[str, tuple[int, Callable[[Values, Moment], float]]] = {
     "linear": (2, _linear),
     "cosine": (2, _cosine),
+    "step": (0, _step),
     "triangle": (2, _triangle),
     "cyclic": (3, _cyclic),
-    "sample": (2, _sample),
     "per_layer": (2, _per_layer),
+    "plateau": (3, _plateau),
 }
-SCHEDULES = (*_FORMULAS, "step")
+"""How many numbers each takes (`step` any number of pairs), and the value."""
+_SAMPLED = ("sample", "sample_per_example")
+SCHEDULES = (*_FORMULAS, *_SAMPLED)
 """The names a schedule may have."""
+_REVERSED_BY_SWAPPING = ("linear", "cosine")
+_AVERAGED_OVER = 10_000
 
 
 @dataclass(frozen=True)
@@ -82,18 +106,68 @@ class Schedule:
     """One parameter's course over training; see the module's table."""
 
     name: str
-    values: tuple[Any, ...]
+    values: Values
     """The numbers as in the file: pairs `(progress, value)` for `step`."""
     integral: bool = False
-    """Whether the parameter is a count: the value is rounded to the nearest integer, halves up."""
+    """Whether the parameter is a count: the value is rounded to the nearest integer, halves up; one that is drawn is
+    any whole number in the range, all equally likely."""
 
-    def at(self, moment: Moment) -> float | int:
-        """Return the value at `moment`."""
-        if self.name == "step":
-            value = next(v for t, v in reversed(self.values) if moment.progress >= t)
-        else:
-            value = _FORMULAS[self.name][1](list(self.values), moment)
+    def at(self, moment: Moment) -> float | int | Tensor:
+        """Return the value at `moment`: a number, or one for every example where they are drawn and known."""
+        if self.name in _SAMPLED:
+            return self._sampled(moment.draw if self.name == "sample" else moment.each)
+        return self._rounded(_FORMULAS[self.name][1](self.values, moment))
+
+    def _sampled(self, uniform: float | Tensor | None) -> float | int | Tensor:
+        if uniform is None:
+            return self._rounded(_between(self.values, 0.5))
+        if not self.integral:
+            between: float | Tensor = _between(self.values, uniform)
+            return between
+        low, high = sorted(self.values)
+        drawn = low + uniform * (high - low + 1)
+        return drawn.floor().long() if isinstance(drawn, Tensor) else math.floor(drawn)
+
+    def _rounded(self, value: float) -> float | int:
         return math.floor(value + 0.5) if self.integral else float(value)
+
+    @property
+    def is_per_example(self) -> bool:
+        """Whether every example has a value of its own."""
+        return self.name == "sample_per_example"
+
+    @property
+    def moves_in_time(self) -> bool:
+        """Whether the value changes over training in a way that is known before it."""
+        return self.name not in (*_SAMPLED, "per_layer", "plateau")
+
+    def average(self, stop: float = 1.0) -> float | int | None:
+        """Return the mean over training, as a whole number for a count; None if that is not known before it.
+
+        The constant to compare a scheduled arm with: its strength without its course.
+
+        Args:
+            stop: the share of training after which the value stays as it is.
+        """
+        if self.name in _SAMPLED:
+            return self._rounded(_between(self.values, 0.5)) if stop == 1 else None
+        if not self.moves_in_time:
+            return None
+        moments = (Moment(min((i + 0.5) / _AVERAGED_OVER, stop)) for i in range(_AVERAGED_OVER))
+        mean = sum(float(self.at(m)) for m in moments) / _AVERAGED_OVER
+        return self._rounded(mean) if self.integral else round(mean, 6)
+
+    def reversed(self) -> Schedule | None:
+        """Return the schedule run backwards; None where that is itself or makes no sense."""
+        if self.name in _REVERSED_BY_SWAPPING:
+            return None if self.values[0] == self.values[1] else replace(self, values=self.values[::-1])
+        if self.name != "step" or len(self.values) < 2:
+            return None
+        ends = [t for t, _ in self.values[1:]] + [1.0]
+        backwards = ((round(1 - end, 6), value) for end, (_, value) in zip(ends, self.values, strict=True))
+        # A stage that begins at the very end has no length, and no place when read backwards.
+        stages = sorted((t, v) for t, v in backwards if t < 1)
+        return replace(self, values=tuple(stages))
 
     def range(self) -> list[float | int]:
         """Return the listed parameter values; every value taken lies between two of them."""
@@ -138,15 +212,19 @@ def parse(value: dict[Any, Any], *, integral: bool) -> Schedule:
         raise ValueError(f"{name} takes a list, got {values!r}")
     if name == "step":
         return Schedule(name, _parse_steps(values), integral)
-    count = _FORMULAS[name][0]
+    count = 2 if name in _SAMPLED else _FORMULAS[name][0]
     if len(values) != count or not all(map(_is_number, values)):
         raise ValueError(f"{name} takes {count} finite numbers, got {values!r}")
     if name == "cyclic" and values[2] <= 0:
         raise ValueError(f"cyclic takes a positive number of cycles, got {values[2]!r}")
+    if name == "plateau" and (values[2] < 1 or not float(values[2]).is_integer()):
+        raise ValueError(f"plateau takes a whole number of steps, at least 1, got {values[2]!r}")
     return Schedule(name, tuple(values), integral)
 
 
-def _validator(integral: bool, low: float | None, high: float | None) -> Callable[[Any], Any]:
+def _validator(
+    integral: bool, low: float | None, high: float | None, per_example: bool
+) -> Callable[[Any], Any]:
     what = "a whole number" if integral else "a finite number"
 
     def check(value: Any) -> None:
@@ -160,6 +238,10 @@ def _validator(integral: bool, low: float | None, high: float | None) -> Callabl
     def validate(value: Any) -> Any:
         schedule = parse(value, integral=integral) if isinstance(value, dict) else value
         if isinstance(schedule, Schedule):
+            if schedule.is_per_example and not per_example:
+                raise ValueError(
+                    "cannot differ between examples; use sample, which draws one value for a step"
+                )
             for number in schedule.range():
                 check(number)
             return schedule
@@ -169,15 +251,21 @@ def _validator(integral: bool, low: float | None, high: float | None) -> Callabl
     return validate
 
 
-def scheduled(integral: bool, low: float | None = None, high: float | None = None) -> Any:
-    """Return the pydantic type of a number in [low, high] or a schedule of such numbers."""
+def scheduled(
+    integral: bool, low: float | None = None, high: float | None = None, *, per_example: bool = False
+) -> Any:
+    """Return the pydantic type of a number in [low, high] or a schedule of such numbers.
+
+    Args:
+        per_example: whether `sample_per_example` is allowed: the strategy then takes a number or a tensor `[batch]`.
+    """
     schema: dict[str, Any] = {"type": "integer" if integral else "number"}
     schema |= {"minimum": low} if low is not None else {}
     schema |= {"maximum": high} if high is not None else {}
     either = {"anyOf": [schema, {"type": "object", "minProperties": 1, "maxProperties": 1}]}
     return Annotated[
         Any,
-        PlainValidator(_validator(integral, low, high)),
+        PlainValidator(_validator(integral, low, high, per_example)),
         PlainSerializer(lambda value: value.dump() if isinstance(value, Schedule) else value),
         WithJsonSchema(either),
     ]
@@ -185,9 +273,13 @@ def scheduled(integral: bool, low: float | None = None, high: float | None = Non
 
 Ratio: TypeAlias = scheduled(False, 0.0, 1.0)  # type: ignore[valid-type]
 """A share in [0, 1], or a schedule of shares."""
+RatioEach: TypeAlias = scheduled(False, 0.0, 1.0, per_example=True)  # type: ignore[valid-type]
+"""A share in [0, 1], or a schedule of shares, which may differ between examples."""
 Radius: TypeAlias = scheduled(True, 0.0)  # type: ignore[valid-type]
 """A distance in positions, at least 0, or a schedule of distances."""
 Count: TypeAlias = scheduled(True, 1.0)  # type: ignore[valid-type]
 """A number of things, at least 1, or a schedule."""
+CountEach: TypeAlias = scheduled(True, 1.0, per_example=True)  # type: ignore[valid-type]
+"""A number of things, at least 1, or a schedule, which may differ between examples."""
 Strength: TypeAlias = scheduled(False, 0.0)  # type: ignore[valid-type]
 """A factor, at least 0, or a schedule of factors."""

@@ -15,8 +15,9 @@ from sacrebleu.metrics.chrf import CHRF
 
 from maskbench.data.batches import Ids, collate, evaluation_batches
 from maskbench.data.corpus import Corpus, Split
-from maskbench.decoding import Sources, greedy
+from maskbench.decoding import greedy
 from maskbench.masks.clock import Clock
+from maskbench.masks.context import Source
 from maskbench.metrics.teacher_forced import BATCH_TOKENS
 from maskbench.model.transformer import EncoderDecoder
 
@@ -58,7 +59,7 @@ def translate_first(
 def _translate_batch(
     model: EncoderDecoder, corpus: Corpus, data: Split, ids: Ids, clock: Clock, max_length_ratio: float
 ) -> list[str]:
-    sources = Sources.of(collate(data, ids).to(model.device))
+    sources = Source.of(collate(data, ids).to(model.device))
     said = greedy(model, sources, clock, max_length_ratio=max_length_ratio)
     return [corpus.vocabulary.decode(tokens) for tokens in said]
 

@@ -1,32 +1,29 @@
 """Attention: the one place where softmax meets a mask.
 
 The order is fixed: scaled scores -> biases and log-gates -> hidden pairs to -inf -> empty-row rule -> normaliser ->
-dropout -> values -> head gates. Masks arrive as one boolean tensor (True = may attend) and are filled once; there is
-no "very small number" that a score could outweigh and no sum of two planes. A query with nothing to attend to outputs
-zeros: its row is opened before the softmax, so that no gradient is NaN, and multiplied by zero afterwards.
+factors on the weights -> dropout -> values -> head gates. Masks arrive as one boolean tensor (True = may attend) and
+are filled once; there is no "very small number" that a score could outweigh and no sum of two planes (unless an arm
+asks for one of the other ways in `maskbench.model.application`). A query with nothing to attend to outputs zeros: its
+row is opened before the softmax, so that no gradient is NaN, and multiplied by zero afterwards.
 
 The layers are those of Vaswani et al. 2017, "Attention is all you need", section 3.2.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from maskbench.config.schema import Legality
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import AttentionDecision, AttentionRequest
+from maskbench.masks.context import Annotations, AttentionDecision, AttentionRequest, Source
 from maskbench.masks.plan import MaskPlan
+from maskbench.model.application import attention_weights
 from maskbench.model.cache import LayerCache
 from maskbench.model.dropout import Dropout
-
-_SOFTMAX_WIDTH = 16
-"""Shorter rows are filled up with hidden keys: torch's CPU softmax takes them one number at a time, seven times slower
-than a row of 16."""
 
 
 def legality(
@@ -34,22 +31,27 @@ def legality(
     q_idx: Int[Tensor, "q"],
     kv_idx: Int[Tensor, "kv"],
     src_lengths: Int[Tensor, "batch"] | None,
+    parts: Legality = "full",
 ) -> Bool[Tensor, "#batch 1 #q kv"]:
     """Return which pairs the task itself allows, from true positions and lengths, never from token ids.
 
     At `decoder_self` a query sees the keys at its own position and before it; padding comes after every real query,
     so no real query sees it. At `encoder_self` and `cross` every query sees the real source tokens.
 
+    Args:
+        parts: which parts are in force; all but "full" leak.
+
     Raises:
         ValueError: the site has no attention, or source lengths are missing where they are needed.
     """
     if site == "decoder_self":
-        return (kv_idx <= q_idx[:, None])[None, None]
+        future = parts in ("no_causal", "none")
+        return (kv_idx <= q_idx[:, None])[None, None] | future
     if site not in ("encoder_self", "cross"):
         raise ValueError(f"{site!r} is no attention site (encoder_self, decoder_self, cross)")
     if src_lengths is None:
         raise ValueError(f"{site} needs the source lengths to tell tokens from padding")
-    return (kv_idx < src_lengths[:, None])[:, None, None]
+    return (kv_idx < src_lengths[:, None])[:, None, None] | (parts in ("no_padding", "none"))
 
 
 def attend(
@@ -68,13 +70,10 @@ def attend(
     scores = _scaled_scores(query, key)
     if decision.bias is not None:
         scores = scores + decision.bias
-    some = decision.keep.any(-1, keepdim=True)
-    keep = decision.keep | ~some
-    scores = scores.masked_fill_(~keep, -math.inf)
-    weights = _softmax(scores) if decision.normaliser is None else decision.normaliser(scores, keep)
+    weights, some = attention_weights(scores, decision)
     context = dropout(weights.to(value.dtype)) @ value
     # Looking is free on a CPU, where most masks leave no row empty; elsewhere it would wait for the device.
-    if some.device.type != "cpu" or not some.all():
+    if some is not None and (some.device.type != "cpu" or not some.all()):
         context = context * some
     if decision.head_gate is not None:
         context = context * decision.head_gate[:, :, None, None].to(context.dtype)
@@ -89,14 +88,6 @@ def _scaled_scores(query: Tensor, key: Tensor) -> Float[Tensor, "batch heads q k
     return scores.mul_(query.shape[-1] ** -0.5)
 
 
-def _softmax(scores: Float[Tensor, "batch heads q kv"]) -> Float[Tensor, "batch heads q kv"]:
-    """Return the softmax over the last axis."""
-    kv_len = scores.shape[-1]
-    if kv_len >= _SOFTMAX_WIDTH:
-        return scores.softmax(-1)
-    return F.pad(scores, (0, _SOFTMAX_WIDTH - kv_len), value=-math.inf).softmax(-1)[..., :kv_len]
-
-
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What all layers of one site share in one forward pass."""
@@ -106,16 +97,28 @@ class Scene:
     q_idx: Int[Tensor, "q"]
     kv_idx: Int[Tensor, "kv"]
     legal: Bool[Tensor, "#batch 1 #q kv"]
-    src_lengths: Int[Tensor, "batch"] | None
-    examples: Int[Tensor, "batch"]
+    source: Source
+    tgt_ids: Int[Tensor, "batch so_far"] | None
     clock: Clock
 
     def decide(self, layer: int, query: Tensor, key: Tensor, x: Tensor) -> AttentionDecision:
         """Ask the plan what `layer` may look at; where it places nothing, legality is the whole answer."""
         if self.plan.is_empty(self.site):
             return AttentionDecision(self.legal)
+        own = self.site == "decoder_self"
         request = AttentionRequest(
-            query, key, x, self.q_idx, self.kv_idx, self.legal, self.src_lengths, self.examples, self.clock
+            query=query,
+            key=key,
+            x=x,
+            q_idx=self.q_idx,
+            kv_idx=self.kv_idx,
+            legal=self.legal,
+            src_lengths=None if own else self.source.lengths,
+            examples=self.source.examples,
+            clock=self.clock,
+            src_ids=None if own else self.source.ids,
+            tgt_ids=self.tgt_ids,
+            annotations=Annotations() if own else self.source.annotations,
         )
         return self.plan.attention(self.site, layer, request)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -51,8 +52,17 @@ class DecoderCache:
         self.layers = [LayerCache(capacity) for _ in range(n_layers)]
         self.length = 0
         """Positions decoded so far; the next one has this index."""
+        self.tokens: Tensor | None = None
+        """The decoder inputs so far."""
+
+    def said(self, ids: Int[Tensor, "batch new"]) -> Int[Tensor, "batch so_far"]:
+        """Append the decoder inputs of new positions and return all of them."""
+        self.tokens = ids if self.tokens is None else torch.cat((self.tokens, ids), dim=1)
+        return self.tokens
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
         """Keep only these sentences of the batch, in this order."""
+        if self.tokens is not None:
+            self.tokens = self.tokens[rows]
         for layer in self.layers:
             layer.select(rows)

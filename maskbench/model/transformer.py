@@ -16,7 +16,8 @@ from maskbench.config.schema import ModelConfig, RunConfig
 from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Sizes, TokenInput
+from maskbench.masks.context import Sizes, Source, TokenInput
+from maskbench.masks.facts import facts_of
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.attention import Scene, legality
 from maskbench.model.blocks import DecoderLayer, EncoderLayer
@@ -60,27 +61,25 @@ class EncoderDecoder(nn.Module):
         """Where the weights are."""
         return self.encoder.norm.weight.device
 
-    def encode(
-        self,
-        inputs: TokenInput,
-        src_lengths: Int[Tensor, "batch"],
-        examples: Int[Tensor, "batch"],
-        clock: Clock,
-    ) -> Float[Tensor, "batch src d_model"]:
-        """Return the encoder's output as the decoder reads it."""
-        x = self._embed("encoder", inputs, 0, clock)
+    def encode(self, inputs: TokenInput, source: Source, clock: Clock) -> Float[Tensor, "batch src d_model"]:
+        """Return the encoder's output as the decoder reads it.
+
+        Args:
+            inputs: the source tokens after the arm's token masks.
+            source: the same source as it then stands (`Source.after`).
+        """
+        x = self._embed("encoder", inputs, 0, source.examples, clock)
         here = torch.arange(x.shape[1], device=x.device)
-        scene = self._scene("encoder_self", here, here, src_lengths, examples, clock)
+        scene = self._scene("encoder_self", here, here, source, None, clock)
         for i, layer in enumerate(self.encoder.layers):
             x = layer(x, scene, i)
-        return self.masks.memory(self.encoder.norm(x), clock)
+        return self.masks.memory(self.encoder.norm(x), clock, source.examples)
 
     def decode(
         self,
         inputs: TokenInput,
         memory: Float[Tensor, "batch src d_model"],
-        src_lengths: Int[Tensor, "batch"],
-        examples: Int[Tensor, "batch"],
+        source: Source,
         clock: Clock,
         cache: DecoderCache | None = None,
     ) -> Float[Tensor, "batch tgt d_model"]:
@@ -89,11 +88,12 @@ class EncoderDecoder(nn.Module):
         With a cache, `inputs` holds the positions that are new since the last call.
         """
         start = 0 if cache is None else cache.length
-        x = self._embed("decoder", inputs, start, clock)
+        ids = inputs.ids if cache is None else cache.said(inputs.ids)
+        x = self._embed("decoder", inputs, start, source.examples, clock)
         so_far = torch.arange(start + x.shape[1], device=x.device)
         sources = torch.arange(memory.shape[1], device=x.device)
-        own = self._scene("decoder_self", so_far[start:], so_far, None, examples, clock)
-        cross = self._scene("cross", so_far[start:], sources, src_lengths, examples, clock)
+        own = self._scene("decoder_self", so_far[start:], so_far, source, ids, clock)
+        cross = self._scene("cross", so_far[start:], sources, source, ids, clock)
         for i, layer in enumerate(self.decoder.layers):
             x = layer(x, memory, (own, cross), i, None if cache is None else cache.layers[i])
         if cache is not None:
@@ -102,30 +102,41 @@ class EncoderDecoder(nn.Module):
         return hidden
 
     def logits(self, hidden: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
-        """Return raw vocabulary scores; logit masks are the caller's to apply, through `masks.logits`."""
+        """Return raw vocabulary scores; gates and masks on them are the caller's to apply, through `masks`."""
         return self.words.logits(hidden)
+
+    def read(self, batch: Batch, clock: Clock) -> tuple[TokenInput, Source]:
+        """Return a batch's source after the arm's token masks, as the encoder takes it."""
+        source = Source.of(batch)
+        masked = self.masks.corrupt("encoder_input", batch.src, batch.src_lengths, batch.ids, clock)
+        return masked, source.after(masked)
 
     def hidden(self, batch: Batch, clock: Clock) -> Float[Tensor, "batch tgt d_model"]:
         """Return the decoder's states under teacher forcing, both inputs corrupted by the plan.
 
         Whoever needs the scores of real tokens only can select them here, before the product with the vocabulary.
         """
-        examples = batch.ids
-        src = self.masks.corrupt("encoder_input", batch.src, batch.src_lengths, examples, clock)
-        tgt = self.masks.corrupt("decoder_input", batch.tgt_in, batch.tgt_lengths, examples, clock)
-        memory = self.encode(src, batch.src_lengths, examples, clock)
-        return self.decode(tgt, memory, batch.src_lengths, examples, clock)
+        src, source = self.read(batch, clock)
+        tgt = self.masks.corrupt("decoder_input", batch.tgt_in, batch.tgt_lengths, batch.ids, clock)
+        memory = self.encode(src, source, clock)
+        return self.decode(tgt, memory, source, clock)
 
     def forward(self, batch: Batch, clock: Clock) -> Float[Tensor, "batch tgt vocab"]:
         """Return raw vocabulary scores under teacher forcing: those at t predict `batch.tgt_out[:, t]`."""
         return self.logits(self.hidden(batch, clock))
 
     def _embed(
-        self, side: Literal["encoder", "decoder"], inputs: TokenInput, start: int, clock: Clock
+        self,
+        side: Literal["encoder", "decoder"],
+        inputs: TokenInput,
+        start: int,
+        examples: Int[Tensor, "batch"],
+        clock: Clock,
     ) -> Float[Tensor, "batch len d_model"]:
         words = self.words.embed("src" if side == "encoder" else "tgt", inputs)
         stack = self.encoder if side == "encoder" else self.decoder
-        x = self.masks.features(f"{side}_input", stack.positions(words, start), inputs, clock)
+        placed = stack.positions(words, start)
+        x = self.masks.features(f"{side}_input", placed, inputs, clock, examples, start)
         dropped: Tensor = self.dropout(x)
         return dropped
 
@@ -134,18 +145,18 @@ class EncoderDecoder(nn.Module):
         site: str,
         q_idx: Tensor,
         kv_idx: Tensor,
-        src_lengths: Tensor | None,
-        examples: Tensor,
+        source: Source,
+        tgt_ids: Tensor | None,
         clock: Clock,
     ) -> Scene:
-        legal = legality(site, q_idx, kv_idx, src_lengths)
-        return Scene(site, self.masks, q_idx, kv_idx, legal, src_lengths, examples, clock)
+        legal = legality(site, q_idx, kv_idx, source.lengths, self.masks.legality(site))
+        return Scene(site, self.masks, q_idx, kv_idx, legal, source, tgt_ids, clock)
 
 
-def build_model(config: RunConfig, corpus: Corpus, seed: int) -> EncoderDecoder:
-    """Build the model of a run, its masks among it, with every parameter initialised by its name."""
+def sizes_of(config: RunConfig, corpus: Corpus) -> Sizes:
+    """Return what the strategies of a run may know of its model and corpus."""
     model, vocabulary = config.model, corpus.vocabulary
-    sizes = Sizes(
+    return Sizes(
         n_heads=model.n_heads,
         d_model=model.d_model,
         encoder_layers=model.encoder_layers,
@@ -153,8 +164,13 @@ def build_model(config: RunConfig, corpus: Corpus, seed: int) -> EncoderDecoder:
         vocab_size=len(vocabulary),
         max_length=corpus.max_length,
         id_of=vocabulary.id_of,
+        facts=facts_of(corpus),
     )
-    plan = MaskPlan(config.masks, seed=seed, streams=config.streams, sizes=sizes)
-    built = EncoderDecoder(model, plan, len(vocabulary), corpus.max_length)
+
+
+def build_model(config: RunConfig, corpus: Corpus, seed: int) -> EncoderDecoder:
+    """Build the model of a run, its masks among it, with every parameter initialised by its name."""
+    plan = MaskPlan(config.masks, seed=seed, streams=config.streams, sizes=sizes_of(config, corpus))
+    built = EncoderDecoder(config.model, plan, len(corpus.vocabulary), corpus.max_length)
     initialise(built, seed, config.streams)
     return built

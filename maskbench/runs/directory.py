@@ -3,6 +3,7 @@
     <experiment>[/<panel>]/
       experiment.yaml   cost.json
       <arm>/seed-<n>/   run.json  status.json  metrics.jsonl  timing.jsonl  checkpoints/  result.json  translations/
+                        pictures/
 
 Reading never executes code, takes no lock and puts up with a run in progress. Writing is for the one process that
 holds the run's kernel lock, which dies with its owner: there is nothing to clean up after a kill.
@@ -77,6 +78,15 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         """The folder of `step-000200` folders and best.json; see `maskbench.runs.checkpoint`."""
         return self.path / "checkpoints"
+
+    def picture(self, label: str, step: int) -> Path:
+        """Return the file of a placement's picture after `step` updates."""
+        return self.path / "pictures" / f"{label}-{step:06d}.png"
+
+    def pictures(self) -> list[Path]:
+        """Return every picture there is, by placement and step."""
+        found = (self.path / "pictures").glob("*.png")
+        return sorted(path for path in found if path.stem.rpartition("-")[2].isdecimal())
 
     def open(self, record: Mapping[str, Any], identity: Identity) -> None:
         """Make this directory that run's, or check that it is; the caller holds the lock.

@@ -1,7 +1,7 @@
 """Which run a directory holds: the keys that can change a number, their hash, and who made it.
 
-Two runs are the same run exactly if their identities are: configuration, corpus bytes and `RESULTS_VERSION`. The seed
-is the folder's name. Versions, commit and machine are recorded beside the identity and never hashed: a new commit must
+Two runs are the same run exactly if their identities are: configuration, corpus bytes, the weights they start from and
+`RESULTS_VERSION`. The seed is the folder's name. Versions, commit and machine are recorded beside the identity and never hashed: a new commit must
 not throw every result away, but a reader can see that a table mixes commits.
 """
 
@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from maskbench.config.schema import RunConfig
 from maskbench.runs.files import canonical_json
 
 RESULTS_VERSION = 1
@@ -34,6 +35,8 @@ class Identity:
     data_sha256: str
     """Of everything of the corpus that can change a number."""
     results_version: int = RESULTS_VERSION
+    init_sha256: str | None = None
+    """Of the checkpoint whose weights it starts from; None: it makes its own."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the hashed keys as a JSON object, the same whether it was built here or read from a file."""
@@ -41,6 +44,7 @@ class Identity:
             "config": dict(self.config),
             "data_sha256": self.data_sha256,
             "results_version": self.results_version,
+            **({} if self.init_sha256 is None else {"init_sha256": self.init_sha256}),
         }
 
     @property
@@ -60,7 +64,28 @@ class Identity:
         return lines
 
 
-_NAMES = {"data_sha256": "the content of the corpus (sha256)"}
+def asked_for(
+    config: RunConfig,
+    recorded: Mapping[str, Any],
+    *,
+    data_sha256: str | None = None,
+    init_sha256: str | None = None,
+) -> Identity:
+    """Return the identity that settings ask for, to compare with `recorded`, the identity in a run.json.
+
+    Content whose hash is not given is taken to be what it was when the run was made.
+    """
+    data = data_sha256 or str(recorded.get("data_sha256"))
+    if config.init_from is None:
+        return Identity(config.identity(), data)
+    weights = init_sha256 or str(recorded.get("init_sha256", f"those of {config.init_from}"))
+    return Identity(config.identity(), data, init_sha256=weights)
+
+
+_NAMES = {
+    "data_sha256": "the content of the corpus (sha256)",
+    "init_sha256": "the weights to start from (sha256 of their checkpoint)",
+}
 """What a person is told instead of a key that no experiment file has."""
 
 
@@ -90,17 +115,26 @@ class Origin:
     """Package name -> version: maskbench, python, torch, numpy, ..."""
     environment: Mapping[str, Any]
     """The fingerprint within which results are the same bytes: processor capability, threads, dtype, device."""
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    """Name -> sha256 of the code of every plug-in that was loaded."""
 
 
-def run_record(identity: Identity, *, arm: str, seed: int, origin: Origin) -> dict[str, Any]:
-    """Return the contents of run.json."""
+def run_record(
+    identity: Identity, *, arm: str, seed: int, origin: Origin, vocabulary_sha256: str | None = None
+) -> dict[str, Any]:
+    """Return the contents of run.json.
+
+    The hash of the vocabulary is there for runs that want to start from this one's weights.
+    """
     return {
         "format": RECORD_VERSION,
         "arm": arm,
         "seed": seed,
         "hash": identity.hash,
         "identity": identity.to_json(),
+        "vocabulary_sha256": vocabulary_sha256,
         "versions": dict(origin.versions),
+        "plugins": dict(origin.plugins),
         "git": git_state(),
         "environment": dict(origin.environment),
     }

@@ -2,7 +2,7 @@
 
 Event files are written with TensorBoard's own record writer, in this thread and without torch: its usual writer keeps
 an error of its background thread for a later, innocent call. A run that resumes deletes the old event files and
-rebuilds them from metrics.jsonl, so no step is there twice. Losing an event file never stops a run.
+rebuilds them from metrics.jsonl and the run's pictures, so no step is there twice. Losing an event file never stops a run.
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ from typing import Any, Protocol
 
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.lines import JsonLines
+
+_PICTURE = (
+    "What the mask does to a made-up sentence: queries go down, keys across. Dark: may attend. Light: hidden. "
+    "White: not legal anyway. Where they differ, there is a line for each layer and a column for each head."
+)
 
 
 class Sink(Protocol):
@@ -64,6 +69,20 @@ class TensorBoardSink:
         metadata = create_summary_metadata(display_name=tag, description="")
         self._event(step, [Summary.Value(tag=tag, tensor=tensor, metadata=metadata)])
 
+    def write_image(self, step: int, tag: str, png: bytes) -> None:
+        """Show a PNG in the images tab."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.tensor_pb2 import TensorProto
+        from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+        from tensorboard.plugins.image.metadata import create_summary_metadata
+
+        # Width and height stand at the same place in every PNG; the plug-in wants them as texts before the image.
+        size = [str(int.from_bytes(png[at : at + 4], "big")).encode() for at in (16, 20)]
+        shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=3)])
+        tensor = TensorProto(dtype="DT_STRING", string_val=[*size, png], tensor_shape=shape)
+        metadata = create_summary_metadata(display_name=tag, description=_PICTURE)
+        self._event(step, [Summary.Value(tag=tag, tensor=tensor, metadata=metadata)])
+
     def _event(self, step: int, values: Iterable[Any]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
@@ -89,11 +108,26 @@ class TensorBoardSink:
             writer.write(event.SerializeToString())
 
 
-def rebuild_events(run: RunDirectory) -> TensorBoardSink:
-    """Delete a run's event files, write them anew from metrics.jsonl, and return the sink to go on with."""
+def rebuild_events(run: RunDirectory, steps: int | None = None) -> TensorBoardSink:
+    """Delete a run's event files, write them anew from what lies beside them, and return the sink to go on with.
+
+    Args:
+        steps: updates done so far; pictures of later ones are deleted, they will be drawn again. None: keep all.
+    """
     for old in run.path.glob("events.out.tfevents.*"):
         old.unlink(missing_ok=True)
     sink = TensorBoardSink(run.path)
     for record in run.metrics.read():
         sink.write(int(record["step"]), {tag: value for tag, value in record.items() if tag != "step"})
+    for path in run.pictures():
+        label, _, step = path.stem.rpartition("-")
+        if steps is None or int(step) <= steps:
+            sink.write_image(int(step), picture_tag(label), path.read_bytes())
+        else:
+            path.unlink(missing_ok=True)
     return sink
+
+
+def picture_tag(label: str) -> str:
+    """Return TensorBoard's tag for the pictures of a placement."""
+    return f"mask/picture/{label}"

@@ -13,6 +13,7 @@ import psutil
 import torch
 
 import maskbench
+from maskbench.plugins import loaded
 from maskbench.runs.identity import Origin
 
 _PACKAGES = ("torch", "numpy", "tokenizers", "sacrebleu", "safetensors")
@@ -56,14 +57,23 @@ def origin(threads: int, dtype: torch.dtype, device: torch.device) -> Origin:
         "dtype": str(dtype).removeprefix("torch."),
     }
     own = {"maskbench": maskbench.__version__, "python": platform.python_version()}
-    return Origin({**own, **versions}, environment)
+    plugins = {plugin.name: plugin.sha256 for plugin in loaded()}
+    return Origin({**own, **versions}, environment, plugins)
 
 
 def moved(record: Mapping[str, Any], now: Origin) -> list[str]:
     """Name what differs between where a run was begun, by its run.json, and here: `threads 1 -> 2`."""
-    before = {**record.get("versions", {}), **record.get("environment", {})}
-    here = {**now.versions, **now.environment}
+    before = {
+        **record.get("versions", {}),
+        **record.get("environment", {}),
+        **_codes(record.get("plugins", {})),
+    }
+    here = {**now.versions, **now.environment, **_codes(now.plugins)}
     return [f"{key} {before.get(key)} -> {here[key]}" for key in here if before.get(key) != here[key]]
+
+
+def _codes(plugins: Mapping[str, str]) -> dict[str, str]:
+    return {f"plug-in {name}": sha256[:12] for name, sha256 in plugins.items()}
 
 
 def peak_memory_mb() -> float:

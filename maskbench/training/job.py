@@ -22,6 +22,8 @@ class RunJob:
     """The run's folder, `seed-<n>`."""
     cache_dir: Path
     """Where built corpora lie."""
+    plugins: tuple[Path, ...] = ()
+    """Files that enter strategies of their own (`maskbench.plugins`)."""
     stop_after: int | None = None
     """For tests: vanish after so many steps of the whole run, as if killed."""
 

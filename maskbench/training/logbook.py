@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.files import canonical_json
-from maskbench.runs.sinks import JsonLinesSink, Sink, rebuild_events
+from maskbench.runs.files import canonical_json, write_atomically
+from maskbench.runs.sinks import JsonLinesSink, Sink, picture_tag, rebuild_events
 from maskbench.training.environment import peak_memory_mb
 from maskbench.training.trainer import Diverged
 
@@ -46,8 +46,11 @@ class Stopwatch:
 class Logbook:
     """Writes a run's numbers to metrics.jsonl and TensorBoard, its times to timing.jsonl."""
 
-    def __init__(self, run: RunDirectory, metrics_bytes: int) -> None:
+    def __init__(self, run: RunDirectory, metrics_bytes: int, steps: int | None = None) -> None:
         """Continue after the first `metrics_bytes` bytes of metrics.jsonl; what was logged later is logged again.
+
+        Args:
+            steps: updates done so far; pictures of later ones go. None: all stay.
 
         Raises:
             RunDirectoryError: metrics.jsonl has lost lines.
@@ -55,7 +58,7 @@ class Logbook:
         self._run = run
         self._lines = run.metrics
         self._lines.truncate(metrics_bytes)
-        self._events = rebuild_events(run)
+        self._events = rebuild_events(run, steps)
         self._sinks: tuple[Sink, ...] = (JsonLinesSink(self._lines), self._events)
         self._timing = run.timing
         self.stopwatch = Stopwatch()
@@ -86,6 +89,17 @@ class Logbook:
         shown = ([f"{name}  {text}" for name, text in zip(names, row, strict=True)] for row in rows[:SAMPLES])
         lines = [line for row in shown for line in (*row, "")]
         self._events.write_text(step, f"samples/{split}", lines)
+
+    def show_picture(self, step: int, label: str, png: bytes) -> None:
+        """Keep a picture of a placement's mask, and show it in TensorBoard; one that is there already stays.
+
+        Raises:
+            ResourceError: it cannot be written.
+        """
+        path = self._run.picture(label, step)
+        if not path.exists():
+            write_atomically(path, png)
+            self._events.write_image(step, picture_tag(label), png)
 
     def sync(self) -> int:
         """Wait until the disk has every logged line, and return how many bytes metrics.jsonl then has."""

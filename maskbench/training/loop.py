@@ -8,11 +8,11 @@ weights, moments, the step, the best step so far, and how many bytes had been lo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from maskbench.config.metrics import METRICS
 from maskbench.data import load_corpus
+from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
 from maskbench.masks.proof import MaskRecord
@@ -39,8 +39,12 @@ from maskbench.training.evaluate import (
 )
 from maskbench.training.job import Progress, RunJob
 from maskbench.training.logbook import Logbook, log_every
+from maskbench.training.objective import views
 from maskbench.training.optimiser import moments, restore_moments
+from maskbench.training.pictures import RunPictures
+from maskbench.training.stalls import Stalls
 from maskbench.training.trainer import Diverged, StepReport, Trainer, make_trainer
+from maskbench.training.warm_start import vocabulary_sha256
 
 __all__ = ["Progress", "RunJob", "Trainer", "make_trainer", "train_run"]
 
@@ -85,13 +89,18 @@ class _Run:
         """Build everything, and open the directory; until that succeeds, nothing is written to it."""
         self.job, self.config, self.directory, self.report = job, job.config, directory, report
         self.corpus: Corpus = load_corpus(self.config.corpus, job.cache_dir)
-        self.identity = Identity(self.config.identity(), self.corpus.sha256)
         self.trainer = make_trainer(self.config, self.corpus, job.seed)
+        self.identity = Identity(
+            self.config.identity(), self.corpus.sha256, init_sha256=self.trainer.init_sha256
+        )
         self.total = self.trainer.total_steps
         self.done = 0
         self.best: dict[str, Any] | None = None
         self.here = origin(self.config.train.threads, self.trainer.dtype, self.trainer.device)
-        record = run_record(self.identity, arm=job.arm, seed=job.seed, origin=self.here)
+        vocabulary = vocabulary_sha256(self.corpus.vocabulary)
+        record = run_record(
+            self.identity, arm=job.arm, seed=job.seed, origin=self.here, vocabulary_sha256=vocabulary
+        )
         directory.open(record, self.identity)
 
     def execute(self) -> None:
@@ -103,6 +112,8 @@ class _Run:
         self.directory.write_status("running")
         self._tell("starting", message=self._moved())
         self._resume()
+        if self.config.init_from is not None and self.done == 0:
+            self._measure_start()
         self._train()
         self._finish()
 
@@ -124,10 +135,20 @@ class _Run:
             self._tell("starting", message=f"ignored a damaged checkpoint: {sentence}")
         self.masks = observe_masks(self.trainer)
         checkpoint = found.resumable
-        self.log = Logbook(self.directory, 0 if checkpoint is None else checkpoint.state["metrics_bytes"])
+        logged, steps = (0, 0) if checkpoint is None else (checkpoint.state["metrics_bytes"], checkpoint.step)
+        self.log = Logbook(self.directory, logged, steps)
+        self.pictures = RunPictures(self.trainer, self.log, self.job.seed)
+        self.stalls = Stalls(self.config.train.select, self.log.lines())
         if checkpoint is not None:
             self._restore(checkpoint)
-            self.masks.replay(self.trainer.batch(step) for step in range(self.done))
+            self.masks.replay(self._seen_by_now())
+
+    def _seen_by_now(self) -> Iterator[tuple[Batch, Clock]]:
+        """Yield what the steps so far trained on."""
+        for step in range(self.done):
+            batch, clock = self.trainer.batch(step, self.stalls.by(step))
+            for view in views(clock, self.config.train):
+                yield batch, view
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         model = self.trainer.model
@@ -137,9 +158,10 @@ class _Run:
         self._mark_best()
 
     def _train(self) -> None:
+        self._draw()
         while self.done < self.total:
             began = time.perf_counter()
-            batch, clock = self.trainer.batch(self.done)
+            batch, clock = self.trainer.batch(self.done, self.stalls.by(self.done))
             logged = self._is_due(self.done + 1, log_every(self.total))
             self.masks.begin_step(batch, measure=logged)
             step = self.trainer.update(batch, clock)
@@ -149,7 +171,11 @@ class _Run:
             improved = self._is_due(self.done, self.config.train.valid_every) and self._validate()
             if improved or self._is_due(self.done, self.config.train.save_every):
                 self._save()
+            self._draw()
             self._end_of_step(step, speed)
+
+    def _draw(self) -> None:
+        self.pictures.draw(self.done, self.stalls.by(self.done))
 
     def _is_due(self, step: int, every: int) -> bool:
         """Whether something done every so many updates, and after the last, is due after update `step`."""
@@ -161,14 +187,19 @@ class _Run:
         self.log.write(self.done, {**{f"train/{k}": v for k, v in numbers.items()}, **self.masks.scalars()})
         return self.log.write_time(self.done)
 
+    def _measure_start(self) -> None:
+        """Log what the weights that the run starts from are worth; that is no validation, which picks a checkpoint."""
+        clock = Clock.evaluation(0, self.total)
+        metrics = evaluate(self.trainer, self.corpus, validation_metrics(self.config), clock).metrics
+        self.log.write(0, {f"start/{name}": value for name, value in metrics.items()})
+
     def _validate(self) -> bool:
         """Measure the validation split, and return whether this is the best state so far; the earlier of equals is."""
-        clock = Clock.evaluation(self.done, self.total)
+        clock = Clock.evaluation(self.done, self.total, self.stalls.by(self.done))
         metrics = evaluate(self.trainer, self.corpus, validation_metrics(self.config), clock).metrics
         self.log.write(self.done, metrics)
         value = metrics[self.config.train.select]
-        sign = 1 if METRICS[self.config.train.select.rpartition("/")[2]].higher_is_better else -1
-        if self.best is not None and sign * value <= sign * self.best["value"]:
+        if not self.stalls.note(self.done, value):
             return False
         self.best = {"step": self.done, "value": value}
         return True
@@ -204,7 +235,7 @@ class _Run:
         self._tell("evaluating")
         selected = best(self.directory.checkpoints)
         selected.load_into(self.trainer.model)
-        clock = Clock.evaluation(self.total, self.total)
+        clock = Clock.evaluation(self.total, self.total, self.stalls.by(self.total))
         found = evaluate(self.trainer, self.corpus, final_metrics(self.config), clock)
         self.log.write(self.total, found.metrics)
         for split, rows in found.translations.items():

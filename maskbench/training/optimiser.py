@@ -49,9 +49,9 @@ def decayed(model: nn.Module) -> set[str]:
 
 
 def build_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """Return AdamW (Loshchilov and Hutter 2019) over every parameter of the model."""
+    """Return AdamW (Loshchilov and Hutter 2019) over every parameter of the model that is to be trained."""
     decays = decayed(model)
-    named = dict(model.named_parameters())
+    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     groups = [
         {"params": [p for n, p in named.items() if n in decays], "weight_decay": config.weight_decay},
         {"params": [p for n, p in named.items() if n not in decays], "weight_decay": 0.0},

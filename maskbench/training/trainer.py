@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from maskbench.config.schema import RunConfig
 from maskbench.data.batches import Batch, BatchSchedule, collate
@@ -20,16 +19,10 @@ from maskbench.model.allocator import keep_freed_memory
 from maskbench.model.transformer import EncoderDecoder, build_model
 from maskbench.randomness import Key
 from maskbench.training.environment import pick_device
-from maskbench.training.loss import (
-    Targets,
-    backward_through_output,
-    banned_loss,
-    nll_of,
-    normalised,
-    real_tokens,
-)
+from maskbench.training.objective import Objective
 from maskbench.training.optimiser import build_optimiser, learning_rate, set_learning_rate
-from maskbench.training.precision import autocast, compute_dtype
+from maskbench.training.precision import compute_dtype
+from maskbench.training.warm_start import freeze_all_but, load_starting_weights
 
 
 class Diverged(Exception):
@@ -69,11 +62,19 @@ class Trainer:
         self.device = pick_device()
         self.dtype = compute_dtype(config.train.precision, config.model.d_model, self.device)
         self.model: EncoderDecoder = build_model(config, corpus, seed).to(self.device)
+        self.init_sha256: str | None = None
+        """Of the checkpoint whose weights the model has before its first step, if it has any run's."""
+        if config.init_from is not None:
+            start = config.init_from, seed, corpus.vocabulary
+            self.init_sha256 = load_starting_weights(self.model, *start)
+        if config.train_only is not None:
+            freeze_all_but(self.model, config.train_only)
         self.optimiser = build_optimiser(self.model, config.train)
         self._seed = seed
         self._split = corpus.splits["train"]
         self._batches = BatchSchedule(self._split, config.train.batch_tokens, self._order_seed())
-        self._vocab_size = len(corpus.vocabulary)
+        size = len(corpus.vocabulary)
+        self.objective = Objective(self.model, config.train, size, self.dtype, self.device)
         self._parameters = [p for p in self.model.parameters() if p.requires_grad]
 
     @property
@@ -82,10 +83,15 @@ class Trainer:
         epochs = self.config.train.epochs
         return self.config.train.steps if epochs is None else self._batches.steps_for_epochs(epochs)
 
-    def batch(self, step: int) -> tuple[Batch, Clock]:
-        """Return what step `step`, counted from 0, trains on, and where training then stands."""
+    def batch(self, step: int, stalls: int = 0) -> tuple[Batch, Clock]:
+        """Return what step `step`, counted from 0, trains on, and where training then stands.
+
+        Args:
+            stalls: validations before this step that found no better model.
+        """
         epoch, ids = self._batches.at(step)
-        return collate(self._split, ids).to(self.device), Clock("train", step, self.total_steps, epoch)
+        clock = Clock("train", step, self.total_steps, epoch, self._batches.n_batches, stalls)
+        return collate(self._split, ids).to(self.device), clock
 
     def step(self, step: int) -> int:
         """Take step `step`, counted from 0, and return its number of real target tokens."""
@@ -100,7 +106,9 @@ class Trainer:
         self.model.train()
         torch.manual_seed(self._dropout_seed(clock.step))
         self.optimiser.zero_grad(set_to_none=True)
-        loss, nll = self._backward(batch, clock)
+        loss, nll = self.objective.backward(batch, clock)
+        for parameter in self.model.masks.frozen(clock):
+            parameter.grad = None
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.train.clip)
         lr = learning_rate(self.config.train, clock.step)
         report = StepReport(loss.item(), nll.item(), norm.item(), lr, batch.n_tokens)
@@ -110,39 +118,6 @@ class Trainer:
         set_learning_rate(self.optimiser, lr)
         self.optimiser.step()
         return report
-
-    def _backward(self, batch: Batch, clock: Clock) -> tuple[Tensor, Tensor]:
-        """Accumulate gradients; return the loss and the mean nll, detached."""
-        plan = self.model.masks
-        real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
-        weights = plan.loss_weights(real, batch.ids, clock)
-        weights = real.float() if weights is None else weights.float()
-        targets = Targets(batch.tgt_out[real], normalised(weights[real]), self.config.train.label_smoothing)
-        with autocast(self.dtype, self.device):
-            hidden = self.model.hidden(batch, clock)
-        if plan.is_empty("logits"):
-            rows = hidden[real]
-            with autocast(self.dtype, self.device):
-                loss, nll, grad = backward_through_output(rows, self.model.logits, self._vocab_size, targets)
-            root: Tensor = rows
-        else:
-            root, nll = self._banned(hidden, batch, clock, targets)
-            loss, grad = root.detach(), torch.ones_like(root)
-        penalty = plan.penalty()
-        if penalty is None:
-            torch.autograd.backward([root], [grad])
-        else:
-            torch.autograd.backward([root, penalty], [grad, torch.ones_like(penalty)])
-            loss = loss + penalty.detach()
-        return loss, nll / len(targets.gold)
-
-    def _banned(self, hidden: Tensor, batch: Batch, clock: Clock, targets: Targets) -> tuple[Tensor, Tensor]:
-        """Return the loss under the plan's logit masks, and the sum of the nll without them."""
-        real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
-        with autocast(self.dtype, self.device):
-            raw = self.model.logits(hidden)
-        scores = self.model.masks.logits(raw.float(), clock, batch.tgt_out, batch.ids)
-        return banned_loss(scores[real], targets), nll_of(raw.detach()[real], targets.gold).sum()
 
     def _dropout_seed(self, step: int) -> int:
         """The 32 bits torch's generator takes: one seed for every step of the stream `dropout`."""

@@ -205,6 +205,15 @@ def test_a_panel_and_what_else_is_different_are_named(tmp_path: Path) -> None:
     assert "· up: unsafe: its mask lets through what it should hide" in text
 
 
+def test_an_arm_that_knows_the_answer_is_marked_and_explained(tmp_path: Path) -> None:
+    found = comparison(tmp_path, {"none": (0.0,) * 8, "up": GAIN})
+    lines = drawn(replace(found, rows=(found.rows[0], replace(found.rows[1], oracle=True, unsafe=True))))
+    assert any(line.startswith("up ! *") for line in lines)
+    assert "· up: oracle: its mask is told what no model knows; what it gains is a bound" in " ".join(
+        " ".join(lines).split()
+    )
+
+
 def test_the_first_paragraph_of_the_question_is_shown(tmp_path: Path) -> None:
     found = replace(comparison(tmp_path, EVERY_VERDICT), question="Does it\nhelp?\n\nA long story.")
     assert drawn(found)[1].rstrip() == "Does it help?"

@@ -235,8 +235,8 @@ class TestTheDocument:
         ]  # fmt: skip
         reference, arm = found["arms"]
         assert list(arm) == list(reference) == [
-            "arm", "n", "values", "mean", "sd", "difference", "verdict", "seeds_needed", "unsafe", "also_different",
-            "cost", "status", "notes", "other_metrics",
+            "arm", "n", "values", "mean", "sd", "difference", "verdict", "seeds_needed", "unsafe", "oracle",
+            "also_different", "cost", "status", "notes", "other_metrics",
         ]  # fmt: skip
         assert list(arm["difference"]) == ["mean", "low", "high", "p", "p_holm", "wins", "n"]
         assert list(arm["cost"]) == [
@@ -270,6 +270,21 @@ class TestTheDocument:
         directory = write(tmp_path, wanted, {"none": baseline(), "up": gaining()})
         arms = panel_object(compare([directory], Choices())[0])["arms"]
         assert [arm["also_different"] for arm in arms] == [[], ["model.positions"]]
+
+    def test_arms_that_leak_or_know_the_answer_are_marked(self, tmp_path: Path) -> None:
+        wanted = experiment(["none", "leaky", "told"], 8)
+        none, leaky, told = wanted.panels[0].arms
+        unsafe = tuple(mask.model_copy(update={"unsafe": True}) for mask in leaky.config.masks)
+        leaky = leaky.model_copy(update={"config": leaky.config.model_copy(update={"masks": unsafe})})
+        panel = wanted.panels[0].model_copy(update={"arms": (none, leaky, told)})
+        runs = {"none": baseline(), "leaky": gaining(), "told": gaining()}
+        directory = write(tmp_path, wanted.model_copy(update={"panels": (panel,)}), runs)
+        for path in (directory / "told").glob("*/result.json"):
+            masks = [{"site": "cross", "mask": "oracle", "oracle": True}, {"site": "loss", "mask": "x"}]
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"masks": masks}))
+        arms = panel_object(compare([directory], Choices())[0])["arms"]
+        assert [arm["unsafe"] for arm in arms] == [False, True, False]
+        assert [arm["oracle"] for arm in arms] == [False, False, True]
 
     def test_an_inconclusive_arm_says_how_many_seeds_it_needs(self, tmp_path: Path) -> None:
         noisy: list[FakeRun | None] = [scored(s + d) for s, d in zip(BASE, (0.03, -0.02) * 4, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from unittest.mock import patch
@@ -53,13 +54,47 @@ quick: {seeds: 1, train.batch_tokens: 100, arms: [static, window]}
 """
 
 
+COMBINED = """\
+name: more
+corpus: {name: pairs}
+arms:
+  none: {init_from: runs/other/none}
+  bert: [{site: encoder_input, mask: bert, replace: mask, freeze_at: 0.5}]
+  any: [{site: encoder_self, any: [{mask: near}, {not: {mask: window, radius: 2}}], apply: raw, unsafe: true}]
+  tuned:
+    grid: {from: [runs/a/none, runs/b/none/seed-0], what: [[decoder.*], ["*"]]}
+    init_from: $from
+    train_only: $what
+    masks: [{site: decoder_self, mask: all, of: [{mask: window, radius: 2}], legality: none, unsafe: true}]
+  moving: [{site: encoder_input, mask: tokens, ratio: {plateau: [0.3, 0, 4]}}]
+panels:
+  small: {corpus.pairs: 20}
+  large: {}
+"""
+
+
 class Options(BaseModel):
     """What every fake's options have in common."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class Window:
+class Fake:
+    """A strategy that refuses nothing."""
+
+    stochastic = False
+    default_refresh: Any = None
+
+    @classmethod
+    def check(cls, site: str, options: Any, placement: PlacementConfig, model: ModelConfig) -> None:
+        pass
+
+    @classmethod
+    def check_arm(cls, placement: PlacementConfig, arm: Sequence[PlacementConfig]) -> None:
+        pass
+
+
+class Window(Fake):
     """A mask with a reach, refused at 13."""
 
     class Options(Options):
@@ -67,9 +102,7 @@ class Window:
         left: int | None = None
 
     sites = frozenset({"encoder_self", "decoder_self"})
-    stochastic = False
     kind = "attention mask"
-    default_refresh = None
 
     @classmethod
     def check(cls, site: str, options: Any, placement: PlacementConfig, model: ModelConfig) -> None:
@@ -77,7 +110,7 @@ class Window:
             raise ValueError("a radius of 13 is refused")
 
 
-class Tokens:
+class Tokens(Fake):
     """A random mask whose ratio may be a schedule."""
 
     class Options(Options):
@@ -96,25 +129,44 @@ class Tokens:
     kind = "token mask"
     default_refresh: ClassVar[dict[str, Any]] = {"per": "example"}
 
-    @classmethod
-    def check(cls, site: str, options: Any, placement: PlacementConfig, model: ModelConfig) -> None:
-        pass
 
-
-class Gate:
+class Gate(Fake):
     """A gate without options."""
 
     class Options(Options):
         pass
 
     sites = frozenset({"memory"})
-    stochastic = False
     kind = "gate"
-    default_refresh = None
 
     @classmethod
-    def check(cls, site: str, options: Any, placement: PlacementConfig, model: ModelConfig) -> None:
+    def check_arm(cls, placement: PlacementConfig, arm: Sequence[PlacementConfig]) -> None:
+        if sum(other.mask == "gate" for other in arm) > 1:
+            raise ValueError("two gates are one too many")
+
+
+class Entmax(Fake):
+    """A normaliser."""
+
+    class Options(Options):
         pass
+
+    sites = frozenset({"encoder_self", "cross"})
+    kind = "normaliser"
+
+
+class Combination(Fake):
+    """Combines others; refuses to be empty."""
+
+    class Options(Options):
+        of: Annotated[list[dict[str, Any]], Field(min_length=1)]
+
+    sites = frozenset({"encoder_self", "decoder_self", "cross"})
+    kind = "attention mask"
+
+
+class Negation(Combination):
+    """Likewise, of one."""
 
 
 class Pairs:
@@ -133,13 +185,38 @@ MASKS: registry.Registry[Any] = registry.Registry("mask strategy")
 MASKS.register("window")(Window)
 MASKS.register("tokens")(Tokens)
 MASKS.register("gate")(Gate)
+MASKS.register("entmax")(Entmax)
+MASKS.register("any")(Combination)
+MASKS.register("all")(type("All", (Combination,), {}))
+MASKS.register("not")(Negation)
+MASKS.register("by_head")(type("ByHead", (Combination,), {}))
+PRESETS = {
+    "bert": registry.Preset(
+        mask="tokens",
+        options={"ratio": 0.15, "replace": "random"},
+        sites=frozenset({"encoder_input"}),
+        description="A test's.",
+        source="test",
+    ),
+    "near": registry.Preset(
+        mask="window",
+        options={"radius": 1, "left": 3},
+        sites=frozenset({"encoder_self"}),
+        description="A test's.",
+        source="test",
+    ),
+}
 CORPORA: registry.Registry[Any] = registry.Registry("corpus")
 CORPORA.register("pairs")(Pairs)
 
 
 def load_path(path: Path, **options: Any) -> Experiment:
     """Load a file with the fake plug-ins."""
-    with patch.object(registry, "MASKS", MASKS), patch.object(registry, "CORPORA", CORPORA):
+    with (
+        patch.object(registry, "MASKS", MASKS),
+        patch.object(registry, "CORPORA", CORPORA),
+        patch.object(registry, "PRESETS", PRESETS),
+    ):
         return load_experiment(path, **options)
 
 

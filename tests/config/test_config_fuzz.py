@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from config_helpers import FULL, MINIMAL, load
+from config_helpers import COMBINED, FULL, MINIMAL, load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -66,7 +66,7 @@ SOURCE = FULL.encode()
 @st.composite
 def mutants(draw: st.DrawFn) -> bytes:
     """Draw a valid file with a few bytes, words or lines changed."""
-    data = bytearray(draw(st.sampled_from([SOURCE, SOURCE, MINIMAL.encode()])))
+    data = bytearray(draw(st.sampled_from([SOURCE, COMBINED.encode(), MINIMAL.encode()])))
     for _ in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(["byte", "delete", "snippet", "double", "swap", "indent"]))
         at = draw(st.integers(0, max(0, len(data) - 1)))

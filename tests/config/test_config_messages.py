@@ -16,7 +16,7 @@ def test_a_misspelt_key_is_shown_with_its_line_a_caret_and_the_nearest_spelling(
     head, excerpt, caret = str(caught.value).split("\n")
     assert head.endswith(
         "exp.yaml:6:3: error: unknown key 'warmpup' in train; did you mean 'warmup_steps'? (allowed: steps, epochs, "
-        "batch_tokens, lr, schedule, warmup_steps, label_smoothing, weight_decay, clip, valid_every, save_every, "
+        "batch_tokens, lr, schedule, warmup_steps, label_smoothing, weight_decay, clip, rdrop, valid_every, save_every, "
         "precision, threads, select)"
     )
     assert head.startswith(str(tmp_path))
@@ -226,8 +226,6 @@ def test_every_rule_says_what_is_wrong_and_where(line: str, message: str, tmp_pa
         ("5", "6: error: arm 'a' must be a list of placements or a mapping, got 5"),
         ("{}", "6: error: arm 'a' says nothing; give it masks, set or streams"),
         ("{masks: {}}", "14: error: arms.a.masks must be a list, got a mapping"),
-        ("{masks: [], init_from: x}", "18: error: 'init_from' is not in this version"),
-        ("{masks: [], train_only: [x]}", "18: error: 'train_only' is not in this version"),
         ("{mask: []}", "7: error: unknown key 'mask' in arm 'a'; did you mean 'masks'?"),
         ("{set: {lr: 1}}", "13: error: unknown setting 'lr' in arms.a.set; did you mean 'train.lr'?"),
         (

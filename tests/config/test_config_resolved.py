@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_helpers import FULL, MINIMAL, load, load_path
+from config_helpers import COMBINED, FULL, MINIMAL, load, load_path
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,7 +73,18 @@ PLACEMENTS = st.builds(
     phases=st.sampled_from([None, ("train",), ("train", "eval")]),
     refresh=st.none()
     | st.builds(Refresh, per=st.just("step"), variants=st.just("unlimited") | st.integers(1, 9)),
+    apply=st.sampled_from(["hard", "raw"]),
+    legality=st.sampled_from(["full", "none"]),
+    unsafe=st.booleans(),
+    freeze_at=st.none() | st.floats(0, 1),
     options=OPTIONS,
+)
+STARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "init_from": st.sampled_from(["runs/a/none", "010", "~", "no", "a: b"]),
+        "train_only": st.lists(TRAPS.filter(bool), min_size=1, max_size=3, unique=True).map(tuple),
+    },
 )
 LENGTHS: st.SearchStrategy[dict[str, Any]] = st.builds(dict, steps=st.integers(1, 3)) | st.builds(
     dict, epochs=st.integers(1, 3)
@@ -102,6 +113,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
             draw(st.sampled_from([{}, {"dropout": 0.25}])),
             draw(st.lists(PLACEMENTS, max_size=2)),
             draw(NAMES),
+            draw(STARTS),
         )
         for name in names
     }
@@ -128,8 +140,9 @@ def experiments(draw: st.DrawFn) -> Experiment:
                 evaluate=evaluate,
                 masks=tuple(masks),
                 streams=streams,
+                **start,
             )
-            for arm, model, masks, streams in arms.values()
+            for arm, model, masks, streams, start in arms.values()
         ]
         against = configs[names.index(baseline)]
         built = [
@@ -155,7 +168,7 @@ def test_a_resolved_file_loads_to_an_equal_experiment(
     assert load_resolved(path) == experiment
 
 
-@pytest.mark.parametrize("text", [MINIMAL, FULL])
+@pytest.mark.parametrize("text", [MINIMAL, FULL, COMBINED])
 @pytest.mark.parametrize("quick", [False, True])
 def test_a_resolved_file_is_itself_an_experiment_file(text: str, quick: bool, tmp_path: Path) -> None:
     experiment = load(tmp_path, text, quick=quick, overrides=["train.lr=0.125"])

@@ -13,7 +13,8 @@ import pytest
 
 from maskbench.data.cache import load_corpus
 from maskbench.data.copying import Copy, CopyingOptions
-from maskbench.data.corpus import Corpus
+from maskbench.data.corpus import Corpus, Ragged
+from maskbench.data.toydeen import Toydeen
 from maskbench.errors import ConfigError, ResourceError
 
 
@@ -42,6 +43,10 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[CopyingOptions]:
     return calls
 
 
+def as_rows(ragged: Ragged | None) -> list[list[int]] | None:
+    return None if ragged is None else list(ragged.rows())
+
+
 def equal(a: Corpus, b: Corpus) -> bool:
     return (a.name, a.sha256, a.max_length, a.notes, a.vocabulary.to_json(), list(a.splits)) == (
         b.name,
@@ -55,6 +60,8 @@ def equal(a: Corpus, b: Corpus) -> bool:
         and split.references == b.splits[name].references
         and split.src.values.tolist() == b.splits[name].src.values.tolist()
         and split.tgt.offsets.tolist() == b.splits[name].tgt.offsets.tolist()
+        and as_rows(split.junk) == as_rows(b.splits[name].junk)
+        and as_rows(split.links) == as_rows(b.splits[name].links)
         for name, split in a.splits.items()
     )
 
@@ -86,11 +93,25 @@ def test_another_option_is_another_entry(tmp_path: Path, builds: list[CopyingOpt
     assert len(builds) == 2 and a.sha256 != b.sha256
 
 
+def test_annotations_are_read_from_disk_as_they_were_built(tmp_path: Path) -> None:
+    choice = Choice("toydeen", {"pairs": 100, "valid": 5, "test": 6, "distractors": 1})
+    built = Toydeen.build(Toydeen.Options.model_validate(dict(choice.options)))
+    first, second = load_corpus(choice, tmp_path), load_corpus(choice, tmp_path)
+    assert equal(built, first) and equal(built, second)
+    assert 1 in built.splits["train"].junk.values  # type: ignore[union-attr]
+    (tmp_path / "f").mkdir()
+    for stem in ("train", "valid", "test"):
+        for language in ("de", "en"):
+            (tmp_path / "f" / f"{stem}.{language}").write_text("a b\n")
+    plain = load_corpus(Choice("files", {"path": str(tmp_path / "f"), "src": "de", "tgt": "en"}), tmp_path)
+    assert all(split.junk is None and split.links is None for split in plain.splits.values())
+
+
 def test_a_new_version_of_the_builder_builds_anew(
     tmp_path: Path, builds: list[CopyingOptions], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_corpus(COPY, tmp_path)
-    monkeypatch.setattr(Copy, "version", 2)
+    monkeypatch.setattr(Copy, "version", Copy.version + 1)
     load_corpus(COPY, tmp_path)
     assert len(builds) == 2
 

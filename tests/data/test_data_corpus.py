@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import maskbench.data
+from maskbench.data.annotate import annotated
 from maskbench.data.copying import Copy, CopyingOptions, Reverse
 from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, assemble, encode_split
+from maskbench.data.distract import DISTRACT_SPLITS
 from maskbench.data.noise import NOISE_SPLITS
 from maskbench.data.toydeen import Toydeen, ToydeenOptions
 from maskbench.data.vocabulary import EOS, UNK, WordVocabulary
@@ -36,6 +39,7 @@ def test_ragged_rows_come_back(rows: list[list[int]]) -> None:
     ragged = Ragged.from_rows(rows)
     assert [ragged[i].tolist() for i in range(len(ragged))] == rows
     assert ragged.lengths.tolist() == [len(row) for row in rows]
+    assert list(ragged.rows()) == rows
     assert ragged.values.dtype == np.int32 and ragged.offsets.dtype == np.int64
 
 
@@ -86,8 +90,9 @@ def test_a_generated_corpus_has_the_sizes_asked_for_and_every_split_it_names(nam
         "valid": 13,
         "test": 17,
     }
-    assert builder.split_names(builder.Options()) == ["valid", "test", *NOISE_SPLITS]
-    assert set(corpus.splits) == {"train", "valid", "test", *NOISE_SPLITS}
+    distracted = DISTRACT_SPLITS if name == "toydeen" else ()
+    assert builder.split_names(builder.Options()) == ["valid", "test", *NOISE_SPLITS, *distracted]
+    assert set(corpus.splits) == {"train", "valid", "test", *NOISE_SPLITS, *distracted}
 
 
 @GENERATED
@@ -167,6 +172,16 @@ def test_options_that_make_no_sense_are_refused(
         builder.Options.model_validate(options)
 
 
+def test_a_corpus_annotates_all_of_its_splits_or_none() -> None:
+    plain = encode_split("test", [("a", "b")], WORDS)
+    marked = annotated(encode_split("valid", [("a", "b")], WORDS), [[0]])
+    assert assemble("x", WORDS, [marked]).sha256 != assemble("x", WORDS, [replace(marked, links=None)]).sha256
+    with pytest.raises(ValueError, match="all of its splits or none"):
+        assemble("x", WORDS, [plain, marked])
+
+
 def test_the_defaults_are_the_documented_ones() -> None:
-    assert ToydeenOptions() == ToydeenOptions(pairs=20_000, seed=0, valid=1_000, test=1_000, max_length=16)
+    assert ToydeenOptions() == ToydeenOptions(
+        pairs=20_000, seed=0, valid=1_000, test=1_000, max_length=16, distractors=0
+    )
     assert CopyingOptions() == CopyingOptions(symbols=50, min_length=3, max_length=25)

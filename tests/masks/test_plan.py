@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import HEAD_DIM, HEADS, TRAIN, causal, placement, plan, request, sizes
+from helpers import (
+    HEAD_DIM,
+    HEADS,
+    TRAIN,
+    causal,
+    logit_context,
+    losses_of,
+    placement,
+    plan,
+    request,
+    sizes,
+    tiny_batch,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -20,9 +32,10 @@ from maskbench.masks.base import (
     ScoreBias,
     StrategyOptions,
     TensorGate,
+    WeightMask,
 )
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import AttentionContext, LossContext, TokenInput
+from maskbench.masks.context import AttentionContext, GateContext, LossContext, TokenInput
 from maskbench.masks.draws import Refresher
 from maskbench.registry import MASKS, Registry
 
@@ -54,7 +67,7 @@ class Gate(TensorGate):
     source = "test"
     Options = Amount
 
-    def gate(self, at: Amount, tensor: Tensor) -> Tensor:
+    def gate(self, at: Amount, tensor: Tensor, ctx: GateContext) -> Tensor:
         return torch.full_like(tensor[:1, :1], at.amount)
 
 
@@ -67,6 +80,15 @@ class Weights(LossMask):
         return ctx.real * at.amount
 
 
+class Halved(WeightMask):
+    sites = ATTENTION_SITES
+    source = "test"
+    Options = Amount
+
+    def factors(self, at: Amount, ctx: AttentionContext) -> Tensor:
+        return torch.full((1, HEADS, len(ctx.request.q_idx), len(ctx.request.kv_idx)), at.amount)
+
+
 class Flat(ScoreBias):
     sites = ATTENTION_SITES
     source = "test"
@@ -76,7 +98,7 @@ class Flat(ScoreBias):
     def bias(self, at: Amount, ctx: AttentionContext) -> Tensor:
         return torch.full((1, HEADS, len(ctx.request.q_idx), len(ctx.request.kv_idx)), at.amount)
 
-    def penalty(self) -> Tensor:
+    def penalty(self, acts: Tensor) -> Tensor:
         return torch.tensor(2.5)
 
 
@@ -86,7 +108,7 @@ def _more_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
     registry: Registry[Any] = Registry("mask strategy")
     for name in MASKS.names():
         registry.register(name)(MASKS.lookup(name))
-    for cls in (Feature, Heads, Gate, Weights, Flat):
+    for cls in (Feature, Heads, Gate, Weights, Halved, Flat):
         registry.register(cls.__name__.lower())(cls)
     monkeypatch.setattr("maskbench.masks.placed.MASKS", registry)
 
@@ -97,9 +119,11 @@ def test_an_empty_plan_leaves_everything_as_it_is():
     assert torch.equal(decision.keep, asked.legal)
     assert decision.bias is None and decision.normaliser is None and decision.head_gate is None
     x = torch.randn(2, 3, 5)
-    assert arm.memory(x, TRAIN) is x
-    assert arm.logits(x, TRAIN, None, torch.arange(2)) is x
-    assert arm.loss_weights(torch.ones(2, 3, dtype=torch.bool), torch.arange(2), TRAIN) is None
+    examples, real = torch.arange(2), torch.ones(2, 3, dtype=torch.bool)
+    assert arm.memory(x, TRAIN, examples) is x
+    assert arm.gated_logits(x, TRAIN, examples) is x
+    assert arm.banned(x, logit_context(tiny_batch(), TRAIN), None, examples) is x
+    assert arm.loss_weights(real, examples, TRAIN, lambda: losses_of(real)) is None
     assert arm.penalty() is None
 
 
@@ -131,8 +155,8 @@ def test_biases_are_summed_and_head_gates_multiplied():
 def test_gates_multiply_memory_and_logits():
     arm = plan(placement("memory", "gate", amount=0.5), placement("logits", "gate", amount=0.25))
     x = torch.randn(2, 3, 5)
-    assert torch.equal(arm.memory(x, TRAIN), x * 0.5)
-    assert torch.equal(arm.logits(x, TRAIN, None, torch.arange(2)), x * 0.25)
+    assert torch.equal(arm.memory(x, TRAIN, torch.arange(2)), x * 0.5)
+    assert torch.equal(arm.gated_logits(x, TRAIN, torch.arange(2)), x * 0.25)
 
 
 def test_input_features_are_added():
@@ -141,14 +165,14 @@ def test_input_features_are_added():
     )
     x = torch.randn(2, 3, HEADS * HEAD_DIM)
     torch.testing.assert_close(
-        arm.features("encoder_input", x, TokenInput(torch.ones(2, 3).long()), TRAIN), x + 2.5
+        arm.features("encoder_input", x, TokenInput(torch.ones(2, 3).long()), TRAIN, torch.arange(2)), x + 2.5
     )
 
 
 def test_loss_weights_are_multiplied():
     arm = plan(placement("loss", "weights", amount=0.5), placement("loss", "weights", amount=0.5))
     real = torch.tensor([[True, True, False]])
-    weights = arm.loss_weights(real, torch.arange(1), TRAIN)
+    weights = arm.loss_weights(real, torch.arange(1), TRAIN, lambda: losses_of(real))
     assert weights is not None and weights.tolist() == [[0.25, 0.25, 0.0]]
 
 
@@ -159,6 +183,34 @@ def test_a_placement_acts_in_its_layers_and_heads_only():
     diagonal = torch.eye(5, dtype=torch.bool)
     assert torch.equal(second[0, 0], diagonal) and torch.equal(second[0, 2], diagonal)
     assert bool(second[0, 1].all())
+
+
+@pytest.mark.parametrize(
+    ("mask", "answer", "untouched"),
+    [("flat", "bias", 0.0), ("heads", "head_gate", 1.0), ("halved", "factors", 1.0)],
+)
+def test_heads_a_placement_does_not_act_on_get_what_changes_nothing(mask, answer, untouched):
+    where = placement("cross", mask, amount=0.75).model_copy(update={"heads": (0, 2)})
+    found = getattr(plan(where).attention("cross", 0, request(5, 7)), answer)
+    for head, expected in enumerate([0.75, untouched, 0.75]):
+        assert bool((found[:, head] == expected).all())
+
+
+def test_a_normaliser_leaves_the_other_heads_their_softmax():
+    where = placement("cross", "topk", k=1).model_copy(update={"heads": (1,)})
+    asked = request(4, 6)
+    decision, scores = plan(where).attention("cross", 0, asked), asked.query @ asked.key.mT
+    assert decision.normaliser is not None
+    weights = decision.normaliser(scores, asked.legal)
+    for head in (0, 2):
+        torch.testing.assert_close(weights[:, head], scores[:, head].softmax(-1))
+    assert bool(((weights[:, 1] > 0).sum(-1) == 1).all())
+
+
+def test_factors_on_the_weights_are_multiplied():
+    arm = plan(placement("cross", "halved", amount=0.5), placement("cross", "halved", amount=0.25))
+    factors = arm.attention("cross", 0, request()).factors
+    assert factors is not None and bool((factors == 0.125).all())
 
 
 def test_a_placement_acts_in_its_phases_only():
@@ -175,6 +227,14 @@ def test_a_scheduled_radius_follows_the_clock():
         for s in (4, 5)
     ]
     assert sums == [6, 6 + 2 * 5 + 2 * 4]
+
+
+@pytest.mark.parametrize(("key", "value"), [("apply", "raw"), ("legality", "no_causal")])
+def test_a_placement_that_leaks_is_refused_unless_it_says_so(key, value):
+    where = placement("cross", "window", radius=1).model_copy(update={key: value})
+    with pytest.raises(ConfigError, match="window at cross lets hidden positions have an influence"):
+        plan(where)
+    assert plan(where.model_copy(update={"unsafe": True})).is_unsafe
 
 
 def test_two_normalisers_at_a_site_are_refused():
@@ -197,6 +257,28 @@ def test_equal_placements_draw_different_masks_and_parameters_of_their_own():
     first, second = (p.draws(TRAIN, torch.arange(2)) for p in arm.placed[:2])
     assert first is not None and second is not None and first.key != second.key
     assert len(dict(arm.named_parameters())) == 4
+
+
+def test_equals_at_two_sites_and_two_strategies_at_one_site_draw_on_their_own():
+    arm = plan(
+        placement("encoder_self", "random_sparse", density=0.5),
+        placement("cross", "random_sparse", density=0.5),
+        placement("encoder_self", "bigbird"),
+    )
+    keys = [draws.key for p in arm.placed if (draws := p.draws(TRAIN, torch.arange(2))) is not None]
+    assert len(set(keys)) == 3
+
+
+def test_a_value_for_each_example_is_drawn_anew_at_every_visit():
+    arm = plan(placement("encoder_input", "tokens", ratio={"sample_per_example": [0.1, 0.9]}))
+    times = [
+        Clock("train", 2, 100, epoch=0),
+        Clock("train", 7, 100, epoch=0),
+        Clock("train", 60, 100, epoch=1),
+    ]
+    one, same_visit, next_visit = (arm.placed[0].at(t, 0, torch.arange(50)).ratio for t in times)
+    assert torch.equal(one, same_visit)
+    assert not bool((one == next_visit).any())
 
 
 def test_what_else_an_arm_holds_changes_no_draw():

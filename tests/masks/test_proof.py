@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from helpers import placement, plan, tiny_batch, tiny_model
+from helpers import placement, plan, sizes, tiny_batch, tiny_model
 
 from maskbench.config.schema import PlacementConfig
 from maskbench.data.batches import Batch
@@ -44,6 +45,16 @@ def proof(where: PlacementConfig, visits: int) -> dict[str, Any]:
 def test_a_pattern_of_each_example_is_counted_example_by_example(refresh, visits, draws):
     entry = proof(placement("encoder_self", "random_sparse", refresh, density=0.5), visits)
     assert entry["draws"] == entry["distinct"] == EXAMPLES * draws
+
+
+@pytest.mark.parametrize(
+    ("refresh", "draws"), [("static", EXAMPLES), ("dynamic", 3 * EXAMPLES), ({"per": "epoch"}, 3)]
+)
+def test_what_has_no_picture_counts_its_draws(refresh, draws):
+    entry = proof(placement("cross", "attention_dropout", refresh, rate=0.2), 3)
+    assert entry["draws"] == entry["distinct"]
+    # Two decoder layers draw from one key, at positions of their own.
+    assert entry["distinct"] == draws
 
 
 def test_patterns_for_the_run_and_for_each_example_have_other_fingerprints():
@@ -153,6 +164,20 @@ def test_the_logged_densities_are_averaged():
     record = MaskRecord(plan(placement("cross", "window", radius=1)))
     tag = "mask/density/cross-window-0"
     assert record.entries([{"step": 1, tag: 0.25}, {"step": 2}, {"step": 3, tag: 0.75}])[0]["density"] == 0.5
+
+
+def test_only_a_mask_that_reads_annotations_is_an_oracle():
+    told = sizes()
+    told = replace(told, facts=replace(told.facts, annotations=frozenset({"junk", "links"})))
+    arm = plan(
+        placement("cross", "oracle"),
+        placement("cross", "window", radius=1),
+        placement("cross", "any", of=[{"mask": "oracle"}]),
+        placement("cross", "any", of=[{"mask": "window", "radius": 1}]),
+        of=told,
+    )
+    entries = MaskRecord(arm).entries([])
+    assert [entry["oracle"] for entry in entries] == [True, False, True, False]
 
 
 def test_a_fixed_pattern_has_one_fingerprint_and_a_scheduled_one_as_many_as_stages():

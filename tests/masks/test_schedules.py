@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from maskbench.masks.base import StrategyOptions
-from maskbench.masks.schedules import Moment, Radius, Ratio, Schedule
+from maskbench.masks.schedules import CountEach, Moment, Radius, Ratio, RatioEach, Schedule
 
 
 class Example(StrategyOptions):
@@ -101,3 +103,89 @@ def test_a_schedule_survives_dump_and_reparse():
     again = TypeAdapter(Example).validate_python(options.model_dump(mode="json"))
     assert again == options
     assert isinstance(again.ratio, Schedule)
+
+
+class Wide(StrategyOptions):
+    ratio: RatioEach = 0.5
+    k: CountEach = 1
+
+
+def test_a_value_for_each_example_lies_in_its_range_and_is_the_middle_in_evaluation():
+    each = torch.tensor([0.0, 0.25, 0.999], dtype=torch.float64)
+    options = Wide(ratio={"sample_per_example": [0.2, 0.6]}, k={"sample_per_example": [2, 5]})
+    drawn, rested = options.at(Moment(0.0, each=each)), options.at(Moment(0.0))
+    assert drawn.ratio.tolist() == pytest.approx([0.2, 0.3, 0.5996])
+    assert drawn.k.tolist() == [2, 3, 5]
+    assert (rested.ratio, rested.k) == (pytest.approx(0.4), 4)
+
+
+def test_every_whole_number_of_a_drawn_count_is_equally_likely():
+    options = Example(radius={"sample": [3, 1]})
+    counts = Counter(options.at(Moment(0.0, draw=(i + 0.5) / 300)).radius for i in range(300))
+    assert counts == {1: 100, 2: 100, 3: 100}
+
+
+def test_a_value_for_each_example_is_refused_where_the_strategy_takes_one_for_all():
+    with pytest.raises(ValidationError, match="use sample"):
+        Example(ratio={"sample_per_example": [0.1, 0.2]})
+
+
+def test_a_plateau_moves_one_step_at_each_stall_and_then_rests():
+    values = [at({"plateau": [0.4, 0.1, 3]}, 0.9, stalls=n) for n in range(5)]
+    assert values == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.1])
+    with pytest.raises(ValidationError, match="whole number of steps"):
+        Example(ratio={"plateau": [0.4, 0.1, 0.5]})
+
+
+@pytest.mark.parametrize(
+    ("value", "average"),
+    [
+        ({"linear": [0.3, 0.1]}, 0.2),
+        ({"cosine": [0.0, 0.3]}, 0.15),
+        ({"step": [[0, 0.2], [0.25, 0.4]]}, 0.35),
+        ({"triangle": [0.1, 0.5]}, 0.3),
+        ({"cyclic": [0.0, 1.0, 4]}, 0.5),
+        ({"sample": [0.1, 0.2]}, 0.15),
+        ({"per_layer": [0.1, 0.2]}, None),
+        ({"plateau": [0.1, 0.2, 2]}, None),
+    ],
+)
+def test_the_average_of_a_schedule_is_its_time_average(value, average):
+    found = Example(ratio=value).ratio.average()
+    assert found == (None if average is None else pytest.approx(average, abs=1e-4))
+
+
+def test_the_average_of_a_count_is_a_count():
+    assert Example(radius={"step": [[0, 2], [0.33, 4], [0.67, 8]]}).radius.average() == 5
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 99), st.integers(0, 9)), min_size=1, max_size=4, unique_by=lambda p: p[0]
+    )
+)
+def test_a_reversed_step_schedule_has_the_values_from_the_end_to_the_start(later):
+    pairs = [[0, 7], *([t / 100, v] for t, v in sorted(later))]
+    schedule = Example(radius={"step": pairs}).radius
+    backwards = schedule.reversed()
+    # Between the boundaries, which all lie on hundredths.
+    for i in range(100):
+        t = (i + 0.5) / 100
+        assert backwards.at(Moment(t)) == schedule.at(Moment(1 - t))
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+def test_a_reversed_course_is_the_course_read_backwards(name):
+    schedule = Example(ratio={name: [0.1, 0.7]}).ratio
+    for t in (0.0, 0.2, 0.5, 1.0):
+        assert schedule.reversed().at(Moment(t)) == pytest.approx(schedule.at(Moment(1 - t)))
+
+
+def test_what_reads_the_same_backwards_has_no_reverse():
+    for value in (
+        {"triangle": [0.1, 0.2]},
+        {"sample": [0.1, 0.2]},
+        {"linear": [0.1, 0.1]},
+        {"step": [[0, 0.1]]},
+    ):
+        assert Example(ratio=value).ratio.reversed() is None

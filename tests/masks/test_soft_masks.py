@@ -1,4 +1,4 @@
-"""Biases, gates and normalisers: alibi, transform, topk."""
+"""Biases and normalisers: alibi, topk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from helpers import HEADS, TABLE, causal, placement, plan, request, sizes
+from helpers import HEADS, placement, plan, request, sizes
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -33,80 +33,6 @@ def test_alibi_subtracts_each_heads_slope_times_the_distance():
         torch.testing.assert_close(
             found[0, h], torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=0
         )
-
-
-def learned(mapping: str = "linear", side: str = "left", base: str = "causal") -> MaskPlan:
-    return plan(placement("decoder_self", "transform", map=mapping, side=side, base=base))
-
-
-@pytest.mark.parametrize("mapping", ["linear", "convolution"])
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_a_transform_starts_as_the_identity_on_scores_and_on_its_base(mapping, side):
-    arm = learned(mapping, side)
-    strategy, options = arm.placed[0].strategy, arm.placed[0].options
-    assert bool((bias(arm) == 0).all())
-    assert torch.equal(strategy.transformed(options, 0), causal(TABLE, TABLE)[0, 0].float())
-
-
-@pytest.mark.parametrize(
-    ("side", "expected"),
-    [("left", [[2, 1, 1], [1, 1, 0], [2, 1, 1]]), ("right", [[1, 0, 1], [1, 1, 1], [2, 1, 2]])],
-)
-def test_the_worked_example_maps_a_causal_mask_as_on_paper(side, expected):
-    # T = [[1,0,1],[0,1,0],[1,0,1]]: T @ tril(1) and tril(1) @ T worked out by hand; both open pairs above the diagonal.
-    small = sizes(encoder_layers=1, decoder_layers=1)
-    arm = plan(placement("decoder_self", "transform", side=side), of=small)
-    strategy = arm.placed[0].strategy
-    with torch.no_grad():
-        strategy.map[0, :3, :3] = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 0, 1]])
-    assert strategy.transformed(arm.placed[0].options, 0)[:3, :3].tolist() == expected
-
-
-def test_a_transform_is_the_published_formula_times_its_strength():
-    arm = plan(placement("decoder_self", "transform", strength={"step": [[0, 0.5], [0.5, 2.0]]}))
-    strategy = arm.placed[0].strategy
-    with torch.no_grad():
-        strategy.amount.copy_(torch.arange(1.0, 1 + 2 * HEADS).reshape(2, HEADS))
-    for clock, strength in ((Clock("train", 49, 100), 0.5), (Clock("train", 50, 100), 2.0)):
-        found = bias(arm, 4, 4, layer=1, clock=clock)
-        for h in range(HEADS):
-            for i in range(4):
-                for j in range(4):
-                    softplus = math.log1p(math.exp(-1.0 if j <= i else 0.0))
-                    assert found[0, h, i, j].item() == pytest.approx(
-                        -strength * (HEADS + h + 1) * softplus, rel=1e-5
-                    )
-
-
-def test_a_gate_never_exceeds_one_and_a_negative_amount_can_come_back():
-    arm = learned()
-    strategy = arm.placed[0].strategy
-    with torch.no_grad():
-        strategy.amount.fill_(-0.3)
-    found = bias(arm)
-    assert bool((found == 0).all())
-    found.sum().backward()
-    assert bool((strategy.amount.grad[0] < 0).all())
-
-
-def test_a_transform_learns_its_amount_first_and_its_map_next():
-    arm = learned()
-    strategy = arm.placed[0].strategy
-    bias(arm).sum().backward()
-    assert bool((strategy.amount.grad[0] != 0).all())
-    assert bool((strategy.map.grad == 0).all())
-    with torch.no_grad():
-        strategy.amount.fill_(0.1)
-    bias(arm).sum().backward()
-    assert bool((strategy.map.grad[0, :5] != 0).any())
-
-
-def test_layers_learn_maps_of_their_own():
-    arm = learned()
-    with torch.no_grad():
-        arm.placed[0].strategy.amount[1] = 1.0
-    assert bool((bias(arm, layer=0) == 0).all())
-    assert bool((bias(arm, layer=1) < 0).all())
 
 
 @given(st.integers(1, 7), st.integers(1, 5), st.integers(0, 3))

@@ -12,8 +12,9 @@ from maskbench.config.schema import ModelConfig
 from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS, WordVocabulary
-from maskbench.decoding import Sources, greedy
+from maskbench.decoding import greedy
 from maskbench.masks.clock import Clock
+from maskbench.masks.context import Source
 from maskbench.masks.plan import MaskPlan
 from maskbench.metrics import exact_match, teacher_forced, text_scores, translate
 from maskbench.model.initialise import initialise
@@ -76,7 +77,7 @@ def test_translations_come_in_the_splits_order(batch_tokens):
     built, data = model(), corpus()
     hypotheses = translate(built, data, "test", EVAL, max_length_ratio=1.0, batch_tokens=batch_tokens)
     for row, hypothesis in enumerate(hypotheses):
-        alone = Sources.of(collate(data.splits["test"], torch.tensor([row]).numpy()))
+        alone = Source.of(collate(data.splits["test"], torch.tensor([row]).numpy()))
         (tokens,) = greedy(built, alone, EVAL, max_length_ratio=1.0)
         assert hypothesis == data.vocabulary.decode(tokens)
     assert len(set(hypotheses)) > 1

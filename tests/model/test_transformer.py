@@ -14,7 +14,7 @@ from maskbench.config.schema import ModelConfig
 from maskbench.data.batches import Batch
 from maskbench.errors import CorpusError
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import TokenInput
+from maskbench.masks.context import Source, TokenInput
 from maskbench.model.cache import DecoderCache
 from maskbench.model.embedding import Positions, sinusoids
 from maskbench.model.initialise import initialise
@@ -72,7 +72,7 @@ def test_every_reachable_pair_has_a_gradient_and_no_other():
 
 def test_cached_steps_and_chunks_give_the_states_of_full_decoding():
     model, batch = tiny_model(plan()).eval(), tiny_batch()
-    rest = (batch.src_lengths, batch.ids, EVAL)
+    rest = (Source.of(batch), EVAL)
     with torch.no_grad():
         memory = model.encode(TokenInput(batch.src), *rest)
         whole = model.decode(TokenInput(batch.tgt_in), memory, *rest)
@@ -91,12 +91,13 @@ def test_a_cache_follows_the_sentences_it_keeps():
     model, batch = tiny_model(plan()).eval(), tiny_batch()
     rows = torch.tensor([2, 0])
     with torch.no_grad():
-        memory = model.encode(TokenInput(batch.src), batch.src_lengths, batch.ids, EVAL)
-        whole = model.decode(TokenInput(batch.tgt_in), memory, batch.src_lengths, batch.ids, EVAL)
+        source = Source.of(batch)
+        memory = model.encode(TokenInput(batch.src), source, EVAL)
+        whole = model.decode(TokenInput(batch.tgt_in), memory, source, EVAL)
         cache = DecoderCache(2, 8)
-        model.decode(TokenInput(batch.tgt_in[:, :5]), memory, batch.src_lengths, batch.ids, EVAL, cache)
+        model.decode(TokenInput(batch.tgt_in[:, :5]), memory, source, EVAL, cache)
         cache.select(rows)
-        kept = (memory[rows], batch.src_lengths[rows], batch.ids[rows], EVAL, cache)
+        kept = (memory[rows], source.select(rows), EVAL, cache)
         tail = model.decode(TokenInput(batch.tgt_in[rows, 5:]), *kept)
     torch.testing.assert_close(tail, whole[rows, 5:], rtol=1e-10, atol=1e-10)
 
@@ -107,7 +108,7 @@ def test_a_zeroed_word_leaves_only_its_position():
     zeroed[:, 2] = True
     other = batch.src.clone()
     other[:, 2] = 22
-    rest = (batch.src_lengths, batch.ids, EVAL)
+    rest = (Source.of(batch), EVAL)
     first, second = (model.encode(TokenInput(ids, zeroed), *rest) for ids in (batch.src, other))
     assert torch.equal(first, second)
     assert not torch.equal(first, model.encode(TokenInput(batch.src), *rest))
@@ -134,10 +135,10 @@ def test_learned_positions_are_two_tables_and_no_positions_is_blind_to_order():
     batch = tiny_batch()
     shuffled = batch.src.clone()
     shuffled[:, :3] = batch.src[:, [2, 0, 1]]
-    lengths, ids = batch.src_lengths, batch.ids
+    source = Source.of(batch)
     for kind, blind in [("none", True), ("sinusoidal", False), ("learned", False)]:
         model = built(positions=kind)
-        first, second = (model.encode(TokenInput(s), lengths, ids, EVAL) for s in (batch.src, shuffled))
+        first, second = (model.encode(TokenInput(s), source, EVAL) for s in (batch.src, shuffled))
         assert torch.allclose(first[:, [2, 0, 1]], second[:, :3], atol=1e-12) == blind, kind
 
 
@@ -192,3 +193,10 @@ def test_the_state_holds_nothing_but_parameters():
     for kind in ("sinusoidal", "learned", "none"):
         model = built(positions=kind)
         assert set(model.state_dict()) == {name for name, _ in model.named_parameters()}
+
+
+def test_a_cache_keeps_the_tokens_of_the_sentences_that_stay():
+    cache = DecoderCache(1, 5)
+    cache.said(torch.tensor([[5, 6], [7, 8], [9, 10]]))
+    cache.select(torch.tensor([2, 0]))
+    assert cache.said(torch.tensor([[11], [12]])).tolist() == [[9, 10, 11], [5, 6, 12]]

@@ -24,7 +24,8 @@ from maskbench.training import loop
 from maskbench.training.evaluate import Evaluation, final_metrics, validation_metrics
 from maskbench.training.job import Progress, RunJob
 from maskbench.training.logbook import log_every
-from maskbench.training.trainer import Diverged, Trainer, make_trainer
+from maskbench.training.objective import Objective
+from maskbench.training.trainer import Diverged, make_trainer
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def train(
     **changes: Any,
 ) -> RunDirectory:
     """Train a run as a process would; `stop_after` makes it vanish, which is swallowed here."""
-    job = RunJob("demo", None, "dynamic", 3, config(**changes), path / "seed-3", cache, stop_after)
+    job = RunJob("demo", None, "dynamic", 3, config(**changes), path / "seed-3", cache, stop_after=stop_after)
     try:
         loop.train_run(job, report)
     except loop._Killed:
@@ -156,6 +157,44 @@ def test_a_run_in_bfloat16_with_masks_of_every_kind_resumes_to_the_same_bytes(
     train(tmp_path / "killed", cache, stop_after=7, **settings)
     resumed = train(tmp_path / "killed", cache, **settings)
     assert final_bytes(resumed) == final_bytes(whole)
+
+
+PLATEAU = {"plateau": [0.5, 0.1, 3]}
+MOVING = [
+    {"site": "encoder_input", "mask": "tokens", "refresh": {"per": "example"}, "options": {"ratio": PLATEAU}},
+    {"site": "decoder_self", "mask": "transform", "freeze_at": 0.5, "options": {}},
+]
+
+
+def test_a_run_with_two_views_a_plateau_and_a_frozen_mask_resumes_to_the_same_bytes(
+    tmp_path: Path, cache: Path
+) -> None:
+    settings: dict[str, Any] = {"masks": MOVING, "rdrop": 2.0, "valid_every": 2, "lr": 0.3}
+    whole = train(tmp_path / "whole", cache, **settings)
+    for step in (5, 9):
+        train(tmp_path / "killed", cache, stop_after=step, **settings)
+    resumed = train(tmp_path / "killed", cache, **settings)
+    assert final_bytes(resumed) == final_bytes(whole)
+    values = [line["valid/nll"] for line in whole.metrics.read() if "valid/nll" in line]
+    # At this rate the validation stalls, so that the schedule has moved.
+    assert min(values) != values[-1]
+    ratios = [
+        line["mask/ratio/encoder_input-tokens-0"] for line in whole.metrics.read() if "train/nll" in line
+    ]
+    assert sum(ratios[-2:]) < sum(ratios[:2])
+
+
+def test_a_frozen_mask_keeps_what_it_had_learned_by_then(tmp_path: Path, cache: Path) -> None:
+    trainer = make_trainer(config(masks=MOVING), load_corpus(config().corpus, cache), 3)
+    learned = dict(trainer.model.masks.named_parameters())
+    trace = []
+    for step in range(STEPS):
+        trainer.step(step)
+        trace.append({name: p.detach().clone() for name, p in learned.items()})
+    half = STEPS // 2
+    for name in learned:
+        assert not torch.equal(trace[half][name], trace[0][name])
+        assert all(torch.equal(later[name], trace[half][name]) for later in trace[half:])
 
 
 def test_the_proof_of_a_trained_run_counts_its_visits(tmp_path: Path, cache: Path) -> None:
@@ -282,13 +321,13 @@ def test_a_diverged_run_is_not_tried_again(
 
 def poison_weights_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the loss of update number `step` NaN."""
-    backward = Trainer._backward
+    backward = Objective.backward
 
-    def poisoned(self: Trainer, batch: Any, clock: Clock) -> Any:
+    def poisoned(self: Objective, batch: Any, clock: Clock) -> Any:
         loss, nll = backward(self, batch, clock)
         return (loss * torch.nan, nll) if clock.step + 1 == step else (loss, nll)
 
-    monkeypatch.setattr(Trainer, "_backward", poisoned)
+    monkeypatch.setattr(Objective, "backward", poisoned)
 
 
 def test_a_divergence_changes_no_weight(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,13 +43,14 @@ def losses(trainer: Trainer, steps: int = 3) -> list[float]:
 
 
 def rows(batch: Batch, chosen: slice) -> Batch:
-    return Batch(*(getattr(batch, name)[chosen] for name in Batch.__dataclass_fields__))
+    fields = (getattr(batch, name) for name in Batch.__dataclass_fields__)
+    return Batch(*(None if field is None else field[chosen] for field in fields))
 
 
 def measured(cache: Path, batch: Batch, **changes: Any) -> tuple[float, float, dict[str, Tensor]]:
     """Return loss, nll and gradients of one batch at the initial weights, without dropout."""
     trainer = trainer_of(cache, dropout=False, masks=changes.pop("masks", []), precision="float32")
-    loss, nll = trainer._backward(batch, trainer.batch(0)[1])
+    loss, nll = trainer.objective.backward(batch, trainer.batch(0)[1])
     grads = {n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None}
     return loss.item(), nll.item(), grads
 
@@ -102,7 +103,8 @@ def test_a_row_that_is_all_padding_changes_nothing(cache: Path, batch: Batch) ->
     def one_more(tensor: Tensor) -> Tensor:
         return torch.cat([tensor, torch.zeros_like(tensor[:1])])
 
-    padded = Batch(*(one_more(getattr(batch, name)) for name in Batch.__dataclass_fields__))
+    fields = (getattr(batch, name) for name in Batch.__dataclass_fields__)
+    padded = Batch(*(None if field is None else one_more(field) for field in fields))
     assert_same(measured(cache, padded), measured(cache, batch))
 
 
@@ -146,13 +148,13 @@ def test_a_penalty_is_part_of_the_loss_and_of_the_gradient_only(
 ) -> None:
     trainer = trainer_of(cache, dropout=False, masks=[], precision="float32")
     batch, clock = trainer.batch(0)
-    loss, nll = trainer._backward(batch, clock)
+    loss, nll = trainer.objective.backward(batch, clock)
     weight = trainer.model.words.table("output")
     assert weight.grad is not None
     before, weight.grad = weight.grad, None
     trainer.optimiser.zero_grad(set_to_none=True)
     monkeypatch.setattr(trainer.model.masks, "penalty", lambda: 0.5 * weight.square().sum())
-    more, same = trainer._backward(batch, clock)
+    more, same = trainer.objective.backward(batch, clock)
     assert same.item() == nll.item()
     assert more.item() == pytest.approx(loss.item() + 0.5 * weight.square().sum().item(), rel=1e-6)
     assert weight.grad is not None

@@ -1,0 +1,90 @@
+"""Subjects from an experiment: every arm in its own model, on sentences of its own corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from maskbench.audit.subject import Subject
+from maskbench.config.schema import ArmConfig, Experiment, RunConfig
+from maskbench.data import load_corpus
+from maskbench.data.batches import BatchSchedule, collate
+from maskbench.data.corpus import Corpus, Split
+from maskbench.masks.clock import Clock
+from maskbench.model.transformer import sizes_of
+from maskbench.training.environment import pick_device
+from maskbench.training.precision import compute_dtype
+
+COMFORTABLE = 12
+"""Tokens a sentence may have: proofs take a forward pass for every offset."""
+SENTENCES = 3
+
+
+def experiment_subjects(experiment: Experiment, cache_dir: Path) -> Iterator[Subject]:
+    """Yield the arms of an experiment, each as its first seed trains it.
+
+    Args:
+        cache_dir: where built corpora lie, or are put.
+
+    Raises:
+        CorpusError: a corpus cannot be read.
+    """
+    corpora: dict[str, Corpus] = {}
+    for panel in experiment.panels:
+        for arm in panel.arms:
+            key = arm.config.corpus.model_dump_json()
+            if key not in corpora:
+                corpora[key] = load_corpus(arm.config.corpus, cache_dir)
+            subject = arm_subject(arm, corpora[key], experiment.seeds[0])
+            yield subject if panel.name is None else replace(subject, name=f"{panel.name}/{arm.name}")
+
+
+def arm_subject(arm: ArmConfig, corpus: Corpus, seed: int) -> Subject:
+    """Return an arm as it will train.
+
+    Args:
+        seed: of the run, which keys its masks and its first weights.
+    """
+    config, device = arm.config, pick_device()
+    train = corpus.splits["train"]
+    total, per_epoch = _length_of(config, train, seed)
+    half = total // 2
+    return Subject(
+        kind="arm",
+        name=arm.name,
+        site=", ".join(dict.fromkeys(p.site for p in config.masks)),
+        placements=config.masks,
+        model=config.model,
+        sizes=sizes_of(config, corpus),
+        batch=collate(train, sentences(train)),
+        longest=collate(train, np.array([(train.src.lengths + train.tgt.lengths).argmax()])),
+        own_dtype=compute_dtype(config.train.precision, config.model.d_model, device),
+        device=device,
+        seed=seed,
+        streams=config.streams,
+        train=Clock("train", half, total, epoch=half // per_epoch, steps_per_epoch=per_epoch),
+        evaluation=Clock.evaluation(total, total),
+    )
+
+
+def sentences(split: Split) -> npt.NDArray[np.int64]:
+    """Return a few examples of different lengths: the shortest, the middle and the longest comfortable ones."""
+    src, tgt = split.src.lengths, split.tgt.lengths
+    order = np.lexsort((np.arange(len(split)), src, tgt, np.maximum(src, tgt)))
+    longer = np.maximum(src, tgt)[order]
+    # Two tokens at least: a sentence that is its end mark alone has no later token to change.
+    fitting = order[(longer <= COMFORTABLE) & (np.minimum(src, tgt)[order] >= 2)]
+    among = fitting if len(fitting) >= SENTENCES else order[: 4 * SENTENCES]
+    places = np.unique(np.linspace(0, len(among) - 1, SENTENCES).round().astype(np.int64))
+    return np.asarray(among[places[::-1]], dtype=np.int64)
+
+
+def _length_of(config: RunConfig, train: Split, seed: int) -> tuple[int, int]:
+    """Return the steps of the run and of an epoch."""
+    per_epoch = BatchSchedule(train, config.train.batch_tokens, seed).n_batches
+    epochs = config.train.epochs
+    return (config.train.steps if epochs is None else epochs * per_epoch), per_epoch

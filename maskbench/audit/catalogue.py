@@ -1,0 +1,130 @@
+"""Subjects from the catalogue: every strategy and preset, at every site, in a model of a few thousand weights.
+
+A strategy is shown with its own example, acting in both phases, beside the placements it says it needs. The second
+number format is bfloat16, the lowest in which a run may compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import torch
+
+from maskbench.audit.subject import Subject
+from maskbench.config.schema import ModelConfig, PlacementConfig
+from maskbench.data.batches import Batch, collate
+from maskbench.data.corpus import Ragged, Split
+from maskbench.data.vocabulary import EOS, N_SPECIAL
+from maskbench.errors import ConfigError
+from maskbench.masks.base import Strategy
+from maskbench.masks.context import Sizes
+from maskbench.masks.facts import Facts
+from maskbench.registry import MASKS, PRESETS, did_you_mean
+
+MODEL = ModelConfig(d_model=12, n_heads=3, encoder_layers=2, decoder_layers=2, d_ff=20, dropout=0.2)
+VOCABULARY = 23
+POSITIONS = 24
+_LENGTHS = ((7, 5), (4, 8), (6, 3))
+"""Source and target tokens of the three sentence pairs, end marks included."""
+
+
+def names() -> list[str]:
+    """Return what can be audited by name: every strategy, then every preset."""
+    return [*MASKS.names(), *sorted(PRESETS)]
+
+
+def subjects(wanted: Sequence[str]) -> Iterator[Subject]:
+    """Yield the subjects of the named strategies and presets, one for each site.
+
+    Raises:
+        ConfigError: there is no such strategy or preset.
+    """
+    for name in wanted:
+        if name not in names():
+            hint = did_you_mean(name, names())
+            raise ConfigError(
+                f"no mask strategy, preset or experiment file named {name!r}{hint} "
+                "(`maskbench audit --all` goes through the catalogue)"
+            )
+    for name in wanted:
+        preset = PRESETS.get(name)
+        cls: type[Strategy] = MASKS.lookup(preset.mask if preset else name)
+        options = dict(preset.options) if preset else cls.example.model_dump(mode="json")
+        for site in sorted(preset.sites if preset else cls.sites):
+            placement = PlacementConfig.model_validate(
+                {"site": site, "mask": preset.mask if preset else name, "options": options}
+            )
+            yield subject(name, placement, cls.example_arm)
+
+
+def subject(name: str, placement: PlacementConfig, companions: Sequence[PlacementConfig] = ()) -> Subject:
+    """Return a placement in the small model, acting in both phases."""
+    both = placement.model_copy(update={"phases": ("train", "eval")})
+    return Subject(
+        kind="strategy",
+        name=name,
+        site=placement.site,
+        placements=(both,),
+        companions=tuple(companions),
+        model=MODEL,
+        sizes=sizes(),
+        batch=batch(),
+        own_dtype=torch.bfloat16,
+    )
+
+
+@cache
+def sizes() -> Sizes:
+    """Return sizes no two of which are equal; the vocabulary spells its tokens w5, w6, ... and has every other token too"""
+    split = _split()
+    seen = np.concatenate((split.src.values, split.tgt.values))
+    facts = Facts(
+        starts_word=torch.tensor([i < N_SPECIAL or i % 3 != 1 for i in range(VOCABULARY)]),
+        counts=torch.bincount(torch.as_tensor(seen, dtype=torch.int64), minlength=VOCABULARY),
+        length_ratio=len(split.tgt.values) / len(split.src.values),
+        pairs=lambda: (split.src, split.tgt),
+        annotations=frozenset({"junk", "links"}),
+    )
+    return Sizes(
+        n_heads=MODEL.n_heads,
+        d_model=MODEL.d_model,
+        encoder_layers=MODEL.encoder_layers,
+        decoder_layers=MODEL.decoder_layers,
+        vocab_size=VOCABULARY,
+        max_length=POSITIONS,
+        id_of=_id_of,
+        facts=facts,
+    )
+
+
+def _id_of(token: str) -> int:
+    """Return the number in `w7`, and some word for whatever else an example may name."""
+    known = token[:1] == "w" and token[1:].isdigit()
+    return int(token[1:]) if known else N_SPECIAL + sum(token.encode()) % (VOCABULARY - N_SPECIAL)
+
+
+@cache
+def batch() -> Batch:
+    """Return three pairs whose sides all differ in length, annotated."""
+    return replace(collate(_split(), np.arange(len(_LENGTHS))), ids=torch.tensor([31, 12, 77]))
+
+
+@cache
+def _split() -> Split:
+    """Return the pairs: words by a rule, every third source token junk, links along the diagonal."""
+    n_words = VOCABULARY - N_SPECIAL
+
+    def side(which: int, step: int) -> list[list[int]]:
+        return [
+            [*(N_SPECIAL + (3 + 5 * row + step * i) % n_words for i in range(pair[which] - 1)), EOS]
+            for row, pair in enumerate(_LENGTHS)
+        ]
+
+    junk = [[int(i % 3 == 2 and i < s - 1) for i in range(s)] for s, _ in _LENGTHS]
+    links = [[t * s + min(t, s - 1) for t in range(n)] for s, n in _LENGTHS]
+    rows = [Ragged.from_rows(part) for part in (side(0, 7), side(1, 4), junk, links)]
+    texts = ["" for _ in _LENGTHS]
+    return Split("audit", rows[0], rows[1], texts, texts, junk=rows[2], links=rows[3])

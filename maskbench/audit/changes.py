@@ -1,0 +1,116 @@
+"""Batches that differ from another in one respect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskbench.data.batches import Batch
+from maskbench.data.vocabulary import N_SPECIAL, PAD
+
+
+def other_words(ids: Tensor, vocab_size: int, shift: int) -> Tensor:
+    """Return an ordinary word in every place, never the one that is there.
+
+    Args:
+        shift: at least 0; different numbers give different words.
+    """
+    n_words = vocab_size - N_SPECIAL
+    place = torch.arange(ids.shape[-1], device=ids.device).expand_as(ids)
+    word = torch.where(ids >= N_SPECIAL, ids - N_SPECIAL, place)
+    return N_SPECIAL + (word + 1 + shift % max(1, n_words - 1)) % n_words
+
+
+def with_targets(batch: Batch, tgt_in: Tensor) -> Batch:
+    """Return the batch with other decoder inputs; what is to be said moves along."""
+    out = torch.cat((tgt_in[:, 1:], batch.tgt_out[:, -1:]), 1)
+    ends = torch.arange(out.shape[1], device=out.device) >= batch.tgt_lengths[:, None] - 1
+    return replace(batch, tgt_in=tgt_in, tgt_out=torch.where(ends, batch.tgt_out, out))
+
+
+def cut(batch: Batch, length: int) -> Batch:
+    """Return the batch whose targets end after `length` tokens."""
+    return replace(
+        batch,
+        tgt_in=batch.tgt_in[:, :length],
+        tgt_out=batch.tgt_out[:, :length],
+        tgt_lengths=batch.tgt_lengths.clamp(max=length),
+        links=None if batch.links is None else batch.links[:, :length],
+    )
+
+
+def with_other_padding(batch: Batch, vocab_size: int) -> Batch:
+    """Return the batch with words where padding was, on both sides."""
+    src_real = torch.arange(batch.src.shape[1], device=batch.src.device) < batch.src_lengths[:, None]
+    tgt_real = torch.arange(batch.tgt_in.shape[1], device=batch.src.device) < batch.tgt_lengths[:, None]
+    return replace(
+        batch,
+        src=torch.where(src_real, batch.src, other_words(batch.src, vocab_size, 1)),
+        tgt_in=torch.where(tgt_real, batch.tgt_in, other_words(batch.tgt_in, vocab_size, 2)),
+        junk=None if batch.junk is None else batch.junk | ~src_real,
+        links=None if batch.links is None else batch.links | ~src_real[:, None],
+    )
+
+
+def with_more_padding(batch: Batch, src: int, tgt: int) -> Batch:
+    """Return the batch with so many more columns of padding on each side."""
+    return replace(
+        batch,
+        src=F.pad(batch.src, (0, src), value=PAD),
+        tgt_in=F.pad(batch.tgt_in, (0, tgt), value=PAD),
+        tgt_out=F.pad(batch.tgt_out, (0, tgt), value=PAD),
+        junk=None if batch.junk is None else F.pad(batch.junk, (0, src)),
+        links=None if batch.links is None else F.pad(batch.links, (0, src, 0, tgt)),
+    )
+
+
+def alone(batch: Batch, row: int) -> Batch:
+    """Return one sentence pair as a batch of its own, without padding."""
+    here = slice(row, row + 1)
+    src, tgt = int(batch.src_lengths[row]), int(batch.tgt_lengths[row])
+    return Batch(
+        batch.ids[here],
+        batch.src[here, :src],
+        batch.src_lengths[here],
+        batch.tgt_in[here, :tgt],
+        batch.tgt_out[here, :tgt],
+        batch.tgt_lengths[here],
+        None if batch.junk is None else batch.junk[here, :src],
+        None if batch.links is None else batch.links[here, :tgt, :src],
+    )
+
+
+def with_other_mates(batch: Batch, row: int, vocab_size: int) -> Batch:
+    """Return the batch in which every pair but one has other words and another example id; lengths stay."""
+    same = torch.arange(len(batch.ids), device=batch.ids.device) == row
+
+    def changed(ids: Tensor, shift: int) -> Tensor:
+        words = torch.where(ids >= N_SPECIAL, other_words(ids, vocab_size, shift), ids)
+        return torch.where(same[:, None], ids, words)
+
+    return replace(
+        batch,
+        ids=torch.where(same, batch.ids, batch.ids + 1000),
+        src=changed(batch.src, 3),
+        tgt_in=changed(batch.tgt_in, 4),
+        tgt_out=changed(batch.tgt_out, 4),
+    )
+
+
+def reordered(batch: Batch, order: Tensor) -> Batch:
+    """Return the batch with its rows in another order."""
+    parts = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    moved: dict[str, Any] = {name: None if part is None else part[order] for name, part in parts.items()}
+    return Batch(**moved)
+
+
+def stacked(batches: Sequence[Batch]) -> Batch:
+    """Return batches of equal shapes as one, their rows one after another."""
+    parts = {f.name: [getattr(batch, f.name) for batch in batches] for f in fields(Batch)}
+    joined: dict[str, Any] = {n: None if part[0] is None else torch.cat(part) for n, part in parts.items()}
+    return Batch(**joined)

@@ -1,0 +1,86 @@
+"""The audit that every arm passes before it trains: short, in the run's own number format, on its own corpus.
+
+It asks the questions on which a result stands or falls: does the future, padding or another sentence of the batch
+reach a prediction? All shapes stay, so the answer is exact in any number format. `maskbench audit` proves more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from maskbench.audit.arms import arm_subject
+from maskbench.audit.changes import with_other_mates, with_other_padding
+from maskbench.audit.leaks import beside, future_leak, leak_limit, size_of
+from maskbench.audit.subject import Case, Subject, distance, own_randomness
+from maskbench.config.schema import ArmConfig
+from maskbench.data.corpus import Corpus
+from maskbench.errors import LeakError
+
+_FOUND = {
+    "the future": "target tokens move predictions that come before them",
+    "padding": "what stands in the padding moves predictions",
+    "batch mates": "the other sentences of a batch move predictions",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """An influence that must not be."""
+
+    of: str
+    """`the future`, `padding` or `batch mates`."""
+    amount: float
+    """How far a score moves at most."""
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{_FOUND[self.of]} (by up to {self.amount:.3g}, allowed: {self.limit:.3g})"
+
+
+def leaks_of(subject: Subject) -> list[Leak]:
+    """Return what leaks in the number format of the run; empty if nothing does."""
+    with own_randomness():
+        case = Case(subject, subject.own_dtype)
+        return [leak for leak in _measured(case) if leak.amount > leak.limit]
+
+
+def _measured(case: Case) -> list[Leak]:
+    subject, clock, vocabulary = case.subject, case.subject.train, case.subject.sizes.vocab_size
+    futures = [future_leak(case, case.model, at, dropout=at is clock) for at in (clock, subject.evaluation)]
+    future, size = (max(found[i] for found in futures) for i in (0, 2))
+    rows = range(len(case.batch.ids))
+    variants = [with_other_padding(case.batch, vocabulary)]
+    variants += [with_other_mates(case.batch, row, vocabulary) for row in rows]
+    worst = {"padding": 0.0, "batch mates": 0.0}
+    for moment in (clock, subject.evaluation):
+        before, after = beside(case.model, case.batch, variants, partial(case.answers, clock=moment))
+        size = max(size, size_of(before))
+        mates = max(distance(after[1 + row, row], before[1 + row, row]) for row in rows)
+        worst["padding"] = max(worst["padding"], distance(after[0], before[0]))
+        worst["batch mates"] = max(worst["batch mates"], mates)
+    limit = leak_limit(case, size)
+    return [Leak("the future", future, limit), *(Leak(of, amount, limit) for of, amount in worst.items())]
+
+
+def admit(arm: ArmConfig, corpus: Corpus, seed: int) -> str | None:
+    """Let an arm train, or not.
+
+    Returns:
+        a warning with the measured leak, of an arm that says itself that it leaks; else None.
+
+    Raises:
+        LeakError: the arm leaks and does not say so.
+    """
+    subject = arm_subject(arm, corpus, seed)
+    found = leaks_of(subject)
+    if not found:
+        return None
+    said = "; ".join(map(str, found))
+    if any(placement.unsafe for placement in arm.config.masks):
+        return f"arm {arm.name} leaks, as its `unsafe: true` admits: {said}"
+    names = ", ".join(dict.fromkeys(f"{p.mask} at {p.site}" for p in arm.config.masks)) or "no masks"
+    raise LeakError(
+        f"arm {arm.name} leaks and was not trained: {said}. Its result would mean nothing; the cause is in "
+        f"{names} (`maskbench audit` on the experiment file says more)"
+    )

@@ -1,0 +1,94 @@
+"""Runs the proofs on subjects and collects what they find."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from maskbench.audit.proofs import Family, Proof, Verdict, in_order
+from maskbench.audit.subject import Case, Subject, own_randomness
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one proof says of one subject in one number format."""
+
+    kind: Literal["arm", "strategy"]
+    name: str
+    site: str
+    proof: str
+    family: Family
+    dtype: str
+    passed: bool | None
+    """None: the question does not arise; `detail` says why."""
+    value: float | None
+    limit: float | None
+    detail: str
+
+    @property
+    def where(self) -> str:
+        """The subject's name and site."""
+        return f"{self.name} at {self.site}" if self.site else self.name
+
+    def document(self) -> dict[str, Any]:
+        """Return the finding as plain JSON."""
+        return {
+            self.kind: self.name,
+            "site": self.site,
+            "proof": self.proof,
+            "dtype": self.dtype,
+            "passed": self.passed,
+            # JSON knows no infinity.
+            "value": None if self.value is None else min(self.value, sys.float_info.max),
+            "limit": self.limit,
+            "detail": self.detail,
+        }
+
+
+def audit(subjects: Iterable[Subject], proofs: Sequence[Proof] | None = None) -> Iterator[list[Finding]]:
+    """Yield the findings of every subject, in the order of the proofs.
+
+    torch's generator is as it was before when each list is handed out.
+    """
+    for subject in subjects:
+        with own_randomness():
+            found = list(examine(subject, proofs or in_order()))
+        yield found
+
+
+def examine(subject: Subject, proofs: Sequence[Proof]) -> Iterator[Finding]:
+    """Yield what the proofs find out about one subject."""
+    exact, own = Case(subject, torch.float64), Case(subject, subject.own_dtype)
+    for proof in proofs:
+        cases = {"exact": [exact], "both": [exact, own], "own": [own]}[proof.formats]
+        for case in cases:
+            for verdict in asked(proof.ask, case):
+                yield Finding(
+                    subject.kind,
+                    subject.name,
+                    subject.site,
+                    proof.name,
+                    proof.family,
+                    str(case.dtype).removeprefix("torch."),
+                    verdict.passed,
+                    verdict.value,
+                    verdict.limit,
+                    verdict.detail,
+                )
+
+
+def asked(ask: Callable[[Case], Iterable[Verdict]], case: Case) -> list[Verdict]:
+    """Return what a proof comes to: its worst failure, or the pass nearest to its limit, or the reason to skip."""
+    verdicts = list(ask(case))
+    failed = [v for v in verdicts if v.passed is False]
+    passed = [v for v in verdicts if v.passed]
+    return [max(failed or passed, key=lambda v: v.value or 0.0)] if failed or passed else verdicts[:1]
+
+
+def is_sound(findings: Iterable[Finding]) -> bool:
+    """Whether no promise is broken."""
+    return all(finding.passed is not False for finding in findings)

@@ -1,0 +1,206 @@
+"""What is audited: an arm, the model it sits in, and a few sentences to try it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from maskbench.audit.plans import CloseUpPlan
+from maskbench.config.schema import ATTENTION_SITES, ModelConfig, PlacementConfig
+from maskbench.data.batches import Batch
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import LogitContext, Sizes
+from maskbench.model.initialise import initialise
+from maskbench.model.transformer import EncoderDecoder
+from maskbench.randomness import Key
+from maskbench.training.loss import nll_of, real_tokens
+from maskbench.training.precision import autocast
+
+T = TypeVar("T")
+
+SPREAD = 0.4
+"""Root mean square of the numbers that learned parameters get, so that a mask that starts as the identity acts."""
+
+
+SOMEWHERE, AT_THE_END = Clock("train", 30, 100, epoch=2, steps_per_epoch=15), Clock.evaluation(100, 100)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An arm and all that its audit needs, apart from the number format."""
+
+    kind: Literal["arm", "strategy"]
+    name: str
+    site: str
+    """Where the strategy stands, or every site of the arm, with commas."""
+    placements: tuple[PlacementConfig, ...]
+    model: ModelConfig
+    sizes: Sizes
+    batch: Batch
+    """A few sentences of different lengths."""
+    own_dtype: torch.dtype
+    """What the run computes in: float32, or bfloat16 by autocast."""
+    companions: tuple[PlacementConfig, ...] = ()
+    """Placements that stand beside the audited ones because these need them."""
+    longest: Batch | None = None
+    """The longest sentence pair there is, for masks that act on long sentences alone; None: `batch` is long enough."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    seed: int = 0
+    streams: str = "a"
+    train: Clock = SOMEWHERE
+    """A moment of training."""
+    evaluation: Clock = AT_THE_END
+
+    @property
+    def arm(self) -> tuple[PlacementConfig, ...]:
+        """Every placement."""
+        return (*self.placements, *self.companions)
+
+
+class Case:
+    """A subject in one number format."""
+
+    def __init__(self, subject: Subject, dtype: torch.dtype) -> None:
+        self.subject = subject
+        self.dtype = dtype
+        self.batch = subject.batch.to(subject.device)
+        self.clocks = (subject.train, subject.evaluation)
+        self._known: dict[Hashable, Any] = {}
+
+    @property
+    def weights_dtype(self) -> torch.dtype:
+        """The format of the weights: bfloat16 is for products alone, as in training."""
+        return torch.float64 if self.dtype == torch.float64 else torch.float32
+
+    @property
+    def eps(self) -> float:
+        """The distance from 1 to the next number."""
+        return float(torch.finfo(self.dtype).eps)
+
+    @cached_property
+    def model(self) -> EncoderDecoder:
+        """The arm's model, learned masks moved away from the identity."""
+        return self.build()
+
+    @property
+    def plan(self) -> CloseUpPlan:
+        """The arm's plan."""
+        assert isinstance(self.model.masks, CloseUpPlan)
+        return self.model.masks
+
+    @cached_property
+    def plain(self) -> EncoderDecoder:
+        """The same model without the audited placements."""
+        return self.build(self.subject.companions)
+
+    def build(
+        self, placements: Sequence[PlacementConfig] | None = None, *, moved: bool = True
+    ) -> EncoderDecoder:
+        """Build a model of the subject's sizes; weights depend on parameter names alone.
+
+        Args:
+            placements: its masks; None: the subject's.
+            moved: whether learned masks are moved away from where they start.
+        """
+        subject = self.subject
+        arm = subject.arm if placements is None else placements
+        masks = CloseUpPlan(arm, seed=subject.seed, streams=subject.streams, sizes=subject.sizes)
+        model = EncoderDecoder(subject.model, masks, subject.sizes.vocab_size, subject.sizes.max_length)
+        initialise(model, subject.seed, subject.streams)
+        if moved:
+            move_learned(masks, subject.seed)
+        return model.to(subject.device, self.weights_dtype)
+
+    def leaks_by_design(self) -> bool:
+        """Whether some site hides in a way that is known to let influence through."""
+        return self.plan.is_unsafe
+
+    def renormalises(self) -> bool:
+        """Whether some site hides after the softmax and divides by what is left, which rounds."""
+        return any(self.plan.application(site) == "renormalise" for site in ATTENTION_SITES)
+
+    def precise(self) -> torch.autocast:
+        """Return the context in which the model computes in this number format."""
+        return autocast(self.dtype, self.subject.device)
+
+    def logits(
+        self, model: EncoderDecoder, batch: Batch, clock: Clock, *, dropout: bool = False, seed: int = 3
+    ) -> Tensor:
+        """Return `[batch tgt vocab]` scores under teacher forcing, gates applied and what is banned at -inf.
+
+        Args:
+            dropout: whether the model drops what it drops in training.
+            seed: of torch's generator, which dropout reads and no mask should.
+        """
+        model.train(dropout)
+        # As `torch.manual_seed` on the CPU, without the stack trace that takes for other devices.
+        torch.default_generator.manual_seed(seed)
+        with torch.no_grad(), self.precise():
+            raw = model(batch, clock)
+        with torch.no_grad():
+            return finished(model, raw, batch, clock)
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return what `compute` returned when it was first asked for under this key."""
+        if key not in self._known:
+            self._known[key] = compute()
+        known: T = self._known[key]
+        return known
+
+    def unchanged(self, clock: Clock) -> Tensor:
+        """Return the model's answers to the batch as it is."""
+        return self.once(("answers", clock), lambda: self.answers(self.model, self.batch, clock))
+
+    def answers(self, model: EncoderDecoder, batch: Batch, clock: Clock, *, seed: int = 3) -> Tensor:
+        """Return the scores of real target tokens, beside them the token's weight in the loss; zeros on padding."""
+        logits = self.logits(model, batch, clock, seed=seed)
+        real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
+
+        def losses() -> Tensor:
+            found = torch.zeros(real.shape, device=real.device)
+            found[real] = nll_of(logits.nan_to_num(neginf=-1e3)[real], batch.tgt_out[real])
+            return found
+
+        weights = model.masks.loss_weights(real, batch.ids, clock, losses)
+        weights = real if weights is None else weights
+        return torch.cat((logits, weights[..., None].to(logits.dtype)), -1).masked_fill(~real[..., None], 0.0)
+
+
+def finished(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: Clock) -> Tensor:
+    """Return raw scores after the plan's gates and bans, as a search sees them: no token is known to be right."""
+    raw = raw if raw.dtype.itemsize >= 4 else raw.float()
+    positions = torch.arange(raw.shape[1], device=raw.device)
+    context = LogitContext(batch.tgt_in, positions, batch.src, batch.src_lengths, clock)
+    gated = model.masks.gated_logits(raw, clock, batch.ids)
+    return model.masks.banned(gated, context, None, batch.ids)
+
+
+@torch.no_grad()
+def move_learned(masks: nn.Module, seed: int) -> None:
+    """Fill every learned parameter of the masks with positive draws keyed by its name: amounts below 0 act as 0."""
+    for name, parameter in masks.named_parameters():
+        generator = torch.Generator().manual_seed(Key.of(seed, "audit", name).low32)
+        noise = torch.empty(parameter.shape).normal_(0.0, SPREAD, generator=generator).abs_()
+        parameter.copy_(noise)
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """Return the greatest absolute difference; a NaN, or an infinity against a number, counts as the largest float."""
+    if not one.numel():
+        return 0.0
+    apart = torch.where(one == other, 0.0, (one - other).abs().double())
+    most = torch.finfo(torch.float64).max
+    return float(apart.nan_to_num(nan=most, posinf=most).max())
+
+
+@contextmanager
+def own_randomness() -> Iterator[None]:
+    """Inside, torch's generator may be seeded; afterwards it is as it was."""
+    with torch.random.fork_rng(devices=[]):
+        yield

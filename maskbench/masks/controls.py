@@ -1,0 +1,88 @@
+"""The two arms a scheduled arm has to be compared with, as a person would write them.
+
+A scheduled mask differs from an unscheduled one in two things: its average strength and its course. So beside it
+belong the constant at its time average (same strength, no course) and the schedule backwards (same strength, the
+other course).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from maskbench.config.names import slug
+from maskbench.config.schema import ArmConfig, PlacementConfig
+from maskbench.masks.schedules import Schedule
+from maskbench.registry import MASKS
+
+Replace = Callable[[Schedule, float | None], Any]
+"""What to write in place of a schedule that stops at a share of training; None where nothing can replace it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """An arm to add."""
+
+    name: str
+    of: str
+    """The scheduled arm it belongs to."""
+    masks: list[dict[str, Any]]
+    """Its placements as the experiment file writes them, without what is default."""
+
+
+def controls(arm: ArmConfig) -> Iterator[Control]:
+    """Yield the controls of an arm: none if it schedules nothing whose course is known before training."""
+    ways: list[tuple[str, Replace]] = [("average", _average), ("reversed", _reversed)]
+    for word, replace in ways:
+        masks = [_written(placement, replace) for placement in arm.config.masks]
+        if any(changed for _, changed in masks):
+            yield Control(slug(f"{arm.name} {word}"), arm.name, [written for written, _ in masks])
+
+
+def _average(schedule: Schedule, stop: float | None) -> Any:
+    return schedule.average(1.0 if stop is None else stop)
+
+
+def _reversed(schedule: Schedule, stop: float | None) -> Any:
+    # A course that stops half-way and stays has no reverse that a file could say.
+    backwards = schedule.reversed() if stop is None else None
+    return None if backwards is None else backwards.dump()
+
+
+def _written(placement: PlacementConfig, replace: Replace) -> tuple[dict[str, Any], bool]:
+    """Return a placement with its schedules replaced, and whether one was."""
+    cls = MASKS.lookup(placement.mask)
+    options = cls.Options.model_validate(placement.options)
+    fields = placement.model_dump(mode="json", exclude_defaults=True, exclude={"options", "refresh"})
+    if placement.refresh is not None and placement.refresh != cls.default_refresh:
+        fields["refresh"] = placement.refresh.model_dump(mode="json")
+    stop = placement.freeze_at
+    new = {path: replace(schedule, stop) for path, schedule in options.schedules().items()}
+    known = {path: value for path, value in new.items() if value is not None}
+    if known:
+        fields.pop("freeze_at", None)
+    written = _given({**fields, **options.model_dump(mode="json", exclude_defaults=True)})
+    for path, value in known.items():
+        _put(written, re.findall(r"\w+", path), value)
+    return written, bool(known)
+
+
+def _given(value: Any) -> Any:
+    """Return a plain value without what is not given (`~`) in its mappings."""
+    if isinstance(value, dict):
+        return {key: _given(inner) for key, inner in value.items() if inner is not None}
+    return [_given(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _put(written: Any, path: list[str], value: Any) -> None:
+    """Replace what stands at a path such as `of`, `0`, `radius` in plain lists and mappings."""
+    *inner, last = path
+    for step in inner:
+        if isinstance(written, list):
+            written = written[int(step)]
+        elif step in written:
+            written = written[step]
+        # A part of a composition is written flat: its `options` are no key of their own.
+    written[last] = value

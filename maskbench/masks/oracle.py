@@ -1,0 +1,84 @@
+"""Masks that are told the answer: upper bounds, for corpora that mark junk words or give gold alignments."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from maskbench.masks.base import AttentionMask, MaskMod, StrategyOptions
+from maskbench.masks.context import AttentionContext
+from maskbench.masks.schedules import Radius
+from maskbench.registry import MASKS
+
+
+class OracleOptions(StrategyOptions):
+    """The oracle has no options."""
+
+
+@MASKS.register("oracle")
+class Oracle(AttentionMask):
+    """Hides exactly the source tokens that the corpus marks as junk, whoever asks.
+
+    keep(i, j) = not junk(j). Placed at `encoder_self` and `cross` both, no junk word has any influence but on the
+    positions of the words behind it. Where every token of a source is junk, rows are empty.
+    """
+
+    sites = frozenset({"encoder_self", "cross"})
+    depends_on = frozenset({"annotation"})
+    needs = frozenset({"junk"})
+    may_empty_rows = True
+    source = "the upper bound for masks against interference; maskbench 2026"
+    Options = OracleOptions
+    example = OracleOptions()
+
+    def mask_mod(self, at: OracleOptions, ctx: AttentionContext) -> MaskMod:
+        junk = ctx.request.annotations.junk
+        assert junk is not None  # needs junk: the plan refuses a corpus without
+        marks = junk
+
+        def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
+            known = kv_idx < marks.shape[1]
+            return ~(marks[b, kv_idx.clamp(max=marks.shape[1] - 1)] & known)
+
+        return keep
+
+
+class AlignWindowOptions(StrategyOptions):
+    """How much is seen around the aligned words."""
+
+    width: Radius = 1
+    """Greatest distance from a source token that the target token translates."""
+
+
+@MASKS.register("align_window")
+class AlignWindow(AttentionMask):
+    """Every target token sees the source tokens it translates, by the gold alignment, and their neighbours.
+
+    keep(t, s) = |s - s'| <= width for some s' linked to the target token predicted at t. A target token without links
+    sees everything, and so does every position beyond the reference. In free translation the links are still those of
+    the reference, position by position: they fit as long as the translation keeps to it.
+    """
+
+    sites = frozenset({"cross"})
+    depends_on = frozenset({"annotation"})
+    needs = frozenset({"links"})
+    source = "Garg et al. 2019 (supervised alignment, arXiv:1909.02074), as a hard mask"
+    Options = AlignWindowOptions
+    example = AlignWindowOptions(width=0)
+
+    def mask_mod(self, at: AlignWindowOptions, ctx: AttentionContext) -> MaskMod:
+        links, lengths = ctx.request.annotations.links, ctx.request.src_lengths
+        assert links is not None and lengths is not None  # needs links: the plan refuses a corpus without
+        rows, columns = links.shape[1:]
+        # Padding has no links, whatever stands in its columns.
+        links = links & (torch.arange(columns, device=links.device) < lengths[:, None])[:, None]
+        width = min(int(at.width), columns)
+        around = F.max_pool1d(links.float(), 2 * width + 1, stride=1, padding=width) > 0
+        around = around | ~links.any(-1, keepdim=True)
+
+        def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
+            beyond = (q_idx >= rows) | (kv_idx >= columns)
+            return beyond | around[b, q_idx.clamp(max=rows - 1), kv_idx.clamp(max=columns - 1)]
+
+        return keep

@@ -1,0 +1,204 @@
+"""The picture of a placement in a made-up model: what `maskbench masks NAME --show` draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from maskbench.config.schema import ATTENTION_SITES, PlacementConfig
+from maskbench.errors import ConfigError
+from maskbench.masks.base import LogitMask, LossMask, Normaliser, TensorGate, TokenMask
+from maskbench.masks.catalogue import placement_line
+from maskbench.masks.clock import Clock, Phase
+from maskbench.masks.placed import Placed, place
+from maskbench.masks.plan import MaskPlan
+from maskbench.masks.schedules import Schedule
+from maskbench.pictures.attention import grids
+from maskbench.pictures.scene import Scene, normal
+from maskbench.pictures.sheet import Grid, Row, Sheet, Stage
+from maskbench.pictures.tokens import allowed, changed, counted, gated
+
+_STEPS = 1000
+"""Of the made-up training."""
+_VISITS = 5
+_CROWDED = 4
+"""With more different grids than this, only the first layer is drawn unless others are asked for."""
+_STAGES = ((0.0, "at the start"), (0.5, "half-way"), (1.0, "at the end"))
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a placement is drawn."""
+
+    length: int = 12
+    """Tokens of the sentence; at `cross`, of the target."""
+    source_length: int | None = None
+    """Tokens of the source; None: as many."""
+    layers: tuple[int, ...] | None = None
+    """None: those the placement acts in, or the first of them where there would be too much to see."""
+    heads: tuple[int, ...] | None = None
+    """None: all."""
+    epoch: int = 0
+    """How often the sentence was seen before, which decides what a random mask draws."""
+    seed: int = 0
+
+
+def draw(placement: PlacementConfig, view: View) -> Sheet:
+    """Return the picture of one placement.
+
+    Raises:
+        ConfigError: the placement does not fit, or the view asks for a layer or head that is not there.
+    """
+    scene = Scene.of_words(view.source_length or view.length, view.length)
+    try:
+        plan, placed = _alone(placement, scene, view.seed)
+    except ValueError as error:
+        raise ConfigError(f"{placement.mask}: {error}") from error
+    _unsettle(placed)
+    sheet = _Drawer(plan, placed, scene, view).sheet()
+    notes = list(_notes(placed, view))
+    if view.layers is None and any(len(stage.grids) > _CROWDED for stage in sheet.stages):
+        first, *others = placed.layers
+        sheet = _Drawer(plan, placed, scene, replace(view, layers=(first,))).sheet()
+        notes += [f"layer {first}; --layer {others[0]} shows another" if others else f"layer {first}"]
+    return replace(sheet, notes=tuple(notes))
+
+
+def _alone(placement: PlacementConfig, scene: Scene, seed: int) -> tuple[MaskPlan, Placed]:
+    """Return a placement and a plan to ask about it."""
+    if placement.site in ATTENTION_SITES:
+        # Not held against its arm: what it needs to stand beside is not in the picture.
+        (placed,) = place([placement], scene.sizes, seed, "a")
+        return MaskPlan([], seed=seed, streams="a", sizes=scene.sizes), placed
+    plan = MaskPlan([placement], seed=seed, streams="a", sizes=scene.sizes)
+    return plan, plan.placed[0]
+
+
+@torch.no_grad()
+def _unsettle(placed: Placed) -> None:
+    """Move learned parameters from their start, at which there would be nothing to see."""
+    for name, parameter in placed.strategy.named_parameters():
+        away = 0.5 * normal(name, *parameter.shape).to(parameter.dtype)
+        # What starts at nothing opens: a negative amount of a gate acts as none.
+        parameter.add_(0.5 + away.abs() if not parameter.any() else away)
+
+
+def _notes(placed: Placed, view: View) -> Iterator[str]:
+    strategy, kind = placed.strategy, type(placed.strategy)
+    if list(strategy.parameters()):
+        yield "learned: it starts without any effect; here its parameters were moved away at random"
+    if "input" in kind.depends_on or isinstance(strategy, Normaliser):
+        yield "reads the input: drawn for made-up queries, keys and words"
+    if "annotation" in kind.depends_on:
+        yield "oracle: the corpus tells it what no real task would; the annotations here are made up"
+    if strategy.stochastic and not isinstance(strategy, TokenMask | LossMask):
+        refresh = placed.placement.refresh or kind.default_refresh
+        per = "run" if refresh is None else refresh.per
+        other = f"--seed {view.seed + 1}" if per == "run" else f"--epoch {view.epoch + 1}"
+        yield f"random, drawn anew for every {per}: this is one draw, {other} shows another"
+    if "train" not in placed.phases or "eval" not in placed.phases:
+        yield f"acts in {'training' if 'train' in placed.phases else 'evaluation'} only"
+
+
+@dataclass(frozen=True)
+class _Drawer:
+    plan: MaskPlan
+    placed: Placed
+    scene: Scene
+    view: View
+
+    def sheet(self) -> Sheet:
+        """Return the picture without its notes."""
+        site, strategy = self.placed.site, self.placed.strategy
+        written = placement_line(site, self.placed.name, self.placed.placement.options)
+        title = written.removeprefix("- ")
+        if site in ATTENTION_SITES:
+            return Sheet(title, self._stages(self._attention))
+        if isinstance(strategy, TensorGate):
+            return Sheet(title, self._stages(self._gate), down="position", across="dimension")
+        if isinstance(strategy, LogitMask):
+            return Sheet(title, self._stages(self._logits), down="position", across="vocabulary entry")
+        if isinstance(strategy, TokenMask):
+            bare = MaskPlan([], seed=0, streams="a", sizes=self.scene.sizes)
+            before = changed(bare, self.placed, self.scene, self._clock(0.0), "sentence")
+            return Sheet(title, rows=(before, *self._rows(changed)))
+        if isinstance(strategy, LossMask):
+            return Sheet(title, rows=tuple(self._rows(counted)))
+        return Sheet(title)
+
+    def _clock(self, progress: float, epoch: int | None = None) -> Clock:
+        epoch = self.view.epoch if epoch is None else epoch
+        # With one update in an epoch, what is drawn for every step moves with the visit too.
+        step = round(progress * _STEPS) + epoch if self._moves else epoch
+        phase: Phase = "train" if "train" in self.placed.phases else "eval"
+        stalls = max((s.values[2] for s in self._schedules if s.name == "plateau"), default=0)
+        return Clock(
+            phase, step, max(_STEPS, step), epoch, steps_per_epoch=1, stalls=math.ceil(progress * stalls)
+        )
+
+    @property
+    def _schedules(self) -> list[Schedule]:
+        return list(self.placed.options.schedules().values())
+
+    @property
+    def _moves(self) -> bool:
+        """Whether some option changes over training."""
+        return any(s.name != "per_layer" for s in self._schedules)
+
+    def _moments(self) -> Iterator[tuple[str, Clock]]:
+        """Yield one moment of training, or its start, middle and end where something changes."""
+        if not self._moves:
+            yield "", self._clock(0.0)
+            return
+        for progress, name in _STAGES:
+            clock = self._clock(progress)
+            at = self.placed.at(clock, 0)
+            moving = [k for k, s in self.placed.options.schedules().items() if s.name != "per_layer"]
+            yield f"{name} ({', '.join(f'{key} {_number(getattr(at, key))}' for key in moving)})", clock
+
+    def _stages(self, grids_at: Callable[[Clock], tuple[Grid, ...]]) -> tuple[Stage, ...]:
+        stages = tuple(Stage(label, grids_at(clock)) for label, clock in self._moments())
+        if len(stages) == 1 or any(len(stage.grids) > 1 for stage in stages):
+            return stages
+        # One grid each: they are compared most easily side by side.
+        return (Stage("", tuple(Grid(stage.label, stage.grids[0].shades) for stage in stages)),)
+
+    def _attention(self, clock: Clock) -> tuple[Grid, ...]:
+        layers = _chosen("layer", self.view.layers, range(self.placed.n_layers), self.placed.layers)
+        every_head = range(self.scene.sizes.n_heads)
+        heads = _chosen("head", self.view.heads, every_head, every_head)
+        return grids(self.plan, self.placed, self.scene, clock, layers, heads)
+
+    def _gate(self, clock: Clock) -> tuple[Grid, ...]:
+        return (gated(self.placed, self.scene, clock),)
+
+    def _logits(self, clock: Clock) -> tuple[Grid, ...]:
+        return (allowed(self.plan, self.placed, self.scene, clock),)
+
+    def _rows(self, row_at: Callable[[MaskPlan, Placed, Scene, Clock, str], Row]) -> Iterator[Row]:
+        """Yield the sentence at several visits, at every moment that matters."""
+        visits = range(self.view.epoch, self.view.epoch + (_VISITS if self.placed.strategy.stochastic else 1))
+        stages = _STAGES if self._moves else ((0.0, ""),)
+        for progress, name in stages:
+            for visit in visits if not name else visits[:2]:
+                label = f"visit {visit}" if len(visits) > 1 else "masked"
+                label = f"{name}, {label}" if name else label
+                yield row_at(self.plan, self.placed, self.scene, self._clock(progress, visit), label)
+
+
+def _number(value: float | int | Tensor) -> str:
+    """Return a scheduled value; where every example has one, the first's."""
+    return f"{float(value.flatten()[0] if isinstance(value, Tensor) else value):.3g}"
+
+
+def _chosen(
+    what: str, wanted: Sequence[int] | None, every: Sequence[int], default: Sequence[int]
+) -> Sequence[int]:
+    for number in wanted or ():
+        if number not in every:
+            raise ConfigError(f"there is no {what} {number}: the made-up model has 0 to {len(every) - 1}")
+    return default if wanted is None else wanted

@@ -1,0 +1,129 @@
+"""A picture as a figure, drawn by matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from maskbench.pictures.sheet import Grid, Look, Row, Sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLUMNS = 4
+"""Grids beside each other, at most."""
+_INCHES = 3.0
+_HIDDEN, _ALLOWED, _ILLEGAL = "#e8e4da", "#1f4e79", "#ffffff"
+_LOOKS: dict[Look, tuple[str, str, str]] = {
+    "shown": ("#ffffff", "#222222", "shown"),
+    "masked": ("#1f4e79", "#1f4e79", "hidden by the mask token"),
+    "replaced": ("#f2c14e", "#222222", "another word in its place"),
+    "zeroed": ("#9db4c0", "#9db4c0", "embedding set to zeros"),
+    "kept": ("#dcead2", "#222222", "picked, left as it was"),
+    "new": ("#f2c14e", "#222222", "put in"),
+    "left out": ("#1f4e79", "#1f4e79", "left out of the loss"),
+}
+"""Background, colour of the text, and meaning."""
+
+
+def png(sheet: Sheet) -> bytes:
+    """Return `sheet` as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure(sheet).savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def figure(sheet: Sheet) -> Figure:
+    """Return `sheet` as a matplotlib figure: a row of axes for each stage, or a table of tokens."""
+    from matplotlib.figure import Figure
+
+    if sheet.stages:
+        return _of_grids(sheet, Figure)
+    return _of_rows(sheet, Figure)
+
+
+def _of_grids(sheet: Sheet, make: Any) -> Figure:
+    lines: list[tuple[str, Sequence[Grid]]] = []
+    for stage in sheet.stages:
+        for start in range(0, len(stage.grids), _COLUMNS):
+            lines.append((stage.label if start == 0 else "", stage.grids[start : start + _COLUMNS]))
+    columns = max(len(grids) for _, grids in lines)
+    size = (max(5.0, _INCHES * columns + 0.6), _INCHES * len(lines) + 1.4)
+    drawn: Figure = make(figsize=size, layout="constrained")
+    drawn.suptitle("\n".join((sheet.title, *sheet.notes)), fontsize=10)
+    axes = drawn.subplots(len(lines), columns, squeeze=False)
+    for (label, grids), row in zip(lines, axes, strict=True):
+        for i, ax in enumerate(row):
+            if i < len(grids):
+                _draw_grid(ax, grids[i], sheet, label if i == 0 else "")
+            else:
+                ax.set_axis_off()
+    _grid_legend(drawn, sheet)
+    return drawn
+
+
+def _draw_grid(ax: Any, grid: Grid, sheet: Sheet, stage: str) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = LinearSegmentedColormap.from_list("mask", [_HIDDEN, _ALLOWED]).with_extremes(bad=_ILLEGAL)
+    rows, columns = grid.shades.shape
+    ax.imshow(grid.shades, cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal")
+    title = "\n".join(text for text in (stage, grid.label) if text)
+    ax.set_title(title, fontsize=9, loc="left")
+    ax.set_xlabel(_axis(sheet.across), fontsize=8)
+    ax.set_ylabel(_axis(sheet.down), fontsize=8)
+    ax.set_xticks(sorted({0, columns - 1}))
+    ax.set_yticks(sorted({0, rows - 1}))
+    ax.tick_params(labelsize=7)
+
+
+def _axis(name: str) -> str:
+    return f"{name} position" if name in ("query", "key") else name
+
+
+def _grid_legend(drawn: Figure, sheet: Sheet) -> None:
+    from matplotlib.patches import Patch
+
+    full = "full weight" if sheet.has_shades else "may attend" if sheet.across == "key" else "allowed"
+    entries = [Patch(facecolor=_ALLOWED, label=full), Patch(facecolor=_HIDDEN, label="hidden")]
+    if sheet.has_illegal:
+        entries.append(Patch(facecolor=_ILLEGAL, edgecolor="#888888", label="not legal anyway"))
+    drawn.legend(handles=entries, loc="outside lower center", ncols=len(entries), fontsize=8, frameon=False)
+
+
+def _of_rows(sheet: Sheet, make: Any) -> Figure:
+    longest = max((len(row.tokens) for row in sheet.rows), default=1)
+    drawn: Figure = make(
+        figsize=(max(5.0, 0.75 * longest + 1.5), 0.4 * len(sheet.rows) + 1.6), layout="constrained"
+    )
+    drawn.suptitle("\n".join((sheet.title, *sheet.notes)), fontsize=10)
+    ax = drawn.subplots()
+    ax.set_axis_off()
+    ax.set_xlim(-1.8, longest)
+    ax.set_ylim(max(1, len(sheet.rows)), 0)
+    for y, row in enumerate(sheet.rows):
+        _draw_row(ax, row, y)
+    _token_legend(drawn, sheet)
+    return drawn
+
+
+def _draw_row(ax: Any, row: Row, y: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    ax.text(-1.75, y + 0.5, row.label, va="center", fontsize=8)
+    for x, token in enumerate(row.tokens):
+        background, foreground, _ = _LOOKS[token.look]
+        ax.add_patch(Rectangle((x + 0.03, y + 0.1), 0.94, 0.8, facecolor=background, edgecolor="#cccccc"))
+        # A dollar sign would begin mathematics.
+        text = token.text.replace("$", r"\$")
+        ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, color=foreground)
+
+
+def _token_legend(drawn: Figure, sheet: Sheet) -> None:
+    from matplotlib.patches import Patch
+
+    looks = [look for look in _LOOKS if any(t.look == look for row in sheet.rows for t in row.tokens)]
+    if looks:
+        entries = [Patch(facecolor=_LOOKS[k][0], edgecolor="#cccccc", label=_LOOKS[k][2]) for k in looks]
+        drawn.legend(handles=entries, loc="outside lower center", ncols=len(looks), fontsize=8, frameon=False)

@@ -1,0 +1,126 @@
+"""The made-up sentence pair that masks are drawn for, and all that a strategy may ask about it.
+
+No corpus and no trained model is needed to see what a mask does. What a strategy reads beyond positions (queries,
+keys, embeddings, losses) are numbers from a fixed seed; gold annotations mark a few words as junk and link every
+target word to a source word.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maskbench.data.corpus import Ragged
+from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, SPECIAL_NAMES
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import Annotations, AttentionRequest, Sizes
+from maskbench.masks.facts import Facts
+from maskbench.randomness import Key
+
+_TEXT = (
+    "the old captain saw three fish ##ing boats . a storm came in from the dark sea and every sail ##or "
+    "went home to the light ##house ."
+)
+"""`##` marks a piece that goes on with the word before it."""
+SOURCE = tuple(_TEXT.split())
+_FREQUENT = frozenset({"the", "a", "and", "in", "from", "to", "every", "."})
+_WORDS = tuple(dict.fromkeys(SOURCE))
+_IDS = {word: N_SPECIAL + i for i, word in enumerate(_WORDS)}
+
+
+def word(token: int) -> str:
+    """Return a token of the made-up vocabulary as text."""
+    if token < N_SPECIAL:
+        return SPECIAL_NAMES[token]
+    return _WORDS[token - N_SPECIAL] if token - N_SPECIAL < len(_WORDS) else f"w{token}"
+
+
+def sizes(max_length: int, n_heads: int = 4, n_layers: int = 2) -> Sizes:
+    """Return the sizes of the made-up model, and facts about the made-up corpus."""
+    size = N_SPECIAL + len(_WORDS)
+    starts = torch.tensor([True] * N_SPECIAL + [not text.startswith("##") for text in _WORDS])
+    counts = torch.tensor(
+        [0] * N_SPECIAL + [900 if text in _FREQUENT else 60 - i for i, text in enumerate(_WORDS)]
+    )
+    rows = Ragged.from_rows([[_IDS[text] for text in SOURCE], [_IDS[text] for text in SOURCE[5:14]]])
+    facts = Facts(
+        starts_word=starts,
+        counts=counts,
+        pairs=lambda: (rows, rows),
+        annotations=frozenset({"junk", "links"}),
+    )
+    return Sizes(n_heads, 8 * n_heads, n_layers, n_layers, size, max_length, _IDS.get, facts)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A sentence pair without padding, as a batch of one."""
+
+    src: Tensor
+    """[1, source length], the end mark last."""
+    tgt: Tensor
+    """[1, target length]: decoder inputs, the begin mark first."""
+    sizes: Sizes
+
+    @classmethod
+    def of_words(cls, src_length: int, tgt_length: int, max_length: int | None = None) -> Scene:
+        """Return the sample sentence cut, or repeated, to these lengths, marks included."""
+        ids = [_IDS[text] for text in SOURCE]
+        longest = max(src_length, tgt_length)
+        endless = ids * math.ceil(longest / len(ids))
+        src = torch.tensor([*endless[: src_length - 1], EOS][:src_length])
+        tgt = torch.tensor([BOS, *endless[: tgt_length - 1]])
+        return cls(src[None], tgt[None], sizes(max_length or longest + 1))
+
+    @classmethod
+    def of_numbers(cls, length: int, sizes: Sizes) -> Scene:
+        """Return a pair of tokens drawn from a vocabulary, for a model that has one of its own."""
+        drawn = torch.empty(2, length - 1)
+        drawn.uniform_(0.0, 1.0, generator=_generator("tokens"))
+        ids = N_SPECIAL + (drawn * (sizes.vocab_size - N_SPECIAL)).long()
+        src, tgt = torch.full((1, length), EOS), torch.full((1, length), BOS)
+        src[0, :-1], tgt[0, 1:] = ids[0], ids[1]
+        return cls(src, tgt, sizes)
+
+    @property
+    def annotations(self) -> Annotations:
+        """Every fifth source word and the one after it are junk; target word t translates source word t, nearly."""
+        s, t = torch.arange(self.src.shape[1]), torch.arange(self.tgt.shape[1])
+        # Neighbours change places, as in real alignments.
+        swapped = (t ^ 1).clamp(max=len(s) - 1)
+        return Annotations(((s % 5) >= 3)[None] & (s < len(s) - 1)[None], (swapped[:, None] == s)[None])
+
+    def request(self, site: str, clock: Clock) -> AttentionRequest:
+        """Return an attention layer's question about the whole pair."""
+        n_q = self.src.shape[1] if site == "encoder_self" else self.tgt.shape[1]
+        n_kv = self.tgt.shape[1] if site == "decoder_self" else self.src.shape[1]
+        heads, width = self.sizes.n_heads, self.sizes.d_model
+        q_idx, kv_idx = torch.arange(n_q), torch.arange(n_kv)
+        every = torch.ones(1, 1, n_q, n_kv, dtype=torch.bool)
+        reads_source = site != "decoder_self"
+        return AttentionRequest(
+            query=normal("query", 1, heads, n_q, width // heads),
+            key=normal("key", 1, heads, n_kv, width // heads),
+            x=normal("x", 1, n_q, width),
+            q_idx=q_idx,
+            kv_idx=kv_idx,
+            legal=every if reads_source else (kv_idx <= q_idx[:, None])[None, None],
+            src_lengths=torch.tensor([self.src.shape[1]]) if reads_source else None,
+            examples=torch.zeros(1, dtype=torch.int64),
+            clock=clock,
+            src_ids=self.src if reads_source else None,
+            tgt_ids=None if site == "encoder_self" else self.tgt,
+            annotations=self.annotations,
+        )
+
+
+def normal(name: str, *shape: int) -> Tensor:
+    """Return standard normal float32 numbers that depend on `name` and the shape only."""
+    return torch.empty(shape).normal_(0.0, 1.0, generator=_generator(name, *shape))
+
+
+def _generator(name: str, *shape: int) -> torch.Generator:
+    return torch.Generator().manual_seed(Key.of(0, "picture", name, *shape).low32)

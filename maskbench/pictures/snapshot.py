@@ -1,0 +1,67 @@
+"""What the attention masks of a model in training look like now, as small images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskbench.config.schema import ATTENTION_SITES, PlacementConfig
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import Sizes
+from maskbench.masks.placed import Placed
+from maskbench.masks.plan import MaskPlan
+from maskbench.pictures.attention import shades
+from maskbench.pictures.png import image
+from maskbench.pictures.scene import Scene
+from maskbench.pictures.sheet import Shades
+
+_LENGTH = 24
+"""Positions of the made-up sentence."""
+
+
+def moves(placed: Placed) -> bool:
+    """Whether a placement can look different later: it is learned, or an option changes over training."""
+    changing = (s.name != "per_layer" for s in placed.options.schedules().values())
+    return any(changing) or any(True for _ in placed.strategy.parameters())
+
+
+class Snapshots:
+    """Draws the attention placements of an arm, from a copy of its masks that nothing else uses."""
+
+    def __init__(self, placements: Sequence[PlacementConfig], sizes: Sizes, seed: int, streams: str) -> None:
+        here = [placement for placement in placements if placement.site in ATTENTION_SITES]
+        # What a strategy draws when it is built must not move the numbers of the run.
+        with torch.random.fork_rng(devices=[]):
+            self.plan = MaskPlan(here, seed=seed, streams=streams, sizes=sizes)
+        self.scene = Scene.of_numbers(min(_LENGTH, sizes.max_length), sizes)
+
+    def take(
+        self, state: Mapping[str, Tensor], clock: Clock, *, moving_only: bool
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield label and PNG of every attention placement: a line for each layer, a column for each head.
+
+        Args:
+            state: the model's masks, as `state_dict` gives them.
+            clock: where training stands.
+            moving_only: leave out what looks as it did at the start.
+        """
+        own = self.plan.state_dict()
+        self.plan.load_state_dict({name: state[name] for name in own})
+        for placed in self.plan.placed:
+            if clock.phase in placed.phases and (moves(placed) or not moving_only):
+                lines = [shades(self.plan, placed, self.scene, i, clock) for i in placed.layers]
+                yield placed.label, image(_brief(lines))
+
+
+def _brief(lines: list[list[Shades]]) -> list[list[Shades]]:
+    """Leave out layers, or heads, that all look the same."""
+    same_heads = all(np.array_equal(line[0], grid, equal_nan=True) for line in lines for grid in line)
+    lines = [line[:1] for line in lines] if same_heads else lines
+    first = lines[0]
+    same_layers = all(
+        np.array_equal(a, b, equal_nan=True) for line in lines for a, b in zip(first, line, strict=True)
+    )
+    return lines[:1] if same_layers else lines

@@ -1,0 +1,79 @@
+"""What `maskbench run` does with an arm that leaks, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import broken_strategies as broken
+import pytest
+
+import maskbench.data
+import maskbench.masks
+from maskbench.audit.arms import sentences
+from maskbench.audit.gate import admit
+from maskbench.config.load import load_experiment
+from maskbench.config.schema import Experiment
+from maskbench.errors import LeakError
+from maskbench.experiment import rehearse, run_experiment
+
+FILE = """
+name: trial
+seeds: [0]
+baseline: none
+corpus: {{name: copy, pairs: 64, valid: 8, test: 8, symbols: 7, max_length: 5}}
+model: {{d_model: 12, n_heads: 3, encoder_layers: 1, decoder_layers: 1, d_ff: 20}}
+train: {{steps: 2}}
+arms: {{none: [], other: [{arm}]}}
+"""
+
+
+def load(tmp_path: Path, arm: str) -> Experiment:
+    file = tmp_path / "trial.yaml"
+    file.write_text(FILE.format(arm=arm), encoding="utf-8")
+    return load_experiment(file)
+
+
+@pytest.mark.parametrize(
+    ("cls", "what"),
+    [
+        (broken.SeesTheFuture, "target tokens move predictions that come before them"),
+        (broken.DropsTheMaskWhenFast, "target tokens move predictions that come before them"),
+    ],
+)
+def test_a_leaking_plug_in_is_refused_and_nothing_is_trained(tmp_path: Path, cls: type, what: str) -> None:
+    with broken.registered("broken", cls):
+        experiment = load(tmp_path, "{site: decoder_self, mask: broken}")
+        with pytest.raises(LeakError, match="arm other leaks and was not trained") as caught:
+            run_experiment(experiment, tmp_path / "runs")
+    assert what in str(caught.value) and "broken at decoder_self" in str(caught.value)
+    assert caught.value.exit_code == 3
+    assert not list((tmp_path / "runs").rglob("run.json"))
+
+
+def test_a_leak_that_is_declared_is_measured_and_let_through(tmp_path: Path) -> None:
+    experiment = load(tmp_path, "{site: decoder_self, mask: window, radius: 1, apply: raw, unsafe: true}")
+    rehearse(experiment, tmp_path / "runs")
+    (panel,) = experiment.panels
+    corpus = maskbench.data.load_corpus(panel.arms[0].config.corpus, tmp_path / "cache")
+    none, leaking = (admit(arm, corpus, 0) for arm in panel.arms)
+    assert none is None
+    assert leaking is not None and leaking.startswith("arm other leaks, as its `unsafe: true` admits")
+    assert "by up to 0." in leaking
+
+
+def test_a_plug_in_that_is_declared_unsafe_is_let_through(tmp_path: Path) -> None:
+    with broken.registered("broken", broken.SeesTheFuture):
+        experiment = load(tmp_path, "{site: decoder_self, mask: broken, unsafe: true}")
+        arm = experiment.panels[0].arms[1]
+        corpus = maskbench.data.load_corpus(arm.config.corpus, tmp_path / "cache")
+        warning = admit(arm, corpus, 0)
+    assert warning is not None and "target tokens move predictions" in warning
+
+
+def test_the_sentences_differ_in_length_and_are_comfortable(tmp_path: Path) -> None:
+    experiment = load(tmp_path, "{site: encoder_self, mask: window, radius: 1}")
+    corpus = maskbench.data.load_corpus(experiment.panels[0].arms[0].config.corpus, tmp_path / "cache")
+    train = corpus.splits["train"]
+    chosen = sentences(train)
+    lengths = train.src.lengths[chosen].tolist()
+    assert len(lengths) == 3 and lengths == sorted(lengths, reverse=True) and lengths[0] > lengths[-1] >= 2

@@ -1,0 +1,156 @@
+"""What the audit lets pass, and by which proof it finds each kind of broken promise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import broken_strategies as broken
+import pytest
+import torch
+
+import maskbench.masks  # noqa: F401  (fills the registry)
+from maskbench.audit import Finding, audit
+from maskbench.audit.catalogue import names, subject, subjects
+from maskbench.audit.leaks import future_leak
+from maskbench.audit.proofs import PROOFS
+from maskbench.audit.subject import Case
+from maskbench.audit.support import jacobian
+from maskbench.config.schema import PlacementConfig
+from maskbench.masks.base import Strategy
+
+
+def placed(site: str, mask: str, options: dict[str, Any] | None = None, **keys: Any) -> PlacementConfig:
+    return PlacementConfig.model_validate({"site": site, "mask": mask, "options": options or {}, **keys})
+
+
+def findings(*placements: PlacementConfig) -> list[Finding]:
+    return next(audit([subject("trial", placements[0], placements[1:])]))
+
+
+def failed(found: list[Finding]) -> set[str]:
+    return {finding.proof for finding in found if finding.passed is False}
+
+
+def test_there_is_a_question_to_every_proof() -> None:
+    assert len(PROOFS) > 15
+    assert all(proof.question.endswith("?") for proof in PROOFS)
+
+
+@pytest.mark.parametrize("name", ["window", "wait_k", "transform", "topk", "tokens", "loss_tokens"])
+def test_safe_strategies_keep_every_promise(name: str) -> None:
+    for found in audit(subjects([name])):
+        assert not failed(found)
+        hard = [f for f in found if f.proof in ("causality", "padding content", "batch mates", "support")]
+        assert {f.dtype for f in hard} == {"float64", "bfloat16"}
+        assert all(f.value == 0.0 for f in hard)
+
+
+def test_wait_k_is_proved_to_reach_no_source_token_too_early() -> None:
+    (waiting,) = subjects(["wait_k"])
+    case = Case(waiting, torch.float64)
+    blocks, source = jacobian(case, case.subject.train)
+    n_rows, n_tgt, n_src = blocks["source"].shape
+    for row in range(n_rows):
+        for t in range(int(case.batch.tgt_lengths[row])):
+            for s in range(int(case.batch.src_lengths[row])):
+                # With k = 2 the prediction at t, counted from 0, has read the first t + 2 source tokens.
+                assert bool(blocks["source"][row, t, s] != 0) == (s < t + 2)
+    assert len(source.ids) == n_rows and n_tgt == case.batch.tgt_in.shape[1] and n_src == source.ids.shape[1]
+
+
+@pytest.mark.parametrize("apply", ["raw", "multiply_scores"])
+def test_ways_of_hiding_that_leak_are_found_by_perturbation(apply: str) -> None:
+    found = findings(placed("decoder_self", "window", {"radius": 1}, apply=apply, unsafe=True))
+    causality = [f for f in found if f.proof == "causality"]
+    assert len(causality) == 2 and all(f.passed is False and (f.value or 0) > 1e-3 for f in causality)
+    assert {"support", "truncation"} <= failed(found)
+
+
+def test_a_finite_fill_leaks_where_scores_are_large_and_only_there() -> None:
+    found = findings(placed("decoder_self", "window", {"radius": 1}, apply="small_fill", unsafe=True))
+    assert failed(found) == {"large scores"}
+    assert all((f.value or 0) > 1e-3 for f in found if f.proof == "large scores")
+
+
+@pytest.mark.parametrize(
+    ("site", "legality", "proof"),
+    [("decoder_self", "no_causal", "causality"), ("cross", "no_padding", "padding content")],
+)
+def test_illegal_sight_is_found(site: str, legality: str, proof: str) -> None:
+    found = findings(placed(site, "none", legality=legality, unsafe=True))
+    named = [f for f in found if f.proof == proof]
+    assert len(named) == 2 and all((f.value or 0) > 1e-3 for f in named)
+    assert {proof, "support"} <= failed(found)
+
+
+def test_renormalising_hides_up_to_rounding_and_agrees_with_hiding_before() -> None:
+    found = findings(placed("decoder_self", "window", {"radius": 1}, apply="renormalise"))
+    assert not failed(found)
+    (agree,) = [f for f in found if f.proof == "hard and renormalise agree"]
+    assert agree.passed and agree.value is not None and 0 < agree.value < 1e-6
+    (exact,) = [f for f in found if f.proof == "causality" and f.dtype == "float64"]
+    assert exact.limit == 1e-12
+
+
+def test_a_map_that_has_nothing_to_map_is_said_to_learn_nothing() -> None:
+    found = findings(placed("encoder_self", "transform", {"base": "zeros"}))
+    (learn,) = [f for f in found if f.proof == "learned parameters learn"]
+    assert learn.passed is False and "transform-0.map" in learn.detail
+
+
+@pytest.mark.parametrize(
+    ("cls", "site", "proof"),
+    [
+        (broken.ReadsTargetLength, "decoder_self", "truncation"),
+        (broken.SeesTheFuture, "decoder_self", "causality"),
+        (broken.DrawsByRow, "encoder_self", "batch order"),
+        (broken.HidesByPadding, "encoder_self", "padding amount"),
+        (broken.RandomInEvaluation, "encoder_self", "evaluation repeats"),
+        (broken.NeverDrawsAnew, "encoder_self", "draws"),
+        (broken.WrongDensity, "encoder_self", "density"),
+        (broken.NoIdentity, "encoder_self", "identity at the start"),
+        (broken.DropsTheMaskWhenFast, "decoder_self", "causality"),
+        (broken.SharpEdge, "decoder_self", "empty rows"),
+        (broken.HalfRows, "cross", "rows sum to one"),
+        (broken.NeedsTheCache, "decoder_self", "cached decoding"),
+    ],
+)
+def test_a_broken_promise_is_found_by_its_proof(cls: type[Strategy], site: str, proof: str) -> None:
+    with broken.registered("broken", cls):
+        found = findings(placed(site, "broken"))
+    assert proof in failed(found)
+
+
+def test_a_fast_path_that_drops_the_mask_is_found_in_the_format_that_takes_it() -> None:
+    with broken.registered("broken", broken.DropsTheMaskWhenFast):
+        found = findings(placed("decoder_self", "broken"))
+    assert {f.dtype for f in found if f.proof == "causality" and f.passed is False} == {"bfloat16"}
+    assert {f.dtype for f in found if f.proof == "hidden weights" and f.passed is False} == {"bfloat16"}
+
+
+def test_a_mask_that_does_nothing_is_said_to_do_nothing() -> None:
+    found = findings(placed("encoder_self", "window", {"radius": 20}))
+    assert failed(found) == {"differs"}
+
+
+def test_the_leak_that_is_measured_is_the_leak_of_every_offset() -> None:
+    arm = placed("decoder_self", "none", legality="no_causal", unsafe=True)
+    case = Case(subject("trial", arm), torch.float64)
+    alone, _, _ = future_leak(case, case.model, case.subject.train, dropout=False, single=False)
+    each, _, _ = future_leak(case, case.model, case.subject.train, dropout=False)
+    assert each >= alone > 0
+
+
+def test_torchs_generator_is_left_as_it_was() -> None:
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    list(audit(subjects(["none"])))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.slow
+def test_the_whole_catalogue_keeps_every_promise() -> None:
+    broken_ones = {
+        (f.where, f.proof, f.dtype) for one in audit(subjects(names())) for f in one if f.passed is False
+    }
+    assert not broken_ones

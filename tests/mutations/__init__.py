@@ -1,0 +1,31 @@
+"""The mutants, one list for each family; what a mutant is and how it is run is in `tests/mutants.py`."""
+
+from __future__ import annotations
+
+from mutations.biases import BIASES
+from mutations.cross import CROSS
+from mutations.data import DATA
+from mutations.drops import DROPS
+from mutations.frame import FRAME
+from mutations.learned import LEARNED
+from mutations.model import MODEL
+from mutations.normalisers import NORMALISERS
+from mutations.output import OUTPUT
+from mutations.structure import STRUCTURE
+from mutations.time import TIME
+from mutations.tokens import TOKENS
+
+MUTANTS = [
+    *FRAME,
+    *TIME,
+    *MODEL,
+    *STRUCTURE,
+    *BIASES,
+    *NORMALISERS,
+    *LEARNED,
+    *DROPS,
+    *TOKENS,
+    *CROSS,
+    *OUTPUT,
+    *DATA,
+]

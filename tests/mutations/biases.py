@@ -1,0 +1,30 @@
+"""Biases and gates on the scores that are given, or follow from the input."""
+
+from __future__ import annotations
+
+from mutations.mutant import family
+
+ALIBI, RELATIVE, GAUSSIAN, FORGETTING, SELECTIVE = (
+    f"masks/{n}.py" for n in ("bias", "relative", "gaussian", "forgetting", "selective")
+)
+T = "masks/test_biases.py masks/test_soft_masks.py masks/test_input_dependent.py"
+CONFORMS = "masks/test_conformance.py"
+
+BIASES = family(
+    "biases",
+    ("polarity", ALIBI, "-float(at.scale) * slopes", "float(at.scale) * slopes", T),
+    ("off by one", ALIBI, "(h + 1) / ctx.n_heads", "h / ctx.n_heads", T),
+    ("axes", ALIBI, "(q_idx - kv_idx).abs()", "(q_idx - kv_idx)", T),
+    (
+        "axes",
+        RELATIVE,
+        "ctx.request.kv_idx - ctx.request.q_idx[:, None]",
+        "ctx.request.q_idx[:, None] - ctx.request.kv_idx",
+        T,
+    ),
+    ("off by one", RELATIVE, "while steps + 1 < wide and (", "while steps < wide and (", T),
+    ("layers", RELATIVE, "self.table[ctx.layer]", "self.table[0]", T),
+    ("identity", RELATIVE, "nn.Parameter(torch.zeros(", "nn.Parameter(torch.ones(", f"{CONFORMS} -k t5_bias"),
+    ("polarity", GAUSSIAN, "return -(off**2)", "return (off**2)", T),
+    ("axes", GAUSSIAN, "(kv_idx - q_idx - offsets)", "(kv_idx - q_idx + offsets)", T),
+)

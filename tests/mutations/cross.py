@@ -1,0 +1,40 @@
+"""What the decoder sees of the source."""
+
+from __future__ import annotations
+
+from mutations.mutant import family
+
+CROSS_, WAIT_K, ORACLE, CONTEXT = "masks/cross.py", "masks/wait_k.py", "masks/oracle.py", "masks/context.py"
+T, IN_WAIT_K, IN_ORACLE = "masks/test_cross.py", "masks/test_wait_k.py", "masks/test_oracle.py"
+CONFORMS = "masks/test_conformance.py"
+_WHOLE = '(placement.layers, placement.heads) != ("all", "all")'
+_K_OF = "(k[b] if isinstance(k, Tensor) else k)"
+
+CROSS = family(
+    "cross",
+    ("axes", CROSS_, "q_idx.double() / ratio", "q_idx.double() * ratio", T),
+    ("off by one", CROSS_, "(lengths - 1).double()", "lengths.double()", T),
+    ("polarity", CROSS_, "((kv_idx - centre).abs() <= width)", "((kv_idx - centre).abs() > width)", T),
+    ("empty rows", CROSS_, " | (kv_idx == (centre + 0.5).floor())", "", T),
+    ("sign", CROSS_, "(-2 * float(at.sigma) ** 2)", "(2 * float(at.sigma) ** 2)", T),
+    ("sign", CROSS_, "return -amount[None", "return amount[None", T),
+    ("width", CROSS_, "sigma = float(at.half_width) / 2", "sigma = float(at.half_width)", T),
+    (
+        "batch row",
+        WAIT_K,
+        _K_OF,
+        "(k[0] if isinstance(k, Tensor) else k)",
+        f"{IN_WAIT_K} {CONFORMS} -k wait_k",
+    ),
+    ("legality", WAIT_K, "if not wanted <= set()", "if False and not wanted <= set()", IN_WAIT_K),
+    ("legality", WAIT_K, _WHOLE, 'placement.layers != "all"', IN_WAIT_K),
+    (
+        "axes",
+        ORACLE,
+        "beyond = (q_idx >= rows) | (kv_idx >= columns)",
+        "beyond = kv_idx >= columns",
+        IN_ORACLE,
+    ),
+    ("moved", CONTEXT, "junk.gather(1, at) & ~new", "junk.gather(1, at)", IN_ORACLE),
+    ("moved", CONTEXT, "links.gather(2, wide) & ~new[:, None]", "links.gather(2, wide)", IN_ORACLE),
+)

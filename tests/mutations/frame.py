@@ -1,0 +1,70 @@
+"""How the answers of an arm's strategies are combined, and where each of them acts."""
+
+from __future__ import annotations
+
+from mutations.mutant import family
+
+PLAN, PLACED = "masks/plan.py", "masks/placed.py"
+T = "masks/test_plan.py"
+CONFORMS = "masks/test_conformance.py"
+_AND = "keep = placed.keep(at, ctx)\n            decision = replace(decision, keep=decision.keep {} keep)"
+_HIDES = "bias = bias.masked_fill(~keep, 0.0)"
+_HIDES_AND = _HIDES + "\n                decision = replace(decision, keep=decision.keep & keep)"
+_SUM = "bias=bias if decision.bias is None else decision.bias + bias)"
+_HEAD_GATE = "placed.on_heads(strategy.head_gate(at, ctx), {})"
+_WITH_SOFTMAX = "placed.on_heads(strategy.weights(at, scores, keep, ctx), softmax(scores))"
+
+FRAME = family(
+    "frame",
+    (
+        "legality",
+        PLAN,
+        "decision = AttentionDecision(request.legal, ",
+        "decision = AttentionDecision(torch.ones_like(request.legal), ",
+        T,
+    ),
+    ("combination", PLAN, _AND.format("&"), _AND.format("|"), T),
+    ("legality", PLAN, _HIDES_AND, _HIDES, "masks/test_learned.py"),
+    ("combination", PLAN, _SUM, "bias=bias)", T),
+    ("combination", PLAN, "decision.factors * factors", "factors", T),
+    ("heads", PLAN, "bias = placed.on_heads(bias, 0.0)", "bias = bias.clone()", T),
+    ("heads", PLAN, _HEAD_GATE.format("1.0"), _HEAD_GATE.format("0.0"), T),
+    (
+        "heads",
+        PLAN,
+        _WITH_SOFTMAX,
+        "strategy.weights(at, scores, keep, ctx)",
+        T,
+    ),
+    (
+        "polarity",
+        PLAN,
+        "keep is None else keep & allowed",
+        "keep is None else keep | allowed",
+        "masks/test_logit_masks.py",
+    ),
+    ("gold", PLAN, "keep.scatter(-1, gold.unsqueeze(-1), True)", "keep", "masks/test_logit_masks.py"),
+    (
+        "combination",
+        PLAN,
+        "product = weights if product is None else product * weights",
+        "product = weights",
+        T,
+    ),
+    (
+        "specials",
+        PLAN,
+        "eligible = (positions < lengths[:, None]) & (ids >= N_SPECIAL)",
+        "eligible = positions < lengths[:, None]",
+        "masks/test_token_masks.py",
+    ),
+    (
+        "legality",
+        PLAN,
+        "eligible = (positions < lengths[:, None]) & (ids >= N_SPECIAL)",
+        "eligible = ids >= N_SPECIAL",
+        f"{CONFORMS} -k tokens",
+    ),
+    ("combination", PLAN, "eligible = eligible & ~picked", "pass", f"{T} masks/test_token_masks.py"),
+    ("unsafe", PLAN, "if placed.placement.leaks and not", "if False and not", T),
+)

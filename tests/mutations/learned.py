@@ -1,0 +1,50 @@
+"""Learned maps, gates and budgets."""
+
+from __future__ import annotations
+
+from mutations.mutant import family
+
+TRANSFORM, DMAN, SPAN, FULL = (f"masks/{n}.py" for n in ("transform", "dman", "span", "full"))
+HEAD, GATING, GATES, FEATURES = (f"masks/{n}.py" for n in ("headgates", "gates", "gating", "features"))
+T, IN_TRANSFORM, CONFORMS = "masks/test_learned.py", "masks/test_transform.py", "masks/test_conformance.py"
+_HELD = "return raw.clamp(low, high).detach() + (raw - raw.detach())"
+_SIDES = 't @ base if at.side == "left" else base @ t'
+_AMOUNT = "self.amount = nn.Parameter(torch.{}(n_layers, sizes.n_heads))"
+
+LEARNED = family(
+    "learned",
+    ("axes", TRANSFORM, _SIDES, 'base @ t if at.side == "left" else t @ base', IN_TRANSFORM),
+    ("polarity", TRANSFORM, '"causal": j <= i', '"causal": j > i', IN_TRANSFORM),
+    (
+        "off by one",
+        TRANSFORM,
+        "(i - j).abs() <= options.radius",
+        "(i - j).abs() < options.radius",
+        IN_TRANSFORM,
+    ),
+    ("layers", TRANSFORM, "self.maps[at.stage - 1][layer]", "self.maps[at.stage - 1][0]", IN_TRANSFORM),
+    ("time", TRANSFORM, "self.maps[at.stage - 1][layer]", "self.maps[-1][layer]", IN_TRANSFORM),
+    (
+        "length",
+        TRANSFORM,
+        "[r.q_idx][:, r.kv_idx]",
+        "[: len(r.q_idx)][:, : len(r.kv_idx)]",
+        f"{CONFORMS} -k cached and transform",
+    ),
+    ("axes", TRANSFORM, 'mapped.mT if at.side == "left" else mapped', "mapped", IN_TRANSFORM),
+    (
+        "identity",
+        TRANSFORM,
+        _AMOUNT.format("zeros"),
+        _AMOUNT.format("ones"),
+        f"{CONFORMS} -k identity and transform",
+    ),
+    ("gradient", GATES, _HELD, "return raw.clamp(low, high)", T),
+    (
+        "axes",
+        FULL,
+        "self.logits[layer][:, q_idx][:, :, kv_idx]",
+        "self.logits[layer].mT[:, q_idx][:, :, kv_idx]",
+        T,
+    ),
+)

@@ -1,0 +1,55 @@
+"""Attention, the ways of applying a mask, the model's reading of its plan, decoding and the objective."""
+
+from __future__ import annotations
+
+from mutations.mutant import family
+
+APPLY, ATTENTION, CACHE = "model/application.py", "model/attention.py", "model/cache.py"
+TRANSFORMER, DECODING, OBJECTIVE = "model/transformer.py", "decoding.py", "training/objective.py"
+T = "model/test_attention.py model/test_application.py"
+IN_TRANSFORMER, IN_DECODING = "model/test_transformer.py", "test_decoding.py"
+IN_OBJECTIVE = "training/test_training_objective.py"
+
+MODEL = family(
+    "model",
+    ("polarity", APPLY, "scores.masked_fill_(~keep, -math.inf)", "scores.masked_fill_(keep, -math.inf)", T),
+    ("empty rows", APPLY, "keep = decision.keep | ~some", "keep = decision.keep", T),
+    ("polarity", APPLY, "left = softmax(scores) * keep", "left = softmax(scores) * ~keep", T),
+    ("mode", APPLY, "return left / mass.masked_fill(mass == 0, 1.0)", "return left", T),
+    ("mode", APPLY, "softmax(scores * keep)", "softmax(scores.masked_fill(~keep, -math.inf))", T),
+    ("mode", APPLY, "masked_fill(~keep, SMALL_FILL)", "masked_fill(~keep, -math.inf)", T),
+    ("factors", APPLY, "weights * decision.factors.to(weights.dtype)", "weights", f"{T} masks/test_drops.py"),
+    ("off by one", ATTENTION, "kv_idx <= q_idx[:, None]", "kv_idx < q_idx[:, None]", T),
+    ("axes", ATTENTION, "(kv_idx <= q_idx[:, None])", "(kv_idx[:, None] <= q_idx)", f"{T} {IN_TRANSFORMER}"),
+    (
+        "legality",
+        TRANSFORMER,
+        "return masked, source.after(masked)",
+        "return masked, source",
+        "masks/test_fixed_length.py masks/test_token_masks.py",
+    ),
+    (
+        "rows",
+        CACHE,
+        "self.tokens = self.tokens[rows]",
+        "self.tokens = self.tokens[: len(rows)]",
+        IN_TRANSFORMER,
+    ),
+    ("polarity", DECODING, "ends = ~ended & (", "ends = (", IN_DECODING),
+    (
+        "source",
+        DECODING,
+        "self.original.ids, self.original.lengths",
+        "self.source.ids, self.source.lengths",
+        "masks/test_logit_masks.py",
+    ),
+    ("denominator", OBJECTIVE, "nll / (len(seen) * batch.n_tokens)", "nll / batch.n_tokens", IN_OBJECTIVE),
+    ("view", OBJECTIVE, "[clock, replace(clock, view=1)]", "[clock, clock]", IN_OBJECTIVE),
+    (
+        "gold",
+        OBJECTIVE,
+        "context, batch.tgt_out, batch.ids)",
+        "context, None, batch.ids)",
+        IN_OBJECTIVE,
+    ),
+)

@@ -1,0 +1,29 @@
+"""Masks on the vocabulary scores and on the loss."""
+
+from __future__ import annotations
+
+from mutations.mutant import family
+
+LOGITS, LOSS, LEXICON = "masks/logits.py", "masks/loss.py", "masks/lexicon.py"
+T, IN_LOSS, CONFORMS = "masks/test_logit_masks.py", "masks/test_loss_masks.py", "masks/test_conformance.py"
+
+OUTPUT = family(
+    "output",
+    ("polarity", LOGITS, 'return self.get_buffer("keep")', 'return ~self.get_buffer("keep")', T),
+    ("polarity", LOGITS, "~chance(word, ratio)", "chance(word, ratio)", T),
+    ("specials", LOGITS, "~chance(word, ratio) | (entries < N_SPECIAL)", "~chance(word, ratio)", T),
+    ("specials", LOGITS, "(ends >= at.n)", "(ends >= at.n - 1)", T),
+    ("legality", LOGITS, " & (ends <= rows)", "", f"{T} {CONFORMS} -k no_repeat"),
+    ("off by one", LOGITS, "for back in range(at.n - 1)", "for back in range(at.n - 2)", T),
+    ("axes", LOGITS, "own[:, :, None] == earlier[:, None]", "own[:, :1, None] == earlier[:, None]", T),
+    ("specials", LOGITS, "always[:N_SPECIAL] = True", "always[:N_SPECIAL] = False", T),
+    ("legality", LOGITS, ".masked_fill(~real[..., None], -1)", "", f"{T} {CONFORMS} -k source_vocabulary"),
+    (
+        "legality",
+        LOSS,
+        "(ctx.real & ~self._picked(at, ctx))",
+        "(~self._picked(at, ctx) | ~ctx.real)",
+        IN_LOSS,
+    ),
+    ("polarity", LOSS, "descending=True", "descending=False", IN_LOSS),
+)

@@ -1,0 +1,47 @@
+"""Schedules, refresh, draws, the bank and the proof."""
+
+from __future__ import annotations
+
+from mutations.mutant import family
+
+DRAWS, SCHEDULES, CLOCK = "masks/draws.py", "masks/schedules.py", "masks/clock.py"
+BANK, PLACED, PROOF = "masks/bank.py", "masks/placed.py", "masks/proof.py"
+IN_PLAN, IN_PROOF, IN_BANK = "masks/test_plan.py", "masks/test_proof.py", "masks/test_bank.py"
+IN_SCHEDULES, IN_FREEZING = "masks/test_schedules.py", "masks/test_freezing.py"
+TOKENS = "masks/test_token_masks.py"
+CONFORMS = "masks/test_conformance.py"
+_STREAM = "(self.site, self.name, self.ordinal, moment)"
+_COUNT = 'count = clock.step if self.refresh.per == "step" else clock.epoch'
+_OF_EXAMPLE = "examples if per_example else shared, per_example)"
+
+TIME = family(
+    "time",
+    ("view", DRAWS, "if clock.view:", "if False:", "training/test_training_objective.py"),
+    ("variants", DRAWS, "count % int(variants)", "count", IN_PROOF),
+    ("refresh", DRAWS, _COUNT, "count = clock.epoch", f"{IN_PROOF} {TOKENS}"),
+    (
+        "phases",
+        DRAWS,
+        'if clock.phase == "eval" or self.refresh.per == "run":',
+        'if self.refresh.per == "run":',
+        f"{CONFORMS} -k evaluation",
+    ),
+    ("key", DRAWS, _STREAM, "(self.name, self.ordinal, moment)", IN_PLAN),
+    ("key", DRAWS, _STREAM, "(self.site, self.ordinal, moment)", IN_PLAN),
+    ("key", DRAWS, _STREAM, "(self.site, self.name, moment)", IN_PLAN),
+    (
+        "batch row",
+        DRAWS,
+        _OF_EXAMPLE,
+        f"torch.arange(len(examples)) if per_example {_OF_EXAMPLE[24:]}",
+        f"{CONFORMS} -k batch_mates and (tokens or drop)",
+    ),
+    ("parts", DRAWS, '"part", *rest, index)', '"part", *rest)', "masks/test_compose.py"),
+    ("key", DRAWS, '"schedule-example", clock, clock.epoch)', '"schedule-example", clock, 0)', IN_PLAN),
+    ("off by one", CLOCK, "self.step <= stop", "self.step < 0", IN_FREEZING),
+    ("epoch", CLOCK, "stop // self.steps_per_epoch if", "self.epoch if", IN_FREEZING),
+    ("key", PLACED, "words, ctx.layer)", "words)", IN_BANK),
+    ("key", PLACED, "words = None if ctx.draws is None else ctx.draws.key.words", "words = None", IN_BANK),
+    ("denominator", PROOF, "picked.sum(), eligible.sum()", "picked.sum(), eligible.sum() + 1", IN_PROOF),
+    ("denominator", PROOF, "legal = (r.legal & real)", "legal = (r.legal | real)", IN_PROOF),
+)

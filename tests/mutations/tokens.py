@@ -1,0 +1,46 @@
+"""Token masks: what is picked, as which units, and what becomes of it; and dropped features."""
+
+from __future__ import annotations
+
+from mutations.mutant import family
+
+TOKENS_, PICKING, UNITS, REPLACING = (f"masks/{n}.py" for n in ("tokens", "picking", "units", "replacing"))
+FIXED, FEATURE, PRESETS, PREFERRING = (
+    f"masks/{n}.py" for n in ("fixed_length", "feature_dropout", "presets", "preferring")
+)
+T, IN_UNITS = "masks/test_token_masks.py", "masks/test_token_units.py"
+IN_FIXED, IN_FEATURE, IN_PRESETS = (
+    f"masks/test_{n}.py" for n in ("fixed_length", "feature_dropout", "presets")
+)
+CONFORMS = "masks/test_conformance.py"
+_OF_REAL = "quota(eligible.sum(1, keepdim=True), "
+_OF_ALL = "quota(torch.full_like(eligible[:, :1], eligible.shape[1], dtype=torch.int64), "
+
+TOKENS = family(
+    "tokens",
+    ("polarity", PICKING, "(ranks(order, eligible) < wanted)", "(ranks(order, eligible) >= wanted)", T),
+    ("off by one", PICKING, "(ranks(order, eligible) < wanted)", "(ranks(order, eligible) <= wanted)", T),
+    ("denominator", PICKING, _OF_REAL, _OF_ALL, T),
+    ("rounding", PICKING, "(rounding.double() < (wanted", "(rounding.double() >= (wanted", T),
+    ("legality", PICKING, "return eligible & chance(word", "return chance(word", T),
+    ("legality", PICKING, ".masked_fill(~among, 2**62)", "", f"{T} {CONFORMS} -k padding and tokens"),
+    ("polarity", PICKING, "(~favoured).long()", "favoured.long()", f"{T} {IN_UNITS}"),
+    ("off by one", TOKENS_, "<= options.last)", "< options.last)", f"{T} {IN_UNITS}"),
+    (
+        "specials",
+        TOKENS_,
+        "ctx.eligible & ~self._visible(at.always_visible, ctx)",
+        "ctx.eligible",
+        f"{T} {IN_UNITS}",
+    ),
+    (
+        "cached",
+        TOKENS_,
+        'site == "encoder_input" or not by_word',
+        "True",
+        f"{T} {IN_UNITS} {CONFORMS} -k word or span",
+    ),
+    ("law", UNITS, "math.lgamma(n + 1)", "math.lgamma(n)", IN_UNITS),
+    ("combination", REPLACING, "else zeroed | to_zero", "else to_zero", T),
+    ("legality", FIXED, "taken.masked_fill(columns >= kept, -1)", "taken.clamp(max=5)", IN_FIXED),
+)
