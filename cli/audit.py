@@ -50,7 +50,8 @@ def audit(
     if everything:
         found = _whole_catalogue(plugins or [])
     else:
-        found = _findings(_subjects(targets or [], plugins or [], runs_dir))
+        # All of them first, so that a mistake in the last one does not cost the work on the others.
+        found = _findings(list(_subjects(targets or [], plugins or [], runs_dir)))
     if as_json:
         typer.echo(json.dumps([finding.document() for one in found for finding in one], indent=1))
     else:

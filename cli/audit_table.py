@@ -10,10 +10,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .mask_table import SHORT_SITES
 from .plain import plain
 
 if TYPE_CHECKING:
     from maskbench.audit.report import Finding
+
+_HEADINGS = {
+    "invariance": "inv.",
+    "gradients": "grad.",
+    "decoding": "dec.",
+    "draws": "draw",
+    "density": "dens.",
+}
+"""How the table writes long names of families."""
+_BROKEN = "x"
+"""Stands before the number of broken promises."""
 
 
 def print_findings(found: Sequence[Sequence[Finding]], file: TextIO | None = None) -> None:
@@ -48,13 +60,14 @@ def findings_table(found: Sequence[Sequence[Finding]]) -> Table:
 
     families = get_args(Family)
     table = Table(box=None, pad_edge=False)
-    table.add_column("arm" if _are_arms(found) else "strategy", overflow="fold")
+    table.add_column("arm" if _are_arms(found) else "strategy", no_wrap=True)
     table.add_column("site", overflow="fold")
     for family in families:
-        table.add_column(family, no_wrap=True)
+        table.add_column(_HEADINGS.get(family, family), no_wrap=True)
     for one in found:
         cells = [_cell([finding for finding in one if finding.family == family]) for family in families]
-        table.add_row(Text(plain(one[0].name)), Text(plain(one[0].site)), *cells)
+        sites = " ".join(SHORT_SITES.get(site, site) for site in one[0].site.split(", "))
+        table.add_row(Text(plain(one[0].name)), Text(plain(sites)), *cells)
     return table
 
 
@@ -66,7 +79,7 @@ def _cell(findings: Sequence[Finding]) -> Text:
     """Return `ok`, how many promises are broken, or a dash where nothing was asked."""
     broken = len(_broken(findings))
     if broken:
-        return Text(f"{broken} broken", style="red")
+        return Text(f"{_BROKEN} {broken}", style="red")
     return Text("ok", style="green") if any(finding.passed for finding in findings) else Text("-")
 
 
@@ -83,6 +96,11 @@ def totals(found: Sequence[Sequence[Finding]]) -> str:
     every = [finding for one in found for finding in one]
     asked = sum(finding.passed is not None for finding in every)
     broken = sum(len(_broken(one)) for one in found)
-    what = "arms" if _are_arms(found) else "strategies at their sites"
-    ends = "every promise is kept" if not broken else f"{broken} promises are broken"
+    many = len(found) != 1
+    what = (
+        f"arm{'s' * many}"
+        if _are_arms(found)
+        else ("strategies at their sites" if many else "strategy at its site")
+    )
+    ends = {0: "every promise is kept", 1: "1 promise is broken"}.get(broken, f"{broken} promises are broken")
     return f"{len(found)} {what}, {asked} proofs, {len(every) - asked} not asked: {ends}"

@@ -35,7 +35,7 @@ def _arm_notes(comparison: Comparison) -> Iterator[tuple[str, str]]:
         if row.also_different:
             yield row.title, f"also different: {', '.join(row.also_different)}"
         if row.unsafe:
-            yield row.title, "unsafe: its mask lets through what it should hide"
+            yield row.title, "unsafe: its author says that its masks let through what they should hide"
         if row.oracle:
             yield row.title, "oracle: its mask is told what no model knows; what it gains is a bound"
 

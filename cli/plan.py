@@ -43,10 +43,19 @@ def show_plan(experiment: Experiment, runs_dir: Path) -> None:
 
     from maskbench.experiment import rehearse
     from maskbench.planning import refuse_changed
+    from maskbench.reporting import Silence
 
+    from .plain import plain
     from .plan_table import plan_table
 
-    runs = rehearse(experiment, runs_dir)
+    class Warner(Silence):
+        """Passes on warnings alone."""
+
+        def warned(self, warning: str) -> None:
+            """Say it on stderr."""
+            typer.echo(plain(f"warning: {warning}"), err=True)
+
+    runs = rehearse(experiment, runs_dir, Warner())
     console = Console()
     # Natural width: a table that is piped somewhere is never cut.
     table = plan_table(runs)
@@ -68,7 +77,8 @@ def _say_what_seeds_can_show(experiment: Experiment) -> None:
     if n_others:
         alpha = experiment.compare.alpha
         typer.echo(
-            f"smallest p that {len(experiment.seeds)} seeds can reach: {smallest_p(len(experiment.seeds)):g}"
+            f"smallest p that {len(experiment.seeds)} seed{'s' * (len(experiment.seeds) > 1)} can reach:"
+            f" {smallest_p(len(experiment.seeds)):g}"
             f" (a verdict at alpha {alpha:g} with {n_others} arm{'s' * (n_others > 1)} beside the baseline takes"
             f" {least_seeds(n_others, alpha)} seeds)"
         )

@@ -140,6 +140,10 @@ class PlainLines(_Shown):
         super().preparing(what)
         self._say(plain(what))
 
+    def warned(self, warning: str) -> None:
+        """Say it."""
+        self._say(plain(f"warning: {warning}"))
+
     def started(self, run: PlannedRun) -> None:
         """Say that a run starts."""
         super().started(run)
@@ -185,6 +189,10 @@ class LiveBoard(_Shown):
         """Draw what is being done."""
         super().preparing(what)
         self._draw()
+
+    def warned(self, warning: str) -> None:
+        """Leave a line above the board."""
+        self._live.console.print(Text(plain(f"warning: {warning}"), style="yellow"), soft_wrap=True)
 
     def started(self, run: PlannedRun) -> None:
         """Draw the new run."""

@@ -80,7 +80,9 @@ def run_experiment(
     return outcome
 
 
-def rehearse(experiment: Experiment, runs_dir: Path) -> tuple[PlannedRun, ...]:
+def rehearse(
+    experiment: Experiment, runs_dir: Path, reporter: Reporter | None = None
+) -> tuple[PlannedRun, ...]:
     """Return what `run_experiment` would do, after building the corpora and the arms that are due; train nothing.
 
     Runs that would be refused are in the plan, and say why.
@@ -89,8 +91,9 @@ def rehearse(experiment: Experiment, runs_dir: Path) -> tuple[PlannedRun, ...]:
         ConfigError, CorpusError: an arm or a corpus cannot be built.
         LeakError: an arm leaks and does not say so.
     """
-    planned, corpora = _survey(experiment, runs_dir, Silence())
-    _build_each_arm(planned, corpora, Silence())
+    told = reporter or Silence()
+    planned, corpora = _survey(experiment, runs_dir, told)
+    _build_each_arm(planned, corpora, told)
     return planned
 
 
@@ -101,8 +104,7 @@ def _prepare(
     planned, corpora = _survey(experiment, runs_dir, told)
     refuse_changed(planned)
     notes = [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
-    need, warnings = _build_each_arm(planned, corpora, told)
-    return planned, need, [*notes, *warnings]
+    return planned, _build_each_arm(planned, corpora, told), notes
 
 
 def _survey(
@@ -132,13 +134,13 @@ def _corpora(experiment: Experiment, runs_dir: Path, told: Reporter) -> dict[str
     return corpora
 
 
-def _build_each_arm(
-    planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus], told: Reporter
-) -> tuple[int, list[str]]:
+def _build_each_arm(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus], told: Reporter) -> int:
     """Build and audit every arm that is due, so that an impossible or a leaking one fails now and not after hours.
 
+    The reporter hears of arms that say themselves that they leak.
+
     Returns:
-        The bytes that the largest of them will need to train, and warnings of arms that say themselves that they leak.
+        The bytes that the largest of them will need to train.
 
     Raises:
         LeakError: an arm leaks and does not say so.
@@ -150,7 +152,6 @@ def _build_each_arm(
 
     built: set[tuple[str | None, str]] = set()
     need = 1
-    warnings: list[str] = []
     for run in planned:
         # Runs of one arm differ only in the weights they start from.
         if not run.is_due or (run.name[:2] in built and run.arm.config.init_from is None):
@@ -172,8 +173,9 @@ def _build_each_arm(
         if is_first:
             with _about(run.arm.name):
                 warning = admit(run.arm, corpus, run.seed)
-            warnings += [warning] if warning else []
-    return need, warnings
+            if warning:
+                told.warned(warning)
+    return need
 
 
 @contextmanager

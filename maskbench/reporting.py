@@ -63,6 +63,9 @@ class Reporter(Protocol):
     def preparing(self, what: str) -> None:
         """Something other than training is being done now: `building the corpus toydeen`."""
 
+    def warned(self, warning: str) -> None:
+        """Something a person should know before anything is trained: an arm that leaks as it says."""
+
     def started(self, run: PlannedRun) -> None:
         """A run's process is being started."""
 
@@ -80,6 +83,9 @@ class Silence:
         """Show nothing."""
 
     def preparing(self, what: str) -> None:
+        """Show nothing."""
+
+    def warned(self, warning: str) -> None:
         """Show nothing."""
 
     def started(self, run: PlannedRun) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from maskbench.audit.leaks import EXACT, size_of
 from maskbench.audit.proofs import Verdict, proof
-from maskbench.audit.subject import Case, distance
+from maskbench.audit.subject import Case, distance, finished
 from maskbench.masks.context import LogitContext
 from maskbench.model.cache import DecoderCache
 from maskbench.training.loss import real_tokens
@@ -54,6 +54,18 @@ def cached_decoding(case: Case) -> Iterable[Verdict]:
     steps = decoded(case, [(t, t + 1) for t in range(length)], cache)
     real = real_tokens(case.batch.tgt_lengths, length)
     yield Verdict.at_most(distance(steps[real], whole[real]), EXACT * max(1.0, size_of(whole)))
+
+
+@proof("own randomness", "draws", "own")
+def own_draws_only(case: Case) -> Iterable[Verdict]:
+    """Does training without dropout leave torch's generator as it is?"""
+    torch.default_generator.manual_seed(5)
+    before = torch.get_rng_state()
+    case.model.train(False)
+    with torch.no_grad(), case.precise():
+        finished(case.model, case.model(case.batch, case.subject.train), case.batch, case.subject.train)
+    used = not torch.equal(torch.get_rng_state(), before)
+    yield Verdict.at_most(float(used), 0.0, "a mask draws from torch's generator" if used else "")
 
 
 @proof("evaluation repeats", "decoding", "both")

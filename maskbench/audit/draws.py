@@ -26,6 +26,8 @@ from maskbench.masks.plan import MaskPlan
 from maskbench.registry import MASKS
 
 VISITS = 6
+MOMENTS = (0.4, 0.05, 0.95, 0.7)
+"""Shares of the training done at which to look, in turn: a schedule may rest at one of them."""
 EXAMPLES, LENGTH = 48, 24
 
 
@@ -106,12 +108,12 @@ class Stage:
         return torch.cat([*(p.flatten(1).double() for p in parts), gate.expand(EXAMPLES, heads).double()], 1)
 
 
-def patterns(stage: Stage, placed: Placed) -> list[list[bytes]]:
-    """Return, for every visit, a digest of what the placement answers each example."""
+def patterns(stage: Stage, placed: Placed, share: float) -> list[list[bytes]]:
+    """Return, for every visit once `share` of the training is done, a digest of what each example is answered."""
     visits = []
     for visit in range(VISITS):
         torch.default_generator.manual_seed(visit)
-        clock = Clock("train", visit, 10**9, epoch=visit)
+        clock = Clock("train", round(share * 10**9) + visit, 10**9, epoch=visit)
         rows = stage.answer(placed, clock).contiguous().numpy()
         visits.append([hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows])
     return visits
@@ -137,7 +139,14 @@ def _of_one(case: Case, placement: PlacementConfig) -> list[Verdict]:
     if any(s.name == "sample" or s.name.startswith("sample_") for s in placed.options.schedules().values()):
         return [Verdict.skipped(f"{placed.name}: its options are drawn at every step as well")]
     refresh = placement.refresh or type(placed.strategy).default_refresh or Refresh(per="run")
-    visits = patterns(Stage(plan, min(LENGTH, subject.sizes.max_length)), placed)
+    length = min(LENGTH, subject.sizes.max_length)
+    bare = MaskPlan(subject.companions, seed=subject.seed, streams=subject.streams, sizes=subject.sizes)
+    for share in MOMENTS:
+        visits = patterns(Stage(plan, length), placed, share)
+        if visits != patterns(Stage(bare, length), placed, share):
+            break
+    else:
+        return [Verdict.skipped(f"{placed.name}: it does nothing at the moments tried")]
     promised = _promised(refresh)
     seen = len({tuple(visit) for visit in visits})
     said = f"{placed.name}: {seen} patterns in {VISITS} visits, {promised} promised ({refresh.per})"

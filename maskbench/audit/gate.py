@@ -1,7 +1,8 @@
 """The audit that every arm passes before it trains: short, in the run's own number format, on its own corpus.
 
 It asks the questions on which a result stands or falls: does the future, padding or another sentence of the batch
-reach a prediction? All shapes stay, so the answer is exact in any number format. `maskbench audit` proves more.
+reach a prediction? All shapes stay, so the answer is exact in any number format; where the target is cut off they do not,
+and float64 decides. `maskbench audit` proves more.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+import torch
+
 from maskbench.audit.arms import arm_subject
 from maskbench.audit.changes import with_other_mates, with_other_padding
-from maskbench.audit.leaks import beside, future_leak, leak_limit, size_of
+from maskbench.audit.leaks import beside, future_leak, leak_limit, size_of, truncation
 from maskbench.audit.subject import Case, Subject, distance, own_randomness
 from maskbench.config.schema import ArmConfig
 from maskbench.data.corpus import Corpus
@@ -19,6 +22,7 @@ from maskbench.errors import LeakError
 
 _FOUND = {
     "the future": "target tokens move predictions that come before them",
+    "the length": "where the target ends moves predictions before its end",
     "padding": "what stands in the padding moves predictions",
     "batch mates": "the other sentences of a batch move predictions",
 }
@@ -29,7 +33,7 @@ class Leak:
     """An influence that must not be."""
 
     of: str
-    """`the future`, `padding` or `batch mates`."""
+    """`the future`, `the length`, `padding` or `batch mates`."""
     amount: float
     """How far a score moves at most."""
     limit: float
@@ -60,7 +64,11 @@ def _measured(case: Case) -> list[Leak]:
         worst["padding"] = max(worst["padding"], distance(after[0], before[0]))
         worst["batch mates"] = max(worst["batch mates"], mates)
     limit = leak_limit(case, size)
-    return [Leak("the future", future, limit), *(Leak(of, amount, limit) for of, amount in worst.items())]
+    cut_off = [
+        Leak("the length", v.value or 0.0, v.limit or 0.0) for v in truncation(Case(subject, torch.float64))
+    ]
+    found = [Leak("the future", future, limit), *cut_off]
+    return [*found, *(Leak(of, amount, limit) for of, amount in worst.items())]
 
 
 def admit(arm: ArmConfig, corpus: Corpus, seed: int) -> str | None:

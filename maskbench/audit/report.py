@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -83,7 +84,13 @@ def examine(subject: Subject, proofs: Sequence[Proof]) -> Iterator[Finding]:
 
 def asked(ask: Callable[[Case], Iterable[Verdict]], case: Case) -> list[Verdict]:
     """Return what a proof comes to: its worst failure, or the pass nearest to its limit, or the reason to skip."""
-    verdicts = list(ask(case))
+    try:
+        verdicts = list(ask(case))
+    except Exception as error:  # a strategy that raises breaks its promise; the others are still to be asked
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        verdicts = [
+            Verdict(False, detail=f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})")
+        ]
     failed = [v for v in verdicts if v.passed is False]
     passed = [v for v in verdicts if v.passed]
     return [max(failed or passed, key=lambda v: v.value or 0.0)] if failed or passed else verdicts[:1]

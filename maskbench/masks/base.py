@@ -234,7 +234,7 @@ class HeadGate(Strategy):
 
 
 class Normaliser(Strategy):
-    """Turns scores into weights in place of the softmax. At most one acts in a layer."""
+    """Turns scores into weights in place of the softmax. A site has at most one."""
 
     kind = "normaliser"
 

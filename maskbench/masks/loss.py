@@ -61,6 +61,7 @@ class LossTokens(LossMask):
     def __init__(self, options: LossTokensOptions, sizes: Sizes, site: str) -> None:
         super().__init__(options, sizes, site)
         self.reads_losses = options.choose == "highest"
+        self.stochastic = options.choose != "prefix"
 
     def weights(self, at: LossTokensOptions, ctx: LossContext) -> Float[Tensor, "batch len"]:
         return (ctx.real & ~self._picked(at, ctx)).float()

@@ -31,9 +31,11 @@ class WaitK(AttentionMask):
     whole source would carry it past this mask, so the arm needs a placement at `encoder_self` that looks at nothing
     ahead, in every layer and head: target token i then depends on the first k + i source tokens only.
 
-    What else knows the sentence tells of it: `diagonal`, `soft_diagonal` and `local_p` use the source's length, and a
-    token mask at `encoder_input` may choose by it (never in evaluation, unless its phases say so). With `layers` or
-    `heads` of its own the rest of the decoder reads everything.
+    What else knows the sentence tells of it: masks that depend on the source's length (`diagonal`, `soft_diagonal`,
+    `local_p`, `localness`, `positional_heads`) or on gold annotations, `source_vocabulary`, which opens the words of the
+    whole source, and a token mask at `encoder_input` that chooses by the length (never in evaluation, unless its phases
+    say so). With `layers` or `heads` of its own the rest of the decoder reads everything; with a leaking `apply` or
+    `legality` at `encoder_self` the encoder does.
     """
 
     sites = frozenset({"cross"})

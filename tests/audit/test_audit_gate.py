@@ -15,6 +15,7 @@ from maskbench.config.load import load_experiment
 from maskbench.config.schema import Experiment
 from maskbench.errors import LeakError
 from maskbench.experiment import rehearse, run_experiment
+from maskbench.reporting import Silence
 
 FILE = """
 name: trial
@@ -77,3 +78,28 @@ def test_the_sentences_differ_in_length_and_are_comfortable(tmp_path: Path) -> N
     chosen = sentences(train)
     lengths = train.src.lengths[chosen].tolist()
     assert len(lengths) == 3 and lengths == sorted(lengths, reverse=True) and lengths[0] > lengths[-1] >= 2
+
+
+class Hearer(Silence):
+    """A reporter that remembers what it was warned of."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def warned(self, warning: str) -> None:
+        self.heard.append(warning)
+
+
+def test_a_declared_leak_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    experiment = load(tmp_path, "{site: decoder_self, mask: none, legality: no_causal, unsafe: true}")
+    hearer = Hearer()
+    rehearse(experiment, tmp_path / "runs", hearer)
+    (warning,) = hearer.heard
+    assert "arm other leaks" in warning
+
+
+def test_an_arm_that_reads_the_length_of_the_target_is_refused(tmp_path: Path) -> None:
+    with broken.registered("broken", broken.ReadsTargetLength):
+        experiment = load(tmp_path, "{site: decoder_self, mask: broken}")
+        with pytest.raises(LeakError, match="where the target ends"):
+            rehearse(experiment, tmp_path / "runs")

@@ -64,7 +64,7 @@ def test_a_safe_strategy_has_a_row_for_each_site_and_exits_with_0() -> None:
     result = invoke("alibi")
     assert result.exit_code == 0, result.stdout
     rows = [line.split() for line in result.stdout.splitlines() if line.startswith("alibi")]
-    assert [row[1] for row in rows] == ["decoder_self", "encoder_self"]
+    assert [row[1] for row in rows] == ["dec", "enc"]
     assert "every promise is kept" in result.stdout
     assert "\x1b" not in result.stdout and all(line == line.rstrip() for line in result.stdout.splitlines())
 

@@ -202,7 +202,7 @@ def test_a_panel_and_what_else_is_different_are_named(tmp_path: Path) -> None:
     assert any(line.startswith("up !") for line in lines)
     text = " ".join(" ".join(lines).split())
     assert "· up: also different: model.positions, train.lr" in text
-    assert "· up: unsafe: its mask lets through what it should hide" in text
+    assert "· up: unsafe: its author says that its masks let through what they should hide" in text
 
 
 def test_an_arm_that_knows_the_answer_is_marked_and_explained(tmp_path: Path) -> None:

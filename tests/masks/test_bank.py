@@ -12,12 +12,16 @@ from maskbench.masks.bank import MaskBank
 from maskbench.masks.clock import Clock
 
 
-@given(st.lists(st.tuples(st.integers(1, 19), st.integers(1, 19)), min_size=2, max_size=5), st.integers(0, 4))
-def test_a_kept_pattern_is_the_pattern_computed_for_these_lengths(lengths, radius):
-    arm = plan(placement("cross", "window", radius=radius, dilation=2))
+@given(
+    st.lists(st.tuples(st.integers(1, 19), st.integers(1, 19)), min_size=2, max_size=5),
+    st.integers(0, 4),
+    st.integers(0, 4),
+)
+def test_a_kept_pattern_is_the_pattern_computed_for_these_lengths(lengths, left, right):
+    arm = plan(placement("cross", "window", left=left, right=right, dilation=2))
     for q_len, kv_len in lengths:
         expected = [
-            [[abs(j - i) <= radius and (j - i) % 2 == 0 for j in range(kv_len)] for i in range(q_len)]
+            [[-left <= j - i <= right and (j - i) % 2 == 0 for j in range(kv_len)] for i in range(q_len)]
         ]
         assert arm.attention("cross", 0, request(q_len, kv_len)).keep.tolist() == [expected]
 

@@ -125,3 +125,14 @@ def test_annotations_move_with_the_columns_and_a_new_token_has_none():
     assert moved.junk is not None and moved.links is not None
     assert moved.junk.tolist() == [[False, False, True, False]]
     assert moved.links.tolist() == [[[True, False, True, False], [False, False, False, False]]]
+
+
+def test_links_in_the_padding_open_nothing():
+    batch = tiny_batch()
+    real = torch.arange(batch.src.shape[1]) < batch.src_lengths[:, None]
+    everywhere = replace(batch, links=batch.links | ~real[:, None])
+    arm = plan(placement("cross", "align_window", width=2))
+    model = tiny_model(arm).eval()
+    clock = Clock.evaluation(1, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(model(everywhere, clock), model(batch, clock), rtol=0, atol=0)

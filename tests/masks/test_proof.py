@@ -185,3 +185,41 @@ def test_a_fixed_pattern_has_one_fingerprint_and_a_scheduled_one_as_many_as_stag
     record.replay(epochs(4))
     entry = record.entries([])[0]
     assert entry["draws"] == 0 and entry["distinct"] == 2
+
+
+@pytest.mark.parametrize(
+    ("site", "mask", "options"),
+    [
+        ("encoder_input", "feature_dropout", {"ratio": 0.3}),
+        ("logits", "drop_vocabulary", {"ratio": 0.2}),
+    ],
+)
+def test_what_hides_no_pairs_and_picks_no_words_counts_its_draws_too(site, mask, options):
+    entry = proof(placement(site, mask, "dynamic", **options), 3)
+    assert entry["draws"] == entry["distinct"] == 3 * EXAMPLES
+
+
+def test_what_draws_nothing_reports_no_draws():
+    entry = proof(placement("loss", "loss_tokens", choose="prefix", first=2), 3)
+    assert (entry["draws"], entry["visits"]) == (0, 3 * EXAMPLES)
+
+
+def test_two_views_of_an_example_are_two_draws():
+    record = MaskRecord(plan(placement("encoder_input", "tokens", "static", ratio=0.3)))
+    batch, clock = corpus_batch(), Clock("train", 0, 9)
+    record.replay([(batch, clock), (batch, replace(clock, view=1))])
+    (entry,) = record.entries([])
+    assert entry["draws"] == 2 * EXAMPLES
+
+
+def test_heads_a_normaliser_leaves_alone_count_as_they_are():
+    where = placement("cross", "topk", k=1)
+    some = where.model_copy(update={"heads": (1,)})
+    model = tiny_model(plan(some)).train()
+    record, batch = MaskRecord(model.masks), tiny_batch()
+    record.begin_step(batch, measure=True)
+    model(batch, Clock("train", 0, 9))
+    # One of three heads keeps one of each source's 7, 4 and 6 keys; targets have 5, 8 and 3 words.
+    kept = sum(rows * (2 * keys + 1) for rows, keys in zip((5, 8, 3), (7, 4, 6), strict=True))
+    seen = sum(rows * 3 * keys for rows, keys in zip((5, 8, 3), (7, 4, 6), strict=True))
+    assert record.scalars()["mask/density/cross-topk-0"] == pytest.approx(kept / seen)

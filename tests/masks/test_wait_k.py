@@ -158,3 +158,11 @@ def test_a_wait_in_training_alone_asks_for_no_more_than_that():
     plan(training, at_encoder(phases=("train",)))
     with pytest.raises(ConfigError, match="phases train"):
         plan(training, at_encoder(phases=("eval",)))
+
+
+def test_a_normaliser_that_mixes_queries_is_refused_beside_it():
+    causal = placement("encoder_self", "window", right=0)
+    with pytest.raises(
+        ConfigError, match="inverted lets what an encoder position reads depend on later ones"
+    ):
+        plan(causal, placement("encoder_self", "inverted"), placement("cross", "wait_k", k=2))

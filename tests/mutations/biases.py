@@ -27,4 +27,20 @@ BIASES = family(
     ("identity", RELATIVE, "nn.Parameter(torch.zeros(", "nn.Parameter(torch.ones(", f"{CONFORMS} -k t5_bias"),
     ("polarity", GAUSSIAN, "return -(off**2)", "return (off**2)", T),
     ("axes", GAUSSIAN, "(kv_idx - q_idx - offsets)", "(kv_idx - q_idx + offsets)", T),
+    ("legality", SELECTIVE, "(earlier @ selected)", "(earlier.mT @ selected)", f"{CONFORMS} -k selective"),
+    (
+        "length",
+        GAUSSIAN,
+        "return r.q_idx[None, None, :, None]",
+        "return r.kv_idx[-1:].expand(len(r.q_idx))[None, None, :, None]",
+        f"{CONFORMS} -k localness",
+    ),
+    (
+        "cached",
+        FORGETTING,
+        'self.cacheable = site != "decoder_self"',
+        "self.cacheable = True",
+        f"{CONFORMS} -k forgetting",
+    ),
+    ("specials", SELECTIVE, "(r.kv_idx > 0)", "(r.kv_idx >= 0)", T),
 )

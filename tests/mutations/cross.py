@@ -37,4 +37,23 @@ CROSS = family(
     ),
     ("moved", CONTEXT, "junk.gather(1, at) & ~new", "junk.gather(1, at)", IN_ORACLE),
     ("moved", CONTEXT, "links.gather(2, wide) & ~new[:, None]", "links.gather(2, wide)", IN_ORACLE),
+    ("layers", CROSS_, "raw = self.amount[ctx.layer]", "raw = self.amount[0]", T),
+    ("length", CROSS_, "* lengths[:, None, None, None]", "* lengths.max()", f"{T} {CONFORMS} -k local_p"),
+    ("gradient", CROSS_, "amount = raw + (raw.clamp(min=0) - raw).detach()", "amount = raw.clamp(min=0)", T),
+    ("polarity", ORACLE, "return ~(marks[", "return (marks[", IN_ORACLE),
+    (
+        "legality",
+        ORACLE,
+        "links & (torch.arange(columns, device=links.device) < lengths[:, None])[:, None]",
+        "links",
+        IN_ORACLE,
+    ),
+    ("off by one", WAIT_K, "return kv_idx < q_idx +", "return kv_idx <= q_idx +", IN_WAIT_K),
+    (
+        "legality",
+        WAIT_K,
+        'if placement.site != "encoder_self" or (placement.layers',
+        "if (placement.layers",
+        IN_WAIT_K,
+    ),
 )

@@ -34,4 +34,18 @@ DATA = family(
         "for side in (train.src, train.src))",
         "masks/test_facts.py",
     ),
+    (
+        "legality",
+        BATCHES,
+        "return np.where(real, rows.values[places], PAD)",
+        "return rows.values[places]",
+        "data/test_data_batches.py",
+    ),
+    (
+        "legality",
+        BATCHES,
+        "np.where(np.arange(1, tgt_out.shape[1]) < tgt_lengths[:, None], tgt_out[:, :-1], PAD)",
+        "tgt_out[:, :-1]",
+        "data/test_data_batches.py",
+    ),
 )

@@ -18,4 +18,12 @@ DROPS = family(
     ("layers", DROPS_, "(ctx.layer + 1) * 2**16", "2**16", T),
     ("heads", DROPS_, "(groups[:, None, None] + 1) * 2**16", "(0 * groups[:, None, None] + 1) * 2**16", T),
     ("legality", DROPS_, "(stays & real).any", "stays.any", T),
+    ("empty rows", DROPS_, " | (words == words.amax(-1, keepdim=True))", "", T),
+    (
+        "denominator",
+        DROPS_,
+        "(ctx.n_heads / stays.sum(-1, keepdim=True))",
+        "(1 / stays.float().mean(0, keepdim=True).mean(-1, keepdim=True))",
+        T,
+    ),
 )

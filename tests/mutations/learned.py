@@ -47,4 +47,6 @@ LEARNED = family(
         "self.logits[layer].mT[:, q_idx][:, :, kv_idx]",
         T,
     ),
+    ("legality", FULL, "counts = np.tril(counts)", "pass", T),
+    ("picks", FEATURES, "in (tokens.picked, tokens.zeroed)", "in (tokens.zeroed,)", T),
 )

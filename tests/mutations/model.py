@@ -52,4 +52,8 @@ MODEL = family(
         "context, None, batch.ids)",
         IN_OBJECTIVE,
     ),
+    ("sign", ATTENTION, "scores = scores + decision.bias", "scores = scores - decision.bias", T),
+    ("scale", ATTENTION, "scores.mul_(query.shape[-1] ** -0.5)", "scores.mul_(key.shape[-2] ** -0.5)", T),
+    ("specials", DECODING, "logits[:, NEVER] = -math.inf", "pass", IN_DECODING),
+    ("strength", OBJECTIVE, "self.train.rdrop / 4", "self.train.rdrop / 2", IN_OBJECTIVE),
 )

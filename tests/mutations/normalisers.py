@@ -51,4 +51,6 @@ NORMALISERS = family(
         T,
     ),
     ("legality", SOFTMAX, "value=-math.inf", "value=0.0", "model/test_attention.py"),
+    ("sign", UNNORMALISED, "+ at.shift", "- at.shift", T),
+    ("empty rows", CONTENT, " | (p == p.amax(-1, keepdim=True))", "", "masks/test_input_dependent.py"),
 )

@@ -26,4 +26,20 @@ OUTPUT = family(
         IN_LOSS,
     ),
     ("polarity", LOSS, "descending=True", "descending=False", IN_LOSS),
+    ("denominator", LEXICON, "2 * counts / (n_src[s] + n_tgt[t])", "2 * counts / n_src[s]", T),
+    ("counts", LEXICON, "found = np.unique(row[ordinary]", "found = np.sort(row[ordinary]", T),
+    (
+        "denominator",
+        LOSS,
+        "quota(ctx.real.sum(1, keepdim=True), ",
+        "quota((ctx.real | True).sum(1, keepdim=True), ",
+        IN_LOSS,
+    ),
+    (
+        "off by one",
+        LOSS,
+        "hardest_first.argsort(dim=1) < wanted",
+        "hardest_first.argsort(dim=1) <= wanted",
+        IN_LOSS,
+    ),
 )

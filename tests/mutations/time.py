@@ -44,4 +44,18 @@ TIME = family(
     ("key", PLACED, "words = None if ctx.draws is None else ctx.draws.key.words", "words = None", IN_BANK),
     ("denominator", PROOF, "picked.sum(), eligible.sum()", "picked.sum(), eligible.sum() + 1", IN_PROOF),
     ("denominator", PROOF, "legal = (r.legal & real)", "legal = (r.legal | real)", IN_PROOF),
+    (
+        "polarity",
+        SCHEDULES,
+        "values[0] + (values[1] - values[0]) * share",
+        "values[1] + (values[0] - values[1]) * share",
+        IN_SCHEDULES,
+    ),
+    ("polarity", PROOF, "(keep & legal).sum()", "(~keep & legal).sum()", IN_PROOF),
+    ("axes", BANK, "[:, :, q0:q1, k0:k1]", "[:, :, : q1 - q0, : k1 - k0]", f"{CONFORMS} -k cached or bank"),
+    ("rounding", SCHEDULES, "math.floor(value + 0.5)", "math.floor(value)", IN_SCHEDULES),
+    ("freezing", PLACED, "        clock = self.seen(clock)\n        each", "        each", IN_FREEZING),
+    ("coverage", PROOF, "self.ever_picked.get(example, 0) | bits", "bits", IN_PROOF),
+    ("legality", PROOF, "(keep & legal).sum()", "keep.expand_as(legal).sum()", IN_PROOF),
+    ("legality", PROOF, "legal = (r.legal & real)", "legal = (r.legal | ~real)", IN_PROOF),
 )

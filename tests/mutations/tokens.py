@@ -43,4 +43,14 @@ TOKENS = family(
     ("law", UNITS, "math.lgamma(n + 1)", "math.lgamma(n)", IN_UNITS),
     ("combination", REPLACING, "else zeroed | to_zero", "else to_zero", T),
     ("legality", FIXED, "taken.masked_fill(columns >= kept, -1)", "taken.clamp(max=5)", IN_FIXED),
+    ("axes", UNITS, "chances.flip(0).cumsum(0).flip(0)", "chances.cumsum(0)", IN_UNITS),
+    (
+        "axes",
+        FEATURE,
+        'one_for_all = at.granularity == "channel"',
+        'one_for_all = at.granularity != "channel"',
+        IN_FEATURE,
+    ),
+    ("rescale", FEATURE, "rest = 1 - torch.as_tensor", "rest = torch.as_tensor", IN_FEATURE),
+    ("mix", PRESETS, '{"mask": 0.8, "random": 0.1, "keep": 0.1}', '{"mask": 0.8, "random": 0.2}', IN_PRESETS),
 )
