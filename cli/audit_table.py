@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _HEADINGS = {
     "invariance": "inv.",
-    "gradients": "grad.",
+    "gradients": "grad",
     "decoding": "dec.",
     "draws": "draw",
-    "density": "dens.",
+    "density": "dens",
 }
 """How the table writes long names of families."""
 _BROKEN = "x"
