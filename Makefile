@@ -8,16 +8,19 @@ TORCH_INDEX ?=
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
+# A process for each core, one thread each: the models of the tests are too small to share.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical
+
 .PHONY: run test nightly mutants check format wheel clean
 
 run: $(VENV)/.run-installed  ## train the quickstart and print its comparison
 	$(BIN)/maskbench run experiments/quickstart.yaml
 
 test: $(VENV)/.test-installed  ## the whole suite, without the slow tier
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 nightly: $(VENV)/.test-installed  ## the slow tier as well
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 mutants: $(VENV)/.test-installed  ## make small mistakes in the masks, one at a time, and see that a test notices each
 	$(BIN)/python tests/mutants.py
