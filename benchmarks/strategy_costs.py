@@ -14,6 +14,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -23,8 +24,7 @@ import maskbench.masks  # noqa: F401  registers the strategies
 from maskbench.config.schema import CorpusConfig, ModelConfig, PlacementConfig, RunConfig, TrainConfig
 from maskbench.data import load_corpus
 from maskbench.executors.probe import DROPPED_STEPS
-from maskbench.masks.catalogue import Entry, entries
-from maskbench.registry import MASKS, PRESETS
+from maskbench.masks.catalogue import Entry, entries, example_arm
 from maskbench.training.trainer import make_trainer
 
 CORPUS = CorpusConfig(name="toydeen", options={"pairs": 2000})
@@ -33,25 +33,13 @@ OPTIONS = {"document": {"separator": ","}}
 MODEL = ModelConfig(d_model=128, n_heads=4, encoder_layers=2, decoder_layers=2, d_ff=512)
 
 
-def placements(entry: Entry, site: str) -> list[PlacementConfig]:
-    """Return the strategy's example at a site, with what the example needs beside it, acting as by default."""
-    preset = PRESETS.get(entry.name)
-    cls = MASKS.lookup(preset.mask if preset else entry.name)
-    options = dict(preset.options) if preset else cls.example.model_dump(mode="json")
-    options |= OPTIONS.get(entry.name, {})
-    own = PlacementConfig.model_validate(
-        {"site": site, "mask": preset.mask if preset else entry.name, "options": options}
-    )
-    return [own, *cls.example_arm]
-
-
-def run_config(masks: list[PlacementConfig], steps: int) -> RunConfig:
+def run_config(masks: Sequence[PlacementConfig], steps: int) -> RunConfig:
     """Return the settings of an arm."""
     train = TrainConfig(steps=steps, batch_tokens=1024, threads=1)
     return RunConfig(corpus=CORPUS, model=MODEL, train=train, masks=tuple(masks))
 
 
-def relative_cost(masks: list[PlacementConfig], steps: int, cache: Path) -> float:
+def relative_cost(masks: Sequence[PlacementConfig], steps: int, cache: Path) -> float:
     """Return the median over steps of the arm's time divided by the time of the same step without masks."""
     corpus = load_corpus(CORPUS, cache)
     trainers = [make_trainer(run_config(m, steps), corpus, seed=0) for m in ([], masks)]
@@ -132,7 +120,8 @@ def main() -> None:
             if options.only and entry.name not in options.only:
                 continue
             for site in entry.sites:
-                cost = relative_cost(placements(entry, site), options.steps, Path(cache))
+                masks = example_arm(entry.name, site, **OPTIONS.get(entry.name, {}))
+                cost = relative_cost(masks, options.steps, Path(cache))
                 costs[entry.name, site] = cost
                 print(f"{entry.name} at {site}: {cost:.2f}", file=sys.stderr, flush=True)
     text = page(costs, options.steps)

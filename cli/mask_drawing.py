@@ -130,9 +130,8 @@ def _token(token: Token, ink: Ink) -> str:
 
 def _legend(sheet: Sheet, ink: Ink) -> Iterator[str]:
     if sheet.stages:
-        yield f"rows: {_axis(sheet.down)}, columns: {_axis(sheet.across)}"
-        whole = "full weight" if sheet.has_shades else "may attend" if sheet.across == "key" else "allowed"
-        entries = [f"{ink.shades[3] * 2} {whole}"]
+        yield "rows: {}, columns: {}".format(*sheet.axes)
+        entries = [f"{ink.shades[3] * 2} {sheet.whole}"]
         if sheet.has_shades:
             entries.append(f"{ink.shades[2]} {ink.shades[1]} {ink.shades[0]} less and less")
         entries.append(f"{ink.hidden} hidden")
@@ -152,7 +151,3 @@ def _legend(sheet: Sheet, ink: Ink) -> Iterator[str]:
     if told:
         yield "   ".join(told)
     yield from sheet.notes
-
-
-def _axis(name: str) -> str:
-    return f"{name} position" if name in ("query", "key") else name

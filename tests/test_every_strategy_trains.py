@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import maskbench.masks  # noqa: F401  registers the strategies
-from maskbench.config.schema import PlacementConfig, RunConfig
+from maskbench.config.schema import RunConfig
 from maskbench.data import load_corpus
+from maskbench.masks.catalogue import example_arm
 from maskbench.masks.clock import Clock
 from maskbench.metrics import teacher_forced
 from maskbench.registry import MASKS, PRESETS
@@ -21,16 +22,6 @@ OPTIONS = {"document": {"separator": ","}}
 """Where the example names a word the corpus does not have."""
 CASES = [(name, site) for name in MASKS.names() for site in sorted(MASKS.lookup(name).sites)]
 CASES += [(name, site) for name, preset in PRESETS.items() for site in sorted(preset.sites)]
-
-
-def arm(name: str, site: str) -> list[PlacementConfig]:
-    preset = PRESETS.get(name)
-    mask = preset.mask if preset else name
-    cls = MASKS.lookup(mask)
-    options = dict(preset.options) if preset else cls.example.model_dump(mode="json")
-    options |= OPTIONS.get(name, {})
-    own = PlacementConfig.model_validate({"site": site, "mask": mask, "options": options})
-    return [own, *cls.example_arm]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +37,7 @@ def test_a_strategy_trains(name: str, site: str, cache: Path) -> None:
             "corpus": {"name": "toydeen", "options": {"pairs": 400}},
             "model": {"d_model": 32, "n_heads": 4, "d_ff": 64, "encoder_layers": 2, "decoder_layers": 2},
             "train": {"steps": STEPS, "batch_tokens": 512, "lr": 3e-3, "warmup_steps": 10},
-            "masks": arm(name, site),
+            "masks": example_arm(name, site, **OPTIONS.get(name, {})),
         }
     )
     corpus = load_corpus(config.corpus, cache)

@@ -19,7 +19,7 @@ def hard_and_renormalise_agree(case: Case) -> Iterable[Verdict]:
     arm = case.subject.arm
     sites = {p.site for p in case.plan.placed if p.site in ATTENTION_SITES}
     normalised = {p.site for p in case.plan.placed if isinstance(p.strategy, Normaliser)}
-    if case.leaks_by_design() or not sites - normalised:
+    if case.plan.is_unsafe or not sites - normalised:
         yield Verdict.skipped("no attention site is masked in one of the two ways")
         return
     clock = case.subject.train

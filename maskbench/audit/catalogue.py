@@ -19,7 +19,7 @@ from maskbench.data.batches import Batch, collate
 from maskbench.data.corpus import Ragged, Split
 from maskbench.data.vocabulary import EOS, N_SPECIAL
 from maskbench.errors import ConfigError
-from maskbench.masks.base import Strategy
+from maskbench.masks.catalogue import example_arm
 from maskbench.masks.context import Sizes
 from maskbench.masks.facts import Facts
 from maskbench.registry import MASKS, PRESETS, did_you_mean
@@ -50,14 +50,10 @@ def subjects(wanted: Sequence[str]) -> Iterator[Subject]:
                 "(`maskbench audit --all` goes through the catalogue)"
             )
     for name in wanted:
-        preset = PRESETS.get(name)
-        cls: type[Strategy] = MASKS.lookup(preset.mask if preset else name)
-        options = dict(preset.options) if preset else cls.example.model_dump(mode="json")
-        for site in sorted(preset.sites if preset else cls.sites):
-            placement = PlacementConfig.model_validate(
-                {"site": site, "mask": preset.mask if preset else name, "options": options}
-            )
-            yield subject(name, placement, cls.example_arm)
+        sites = PRESETS[name].sites if name in PRESETS else MASKS.lookup(name).sites
+        for site in sorted(sites):
+            placement, *companions = example_arm(name, site)
+            yield subject(name, placement, companions)
 
 
 def subject(name: str, placement: PlacementConfig, companions: Sequence[PlacementConfig] = ()) -> Subject:

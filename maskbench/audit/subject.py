@@ -117,10 +117,6 @@ class Case:
             move_learned(masks, subject.seed)
         return model.to(subject.device, self.weights_dtype)
 
-    def leaks_by_design(self) -> bool:
-        """Whether some site hides in a way that is known to let influence through."""
-        return self.plan.is_unsafe
-
     def renormalises(self) -> bool:
         """Whether some site hides after the softmax and divides by what is left, which rounds."""
         return any(self.plan.application(site) == "renormalise" for site in ATTENTION_SITES)

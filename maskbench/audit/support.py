@@ -74,14 +74,9 @@ def blank(case: Case, clock: Clock) -> dict[str, Tensor]:
     batch, like = case.batch, next(case.model.parameters())
     n_src = case.model.read(batch, clock)[0].ids.shape[1]
     return {
-        "source": like.new_zeros(len(batch.ids), n_src, like_width(case)),
-        "target": like.new_zeros(*batch.tgt_in.shape, like_width(case)),
+        "source": like.new_zeros(len(batch.ids), n_src, case.subject.sizes.d_model),
+        "target": like.new_zeros(*batch.tgt_in.shape, case.subject.sizes.d_model),
     }
-
-
-def like_width(case: Case) -> int:
-    """Return the width of an embedding."""
-    return case.subject.sizes.d_model
 
 
 def jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], Source]:
@@ -168,7 +163,7 @@ def _depends(case: Case, clock: Clock, name: str, suspects: Tensor) -> bool:
         before = forward(case, case.model, clock, blank(case, clock))
         for j in suspects.any(1).any(0).nonzero().flatten().tolist():
             probes = blank(case, clock)
-            probes[side][:, j] = NUDGE * torch.linspace(-1, 1, like_width(case))
+            probes[side][:, j] = NUDGE * torch.linspace(-1, 1, case.subject.sizes.d_model)
             after = forward(case, case.model, clock, probes)
             pair = (
                 (after.memory, before.memory) if name == "memory" else (after.predictions, before.predictions)

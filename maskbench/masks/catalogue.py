@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from maskbench.config.schema import SITES
+from maskbench.config.schema import SITES, PlacementConfig
 from maskbench.errors import ConfigError
 from maskbench.masks.base import Strategy, StrategyOptions
 from maskbench.registry import MASKS, PRESETS, Preset, did_you_mean
@@ -116,6 +116,20 @@ def entry(name: str) -> Entry:
             f"no mask strategy named {name!r}{did_you_mean(name, known)} (`maskbench masks` lists all)"
         )
     return _of_strategy(name, MASKS.lookup(name))
+
+
+def example_arm(name: str, site: str, **options: Any) -> tuple[PlacementConfig, ...]:
+    """Return the example of a strategy, or a preset, at a site, and behind it the placements it needs beside it.
+
+    Args:
+        options: go before those of the example.
+    """
+    preset = PRESETS.get(name)
+    mask = preset.mask if preset else name
+    cls: type[Strategy] = MASKS.lookup(mask)
+    given = dict(preset.options) if preset else cls.example.model_dump(mode="json")
+    own = PlacementConfig.model_validate({"site": site, "mask": mask, "options": given | options})
+    return (own, *cls.example_arm)
 
 
 def _of_strategy(name: str, cls: type[Strategy]) -> Entry:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from maskbench.masks.base import AttentionMask, MaskMod, ScoreBias, StrategyOptions
 from maskbench.masks.context import AttentionContext, Sizes
+from maskbench.masks.gating import held
 from maskbench.masks.schedules import Radius, scheduled
 from maskbench.randomness import Key
 from maskbench.registry import MASKS
@@ -154,7 +155,6 @@ class LocalP(ScoreBias):
         r = ctx.request
         away = r.kv_idx - self.places(r.x, source_lengths(ctx), ctx.layer)
         # Attention is never pushed away: a negative amount acts as 0, but its gradient passes, so it can come back.
-        raw = self.amount[ctx.layer]
-        amount = raw + (raw.clamp(min=0) - raw).detach()
+        amount = held(self.amount[ctx.layer], 0.0)
         sigma = float(at.half_width) / 2
         return -amount[None, :, None, None] * away.square() / (2 * sigma**2)

@@ -220,8 +220,8 @@ class MaskPlan(nn.Module):
         examples: Int[Tensor, "batch"],
         start: int,
     ) -> Float[Tensor, "batch len width"]:
-        positions = torch.arange(start, start + x.shape[1], device=x.device)
         for placed, strategy in self._acting(site, TensorGate, clock):
+            positions = torch.arange(start, start + x.shape[1], device=x.device)
             draws = placed.draws(clock, examples)
             gate = strategy.gate(placed.at(clock, 0, examples), x, GateContext(positions, draws))
             x = x * gate.to(x.dtype)

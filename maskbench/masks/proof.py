@@ -73,22 +73,17 @@ class _PickRecord:
     def add(self, words: object, picked: Tensor, eligible: Tensor, examples: Tensor) -> None:
         counts = picked.sum(), eligible.sum()
         self.step.add(*counts)
+        self.visits += len(examples)
+        if words is not None:
+            self.draws.update((example, words) for example in examples.tolist())
         if self.reads_losses:
-            self.visits += len(examples)
-            self._drew(words, examples)
             return
         self.run.add(*counts)
-        self._drew(words, examples)
         rows = zip(examples.tolist(), _bits(picked), _bits(eligible), strict=True)
         for example, bits, possible in rows:
-            self.visits += 1
             self.patterns.add((example, bits))
             self.ever_picked[example] = self.ever_picked.get(example, 0) | bits
             self.ever_eligible[example] = self.ever_eligible.get(example, 0) | possible
-
-    def _drew(self, words: object, examples: Tensor) -> None:
-        if words is not None:
-            self.draws.update((example, words) for example in examples.tolist())
 
     def entry(self, logged: float | None) -> dict[str, Any]:
         """Return the proof; `logged` is the mean of the ratios that were logged."""

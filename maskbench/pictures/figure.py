@@ -71,22 +71,18 @@ def _draw_grid(ax: Any, grid: Grid, sheet: Sheet, stage: str) -> None:
     ax.imshow(grid.shades, cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal")
     title = "\n".join(text for text in (stage, grid.label) if text)
     ax.set_title(title, fontsize=9, loc="left")
-    ax.set_xlabel(_axis(sheet.across), fontsize=8)
-    ax.set_ylabel(_axis(sheet.down), fontsize=8)
+    down, across = sheet.axes
+    ax.set_xlabel(across, fontsize=8)
+    ax.set_ylabel(down, fontsize=8)
     ax.set_xticks(sorted({0, columns - 1}))
     ax.set_yticks(sorted({0, rows - 1}))
     ax.tick_params(labelsize=7)
 
 
-def _axis(name: str) -> str:
-    return f"{name} position" if name in ("query", "key") else name
-
-
 def _grid_legend(drawn: Figure, sheet: Sheet) -> None:
     from matplotlib.patches import Patch
 
-    full = "full weight" if sheet.has_shades else "may attend" if sheet.across == "key" else "allowed"
-    entries = [Patch(facecolor=_ALLOWED, label=full), Patch(facecolor=_HIDDEN, label="hidden")]
+    entries = [Patch(facecolor=_ALLOWED, label=sheet.whole), Patch(facecolor=_HIDDEN, label="hidden")]
     if sheet.has_illegal:
         entries.append(Patch(facecolor=_ILLEGAL, edgecolor="#888888", label="not legal anyway"))
     drawn.legend(handles=entries, loc="outside lower center", ncols=len(entries), fontsize=8, frameon=False)

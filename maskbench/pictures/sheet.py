@@ -63,6 +63,19 @@ class Sheet:
     notes: tuple[str, ...] = ()
 
     @property
+    def axes(self) -> tuple[str, str]:
+        """What the rows and the columns of a grid are, as a label says it."""
+        down, across = (f"{n} position" if n in ("query", "key") else n for n in (self.down, self.across))
+        return down, across
+
+    @property
+    def whole(self) -> str:
+        """What a cell that is fully there means."""
+        if self.has_shades:
+            return "full weight"
+        return "may attend" if self.across == "key" else "allowed"
+
+    @property
     def has_shades(self) -> bool:
         """Whether some cell is neither hidden nor fully there."""
         cells = [g.shades[~np.isnan(g.shades)] for s in self.stages for g in s.grids]

@@ -37,9 +37,9 @@ CROSS = family(
     ),
     ("moved", CONTEXT, "junk.gather(1, at) & ~new", "junk.gather(1, at)", IN_ORACLE),
     ("moved", CONTEXT, "links.gather(2, wide) & ~new[:, None]", "links.gather(2, wide)", IN_ORACLE),
-    ("layers", CROSS_, "raw = self.amount[ctx.layer]", "raw = self.amount[0]", T),
+    ("layers", CROSS_, "held(self.amount[ctx.layer], 0.0)", "held(self.amount[0], 0.0)", T),
     ("length", CROSS_, "* lengths[:, None, None, None]", "* lengths.max()", f"{T} {CONFORMS} -k local_p"),
-    ("gradient", CROSS_, "amount = raw + (raw.clamp(min=0) - raw).detach()", "amount = raw.clamp(min=0)", T),
+    ("gradient", CROSS_, "held(self.amount[ctx.layer], 0.0)", "self.amount[ctx.layer].clamp(min=0)", T),
     ("polarity", ORACLE, "return ~(marks[", "return (marks[", IN_ORACLE),
     (
         "legality",
