@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from maskbench.comparison.results import Comparison, Difference, Row
-from maskbench.config.metrics import METRICS
+from maskbench.config.metrics import METRICS, metric_name
 
 from .glyphs import Glyphs
 
@@ -40,8 +40,8 @@ def scale_of(comparison: Comparison, metric: str | None = None) -> Scale:
     One decimal for percentages and scores up to 100, three for the rest, and up to two more if the spread over seeds
     or the smallest difference that matters would vanish otherwise.
     """
-    name = (metric or comparison.settings.metric).rpartition("/")[2]
-    info = METRICS.get(name)
+    name = metric_name(metric or comparison.settings.metric)
+    info = METRICS.get(name.metric) if name else None
     high = math.inf if info is None else info.high
     factor, least = (100.0 if high == 1 else 1.0), (1 if high <= 100 else 3)
     if metric is None:

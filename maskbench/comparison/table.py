@@ -25,7 +25,7 @@ from maskbench.comparison.results import (
 )
 from maskbench.comparison.statistics import Interval, mean_and_sd, smallest_p
 from maskbench.comparison.verdict import Decision, Pairs, decide
-from maskbench.config.metrics import METRICS, MetricInfo, split_metric
+from maskbench.config.metrics import METRICS, MetricInfo, metric_name
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import ConfigError
 from maskbench.registry import did_you_mean
@@ -89,14 +89,14 @@ def _settings(collected: Collected, choices: Choices) -> Settings:
 
 def _metric_info(collected: Collected, metric: str) -> MetricInfo:
     """Look the metric up, and check that somebody measured it."""
-    parts = split_metric(metric)
+    name = metric_name(metric)
     done = [cell.outcome for cell in collected.cells.values() if cell.outcome is not None]
     measured = sorted({name for outcome in done for name in outcome.metrics})
-    if parts is None or parts[1] not in METRICS or (measured and metric not in measured):
+    if name is None or name.metric not in METRICS or (measured and metric not in measured):
         known = ", ".join(measured) or ", ".join(f"test/{name}" for name in METRICS)
         hint = did_you_mean(metric, measured or [f"test/{name}" for name in METRICS])
         raise ConfigError(f"no run has measured the metric {metric!r}{hint} (there are: {known})")
-    return METRICS[parts[1]]
+    return name.info
 
 
 def _baseline(arms: Sequence[ArmConfig], choices: Choices, declared: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from maskbench.config.arms import ArmDraft
+from maskbench.config.measuring import problems, unmeasured
 from maskbench.config.names import check_name
 from maskbench.config.nodes import Change, Node, mapping
 from maskbench.config.overlays import PANEL_SECTIONS, lay_over, read_changes
@@ -27,7 +28,6 @@ from maskbench.config.schema import (
     TrainConfig,
 )
 from maskbench.config.validation import Model, find, must_be, show, validate
-from maskbench.registry import did_you_mean
 
 MAX_PANELS = 64
 
@@ -152,34 +152,15 @@ class PanelBuilder:
         if corpus is None or evaluate is None:
             return
         node = tree.get("corpus")
-        offered = self.checks.splits(corpus, node) if node else None
-        for i, split in enumerate(evaluate.splits):
-            if offered is not None and split not in offered:
-                place = _first_place(tree, ("evaluate", "splits", i), ("corpus",))
-                hint = did_you_mean(split, offered)
-                if "evaluate" not in tree.entries:
-                    hint = f"; evaluate.splits is [{split}] unless the file says otherwise"
-                message = (
-                    f"the corpus {corpus.name} has no split {split!r}{hint} (splits: {', '.join(offered)})"
-                )
-                self.report.add(place, message)
+        offer = self.checks.offer(corpus, node) if node else None
+        for path, message in problems(evaluate, offer) if offer else ():
+            place = _first_place(tree, path, ("corpus",))
+            if "evaluate" not in tree.entries:
+                message += f"; evaluate.{path[1]} has its default unless the file says otherwise"
+            self.report.add(place, message)
         if compare is not None:
-            self._check_metric(tree, compare, evaluate)
-
-    def _check_metric(self, tree: Node, compare: CompareConfig, evaluate: EvaluateConfig) -> None:
-        split, _, metric = compare.metric.rpartition("/")
-        for wanted, key, there in (
-            ("split", "splits", evaluate.splits),
-            ("metric", "metrics", evaluate.metrics),
-        ):
-            name = split if wanted == "split" else metric
-            if name not in there:
-                place = _first_place(tree, ("compare", "metric"), ("evaluate", key), ())
-                known = f"evaluate.{key}: {', '.join(there)}"
-                message = (
-                    f"compare.metric {compare.metric!r} needs the {wanted} {name!r} to be evaluated ({known})"
-                )
-                self.report.add(place, message)
+            for key, message in unmeasured(compare.metric, evaluate, offer):
+                self.report.add(_first_place(tree, ("compare", "metric"), ("evaluate", key), ()), message)
 
 
 def _first_place(tree: Node, *paths: tuple[str | int, ...]) -> Place:

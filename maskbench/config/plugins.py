@@ -12,6 +12,7 @@ from typing import Any
 
 from maskbench import registry
 from maskbench.config.fit import Fit, check_arm, reason
+from maskbench.config.measuring import Offer
 from maskbench.config.nodes import Entry, Node
 from maskbench.config.problems import Report, shorten
 from maskbench.config.schema import CorpusConfig, ModelConfig, PlacementConfig
@@ -51,13 +52,20 @@ class Checks:
             return None
         return CorpusConfig(name=named.name, options=checked.model_dump(mode="json"))
 
-    def splits(self, config: CorpusConfig, node: Node) -> list[str] | None:
-        """Return the splits the corpus can be evaluated on; None where they are unknown."""
+    def offer(self, config: CorpusConfig, node: Node) -> Offer | None:
+        """Return what the corpus can be evaluated on; None where that is unknown."""
         if self.trusted:
             return None
         cls = registry.CORPORA.lookup(config.name)
         try:
-            return list(cls.split_names(cls.Options.model_validate(config.options)))
+            options = cls.Options.model_validate(config.options)
+            return Offer(
+                config.name,
+                tuple(cls.split_names(options)),
+                cls.annotations(options),
+                cls.tags(options),
+                cls.origins(options),
+            )
         except (ValueError, MaskbenchError) as error:
             self.report.add(node.place, f"corpus: {reason(error)}")
             return None

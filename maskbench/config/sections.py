@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
-from maskbench.config.metrics import METRICS, split_metric
+from maskbench.config.metrics import METRICS, SliceKind, metric_name
 from maskbench.registry import did_you_mean
 
 Size = Annotated[int, Field(ge=1, le=65_536)]
@@ -33,13 +33,13 @@ class Section(BaseModel):
 
 
 def _check_metric(name: str) -> str:
-    """Return `name` if it is `split/metric` and the metric exists."""
-    parts = split_metric(name)
-    if parts is None:
+    """Return `name` if it is `split/metric`, perhaps with a slice, and the metric exists."""
+    found = metric_name(name)
+    if found is None:
         raise ValueError("must be a split and a metric, such as test/bleu")
-    if parts[1] not in METRICS:
+    if found.metric not in METRICS:
         known = ", ".join(METRICS)
-        raise ValueError(f"names no metric{did_you_mean(parts[1], METRICS)} (metrics: {known})")
+        raise ValueError(f"names no metric{did_you_mean(found.metric, METRICS)} (metrics: {known})")
     return name
 
 
@@ -101,10 +101,13 @@ class TrainConfig(Section):
     @classmethod
     def _select_on_valid(cls, select: str) -> str:
         _check_metric(select)
-        if not select.startswith("valid/"):
+        found = metric_name(select)
+        if found is None or found.split != "valid" or found.masks:
             raise ValueError(
                 "must be measured on the split valid, such as valid/nll: never choose on a test split"
             )
+        if found.part or found.info.needs:
+            raise ValueError("must be a metric of the whole split that every corpus has, such as valid/nll")
         return select
 
     @model_validator(mode="after")
@@ -166,11 +169,13 @@ class EvaluateConfig(Section):
 
     splits: Texts = ("test",)
     metrics: Texts = ("nll", "token_accuracy", "exact_match", "bleu", "chrf")
+    by: Annotated[tuple[SliceKind, ...], Field(strict=False)] = ()
+    """What the metrics that can be are told apart by as well."""
     lowercase: bool = False
     masks: Texts = ("own",)
     """Under which arms' masks to evaluate."""
 
-    @field_validator("splits", "metrics", "masks")
+    @field_validator("splits", "metrics", "by", "masks")
     @classmethod
     def _no_repeats(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         return refuse_repeats(values)
@@ -208,9 +213,9 @@ class CompareConfig(Section):
     @field_validator("min_effect")
     @classmethod
     def _reachable(cls, min_effect: float | None, info: ValidationInfo) -> float | None:
-        parts = split_metric(info.data.get("metric", ""))
-        if parts and min_effect is not None:
-            metric = METRICS[parts[1]]
+        name = metric_name(info.data.get("metric", ""))
+        if name and min_effect is not None:
+            metric = name.info
             if min_effect >= metric.high - metric.low:
                 raise ValueError(
                     f"is out of reach: {metric.name} lies between {metric.low:g} and {metric.high:g}"

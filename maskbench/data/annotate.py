@@ -1,7 +1,8 @@
-"""Gold annotations of a split: which source words are junk, and which words translate each other.
+"""Gold annotations of a split: which source words are junk, which words translate each other, and what a word hangs on.
 
 They are given by word and hold by token, so the vocabulary must have one token for each word. The end marks translate
-each other. A copy of a split with other sources gets the annotations that follow from where its words come from.
+each other, and the end mark of a translation hangs on every source word. A copy of a split with other sources gets the
+annotations that follow from where its words come from.
 """
 
 from __future__ import annotations
@@ -15,35 +16,55 @@ import numpy as np
 from maskbench.data.corpus import Ragged, Split
 
 Links: TypeAlias = list[int]
-"""The numbers `t * (source words + 1) + s` of the words t of a reference and s of its source that translate each other,
+"""The numbers `t * (source words + 1) + s` of the words t of a reference and s of its source that belong together,
 ascending."""
 
 NEW: Final = -1
 """Stands for the place that an inserted word had before."""
+END_TAG: Final = 0
+"""The tag of end marks: the first of `Corpus.tags`."""
 
 
-def annotated(split: Split, links: Sequence[Links], *, junk: bool = False) -> Split:
-    """Return the split with the gold alignment `links` of every sentence.
+def annotated(
+    split: Split,
+    links: Sequence[Links],
+    *,
+    deps: Sequence[Links] | None = None,
+    tags: Sequence[Sequence[int]] | None = None,
+    junk: bool = False,
+) -> Split:
+    """Return the split with gold annotations.
 
     Args:
+        links: of every sentence, which words translate each other.
+        deps: likewise, which source words each word of the reference hangs on; None: those it translates.
+        tags: of every sentence, the tag of each word of the reference, as a place in `Corpus.tags`; None: no tags.
         junk: whether to say of every source word that it is no junk; otherwise nothing is said of it.
 
     Raises:
-        ValueError: a sentence has not one token for each word.
+        ValueError: a sentence has not one token, or not one tag, for each word.
     """
     for texts, side in ((split.sources, split.src), (split.references, split.tgt)):
         if [len(text.split()) + 1 for text in texts] != side.lengths.tolist():
             raise ValueError(f"{split.name}: words and tokens differ, so words cannot be annotated")
-    ends = (split.src.lengths * split.tgt.lengths - 1).tolist()
-    rows = [[*pairs, end] for pairs, end in zip(links, ends, strict=True)]
-    none = Ragged(np.zeros_like(split.src.values), split.src.offsets) if junk else None
-    return replace(split, links=Ragged.from_rows(rows), junk=none)
+    if tags is not None and [len(row) + 1 for row in tags] != split.tgt.lengths.tolist():
+        raise ValueError(f"{split.name}: a reference has not one tag for each word")
+    lengths = list(zip(split.src.lengths.tolist(), split.tgt.lengths.tolist(), strict=True))
+    return replace(
+        split,
+        links=Ragged.from_rows([[*row, s * t - 1] for row, (s, t) in zip(links, lengths, strict=True)]),
+        deps=Ragged.from_rows(
+            [[*row, *range(s * (t - 1), s * t)] for row, (s, t) in zip(deps or links, lengths, strict=True)]
+        ),
+        tags=None if tags is None else Ragged.from_rows([[*row, END_TAG] for row in tags]),
+        junk=Ragged(np.zeros_like(split.src.values), split.src.offsets) if junk else None,
+    )
 
 
 def with_sources(
     split: Split, name: str, sources: list[str], src: Ragged, places: Sequence[Sequence[int]]
 ) -> Split:
-    """Return a copy of `split` with other sources; what is known of the words moves along.
+    """Return an altered copy of `split`: other sources, the same references; what is known of the words moves along.
 
     Args:
         name: of the copy.
@@ -51,14 +72,20 @@ def with_sources(
         places: where each word of every new source stood before, `NEW` for an inserted one, which is junk. Not read
             where the split has no annotations.
     """
-    junk, links = split.junk, split.links
+    junk, links, deps, touched = split.junk, split.links, split.deps, None
+    before = split.src.lengths.tolist()
     if junk is not None:
         marks = zip(junk.rows(), places, strict=True)
         junk = Ragged.from_rows([[1 if p == NEW else old[p] for p in row] + [old[-1]] for old, row in marks])
     if links is not None:
-        pairs = zip(links.rows(), split.src.lengths.tolist(), places, strict=True)
-        links = Ragged.from_rows([_moved(*row) for row in pairs])
-    return replace(split, name=name, sources=sources, src=src, junk=junk, links=links)
+        links = Ragged.from_rows([_moved(*row) for row in zip(links.rows(), before, places, strict=True)])
+    if deps is not None:
+        changed = [_changed(*row) for row in zip(split.sources, sources, places, strict=True)]
+        hanging = zip(deps.rows(), before, split.tgt.lengths.tolist(), changed, strict=True)
+        touched = Ragged.from_rows([_touched(*row) for row in hanging])
+        deps = Ragged.from_rows([_moved(*row) for row in zip(deps.rows(), before, places, strict=True)])
+    copy = replace(split, name=name, sources=sources, src=src, origin=split.name)
+    return replace(copy, junk=junk, links=links, deps=deps, touched=touched)
 
 
 def _moved(links: list[int], before: int, places: Sequence[int]) -> list[int]:
@@ -68,3 +95,29 @@ def _moved(links: list[int], before: int, places: Sequence[int]) -> list[int]:
     now = {place: here for here, place in enumerate([*places, before - 1])}
     pairs = (divmod(link, before) for link in links)
     return sorted(t * (len(places) + 1) + now[s] for t, s in pairs if s in now)
+
+
+def _changed(source: str, altered: str, places: Sequence[int]) -> set[int]:
+    """Return the places of `source` whose word is gone, says something else, or stands on the other side of another."""
+    words, now = source.split(), altered.split()
+    kept = [place for place, word in zip(places, now, strict=True) if place != NEW and words[place] == word]
+    in_order = set()
+    least = len(words)
+    for place in reversed(kept):
+        if place < least:
+            in_order.add(place)
+        least = min(least, place)
+    most = NEW
+    for place in kept:
+        if place < most:
+            in_order.discard(place)
+        most = max(most, place)
+    return set(range(len(words))) - in_order
+
+
+def _touched(deps: list[int], before: int, targets: int, changed: set[int]) -> list[int]:
+    """Return for each of the target tokens of a sentence whether it hangs on a place in `changed`."""
+    marks = [0] * targets
+    for t, s in (divmod(dep, before) for dep in deps):
+        marks[t] |= s in changed
+    return marks

@@ -21,16 +21,15 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split
+from maskbench.data.corpus import RAGGED, Corpus, CorpusBuilder, Ragged, Split
 from maskbench.data.vocabulary import Vocabulary
 from maskbench.errors import ResourceError
 from maskbench.randomness import VERSION
 from maskbench.registry import CORPORA
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of the files below; raised when their layout changes."""
 
-_PARTS = ("src", "tgt", "junk", "links")
 _ARRAYS, _TEXTS, _MANIFEST = "arrays.npz", "corpus.json", "manifest.json"
 
 
@@ -131,7 +130,7 @@ def _read(entry: Path) -> Corpus | None:
 def _pack_arrays(corpus: Corpus) -> bytes:
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, split in corpus.splits.items():
-        for part in _PARTS:
+        for part in RAGGED:
             rows: Ragged | None = getattr(split, part)
             if rows is not None:
                 arrays[f"{name}/{part}/values"] = rows.values
@@ -148,8 +147,11 @@ def _pack_texts(corpus: Corpus) -> bytes:
         "sha256": corpus.sha256,
         "max_length": corpus.max_length,
         "notes": corpus.notes,
+        "tags": corpus.tags,
         "vocabulary": corpus.vocabulary.to_json(),
-        "splits": {name: [split.sources, split.references] for name, split in corpus.splits.items()},
+        "splits": {
+            name: [split.sources, split.references, split.origin] for name, split in corpus.splits.items()
+        },
     }
     return json.dumps(texts, ensure_ascii=False).encode("utf-8")
 
@@ -161,9 +163,9 @@ def _unpack(arrays: bytes, texts: dict[str, Any]) -> Corpus:
             return Ragged(stored[f"{key}/values"], stored[f"{key}/offsets"])
 
         splits = {}
-        for name, (sources, references) in texts["splits"].items():
-            parts = {part: rows(f"{name}/{part}") for part in _PARTS if f"{name}/{part}/values" in stored}
-            splits[name] = Split(name, sources=sources, references=references, **parts)
+        for name, (sources, references, origin) in texts["splits"].items():
+            parts = {part: rows(f"{name}/{part}") for part in RAGGED if f"{name}/{part}/values" in stored}
+            splits[name] = Split(name, sources=sources, references=references, origin=origin, **parts)
     return Corpus(
         name=texts["name"],
         vocabulary=Vocabulary.from_json(texts["vocabulary"]),
@@ -171,4 +173,5 @@ def _unpack(arrays: bytes, texts: dict[str, Any]) -> Corpus:
         sha256=texts["sha256"],
         max_length=texts["max_length"],
         notes=tuple(texts["notes"]),
+        tags=tuple(texts["tags"]),
     )

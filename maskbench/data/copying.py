@@ -66,7 +66,7 @@ class _Copying(CorpusBuilder):
     """What both tasks share."""
 
     Options = CopyingOptions
-    version = 2
+    version = 3
     name: ClassVar[str]
     backwards: ClassVar[bool]
 
@@ -74,6 +74,16 @@ class _Copying(CorpusBuilder):
     def split_names(cls, options: CopyingOptions) -> list[str]:
         """Return valid, test and the noisy copies of test."""
         return ["valid", "test", *NOISE_SPLITS]
+
+    @classmethod
+    def annotations(cls, options: CopyingOptions) -> frozenset[str]:
+        """Return what is known of the symbols: which translates which, and so what each hangs on."""
+        return frozenset({"links", "deps"})
+
+    @classmethod
+    def origins(cls, options: CopyingOptions) -> dict[str, str]:
+        """Return that the noisy splits are copies of test."""
+        return dict.fromkeys(NOISE_SPLITS, "test")
 
     @classmethod
     def build(cls, options: CopyingOptions) -> Corpus:

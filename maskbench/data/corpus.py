@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,12 @@ class Ragged:
         return np.diff(self.offsets)
 
 
+ANNOTATIONS: Final = ("junk", "links", "deps", "tags")
+"""What a corpus may know of its splits beside the text."""
+RAGGED: Final = ("src", "tgt", *ANNOTATIONS, "touched")
+"""The fields of a split that hold a row for every pair."""
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Pairs of sentences; an example's id is its place in the split."""
@@ -79,6 +85,16 @@ class Split:
     links: Ragged | None = None
     """Gold alignment: the numbers `t * len(source) + s` of every pair of a target token t and a source token s it
     translates, ascending, lengths with their EOS; None where the corpus does not say."""
+    deps: Ragged | None = None
+    """Evidence: numbers like those of `links`, of every source token s that target token t hangs on, which is more than
+    what it translates (a verb's form hangs on the subject's number); None where the corpus does not say."""
+    tags: Ragged | None = None
+    """What every target token is an instance of, as its place in `Corpus.tags`; None where the corpus does not say."""
+    origin: str | None = None
+    """The split that this is an altered copy of, pair by pair and with the same references; None: it is no copy."""
+    touched: Ragged | None = None
+    """1 on target tokens that hang on a source token the alteration changed, took away or moved, 0 on the others; there
+    if and only if there are an `origin` and `deps`."""
 
     def __len__(self) -> int:
         return len(self.src)
@@ -97,6 +113,8 @@ class Corpus:
     """The longest encoded sequence of any split, source or target, its EOS included."""
     notes: tuple[str, ...] = ()
     """What a person should know: lines left out, overlaps. Sentences for the command line to print."""
+    tags: tuple[str, ...] = ()
+    """What a target token can be an instance of; the first is "end", the end mark. Empty where splits have no tags."""
 
 
 class CorpusBuilder(ABC):
@@ -122,6 +140,21 @@ class CorpusBuilder(ABC):
         """
 
     @classmethod
+    def annotations(cls, options: Any) -> frozenset[str]:
+        """Return which of "junk", "links", "deps" and "tags" its splits have."""
+        return frozenset()
+
+    @classmethod
+    def tags(cls, options: Any) -> tuple[str, ...]:
+        """Return the names of the tags, "end" first; empty without tags."""
+        return ()
+
+    @classmethod
+    def origins(cls, options: Any) -> Mapping[str, str]:
+        """Return of which split each altered copy is a copy."""
+        return {}
+
+    @classmethod
     def inputs(cls, options: Any) -> Mapping[str, str]:
         """Return the sha256 of every input file by its role; a corpus that is generated has none.
 
@@ -143,22 +176,29 @@ def encode_split(name: str, pairs: Sequence[tuple[str, str]], vocabulary: Vocabu
     )
 
 
-def assemble(name: str, vocabulary: Vocabulary, splits: Iterable[Split], notes: Iterable[str] = ()) -> Corpus:
+def assemble(
+    name: str,
+    vocabulary: Vocabulary,
+    splits: Iterable[Split],
+    notes: Iterable[str] = (),
+    tags: Iterable[str] = (),
+) -> Corpus:
     """Return the corpus of `splits`, with its hash and its longest sequence.
 
     Raises:
         ValueError: some splits are annotated and others are not.
     """
-    named = {split.name: split for split in splits}
-    if len({(split.junk is None, split.links is None) for split in named.values()}) > 1:
+    named, tags = {split.name: split for split in splits}, tuple(tags)
+    if len({tuple(getattr(split, part) is None for part in ANNOTATIONS) for split in named.values()}) > 1:
         raise ValueError(f"{name}: a corpus annotates all of its splits or none")
     return Corpus(
         name=name,
         vocabulary=vocabulary,
         splits=named,
-        sha256=_sha256(vocabulary, named),
+        sha256=_sha256(vocabulary, named, tags),
         max_length=max(_longest(side) for split in named.values() for side in (split.src, split.tgt)),
         notes=tuple(notes),
+        tags=tags,
     )
 
 
@@ -166,7 +206,7 @@ def _longest(rows: Ragged) -> int:
     return int(rows.lengths.max(initial=0))
 
 
-def _sha256(vocabulary: Vocabulary, splits: Mapping[str, Split]) -> str:
+def _sha256(vocabulary: Vocabulary, splits: Mapping[str, Split], tags: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
 
     def add(part: bytes) -> None:
@@ -175,11 +215,15 @@ def _sha256(vocabulary: Vocabulary, splits: Mapping[str, Split]) -> str:
         digest.update(part)
 
     add(vocabulary.to_json().encode("utf-8"))
+    add("\n".join(tags).encode("utf-8"))
     for name in sorted(splits):
         split = splits[name]
         add(name.encode("utf-8"))
-        for rows in (split.src, split.tgt, split.junk, split.links):
+        add((split.origin or "").encode("utf-8"))
+        for part in RAGGED:
+            rows = getattr(split, part)
             if rows is not None:
+                add(part.encode("ascii"))
                 add(rows.values.astype("<i4").tobytes())
                 add(rows.offsets.astype("<i8").tobytes())
         for texts in (split.sources, split.references):

@@ -88,6 +88,11 @@ class Files(CorpusBuilder):
         return ["valid", *options.tests(), *NOISE_SPLITS]
 
     @classmethod
+    def origins(cls, options: FilesOptions) -> Mapping[str, str]:
+        """Return that the noisy splits are copies of the first test split."""
+        return dict.fromkeys(NOISE_SPLITS, options.tests()[0])
+
+    @classmethod
     def inputs(cls, options: FilesOptions) -> Mapping[str, str]:
         """Return the sha256 of every file that would be read, under its own name."""
         sources = _locate(options)

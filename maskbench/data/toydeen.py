@@ -45,12 +45,22 @@ class Toydeen(CorpusBuilder):
     """A synchronous English-German grammar, with gold alignments and marks on meaningless words."""
 
     Options = ToydeenOptions
-    version = 2
+    version = 3
 
     @classmethod
     def split_names(cls, options: ToydeenOptions) -> list[str]:
         """Return valid, test, and the noisy and the distracted copies of test."""
         return ["valid", "test", *NOISE_SPLITS, *DISTRACT_SPLITS]
+
+    @classmethod
+    def annotations(cls, options: ToydeenOptions) -> frozenset[str]:
+        """Return what is known of the words: everything but tags."""
+        return frozenset({"junk", "links", "deps"})
+
+    @classmethod
+    def origins(cls, options: ToydeenOptions) -> dict[str, str]:
+        """Return that noisy and distracted splits are copies of test."""
+        return dict.fromkeys([*NOISE_SPLITS, *DISTRACT_SPLITS], "test")
 
     @classmethod
     def build(cls, options: ToydeenOptions) -> Corpus:

@@ -1,21 +1,7 @@
-"""What a trained model is worth: teacher-forced figures, and scores of its translations."""
+"""What a trained model is worth: figures of gold tokens, of translations, of what alterations cost, and of attention."""
 
-from maskbench.metrics.teacher_forced import teacher_forced
-from maskbench.metrics.translation import (
-    TEXT_METRICS,
-    TextScores,
-    exact_match,
-    text_scores,
-    translate,
-    translate_first,
-)
+from maskbench.metrics.measurements import Measurements
+from maskbench.metrics.meters import METERS, Meter, measure
+from maskbench.metrics.translation import translate_first
 
-__all__ = [
-    "TEXT_METRICS",
-    "TextScores",
-    "exact_match",
-    "teacher_forced",
-    "text_scores",
-    "translate",
-    "translate_first",
-]
+__all__ = ["METERS", "Measurements", "Meter", "measure", "translate_first"]

@@ -10,19 +10,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from maskbench.data.batches import Ids, collate, evaluation_batches
 from maskbench.data.corpus import Corpus, Split
+from maskbench.data.vocabulary import EOS
 from maskbench.decoding import greedy
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source
-from maskbench.metrics.teacher_forced import BATCH_TOKENS
+from maskbench.metrics.forced import BATCH_TOKENS
 from maskbench.model.transformer import EncoderDecoder
 
-TEXT_METRICS = ("exact_match", "bleu", "chrf")
-"""The metrics that are computed from translations."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """Translations beside their references."""
+
+    hypotheses: list[str]
+    references: list[str]
+    """As raw text."""
+    right: npt.NDArray[np.bool_]
+    """Whether each translation is, token by token, its encoded reference."""
+
+    def at(self, where: npt.NDArray[np.bool_]) -> Said:
+        """Return the sentences at which `where` is True."""
+        rows = where.nonzero()[0].tolist()
+        return Said([self.hypotheses[i] for i in rows], [self.references[i] for i in rows], self.right[where])
 
 
 def translate(
@@ -33,19 +48,21 @@ def translate(
     *,
     max_length_ratio: float,
     batch_tokens: int = BATCH_TOKENS,
-) -> list[str]:
+) -> Said:
     """Return the greedy translation of every source of a split, in the split's order.
 
     Batches are the same for every run of a corpus: rounding differs between batch sizes, and equal models must say
     equal things.
     """
     data = corpus.splits[split]
-    hypotheses = [""] * len(data)
+    said: list[list[int]] = [[] for _ in range(len(data))]
     for ids in evaluation_batches(data, batch_tokens):
-        said = _translate_batch(model, corpus, data, ids, clock, max_length_ratio)
-        for example, text in zip(ids.tolist(), said, strict=True):
-            hypotheses[example] = text
-    return hypotheses
+        tokens = _translate_batch(model, data, ids, clock, max_length_ratio)
+        for example, row in zip(ids.tolist(), tokens, strict=True):
+            said[example] = row
+    right = [[*row, EOS] == gold for row, gold in zip(said, data.tgt.rows(), strict=True)]
+    texts = [corpus.vocabulary.decode(row) for row in said]
+    return Said(texts, data.references, np.array(right, dtype=np.bool_))
 
 
 def translate_first(
@@ -53,15 +70,15 @@ def translate_first(
 ) -> list[str]:
     """Return the greedy translations of the first `count` sources of a split, for a person to look at."""
     data = corpus.splits[split]
-    return _translate_batch(model, corpus, data, np.arange(min(count, len(data))), clock, max_length_ratio)
+    said = _translate_batch(model, data, np.arange(min(count, len(data))), clock, max_length_ratio)
+    return [corpus.vocabulary.decode(row) for row in said]
 
 
 def _translate_batch(
-    model: EncoderDecoder, corpus: Corpus, data: Split, ids: Ids, clock: Clock, max_length_ratio: float
-) -> list[str]:
+    model: EncoderDecoder, data: Split, ids: Ids, clock: Clock, max_length_ratio: float
+) -> list[list[int]]:
     sources = Source.of(collate(data, ids).to(model.device))
-    said = greedy(model, sources, clock, max_length_ratio=max_length_ratio)
-    return [corpus.vocabulary.decode(tokens) for tokens in said]
+    return greedy(model, sources, clock, max_length_ratio=max_length_ratio)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,17 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from maskbench.config.metrics import split_metric
+from maskbench.config.metrics import metric_name
 from maskbench.config.schema import RunConfig
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.metrics import TEXT_METRICS, teacher_forced, text_scores, translate, translate_first
+from maskbench.metrics import Measurements, measure, translate_first
 from maskbench.runs.lines import json_line
 from maskbench.training.logbook import SAMPLES
 from maskbench.training.trainer import Trainer
 
-TEACHER_FORCED = ("nll", "token_accuracy")
-"""The metrics that need no decoding; one pass gives both."""
+VALIDATED = ("nll", "token_accuracy")
+"""What is measured at every validation; one pass gives both."""
 
 Translations = Mapping[str, list[tuple[int, str]]]
 """By split: id and hypothesis of every pair."""
@@ -39,24 +39,13 @@ class Evaluation:
 
 def validation_metrics(config: RunConfig) -> list[str]:
     """Return what is measured at every validation: both teacher-forced metrics, and what picks the checkpoint."""
-    names = [f"valid/{metric}" for metric in TEACHER_FORCED]
+    names = [f"valid/{metric}" for metric in VALIDATED]
     return names if config.train.select in names else [*names, config.train.select]
 
 
 def final_metrics(config: RunConfig) -> list[str]:
     """Return what is measured of the selected checkpoint."""
     return [f"{split}/{metric}" for split in config.evaluate.splits for metric in config.evaluate.metrics]
-
-
-def by_split(names: Sequence[str]) -> dict[str, list[str]]:
-    """Group `split/metric` names: the metrics of each split, in the order given."""
-    grouped: dict[str, list[str]] = {}
-    for name in names:
-        parts = split_metric(name)
-        if parts is None:
-            raise ValueError(f"{name!r} is not split/metric")
-        grouped.setdefault(parts[0], []).append(parts[1])
-    return grouped
 
 
 def outputs_sha256(translations: Translations) -> str | None:
@@ -73,28 +62,28 @@ def outputs_sha256(translations: Translations) -> str | None:
     return digest.hexdigest()
 
 
-def evaluate(trainer: Trainer, corpus: Corpus, names: Sequence[str], clock: Clock) -> Evaluation:
+def evaluate(
+    trainer: Trainer, corpus: Corpus, names: Sequence[str], clock: Clock, by: Sequence[str] = ()
+) -> Evaluation:
     """Measure the trainer's model as it is.
 
     Args:
         names: metrics as `split/metric`.
         clock: where schedules stand; its phase is "eval".
+        by: what they are told apart by as well.
     """
-    found = Evaluation()
-    for split, wanted in by_split(names).items():
-        values: dict[str, float] = {}
-        if set(wanted) & set(TEACHER_FORCED):
-            values |= teacher_forced(trainer.model, corpus, split, clock)
-        if set(wanted) & set(TEXT_METRICS):
-            ratio = trainer.config.decode.max_length_ratio
-            said = translate(trainer.model, corpus, split, clock, max_length_ratio=ratio)
-            lowercase = trainer.config.evaluate.lowercase
-            scores = text_scores(said, corpus.splits[split].references, wanted, lowercase)
-            values |= scores.values
-            found.signatures.update(scores.signatures)
-            found.translations[split] = list(enumerate(said))
-        found.metrics.update({f"{split}/{metric}": values[metric] for metric in wanted})
-    return found
+    config = trainer.config
+    seen = Measurements(
+        trainer.model, corpus, clock, decode=config.decode, lowercase=config.evaluate.lowercase, by=by
+    )
+    metrics: dict[str, float] = {}
+    for name in map(metric_name, names):
+        if name is None:
+            raise ValueError(f"{names} are not all split/metric")
+        for part, value in measure(seen, name.split, name.metric).items():
+            metrics[str(name._replace(part=part))] = value
+    translations = {split: list(enumerate(said)) for split, said in seen.translations.items()}
+    return Evaluation(metrics, seen.signatures, translations)
 
 
 def samples(trainer: Trainer, corpus: Corpus, split: str, clock: Clock) -> list[tuple[int, str]]:

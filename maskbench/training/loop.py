@@ -236,7 +236,8 @@ class _Run:
         selected = best(self.directory.checkpoints)
         selected.load_into(self.trainer.model)
         clock = Clock.evaluation(self.total, self.total, self.stalls.by(self.total))
-        found = evaluate(self.trainer, self.corpus, final_metrics(self.config), clock)
+        by = self.config.evaluate.by
+        found = evaluate(self.trainer, self.corpus, final_metrics(self.config), clock, by)
         self.log.write(self.total, found.metrics)
         for split, rows in found.translations.items():
             self.directory.write_translations(split, rows)

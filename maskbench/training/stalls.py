@@ -21,7 +21,7 @@ class Stalls:
             metric: what picks the checkpoint, as `valid/metric`.
             logged: the lines of metrics.jsonl so far.
         """
-        self._sign = 1 if METRICS[metric.rpartition("/")[2]].higher_is_better else -1
+        self._sign = 1 if METRICS[metric.removeprefix("valid/")].higher_is_better else -1
         self._best: float | None = None
         self._stalled: list[int] = []
         for line in logged:

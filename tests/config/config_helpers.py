@@ -180,6 +180,18 @@ class Pairs:
     def split_names(cls, options: Any) -> list[str]:
         return ["valid", "test", *(f"noise-drop-{percent}" for percent in options.noise)]
 
+    @classmethod
+    def annotations(cls, options: Any) -> frozenset[str]:
+        return frozenset({"links", "deps", "tags"})
+
+    @classmethod
+    def tags(cls, options: Any) -> tuple[str, ...]:
+        return ("end", "noun")
+
+    @classmethod
+    def origins(cls, options: Any) -> dict[str, str]:
+        return {f"noise-drop-{percent}": "test" for percent in options.noise}
+
 
 MASKS: registry.Registry[Any] = registry.Registry("mask strategy")
 MASKS.register("window")(Window)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from maskbench.config.metrics import METRICS, split_metric
+from maskbench.config.metrics import METRICS, metric_name
 from maskbench.config.names import LONGEST, check_name, slug
 from maskbench.config.nodes import Change, Node, put
 from maskbench.config.problems import Place
@@ -31,24 +31,34 @@ def run_config(**sections: Any) -> RunConfig:
     return RunConfig.model_validate({"corpus": CorpusConfig(name="pairs"), **sections})
 
 
-def test_the_five_metrics_know_their_direction_and_range() -> None:
-    assert list(METRICS) == ["nll", "token_accuracy", "exact_match", "bleu", "chrf"]
-    assert [name for name, metric in METRICS.items() if not metric.higher_is_better] == ["nll"]
+def test_metrics_know_their_direction_and_range() -> None:
+    better = {name for name, metric in METRICS.items() if metric.higher_is_better}
+    scores = {"token_accuracy", "exact_match", "bleu", "chrf"}
+    assert better == scores | {"robustness", "effective_context"}
     assert all(metric.low < metric.high and metric.name == name for name, metric in METRICS.items())
 
 
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("test/bleu", ("test", "bleu")),
+        ("test/bleu", ("test", None, "bleu", "")),
+        ("test@window-radius-1/bleu", ("test", "window-radius-1", "bleu", "")),
+        ("test/nll[length:6-10]", ("test", None, "nll", "length:6-10")),
+        ("noise-drop-20@none/nll[tag:end]", ("noise-drop-20", "none", "nll", "tag:end")),
         ("bleu", None),
         ("/bleu", None),
         ("test/", None),
-        ("a/b/c", ("a/b", "c")),
+        ("a/b/c", None),
+        ("a@/c", None),
+        ("a@b@c/d", None),
+        ("a/b[]", None),
+        ("a/b[c]d", None),
     ],
 )
-def test_a_metric_in_a_table_is_split_and_metric(name: str, parts: tuple[str, str] | None) -> None:
-    assert split_metric(name) == parts
+def test_a_metric_in_a_table_is_split_and_metric(name: str, parts: tuple[Any, ...] | None) -> None:
+    found = metric_name(name)
+    assert found == parts
+    assert found is None or str(found) == name
 
 
 def test_there_are_eight_sites() -> None:

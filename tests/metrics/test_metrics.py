@@ -16,7 +16,8 @@ from maskbench.decoding import greedy
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source
 from maskbench.masks.plan import MaskPlan
-from maskbench.metrics import exact_match, teacher_forced, text_scores, translate
+from maskbench.metrics.forced import force, nll, token_accuracy
+from maskbench.metrics.translation import exact_match, text_scores, translate
 from maskbench.model.initialise import initialise
 from maskbench.model.transformer import EncoderDecoder
 
@@ -54,33 +55,33 @@ def by_hand(built: EncoderDecoder, data: Split) -> tuple[float, float]:
 @pytest.mark.parametrize("batch_tokens", [1, 13, 4096])
 def test_teacher_forced_figures_are_those_computed_by_hand(batch_tokens):
     built, data = model(), corpus()
-    nll, accuracy = by_hand(built, data.splits["test"])
-    found = teacher_forced(built.train(), data, "test", EVAL, batch_tokens)
-    assert found["nll"] == pytest.approx(nll, abs=1e-10)
-    assert found["token_accuracy"] == accuracy
+    expected, accuracy = by_hand(built, data.splits["test"])
+    found = force(built.train(), data.splits["test"], EVAL, batch_tokens)
+    assert nll(found) == pytest.approx(expected, abs=1e-10)
+    assert token_accuracy(found) == accuracy
     assert built.training
 
 
 def test_nll_does_not_know_of_logit_masks():
-    data = corpus()
+    data = corpus().splits["test"]
     banned = placement("logits", "ban_tokens", tokens=["w6", "w9"])
     masked = model(plan(banned, of=sizes(encoder_layers=1)))
-    assert teacher_forced(masked, data, "test", EVAL) == teacher_forced(model(), data, "test", EVAL)
+    assert nll(force(masked, data, EVAL)) == nll(force(model(), data, EVAL))
 
 
 def test_nll_of_an_untrained_model_is_about_the_log_of_the_vocabulary():
-    assert abs(teacher_forced(model(), corpus(), "test", EVAL)["nll"] - math.log(23)) < 1.0
+    assert abs(nll(force(model(), corpus().splits["test"], EVAL)) - math.log(23)) < 1.0
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 13, 4096])
 def test_translations_come_in_the_splits_order(batch_tokens):
     built, data = model(), corpus()
-    hypotheses = translate(built, data, "test", EVAL, max_length_ratio=1.0, batch_tokens=batch_tokens)
-    for row, hypothesis in enumerate(hypotheses):
+    said = translate(built, data, "test", EVAL, max_length_ratio=1.0, batch_tokens=batch_tokens)
+    for row, hypothesis in enumerate(said.hypotheses):
         alone = Source.of(collate(data.splits["test"], torch.tensor([row]).numpy()))
         (tokens,) = greedy(built, alone, EVAL, max_length_ratio=1.0)
         assert hypothesis == data.vocabulary.decode(tokens)
-    assert len(set(hypotheses)) > 1
+    assert len(set(said.hypotheses)) > 1
 
 
 def test_exact_match_counts_equal_lines():

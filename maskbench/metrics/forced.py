@@ -1,0 +1,87 @@
+"""How well the model predicts each gold target token, given the gold ones before it: one pass, token by token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from maskbench.data.batches import Batch, collate, evaluation_batches
+from maskbench.data.corpus import Split
+from maskbench.decoding import evaluating
+from maskbench.masks.clock import Clock
+from maskbench.model.transformer import EncoderDecoder
+
+BATCH_TOKENS = 4096
+"""Padded tokens of an evaluation batch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forced:
+    """What the model thought of N gold target tokens, end marks included, sentence after sentence."""
+
+    gold: npt.NDArray[np.int64]
+    """Int64[N]: the tokens."""
+    said: npt.NDArray[np.int64]
+    """Int64[N]: the token ranked first in each one's place."""
+    nll: npt.NDArray[np.float64]
+    """Float64[N]: negative log-likelihood of each, in nats."""
+    confidence: npt.NDArray[np.float64]
+    """Float64[N]: probability of the token ranked first."""
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Bool[N]: where the token ranked first is the gold one."""
+        return np.equal(self.said, self.gold)
+
+    def at(self, where: npt.NDArray[np.bool_]) -> Forced:
+        """Return the tokens at which `where`, Bool[N], is True."""
+        return Forced(self.gold[where], self.said[where], self.nll[where], self.confidence[where])
+
+
+def force(model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = BATCH_TOKENS) -> Forced:
+    """Return what the model thinks of every target token of a split.
+
+    Without label smoothing and without logit masks; gates on the scores are part of the model and act.
+
+    Args:
+        clock: of phase "eval"; the plan decides which masks act then.
+    """
+    n = len(data.tgt.values)
+    found = Forced(data.tgt.values.astype(np.int64), np.empty(n, np.int64), np.empty(n), np.empty(n))
+    with evaluating(model):
+        for ids in evaluation_batches(data, batch_tokens):
+            batch = collate(data, ids).to(model.device)
+            columns = torch.arange(batch.tgt_out.shape[1], device=model.device)
+            real = columns < batch.tgt_lengths[:, None]
+            logits = _scores(model, batch, clock, real)
+            logits = logits.float() if logits.dtype.itemsize < 4 else logits
+            starts, lengths = data.tgt.offsets[ids], data.tgt.lengths[ids]
+            places = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+            found.said[places] = logits.argmax(-1).cpu().numpy()
+            found.nll[places] = F.cross_entropy(logits, batch.tgt_out[real], reduction="none").cpu().numpy()
+            found.confidence[places] = logits.softmax(-1).amax(-1).cpu().numpy()
+    return found
+
+
+def _scores(model: EncoderDecoder, batch: Batch, clock: Clock, real: Tensor) -> Float[Tensor, "rows vocab"]:
+    """Return the vocabulary scores of the real tokens."""
+    hidden = model.hidden(batch, clock)
+    if model.masks.is_empty("logits"):
+        return model.logits(hidden[real])
+    return model.masks.gated_logits(model.logits(hidden), clock, batch.ids)[real]
+
+
+def nll(tokens: Forced) -> float:
+    """Return the mean negative log-likelihood in nats per token; 0 or more, lower is better."""
+    return float(tokens.nll.mean())
+
+
+def token_accuracy(tokens: Forced) -> float:
+    """Return the share of tokens that are ranked first, given the gold prefix; 0 to 1, higher is better."""
+    return float(tokens.correct.mean())

@@ -1,0 +1,68 @@
+"""What a model does on the splits of a corpus: each pass over a split is made once, however many metrics read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from maskbench.config.sections import DecodeConfig
+from maskbench.data.corpus import Corpus, Split
+from maskbench.masks.clock import Clock
+from maskbench.metrics.forced import Forced, force
+from maskbench.metrics.translation import Said, translate
+from maskbench.model.transformer import EncoderDecoder
+
+
+class Measurements:
+    """A model as it is now, and what was seen of it."""
+
+    def __init__(
+        self,
+        model: EncoderDecoder,
+        corpus: Corpus,
+        clock: Clock,
+        *,
+        decode: DecodeConfig | None = None,
+        lowercase: bool = False,
+        by: Sequence[str] = (),
+    ) -> None:
+        """Prepare; nothing is computed yet.
+
+        Args:
+            clock: where schedules stand; its phase is "eval".
+            decode: how translations are searched.
+            lowercase: whether the metrics of translations ignore case.
+            by: the kinds of slices wanted (`maskbench.config.metrics.SliceKind`).
+        """
+        self.model, self.corpus, self.clock = model, corpus, clock
+        self.decode = decode or DecodeConfig()
+        self.lowercase, self.by = lowercase, tuple(by)
+        self.signatures: dict[str, str] = {}
+        """How a metric was computed, by its name without a split."""
+        self._forced: dict[str, Forced] = {}
+        self._said: dict[str, Said] = {}
+
+    def split(self, name: str) -> Split:
+        """Return a split of the corpus."""
+        return self.corpus.splits[name]
+
+    def forced(self, split: str) -> Forced:
+        """Return what the model thinks of every gold target token of a split."""
+        if split not in self._forced:
+            self._forced[split] = force(self.model, self.split(split), self.clock)
+        return self._forced[split]
+
+    def said(self, split: str) -> Said:
+        """Return the model's translations of a split."""
+        if split not in self._said:
+            ratio = self.decode.max_length_ratio
+            self._said[split] = translate(self.model, self.corpus, split, self.clock, max_length_ratio=ratio)
+        return self._said[split]
+
+    @property
+    def translations(self) -> dict[str, list[str]]:
+        """The translations that were made, by split."""
+        return {split: said.hypotheses for split, said in self._said.items()}
+
+    def is_forced_and_said(self, split: str) -> bool:
+        """Whether a split was both scored and translated."""
+        return split in self._forced and split in self._said

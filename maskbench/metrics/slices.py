@@ -1,0 +1,67 @@
+"""Parts of a split that a metric can be told apart by: tokens by tag or by distance, both tokens and sentences by length.
+
+A slice is named `kind:value`, such as `tag:gender` or `length:6-10`; the values a kind can have are known before any
+data is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from maskbench.config.metrics import DISTANCES, LENGTHS, bin_name
+from maskbench.data.corpus import Split
+
+Where: TypeAlias = npt.NDArray[np.bool_]
+"""True at the tokens, or at the sentences, that are in a slice."""
+
+
+def sentence_slices(split: Split, by: Iterable[str]) -> Iterator[tuple[str, Where]]:
+    """Yield every slice of a split's sentences that holds one."""
+    if "length" in by:
+        yield from _binned("length", split.src.lengths - 1, LENGTHS)
+
+
+def token_slices(split: Split, by: Iterable[str], tags: Sequence[str]) -> Iterator[tuple[str, Where]]:
+    """Yield every slice of a split's target tokens that holds one.
+
+    Args:
+        tags: the names of the tags.
+    """
+    lengths = split.tgt.lengths
+    for name, where in sentence_slices(split, by):
+        yield name, np.repeat(where, lengths)
+    if "tag" in by and split.tags is not None:
+        for number in np.unique(split.tags.values).tolist():
+            yield f"tag:{tags[number]}", split.tags.values == number
+    if "distance" in by and split.deps is not None:
+        yield from _binned("distance", evidence_span(split), DISTANCES)
+
+
+def evidence_span(split: Split) -> npt.NDArray[np.int64]:
+    """Return for every target token how far apart the first and last source token it hangs on are, end marks 0.
+
+    0 also where a token hangs on one source token or on none.
+    """
+    spans = []
+    assert split.deps is not None
+    for deps, n_src, n_tgt in zip(
+        split.deps.rows(), split.src.lengths.tolist(), split.tgt.lengths.tolist(), strict=True
+    ):
+        first, last = [n_src] * n_tgt, [-1] * n_tgt
+        for t, s in (divmod(dep, n_src) for dep in deps):
+            first[t], last[t] = min(first[t], s), max(last[t], s)
+        spans += [max(0, b - a) for a, b in zip(first[:-1], last[:-1], strict=True)] + [0]
+    return np.array(spans, dtype=np.int64)
+
+
+def _binned(
+    kind: str, values: npt.NDArray[np.int64], bins: Iterable[tuple[int, float]]
+) -> Iterator[tuple[str, Where]]:
+    for low, high in bins:
+        where = (values >= low) & (values <= high)
+        if where.any():
+            yield f"{kind}:{bin_name((low, high))}", where
