@@ -358,7 +358,7 @@ def test_the_earlier_of_two_equal_validations_is_selected(
 ) -> None:
     values = iter([3.0, 2.0, 2.0])
 
-    def fake(trainer: object, corpus: object, names: list[str], clock: Clock) -> Evaluation:
+    def fake(trainer: object, corpus: object, names: list[str], clock: Clock, by: object = ()) -> Evaluation:
         value = next(values, 9.0)
         return Evaluation(
             {name: value for name in names}, {}, {"test": [(0, "x")]} if "test/nll" in names else {}
