@@ -101,6 +101,9 @@ def test_the_realised_ratio_is_the_asked_one_on_average():
     entry = proof(placement("encoder_input", "tokens", ratio=0.15), 4)
     assert entry["realised_ratio"] == pytest.approx(0.15, abs=0.005)
     assert entry["density"] is None
+    # A quarter of twelve words is three of them, in every sentence.
+    quarter = proof(placement("encoder_input", "tokens", ratio=0.25), 2)
+    assert quarter["realised_ratio"] == 0.25
 
 
 def test_arms_with_other_masks_have_other_fingerprints_and_equal_ones_the_same():
