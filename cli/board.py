@@ -43,6 +43,8 @@ class Board:
     clock: Clock = time.monotonic
     doing: str = ""
     """What is being done besides training; empty during training."""
+    share_done: float | None = None
+    """How much of that is done, in [0, 1], where it is known."""
     workers: int = 1
     total: int = 0
     skipped: int = 0
@@ -54,16 +56,21 @@ class Board:
     def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
         """Take the plan: which runs wait, and how many were finished before."""
         self.workers, self.total, self.doing = workers, len(runs), ""
+        self.share_done = None
         self.skipped = sum(not run.is_due for run in runs)
         self._waiting = {run.name: run.name[:2] for run in runs if run.is_due}
 
     def preparing(self, what: str) -> None:
         """Note that something other than training is being done."""
-        self.doing = what
+        self.doing, self.share_done = what, None
+
+    def downloading(self, name: str, received: int, size: int) -> None:
+        """Note how much of a file has come."""
+        self.doing, self.share_done = f"downloading {name}, {size / 1e6:.1f} MB", received / max(1, size)
 
     def started(self, run: PlannedRun) -> None:
         """Move a run from waiting to running."""
-        self.doing = ""
+        self.doing, self.share_done = "", None
         self._waiting.pop(run.name, None)
         self.running[run.name] = Line(run, self.clock())
 

@@ -9,7 +9,9 @@ import typer
 import maskbench
 
 from .audit import audit
+from .claims import claims
 from .compare import compare
+from .corpus import corpus
 from .explained import explained
 from .masks import masks
 from .plan import plan
@@ -43,5 +45,5 @@ def main(
     """Take the options that stand before a command."""
 
 
-for command in (run, plan, compare, masks, audit):
+for command in (run, plan, compare, claims, masks, corpus, audit):
     app.command()(explained(command))

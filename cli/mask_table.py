@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.box import Box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .glyphs import ASCII, Glyphs
+from .glyphs import Glyphs
 from .plain import plain
+from .shown import bare_table
 
 if TYPE_CHECKING:
     from maskbench.masks.catalogue import Entry, Parameter
@@ -54,7 +54,7 @@ def _plural(kind: str) -> str:
 
 
 def _section(heading: str, entries: Sequence[Entry], glyphs: Glyphs) -> Table:
-    table = _table(glyphs)
+    table = bare_table(glyphs)
     presets = entries[0].preset_of is not None
     names = (
         (heading, "sites", "preset of", "source")
@@ -158,7 +158,7 @@ def _fact_lines(entry: Entry) -> Iterator[tuple[str, str]]:
 
 
 def _options(parameters: Sequence[Parameter], glyphs: Glyphs) -> Table:
-    table = _table(glyphs)
+    table = bare_table(glyphs)
     table.add_column("option", no_wrap=True)
     table.add_column("takes", max_width=24, overflow="fold")
     table.add_column("default", max_width=16, overflow="fold")
@@ -180,8 +180,3 @@ def _written(value: Any) -> str:
     from maskbench.masks.catalogue import flow
 
     return flow(value)
-
-
-def _table(glyphs: Glyphs) -> Table:
-    box = Box(f"    \n    \n {glyphs.rule * 2} \n    \n    \n    \n    \n    \n", ascii=glyphs is ASCII)
-    return Table(box=box, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")

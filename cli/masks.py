@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
@@ -11,19 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Plugins
+from .shown import NARROWEST, console, glyphs, print_plainly
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
     from maskbench.masks.catalogue import Entry
     from maskbench.pictures.draw import View
     from maskbench.pictures.sheet import Sheet
 
-    from .glyphs import Glyphs
-
 LONGEST = 64
 """The longest sentence that characters can show."""
-_NARROWEST = 80
 
 
 def masks(
@@ -93,7 +88,7 @@ def masks(
     if not show and png is None:
         from .mask_table import description
 
-        _print(description(found, _glyphs()))
+        print_plainly(description(found, glyphs()))
         return
 
     from maskbench.pictures.draw import View
@@ -126,8 +121,7 @@ def _list(found: list[Entry], site: str | None, as_json: bool) -> None:
 
     from .mask_table import catalogue_table
 
-    glyphs = _glyphs()
-    _print(catalogue_table(found, glyphs))
+    print_plainly(catalogue_table(found, glyphs()))
 
 
 def _sheet(found: Entry, site: str | None, settings: list[str], view: View) -> Sheet:
@@ -150,9 +144,9 @@ def _show(sheet: Sheet) -> None:
     from .mask_drawing import ASCII, BLOCKS, drawing
     from .plain import plain
 
-    console = _console()
-    width = console.width if console.is_terminal else _NARROWEST
-    ink = BLOCKS if console.encoding.startswith("utf") else ASCII
+    printer = console()
+    width = printer.width if printer.is_terminal else NARROWEST
+    ink = BLOCKS if printer.encoding.startswith("utf") else ASCII
     title = "\n".join(wrap(sheet.title, width, subsequent_indent="  "))
     typer.echo(plain(f"{title}\n\n{drawing(sheet, width, ink)}", lines=True))
 
@@ -175,26 +169,3 @@ def _save(sheet: Sheet, path: Path) -> None:
 
     write_atomically(path, png(sheet))
     typer.echo(f"saved {path}", err=True)
-
-
-def _print(shown: RenderableType) -> None:
-    """Print without the spaces that fill a table's lines; what is no terminal gets 80 columns."""
-    console = _console()
-    if not console.is_terminal:
-        console.width = _NARROWEST
-    with console.capture() as captured:
-        console.print(shown)
-    for line in captured.get().splitlines():
-        typer.echo(line.rstrip())
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(file=sys.stdout, highlight=False)
-
-
-def _glyphs() -> Glyphs:
-    from .glyphs import ASCII, UNICODE
-
-    return UNICODE if _console().encoding.startswith("utf") else ASCII

@@ -61,6 +61,8 @@ def board_view(board: Board) -> RenderableType:
     for line in board.running.values():
         table.add_row(*_cells(board, line))
     whole = ProgressBar(total=max(1, board.total), completed=board.n_over, width=24)
+    if board.share_done is not None:
+        whole = ProgressBar(total=1.0, completed=board.share_done, width=24)
     return Group(table, _beside(whole, Text(summary(board))))
 
 
@@ -108,6 +110,9 @@ class _Shown:
     def preparing(self, what: str) -> None:
         self.board.preparing(what)
 
+    def downloading(self, name: str, received: int, size: int) -> None:
+        self.board.downloading(name, received, size)
+
     def started(self, run: PlannedRun) -> None:
         self.board.started(run)
 
@@ -139,6 +144,12 @@ class PlainLines(_Shown):
         """Say what is being done."""
         super().preparing(what)
         self._say(plain(what))
+
+    def downloading(self, name: str, received: int, size: int) -> None:
+        """Say that a file is coming, once."""
+        super().downloading(name, received, size)
+        if not received:
+            self._say(plain(self.board.doing))
 
     def warned(self, warning: str) -> None:
         """Say it."""
@@ -189,6 +200,11 @@ class LiveBoard(_Shown):
         """Draw what is being done."""
         super().preparing(what)
         self._draw()
+
+    def downloading(self, name: str, received: int, size: int) -> None:
+        """Draw how much of a file has come, not more often than an eye can follow."""
+        super().downloading(name, received, size)
+        self._draw(now=received in (0, size))
 
     def warned(self, warning: str) -> None:
         """Leave a line above the board."""

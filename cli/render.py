@@ -95,7 +95,7 @@ def renderables(comparison: Comparison, width: int, glyphs: Glyphs = UNICODE) ->
     """Return title, table, other metrics and footnotes of a panel, laid out for `width` columns."""
     tables = [_main_table(comparison, layout, glyphs) for layout in LAYOUTS]
     fitting = next((table for table in tables if _width(table) <= width), tables[-1])
-    parts: list[RenderableType] = [_heading(comparison), "", fitting]
+    parts: list[RenderableType] = [_heading(comparison), *_alarms(comparison), "", fitting]
     for split, table in _other_tables(comparison, width, glyphs):
         caption = f"also measured on {plain(split)}, without verdict: mean (difference)"
         parts += ["", Text(caption, style="italic"), table]
@@ -116,6 +116,11 @@ def _heading(comparison: Comparison) -> Text:
     if settings.min_effect is not None:
         details += f", min_effect {scale.number(settings.min_effect)}"
     return heading.append(details, style="not bold")
+
+
+def _alarms(comparison: Comparison) -> list[Text]:
+    """Stand above the table: whoever reads its numbers should know before."""
+    return [Text(f"! {plain(alarm)}", style="bold red") for alarm in comparison.alarms]
 
 
 def _main_table(comparison: Comparison, layout: Layout, glyphs: Glyphs) -> Table:
@@ -178,7 +183,7 @@ def _other_tables(comparison: Comparison, width: int, glyphs: Glyphs) -> list[tu
     """Return a split and a table of its metrics, or several tables where one would be too wide."""
     splits: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for row in comparison.rows for name in row.other_metrics):
-        splits.setdefault(name.rpartition("/")[0], []).append(name)
+        splits.setdefault(name.partition("/")[0], []).append(name)
     tables = []
     for split, names in splits.items():
         chunk: list[str] = []
@@ -196,7 +201,7 @@ def _other_table(comparison: Comparison, names: Sequence[str], glyphs: Glyphs) -
     table.add_column("arm", overflow="fold", no_wrap=False)
     scales = [scale_of(comparison, name) for name in names]
     for name, scale in zip(names, scales, strict=True):
-        short = Text(plain(name.rpartition("/")[2]) + scale.percent)
+        short = Text(plain(name.partition("/")[2]) + scale.percent)
         table.add_column(short, justify="right", no_wrap=True)
     for row in comparison.rows:
         others = [row.other_metrics.get(name) for name in names]

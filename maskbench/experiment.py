@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from maskbench.config.load import dump_resolved
-from maskbench.config.schema import Experiment
+from maskbench.config.schema import ArmConfig, Experiment
 from maskbench.costs import measure_costs
 from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError, RunDirectoryError
 from maskbench.executors import End, Executor, Task
@@ -120,6 +120,7 @@ def _survey(
 def _corpora(experiment: Experiment, runs_dir: Path, told: Reporter) -> dict[str, Corpus]:
     """Build every corpus once, into the cache from which the runs will load it."""
     from maskbench.data import load_corpus
+    from maskbench.data.download import heard_by
 
     corpora: dict[str, Corpus] = {}
     for panel in experiment.panels:
@@ -128,7 +129,8 @@ def _corpora(experiment: Experiment, runs_dir: Path, told: Reporter) -> dict[str
             if key not in corpora:
                 told.preparing(f"preparing the corpus {arm.config.corpus.name}")
                 try:
-                    corpora[key] = load_corpus(arm.config.corpus, runs_dir / CACHE)
+                    with heard_by(told.downloading):
+                        corpora[key] = load_corpus(arm.config.corpus, runs_dir / CACHE)
                 except CorpusError as error:
                     raise CorpusError(str(error), key="corpus.path") from error
     return corpora
@@ -147,10 +149,12 @@ def _build_each_arm(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus]
     """
     from maskbench.audit.gate import admit
     from maskbench.executors.jobs import memory_need
+    from maskbench.model.lent import lent_plans
     from maskbench.model.transformer import build_model
     from maskbench.training.warm_start import freeze_all_but, load_starting_weights
 
     built: set[tuple[str | None, str]] = set()
+    asked = {run.name[:2] for run in planned if run.is_due}
     need = 1
     for run in planned:
         # Runs of one arm differ only in the weights they start from.
@@ -170,12 +174,25 @@ def _build_each_arm(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus]
                 freeze_all_but(model, run.arm.config.train_only)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         need = max(need, memory_need(run.arm.config, parameters, len(corpus.vocabulary)))
-        if is_first:
-            with _about(run.arm.name):
-                warning = admit(run.arm, corpus, run.seed)
+        if not is_first:
+            continue
+        lent_plans(run.arm.config, corpus, run.seed)
+        # Masks that no arm due has are asked about once.
+        others = [arm for arm in _under_others(run.arm) if (run.name[0], arm.name) not in asked]
+        asked |= {(run.name[0], arm.name) for arm in others}
+        for arm in (run.arm, *others):
+            with _about(arm.name):
+                warning = admit(arm, corpus, run.seed)
             if warning:
                 told.warned(warning)
     return need
+
+
+def _under_others(arm: ArmConfig) -> Iterator[ArmConfig]:
+    """Yield the arm with each of the other masks that it is evaluated under as its own."""
+    for name, masks in arm.config.under.items():
+        config = arm.config.model_copy(update={"masks": masks, "under": {}})
+        yield arm.model_copy(update={"name": name, "title": name, "config": config})
 
 
 @contextmanager

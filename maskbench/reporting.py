@@ -63,6 +63,9 @@ class Reporter(Protocol):
     def preparing(self, what: str) -> None:
         """Something other than training is being done now: `building the corpus toydeen`."""
 
+    def downloading(self, name: str, received: int, size: int) -> None:
+        """So many bytes of a file of a corpus have come over the network; 0 at the start."""
+
     def warned(self, warning: str) -> None:
         """Something a person should know before anything is trained: an arm that leaks as it says."""
 
@@ -83,6 +86,9 @@ class Silence:
         """Show nothing."""
 
     def preparing(self, what: str) -> None:
+        """Show nothing."""
+
+    def downloading(self, name: str, received: int, size: int) -> None:
         """Show nothing."""
 
     def warned(self, warning: str) -> None:

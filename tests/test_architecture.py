@@ -45,6 +45,8 @@ TORCH_FREE = [
     "maskbench.comparison.document",
     "maskbench.cli.main",
     "maskbench.cli.compare",
+    "maskbench.cli.claims",
+    "maskbench.cli.claims_table",
     "maskbench.cli.masks",
     "maskbench.cli.mask_table",
     "maskbench.cli.mask_drawing",

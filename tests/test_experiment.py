@@ -13,11 +13,13 @@ import maskbench.data
 import maskbench.masks
 from maskbench.config.load import load_experiment, load_resolved
 from maskbench.config.schema import Experiment
+from maskbench.data import download
 from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.executors import End, Listener, Task
 from maskbench.executors.probe import ProbeJob, StepTimes
-from maskbench.experiment import run_experiment, sole_writer
+from maskbench.experiment import rehearse, run_experiment, sole_writer
 from maskbench.planning import PlannedRun
+from maskbench.registry import CORPORA
 from maskbench.reporting import Ended, Outcome, Silence
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, Origin, run_record
@@ -280,6 +282,9 @@ class Notes(Silence):
     def preparing(self, what: str) -> None:
         self.said.append(what)
 
+    def downloading(self, name: str, received: int, size: int) -> None:
+        self.said.append(f"{received} of {size} bytes of {name}")
+
     def started(self, run: PlannedRun) -> None:
         self.said.append(f"{run.name} starts")
 
@@ -305,3 +310,22 @@ def test_the_reporter_hears_of_every_stage_in_order(tmp_path: Path, notes: Notes
         "b seed 0 done",
         "measuring what a step of each arm costs",
     ]
+
+
+def test_the_reporter_hears_of_the_downloads_of_a_corpus(
+    tmp_path: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(maskbench.data.Copy):
+        """A copy corpus that claims to download."""
+
+        @classmethod
+        def build(cls, options: Any) -> maskbench.data.Corpus:
+            listener = download._listener.get()
+            assert listener is not None
+            listener("words.gz", 3, 7)
+            return super().build(options)
+
+    monkeypatch.setattr(CORPORA, "lookup", lambda name: Slow)
+    rehearse(load(tmp_path), tmp_path, notes)
+    assert notes.said[:3] == ["preparing the corpus copy", "3 of 7 bytes of words.gz", "building a"]
+    assert download._listener.get() is None

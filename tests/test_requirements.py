@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
+import maskbench.data
 import maskbench.masks  # noqa: F401  fills the registries
 from maskbench.config.arms import LONG_FORM
 from maskbench.config.metrics import METRICS
 from maskbench.config.plugins import PLACEMENT_KEYS
 from maskbench.config.resolve import KEYS
 from maskbench.config.schema import RunConfig
-from maskbench.registry import MASKS, PRESETS
+from maskbench.registry import CORPORA, MASKS, PRESETS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "requirements.md").read_text(encoding="utf-8")
 IDEAS = {0: 19, 1: 34, 2: 19, 3: 20, 4: 19}
 """How many ideas each article has."""
 REFERENCE = ROOT.parent / "shared" / "masks.md"
-WORDS = ("strategy", "preset", "option", "key", "command", "metric")
+WORDS = ("strategy", "preset", "option", "key", "command", "metric", "corpus", "experiment")
 
 
 def rows() -> list[list[str]]:
@@ -32,7 +33,7 @@ def rows() -> list[list[str]]:
 def named() -> list[tuple[str, str]]:
     """Every name in backticks behind one of the words, singular or plural, as (word, name)."""
     found = []
-    plurals = {"strategies": "strategy", **{f"{word}s": word for word in WORDS}}
+    plurals = {"strategies": "strategy", "corpora": "corpus", **{f"{word}s": word for word in WORDS}}
     pattern = rf"\b({'|'.join([*plurals, *WORDS])})((?:,? (?:and )?`[^`]+`)+)"
     for word, names in re.findall(pattern, PAGE):
         found += [(plurals.get(word, word), name) for name in re.findall(r"`([^`]+)`", names)]
@@ -46,6 +47,10 @@ def exists(word: str, name: str) -> bool:
         return name in PRESETS
     if word == "metric":
         return name in METRICS
+    if word == "corpus":
+        return name in CORPORA.names()
+    if word == "experiment":
+        return (ROOT / "experiments" / f"{name}.yaml").is_file()
     if word == "command":
         from maskbench.cli.main import app
 

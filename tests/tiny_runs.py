@@ -15,9 +15,10 @@ def config(**changes: Any) -> RunConfig:
     """Return a run of 12 steps, validated every 4 and saved every 5, with a dynamic mask.
 
     Args:
-        changes: keys of `train`, or `masks` or `streams`.
+        changes: keys of `train`, or `masks`, `streams`, `under`, `decode` or `evaluate`.
     """
-    top = {key: changes.pop(key) for key in ("masks", "streams") if key in changes}
+    tops = ("masks", "streams", "under", "decode", "evaluate")
+    top = {key: changes.pop(key) for key in tops if key in changes}
     train = {
         **({} if "epochs" in changes else {"steps": STEPS}),
         "batch_tokens": 96,

@@ -36,7 +36,7 @@ def panel_object(comparison: Comparison) -> dict[str, Any]:
         "min_effect": settings.min_effect,
         "smallest_p": comparison.smallest_p,
         "signature": comparison.signature,
-        "warnings": list(comparison.warnings),
+        "warnings": [*comparison.alarms, *comparison.warnings],
         "arms": [_arm(row) for row in comparison.rows],
     }
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from maskbench.comparison.collect import Cell, Origin, seed_list
+from maskbench.config.metrics import metric_name
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import ConfigError
 
@@ -79,9 +80,10 @@ def _done(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def _signature(cell: Cell, metric: str) -> str:
-    """Return the metric's signature in a run; results name them by metric, with or without the split."""
+    """Return the metric's signature in a run; results name them by metric, with or without split and slice."""
     signatures = cell.outcome.signatures if cell.outcome else {}
-    return signatures.get(metric, signatures.get(metric.rpartition("/")[2], ""))
+    name = metric_name(metric)
+    return signatures.get(metric, signatures.get(name.metric, "") if name else "")
 
 
 def _signatures(done: Iterable[Cell], metric: str) -> set[str]:

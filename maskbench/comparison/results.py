@@ -118,6 +118,8 @@ class Comparison:
     signature: str
     metric_signature: str | None
     """How the metric itself was computed, where it says so."""
+    alarms: tuple[str, ...]
+    """Sentences about arms that seem to see what they should not: to be read before the table."""
     warnings: tuple[str, ...]
     rows: tuple[Row, ...]
     """In the order of the experiment file."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from maskbench.comparison import provenance, signature
 from maskbench.comparison.collect import Cell, Collected, collect
+from maskbench.comparison.leak import alarms
 from maskbench.comparison.locate import panels_in
 from maskbench.comparison.results import (
     Choices,
@@ -57,6 +58,7 @@ def tabulate(collected: Collected, choices: Choices) -> Comparison:
         smallest_p=smallest_p(max(pairs)) if any(pairs) else None,
         signature=signature.of(rows, cells.values(), settings),
         metric_signature=provenance.metric_signature(cells.values(), settings.metric),
+        alarms=tuple(alarms(collected.found.panel.arms, collected.cells.values())),
         warnings=(
             *_choice_warnings(collected, choices),
             *provenance.warnings(cells.values(), settings.metric),

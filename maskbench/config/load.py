@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskbench.config.nodes import Change, Node
-from maskbench.config.overlays import QUICK_SECTIONS, lay_over, read_changes, read_options
+from maskbench.config.overlays import QUICK_SECTIONS, lay_over, only_panels, read_changes, read_options
 from maskbench.config.plugins import Checks
 from maskbench.config.problems import Report, split_lines
 from maskbench.config.resolve import Selection, resolve
@@ -100,15 +100,17 @@ def _resolve(variant: _Variant, options: Sequence[Change], report: Report) -> Ex
 
 
 def _quick(tree: Node, selection: Selection, report: Report) -> _Variant:
-    """Return the file with its `quick` laid over it, and the arms that `quick` names."""
+    """Return the file with its `quick` laid over it, and the arms and panels that `quick` names."""
     block = tree.entries["quick"].node
     if not must_be("mapping", block, "quick", report):
         return _Variant(tree, selection)
-    arms = block.get("arms")
+    arms, panels = block.get("arms"), block.get("panels")
     if arms is not None and must_be("list", arms, "quick.arms", report):
         selection = selection.among(arms, report)
+    if panels is not None and must_be("list", panels, "quick.panels", report):
+        tree = only_panels(tree, panels, report)
     changes = read_changes(
-        block.only(lambda key: key not in ("seeds", "arms")), "quick", QUICK_SECTIONS, report
+        block.only(lambda key: key not in ("seeds", "arms", "panels")), "quick", QUICK_SECTIONS, report
     )
     if "seeds" in block.entries:
         seeds = block.entries["seeds"]

@@ -113,7 +113,8 @@ METRICS: dict[str, MetricInfo] = _by_name(
         low=0.0,
         high=1.0,
         description="expected calibration error of the likeliest token, 15 bins of equal width (Naeini et al. 2015),"
-        " end marks aside (Kumar and Sarawagi 2019)",
+        " end marks aside (Kumar and Sarawagi 2019); theirs is [tag:end]",
+        slices=("tag",),
     ),
     MetricInfo(
         name="forced_gap",
@@ -181,7 +182,7 @@ METRICS: dict[str, MetricInfo] = _by_name(
         low=0.0,
         high=1.0,
         description="entropy of attention divided by that of equal attention to all allowed keys, mean over queries"
-        " with at least two",
+        " with at least two, heads and layers, then over sites",
         sites=True,
     ),
     MetricInfo(
@@ -190,8 +191,8 @@ METRICS: dict[str, MetricInfo] = _by_name(
         unit="share of links",
         low=0.0,
         high=1.0,
-        description="alignment error rate of cross attention against the gold alignment, mean of the heads of the best"
-        " layer (Och and Ney 2003)",
+        description="alignment error rate of cross attention against the gold alignment, end marks aside, mean of the"
+        " heads of the best layer (Och and Ney 2003)",
         needs=frozenset({"links"}),
     ),
     MetricInfo(
@@ -200,8 +201,8 @@ METRICS: dict[str, MetricInfo] = _by_name(
         unit="source tokens",
         low=0.0,
         high=math.inf,
-        description="least distance from the position that gets most within which a target token finds 95 % of its"
-        " gradient's norm (after Chi et al. 2023)",
+        description="least distance from the source token with the greatest gradient within which a target token finds"
+        " 95 % of its gradient's norm, first 64 sentences (after Chi et al. 2023)",
     ),
 )
 """Every metric by name."""

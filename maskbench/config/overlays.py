@@ -10,11 +10,12 @@ from contextlib import suppress
 
 from pydantic import BaseModel
 
-from maskbench.config.nodes import Change, Node, put
+from maskbench.config.nodes import Change, Node, mapping, put
 from maskbench.config.problems import Place, Report, shorten
 from maskbench.config.schema import CompareConfig, DecodeConfig, EvaluateConfig, ModelConfig, TrainConfig
 from maskbench.config.yaml_loader import parse_yaml
 from maskbench.errors import ConfigError
+from maskbench.registry import did_you_mean
 
 SECTIONS: dict[str, type[BaseModel] | None] = {
     "corpus": None,
@@ -70,6 +71,21 @@ def lay_over(tree: Node, changes: Iterable[Change], report: Report) -> Node:
         except ValueError as error:
             report.add(change.key_place, f"cannot set {shorten(change.key)!r}: {error}")
     return tree
+
+
+def only_panels(tree: Node, wanted: Node, report: Report) -> Node:
+    """Return the file with the panels that the list `quick.panels` names, in the file's order."""
+    panels = tree.get("panels") or mapping(tree.place)
+    known, names = list(panels.entries), [str(item.value) for item in wanted.items]
+    for name, item in zip(names, wanted.items, strict=True):
+        if name not in known:
+            message = f"quick.panels: there is no panel {shorten(name)!r}{did_you_mean(name, known)}"
+            report.add(item.place, f"{message} (panels: {', '.join(known) or 'none'})")
+    if not names:
+        report.add(wanted.place, "quick.panels must name at least one panel; without the key all are kept")
+    if not set(names) & set(known):
+        return tree
+    return put(tree, Change("panels", tree.entries["panels"].key_place, panels.only(names.__contains__)))
 
 
 def _without_train_key(tree: Node, key: str) -> Node:

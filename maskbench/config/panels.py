@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from maskbench.config.arms import ArmDraft
+from maskbench.config.lending import Lending, read_lenders
 from maskbench.config.measuring import problems, unmeasured
 from maskbench.config.names import check_name
 from maskbench.config.nodes import Change, Node, mapping
@@ -87,13 +88,18 @@ class PanelBuilder:
 
     def panel(self, draft: PanelDraft, arms: list[ArmDraft], baseline: str | None) -> PanelConfig | None:
         """Return the panel with every arm; None if there are problems."""
-        tree = lay_over(self.tree, draft.changes, self.report)
+        laid_over = lay_over(self.tree, draft.changes, self.report)
+        tree, lenders = read_lenders(laid_over, arms, self.report)
         settings = self.settings(tree)
         self._check_splits(tree, settings)
         configs = {arm.name: self.arm(arm, tree, settings) for arm in arms}
         if self.report.noted or baseline is None:
             return None
         complete = {name: config for name, config in configs.items() if config is not None}
+        lending = Lending(self.checks, lenders, {})
+        complete = {name: _lent_to(name, config, lending) for name, config in complete.items()}
+        if self.report.noted:
+            return None
         built = [
             ArmConfig(
                 name=arm.name,
@@ -166,6 +172,11 @@ class PanelBuilder:
 def _first_place(tree: Node, *paths: tuple[str | int, ...]) -> Place:
     """Return the place of the first path that the tree has."""
     return next((node.place for path in paths if (node := find(tree, path))), tree.place)
+
+
+def _lent_to(arm: str, config: RunConfig, lending: Lending) -> RunConfig:
+    """Return an arm's settings with the masks of others that it is evaluated under."""
+    return config.model_copy(update={"under": lending.to(arm, config.model)})
 
 
 def _run_config(

@@ -48,7 +48,7 @@ def dump_resolved(experiment: Experiment) -> str:
     for key, value in _spelled(common[0]).items():
         section, _, name = key.partition(".")
         data.setdefault(section, {})[name] = value
-    data["evaluate"] = config.evaluate.model_dump(mode="json")
+    data["evaluate"] = _evaluate(first)
     data["arms"] = {arm.name: _arm(arm, rows[arm.name], common) for arm in first.arms}
     if first.name is not None:
         named = zip(experiment.panels, common, strict=True)
@@ -133,6 +133,21 @@ def _placement(placement: PlacementConfig) -> dict[str, Any]:
     return {**fields, **placement.options}
 
 
+def _evaluate(panel: PanelConfig) -> dict[str, Any]:
+    """Return how a panel is measured; masks of arms that are not there are written out."""
+    config = panel.arms[0].config
+    there = {"own", *(arm.name for arm in panel.arms)}
+    named = [name if name in there else _masks(name, config.under[name]) for name in config.evaluate.masks]
+    return {**config.evaluate.model_dump(mode="json"), "masks": named}
+
+
+def _masks(name: str, placements: tuple[PlacementConfig, ...]) -> Any:
+    """Return masks that no arm has as an item of `evaluate.masks`."""
+    if name == "none" and not placements:
+        return name
+    return {name: [_placement(placement) for placement in placements]}
+
+
 def _corpus(config: RunConfig) -> dict[str, Any]:
     return {"name": config.corpus.name, **config.corpus.options}
 
@@ -144,8 +159,8 @@ def _panel(panel: PanelConfig, settings: Flat, first: PanelConfig, base: Flat) -
     if mine.corpus != others.corpus:
         changes["corpus"] = _corpus(mine)
     changes |= _spelled({key: value for key, value in settings.items() if value != base[key]})
-    evaluate = others.evaluate.model_dump(mode="json")
-    for key, value in mine.evaluate.model_dump(mode="json").items():
+    evaluate = _evaluate(first)
+    for key, value in _evaluate(panel).items():
         if value != evaluate[key]:
             changes[f"evaluate.{key}"] = value
     return changes

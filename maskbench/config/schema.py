@@ -6,6 +6,7 @@ settings, nothing left to look up. The sections they are made of stand in `maskb
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -149,6 +150,16 @@ class PlacementConfig(Section):
         return None if phases is None else tuple(sorted(refuse_repeats(phases), reverse=True))
 
 
+def _without_paths(options: dict[str, Any]) -> dict[str, Any]:
+    """Return a corpus's options without the folder of its files, nor those of corpora inside it."""
+    return {
+        key: _without_paths(value) if isinstance(value, dict) else value
+        for key, value in options.items()
+        # A part of a corpus may be called `path`, and is a mapping.
+        if key != "path" or isinstance(value, dict)
+    }
+
+
 class RunConfig(StartConfig):
     """Everything one run of an arm depends on, except its seed."""
 
@@ -160,6 +171,10 @@ class RunConfig(StartConfig):
     masks: Annotated[tuple[PlacementConfig, ...], Field(strict=False)] = ()
     streams: Name = "a"
     """Which family of random streams; runs that differ in nothing else are replicates."""
+    under: dict[str, Annotated[tuple[PlacementConfig, ...], Field(strict=False)]] = Field(
+        default_factory=dict
+    )
+    """Other masks that the trained model is evaluated under, by the name that `evaluate.masks` has for them."""
 
     def identity(self) -> dict[str, Any]:
         """Return, as plain JSON, everything that can change a number: what a run's hash is made of.
@@ -171,8 +186,10 @@ class RunConfig(StartConfig):
         identity = self.model_dump(mode="json", exclude={"init_from"})
         if self.train_only is None:
             del identity["train_only"]
-        identity["corpus"]["options"].pop("path", None)
-        for placement in identity["masks"]:
+        identity["corpus"]["options"] = _without_paths(identity["corpus"]["options"])
+        if not self.under:
+            del identity["under"]
+        for placement in chain(identity["masks"], *identity.get("under", {}).values()):
             del placement["unsafe"]
         del identity["train"]["save_every"]
         return identity

@@ -32,7 +32,7 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def _check_metric(name: str) -> str:
+def check_metric(name: str) -> str:
     """Return `name` if it is `split/metric`, perhaps with a slice, and the metric exists."""
     found = metric_name(name)
     if found is None:
@@ -40,6 +40,9 @@ def _check_metric(name: str) -> str:
     if found.metric not in METRICS:
         known = ", ".join(METRICS)
         raise ValueError(f"names no metric{did_you_mean(found.metric, METRICS)} (metrics: {known})")
+    if found.masks == "own":
+        plain = found._replace(masks=None)
+        raise ValueError(f"must not name the run's own masks: write {plain}")
     return name
 
 
@@ -96,11 +99,13 @@ class TrainConfig(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     select: str = "valid/nll"
     """The metric of the validation split that picks the checkpoint."""
+    average: Annotated[int, Field(ge=1, le=100)] = 1
+    """How many of the last validations' weights are averaged and evaluated; 1: the checkpoint that `select` picks."""
 
     @field_validator("select")
     @classmethod
     def _select_on_valid(cls, select: str) -> str:
-        _check_metric(select)
+        check_metric(select)
         found = metric_name(select)
         if found is None or found.split != "valid" or found.masks:
             raise ValueError(
@@ -152,16 +157,22 @@ class DecodeConfig(Section):
     """How translations are searched."""
 
     beam_size: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Hypotheses of a sentence that go on at a time; 1 is greedy search."""
     length_penalty: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Alpha of Wu et al. 2016: a hypothesis's log-likelihood is divided by ((5 + length) / 6)^alpha."""
     max_length_ratio: Annotated[float, Field(gt=0, le=100)] = 2.0
     """The most target tokens per source token."""
+    n_best: Annotated[int, Field(ge=1, le=1024, validate_default=True)] = 1
+    """Translations of a sentence that are written down; the best one is measured."""
 
-    @field_validator("beam_size")
+    @field_validator("n_best")
     @classmethod
-    def _greedy_only(cls, beam_size: int) -> int:
-        if beam_size > 1:
-            raise ValueError("must be 1: beam search is not in this version")
-        return beam_size
+    def _within_the_beam(cls, n_best: int, info: ValidationInfo) -> int:
+        beam_size = info.data.get("beam_size")
+        if beam_size is not None and n_best > beam_size:
+            message = f"must be at most beam_size, which is {beam_size}: a beam holds no more hypotheses"
+            raise PydanticCustomError("cross_field", "{message}", {"message": message, "at": "beam_size"})
+        return n_best
 
 
 class EvaluateConfig(Section):
@@ -173,7 +184,7 @@ class EvaluateConfig(Section):
     """What the metrics that can be are told apart by as well."""
     lowercase: bool = False
     masks: Texts = ("own",)
-    """Under which arms' masks to evaluate."""
+    """Under whose masks to evaluate: `own`, or names of `RunConfig.under`."""
 
     @field_validator("splits", "metrics", "by", "masks")
     @classmethod
@@ -189,13 +200,6 @@ class EvaluateConfig(Section):
                 raise ValueError(f"has no metric {name!r}{did_you_mean(name, METRICS)} (metrics: {known})")
         return metrics
 
-    @field_validator("masks")
-    @classmethod
-    def _own_masks_only(cls, masks: tuple[str, ...]) -> tuple[str, ...]:
-        if masks != ("own",):
-            raise ValueError("must be [own]: evaluating under other masks is not in this version")
-        return masks
-
 
 class CompareConfig(Section):
     """The one metric that gets verdicts, and how loud the evidence must be."""
@@ -208,7 +212,7 @@ class CompareConfig(Section):
     @field_validator("metric")
     @classmethod
     def _known_metric(cls, metric: str) -> str:
-        return _check_metric(metric)
+        return check_metric(metric)
 
     @field_validator("min_effect")
     @classmethod

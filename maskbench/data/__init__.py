@@ -5,9 +5,33 @@ A new corpus is one file with a `CorpusBuilder` and one line here. Nothing in th
 """
 
 from maskbench.data.cache import load_corpus
-from maskbench.data.copying import Copy, Reverse
+from maskbench.data.copying import Copy, Reverse, Sort
 from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split
+from maskbench.data.cue import Cue
+from maskbench.data.denoise import Denoise
 from maskbench.data.files import Files
+from maskbench.data.label import Label
+from maskbench.data.mixture import Mixture
+from maskbench.data.recall import Recall
+from maskbench.data.recipes import Multi30k, Tatoeba
 from maskbench.data.toydeen import Toydeen
 
-__all__ = ["Copy", "Corpus", "CorpusBuilder", "Files", "Ragged", "Reverse", "Split", "Toydeen", "load_corpus"]
+__all__ = [
+    "Copy",
+    "Corpus",
+    "CorpusBuilder",
+    "Cue",
+    "Denoise",
+    "Files",
+    "Label",
+    "Mixture",
+    "Multi30k",
+    "Ragged",
+    "Recall",
+    "Reverse",
+    "Sort",
+    "Split",
+    "Tatoeba",
+    "Toydeen",
+    "load_corpus",
+]

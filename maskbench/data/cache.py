@@ -55,7 +55,7 @@ def load_corpus(config: CorpusChoice, cache_dir: Path) -> Corpus:
     """
     builder: type[CorpusBuilder] = CORPORA.lookup(config.name)
     options = builder.Options.model_validate(dict(config.options))
-    entry = cache_dir / _key(config.name, builder, options.model_dump(mode="json"), builder.inputs(options))
+    entry = cache_dir / _key(config.name, builder, options)
     cached = _read(entry)
     if cached is not None:
         return cached
@@ -70,8 +70,9 @@ def load_corpus(config: CorpusChoice, cache_dir: Path) -> Corpus:
     return _read(entry) or built
 
 
-def _key(name: str, builder: type[CorpusBuilder], options: dict[str, Any], inputs: Mapping[str, str]) -> str:
-    parts = [FORMAT, VERSION, name, builder.version, options, dict(inputs)]
+def _key(name: str, builder: type[CorpusBuilder], options: Any) -> str:
+    made_by, made_of = builder.versions(options), dict(builder.inputs(options))
+    parts = [FORMAT, VERSION, name, made_by, options.model_dump(mode="json"), made_of]
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return f"{name}-{hashlib.sha256(text.encode('ascii')).hexdigest()[:24]}"
 

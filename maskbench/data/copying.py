@@ -1,27 +1,33 @@
-"""The corpora `copy` and `reverse`: repeat a sequence of symbols, or say it backwards.
+"""The corpora `copy`, `reverse` and `sort`: repeat a sequence of symbols, say it backwards, or put it in order.
 
-They are probes, not languages: whether a model can learn them depends on positions and on the reach of cross
-attention alone. The sizes follow the common `reverse` task of sequence-to-sequence toolkits.
+They are probes, not languages. Whether a model can learn `copy` and `reverse` depends on positions and on the reach
+of cross-attention alone; where a symbol of `sort` goes depends on all the others. The sizes follow the common `reverse`
+task of sequence-to-sequence toolkits.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from maskbench.data.annotate import Links, annotated
-from maskbench.data.corpus import Corpus, CorpusBuilder, assemble, encode_split
+from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble, encode_split
 from maskbench.data.draws import Draws
-from maskbench.data.generated import SPLITS, GeneratedOptions, Pair, candidates, fill
+from maskbench.data.generated import SPLITS, GeneratedOptions, candidates, fill
 from maskbench.data.noise import NOISE_SPLITS, noise_splits
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
 
+Moved: TypeAlias = tuple[str, str, list[int]]
+"""A source, its reference, and the source place of every symbol of the reference."""
+
 
 class CopyingOptions(GeneratedOptions):
-    """Options of `copy` and `reverse`."""
+    """Options of `copy`, `reverse` and `sort`."""
 
     symbols: int = Field(default=50, ge=1, le=10_000, description="different symbols")
     min_length: int = Field(default=3, ge=1, le=1_000, description="symbols in the shortest sequence")
@@ -34,41 +40,19 @@ class CopyingOptions(GeneratedOptions):
         return self
 
 
-def _sequence(draws: Draws, options: CopyingOptions, symbols: list[str]) -> list[str]:
-    length = options.min_length + draws.below(options.max_length - options.min_length + 1)
-    return [draws.choice(symbols) for _ in range(length)]
-
-
-def _build(name: str, options: CopyingOptions, *, backwards: bool) -> Corpus:
-    symbols = [f"s{i}" for i in range(options.symbols)]
-
-    def derive(draws: Draws) -> Pair:
-        sequence = _sequence(draws, options, symbols)
-        return " ".join(sequence), " ".join(reversed(sequence) if backwards else sequence)
-
-    # The corpus's own name is no part of the key: `copy` and `reverse` share their sources.
-    splits = fill(
-        candidates(Key.of(options.seed, "copying"), options.max_length + 1, derive), options.sizes()
-    )
-    vocabulary = WordVocabulary(symbols)
-    encoded = []
-    for split in SPLITS:
-        links = [_links(source.count(" ") + 1, backwards) for source, _ in splits[split]]
-        encoded.append(annotated(encode_split(split, splits[split], vocabulary), links))
-    return assemble(name, vocabulary, [*encoded, *noise_splits(encoded[-1], vocabulary, symbols)])
-
-
-def _links(length: int, backwards: bool) -> Links:
-    return [t * (length + 1) + (length - 1 - t if backwards else t) for t in range(length)]
-
-
-class _Copying(CorpusBuilder):
-    """What both tasks share."""
+class _Moving(CorpusBuilder):
+    """What the tasks share: a reference is its source in another order."""
 
     Options = CopyingOptions
     version = 3
     name: ClassVar[str]
-    backwards: ClassVar[bool]
+    hangs_on_all: ClassVar[bool] = False
+    """Whether a symbol of the reference hangs on every symbol of the source; otherwise on the one it is."""
+
+    @classmethod
+    @abstractmethod
+    def order(cls, sequence: Sequence[int]) -> list[int]:
+        """Return the places of a sequence's symbols, given by their numbers, in the order in which they are said."""
 
     @classmethod
     def split_names(cls, options: CopyingOptions) -> list[str]:
@@ -77,7 +61,7 @@ class _Copying(CorpusBuilder):
 
     @classmethod
     def annotations(cls, options: CopyingOptions) -> frozenset[str]:
-        """Return what is known of the symbols: which translates which, and so what each hangs on."""
+        """Return what is known of the symbols: where each comes from and what it hangs on; they are all of one kind."""
         return frozenset({"links", "deps"})
 
     @classmethod
@@ -88,18 +72,73 @@ class _Copying(CorpusBuilder):
     @classmethod
     def build(cls, options: CopyingOptions) -> Corpus:
         """Draw the sequences."""
-        return _build(cls.name, options, backwards=cls.backwards)
+        # The corpus's own name is no part of the key: the tasks share their sources.
+        key = Key.of(options.seed, "copying")
+        drawn = fill(candidates(key, options.max_length + 1, cls._deriving(options)), options.sizes())
+        symbols = [f"s{i}" for i in range(options.symbols)]
+        vocabulary = WordVocabulary(symbols)
+        splits = [cls._split(name, drawn[name], vocabulary) for name in SPLITS]
+        return assemble(cls.name, vocabulary, [*splits, *noise_splits(splits[-1], vocabulary, symbols)])
+
+    @classmethod
+    def _deriving(cls, options: CopyingOptions) -> Callable[[Draws], Moved]:
+        def derive(draws: Draws) -> Moved:
+            length = options.min_length + draws.below(options.max_length - options.min_length + 1)
+            sequence = [draws.below(options.symbols) for _ in range(length)]
+            order = cls.order(sequence)
+            source, reference = sequence, [sequence[place] for place in order]
+            return _line(source), _line(reference), order
+
+        return derive
+
+    @classmethod
+    def _split(cls, name: str, drawn: Sequence[Moved], vocabulary: WordVocabulary) -> Split:
+        links = [[t * (len(order) + 1) + s for t, s in enumerate(order)] for _, _, order in drawn]
+        deps = [_everything(len(order)) for _, _, order in drawn] if cls.hangs_on_all else None
+        pairs = [(source, reference) for source, reference, _ in drawn]
+        return annotated(encode_split(name, pairs, vocabulary), links, deps=deps)
+
+
+def _line(symbols: Sequence[int]) -> str:
+    return " ".join(f"s{i}" for i in symbols)
+
+
+def _everything(length: int) -> Links:
+    """Return that each of `length` target words hangs on each of `length` source words."""
+    return [t * (length + 1) + s for t in range(length) for s in range(length)]
 
 
 @CORPORA.register("copy")
-class Copy(_Copying):
+class Copy(_Moving):
     """Say the sequence again."""
 
-    name, backwards = "copy", False
+    name = "copy"
+
+    @classmethod
+    def order(cls, sequence: Sequence[int]) -> list[int]:
+        """Return the places from first to last."""
+        return list(range(len(sequence)))
 
 
 @CORPORA.register("reverse")
-class Reverse(_Copying):
+class Reverse(_Moving):
     """Say the sequence backwards."""
 
-    name, backwards = "reverse", True
+    name = "reverse"
+
+    @classmethod
+    def order(cls, sequence: Sequence[int]) -> list[int]:
+        """Return the places from last to first."""
+        return list(reversed(range(len(sequence))))
+
+
+@CORPORA.register("sort")
+class Sort(_Moving):
+    """Say the symbols from the lowest number to the highest; a symbol hangs on all of them, since any may come first."""
+
+    name, hangs_on_all = "sort", True
+
+    @classmethod
+    def order(cls, sequence: Sequence[int]) -> list[int]:
+        """Return the places of the symbols from the lowest to the highest, of equal ones in the order they stand in."""
+        return sorted(range(len(sequence)), key=lambda place: sequence[place])

@@ -155,6 +155,11 @@ class CorpusBuilder(ABC):
         return {}
 
     @classmethod
+    def versions(cls, options: Any) -> list[Any]:
+        """Return the versions of everything that takes part in building: its own, and those of corpora inside it."""
+        return [cls.version]
+
+    @classmethod
     def inputs(cls, options: Any) -> Mapping[str, str]:
         """Return the sha256 of every input file by its role; a corpus that is generated has none.
 

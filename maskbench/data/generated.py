@@ -28,7 +28,9 @@ SPLITS: Final = ("train", "valid", "test")
 _SHARES: Final = ("test", "valid", "train", "train", "train", "train", "train", "train")
 """Which split the eight equally likely hash values lead to."""
 
+_FIRST_BLOCK: Final = 256
 _BLOCK: Final = 4096
+"""Random words are drawn for so many sentences at once: few at first, because few may be wanted."""
 _PATIENCE: Final = 200_000
 """Give up after this many sentences in a row that are all known already or not wanted."""
 
@@ -50,11 +52,11 @@ class GeneratedOptions(BaseModel):
 
 def candidates(key: Key, n_words: int, derive: Callable[[Draws], Drawn]) -> Iterator[Drawn]:
     """Yield `derive` of sentence 0, 1, 2, ... without end; each has `n_words` random words of its own."""
-    first = 0
+    first, block = 0, _FIRST_BLOCK
     while True:
-        for draws in draws_for(key, first, _BLOCK, n_words):
+        for draws in draws_for(key, first, block, n_words):
             yield derive(draws)
-        first += _BLOCK
+        first, block = first + block, min(2 * block, _BLOCK)
 
 
 def fill(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, list[Drawn]]:

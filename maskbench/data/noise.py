@@ -37,20 +37,27 @@ def noise_splits(clean: Split, vocabulary: Vocabulary, source_words: Sequence[st
         vocabulary: encodes the altered sentences.
         source_words: the words a replacement is drawn from, in a fixed order.
     """
-    return [_noisy(clean, kind, percent, vocabulary, source_words) for kind in KINDS for percent in PERCENTS]
+    return [
+        noisy_copy(clean, kind, percent, vocabulary, source_words) for kind in KINDS for percent in PERCENTS
+    ]
 
 
-def _noisy(
-    clean: Split, kind: str, percent: int, vocabulary: Vocabulary, source_words: Sequence[str]
+def noisy_copy(
+    clean: Split,
+    kind: str,
+    percent: int,
+    vocabulary: Vocabulary,
+    source_words: Sequence[str],
+    key: Key | None = None,
 ) -> Split:
+    """Return one noisy copy of `clean`, with `percent` of the words touched; a key of its own draws other words."""
     alter = _ALTER[kind]
     lines = [line.split() for line in clean.sources]
     longest = max(map(len, lines), default=0)
     altered: list[Words | None] = []
-    # The key holds the kind alone: the same words are touched first at every percentage.
-    for words, draws in zip(
-        lines, draws_for(Key.of(0, "noise", kind), 0, len(lines), 3 * longest + 1), strict=True
-    ):
+    # The usual key holds the kind alone: the same words are touched first at every percentage.
+    key = Key.of(0, "noise", kind) if key is None else key
+    for words, draws in zip(lines, draws_for(key, 0, len(lines), 3 * longest + 1), strict=True):
         altered.append(alter(words, percent / 100, draws, source_words))
     rows = [
         clean.src[i].tolist() if words is None else [*_encode(words, vocabulary), EOS]

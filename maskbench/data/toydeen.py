@@ -1,33 +1,34 @@
 """The corpus `toydeen`: English to a German-like language, from a grammar that has what masks may break.
 
-Agreement within a noun phrase is local, the number of a verb reaches across a prepositional phrase, clauses end in
-their verbs, particles are separated from theirs, a fronted adverb turns subject and verb around, relative pronouns
-look back to their head, and the sense of a homograph hangs on a cue at either end of the sentence.
+Agreement within a noun phrase is local, the number of a verb reaches across a prepositional phrase or a relative
+clause, clauses end in their verbs, particles are separated from theirs, a fronted adverb turns subject and verb around,
+relative pronouns look back to their head and personal ones to a noun of the clause before, and the sense of a homograph
+hangs on a cue at either end of the sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TypeAlias, get_args
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pydantic import Field
 
-from maskbench.data import toydeen_lexicon as lexicon
-from maskbench.data.annotate import Links, annotated
+from maskbench.data.annotate import annotated
 from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble, encode_split
 from maskbench.data.distract import DISTRACT_SPLITS, Distractor
-from maskbench.data.draws import Draws
 from maskbench.data.generated import SPLITS, GeneratedOptions, candidates, fill
 from maskbench.data.noise import NOISE_SPLITS, noise_splits
-from maskbench.data.toydeen_grammar import MOST_DRAWS, aligned, derive
-from maskbench.data.toydeen_inflection import determiner_form, noun_form
-from maskbench.data.toydeen_lexicon import Agreement, Case, Noun, Verb
+from maskbench.data.toydeen_grammar import MOST_DRAWS, derive
+from maskbench.data.toydeen_minimal import minimal_pairs
+from maskbench.data.toydeen_novel import novelties
+from maskbench.data.toydeen_promises import promised
+from maskbench.data.toydeen_style import LONG, NOVEL, PLAIN, ROOM_FOR, Style
+from maskbench.data.toydeen_tags import TAGS
+from maskbench.data.toydeen_tree import Drawn, Sentence, read
+from maskbench.data.toydeen_words import english_words, german_words, junk_words, openers
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
-
-Aligned: TypeAlias = tuple[str, str, Links]
-"""A sentence, its translation, and which words translate each other."""
 
 
 class ToydeenOptions(GeneratedOptions):
@@ -36,143 +37,133 @@ class ToydeenOptions(GeneratedOptions):
     pairs: int = Field(default=20_000, ge=100, le=200_000, description="training pairs, all different")
     max_length: int = Field(default=16, ge=8, le=100, description="longest sentence in words, on either side")
     distractors: int = Field(
-        default=0, ge=0, le=8, description="meaningless words inserted into every source, beyond max_length"
+        default=0,
+        ge=0,
+        le=8,
+        description="meaningless words inserted into every training, validation and test source, beyond max_length",
     )
 
 
 @CORPORA.register("toydeen")
 class Toydeen(CorpusBuilder):
-    """A synchronous English-German grammar, with gold alignments and marks on meaningless words."""
+    """A synchronous English-German grammar, with everything known of its words.
+
+    Beside `test` there are `long-1` to `long-3`, of 17 to 20, 21 to 24 and 25 to 32 English words; a bin that training
+    could reach, because `max_length` with the `distractors` added is as large, is left out. `novel` has, in turn, the
+    kinds of `toydeen_style.NOVEL`, each alone, in sentences as short as those of training; kinds that such
+    sentences have no room for (`toydeen_style.ROOM_FOR`) are left out. `minimal` has pairs of sentences in rows 2k and 2k + 1:
+    for even k they differ in the cue, for odd k in the number of a noun. Noisy and distracted copies of `test` follow.
+    All have `test` pairs, `minimal` one more if that is odd; all but the training split are the same for every `pairs`,
+    and `minimal` for every `seed`.
+    """
 
     Options = ToydeenOptions
-    version = 3
+    version = 4
 
     @classmethod
     def split_names(cls, options: ToydeenOptions) -> list[str]:
-        """Return valid, test, and the noisy and the distracted copies of test."""
-        return ["valid", "test", *NOISE_SPLITS, *DISTRACT_SPLITS]
+        """Return valid, test, the splits that are unlike training, and the noisy and distracted copies of test."""
+        return ["valid", "test", *_long(options), "novel", "minimal", *NOISE_SPLITS, *DISTRACT_SPLITS]
 
     @classmethod
     def annotations(cls, options: ToydeenOptions) -> frozenset[str]:
-        """Return what is known of the words: everything but tags."""
-        return frozenset({"junk", "links", "deps"})
+        """Return that everything is known of the words."""
+        return frozenset({"junk", "links", "deps", "tags"})
+
+    @classmethod
+    def tags(cls, options: ToydeenOptions) -> tuple[str, ...]:
+        """Return what a German word can be an instance of."""
+        return tuple(TAGS)
 
     @classmethod
     def origins(cls, options: ToydeenOptions) -> dict[str, str]:
-        """Return that noisy and distracted splits are copies of test."""
-        return dict.fromkeys([*NOISE_SPLITS, *DISTRACT_SPLITS], "test")
+        """Return that noisy and distracted splits are copies of test.
+
+        With `distractors`, `test` has other sources than what the distracted splits are made of, so they are copies of
+        no split.
+        """
+        return dict.fromkeys(
+            NOISE_SPLITS if options.distractors else [*NOISE_SPLITS, *DISTRACT_SPLITS], "test"
+        )
 
     @classmethod
     def build(cls, options: ToydeenOptions) -> Corpus:
-        """Derive the sentences; the vocabulary is the grammar's, so it is the same for every size and seed."""
-        drawn = fill(sentences(options.seed, options.max_length), options.sizes())
+        """Derive the sentences; the vocabulary is the grammar's, so it is the same for every size and seed.
+
+        Raises:
+            CorpusError: there are not enough different sentences.
+        """
+        drawn = _drawn(options)
+        notes = promised(drawn)
         vocabulary = WordVocabulary(list(dict.fromkeys([*english_words(), *german_words()])))
-        clean = [_split(name, drawn[name], vocabulary) for name in SPLITS]
+        splits = {name: _split(name, sentences, vocabulary) for name, sentences in drawn.items()}
         distractor = Distractor(junk_words(), openers(), vocabulary)
-        splits = clean
-        if options.distractors:
-            keys = {name: Key.of(options.seed, "distractors", name) for name in SPLITS}
-            splits = [
-                distractor.copy(split, split.name, options.distractors, keys[split.name]) for split in clean
-            ]
         # Distracted copies are made of the plain test split, so that their number is all there is.
-        altered = noise_splits(splits[-1], vocabulary, english_words()) + distractor.copies(clean[-1])
-        return assemble("toydeen", vocabulary, [*splits, *altered])
+        distracted = distractor.copies(splits["test"])
+        if options.distractors:
+            distracted = [_of_none(split) for split in distracted]
+            for name in SPLITS:
+                key = Key.of(options.seed, "distractors", name)
+                splits[name] = _of_none(distractor.copy(splits[name], name, options.distractors, key))
+        noisy = noise_splits(splits["test"], vocabulary, english_words())
+        return assemble("toydeen", vocabulary, [*splits.values(), *noisy, *distracted], notes, TAGS)
 
 
-def _split(name: str, drawn: list[Aligned], vocabulary: WordVocabulary) -> Split:
-    pairs = [(source, reference) for source, reference, _ in drawn]
-    return annotated(encode_split(name, pairs, vocabulary), [links for _, _, links in drawn], junk=True)
+def _of_none(split: Split) -> Split:
+    """Return an altered split as one that is a copy of none."""
+    return replace(split, origin=None, touched=None)
 
 
-def sentences(seed: int, max_length: int) -> Iterator[Aligned]:
-    """Yield aligned pairs without end, repetitions among them, none longer than `max_length` words on either side."""
-    for drawn in candidates(Key.of(seed, "toydeen"), MOST_DRAWS, _aligned):
-        # Words are separated by single spaces.
-        if max(drawn[0].count(" "), drawn[1].count(" ")) < max_length:
-            yield drawn
+def _long(options: ToydeenOptions) -> list[str]:
+    return [name for name, (bin_, _) in LONG.items() if bin_.start > options.max_length + options.distractors]
 
 
-def _aligned(draws: Draws) -> Aligned:
-    source, reference, links = aligned(derive(draws))
-    return " ".join(source), " ".join(reference), links
+def _drawn(options: ToydeenOptions) -> dict[str, list[Sentence]]:
+    """Return the sentences of every split that is no copy of another."""
+    minimal = minimal_pairs(-(-options.test // 2), options.max_length)
+    kept_back = {sentence.source for sentence in minimal}
+    plain = sentences(options.seed, options.max_length)
+    drawn = fill((one for one in plain if one.source not in kept_back), options.sizes())
+    for name in _long(options):
+        words, style = LONG[name]
+        stream = _stream(Key.of(options.seed, "toydeen", name), style)
+        drawn[name] = _first(options.test, (one for one in stream if one.lengths[0] in words))
+    drawn["novel"] = _novel(options)
+    return {**drawn, "minimal": [read(one) for one in minimal]}
 
 
-def junk_words() -> list[str]:
-    """Return the nouns that can be inserted as junk: with one sense, and with no other use in the grammar."""
-    nouns = [*lexicon.ANIMATE, *lexicon.INANIMATE]
-    return _distinct(form for noun in nouns for form in (noun.english, noun.english_plural))
+def sentences(seed: int, max_length: int) -> Iterator[Sentence]:
+    """Yield plain sentences without end, repetitions among them, at most `max_length` words long on either side."""
+    stream = _stream(Key.of(seed, "toydeen"), PLAIN)
+    return (read(one) for one in stream if max(one.lengths) <= max_length)
 
 
-def openers() -> list[str]:
-    """Return the words behind which a noun belongs to them: determiners and adjectives."""
-    determiners = [form for d in lexicon.DETERMINERS for form in (d.english, d.english_plural)]
-    return _distinct(["an", *determiners, *(adjective.english for adjective in lexicon.ADJECTIVES)])
+def _novel(options: ToydeenOptions) -> list[Sentence]:
+    """Return the sentences of `novel`, each new in one way, the ways taking turns."""
+    kinds = [kind for kind in NOVEL if options.max_length >= ROOM_FOR[kind]]
+    each = -(-options.test // len(kinds))
+    turns = []
+    for kind in kinds:
+        stream = _stream(Key.of(options.seed, "toydeen", "novel", kind), NOVEL[kind])
+        short = (one for one in stream if max(one.lengths) <= options.max_length)
+        turns.append(_first(each, (one for one in short if novelties(one.source) == {kind})))
+    return [turns[row % len(kinds)][row // len(kinds)] for row in range(options.test)]
 
 
-def english_words() -> list[str]:
-    """Return every English word the grammar knows, in a fixed order."""
-    words = ["an", "that", "because", "to", "has", "have"]
-    for determiner in lexicon.DETERMINERS:
-        words += [determiner.english, determiner.english_plural]
-    for noun in _all_nouns():
-        words += [noun.english, noun.english_plural]
-    for verb in _all_verbs():
-        words += [verb.english, verb.english_singular, verb.english_participle, verb.english_particle]
-    words += [
-        word.english for word in (*lexicon.ADJECTIVES, *lexicon.ADVERBS, lexicon.INDOORS, lexicon.OUTDOORS)
-    ]
-    words += [word.english for word in (*lexicon.PREPOSITIONS, *lexicon.MODALS)]
-    return _distinct(words)
+def _stream(key: Key, style: Style) -> Iterator[Drawn]:
+    return candidates(key, MOST_DRAWS, lambda draws: derive(draws, style))
 
 
-def german_words() -> list[str]:
-    """Return every German form the grammar knows, in a fixed order."""
-    words = [",", "dass", "weil", "denen"]
-    cases: tuple[Case, ...] = get_args(Case)
-    agreements: tuple[Agreement, ...] = get_args(Agreement)
-    for case in cases:
-        for determiner in lexicon.DETERMINERS:
-            words += [
-                determiner_form(determiner, case, agreement)
-                for agreement in agreements
-                if (determiner.english_plural if agreement == "p" else determiner.english)
-            ]
-        for noun in _all_nouns():
-            words += [noun_form(noun, case, plural=plural) for plural in (False, True)]
-    for adjective in lexicon.ADJECTIVES:
-        words += [adjective.german + ending for ending in ("e", "en", "er", "es")]
-    for verb in _all_verbs():
-        words += _verb_forms(verb)
-    for auxiliary in lexicon.AUXILIARIES.values():
-        words += auxiliary
-    for modal in lexicon.MODALS:
-        words += [modal.german_singular, modal.german_plural]
-    words += [word.german for word in (*lexicon.ADVERBS, lexicon.INDOORS, lexicon.OUTDOORS)]
-    words += [word.german for word in lexicon.PREPOSITIONS]
-    return _distinct(words)
+def _first(count: int, stream: Iterator[Drawn]) -> list[Sentence]:
+    """Return the first `count` different sentences."""
+    found: dict[str, Drawn] = {}
+    while len(found) < count:
+        one = next(stream)
+        found.setdefault(one.source, one)
+    return [read(one) for one in found.values()]
 
 
-def _verb_forms(verb: Verb) -> list[str]:
-    forms = [verb.german_singular, verb.german_plural]
-    joined = [verb.german_particle + form for form in (*forms, verb.german_participle)]
-    return [*forms, *joined, verb.german_particle]
-
-
-def _all_nouns() -> list[Noun]:
-    senses = [sense for homograph in lexicon.HOMOGRAPHS for sense in homograph]
-    return [*lexicon.ANIMATE, *lexicon.INANIMATE, *senses]
-
-
-def _all_verbs() -> list[Verb]:
-    return [
-        *lexicon.INTRANSITIVE,
-        *lexicon.TRANSITIVE,
-        *lexicon.DITRANSITIVE,
-        *lexicon.SEPARABLE,
-        *lexicon.CLAUSAL,
-    ]
-
-
-def _distinct(words: Iterable[str]) -> list[str]:
-    return [word for word in dict.fromkeys(words) if word]
+def _split(name: str, drawn: Sequence[Sentence], vocabulary: WordVocabulary) -> Split:
+    pairs = [(one.source, one.reference) for one in drawn]
+    links, deps, tags = ([getattr(one, part) for one in drawn] for part in ("links", "deps", "tags"))
+    return annotated(encode_split(name, pairs, vocabulary), links, deps=deps, tags=tags, junk=True)

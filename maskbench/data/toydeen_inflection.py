@@ -13,6 +13,13 @@ RELATIVE: Final[dict[Case, dict[Agreement, str]]] = {
 }
 """The relative pronoun; but for the dative plural it is also the definite article."""
 
+PERSONAL: Final[dict[Case, dict[Agreement, str]]] = {
+    "nom": {"m": "er", "f": "sie", "n": "es", "p": "sie"},
+    "acc": {"m": "ihn", "f": "sie", "n": "es", "p": "sie"},
+    "dat": {"m": "ihm", "f": "ihr", "n": "ihm", "p": "ihnen"},
+}
+"""The personal pronoun of the third person."""
+
 _PRONOMINAL: Final[dict[Case, dict[Agreement, str]]] = {
     "nom": {"m": "er", "f": "e", "n": "es", "p": "e"},
     "acc": {"m": "en", "f": "e", "n": "es", "p": "e"},

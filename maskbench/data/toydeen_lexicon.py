@@ -93,25 +93,28 @@ def _verbs(table: str, object_case: Case = "acc") -> tuple[Verb, ...]:
     return tuple(Verb(a, b, c, d, e, f, g, object_case) for a, b, c, d, e, f, g in rows)
 
 
-ANIMATE: Final = _nouns("""
+PEOPLE: Final = _nouns("""
 man men Mann Männer m
 father fathers Vater Väter m
 teacher teachers Lehrer Lehrer m
-dog dogs Hund Hunde m
 king kings König Könige m
 doctor doctors Arzt Ärzte m
 baker bakers Bäcker Bäcker m
-bird birds Vogel Vögel m
 woman women Frau Frauen f
 mother mothers Mutter Mütter f
 sister sisters Schwester Schwestern f
 queen queens Königin Königinnen f
+child children Kind Kinder n
+girl girls Mädchen Mädchen n
+""")
+
+ANIMALS: Final = _nouns("""
+dog dogs Hund Hunde m
+bird birds Vogel Vögel m
 cat cats Katze Katzen f
 cow cows Kuh Kühe f
 goat goats Ziege Ziegen f
 duck ducks Ente Enten f
-child children Kind Kinder n
-girl girls Mädchen Mädchen n
 horse horses Pferd Pferde n
 animal animals Tier Tiere n
 pig pigs Schwein Schweine n
@@ -119,6 +122,8 @@ chicken chickens Huhn Hühner n
 lamb lambs Lamm Lämmer n
 pony ponies Pony Ponys n
 """)
+
+ANIMATE: Final = (*PEOPLE, *ANIMALS)
 
 INANIMATE: Final = _nouns("""
 table tables Tisch Tische m

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from maskbench.errors import CorpusError
 
@@ -101,8 +101,10 @@ class Vocabulary(ABC):
             return WordVocabulary(data["words"])
         if data["kind"] == "bpe":
             return BpeVocabulary(data["tokenizer"])
+        if data["kind"] == "char":
+            return CharacterVocabulary(data["characters"])
         raise CorpusError(
-            f"unknown kind of vocabulary {data['kind']!r}; this maskbench knows 'word' and 'bpe'"
+            f"unknown kind of vocabulary {data['kind']!r}; this maskbench knows 'word', 'bpe' and 'char'"
         )
 
 
@@ -120,51 +122,87 @@ def _runs(ids: Iterable[int]) -> Iterator[list[int] | str]:
         yield run
 
 
-class WordVocabulary(Vocabulary):
-    """Words between white space. Decoding gives the words back with single spaces between them."""
+class _Listed(Vocabulary):
+    """A list of tokens, the most frequent first; all others are unknown."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self._words = list(words)
-        self._ids = {word: N_SPECIAL + index for index, word in enumerate(self._words)}
-        if len(self._ids) != len(self._words):
-            twice = next(word for word, count in Counter(self._words).items() if count > 1)
-            raise ValueError(f"the word {twice!r} is in the vocabulary twice")
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._tokens = list(tokens)
+        self._ids = {token: N_SPECIAL + index for index, token in enumerate(self._tokens)}
+        if len(self._ids) != len(self._tokens):
+            twice = next(token for token, count in Counter(self._tokens).items() if count > 1)
+            raise ValueError(f"{twice!r} is in the vocabulary twice")
+
+    @staticmethod
+    @abstractmethod
+    def _split(text: str) -> Iterable[str]:
+        """Return the tokens of a text, known or not."""
 
     @classmethod
-    def train(cls, texts: Iterable[str], *, size: int, min_frequency: int = 1) -> WordVocabulary:
-        """Return the most frequent words of `texts`, ties in code point order, at most `size` ids with the marks."""
-        counts = Counter(word for text in texts for word in text.split())
+    def train(cls, texts: Iterable[str], *, size: int, min_frequency: int = 1) -> Self:
+        """Return the most frequent tokens of `texts`, ties in code point order, at most `size` ids with the marks."""
+        counts = Counter(token for text in texts for token in cls._split(text))
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        kept = [word for word, count in ranked if count >= min_frequency]
+        kept = [token for token, count in ranked if count >= min_frequency]
         return cls(kept[: size - N_SPECIAL])
 
     def __len__(self) -> int:
-        return N_SPECIAL + len(self._words)
+        return N_SPECIAL + len(self._tokens)
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of the words of every text; a word that is not in the vocabulary is UNK."""
+        """Return the ids of the tokens of every text; one that is not in the vocabulary is UNK."""
         ids = self._ids
-        return [[ids.get(word, UNK) for word in text.split()] for text in texts]
+        return [[ids.get(token, UNK) for token in self._split(text)] for text in texts]
 
     def id_of(self, token: str) -> int | None:
-        """Return the id of a word, or None."""
+        """Return the id of a token, or None."""
         return self._ids.get(token)
+
+    def _ordinary_token(self, index: int) -> str:
+        return self._tokens[index]
+
+    def _said(self, runs: Iterable[list[int] | str]) -> Iterator[str]:
+        for run in runs:
+            yield from [run] if isinstance(run, str) else (self._tokens[i - N_SPECIAL] for i in run)
+
+
+class WordVocabulary(_Listed):
+    """Words between white space. Decoding gives the words back with single spaces between them."""
+
+    @staticmethod
+    def _split(text: str) -> list[str]:
+        return text.split()
 
     def to_json(self) -> str:
         """Return the word list as JSON."""
-        return json.dumps({"kind": "word", "words": self._words}, ensure_ascii=False)
-
-    def _ordinary_token(self, index: int) -> str:
-        return self._words[index]
+        return json.dumps({"kind": "word", "words": self._tokens}, ensure_ascii=False)
 
     def _starts_word(self, token: str) -> bool:
         return True
 
     def _join(self, runs: Iterable[list[int] | str]) -> str:
-        words: list[str] = []
-        for run in runs:
-            words += [run] if isinstance(run, str) else [self._words[index - N_SPECIAL] for index in run]
-        return " ".join(words)
+        return " ".join(self._said(runs))
+
+
+class CharacterVocabulary(_Listed):
+    """Characters (Unicode code points), the space one of them. Decoding puts nothing between them.
+
+    So `decode(encode(text)) == text` where all characters are known. A word is what follows a space, with that space,
+    as with `BpeVocabulary`.
+    """
+
+    @staticmethod
+    def _split(text: str) -> str:
+        return text
+
+    def to_json(self) -> str:
+        """Return the characters, in the order of their ids, as JSON."""
+        return json.dumps({"kind": "char", "characters": "".join(self._tokens)}, ensure_ascii=False)
+
+    def _starts_word(self, token: str) -> bool:
+        return token.isspace()
+
+    def _join(self, runs: Iterable[list[int] | str]) -> str:
+        return "".join(self._said(runs))
 
 
 class BpeVocabulary(Vocabulary):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from maskbench.config.sections import DecodeConfig
 from maskbench.data.corpus import Corpus, Split
 from maskbench.masks.clock import Clock
+from maskbench.metrics.attended import Attended, look
 from maskbench.metrics.forced import Forced, force
 from maskbench.metrics.translation import Said, translate
 from maskbench.model.transformer import EncoderDecoder
@@ -40,6 +41,9 @@ class Measurements:
         """How a metric was computed, by its name without a split."""
         self._forced: dict[str, Forced] = {}
         self._said: dict[str, Said] = {}
+        self._greedy: dict[str, Said] = {}
+        """Where the translations wanted are not greedy."""
+        self._attended: dict[str, Attended] = {}
 
     def split(self, name: str) -> Split:
         """Return a split of the corpus."""
@@ -54,15 +58,35 @@ class Measurements:
     def said(self, split: str) -> Said:
         """Return the model's translations of a split."""
         if split not in self._said:
-            ratio = self.decode.max_length_ratio
-            self._said[split] = translate(self.model, self.corpus, split, self.clock, max_length_ratio=ratio)
+            self._said[split] = translate(self.model, self.corpus, split, self.clock, decode=self.decode)
         return self._said[split]
+
+    def greedily(self, split: str) -> Said:
+        """Return the model's greedy translations of a split, whatever search was asked for."""
+        if self.decode.beam_size == 1:
+            return self.said(split)
+        if split not in self._greedy:
+            alone = self.decode.model_copy(update={"beam_size": 1, "n_best": 1})
+            self._greedy[split] = translate(self.model, self.corpus, split, self.clock, decode=alone)
+        return self._greedy[split]
+
+    def attended(self, split: str) -> Attended:
+        """Return what the model attends to on a split."""
+        if split not in self._attended:
+            self._attended[split] = look(self.model, self.split(split), self.clock)
+        return self._attended[split]
 
     @property
     def translations(self) -> dict[str, list[str]]:
         """The translations that were made, by split."""
         return {split: said.hypotheses for split, said in self._said.items()}
 
+    @property
+    def n_best(self) -> dict[str, list[list[tuple[str, float]]]]:
+        """The best translations of every sentence with their scores, by split, where more than one was wanted."""
+        return {split: said.n_best for split, said in self._said.items() if said.n_best}
+
     def is_forced_and_said(self, split: str) -> bool:
-        """Whether a split was both scored and translated."""
-        return split in self._forced and split in self._said
+        """Whether a split was both scored and greedily translated."""
+        greedy = self._said if self.decode.beam_size == 1 else self._greedy
+        return split in self._forced and split in greedy

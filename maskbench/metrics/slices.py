@@ -46,16 +46,17 @@ def evidence_span(split: Split) -> npt.NDArray[np.int64]:
 
     0 also where a token hangs on one source token or on none.
     """
-    spans = []
     assert split.deps is not None
-    for deps, n_src, n_tgt in zip(
-        split.deps.rows(), split.src.lengths.tolist(), split.tgt.lengths.tolist(), strict=True
-    ):
-        first, last = [n_src] * n_tgt, [-1] * n_tgt
-        for t, s in (divmod(dep, n_src) for dep in deps):
-            first[t], last[t] = min(first[t], s), max(last[t], s)
-        spans += [max(0, b - a) for a, b in zip(first[:-1], last[:-1], strict=True)] + [0]
-    return np.array(spans, dtype=np.int64)
+    sentence = np.repeat(np.arange(len(split)), split.deps.lengths)
+    t, s = np.divmod(split.deps.values, split.src.lengths[sentence])
+    place = split.tgt.offsets[sentence] + t
+    first = np.full(len(split.tgt.values), np.iinfo(np.int64).max)
+    last = np.full(len(split.tgt.values), -1)
+    np.minimum.at(first, place, s)
+    np.maximum.at(last, place, s)
+    spans = np.where(last >= 0, last - first, 0)
+    spans[split.tgt.offsets[1:] - 1] = 0
+    return spans
 
 
 def _binned(

@@ -7,17 +7,18 @@ with different signatures must not be compared (Post 2018, "A call for clarity i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
+from maskbench.config.sections import DecodeConfig
 from maskbench.data.batches import Ids, collate, evaluation_batches
 from maskbench.data.corpus import Corpus, Split
 from maskbench.data.vocabulary import EOS
-from maskbench.decoding import greedy
+from maskbench.decoding import Hypothesis, beam_search, greedy
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source
 from maskbench.metrics.forced import BATCH_TOKENS
@@ -33,11 +34,15 @@ class Said:
     """As raw text."""
     right: npt.NDArray[np.bool_]
     """Whether each translation is, token by token, its encoded reference."""
+    n_best: list[list[tuple[str, float]]] = field(default_factory=list)
+    """Where more than one was wanted of a sentence: each one's best translations and their scores, best first."""
 
     def at(self, where: npt.NDArray[np.bool_]) -> Said:
         """Return the sentences at which `where` is True."""
         rows = where.nonzero()[0].tolist()
-        return Said([self.hypotheses[i] for i in rows], [self.references[i] for i in rows], self.right[where])
+        n_best = [self.n_best[i] for i in rows] if self.n_best else []
+        hypotheses, references = [self.hypotheses[i] for i in rows], [self.references[i] for i in rows]
+        return Said(hypotheses, references, self.right[where], n_best)
 
 
 def translate(
@@ -46,39 +51,64 @@ def translate(
     split: str,
     clock: Clock,
     *,
-    max_length_ratio: float,
+    decode: DecodeConfig,
     batch_tokens: int = BATCH_TOKENS,
 ) -> Said:
-    """Return the greedy translation of every source of a split, in the split's order.
+    """Return the best translation found of every source of a split, in the split's order.
 
     Batches are the same for every run of a corpus: rounding differs between batch sizes, and equal models must say
     equal things.
+
+    Args:
+        decode: how to search.
+        batch_tokens: padded tokens of a batch, over all hypotheses that go on at a time.
     """
     data = corpus.splits[split]
-    said: list[list[int]] = [[] for _ in range(len(data))]
-    for ids in evaluation_batches(data, batch_tokens):
-        tokens = _translate_batch(model, data, ids, clock, max_length_ratio)
-        for example, row in zip(ids.tolist(), tokens, strict=True):
-            said[example] = row
-    right = [[*row, EOS] == gold for row, gold in zip(said, data.tgt.rows(), strict=True)]
-    texts = [corpus.vocabulary.decode(row) for row in said]
-    return Said(texts, data.references, np.array(right, dtype=np.bool_))
+    found: list[_Found] = [_Found([])] * len(data)
+    for ids in evaluation_batches(data, max(1, batch_tokens // decode.beam_size)):
+        for example, one in zip(ids.tolist(), _search(model, data, ids, clock, decode), strict=True):
+            found[example] = one
+    right = [[*one.best, EOS] == gold for one, gold in zip(found, data.tgt.rows(), strict=True)]
+    texts = [corpus.vocabulary.decode(one.best) for one in found]
+    n_best = [[(corpus.vocabulary.decode(h.tokens), h.score) for h in one.n_best] for one in found]
+    wanted = n_best if decode.n_best > 1 else []
+    return Said(texts, data.references, np.array(right, dtype=np.bool_), wanted)
 
 
 def translate_first(
-    model: EncoderDecoder, corpus: Corpus, split: str, clock: Clock, *, count: int, max_length_ratio: float
+    model: EncoderDecoder, corpus: Corpus, split: str, clock: Clock, *, count: int, decode: DecodeConfig
 ) -> list[str]:
-    """Return the greedy translations of the first `count` sources of a split, for a person to look at."""
+    """Return the translations of the first `count` sources of a split, for a person to look at."""
     data = corpus.splits[split]
-    said = _translate_batch(model, data, np.arange(min(count, len(data))), clock, max_length_ratio)
-    return [corpus.vocabulary.decode(row) for row in said]
+    found = _search(model, data, np.arange(min(count, len(data))), clock, decode)
+    return [corpus.vocabulary.decode(one.best) for one in found]
 
 
-def _translate_batch(
-    model: EncoderDecoder, data: Split, ids: Ids, clock: Clock, max_length_ratio: float
-) -> list[list[int]]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a search found for one sentence."""
+
+    best: list[int]
+    """The best translation's tokens."""
+    n_best: list[Hypothesis] = field(default_factory=list)
+    """The best translations; empty after greedy search, which has but one and gives it no score."""
+
+
+def _search(model: EncoderDecoder, data: Split, ids: Ids, clock: Clock, decode: DecodeConfig) -> list[_Found]:
     sources = Source.of(collate(data, ids).to(model.device))
-    return greedy(model, sources, clock, max_length_ratio=max_length_ratio)
+    ratio = decode.max_length_ratio
+    if decode.beam_size == 1:
+        return [_Found(tokens) for tokens in greedy(model, sources, clock, max_length_ratio=ratio)]
+    found = beam_search(
+        model,
+        sources,
+        clock,
+        beam_size=decode.beam_size,
+        alpha=decode.length_penalty,
+        max_length_ratio=ratio,
+        n_best=decode.n_best,
+    )
+    return [_Found(hypotheses[0].tokens, hypotheses) for hypotheses in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -24,6 +26,10 @@ from maskbench.masks.plan import MaskPlan
 from maskbench.model.application import attention_weights
 from maskbench.model.cache import LayerCache
 from maskbench.model.dropout import Dropout
+
+Watcher: TypeAlias = Callable[[str, int, Tensor, Tensor], None]
+"""`(site, layer, weights [batch heads q kv], keep [#batch #heads #q kv])`: sees the weights of one attention layer as
+they are before dropout and head gates, with zeros in the rows of queries that have nothing to attend to."""
 
 
 def legality(
@@ -60,17 +66,21 @@ def attend(
     value: Float[Tensor, "batch heads kv d"],
     decision: AttentionDecision,
     dropout: Callable[[Tensor], Tensor],
+    watch: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Float[Tensor, "batch heads q d"]:
     """Return what each query reads: the values averaged over the keys it keeps, zeros where it keeps none.
 
     Args:
         decision: what to keep (legality included), and the biases, normaliser and head gates in force.
         dropout: applied to the weights.
+        watch: is shown the weights and what was kept; must leave them as they are.
     """
     scores = _scaled_scores(query, key)
     if decision.bias is not None:
         scores = scores + decision.bias
     weights, some = attention_weights(scores, decision)
+    if watch is not None:
+        watch(weights if some is None else weights * some, decision.keep)
     context = dropout(weights.to(value.dtype)) @ value
     # Looking is free on a CPU, where most masks leave no row empty; elsewhere it would wait for the device.
     if some is not None and (some.device.type != "cpu" or not some.all()):
@@ -100,6 +110,11 @@ class Scene:
     source: Source
     tgt_ids: Int[Tensor, "batch so_far"] | None
     clock: Clock
+    watcher: Watcher | None = None
+
+    def watch(self, layer: int) -> Callable[[Tensor, Tensor], None] | None:
+        """Return what is to be shown the weights of `layer`; None where nobody looks."""
+        return None if self.watcher is None else partial(self.watcher, self.site, layer)
 
     def decide(self, layer: int, query: Tensor, key: Tensor, x: Tensor) -> AttentionDecision:
         """Ask the plan what `layer` may look at; where it places nothing, legality is the whole answer."""
@@ -166,7 +181,8 @@ class SelfAttention(nn.Module):
         query, key, value = self.qkv.heads(x, self.n_heads)
         if cache is not None:
             key, value = cache.extend(key, value)
-        context = attend(query, key, value, scene.decide(layer, query, key, x), self.dropout)
+        decision = scene.decide(layer, query, key, x)
+        context = attend(query, key, value, decision, self.dropout, scene.watch(layer))
         return join_heads(context, self.output)
 
 
@@ -195,5 +211,6 @@ class CrossAttention(nn.Module):
             key, value = self.key_value.heads(memory, self.n_heads)
         else:
             key, value = cache.memory(lambda: self.key_value.heads(memory, self.n_heads))
-        context = attend(query, key, value, scene.decide(layer, query, key, x), self.dropout)
+        decision = scene.decide(layer, query, key, x)
+        context = attend(query, key, value, decision, self.dropout, scene.watch(layer))
         return join_heads(context, self.output)

@@ -38,9 +38,11 @@ class LayerCache:
         return self._memory
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
-        """Keep only these sentences of the batch, in this order."""
+        """Go on with these sentences of the batch, in this order; one may be there several times."""
         if self._own is not None:
-            self._own = self._own[:, rows]
+            kept = self._own.new_empty(2, len(rows), *self._own.shape[2:])
+            kept[:, :, :, : self._length] = self._own[:, rows, :, : self._length]
+            self._own = kept
         if self._memory is not None:
             self._memory = tuple(part[rows] for part in self._memory)
 
@@ -61,7 +63,7 @@ class DecoderCache:
         return self.tokens
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
-        """Keep only these sentences of the batch, in this order."""
+        """Go on with these sentences of the batch, in this order; one may be there several times."""
         if self.tokens is not None:
             self.tokens = self.tokens[rows]
         for layer in self.layers:

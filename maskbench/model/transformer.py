@@ -19,7 +19,7 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import Sizes, Source, TokenInput
 from maskbench.masks.facts import facts_of
 from maskbench.masks.plan import MaskPlan
-from maskbench.model.attention import Scene, legality
+from maskbench.model.attention import Scene, Watcher, legality
 from maskbench.model.blocks import DecoderLayer, EncoderLayer
 from maskbench.model.cache import DecoderCache
 from maskbench.model.dropout import Dropout
@@ -55,6 +55,8 @@ class EncoderDecoder(nn.Module):
         self.decoder = Stack([DecoderLayer(config) for _ in range(config.decoder_layers)], config, max_length)
         self.dropout = Dropout(config.dropout)
         self.masks = plan
+        self.watcher: Watcher | None = None
+        """Is shown every attention layer's weights; for `maskbench.metrics.attended`."""
 
     @property
     def device(self) -> torch.device:
@@ -150,7 +152,7 @@ class EncoderDecoder(nn.Module):
         clock: Clock,
     ) -> Scene:
         legal = legality(site, q_idx, kv_idx, source.lengths, self.masks.legality(site))
-        return Scene(site, self.masks, q_idx, kv_idx, legal, source, tgt_ids, clock)
+        return Scene(site, self.masks, q_idx, kv_idx, legal, source, tgt_ids, clock, self.watcher)
 
 
 def sizes_of(config: RunConfig, corpus: Corpus) -> Sizes:

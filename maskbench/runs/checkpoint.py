@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -259,15 +259,18 @@ def best(folder: Path) -> Checkpoint:
     return verify(folder / f"step-{int(selected['step']):06d}")
 
 
-def prune(folder: Path) -> None:
+def prune(folder: Path, also: Collection[int] = ()) -> None:
     """Delete what is no longer needed: keeps the newest two that verify, the best ones they name, and the selected one.
 
     Only checkpoints that verify are counted and deleted, so half-written ones can never push the last good one out,
     and a damaged one is left for a person to look at.
+
+    Args:
+        also: steps that are needed as well.
     """
     valid = scan(folder).valid
     newest = valid[:KEPT]
-    needed = {c.step for c in newest} | {c.best_step for c in newest}
+    needed = {c.step for c in newest} | {c.best_step for c in newest} | set(also)
     needed.add((read_json(folder / "best.json") or {}).get("step"))
     with explained("prune", folder):
         for checkpoint in valid:

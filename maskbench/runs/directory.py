@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,9 +140,24 @@ class RunDirectory:
         process = {"pid": os.getpid(), "host": platform.node(), "started": _start_time(os.getpid())}
         write_json(self.path / "status.json", {"state": state, **process, "error": error})
 
-    def write_translations(self, split: str, rows: Iterable[tuple[int, str]]) -> None:
-        """Write translations/<split>.jsonl: one line per pair, its id and the hypothesis."""
-        lines = [json_line({"id": number, "hypothesis": text}) for number, text in rows]
+    def write_translations(
+        self,
+        split: str,
+        rows: Iterable[tuple[int, str]],
+        n_best: Sequence[Sequence[tuple[str, float]]] = (),
+    ) -> None:
+        """Write translations/<split>.jsonl: one line per pair, its id and the hypothesis.
+
+        Args:
+            split: `test`, or `test@none` for what was said under other masks.
+            n_best: of every pair, its best hypotheses and their scores, where more than one was wanted.
+        """
+        lines = []
+        for row, (number, text) in enumerate(rows):
+            line: dict[str, Any] = {"id": number, "hypothesis": text}
+            if n_best:
+                line["n_best"] = [{"hypothesis": other, "score": score} for other, score in n_best[row]]
+            lines.append(json_line(line))
         write_atomically(self.path / "translations" / f"{split}.jsonl", b"".join(lines))
 
     def translations(self, split: str) -> dict[int, str]:

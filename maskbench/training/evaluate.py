@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from maskbench.config.lending import OWN
 from maskbench.config.metrics import metric_name
 from maskbench.config.schema import RunConfig
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
 from maskbench.metrics import Measurements, measure, translate_first
+from maskbench.model.lent import lent_plans, under
 from maskbench.runs.lines import json_line
 from maskbench.training.logbook import SAMPLES
 from maskbench.training.trainer import Trainer
@@ -35,6 +37,31 @@ class Evaluation:
     signatures: dict[str, str] = field(default_factory=dict)
     """How a metric was computed, by its name without a split; sacreBLEU's for BLEU and chrF."""
     translations: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """By split; `test@none` for what was said under other masks."""
+    n_best: dict[str, list[list[tuple[str, float]]]] = field(default_factory=dict)
+    """By split: of every pair its best translations and their scores, where more than one was wanted."""
+
+    def under(self, name: str) -> Evaluation:
+        """Return the same as what was measured under the masks called `name`."""
+        metrics = {}
+        for key, value in self.metrics.items():
+            split, _, rest = key.partition("/")
+            metrics[f"{split}@{name}/{rest}"] = value
+        return replace(
+            self,
+            metrics=metrics,
+            translations={f"{split}@{name}": rows for split, rows in self.translations.items()},
+            n_best={f"{split}@{name}": rows for split, rows in self.n_best.items()},
+        )
+
+    def and_also(self, other: Evaluation) -> Evaluation:
+        """Return both together; they have no key in common but the signatures, which say the same."""
+        return Evaluation(
+            self.metrics | other.metrics,
+            self.signatures | other.signatures,
+            self.translations | other.translations,
+            self.n_best | other.n_best,
+        )
 
 
 def validation_metrics(config: RunConfig) -> list[str]:
@@ -63,7 +90,13 @@ def outputs_sha256(translations: Translations) -> str | None:
 
 
 def evaluate(
-    trainer: Trainer, corpus: Corpus, names: Sequence[str], clock: Clock, by: Sequence[str] = ()
+    trainer: Trainer,
+    corpus: Corpus,
+    names: Sequence[str],
+    clock: Clock,
+    by: Sequence[str] = (),
+    *,
+    alarm: bool = False,
 ) -> Evaluation:
     """Measure the trainer's model as it is.
 
@@ -71,6 +104,7 @@ def evaluate(
         names: metrics as `split/metric`.
         clock: where schedules stand; its phase is "eval".
         by: what they are told apart by as well.
+        alarm: whether `forced_gap` is measured unasked of every split where it takes no further pass over the data.
     """
     config = trainer.config
     seen = Measurements(
@@ -82,13 +116,31 @@ def evaluate(
             raise ValueError(f"{names} are not all split/metric")
         for part, value in measure(seen, name.split, name.metric).items():
             metrics[str(name._replace(part=part))] = value
+    if alarm:
+        for split in filter(seen.is_forced_and_said, corpus.splits):
+            metrics[f"{split}/forced_gap"] = measure(seen, split, "forced_gap")[""]
     translations = {split: list(enumerate(said)) for split, said in seen.translations.items()}
-    return Evaluation(metrics, seen.signatures, translations)
+    return Evaluation(metrics, seen.signatures, translations, seen.n_best)
+
+
+def evaluate_finally(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) -> Evaluation:
+    """Measure the trainer's model as `evaluate` of its settings says, under its own masks and others.
+
+    Args:
+        seed: the run's.
+        clock: where schedules stand, those of other masks too; its phase is "eval".
+    """
+    config = trainer.config
+    plans = lent_plans(config, corpus, seed)
+    found = Evaluation()
+    for name in config.evaluate.masks:
+        with under(trainer.model, plans.get(name, trainer.model.masks)):
+            measured = evaluate(trainer, corpus, final_metrics(config), clock, config.evaluate.by, alarm=True)
+        found = found.and_also(measured if name == OWN else measured.under(name))
+    return found
 
 
 def samples(trainer: Trainer, corpus: Corpus, split: str, clock: Clock) -> list[tuple[int, str]]:
     """Return id and translation of a split's first sentences, for a person to look at."""
-    ratio = trainer.config.decode.max_length_ratio
-    return list(
-        enumerate(translate_first(trainer.model, corpus, split, clock, count=SAMPLES, max_length_ratio=ratio))
-    )
+    decode = trainer.config.decode
+    return list(enumerate(translate_first(trainer.model, corpus, split, clock, count=SAMPLES, decode=decode)))

@@ -28,11 +28,12 @@ from maskbench.runs.checkpoint import (
 )
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, run_record
+from maskbench.training.averaging import averaged_steps, averaged_weights
 from maskbench.training.environment import moved, origin, repeatable
 from maskbench.training.evaluate import (
     Evaluation,
     evaluate,
-    final_metrics,
+    evaluate_finally,
     outputs_sha256,
     samples,
     validation_metrics,
@@ -94,6 +95,7 @@ class _Run:
             self.config.identity(), self.corpus.sha256, init_sha256=self.trainer.init_sha256
         )
         self.total = self.trainer.total_steps
+        self.averaged = averaged_steps(self.config.train, self.total)
         self.done = 0
         self.best: dict[str, Any] | None = None
         self.here = origin(self.config.train.threads, self.trainer.dtype, self.trainer.device)
@@ -169,7 +171,11 @@ class _Run:
             self.log.stopwatch.add(time.perf_counter() - began, step.n_tokens)
             speed = self._log_step(step) if logged else None
             improved = self._is_due(self.done, self.config.train.valid_every) and self._validate()
-            if improved or self._is_due(self.done, self.config.train.save_every):
+            if (
+                improved
+                or self.done in self.averaged
+                or self._is_due(self.done, self.config.train.save_every)
+            ):
                 self._save()
             self._draw()
             self._end_of_step(step, speed)
@@ -212,7 +218,7 @@ class _Run:
         snapshot = Snapshot(self.identity.hash, self.done, model.state_dict(), tensors, state)
         save_checkpoint(self.directory.checkpoints, snapshot)
         self._mark_best()
-        prune(self.directory.checkpoints)
+        prune(self.directory.checkpoints, self.averaged)
 
     def _mark_best(self) -> None:
         if self.best is not None:
@@ -231,16 +237,19 @@ class _Run:
             raise
 
     def _finish(self) -> None:
-        """Evaluate the selected checkpoint and write the result."""
+        """Evaluate the selected checkpoint, or the mean of the last ones, and write the result."""
         self._tell("evaluating")
         selected = best(self.directory.checkpoints)
         selected.load_into(self.trainer.model)
+        if self.averaged:
+            self.trainer.model.load_state_dict(
+                averaged_weights(self.directory.checkpoints, self.averaged), strict=True
+            )
         clock = Clock.evaluation(self.total, self.total, self.stalls.by(self.total))
-        by = self.config.evaluate.by
-        found = evaluate(self.trainer, self.corpus, final_metrics(self.config), clock, by)
+        found = evaluate_finally(self.trainer, self.corpus, self.job.seed, clock)
         self.log.write(self.total, found.metrics)
         for split, rows in found.translations.items():
-            self.directory.write_translations(split, rows)
+            self.directory.write_translations(split, rows, found.n_best.get(split, ()))
             self._show(split, rows)
         if not found.translations:
             # No metric asked for translations; a few are worth seeing all the same.
@@ -252,7 +261,7 @@ class _Run:
         self._tell("done")
 
     def _show(self, split: str, rows: list[tuple[int, str]]) -> None:
-        texts = self.corpus.splits[split]
+        texts = self.corpus.splits[split.partition("@")[0]]
         shown = [(texts.sources[i], texts.references[i], hypothesis) for i, hypothesis in rows]
         self.log.show_samples(self.total, split, shown)
 
@@ -261,6 +270,7 @@ class _Run:
             "metrics": found.metrics,
             "signatures": found.signatures,
             "selected_step": selected_step,
+            "averaged_steps": list(self.averaged),
             "parameters": sum(p.numel() for p in self.trainer.model.parameters()),
             "cost": self.log.cost(),
             "masks": self.masks.entries(self.log.lines()),

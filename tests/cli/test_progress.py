@@ -203,6 +203,20 @@ def test_a_duration_is_said_in_words(seconds: float | None, words: str) -> None:
     assert duration(seconds) == words
 
 
+def test_a_download_is_a_bar_on_the_board_and_one_line_elsewhere() -> None:
+    board, out = Board(FakeClock()), io.StringIO()
+    told = PlainLines(board, out)
+    told.preparing("preparing the corpus words")
+    for received in (0, 500_000, 1_500_000):
+        told.downloading("words.gz", received, 2_000_000)
+    assert out.getvalue().splitlines() == ["preparing the corpus words", "downloading words.gz, 2.0 MB"]
+    three_quarters = drawn(board)
+    assert "downloading words.gz, 2.0 MB" in three_quarters and three_quarters.count("━") == 18
+    assert board.share_done == 0.75
+    told.preparing("building a")
+    assert board.share_done is None and "downloading" not in drawn(board)
+
+
 class FakeTerminal(io.StringIO):
     """A stream that says it is a terminal."""
 

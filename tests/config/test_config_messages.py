@@ -81,8 +81,8 @@ def test_a_misspelt_key_is_shown_with_its_line_a_caret_and_the_nearest_spelling(
             "18: error: model.n_heads must divide d_model, but 90 / 4 is not a whole number",
         ),
         (
-            "decode: {beam_size: 5}",
-            "21: error: decode.beam_size must be 1: beam search is not in this version, got 5",
+            "decode: {beam_size: 2, n_best: 3}",
+            "32: error: decode.n_best must be at most beam_size, which is 2: a beam holds no more hypotheses, got 3",
         ),
         (
             "evaluate: {splits: []}",
@@ -97,7 +97,27 @@ def test_a_misspelt_key_is_shown_with_its_line_a_caret_and_the_nearest_spelling(
             "evaluate: {metrics: [exact_match, blue]}",
             "21: error: evaluate.metrics has no metric 'blue'; did you mean",
         ),
-        ("evaluate: {masks: [none]}", "19: error: evaluate.masks must be [own]"),
+        (
+            "evaluate: {masks: [none]}",
+            "19: error: compare.metric 'test/exact_match' needs the masks of 'own' to be evaluated",
+        ),
+        (
+            "evaluate: {masks: [own, nine]}",
+            "25: error: evaluate.masks: there is no arm 'nine'; did you mean 'none'? (there are: own, none)",
+        ),
+        ("evaluate: {masks: [own, 5]}", "25: error: evaluate.masks[1] must be text, got 5"),
+        ("evaluate: {masks: [own, {}]}", "25: error: evaluate.masks must hold names of arms, got a mapping"),
+        (
+            "evaluate: {masks: [own, {none: []}]}",
+            "26: error: evaluate.masks: 'none' has masks already; give these another name",
+        ),
+        ("evaluate: {masks: [own, {A: []}]}", "26: error: evaluate.masks: 'A' must"),
+        ("evaluate: {masks: [own, {a: 5}]}", "29: error: evaluate.masks.a must be a list, got 5"),
+        ("evaluate: {masks: own}", "19: error: evaluate.masks must be a list"),
+        (
+            'compare: {metric: "test@own/bleu"}',
+            "19: error: compare.metric must not name the run's own masks: write test/bleu",
+        ),
         (
             "evaluate: {splits: [test, tests]}",
             "27: error: the corpus pairs has no split 'tests'; did you mean 'test'?",

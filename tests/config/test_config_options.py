@@ -128,6 +128,29 @@ def test_a_name_with_no_room_for_quick_is_refused_only_then(tmp_path: Path) -> N
     assert "is too long for --quick, which appends '-quick'" in complaint(tmp_path, text, quick=True)
 
 
+PANELS = "\npanels: {a: {corpus.pairs: 50}, b: {corpus.pairs: 60}, c: {corpus.pairs: 70}}\n"
+
+
+def test_quick_keeps_the_panels_it_names_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = MINIMAL + PANELS + "quick: {panels: [c, a], panels.c.corpus.pairs: 7}\n"
+    quick = load(tmp_path, text, quick=True)
+    assert [(p.name, p.arms[0].config.corpus.options["pairs"]) for p in quick.panels] == [("a", 50), ("c", 7)]
+    assert [p.name for p in load(tmp_path, text).panels] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("[d]", "quick.panels: there is no panel 'd' (panels: a, b, c)"),
+        ("[{a: 1}]", "quick.panels: there is no panel"),
+        ("a", "quick.panels must be a list, got 'a'"),
+        ("[]", "quick.panels must name at least one panel"),
+    ],
+)
+def test_quick_names_panels_that_exist(tmp_path: Path, value: str, message: str) -> None:
+    assert message in complaint(tmp_path, MINIMAL + PANELS + f"quick: {{panels: {value}}}\n")
+
+
 def test_quick_may_reach_into_a_panel(tmp_path: Path) -> None:
     text = (
         MINIMAL

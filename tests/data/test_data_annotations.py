@@ -16,7 +16,7 @@ from maskbench.data.copying import Copy, Reverse
 from maskbench.data.corpus import Corpus, Ragged, Split, encode_split
 from maskbench.data.noise import NOISE_SPLITS, noise_splits
 from maskbench.data.toydeen import Toydeen, junk_words, openers, sentences
-from maskbench.data.toydeen_grammar import Node, aligned
+from maskbench.data.toydeen_tree import Phrase, Sentence, leaf, read, spell
 from maskbench.data.vocabulary import MASK, BpeVocabulary, WordVocabulary
 from maskbench.randomness import Key, permutation
 
@@ -27,32 +27,30 @@ WORDS = WordVocabulary(LEXICON)
 # German words with the English ones they translate; two for one are joined by +, / separates two for one there.
 ALIGNED_BY_HAND = [
     (
-        "the queen washes my lamps now",
-        "die~the Königin~queen wäscht~washes jetzt~now meine~my Lampen~lamps",
+        "my window that some loud queens have followed sleeps",
+        "mein~my Fenster~window ,~that dem~that einige~some laute~loud Königinnen~queens gefolgt~followed sind~have ,~"
+        " schläft~sleeps",
     ),
     (
-        "a pony should wake up this light lamp",
-        "ein~a Pony~pony soll~should diese~this leichte~light Lampe~lamp aufwecken~wake+up",
+        "the cats pull my pen because a court steals it outdoors",
+        "die~the Katzen~cats ziehen~pull mein~my Gehege~pen ,~because weil~because ein~a Hof~court es~it"
+        " draußen~outdoors stiehlt~steals",
     ),
     (
-        "indoors the pens show a duck to the ponies",
-        "drinnen~indoors zeigen~show die~the Stifte~pens den~the Ponys~ponies eine~a Ente~duck",
+        "no cat takes along a blue clock",
+        "keine~no Katze~cat nimmt~takes eine~a blaue~blue Uhr~clock mit~along",
     ),
     (
-        "the book calls up the green girl because some cows have painted no man",
-        "das~the Buch~book ruft~calls das~the grüne~green Mädchen~girl an~up ,~because weil~because einige~some"
-        " Kühe~cows keinen~no Mann~man gemalt~painted haben~have",
-    ),
-    (
-        "my pony has thrown away these houses",
-        "mein~my Pony~pony hat~has diese~these Häuser~houses weggeworfen~thrown+away",
-    ),
-    (
-        "these doctors think that a father that runs finds the woman",
-        "diese~these Ärzte~doctors denken~think ,~that dass~that ein~a Vater~father ,~that der~that läuft~runs ,~"
-        " die~the Frau~woman findet~finds",
+        "now the club can think that it throws away every seal indoors",
+        "jetzt~now kann~can der~the Verein~club denken~think ,~that dass~that er~it drinnen~indoors jedes~every"
+        " Siegel~seal wegwirft~throws+away",
     ),
 ]
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, Sentence]:
+    return {one.source: one for one in islice(sentences(0, 12), 200)}
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +75,8 @@ def marked_words(split: Split, row: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("source", "by_hand"), ALIGNED_BY_HAND)
-def test_sentences_aligned_by_hand(source: str, by_hand: str) -> None:
-    german, links = next((g, links) for s, g, links in sentences(0, 16) if s == source)
+def test_sentences_aligned_by_hand(known: dict[str, Sentence], source: str, by_hand: str) -> None:
+    german, links = known[source].reference, known[source].links
     words, partners = source.split(), [pair.rsplit("~", 1) for pair in by_hand.split()]
     assert german.split() == [word for word, _ in partners]
     found = [sorted(words[link % (len(words) + 1)] for link in links if link // (len(words) + 1) == t)
@@ -86,28 +84,35 @@ def test_sentences_aligned_by_hand(source: str, by_hand: str) -> None:
     assert found == [sorted(english.split("+")) if english else [] for _, english in partners]
 
 
-def test_a_tree_aligns_each_nodes_own_words() -> None:
+def test_a_tree_aligns_the_words_of_each_leaf() -> None:
     verb, particle, someone = (
-        Node(("calls",), ("ruft",)),
-        Node(("up",), ("an",)),
-        Node(("him",), ("ihn", ",")),
+        leaf("calls", "ruft", "noun"),
+        leaf("up", "an", "noun"),
+        leaf("him", "ihn ,", "noun"),
     )
-    tree = Node((verb, particle, someone), (verb, someone, particle, ","))
-    english, german, links = aligned(tree)
-    assert (english, german) == (["calls", "up", "him"], ["ruft", "ihn", ",", "an"])
-    assert [divmod(link, 4) for link in links] == [(0, 0), (1, 2), (2, 2), (3, 1)]
+    tree = Phrase((verb, particle, someone), (verb, someone, particle, leaf("", ",", "noun")))
+    one = read(spell(tree))
+    assert (one.source, one.reference) == ("calls up him", "ruft ihn , an")
+    assert [divmod(link, 4) for link in one.links] == [(0, 0), (1, 2), (2, 2), (3, 1)]
+
+
+def test_of_two_commas_the_later_is_written() -> None:
+    parts = (leaf("a", "der", "noun"), leaf("", ",", "noun"), leaf("that", ", dass", "noun"))
+    one = read(spell(Phrase(parts, parts)))
+    assert one.reference == "der , dass"
+    assert [divmod(link, 3) for link in one.links] == [(0, 0), (1, 1), (2, 1)]
 
 
 def test_a_word_that_comes_twice_is_aligned_to_its_own_translation() -> None:
-    a, b = Node(("the",), ("das",)), Node(("the",), ("das",))
-    assert [divmod(link, 3) for link in aligned(Node((a, b), (b, a)))[2]] == [(0, 1), (1, 0)]
+    a, b = leaf("the", "das", "noun"), leaf("the", "das", "noun")
+    assert [divmod(link, 3) for link in read(spell(Phrase((a, b), (b, a)))).links] == [(0, 1), (1, 0)]
 
 
 def test_only_to_and_closing_commas_are_aligned_to_nothing() -> None:
     lonely: Counter[tuple[int, str]] = Counter()
-    for source, reference, links in islice(sentences(5, 20), 2_000):
-        english, german = source.split(), reference.split()
-        pairs = [divmod(link, len(english) + 1) for link in links]
+    for one in islice(sentences(5, 20), 2_000):
+        english, german = one.source.split(), one.reference.split()
+        pairs = [divmod(link, len(english) + 1) for link in one.links]
         assert pairs == sorted(set(pairs))
         lonely.update((0, word) for s, word in enumerate(english) if s not in {s for _, s in pairs})
         lonely.update((1, word) for t, word in enumerate(german) if t not in {t for t, _ in pairs})

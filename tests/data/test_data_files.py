@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from maskbench.data.corpus import Corpus
 from maskbench.data.files import Files, FilesOptions
 from maskbench.data.noise import NOISE_SPLITS
-from maskbench.data.vocabulary import EOS, MASK, UNK, BpeVocabulary, WordVocabulary
+from maskbench.data.vocabulary import EOS, MASK, UNK, BpeVocabulary, CharacterVocabulary, WordVocabulary
 from maskbench.errors import CorpusError
 
 TRAIN = [("Ein Hund", "A dog"), ("Zwei Hunde", "Two dogs"), ("Ein Mann", "A man")]
@@ -97,6 +98,16 @@ def test_words_are_unknown_outside_training_but_references_stay_raw(folder: Path
     assert test.src[1].tolist() == [ein, UNK, EOS] and test.references[1] == "A zebra"
 
 
+def test_characters_are_tokens_and_a_space_is_one(folder: Path) -> None:
+    corpus = build(folder, tokenizer="char")
+    vocabulary, test = corpus.vocabulary, corpus.splits["test"]
+    assert isinstance(vocabulary, CharacterVocabulary)
+    assert test.src.lengths.tolist() == [len("Zwei Männer") + 1, len("Ein Zebra") + 1]
+    known = [vocabulary.id_of(character) for character in "Ein Zebra"]
+    assert [i for i, index in enumerate(known) if index is None] == [6, 7]
+    assert test.src[1].tolist() == [UNK if index is None else index for index in known] + [EOS]
+
+
 def test_rare_words_are_unknown_if_asked_for(folder: Path) -> None:
     vocabulary = build(folder, tokenizer="word", min_frequency=2).vocabulary
     assert vocabulary.id_of("Ein") is not None and vocabulary.id_of("Mann") is None
@@ -120,14 +131,27 @@ def test_training_pairs_with_an_empty_side_are_left_out_and_counted(folder: Path
     write(folder, "train", [("", "x"), TRAIN[0], ("y", " \u2028"), TRAIN[1], ("", "")])
     corpus = build(folder)
     assert corpus.splits["train"].references == [TRAIN[0][1], TRAIN[1][1]]
-    assert corpus.notes == ("left out of train: 3 pairs with an empty side",)
+    assert corpus.notes == ("left out of train: 3 pairs with an empty side (lines 1, 3, 5)",)
 
 
 def test_training_pairs_that_are_too_long_on_either_side_are_left_out_and_counted(folder: Path) -> None:
     write(folder, "train", [("a b c", "x"), ("a b c d", "x"), ("a", "w x y z"), ("a", "x y z")])
     corpus = build(folder, tokenizer="word", max_length=3)
     assert corpus.splits["train"].references == ["x", "x y z"]
-    assert corpus.notes == ("left out of train: 2 pairs longer than 3 tokens",)
+    assert corpus.notes == ("left out of train: 2 pairs longer than 3 tokens (lines 2, 3)",)
+
+
+def test_a_note_names_the_first_ten_lines_and_the_corpus_names_all_on_request(folder: Path) -> None:
+    rows = [("a b c d", "x"), *[("", "x"), ("a", "x")] * 12]
+    write(folder, "train", rows)
+    chosen = options(folder, tokenizer="word", max_length=3)
+    assert Files.build(chosen).notes == (
+        "left out of train: 12 pairs with an empty side (lines 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more)",
+        "left out of train: 1 pair longer than 3 tokens (line 1)",
+    )
+    named = Files.left_out(chosen)
+    assert named[:12] == [f"{folder}/train.de:{2 * i}: has an empty side" for i in range(1, 13)]
+    assert named[12:] == [f"{folder}/train.de:1: longer than 3 tokens"]
 
 
 def test_evaluation_pairs_are_never_left_out(folder: Path) -> None:
@@ -179,6 +203,76 @@ def test_one_or_two_training_pairs_are_enough(
     assert len(build(folder, tokenizer=tokenizer).splits["train"]) == len(pairs)
 
 
+NUMBERED = [(f"Satz {i % 150}", f"sentence {i}") for i in range(200)]
+
+
+def test_a_share_of_the_training_files_may_validate_and_test(tmp_path: Path) -> None:
+    write(tmp_path, "train", NUMBERED)
+    chosen = {"valid": 0.1, "test": 0.3}
+    assert Files.split_names(options(tmp_path, **chosen)) == ["valid", "test", *NOISE_SPLITS]
+    assert Files.origins(options(tmp_path, **chosen))["noise-drop-20"] == "test"
+    splits = build(tmp_path, **chosen).splits
+    dealt = [splits[name] for name in ("train", "valid", "test")]
+    pairs = [pair for split in dealt for pair in zip(split.sources, split.references, strict=True)]
+    assert sorted(pairs) == sorted(NUMBERED)
+    # 50 sources are there twice: no source is in two splits.
+    assert sum(len(set(split.sources)) for split in dealt) == 150
+    assert 5 <= len(set(splits["valid"].sources)) <= 26 and 28 <= len(set(splits["test"].sources)) <= 62
+
+
+def test_what_is_dealt_to_a_split_does_not_hang_on_the_other_lines_or_on_their_case(tmp_path: Path) -> None:
+    write(tmp_path, "train", NUMBERED)
+    chosen = {"valid": 0.1, "test": 0.3}
+    whole = build(tmp_path, **chosen).splits["test"].references
+    write(tmp_path, "train", [(src.upper(), tgt) for src, tgt in NUMBERED[100:]])
+    half = build(tmp_path, **chosen).splits["test"].references
+    assert half == [reference for reference in whole if int(reference.split()[1]) >= 100]
+    assert build(tmp_path, **chosen, lowercase=True).splits["test"].references == half
+
+
+def test_a_share_beside_files_of_its_own(folder: Path) -> None:
+    write(folder, "train", NUMBERED)
+    splits = build(folder, valid=0.2).splits
+    assert splits["test"].references == ["Two men", "A zebra"]
+    assert len(splits["train"]) + len(splits["valid"]) == 200
+
+
+def test_pairs_with_an_empty_side_are_left_out_of_train_whatever_the_share(tmp_path: Path) -> None:
+    write(tmp_path, "train", [*NUMBERED, *[(f"leer {i}", "") for i in range(60)]])
+    corpus = build(tmp_path, valid=0.2, test=0.2)
+    assert sum(len(corpus.splits[name]) for name in ("train", "valid", "test")) == 200
+    assert len(corpus.notes) == 1 and "60 pairs with an empty side (lines 201, 202," in corpus.notes[0]
+
+
+def test_a_share_that_comes_to_nothing_is_refused(folder: Path) -> None:
+    with pytest.raises(
+        CorpusError, match=r"train\.de: a share of 0\.001 of its pairs for valid comes to none"
+    ):
+        build(folder, valid=0.001)
+
+
+def test_a_header_is_told_once_and_its_line_counted(tmp_path: Path) -> None:
+    rows = "".join(f"{tgt}\t{src}\n" for src, tgt in [("", "x"), *NUMBERED])
+    (tmp_path / "train.tsv").write_text("en\tde\n" + rows)
+    corpus = build(tmp_path, valid=0.1, test=0.1)
+    assert corpus.splits["valid"].sources[0].startswith("Satz")
+    assert [note for note in corpus.notes if "header" in note] == [
+        "train.tsv:1 is taken for a header, not for a pair (en, de: target, source)"
+    ]
+    assert "left out of train: 1 pair with an empty side (line 2)" in corpus.notes
+    assert build(tmp_path, valid=0.1, test=0.1, header=False).splits["train"].sources[0] == "en"
+
+
+def test_json_lines_give_the_same_corpus_as_aligned_files(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "json"
+    other.mkdir()
+    for stem in ("train", "valid", "test"):
+        sides = [(folder / f"{stem}.{side}").read_text().splitlines() for side in ("de", "en")]
+        rows = [json.dumps({"en": tgt, "de": src}) for src, tgt in zip(*sides, strict=True)]
+        (other / f"{stem}.jsonl").write_text("\n".join(rows))
+    assert build(other).sha256 == build(folder).sha256
+
+
 def test_missing_files_are_listed_with_every_path_looked_for(folder: Path) -> None:
     os.remove(folder / "valid.en")
     with pytest.raises(CorpusError) as caught:
@@ -222,6 +316,9 @@ def test_inputs_are_the_hashes_of_the_files_that_would_be_read(folder: Path) -> 
         ({"test": "train"}, "has a meaning already"),
         ({"test": ["noise-mask-10"]}, "has a meaning already"),
         ({"valid": "dev", "test": ["valid"]}, "has a meaning already"),
+        ({"valid": 0.5}, "less than 0.5"),
+        ({"test": 0.0}, "greater than 0"),
+        ({"header": "maybe"}, "auto"),
         ({"train": "../train"}, "pattern"),
         ({"tokenizer": "spm"}, "bpe"),
         ({"max_length": "100"}, "integer"),
@@ -237,4 +334,5 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert FilesOptions(path="x", src="de", tgt="en").model_dump(mode="json") == {
         "path": "x", "src": "de", "tgt": "en", "train": "train", "valid": "valid", "test": ["test"],
         "tokenizer": "bpe", "vocab_size": 8000, "lowercase": False, "max_length": 100, "min_frequency": 1,
+        "header": "auto",
     }  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 
 from maskbench.data import Corpus, load_corpus
 from maskbench.data.batches import collate, evaluation_batches, plan_batches
+from maskbench.data.recipes import Multi30k, Multi30kOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("MASKBENCH_MULTI30K", REPOSITORY.parent / "shared" / "data" / "multi30k"))
@@ -34,6 +35,18 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     names = {"train": "train", "valid": "val", "test": ["test_2016_flickr"]}
     choice = Choice("files", {"path": str(FOLDER), "src": "de", "tgt": "en", **names})
     return load_corpus(choice, tmp_path_factory.mktemp("cache"))
+
+
+def test_the_recipe_pins_this_very_text_and_reads_the_same(corpus: Corpus) -> None:
+    for src, tgt in (("de", "en"), ("en", "de")):
+        pinned, here = (Multi30kOptions(src=src, tgt=tgt, path=path) for path in (None, str(FOLDER)))
+        assert Multi30k.inputs(pinned) == Multi30k.inputs(here)
+    for remote in Multi30k.remotes(Multi30kOptions()):
+        assert (FOLDER / remote.name).stat().st_size == remote.size
+    texts = Multi30k.texts(Multi30kOptions(src="de", tgt="en"), FOLDER)
+    for name in ("train", "valid", "test_2016_flickr"):
+        split = corpus.splits[name]
+        assert texts[name].pairs == list(zip(split.sources, split.references, strict=True))
 
 
 def test_every_line_is_read(corpus: Corpus) -> None:

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maskbench.data import text_files
-from maskbench.data.text_files import MOST_LINE_BYTES, Source, find, read_lines, sha256_of
+from maskbench.data.pair_files import Source
+from maskbench.data.text_files import MOST_LINE_BYTES, read_lines, sha256_of
 from maskbench.errors import CorpusError
 
 ODD = ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"]
@@ -35,7 +36,7 @@ def test_characters_that_look_like_line_ends_never_shift_a_pair(
     tmp_path: Path, pairs: list[tuple[str, str]]
 ) -> None:
     src, tgt = ("".join(f"{pair[side]}\n" for pair in pairs).encode() for side in (0, 1))
-    assert pair_of_files(tmp_path, src, tgt).read() == pairs
+    assert pair_of_files(tmp_path, src, tgt).read().pairs == pairs
 
 
 @REUSE_TMP
@@ -95,7 +96,9 @@ def test_lines_longer_than_a_block_are_read_whole(tmp_path: Path) -> None:
         (b"good\nb\xe4d\n", r"file:2: not valid UTF-8: byte 0xe4 at byte 2 of the line; convert"),
         (b"good\n\nn\0l\n", r"file:3: holds a NUL"),
         (gzip.compress(b"good\n", mtime=0), r"file:1: .*name it \.gz"),
+        ("good\n".encode("utf-16"), r"file:1: .*looks like UTF-16"),
         (b"x\n" + b"y" * (MOST_LINE_BYTES + 300_000), r"file:2: this line is longer than 1048576 bytes"),
+        (b"x\n" + b"y" * (MOST_LINE_BYTES + 1) + b"\nz\n", r"file:2: this line is longer than 1048576 bytes"),
     ],
 )
 def test_what_is_not_text_is_refused_with_file_and_line(tmp_path: Path, data: bytes, message: str) -> None:
@@ -112,6 +115,7 @@ PACKED = gzip.compress(TEXT, mtime=0)
     ("data", "message"),
     [
         (PACKED[: len(PACKED) // 2], r"file\.gz:\d+: the compressed file ends too early"),
+        (b"", r"file\.gz:1: the compressed file ends too early"),
         (PACKED[:5], r"file\.gz:1: the compressed file ends too early"),
         (PACKED + b"garbage", r"file\.gz:\d+: not a sound gzip file"),
         (b"plain text\n", r"file\.gz:1: not a sound gzip file"),
@@ -148,46 +152,7 @@ def test_unequal_line_counts_are_refused_naming_both(tmp_path: Path) -> None:
 
 
 def test_a_missing_line_end_at_the_end_of_one_side_is_not_a_missing_line(tmp_path: Path) -> None:
-    assert pair_of_files(tmp_path, b"a\nb", b"c\nd\n").read() == [("a", "c"), ("b", "d")]
-
-
-def test_a_table_has_source_and_target_in_two_columns(tmp_path: Path) -> None:
-    (tmp_path / "t.tsv").write_bytes("ein Hund\ta dog\r\nzwei\u2028\ttwo\n\t\n".encode())
-    pairs = Source((tmp_path / "t.tsv",)).read()
-    assert pairs == [("ein Hund", "a dog"), ("zwei\u2028", "two"), ("", "")]
-
-
-@pytest.mark.parametrize(("line", "columns"), [("a", 1), ("", 1), ("a\tb\tCC-BY", 3)])
-def test_a_table_row_with_other_columns_is_refused_with_its_line(
-    tmp_path: Path, line: str, columns: int
-) -> None:
-    (tmp_path / "t.tsv").write_text(f"a\tb\n{line}\n")
-    with pytest.raises(CorpusError, match=rf"t\.tsv:2: expected 2 columns .* found {columns}"):
-        Source((tmp_path / "t.tsv",)).read()
-
-
-def test_files_are_found_plain_before_compressed_and_aligned_before_tables(tmp_path: Path) -> None:
-    def found() -> list[str]:
-        source, _ = find(tmp_path, "dev", "de", "en")
-        return [path.name for path in source.files] if source else []
-
-    seen = []
-    for name in ["dev.de", "dev.tsv.gz", "dev.tsv", "dev.en.gz", "dev.en"]:
-        (tmp_path / name).touch()
-        seen.append(found())
-    assert seen == [[], ["dev.tsv.gz"], ["dev.tsv"], ["dev.de", "dev.en.gz"], ["dev.de", "dev.en"]]
-
-
-def test_everything_that_was_looked_for_is_returned(tmp_path: Path) -> None:
-    _, looked_for = find(tmp_path, "dev", "de", "en")
-    assert [path.name for path in looked_for] == [
-        "dev.de",
-        "dev.de.gz",
-        "dev.en",
-        "dev.en.gz",
-        "dev.tsv",
-        "dev.tsv.gz",
-    ]
+    assert pair_of_files(tmp_path, b"a\nb", b"c\nd\n").read().pairs == [("a", "c"), ("b", "d")]
 
 
 def test_a_line_is_located_on_its_side(tmp_path: Path) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 
 from maskbench.data.draws import draws_for
 from maskbench.data.toydeen import english_words, german_words, sentences
-from maskbench.data.toydeen_grammar import MOST_DRAWS, Node, derive, english, german
+from maskbench.data.toydeen_grammar import MOST_DRAWS, Derivation, derive
+from maskbench.data.toydeen_style import LONG, NOVEL, PLAIN, Style
+from maskbench.data.toydeen_tree import Leaf, Node
 from maskbench.randomness import Key
 
 Pair = tuple[list[str], list[str]]
@@ -156,7 +158,7 @@ REPORTED = set(
 @pytest.fixture(scope="module")
 def pairs() -> list[Pair]:
     stream = sentences(seed=3, max_length=24)
-    return [(source.split(), target.split()) for source, target, _ in (next(stream) for _ in range(16_000))]
+    return [(one.source.split(), one.reference.split()) for one in islice(stream, 16_000)]
 
 
 def is_plain(pair: Pair) -> bool:
@@ -385,7 +387,56 @@ def test_a_relative_pronoun_agrees_with_its_head(pairs: list[Pair]) -> None:
             pronoun = RELATIVE[case][column]
             assert any(contains(target, [noun, ",", pronoun]) for noun in (form, dative)), (source, target)
             seen.add((case, column))
-    assert len(seen) > 10
+    assert len(seen) > 7
+
+
+PERSONAL = {
+    "nom": ["er", "sie", "es", "sie"],
+    "acc": ["ihn", "sie", "es", "sie"],
+    "dat": ["ihm", "ihr", "ihm", "ihnen"],
+}
+PEOPLE = {"man", "men", "woman", "women", "child", "girl", "girls"}
+
+
+def test_a_subject_pronoun_has_the_gender_of_the_subject_of_the_main_clause(pairs: list[Pair]) -> None:
+    seen = set()
+    for source, target in pairs:
+        for place, word in enumerate(source):
+            before = source[place - 1]
+            if word not in ("it", "they") or before not in ("that", "because"):
+                continue
+            split = noun_phrase(source)
+            if split:
+                assert split[0][-1] not in PEOPLE
+                column = NOUNS[split[0][-1]][0]
+                assert (word == "they") == (column == 3)
+                conjunction = {"that": "dass", "because": "weil"}[before]
+                assert contains(target, [",", conjunction, PERSONAL["nom"][column]]), (source, target)
+                seen.add((column, conjunction))
+    assert len(seen) == 8
+
+
+def test_an_object_pronoun_has_the_gender_of_the_object_of_the_main_clause(pairs: list[Pair]) -> None:
+    seen = set()
+    for source, target in pairs:
+        if "because" not in source:
+            continue
+        at = source.index("because")
+        here, there = source[at + 1 :], target[target.index("weil") + 1 :]
+        verbs = [i for i, word in enumerate(source[:at]) if word in {*VERBS, *BASES.values(), *DATIVE}]
+        pronouns = [word for word in here[1:] if word in ("it", "them")]
+        split = noun_phrase(source[verbs[-1] + 1 : at]) if verbs else None
+        if not pronouns or not split:
+            continue
+        assert split[0][-1] not in PEOPLE
+        column = NOUNS[split[0][-1]][0]
+        assert pronouns == ["them" if column == 3 else "it"]
+        case = "dat" if {*DATIVE, "helped", "followed"} & set(here) else "acc"
+        assert PERSONAL[case][column] in there, (source, target)
+        if here[0] in DETERMINERS:
+            assert PERSONAL["acc" if case == "dat" else "dat"][column] not in there[1:]
+        seen.add((column, case))
+    assert {column for column, _ in seen} == {0, 1, 2, 3}
 
 
 def test_every_relative_clause_is_closed_by_one_comma_or_the_end(pairs: list[Pair]) -> None:
@@ -405,9 +456,9 @@ def test_one_sentence_has_one_translation() -> None:
     stream = sentences(seed=9, max_length=8)
     known: dict[str, str] = {}
     repeated = 0
-    for source, target, _ in (next(stream) for _ in range(7_000)):
-        repeated += source in known
-        assert known.setdefault(source, target) == target
+    for one in islice(stream, 7_000):
+        repeated += one.source in known
+        assert known.setdefault(one.source, one.reference) == one.reference
     assert repeated > 5
 
 
@@ -424,27 +475,23 @@ def test_sentences_keep_to_the_longest_length() -> None:
     assert max(lengths) == 9 and min(lengths) >= 3
 
 
-def test_no_derivation_needs_more_draws_than_it_is_given() -> None:
-    draws = draws_for(Key.of(7, "test"), 0, 5_000, MOST_DRAWS)
+@pytest.mark.parametrize("style", [PLAIN, LONG["long-3"][1], *NOVEL.values()])
+def test_no_derivation_needs_more_draws_than_it_is_given(style: Style) -> None:
+    draws = draws_for(Key.of(7, "test"), 0, 1_500, MOST_DRAWS)
     for one in draws:
-        derive(one)
+        derive(one, style)
+    # One more is for what `minimal` changes.
     assert max(one.used for one in draws) < MOST_DRAWS
 
 
 def test_a_derivation_orders_the_same_parts_in_both_languages() -> None:
     def check(node: Node) -> None:
-        children = [[id(part) for part in side if isinstance(part, Node)] for side in node]
-        assert sorted(children[0]) == sorted(children[1])
+        if isinstance(node, Leaf):
+            assert node.english or node.german
+            return
+        assert sorted(map(id, node.english)) == sorted(map(id, node.german))
         for part in node.english:
-            if isinstance(part, Node):
-                check(part)
+            check(part)
 
     for draws in draws_for(Key.of(8, "test"), 0, 300, MOST_DRAWS):
-        check(derive(draws))
-
-
-def test_a_tree_is_read_out_in_each_language_s_order() -> None:
-    verb, particle = Node(("calls",), ("ruft",)), Node(("up",), ("an",))
-    someone = Node(("him",), ("ihn", ","))
-    tree = Node((verb, particle, someone), (verb, someone, particle, ","))
-    assert (english(tree), german(tree)) == (["calls", "up", "him"], ["ruft", "ihn", ",", "an"])
+        check(Derivation(draws).sentence())

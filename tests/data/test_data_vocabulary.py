@@ -18,6 +18,7 @@ from maskbench.data.vocabulary import (
     SPECIAL_NAMES,
     UNK,
     BpeVocabulary,
+    CharacterVocabulary,
     Vocabulary,
     WordVocabulary,
 )
@@ -31,7 +32,9 @@ LINES = [
 ] * 5
 BPE = BpeVocabulary.train(LINES, size=300)
 WORDS = WordVocabulary.train(LINES, size=50)
+CHARACTERS = CharacterVocabulary.train(LINES, size=50)
 BOTH = pytest.mark.parametrize("vocabulary", [BPE, WORDS], ids=["bpe", "word"])
+ALL = pytest.mark.parametrize("vocabulary", [BPE, WORDS, CHARACTERS], ids=["bpe", "word", "char"])
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
@@ -44,12 +47,12 @@ def test_words_come_back_with_single_spaces(words: list[str]) -> None:
     assert WORDS.decode(WORDS.encode("  ".join(words))) == " ".join(words)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("name", SPECIAL_NAMES)
 def test_text_that_spells_a_mark_never_becomes_the_mark(vocabulary: Vocabulary, name: str) -> None:
     ids = vocabulary.encode(f"the {name} man{name}")
     assert not {PAD, BOS, EOS, MASK} & set(ids)
-    assert isinstance(vocabulary, WordVocabulary) or UNK not in ids
+    assert not isinstance(vocabulary, BpeVocabulary) or UNK not in ids
 
 
 def test_a_word_that_spells_a_mark_has_an_ordinary_id() -> None:
@@ -57,25 +60,25 @@ def test_a_word_that_spells_a_mark_has_an_ordinary_id() -> None:
     assert index is not None and index >= N_SPECIAL
 
 
-@BOTH
+@ALL
 def test_ids_of_marks_cannot_be_looked_up_by_name(vocabulary: Vocabulary) -> None:
     assert vocabulary.id_of("<pad>") is None
 
 
-@BOTH
+@ALL
 def test_every_ordinary_token_is_found_under_its_own_name(vocabulary: Vocabulary) -> None:
     ordinary = range(N_SPECIAL, len(vocabulary))
     assert [vocabulary.id_of(vocabulary.token(i)) for i in ordinary] == list(ordinary)
 
 
-@BOTH
+@ALL
 def test_there_is_no_token_outside_the_vocabulary(vocabulary: Vocabulary) -> None:
     for index in (-1, len(vocabulary)):
         with pytest.raises(IndexError, match="outside"):
             vocabulary.token(index)
 
 
-@BOTH
+@ALL
 def test_decoding_leaves_out_padding_and_ends(vocabulary: Vocabulary) -> None:
     ids = vocabulary.encode("the old man")
     assert vocabulary.decode([BOS, *ids, EOS, PAD, PAD]) == "the old man"
@@ -87,12 +90,47 @@ def test_a_mark_that_stands_for_a_word_is_shown(vocabulary: Vocabulary) -> None:
     assert vocabulary.decode(ids) == "<mask> old <unk> sleeps <mask>"
 
 
-@BOTH
+@ALL
 def test_a_vocabulary_survives_json(vocabulary: Vocabulary) -> None:
     again = Vocabulary.from_json(vocabulary.to_json())
     assert type(again) is type(vocabulary)
     assert again.to_json() == vocabulary.to_json() and len(again) == len(vocabulary)
     assert again.encode_all(LINES) == vocabulary.encode_all(LINES)
+
+
+@given(st.lists(st.sampled_from("einalterMnchäf<>. ")))
+def test_known_characters_come_back_exactly_each_as_one_token(characters: list[str]) -> None:
+    text = "".join(characters)
+    ids = CHARACTERS.encode(text)
+    assert len(ids) == len(text) and CHARACTERS.decode(ids) == text
+
+
+def test_an_unknown_character_is_shown_in_its_place_without_spaces() -> None:
+    ids = CHARACTERS.encode("no dog is")
+    assert [ids[5], len(ids)] == [UNK, 9] and ids.count(UNK) == 1
+    assert CHARACTERS.decode([*ids, MASK, EOS]) == "no do<unk> is<mask>"
+
+
+def test_characters_are_ranked_by_frequency_and_then_by_code_point() -> None:
+    vocabulary = CharacterVocabulary.train(["b a", "bca", "d"], size=9, min_frequency=1)
+    assert [vocabulary.token(i) for i in range(N_SPECIAL, 9)] == ["a", "b", " ", "c"]
+    assert CharacterVocabulary.train(["b a", "bca"], size=50, min_frequency=2).encode("abc ") == [
+        5,
+        6,
+        UNK,
+        UNK,
+    ]
+
+
+def test_a_space_begins_a_word_of_characters_and_a_piece_with_a_space_one_of_subwords() -> None:
+    starts = CHARACTERS.starts_word()
+    assert [starts[i] for i in CHARACTERS.encode("an sie")] == [False, False, True, False, False, False]
+    assert starts[:N_SPECIAL] == [True] * N_SPECIAL and sum(starts) == N_SPECIAL + 1
+
+
+def test_a_character_list_with_a_repetition_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        CharacterVocabulary(["a", "b", "a"])
 
 
 def test_an_unknown_kind_of_vocabulary_is_refused() -> None:

@@ -12,6 +12,7 @@ from maskbench.config.schema import ModelConfig
 from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS, WordVocabulary
+from maskbench.config.sections import DecodeConfig
 from maskbench.decoding import greedy
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source
@@ -76,7 +77,9 @@ def test_nll_of_an_untrained_model_is_about_the_log_of_the_vocabulary():
 @pytest.mark.parametrize("batch_tokens", [1, 13, 4096])
 def test_translations_come_in_the_splits_order(batch_tokens):
     built, data = model(), corpus()
-    said = translate(built, data, "test", EVAL, max_length_ratio=1.0, batch_tokens=batch_tokens)
+    said = translate(
+        built, data, "test", EVAL, decode=DecodeConfig(max_length_ratio=1.0), batch_tokens=batch_tokens
+    )
     for row, hypothesis in enumerate(said.hypotheses):
         alone = Source.of(collate(data.splits["test"], torch.tensor([row]).numpy()))
         (tokens,) = greedy(built, alone, EVAL, max_length_ratio=1.0)

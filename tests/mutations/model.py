@@ -5,9 +5,10 @@ from __future__ import annotations
 from mutations.mutant import family
 
 APPLY, ATTENTION, CACHE = "model/application.py", "model/attention.py", "model/cache.py"
-TRANSFORMER, DECODING, OBJECTIVE = "model/transformer.py", "decoding.py", "training/objective.py"
+TRANSFORMER, DECODING, OBJECTIVE = "model/transformer.py", "decoding/prefixes.py", "training/objective.py"
 T = "model/test_attention.py model/test_application.py"
-IN_TRANSFORMER, IN_DECODING = "model/test_transformer.py", "test_decoding.py"
+GREEDY = "decoding/greedy.py"
+IN_TRANSFORMER, IN_DECODING = "model/test_transformer.py", "decoding/test_greedy.py"
 IN_OBJECTIVE = "training/test_training_objective.py"
 
 MODEL = family(
@@ -35,7 +36,7 @@ MODEL = family(
         "self.tokens = self.tokens[: len(rows)]",
         IN_TRANSFORMER,
     ),
-    ("polarity", DECODING, "ends = ~ended & (", "ends = (", IN_DECODING),
+    ("polarity", GREEDY, "ends = ~ended & (", "ends = (", IN_DECODING),
     (
         "source",
         DECODING,
@@ -54,6 +55,6 @@ MODEL = family(
     ),
     ("sign", ATTENTION, "scores = scores + decision.bias", "scores = scores - decision.bias", T),
     ("scale", ATTENTION, "scores.mul_(query.shape[-1] ** -0.5)", "scores.mul_(key.shape[-2] ** -0.5)", T),
-    ("specials", DECODING, "logits[:, NEVER] = -math.inf", "pass", IN_DECODING),
+    ("specials", DECODING, "left[:, NEVER] = -math.inf", "pass", IN_DECODING),
     ("strength", OBJECTIVE, "self.train.rdrop / 4", "self.train.rdrop / 2", IN_OBJECTIVE),
 )

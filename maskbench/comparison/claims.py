@@ -1,0 +1,173 @@
+"""What finished runs say of the claims: supported, refuted, or undecided, and why.
+
+A claim of a difference follows the verdict of its experiment's own comparison, corrected for all arms of the panel, at
+the claim's metric and with the claim's smallest difference that matters. What that comparison leaves open stays open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from maskbench.comparison.collect import Collected, collect
+from maskbench.comparison.locate import panels_in
+from maskbench.comparison.results import Choices, Comparison, Row
+from maskbench.comparison.statistics import sign_flip_interval
+from maskbench.comparison.table import tabulate
+from maskbench.config.claims import STEP_TIME, Claim, Limit
+from maskbench.errors import MaskbenchError
+
+Status: TypeAlias = Literal["supported", "refuted", "undecided"]
+
+_NO_DIFFERENCE = {
+    "equivalent": "equivalent: any difference is smaller than what matters",
+    "identical": "identical: it does exactly what the other does",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A claim and what became of it."""
+
+    name: str
+    claim: Claim
+    status: Status
+    reason: str
+    comparison: Comparison | None = None
+    """The panel's table at the claim's metric; None where there is none."""
+    row: Row | None = None
+    """The arm's row in it."""
+
+    def document(self) -> dict[str, Any]:
+        """Return everything as plain JSON; differences are arm minus the arm it is held against."""
+        return {
+            "claim": self.name,
+            **self.claim.model_dump(mode="json"),
+            "status": self.status,
+            "reason": self.reason,
+            "evidence": None if self.row is None or self.comparison is None else self._evidence(self.row),
+        }
+
+    def _evidence(self, row: Row) -> dict[str, Any]:
+        difference, limits = row.difference, row.difference and row.difference.interval
+        return {
+            "values": {str(seed): value for seed, value in row.values.items()},
+            "mean": row.mean,
+            "step_time": row.cost.relative_step_time,
+            "difference": difference and difference.mean,
+            "low": limits and limits.low,
+            "high": limits and limits.high,
+            "p_holm": difference and difference.p_holm,
+            "pairs": difference.n if difference else 0,
+            "verdict": row.verdict,
+        }
+
+
+def judge(claims: Mapping[str, Claim], runs_dir: Path) -> list[Judgement]:
+    """Return what the runs under `runs_dir` say of each claim, in the order of the claims.
+
+    What is missing or damaged there makes a claim undecided and is its reason; it is never an error.
+    """
+    shelf = _Shelf(runs_dir)
+    return [_judge(name, claim, shelf) for name, claim in claims.items()]
+
+
+class _Shelf:
+    """The experiments of a runs folder, each read once."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        self._runs_dir = runs_dir
+        self._read: dict[str, list[Collected]] = {}
+
+    def panel(self, claim: Claim) -> Collected:
+        """Return the panel of a claim with everything read.
+
+        Raises:
+            _Open: there is none.
+            ConfigError: what lies there cannot be read.
+        """
+        directory = self._runs_dir / claim.experiment
+        if not directory.is_dir():
+            raise _Open(f"not run yet: there is no {directory}")
+        if claim.experiment not in self._read:
+            self._read[claim.experiment] = [collect(found) for found in panels_in(directory)]
+        for collected in self._read[claim.experiment]:
+            if collected.found.panel.name == claim.panel:
+                return collected
+        raise _Open(f"{directory} has no panel {claim.panel or 'without a name'}")
+
+
+class _Open(Exception):
+    """Why nothing can be said."""
+
+
+def _judge(name: str, claim: Claim, shelf: _Shelf) -> Judgement:
+    try:
+        comparison = _compared(claim, shelf.panel(claim))
+        row = _row(claim, comparison)
+    except (_Open, MaskbenchError) as missing:
+        return Judgement(name, claim, "undecided", str(missing))
+    if isinstance(claim.expects, Limit):
+        status, reason = _by_values(claim, claim.expects, row)
+    else:
+        status, reason = _by_verdict(claim, comparison, row)
+    return Judgement(name, claim, status, reason, comparison, row)
+
+
+def _compared(claim: Claim, collected: Collected) -> Comparison:
+    metric = None if claim.metric == STEP_TIME else claim.metric
+    return tabulate(collected, Choices(metric, claim.against, min_effect=claim.min_effect))
+
+
+def _row(claim: Claim, comparison: Comparison) -> Row:
+    row = next((row for row in comparison.rows if row.arm == claim.arm), None)
+    if row is None:
+        raise _Open(f"the experiment was run without the arm {claim.arm}")
+    if row.difference is None and not isinstance(claim.expects, Limit):
+        raise _Open(f"{claim.arm} is the baseline: there is nothing to hold it against")
+    return row
+
+
+def _by_values(claim: Claim, limit: Limit, row: Row) -> tuple[Status, str]:
+    """Decide by the arm's own values: all of them must lie on one side."""
+    if claim.metric == STEP_TIME:
+        time = row.cost.relative_step_time
+        if time is None:
+            return "undecided", "the cost of a step was not measured"
+        return ("supported" if limit.holds(time) else "refuted"), f"{time:.2f}, measured once"
+    counts = row.counts
+    planned = counts.done + counts.failed + counts.diverged + counts.waiting
+    if counts.done < planned or not planned:
+        return "undecided", f"{counts.done} of {planned} runs are done"
+    held = sum(limit.holds(value) for value in row.values.values())
+    reason = f"with {held} of {planned} seeds {limit}"
+    return ("supported" if held == planned else "undecided" if held else "refuted"), reason
+
+
+def _by_verdict(claim: Claim, comparison: Comparison, row: Row) -> tuple[Status, str]:
+    """Decide by the comparison's verdict."""
+    verdict = row.verdict
+    if verdict not in ("better", "worse", "equivalent", "identical"):
+        return "undecided", "; ".join([str(verdict), *row.notes])
+    if verdict in ("equivalent", "identical"):
+        return ("supported" if claim.expects == "no difference" else "refuted"), _NO_DIFFERENCE[verdict]
+    went = "higher" if (verdict == "better") == comparison.settings.info.higher_is_better else "lower"
+    if _too_small(claim, comparison, row):
+        reason = f"{went}, but by less than what matters"
+        return ("supported" if claim.expects == "no difference" else "refuted"), reason
+    if claim.expects == went:
+        return "supported", f"{went}, as claimed"
+    return "refuted", f"{went}, where the claim is {claim.expects}"
+
+
+def _too_small(claim: Claim, comparison: Comparison, row: Row) -> bool:
+    """Whether the difference, though there is one, is shown to be smaller than what matters, as `equivalent` is."""
+    settings = comparison.settings
+    baseline = next(other for other in comparison.rows if other.arm == settings.baseline)
+    if claim.min_effect is None or row.counts.diverged or baseline.counts.diverged:
+        return False
+    pairs = [value - baseline.values[seed] for seed, value in row.values.items() if seed in baseline.values]
+    limits = sign_flip_interval(pairs, 2 * settings.alpha)
+    return limits is not None and limits.within(claim.min_effect)

@@ -1,0 +1,112 @@
+"""What every registered corpus declares of itself, as plain data; and one of them with the options somebody wants."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from maskbench.config.nodes import Entry, Node
+from maskbench.config.overlays import lay_over, read_options
+from maskbench.config.plugins import Checks
+from maskbench.config.problems import Place, Report
+from maskbench.config.schema import CorpusConfig
+from maskbench.data.corpus import CorpusBuilder
+from maskbench.registry import CORPORA
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A key of a corpus in the experiment file."""
+
+    name: str
+    required: bool
+    default: Any
+    """None where it is required."""
+    takes: str
+    """What may stand there, in words: `a, b or c`, `1 to 200,000`; empty where the meaning says it."""
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusEntry:
+    """A corpus."""
+
+    name: str
+    description: str
+    """One sentence."""
+    options: tuple[Option, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as plain data."""
+        return asdict(self)
+
+
+def corpora() -> list[CorpusEntry]:
+    """Return every corpus, by name."""
+    return [corpus_entry(name) for name in CORPORA.names()]
+
+
+def corpus_entry(name: str) -> CorpusEntry:
+    """Return what a corpus declares.
+
+    Raises:
+        ConfigError: there is none of that name; the message has the nearest one.
+    """
+    builder: type[CorpusBuilder] = CORPORA.lookup(name)
+    sentence = inspect.cleandoc(builder.__doc__ or "").partition("\n\n")[0]
+    return CorpusEntry(name, " ".join(sentence.split()), _options(builder))
+
+
+def _options(builder: type[CorpusBuilder]) -> tuple[Option, ...]:
+    schema = builder.Options.model_json_schema()["properties"]
+    found = []
+    for name, field in builder.Options.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        found.append(
+            Option(
+                name=name,
+                required=field.is_required(),
+                default=None if default is PydanticUndefined else default,
+                takes=_takes(schema.get(name, {})),
+                description=field.description or "",
+            )
+        )
+    return tuple(found)
+
+
+def _takes(field: Mapping[str, Any]) -> str:
+    if "enum" in field:
+        *first, last = map(str, field["enum"])
+        return f"{', '.join(first)} or {last}" if first else last
+    low, high = field.get("minimum"), field.get("maximum")
+    if low is None:
+        return "" if high is None else f"at most {high:,}"
+    return f"{low:,} to {high:,}" if high is not None else f"at least {low:,}"
+
+
+def chosen(name: str, settings: Sequence[str]) -> CorpusConfig:
+    """Return a corpus by its name, with options as `--set` gives them, checked as in an experiment file.
+
+    Args:
+        settings: `option=value`, the value in YAML.
+
+    Raises:
+        ConfigError: there is no such corpus, or an option is wrong or missing.
+    """
+    CORPORA.lookup(name)
+    report = Report(name)
+    place = Place(f"{name} (its options: --set OPTION=VALUE)")
+    changes = read_options(settings, report)
+    for change in changes:
+        if change.root == "name":
+            report.add(change.key_place, "give the name of the corpus as the argument")
+    report.raise_if_any()
+    written = Node(place, {"name": Entry(place, Node(place, name))})
+    found = Checks(report).corpus(lay_over(written, changes, report))
+    report.raise_if_any()
+    assert found is not None  # or there was a problem to report
+    return found

@@ -1,0 +1,78 @@
+"""A corpus as text for other programs, and for the corpus `files`: a table of pairs, or JSON lines with annotations.
+
+A table has two columns, source and target; a split that is read back from it has the same lines. In JSON lines every
+annotation the corpus has goes by token, the end marks left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from maskbench.data.corpus import Ragged, Split
+from maskbench.errors import CorpusError
+
+
+def table(split: Split) -> str:
+    """Return one split as lines of `source<tab>target`.
+
+    Raises:
+        CorpusError: a line holds a tab, or ends in a carriage return, so it could not be read back.
+    """
+    lines = []
+    for number, pair in enumerate(zip(split.sources, split.references, strict=True), start=1):
+        for side, text in zip(("source", "target"), pair, strict=True):
+            if "\t" in text:
+                raise CorpusError(
+                    f"pair {number} of {split.name} has a tab in its {side}, which would be one column too many in a"
+                    " table; export .jsonl"
+                )
+        if pair[1].endswith("\r"):
+            raise CorpusError(
+                f"the target of pair {number} of {split.name} ends in a carriage return, which is no text at the end"
+                " of a line; export .jsonl"
+            )
+        lines.append("\t".join(pair) + "\n")
+    return "".join(lines)
+
+
+def json_lines(splits: Sequence[Split], tags: Sequence[str]) -> str:
+    """Return splits as one JSON object a line: `split`, `src`, `tgt`, and what is known of the words.
+
+    `align` and `deps` have source tokens by their place, counted from 0: `align` as pairs of source and target token,
+    `deps` as a list for every target token. `tags` has a name for every target token; `junk` has 1 for a source token
+    that means nothing, 0 for the others.
+    """
+    return "".join(
+        f"{json.dumps(row, ensure_ascii=False)}\n" for split in splits for row in _rows(split, tags)
+    )
+
+
+def _rows(split: Split, tags: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for i, (source, reference) in enumerate(zip(split.sources, split.references, strict=True)):
+        yield {"split": split.name, "src": source, "tgt": reference, **annotations_of(split, i, tags)}
+
+
+def annotations_of(split: Split, index: int, tags: Sequence[str]) -> dict[str, Any]:
+    """Return what is known of the words of pair `index`, as `json_lines` writes it; a key for what is known alone."""
+    known: dict[str, Any] = {}
+    n_src, n_tgt = len(split.src[index]), len(split.tgt[index])
+    if split.links is not None:
+        known["align"] = [[s, t] for t, s in _by_word(split.links, index, n_src, n_tgt)]
+    if split.tags is not None:
+        known["tags"] = [tags[number] for number in split.tags[index][:-1].tolist()]
+    if split.deps is not None:
+        known["deps"] = [[] for _ in range(n_tgt - 1)]
+        for t, s in _by_word(split.deps, index, n_src, n_tgt):
+            known["deps"][t].append(s)
+    if split.junk is not None:
+        known["junk"] = split.junk[index][:-1].tolist()
+    return known
+
+
+def _by_word(links: Ragged, index: int, n_src: int, n_tgt: int) -> Iterator[tuple[int, int]]:
+    """Yield target and source token of every link between two words."""
+    for t, s in (divmod(link, n_src) for link in links[index].tolist()):
+        if t < n_tgt - 1 and s < n_src - 1:
+            yield t, s

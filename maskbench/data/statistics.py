@@ -1,0 +1,111 @@
+"""What a corpus looks like in numbers: how long its lines are, how many words they have, and whether splits overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from maskbench.data.corpus import Corpus, Ragged, Split
+from maskbench.data.vocabulary import N_SPECIAL, UNK
+
+
+@dataclass(frozen=True, slots=True)
+class SideStatistics:
+    """One side of a split, in tokens without end marks."""
+
+    mean: float
+    """Tokens of a line."""
+    p90: int
+    """The least length that nine of ten lines do not exceed."""
+    longest: int
+    tokens: int
+    """Of all lines together."""
+    types: int
+    """Different tokens, marks such as those of unknown and masked words left out."""
+    unknown: float
+    """Share of tokens that the vocabulary does not know, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitStatistics:
+    """One split."""
+
+    pairs: int
+    source: SideStatistics
+    target: SideStatistics
+    repeated: int
+    """Pairs that an earlier pair of the split equals, word for word."""
+    sources_in_train: int
+    """Pairs whose source is that of a training pair as well; 0 for train itself."""
+    pairs_in_train: int
+    """Pairs that train has as well, both sides equal; 0 for train itself."""
+    origin: str | None
+    """Which split it is an altered copy of."""
+    tags: dict[str, int] | None
+    """How many target tokens have each tag, the commonest first, end marks aside; None where there are no tags."""
+    junk: float | None
+    """Share of source tokens that are junk, end marks aside; None where the corpus does not say."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as plain data."""
+        return asdict(self)
+
+
+def statistics(corpus: Corpus, names: Collection[str]) -> dict[str, SplitStatistics]:
+    """Return the numbers of the named splits, in the order of the corpus."""
+    train = corpus.splits["train"]
+    pairs = set(zip(train.sources, train.references, strict=True))
+    sources = set(train.sources)
+    found = {}
+    for name, split in corpus.splits.items():
+        if name in names:
+            of_others = name != "train"
+            found[name] = SplitStatistics(
+                pairs=len(split),
+                source=_side(split.src),
+                target=_side(split.tgt),
+                repeated=len(split) - len(set(_pairs(split))),
+                sources_in_train=sum(line in sources for line in split.sources) if of_others else 0,
+                pairs_in_train=sum(pair in pairs for pair in _pairs(split)) if of_others else 0,
+                origin=split.origin,
+                tags=_histogram(split, corpus.tags),
+                junk=None if split.junk is None else _share(split.junk.values.sum(), split.src),
+            )
+    return found
+
+
+def _pairs(split: Split) -> list[tuple[str, str]]:
+    return list(zip(split.sources, split.references, strict=True))
+
+
+def _side(rows: Ragged) -> SideStatistics:
+    lengths = rows.lengths - 1
+    tokens = int(lengths.sum())
+    is_end = np.zeros(len(rows.values), dtype=np.bool_)
+    is_end[rows.offsets[1:] - 1] = True
+    words = rows.values[~is_end]
+    return SideStatistics(
+        mean=float(lengths.mean()) if len(lengths) else 0.0,
+        p90=int(np.quantile(lengths, 0.9, method="inverted_cdf")) if len(lengths) else 0,
+        longest=int(lengths.max(initial=0)),
+        tokens=tokens,
+        types=len(np.unique(words[words >= N_SPECIAL])),
+        unknown=_share((words == UNK).sum(), rows),
+    )
+
+
+def _share(count: Any, rows: Ragged) -> float:
+    tokens = len(rows.values) - len(rows)
+    return float(count) / tokens if tokens else 0.0
+
+
+def _histogram(split: Split, tags: tuple[str, ...]) -> dict[str, int] | None:
+    if split.tags is None:
+        return None
+    counts = np.bincount(split.tags.values, minlength=len(tags)).tolist()
+    # The first tag is that of the end marks, of which every pair has one.
+    counted = [(name, count) for name, count in zip(tags[1:], counts[1:], strict=True) if count]
+    return dict(sorted(counted, key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,49 @@
+"""What of a sentence of `toydeen` training does not have, read off the English words alone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from maskbench.data import toydeen_lexicon as lexicon
+from maskbench.data.toydeen_style import HELD_OUT_PAIRS, ONLY_SUBJECTS, Novelty
+
+_NOUNS: Final = {
+    form: noun.english
+    for noun in (*lexicon.ANIMATE, *lexicon.INANIMATE, *(senses.indoors for senses in lexicon.HOMOGRAPHS))
+    for form in (noun.english, noun.english_plural)
+}
+_ADJECTIVES: Final = frozenset(word.english for word in lexicon.ADJECTIVES)
+_BEFORE_SUBJECTS: Final = frozenset(
+    ["", "that", "because"] + [word.english for word in (*lexicon.ADVERBS, lexicon.INDOORS, lexicon.OUTDOORS)]
+)
+
+
+def lemmas(source: str) -> list[str]:
+    """Return the words of a sentence, nouns in the singular."""
+    return [_NOUNS.get(word, word) for word in source.split()]
+
+
+def novelties(source: str) -> set[Novelty]:
+    """Return what is new in a sentence.
+
+    A noun is a subject if nothing but the start of the sentence, an adverb or a conjunction stands before its phrase,
+    and `that` is a relative pronoun just behind a noun.
+    """
+    words = ["", "", *source.split(), ""]
+    found: set[Novelty] = set()
+    for at, word in enumerate(words):
+        if word not in _NOUNS:
+            continue
+        noun, has_adjective = _NOUNS[word], words[at - 1] in _ADJECTIVES
+        before = at - 3 if has_adjective else at - 2
+        is_subject = words[before] in _BEFORE_SUBJECTS
+        if has_adjective and (words[at - 1], noun) in HELD_OUT_PAIRS:
+            found.add("pair")
+        if noun in ONLY_SUBJECTS and not is_subject:
+            found.add("object")
+        if words[at + 1] == "that":
+            if not is_subject:
+                found.add("relative")
+            elif words[before] == "that" and words[before - 1] in _NOUNS:
+                found.add("deeper")
+    return found

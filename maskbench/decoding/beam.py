@@ -1,0 +1,192 @@
+"""Beam search: several translations of a sentence at once, of which the likeliest go on (Lowerre 1976; Graves 2012).
+
+A step extends every unfinished hypothesis by every token and keeps the `beam_size` likeliest extensions of each
+sentence. Those of them that end are set aside with their score, the others go on; so a beam of one is greedy search.
+A hypothesis at its sentence's limit ends there, with the score of the tokens it has. A sentence is done when what
+goes on can no longer reach what is set aside, which changes no result.
+
+The score of a translation Y is log P(Y | X) / lp(Y) with lp(Y) = ((5 + |Y|) / 6)^alpha, where |Y| counts the end mark
+(Wu et al. 2016, "Google's neural machine translation system", equation 14, arXiv:1609.08144, without its coverage
+penalty). P is the model's: what logit masks and marks rule out is never said, but takes its share of probability, so
+that a score can be computed again by teacher forcing.
+
+A sentence is translated as if it were alone. Equal scores are ranked by their prefix's rank, then by the token's id;
+equal translations of different lengths by what was finished first.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maskbench.data.vocabulary import EOS
+from maskbench.decoding.prefixes import Prefixes, evaluating, length_limits
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import Source
+from maskbench.model.transformer import EncoderDecoder
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A finished translation."""
+
+    tokens: list[int]
+    """Token ids without the end mark."""
+    score: float
+    """Its log-likelihood in nats divided by the length penalty; at most 0."""
+
+
+def length_penalty(length: int, alpha: float) -> float:
+    """Return ((5 + length) / 6)^alpha: what a log-likelihood is divided by (Wu et al. 2016, equation 14).
+
+    Args:
+        length: tokens, the end mark included.
+        alpha: 0 ranks by likelihood alone, greater values favour longer translations, negative ones shorter.
+    """
+    return float(((5 + length) / 6) ** alpha)
+
+
+def beam_search(
+    model: EncoderDecoder,
+    source: Source,
+    clock: Clock,
+    *,
+    beam_size: int,
+    alpha: float,
+    max_length_ratio: float,
+    n_best: int = 1,
+    cached: bool | None = None,
+) -> list[list[Hypothesis]]:
+    """Return the best translations found of every source, best first, no two of them equal.
+
+    There are `n_best` of them, or as many as there are at all if that is fewer.
+
+    Args:
+        source: the sentences to translate, each ending with EOS.
+        clock: of phase "eval".
+        beam_size: extensions of a sentence's hypotheses that a step keeps; at least `n_best`.
+        alpha: the exponent of the length penalty.
+        max_length_ratio: a translation that has not ended is cut at this share of the source's length plus 10
+            tokens, or at the model's last position.
+        cached: whether to keep keys and values; None asks the plan whether it may.
+    """
+    with evaluating(model):
+        limits = length_limits(source.lengths, max_length_ratio, model.max_length)
+        prefixes = Prefixes.start(model, source, clock, int(limits.max()), cached)
+        sentences = [_Sentence(limit, alpha, n_best) for limit in limits.tolist()]
+        search = _Search(prefixes, sentences, beam_size)
+        while search.goes_on:
+            search.step()
+        return [sentence.finished for sentence in sentences]
+
+
+@dataclass(slots=True)
+class _Sentence:
+    """What has been found of one sentence."""
+
+    limit: int
+    """The most tokens, end mark included."""
+    alpha: float
+    n_best: int
+    finished: list[Hypothesis] = field(default_factory=list)
+    """At most `n_best`, best first."""
+
+    def finish(self, said: list[int], log_likelihood: float) -> None:
+        """Set a hypothesis aside that has ended, unless there are enough better ones."""
+        score = log_likelihood / length_penalty(len(said), self.alpha)
+        self.finished.append(Hypothesis(said[:-1] if said[-1] == EOS else said, score))
+        self.finished.sort(key=lambda hypothesis: -hypothesis.score)
+        del self.finished[self.n_best :]
+
+    def may_improve(self, log_likelihood: float, length: int) -> bool:
+        """Whether a hypothesis of `length` tokens could still become one of the best.
+
+        Its log-likelihood can only fall, and the penalty is monotone in the length that it ends with.
+        """
+        if len(self.finished) < self.n_best:
+            return True
+        most = max(length_penalty(end, self.alpha) for end in (length + 1, self.limit))
+        return log_likelihood / most > self.finished[-1].score
+
+
+@dataclass(slots=True)
+class _Search:
+    """The unfinished hypotheses of a batch, a row each: sentence by sentence, the likeliest first."""
+
+    prefixes: Prefixes
+    sentences: list[_Sentence]
+    beam_size: int
+    sentence: Int[Tensor, "rows"] = field(init=False)
+    """Which sentence a row translates, ascending."""
+    log_likelihood: Float[Tensor, "rows"] = field(init=False)
+    """In float64: a sum must not make two hypotheses equal that are not."""
+
+    def __post_init__(self) -> None:
+        self.sentence = torch.arange(len(self.sentences), device=self.prefixes.said.device)
+        self.log_likelihood = torch.zeros_like(self.sentence, dtype=torch.float64)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether some hypothesis is unfinished."""
+        return len(self.sentence) > 0
+
+    def step(self) -> None:
+        """Say one more token in every hypothesis, and go on with those that can still win."""
+        parent, token, total = self._extensions()
+        sentence, length = self.sentence[parent], self.prefixes.length + 1
+        limits = torch.tensor([found.limit for found in self.sentences], device=sentence.device)
+        ends = (token == EOS) | (length >= limits[sentence])
+        for i in ends.nonzero().flatten().tolist():
+            said = [*self.prefixes.said[parent[i], 1:].tolist(), int(token[i])]
+            self.sentences[int(sentence[i])].finish(said, float(total[i]))
+        hopes = zip(ends.tolist(), sentence.tolist(), total.tolist(), strict=True)
+        lives = [not end and self.sentences[s].may_improve(value, length) for end, s, value in hopes]
+        kept = torch.tensor(lives, device=sentence.device).nonzero().flatten()
+        self.sentence, self.log_likelihood = sentence[kept], total[kept]
+        self.prefixes.select(parent[kept])
+        self.prefixes.append(token[kept])
+
+    def _extensions(self) -> tuple[Int[Tensor, "kept"], Int[Tensor, "kept"], Float[Tensor, "kept"]]:
+        """Return the likeliest extensions: the row that each extends, its token, its log-likelihood.
+
+        In the order of sentences, and of each the likeliest first.
+        """
+        scores = self.prefixes.scores()
+        possible = self.prefixes.possible(scores)
+        # No more tokens of one hypothesis than these can be among the best of its sentence.
+        token = best(possible, min(self.beam_size, possible.shape[1]))
+        of_all = scores.logsumexp(-1, keepdim=True).double()
+        total = self.log_likelihood[:, None] + (possible.gather(1, token).double() - of_all)
+        is_first = torch.ones_like(self.sentence, dtype=torch.bool)
+        is_first[1:] = self.sentence[1:] != self.sentence[:-1]
+        first, row_of = is_first.nonzero().flatten(), is_first.cumsum(0) - 1
+        place = torch.arange(len(row_of), device=row_of.device) - first[row_of]
+        width = total.shape[1]
+        table = total.new_full((len(first), int(place.max()) + 1, width), -math.inf)
+        table[row_of, place] = total
+        table = table.flatten(1)
+        chosen = best(table, min(self.beam_size, table.shape[1]))
+        value = table.gather(1, chosen)
+        there = value > -math.inf
+        parent = (first[:, None] + chosen // width)[there]
+        return parent, token[parent, (chosen % width)[there]], value[there]
+
+
+def best(scores: Float[Tensor, "rows n"], k: int) -> Int[Tensor, "rows k"]:
+    """Return the columns of the `k` greatest scores of every row, greatest first; of equals the first come first."""
+    values, columns = scores.topk(k)
+    at_least = scores >= values[:, -1:]
+    if int(at_least.sum()) > columns.numel():
+        # Of the scores that equal the last one kept, `topk` takes any; the first ones are wanted.
+        above = scores > values[:, -1:]
+        room = k - above.sum(1, keepdim=True)
+        equal = at_least & ~above
+        wanted = above | (equal & (equal.cumsum(1) <= room))
+        columns = wanted.nonzero()[:, 1].reshape(len(scores), k)
+    columns = columns.sort(dim=1).values
+    order = scores.gather(1, columns).argsort(dim=1, descending=True, stable=True)
+    return columns.gather(1, order)

@@ -1,0 +1,71 @@
+"""Which source word each target word looks at, compared with a gold alignment.
+
+Och and Ney 2003, "A systematic comparison of various statistical alignment models". The generated corpora know sure
+links only, so their S and P are the same set. End marks are words of no language: their links do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from maskbench.data.corpus import Split
+
+NOWHERE = -1
+"""Stands for the source position of a target token that is aligned with none."""
+
+
+def pointed_at(weights: npt.NDArray[np.float64], candidates: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the source position that gets most of each target token's attention, the first of several.
+
+    `NOWHERE` where no candidate gets any.
+
+    Args:
+        weights: Float64[B, T, S]: cross attention of the queries that predict each target token, at least 0.
+        candidates: Bool[B, S]: positions that can be aligned: source tokens that are not end marks.
+    """
+    offered = np.where(candidates[:, None], weights, 0.0)
+    return np.where(offered.max(-1) > 0, offered.argmax(-1), NOWHERE)
+
+
+def aer(
+    found: AbstractSet[tuple[int, int]],
+    sure: AbstractSet[tuple[int, int]],
+    possible: AbstractSet[tuple[int, int]] | None = None,
+) -> float:
+    """Return the alignment error rate 1 - (|A & S| + |A & P|) / (|A| + |S|); 0 to 1, lower is better.
+
+    A link of a target token that has no gold link counts as wrong: it is in A alone. 0 where there are no links at
+    all.
+
+    Args:
+        found: A, pairs of a target token and the source token it is aligned with.
+        sure: S, links that must be found.
+        possible: P, links that may be found, S among them; None: S.
+    """
+    size = len(found) + len(sure)
+    may = sure if possible is None else possible
+    return 1.0 - (len(found & sure) + len(found & may)) / size if size else 0.0
+
+
+def split_aer(data: Split, aligned: npt.NDArray[np.int64]) -> float:
+    """Return the alignment error rate of a split.
+
+    Args:
+        aligned: Int64[N]: for every target token of the split the position in its source that it is aligned with, or
+            `NOWHERE`; those of end marks are not read.
+    """
+    assert data.links is not None
+    found: set[tuple[int, int]] = set()
+    sure: set[tuple[int, int]] = set()
+    links = zip(
+        data.links.rows(), data.src.lengths.tolist(), pairwise(data.tgt.offsets.tolist()), strict=True
+    )
+    for row, n_src, (start, end) in links:
+        found |= {(t, s) for t, s in enumerate(aligned[start : end - 1].tolist(), start) if s != NOWHERE}
+        gold = (divmod(link, n_src) for link in row)
+        sure |= {(start + t, s) for t, s in gold if start + t < end - 1 and s < n_src - 1}
+    return aer(found, sure)

@@ -1,0 +1,171 @@
+"""What a model attends to on a split: one teacher-forced pass, summed up while it runs.
+
+Attention weights of a split are far too many to keep, so every layer's are reduced to the three things that the metrics
+of attention need, as soon as they are computed: sums of entropies, sums of attention on junk, and where each target
+token looks. Heads and layers count alike, whatever head gates do with what they read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import fmean
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from maskbench.data.batches import collate, evaluation_batches
+from maskbench.data.corpus import Split
+from maskbench.data.vocabulary import EOS
+from maskbench.decoding import evaluating
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import Source, TokenInput
+from maskbench.metrics.alignment import NOWHERE, pointed_at, split_aer
+from maskbench.metrics.attention import entropy, mass, shares
+from maskbench.metrics.forced import BATCH_TOKENS
+from maskbench.model.attention import Watcher
+from maskbench.model.transformer import EncoderDecoder
+
+
+@contextmanager
+def watching(model: EncoderDecoder, watcher: Watcher) -> Iterator[None]:
+    """Inside, `watcher` is shown the weights of every attention layer that runs; the model computes the same."""
+    before = model.watcher
+    model.watcher = watcher
+    try:
+        yield
+    finally:
+        model.watcher = before
+
+
+@dataclass(slots=True)
+class Mean:
+    """A mean that grows."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, values: Tensor) -> None:
+        """Take in all values that are numbers."""
+        there = ~values.isnan()
+        self.total += float(values[there].sum())
+        self.count += int(there.sum())
+
+
+@dataclass(slots=True, eq=False)
+class Attended:
+    """What was seen of attention on a split."""
+
+    aligned: npt.NDArray[np.int64]
+    """Int64[decoder layers, N]: of every target token the position in its source that its query attends to most, heads
+    averaged and end marks aside; `NOWHERE` where there is none."""
+    entropies: dict[str, Mean] = field(default_factory=dict)
+    """By site, over heads, layers and real queries with a choice of at least two keys."""
+    junk: dict[str, Mean] = field(default_factory=dict)
+    """By site (the encoder and cross attention): attention on junk source tokens, over heads, layers and real queries
+    that are not junk themselves. Empty where the split does not say what is junk."""
+
+
+def look(model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = BATCH_TOKENS) -> Attended:
+    """Return what the model attends to on a split under teacher forcing.
+
+    Args:
+        clock: of phase "eval"; the plan decides which masks act then.
+    """
+    layers = model.config.decoder_layers
+    found = Attended(np.full((layers, len(data.tgt.values)), NOWHERE, dtype=np.int64))
+    with evaluating(model):
+        for ids in evaluation_batches(data, batch_tokens):
+            batch = collate(data, ids).to(model.device)
+            masked, source = model.read(batch, clock)
+            watcher = _Reducing(found, masked, source, batch.tgt_lengths, data.tgt.offsets[ids])
+            with watching(model, watcher):
+                model.hidden(batch, clock)
+    return found
+
+
+class _Reducing:
+    """Adds one batch to what was seen."""
+
+    def __init__(
+        self,
+        found: Attended,
+        masked: TokenInput,
+        source: Source,
+        tgt_lengths: Tensor,
+        starts: npt.NDArray[np.int64],
+    ) -> None:
+        self.found, self.starts = found, starts
+        self.tgt_lengths = tgt_lengths
+        self.src_real = _real(source.lengths, source.ids.shape[1])
+        self.candidates = (self.src_real & (source.ids != EOS)).cpu().numpy()
+        self.junk = source.annotations.junk
+        self.origin = None if masked.origin is None else masked.origin.cpu().numpy()
+
+    def __call__(self, site: str, layer: int, weights: Tensor, keep: Tensor) -> None:
+        real = self.src_real if site == "encoder_self" else _real(self.tgt_lengths, weights.shape[2])
+        spread = entropy(weights, keep.expand(weights.shape))
+        self.found.entropies.setdefault(site, Mean()).add(_of_queries(spread, real))
+        if self.junk is not None and site != "decoder_self":
+            queries = real & ~self.junk if site == "encoder_self" else real
+            on_junk = mass(weights, self.junk[:, None, None].expand(weights.shape))
+            self.found.junk.setdefault(site, Mean()).add(_of_queries(on_junk, queries))
+        if site == "cross":
+            self._align(layer, shares(weights).mean(1).cpu().numpy())
+
+    def _align(self, layer: int, weights: npt.NDArray[np.float64]) -> None:
+        """Note where the queries look; the query at t, which holds token t - 1, is the one that predicts token t."""
+        places = pointed_at(weights, self.candidates)
+        if self.origin is not None:
+            # Positions of the source as the corpus has it; a token that a mask put in has none.
+            there = np.take_along_axis(self.origin, places.clip(min=0), 1)
+            places = np.where(places == NOWHERE, NOWHERE, there)
+        for start, length, row in zip(self.starts, self.tgt_lengths.tolist(), places, strict=True):
+            self.found.aligned[layer, start : start + length] = row[:length]
+
+
+def _real(lengths: Tensor, width: int) -> Bool[Tensor, "batch width"]:
+    return torch.arange(width, device=lengths.device) < lengths[:, None]
+
+
+def _of_queries(values: Tensor, queries: Tensor) -> Tensor:
+    """Return the values `[batch heads q]` of the chosen queries `[batch q]` in every head."""
+    return values.transpose(0, 1)[:, queries]
+
+
+def attention_entropy(seen: Attended) -> dict[str, float]:
+    """Return how evenly attention is spread: 0 on one key, 1 on all it may attend to alike; neither is better as such.
+
+    The normalised entropy (`maskbench.metrics.attention.entropy`), mean over heads, layers and queries that are no
+    padding and have a choice; by site, and under "" the mean of the sites that have such queries. Nothing where no
+    site has.
+    """
+    return _by_site(seen.entropies)
+
+
+def distractor_mass(seen: Attended) -> dict[str, float]:
+    """Return the share of attention that goes to junk source tokens; 0 to 1, lower is better.
+
+    Mean over heads, layers and queries: the source tokens that are not junk, end mark included, at `encoder_self`, all
+    target tokens at `cross`; by site, and under "" the mean of the two. 0 on a split without junk.
+    """
+    return _by_site(seen.junk)
+
+
+def best_layer_aer(seen: Attended, data: Split) -> float:
+    """Return the alignment error rate of cross attention; 0 to 1, lower is better.
+
+    Every target word is aligned with the source word that the query that predicts it attends to most, heads averaged.
+    Of the decoder layer that does best, as alignments live in one or two of them (Garg et al. 2019, "Jointly learning
+    to align and translate with Transformer models").
+    """
+    return min(split_aer(data, layer) for layer in seen.aligned)
+
+
+def _by_site(means: Mapping[str, Mean]) -> dict[str, float]:
+    sites = {f"site:{site}": mean.total / mean.count for site, mean in means.items() if mean.count}
+    return {"": fmean(sites.values()), **sites} if sites else {}
