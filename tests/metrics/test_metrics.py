@@ -9,10 +9,10 @@ import torch
 from helpers import placement, plan, sizes
 
 from maskbench.config.schema import ModelConfig
+from maskbench.config.sections import DecodeConfig
 from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS, WordVocabulary
-from maskbench.config.sections import DecodeConfig
 from maskbench.decoding import greedy
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source
