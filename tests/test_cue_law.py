@@ -179,4 +179,4 @@ def test_trained_models_obey_the_law(name: str, tmp_path: Path) -> None:
         found = runs.run(arm.name, experiment.seeds[0]).result() or {}
         for d in range(1, FURTHEST + 1):
             accuracy = found["metrics"][f"distance-{d}/token_accuracy[tag:ambiguous]"]
-            assert accuracy >= 0.85 if d <= bound else 0.44 <= accuracy <= 0.5, (arm.name, d)
+            assert accuracy >= 0.85 if d <= bound else 0.44 <= accuracy <= 0.51, (arm.name, d)
