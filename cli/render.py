@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import TextIO
 
-from rich.box import Box
 from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.comparison.results import Comparison, OtherMetric, Row
+from maskbench.comparison.results import Comparison, Row
 
-from .figures import Scale, interval_cell, mean_cell, p_cell, ratio_cell, scale_of, signed
+from .also_measured import also_measured
+from .columns import empty_table, width_of
+from .figures import Scale, interval_cell, mean_cell, p_cell, ratio_cell, scale_of
 from .footnotes import footnotes
 from .glyphs import ASCII, UNICODE, Glyphs
 from .plain import plain
@@ -28,7 +28,6 @@ from .plain import plain
 NARROWEST = 80
 """Width of what is written to a file or a pipe, unless a table needs more."""
 
-_ENDLESS = 100_000
 _STYLES = {
     "better": "green",
     "worse": "red",
@@ -88,18 +87,15 @@ def _print(console: Console, comparisons: Sequence[Comparison], glyphs: Glyphs) 
 
 def natural_width(comparison: Comparison, glyphs: Glyphs) -> int:
     """Return the width at which every arm has one line, at least `NARROWEST`."""
-    return max(NARROWEST, _width(_main_table(comparison, LAYOUTS[1], glyphs)))
+    return max(NARROWEST, width_of(_main_table(comparison, LAYOUTS[1], glyphs)))
 
 
 def renderables(comparison: Comparison, width: int, glyphs: Glyphs = UNICODE) -> RenderableType:
     """Return title, table, other metrics and footnotes of a panel, laid out for `width` columns."""
     tables = [_main_table(comparison, layout, glyphs) for layout in LAYOUTS]
-    fitting = next((table for table in tables if _width(table) <= width), tables[-1])
-    parts: list[RenderableType] = [_heading(comparison), *_alarms(comparison), "", fitting]
-    for split, table in _other_tables(comparison, width, glyphs):
-        caption = f"also measured on {plain(split)}, without verdict: mean (difference)"
-        parts += ["", Text(caption, style="italic"), table]
-    return Group(*parts, "", footnotes(comparison, glyphs))
+    fitting = next((table for table in tables if width_of(table) <= width), tables[-1])
+    above: list[RenderableType] = [_heading(comparison), *_alarms(comparison), "", fitting]
+    return Group(*above, *also_measured(comparison, width, glyphs), "", footnotes(comparison, glyphs))
 
 
 def _heading(comparison: Comparison) -> Text:
@@ -124,7 +120,7 @@ def _alarms(comparison: Comparison) -> list[Text]:
 
 
 def _main_table(comparison: Comparison, layout: Layout, glyphs: Glyphs) -> Table:
-    table = _empty_table(layout.gap, glyphs)
+    table = empty_table(layout.gap, glyphs)
     level = f"{100 * (1 - comparison.settings.alpha):g}"
     between = "\n" if layout.stacked else " "
     table.add_column("arm", overflow="fold", no_wrap=not layout.folds)
@@ -167,55 +163,3 @@ def _cells(row: Row, scale: Scale, layout: Layout, glyphs: Glyphs) -> list[Text]
 def _verdict(row: Row, glyphs: Glyphs) -> Text:
     verdict = row.verdict or ""
     return Text(f"{glyphs.verdict(verdict)} {verdict}", style=_STYLES.get(verdict, "dim"))
-
-
-def _empty_table(gap: int, glyphs: Glyphs) -> Table:
-    box = Box(f"    \n    \n {glyphs.rule * 2} \n    \n    \n    \n    \n    \n", ascii=glyphs is ASCII)
-    return Table(box=box, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0), header_style="bold")
-
-
-def _width(table: Table) -> int:
-    console = Console(file=StringIO(), width=_ENDLESS, _environ={})
-    return Measurement.get(console, console.options, table).maximum
-
-
-def _other_tables(comparison: Comparison, width: int, glyphs: Glyphs) -> list[tuple[str, Table]]:
-    """Return a split and a table of its metrics, or several tables where one would be too wide."""
-    splits: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for row in comparison.rows for name in row.other_metrics):
-        splits.setdefault(name.partition("/")[0], []).append(name)
-    tables = []
-    for split, names in splits.items():
-        chunk: list[str] = []
-        for name in names:
-            if chunk and _width(_other_table(comparison, [*chunk, name], glyphs)) > width:
-                tables.append((split, _other_table(comparison, chunk, glyphs)))
-                chunk = []
-            chunk.append(name)
-        tables.append((split, _other_table(comparison, chunk, glyphs)))
-    return tables
-
-
-def _other_table(comparison: Comparison, names: Sequence[str], glyphs: Glyphs) -> Table:
-    table = _empty_table(2, glyphs)
-    table.add_column("arm", overflow="fold", no_wrap=False)
-    scales = [scale_of(comparison, name) for name in names]
-    for name, scale in zip(names, scales, strict=True):
-        short = Text(plain(name.partition("/")[2]) + scale.percent)
-        table.add_column(short, justify="right", no_wrap=True)
-    for row in comparison.rows:
-        others = [row.other_metrics.get(name) for name in names]
-        table.add_row(
-            Text(plain(row.title)),
-            *(Text(_other_cell(other, scale, glyphs)) for other, scale in zip(others, scales, strict=True)),
-        )
-    return table
-
-
-def _other_cell(other: OtherMetric | None, scale: Scale, glyphs: Glyphs) -> str:
-    if other is None:
-        return glyphs.nothing
-    mean = scale.number(other.mean)
-    return (
-        mean if other.difference_mean is None else f"{mean} ({signed(scale.number(other.difference_mean))})"
-    )

@@ -95,10 +95,17 @@ def _metric_info(collected: Collected, metric: str) -> MetricInfo:
     done = [cell.outcome for cell in collected.cells.values() if cell.outcome is not None]
     measured = sorted({name for outcome in done for name in outcome.metrics})
     if name is None or name.metric not in METRICS or (measured and metric not in measured):
-        known = ", ".join(measured) or ", ".join(f"test/{name}" for name in METRICS)
-        hint = did_you_mean(metric, measured or [f"test/{name}" for name in METRICS])
-        raise ConfigError(f"no run has measured the metric {metric!r}{hint} (there are: {known})")
+        known = measured or [f"test/{name}" for name in METRICS]
+        hint = did_you_mean(metric, known)
+        raise ConfigError(f"no run has measured the metric {metric!r}{hint} ({_listed(known)})")
     return name.info
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return of which splits and metrics names are made; written out they can be a thousand."""
+    parts = [name for name in map(metric_name, names) if name]
+    splits = dict.fromkeys(str(name.whole).partition("/")[0] for name in parts)
+    return f"splits: {', '.join(splits)}; metrics: {', '.join(dict.fromkeys(name.metric for name in parts))}"
 
 
 def _baseline(arms: Sequence[ArmConfig], choices: Choices, declared: str) -> str:

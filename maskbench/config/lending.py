@@ -52,9 +52,10 @@ def read_lenders(tree: Node, arms: Sequence[ArmDraft], report: Report) -> tuple[
             names.append(item)
             continue
         found = _named(item, arms, report) if isinstance(item.value, str) else _described(item, arms, report)
-        for lender in found:
-            names.append(Node(item.place, lender.name))
-            lenders[lender.name] = lender
+        lent = {lender.name: lender for lender in found}
+        # What nobody lends is in the report; that it is missing from the list must not be said as well.
+        names += [Node(item.place, name) for name in lent or item.entries] or [item]
+        lenders |= lent
     place = evaluate.entries["masks"].key_place
     return put(tree, Change("evaluate.masks", place, Node(node.place, tuple(names)))), lenders
 

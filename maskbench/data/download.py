@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from maskbench.data.text_files import sha256_of
+from maskbench.data.text_files import folder_of, sha256_of
 from maskbench.errors import CorpusError, ResourceError
 
 Listener: TypeAlias = Callable[[str, int, int], None]
@@ -61,12 +61,24 @@ def heard_by(listener: Listener) -> Iterator[None]:
 
 
 def data_folder() -> Path:
-    """Return where downloads are kept: `$MASKBENCH_DATA`, else `maskbench` in the user's cache folder."""
+    """Return where downloads are kept: `$MASKBENCH_DATA`, else `maskbench` in the user's cache folder.
+
+    Raises:
+        CorpusError: the user has no home folder, and no other is named.
+    """
     chosen = os.environ.get("MASKBENCH_DATA")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return folder_of(chosen)
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache") / "maskbench"
+    if cache and Path(cache).is_absolute():
+        return Path(cache) / "maskbench"
+    try:
+        return Path.home() / ".cache" / "maskbench"
+    except RuntimeError as error:
+        raise CorpusError(
+            "there is no home folder to keep downloads in; name a folder in MASKBENCH_DATA, or give corpus.path, a folder"
+            " with the files of the corpus"
+        ) from error
 
 
 def fetch_all(remotes: Sequence[Remote], folder: Path, schemes: tuple[str, ...] = _HTTPS) -> None:
@@ -112,6 +124,8 @@ def fetch(remote: Remote, folder: Path, schemes: tuple[str, ...] = _HTTPS) -> Pa
     try:
         with os.fdopen(handle, "wb") as file:
             _receive(remote, file, schemes)
+        # mkstemp makes files private; a data folder may be shared.
+        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
         raise _unwritable(folder, error) from error

@@ -12,7 +12,7 @@ from maskbench.data.corpus import Corpus, CorpusBuilder
 from maskbench.data.noise import NOISE_SPLITS
 from maskbench.data.pair_files import Header, Source, Text, find
 from maskbench.data.parallel import TextOptions, build_corpus, deal, left_out
-from maskbench.data.text_files import sha256_of
+from maskbench.data.text_files import folder_of, sha256_of
 from maskbench.errors import CorpusError
 from maskbench.registry import CORPORA
 
@@ -141,11 +141,6 @@ def locate(
 def hashes(sources: Mapping[str, Source]) -> dict[str, str]:
     """Return the sha256 of every file under its own name."""
     return {path.name: sha256_of(path) for source in sources.values() for path in source.files}
-
-
-def folder_of(path: str) -> Path:
-    """Return the folder that a person wrote."""
-    return Path(path).expanduser().absolute()
 
 
 def _locate(options: FilesOptions) -> dict[str, Source]:

@@ -35,6 +35,25 @@ _PATIENCE: Final = 200_000
 """Give up after this many sentences in a row that are all known already or not wanted."""
 
 
+class Patience:
+    """Ends the search in a stream that has nothing new any more."""
+
+    def __init__(self, complaint: Callable[[], str]) -> None:
+        """Prepare; `complaint` says what was not found."""
+        self._complaint = complaint
+        self._idle = 0
+
+    def note(self, *, found: bool) -> None:
+        """Count a sentence, `found` if it was a new one that is wanted.
+
+        Raises:
+            CorpusError: there was none for too long.
+        """
+        self._idle = 0 if found else self._idle + 1
+        if self._idle > _PATIENCE:
+            raise CorpusError(self._complaint())
+
+
 class GeneratedOptions(BaseModel):
     """Options of every generated corpus."""
 
@@ -67,19 +86,26 @@ def fill(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, list[Dr
     """
     splits: dict[str, list[Drawn]] = {name: [] for name in SPLITS}
     seen: set[str] = set()
-    missing, idle = sum(sizes.values()), 0
+    patience = Patience(lambda: _exhausted(splits, sizes))
+    missing = sum(sizes.values())
     while missing:
         pair = next(stream)
         name = _SHARES[hashlib.blake2b(pair[0].encode("utf-8"), digest_size=1).digest()[0] % len(_SHARES)]
-        if len(splits[name]) == sizes[name] or pair[0] in seen:
-            idle += 1
-            if idle > _PATIENCE:
-                raise CorpusError(_exhausted(splits, sizes))
-            continue
-        seen.add(pair[0])
-        splits[name].append(pair)
-        missing, idle = missing - 1, 0
+        is_wanted = len(splits[name]) < sizes[name] and pair[0] not in seen
+        patience.note(found=is_wanted)
+        if is_wanted:
+            seen.add(pair[0])
+            splits[name].append(pair)
+            missing -= 1
     return splits
+
+
+def too_few(found: int, wanted: int, name: str) -> str:
+    """Return the complaint about a test split for which there are not enough sentences."""
+    return (
+        f"the corpus has too few different sentences for {name}: found {found:,} of {wanted:,}; ask for fewer test pairs"
+        " or allow longer sentences"
+    )
 
 
 def _exhausted(splits: Mapping[str, list[Drawn]], sizes: Mapping[str, int]) -> str:

@@ -190,12 +190,13 @@ def _ordinary(vocabulary: Vocabulary) -> list[str]:
 
 
 def _marker_ids(task: str, vocabulary: Vocabulary) -> list[int]:
+    """Return the ids in front of every source of a task."""
     ids = vocabulary.encode(marker_of(task))
     if UNK in ids:
         raise CorpusError(
             f"the vocabulary cannot write {marker_of(task)}, the marker of the task {task}; use tokenizer: word or bpe"
         )
-    return ids
+    return [*ids, *vocabulary.gap]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ encoded, and a masked word becomes the MASK id itself, so text that happens to r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Final, TypeAlias
 
 from maskbench.data.annotate import with_sources
@@ -77,16 +78,17 @@ def noisy_copy(
 
 
 def _encode(words: Words, vocabulary: Vocabulary) -> list[int]:
-    ids: list[int] = []
-    chunk: list[str] = []
-    for word in [*(word for _, word in words), None]:
-        if word is not None:
-            chunk.append(word)
-            continue
+    parts: list[list[int]] = []
+    for is_masked, run in groupby((word for _, word in words), lambda word: word is None):
         # Words between two masks are encoded together, as they would be in a line.
-        ids += [*vocabulary.encode(" ".join(chunk)), MASK]
-        chunk = []
-    return ids[:-1]
+        if is_masked:
+            parts += [[MASK] for _ in run]
+        else:
+            parts.append(vocabulary.encode(" ".join(filter(None, run))))
+    ids: list[int] = []
+    for part in parts:
+        ids += [*(vocabulary.gap if ids else ()), *part]
+    return ids
 
 
 def _count(expected: float, most: int, draws: Draws) -> int:

@@ -15,10 +15,11 @@ from pydantic import Field, model_validator
 
 from maskbench.data.corpus import Corpus, CorpusBuilder
 from maskbench.data.download import Remote, data_folder, fetch_all
-from maskbench.data.files import folder_of, hashes, locate
+from maskbench.data.files import hashes, locate
 from maskbench.data.noise import NOISE_SPLITS
 from maskbench.data.pair_files import Source, Text
 from maskbench.data.parallel import TextOptions, build_corpus, deal, left_out
+from maskbench.data.text_files import folder_of
 from maskbench.errors import CorpusError
 from maskbench.registry import CORPORA
 

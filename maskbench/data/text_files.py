@@ -27,6 +27,18 @@ _MOST_RATIO: Final = 25
 _SMALL: Final = 2 << 20
 
 
+def folder_of(path: str) -> Path:
+    """Return the folder that a person wrote, `~` and `~name` resolved.
+
+    Raises:
+        CorpusError: nobody's home folder is known by that name.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise CorpusError(f"{path}: there is no such home folder; write the whole path") from error
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file's bytes.
 

@@ -8,7 +8,7 @@ hangs on a cue at either end of the sentence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from pydantic import Field
@@ -16,13 +16,13 @@ from pydantic import Field
 from maskbench.data.annotate import annotated
 from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble, encode_split
 from maskbench.data.distract import DISTRACT_SPLITS, Distractor
-from maskbench.data.generated import SPLITS, GeneratedOptions, candidates, fill
+from maskbench.data.generated import SPLITS, GeneratedOptions, Patience, candidates, fill, too_few
 from maskbench.data.noise import NOISE_SPLITS, noise_splits
 from maskbench.data.toydeen_grammar import MOST_DRAWS, derive
 from maskbench.data.toydeen_minimal import minimal_pairs
 from maskbench.data.toydeen_novel import novelties
 from maskbench.data.toydeen_promises import promised
-from maskbench.data.toydeen_style import LONG, NOVEL, PLAIN, ROOM_FOR, Style
+from maskbench.data.toydeen_style import LONG, NOVEL, PLAIN, ROOM_FOR, Novelty, Style
 from maskbench.data.toydeen_tags import TAGS
 from maskbench.data.toydeen_tree import Drawn, Sentence, read
 from maskbench.data.toydeen_words import english_words, german_words, junk_words, openers
@@ -124,10 +124,7 @@ def _drawn(options: ToydeenOptions) -> dict[str, list[Sentence]]:
     kept_back = {sentence.source for sentence in minimal}
     plain = sentences(options.seed, options.max_length)
     drawn = fill((one for one in plain if one.source not in kept_back), options.sizes())
-    for name in _long(options):
-        words, style = LONG[name]
-        stream = _stream(Key.of(options.seed, "toydeen", name), style)
-        drawn[name] = _first(options.test, (one for one in stream if one.lengths[0] in words))
+    drawn |= {name: _long_sentences(name, options) for name in _long(options)}
     drawn["novel"] = _novel(options)
     return {**drawn, "minimal": [read(one) for one in minimal]}
 
@@ -138,28 +135,46 @@ def sentences(seed: int, max_length: int) -> Iterator[Sentence]:
     return (read(one) for one in stream if max(one.lengths) <= max_length)
 
 
+def _long_sentences(name: str, options: ToydeenOptions) -> list[Sentence]:
+    words, style = LONG[name]
+    stream = _stream(Key.of(options.seed, "toydeen", name), style)
+    return _first(options.test, stream, lambda one: one.lengths[0] in words, name)
+
+
 def _novel(options: ToydeenOptions) -> list[Sentence]:
     """Return the sentences of `novel`, each new in one way, the ways taking turns."""
     kinds = [kind for kind in NOVEL if options.max_length >= ROOM_FOR[kind]]
     each = -(-options.test // len(kinds))
-    turns = []
-    for kind in kinds:
-        stream = _stream(Key.of(options.seed, "toydeen", "novel", kind), NOVEL[kind])
-        short = (one for one in stream if max(one.lengths) <= options.max_length)
-        turns.append(_first(each, (one for one in short if novelties(one.source) == {kind})))
+    turns = [_new_in_one_way(kind, each, options) for kind in kinds]
     return [turns[row % len(kinds)][row // len(kinds)] for row in range(options.test)]
+
+
+def _new_in_one_way(kind: Novelty, count: int, options: ToydeenOptions) -> list[Sentence]:
+    def fits(one: Drawn) -> bool:
+        return max(one.lengths) <= options.max_length and novelties(one.source) == {kind}
+
+    stream = _stream(Key.of(options.seed, "toydeen", "novel", kind), NOVEL[kind])
+    return _first(count, stream, fits, f"novel ({kind})")
 
 
 def _stream(key: Key, style: Style) -> Iterator[Drawn]:
     return candidates(key, MOST_DRAWS, lambda draws: derive(draws, style))
 
 
-def _first(count: int, stream: Iterator[Drawn]) -> list[Sentence]:
-    """Return the first `count` different sentences."""
+def _first(count: int, stream: Iterator[Drawn], fits: Callable[[Drawn], bool], name: str) -> list[Sentence]:
+    """Return the first `count` different sentences that fit, for the split `name`.
+
+    Raises:
+        CorpusError: there are too few.
+    """
     found: dict[str, Drawn] = {}
+    patience = Patience(lambda: too_few(len(found), count, name))
     while len(found) < count:
         one = next(stream)
-        found.setdefault(one.source, one)
+        is_new = one.source not in found and fits(one)
+        patience.note(found=is_new)
+        if is_new:
+            found[one.source] = one
     return [read(one) for one in found.values()]
 
 

@@ -2,7 +2,7 @@
 
 Every English sentence the grammar can derive has exactly one translation. What looks ambiguous is settled by rule:
 
-- an adverb at the end belongs to the last clause;
+- an adverb at the end belongs to the last clause that is no relative clause;
 - a relative clause and a prepositional phrase belong to the noun before them;
 - one cue decides the sense of all homographs of its sentence;
 - a pronoun stands for a noun of the main clause that has its own function: as subject for the subject, as object for

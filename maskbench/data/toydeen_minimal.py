@@ -11,6 +11,7 @@ from typing import Final
 
 from maskbench.data import toydeen_lexicon as lexicon
 from maskbench.data.draws import Draws, draws_for
+from maskbench.data.generated import Patience, too_few
 from maskbench.data.toydeen_grammar import MOST_DRAWS, Derivation
 from maskbench.data.toydeen_tree import Drawn, spell
 from maskbench.randomness import Key
@@ -42,16 +43,22 @@ def minimal_pairs(pairs: int, max_length: int) -> list[Drawn]:
     Args:
         pairs: how many.
         max_length: longest sentence in words, on either side.
+
+    Raises:
+        CorpusError: there are too few sentences as short as that.
     """
     found: tuple[list[Drawn], list[Drawn]] = ([], [])
     wanted = (pairs + pairs % 2, pairs - pairs % 2)
     seen: set[str] = set()
     stream = _candidates()
+    patience = Patience(lambda: too_few(sum(map(len, found)), sum(wanted), "minimal"))
     while len(found[0]) < wanted[0] or len(found[1]) < wanted[1]:
         kind, pair = next(stream)
         sources = {sentence.source for sentence in pair}
         short = all(max(one.lengths) <= max_length for one in pair)
-        if len(found[kind]) < wanted[kind] and short and not sources & seen:
+        is_wanted = len(found[kind]) < wanted[kind] and short and not sources & seen
+        patience.note(found=is_wanted)
+        if is_wanted:
             found[kind].extend(pair)
             seen |= sources
     return [found[k % 2][2 * (k // 2) + half] for k in range(pairs) for half in (0, 1)]

@@ -62,6 +62,11 @@ class Vocabulary(ABC):
     def _join(self, runs: Iterable[list[int] | str]) -> str:
         """Return the text of runs of ordinary ids, and of names of marks between them."""
 
+    @property
+    def gap(self) -> list[int]:
+        """The ids between a text or a mark and what follows it in the same line."""
+        return []
+
     def starts_word(self) -> list[bool]:
         """Return for every id whether it begins a word; the marks do."""
         ordinary = (self._ordinary_token(index) for index in range(len(self) - N_SPECIAL))
@@ -193,6 +198,12 @@ class CharacterVocabulary(_Listed):
     @staticmethod
     def _split(text: str) -> str:
         return text
+
+    @property
+    def gap(self) -> list[int]:
+        """The id of the space, a character of its own here; nothing where the text is written without spaces."""
+        space = self.id_of(" ")
+        return [] if space is None else [space]
 
     def to_json(self) -> str:
         """Return the characters, in the order of their ids, as JSON."""

@@ -164,7 +164,7 @@ class TestSettings:
                 r"no arm named 'nune'; did you mean 'none'\? \(arms: none, up, down\)",
             ),
             (Choices(metric="test/blue"), r"metric 'test/blue'; did you mean 'test/bleu'"),
-            (Choices(metric="bleu"), "there are: test/bleu, test/exact_match, test/nll"),
+            (Choices(metric="bleu"), "splits: test; metrics: bleu, exact_match, nll"),
             (Choices(metric="valid/bleu"), "no run has measured the metric 'valid/bleu'"),
             (Choices(alpha=0.0), "--alpha must lie between 0 and 1"),
             (Choices(alpha=1.5), "--alpha must lie between 0 and 1"),

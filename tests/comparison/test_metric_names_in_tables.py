@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,27 +65,81 @@ def test_the_json_document_holds_every_name(tmp_path: Path) -> None:
     assert others["test@none/token_accuracy[tag:noun]"]["difference_mean"] == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_the_table_shows_every_name_under_its_split(tmp_path: Path, width: int) -> None:
+def shown(found: Comparison, width: int) -> dict[str, set[str]]:
+    """Return the headings of the tables of other metrics by what their captions begin with."""
     console = Console(file=StringIO(), width=width, color_system=None, _environ={})
-    console.print(renderables(compared(tmp_path), width))
+    console.print(renderables(found, width))
     assert isinstance(console.file, StringIO)
-    text = console.file.getvalue()
-    assert "…" not in text and all(len(line) <= width for line in text.splitlines())
-    blocks: dict[str, str] = {}
-    for block in text.split("also measured on ")[1:]:
-        caption, _, table = block.partition(",")
-        blocks[caption] = blocks.get(caption, "") + table
-    assert blocks.keys() == {"test", "test@none"}
-    for name in NAMES.keys() - {"test/exact_match"}:
-        split, _, shown = name.partition("/")
-        assert shown in blocks[split], name
+    lines = console.file.getvalue().splitlines()
+    assert not any("…" in line or len(line) > width for line in lines)
+    headings: dict[str, set[str]] = {}
+    for caption, heading in pairwise(lines):
+        what, comma, _ = caption.partition(", without verdict")
+        if comma:
+            headings.setdefault(what, set()).update(re.split(r"  +", heading.rstrip())[1:])
+    return headings
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_shows_whole_splits_and_counts_slices_of_metrics_that_are_not_compared(
+    tmp_path: Path, width: int
+) -> None:
+    found = compared(tmp_path)
+    assert shown(found, width) == {
+        "also measured on test": {"token_accuracy %"},
+        "also measured on test@none": {"exact_match %"},
+    }
+    assert "6 more slices in --json" in as_text([found])
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_slices_of_the_compared_metric_are_shown(tmp_path: Path, width: int) -> None:
+    assert shown(compared(tmp_path, "test/token_accuracy"), width) == {
+        "test/token_accuracy in % by slice": {"tag:noun", "tag:/adjective", "tag:bold red"},
+        "exact_match in % by split": {"test", "test@none"},
+    }
+
+
+def test_beside_a_slice_stand_its_kind_and_the_same_one_elsewhere(tmp_path: Path) -> None:
+    names = [f"test/token_accuracy[{part}]" for part in ("tag:noun", "tag:verb", "length:1-5")]
+    names += [
+        "test@none/token_accuracy[tag:noun]",
+        "test@none/token_accuracy[tag:verb]",
+        "test/nll[tag:noun]",
+    ]
+    runs = {arm: [FakeRun(dict.fromkeys(names, 0.5), "o", "l")] * 2 for arm in ("none", "other")}
+    directory = write(tmp_path, experiment(list(runs), 2), runs)
+    (found,) = compare([directory], Choices(metric=names[0]))
+    assert shown(found, 80) == {
+        "test/token_accuracy in % by slice": {"tag:verb"},
+        "also measured on test@none": {"token_accuracy[tag:noun] %"},
+    }
+    assert "3 more slices in --json" in as_text([found])
+
+
+def test_many_splits_stand_side_by_side(tmp_path: Path) -> None:
+    splits = ["test", *(f"noise-{percent}" for percent in (10, 20, 30))]
+    metrics = {f"{split}/{name}": 0.5 for split in splits for name in ("token_accuracy", "nll")}
+    runs = {arm: [FakeRun(metrics, "o", "l")] * 2 for arm in ("none", "other")}
+    directory = write(tmp_path, experiment(list(runs), 2), runs)
+    (found,) = compare([directory], Choices(metric="test/token_accuracy"))
+    assert shown(found, 80) == {"token_accuracy in % by split": {*splits[1:]}, "nll by split": {*splits}}
+
+
+def test_what_nobody_measured_is_told_by_splits_and_metrics(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        compared(tmp_path, "test/token_acuracy[tag:noun]")
+    assert str(error.value) == (
+        "no run has measured the metric 'test/token_acuracy[tag:noun]'; did you mean 'test/token_accuracy[tag:noun]'?"
+        " (splits: test, test@none; metrics: distractor_mass, exact_match, nll, token_accuracy)"
+    )
 
 
 def test_shares_are_percentages_in_slices_and_under_other_masks_too(tmp_path: Path) -> None:
-    text = as_text([compared(tmp_path)])
-    assert "token_accuracy[tag:noun] %" in text and "distractor_mass[site:cross] %" in text
-    assert "nll[length:6-10] %" not in text
+    assert "distractor_mass[site:cross] in %" in as_text(
+        [compared(tmp_path, "test/distractor_mass[site:cross]")]
+    )
+    assert "nll[length:6-10] (lower" in as_text([compared(tmp_path / "2", "test/nll[length:6-10]")])
 
 
 @pytest.mark.parametrize("metric", ["test/bleu", "test/bleu[length:6-10]", "test@none/bleu"])

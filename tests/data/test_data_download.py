@@ -250,3 +250,18 @@ def test_downloads_are_kept_where_the_user_says_or_in_the_cache(
     assert data_folder() == tmp_path / "xdg" / "maskbench"
     monkeypatch.setenv("MASKBENCH_DATA", "~/mine")
     assert data_folder() == tmp_path / "mine"
+
+
+def test_without_a_home_folder_another_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("MASKBENCH_DATA", raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    with pytest.raises(CorpusError, match=r"no home folder.*name a folder in MASKBENCH_DATA"):
+        data_folder()
+
+
+def test_others_can_read_what_was_fetched(server: Server, tmp_path: Path) -> None:
+    assert fetch(server.remote("right"), tmp_path, HTTP).stat().st_mode & 0o777 == 0o644

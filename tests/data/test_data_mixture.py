@@ -263,6 +263,19 @@ def test_tasks_of_the_same_files_share_their_subwords(tmp_path: Path) -> None:
     assert all(ids[: len(marker)] == marker for ids in masked.src.rows()) and MASK in masked.src.values
 
 
+def test_a_space_stands_behind_a_marker_of_characters(tmp_path: Path) -> None:
+    files = write_files(tmp_path / "a") | {"tokenizer": "char"}
+    with pytest.raises(CorpusError, match=r"cannot write \[t\], the marker of the task t"):
+        build(t=files, s={"name": "denoise", "of": files})
+    for side in ("de", "en"):
+        (tmp_path / "a" / f"train.{side}").write_text("Haus test [house] 0123456789\n", encoding="utf-8")
+    corpus = build(t=files, s={"name": "denoise", "of": files})
+    for name in ("t-test", "s-test", "t-noise-mask-30"):
+        split = corpus.splits[name]
+        assert [corpus.vocabulary.decode(ids) for ids in split.src.rows()] == split.sources
+    assert corpus.splits["t-test"].sources[3] == "[t] Haus test 3" and MASK in split.src.values
+
+
 def test_tasks_without_a_common_vocabulary_are_refused(tmp_path: Path) -> None:
     files = write_files(tmp_path / "a")
     with pytest.raises(

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from maskbench.data.corpus import Split, encode_split
 from maskbench.data.noise import KINDS, NOISE_SPLITS, PERCENTS, noise_splits
-from maskbench.data.vocabulary import EOS, MASK, BpeVocabulary, WordVocabulary
+from maskbench.data.vocabulary import (
+    EOS,
+    MASK,
+    BpeVocabulary,
+    CharacterVocabulary,
+    Vocabulary,
+    WordVocabulary,
+)
 from maskbench.randomness import Key, permutation
 
 LEXICON = [f"w{i}" for i in range(40)]
@@ -163,10 +170,12 @@ def test_the_noise_of_a_line_depends_on_its_place_and_not_on_the_other_lines() -
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.lists(st.lists(st.sampled_from(["Haus", "haus-bau,", "é\u2028"]), max_size=6), min_size=1, max_size=5)
+    st.lists(st.lists(st.sampled_from(["Haus", "haus-bau,", "é\u2028"]), max_size=6), min_size=1, max_size=5),
+    st.sampled_from([BpeVocabulary.train([], size=261), CharacterVocabulary(list(" Haus-b,hé\u2028"))]),
 )
-def test_a_masked_word_is_one_id_whatever_its_subwords(lines: list[list[str]]) -> None:
-    vocabulary = BpeVocabulary.train([], size=261)
+def test_a_masked_word_is_one_id_whatever_its_subwords(
+    lines: list[list[str]], vocabulary: Vocabulary
+) -> None:
     clean = encode_split("test", [(" ".join(words), "r") for words in lines], vocabulary)
     for noisy in noise_splits(clean, vocabulary, ["Haus"])[:3]:
         for i, shown in enumerate(noisy.sources):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from maskbench.data import text_files
 from maskbench.data.pair_files import Source
-from maskbench.data.text_files import MOST_LINE_BYTES, read_lines, sha256_of
+from maskbench.data.text_files import MOST_LINE_BYTES, folder_of, read_lines, sha256_of
 from maskbench.errors import CorpusError
 
 ODD = ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"]
@@ -25,6 +25,14 @@ def pair_of_files(folder: Path, src: bytes, tgt: bytes) -> Source:
     (folder / "train.xx").write_bytes(src)
     (folder / "train.yy").write_bytes(tgt)
     return Source((folder / "train.xx", folder / "train.yy"))
+
+
+def test_a_folder_may_be_in_somebodys_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert folder_of("~/a") == folder_of("a") == tmp_path / "a"
+    with pytest.raises(CorpusError, match=r"^~nobody-of-that-name/a: there is no such home folder"):
+        folder_of("~nobody-of-that-name/a")
 
 
 LINE = st.text(st.sampled_from(["a", "ß", " ", "\t", *ODD[:-1]]), max_size=6)

@@ -13,10 +13,10 @@ from maskbench.data.corpus import Corpus
 from maskbench.data.distract import DISTRACT_SPLITS
 from maskbench.data.noise import NOISE_SPLITS
 from maskbench.data.toydeen import Toydeen, ToydeenOptions, sentences
-from maskbench.data.toydeen_minimal import is_minimal
+from maskbench.data.toydeen_minimal import is_minimal, minimal_pairs
 from maskbench.data.toydeen_novel import novelties
 from maskbench.data.toydeen_promises import promised, reorders
-from maskbench.data.toydeen_style import HELD_OUT_PAIRS, ONLY_SUBJECTS
+from maskbench.data.toydeen_style import HELD_OUT_PAIRS, ONLY_SUBJECTS, ROOM_FOR
 from maskbench.data.toydeen_tree import Sentence
 from maskbench.errors import CorpusError
 
@@ -110,6 +110,15 @@ def test_kinds_of_novelty_without_room_are_left_out(max_length: int, kinds: list
         split = short.splits[name]
         assert max(len(line.split()) for line in [*split.sources, *split.references]) <= max_length
     assert set(BINS) < set(short.splits)
+
+
+def test_too_few_sentences_for_a_test_split_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskbench.data.generated._PATIENCE", 1_000)
+    with pytest.raises(CorpusError, match="for minimal: found 0 of 6; ask for fewer test pairs or allow"):
+        minimal_pairs(3, max_length=2)
+    monkeypatch.setitem(ROOM_FOR, "deeper", 8)
+    with pytest.raises(CorpusError, match=r"for novel \(deeper\): found 0 of 2; ask for fewer test pairs"):
+        Toydeen.build(ToydeenOptions(pairs=100, valid=2, test=5, max_length=8))
 
 
 def test_held_out_pairs_are_two_adjectives_for_every_noun_and_both_are_common_apart(corpus: Corpus) -> None:

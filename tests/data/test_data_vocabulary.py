@@ -180,3 +180,8 @@ def test_two_processes_learn_the_same_merges() -> None:
     run = [sys.executable, "-c", script]
     first, second = (subprocess.run(run, capture_output=True, check=True, text=True).stdout for _ in range(2))
     assert first == second and len(first) > 1000
+
+
+def test_only_characters_have_something_between_words() -> None:
+    assert CharacterVocabulary(["a", " "]).gap == [6] and CharacterVocabulary(["a"]).gap == []
+    assert WordVocabulary(["a", " "]).gap == BpeVocabulary.train(["a b"], size=261).gap == []
