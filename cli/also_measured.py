@@ -41,7 +41,8 @@ def also_measured(comparison: Comparison, width: int, glyphs: Glyphs) -> Iterato
             yield from ("", Text(plain(block.caption), style="italic"), table)
     left = len(names) - len(slices) - len(shown)
     if left:
-        sentence = f"{left} more slice{'s' if left > 1 else ''} in --json; to compare one: --metric 'split/metric[slice]'"
+        slices_left = f"{left} more slice{'s' if left > 1 else ''} in --format json"
+        sentence = f"{slices_left}; to compare one: --metric 'split/metric[slice]'"
         yield from ("", Text(sentence, style="italic"))
 
 

@@ -93,6 +93,8 @@ def _say_what_happened(outcome: Outcome, directory: Path) -> None:
 
     from .plain import plain
 
+    for note in outcome.notes:
+        typer.echo(f"note: {plain(note)}", err=True)
     for warning in outcome.warnings:
         typer.echo(f"warning: {plain(warning)}", err=True)
     for ended in outcome.ended:

@@ -72,7 +72,7 @@ def run_experiment(
         planned, need, notes = _prepare(experiment, runs_dir, told)
         executor = executor or LocalExecutor(workers or side_by_side(_threads(experiment), need))
         write_experiment(_with_seeds(whole or experiment, experiment.seeds), runs_dir)
-        outcome = Outcome(planned, warnings=notes)
+        outcome = Outcome(planned, notes=notes)
         files = tuple(file.resolve() for file in plugins)
         _train_all(outcome, experiment.name, runs_dir / CACHE, executor, told, files)
         if outcome.signal is None:
@@ -147,6 +147,14 @@ def _build_each_arm(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus]
     Raises:
         LeakError: an arm leaks and does not say so.
     """
+    from maskbench.training.environment import repeatable
+
+    # Building and proving is a thousand small products, which several threads only slow down.
+    with repeatable(1):
+        return _build_and_audit(planned, corpora, told)
+
+
+def _build_and_audit(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus], told: Reporter) -> int:
     from maskbench.audit.gate import admit
     from maskbench.executors.jobs import memory_need
     from maskbench.model.lent import lent_plans

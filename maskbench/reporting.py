@@ -36,6 +36,8 @@ class Outcome:
     signal: int | None = None
     """The signal that stopped it, if one did."""
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of the corpora."""
 
     @property
     def counts(self) -> dict[str, int]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from maskbench.config.schema import TrainConfig
+from maskbench.errors import RunDirectoryError
 from maskbench.runs.checkpoint import verify
 
 
@@ -27,6 +28,16 @@ def averaged_steps(train: TrainConfig, total: int) -> tuple[int, ...]:
     return tuple(validations[-train.average :])
 
 
+def _at(folder: Path, step: int) -> dict[str, Tensor]:
+    try:
+        return verify(folder / f"step-{step:06d}").model()
+    except RunDirectoryError as error:
+        raise RunDirectoryError(
+            f"{error}; its weights are wanted for train.average and cannot be made again: move {folder.parent} away and"
+            " train the run again"
+        ) from error
+
+
 def averaged_weights(folder: Path, steps: Sequence[int]) -> dict[str, Tensor]:
     """Return the mean of the weights of several checkpoints, summed in float64; what is no number with a fraction
     has the value of the last.
@@ -36,7 +47,7 @@ def averaged_weights(folder: Path, steps: Sequence[int]) -> dict[str, Tensor]:
     """
     total: dict[str, Tensor] = {}
     for step in steps:
-        weights = verify(folder / f"step-{step:06d}").model()
+        weights = _at(folder, step)
         total = {name: total.get(name, 0.0) + tensor.double() for name, tensor in weights.items()}
     means = {name: (total[name] / len(steps)).to(tensor.dtype) for name, tensor in weights.items()}
     return {name: mean if torch.is_floating_point(mean) else weights[name] for name, mean in means.items()}
