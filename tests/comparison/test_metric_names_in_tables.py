@@ -89,7 +89,7 @@ def test_the_table_shows_whole_splits_and_counts_slices_of_metrics_that_are_not_
         "also measured on test": {"token_accuracy %"},
         "also measured on test@none": {"exact_match %"},
     }
-    assert "6 more slices in --json" in as_text([found])
+    assert "6 more slices in --format json" in as_text([found])
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -114,7 +114,7 @@ def test_beside_a_slice_stand_its_kind_and_the_same_one_elsewhere(tmp_path: Path
         "test/token_accuracy in % by slice": {"tag:verb"},
         "also measured on test@none": {"token_accuracy[tag:noun] %"},
     }
-    assert "3 more slices in --json" in as_text([found])
+    assert "3 more slices in --format json" in as_text([found])
 
 
 def test_many_splits_stand_side_by_side(tmp_path: Path) -> None:
