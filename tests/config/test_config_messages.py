@@ -17,7 +17,7 @@ def test_a_misspelt_key_is_shown_with_its_line_a_caret_and_the_nearest_spelling(
     assert head.endswith(
         "exp.yaml:6:3: error: unknown key 'warmpup' in train; did you mean 'warmup_steps'? (allowed: steps, epochs, "
         "batch_tokens, lr, schedule, warmup_steps, label_smoothing, weight_decay, clip, rdrop, valid_every, save_every, "
-        "precision, threads, select)"
+        "precision, threads, select, average)"
     )
     assert head.startswith(str(tmp_path))
     assert (excerpt, caret) == ("    warmpup: 200  # slowly", "    ^")
