@@ -1,6 +1,6 @@
 """What a comparison measured besides its metric, as tables that fit the terminal.
 
-Every metric of a whole split is shown. Of slices, of which there can be hundreds, those are that belong to the compared
+Every metric of a whole split is shown, `forced_gap` only where it is not 0 in every arm. Of slices, of which there can be hundreds, those are that belong to the compared
 metric: its own on its split, or, where a slice is compared, its kind there and the same one on the other splits. The
 rest is counted, and stands in the JSON document.
 """
@@ -48,7 +48,14 @@ def also_measured(comparison: Comparison, width: int, glyphs: Glyphs) -> Iterato
 
 def _others(comparison: Comparison) -> list[MetricName]:
     found = dict.fromkeys(name for row in comparison.rows for name in row.other_metrics)
-    return [parts for name in found if (parts := metric_name(name))]
+    names = [parts for name in found if (parts := metric_name(name))]
+    return [name for name in names if name.metric != "forced_gap" or _rings(comparison, str(name))]
+
+
+def _rings(comparison: Comparison, name: str) -> bool:
+    """Whether the gap, which is measured unasked and should be 0, is not."""
+    found = (row.other_metrics.get(name) for row in comparison.rows)
+    return any(other is not None and other.mean != 0 for other in found)
 
 
 def _is_beside(name: MetricName, compared: MetricName | None) -> bool:

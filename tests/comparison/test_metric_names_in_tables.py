@@ -126,6 +126,14 @@ def test_many_splits_stand_side_by_side(tmp_path: Path) -> None:
     assert shown(found, 80) == {"token_accuracy in % by split": {*splits[1:]}, "nll by split": {*splits}}
 
 
+def test_a_gap_that_nobody_asked_for_is_shown_where_there_is_one(tmp_path: Path) -> None:
+    gaps = {"none": {"test/forced_gap": 0.0, "valid/forced_gap": 0.0}, "other": {"test/forced_gap": 0.01}}
+    runs = {arm: [FakeRun({"test/bleu": 5.0, **gap}, "o", "l")] * 2 for arm, gap in gaps.items()}
+    directory = write(tmp_path, experiment(list(runs), 2), runs)
+    (found,) = compare([directory], Choices(metric="test/bleu"))
+    assert shown(found, 80) == {"also measured on test": {"forced_gap %"}}
+
+
 def test_what_nobody_measured_is_told_by_splits_and_metrics(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         compared(tmp_path, "test/token_acuracy[tag:noun]")
