@@ -16,10 +16,11 @@ from rich.text import Text
 from maskbench.comparison.results import Comparison, OtherMetric
 from maskbench.config.metrics import MetricName, metric_name
 
-from .columns import empty_table, width_of
+from .columns import width_of
 from .figures import Scale, scale_of, signed
 from .glyphs import Glyphs
 from .plain import plain
+from .shown import bare_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _tables(comparison: Comparison, block: Block, width: int, glyphs: Glyphs) ->
 
 
 def _table(comparison: Comparison, columns: dict[str, str], glyphs: Glyphs) -> Table:
-    table = empty_table(2, glyphs)
+    table = bare_table(glyphs)
     table.add_column("arm", overflow="fold", no_wrap=False)
     for heading in columns:
         table.add_column(Text(plain(heading)), justify="right", no_wrap=True)

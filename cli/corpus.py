@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from maskbench.config.schema import CorpusConfig, Experiment
     from maskbench.data.corpus import Corpus, Split
 
-PLUGINS = "maskbench.strategies"
-"""What installed plug-ins are entered under."""
-
 
 def corpus(
     name: Annotated[
@@ -97,7 +94,7 @@ def _fill_registry(name: str | None, plugins: Sequence[Path]) -> None:
 
     # Importing the package enters its own corpora.
     import maskbench.data  # noqa: F401
-    from maskbench.registry import CORPORA
+    from maskbench.registry import CORPORA, PLUGINS
 
     if plugins or (name not in CORPORA.names() and entry_points(group=PLUGINS)):
         from maskbench.plugins import load_plugins

@@ -19,11 +19,12 @@ from rich.text import Text
 from maskbench.comparison.results import Comparison, Row
 
 from .also_measured import also_measured
-from .columns import empty_table, width_of
+from .columns import width_of
 from .figures import Scale, interval_cell, mean_cell, p_cell, ratio_cell, scale_of
 from .footnotes import footnotes
 from .glyphs import ASCII, UNICODE, Glyphs
 from .plain import plain
+from .shown import bare_table
 
 NARROWEST = 80
 """Width of what is written to a file or a pipe, unless a table needs more."""
@@ -120,7 +121,7 @@ def _alarms(comparison: Comparison) -> list[Text]:
 
 
 def _main_table(comparison: Comparison, layout: Layout, glyphs: Glyphs) -> Table:
-    table = empty_table(layout.gap, glyphs)
+    table = bare_table(glyphs, layout.gap)
     level = f"{100 * (1 - comparison.settings.alpha):g}"
     between = "\n" if layout.stacked else " "
     table.add_column("arm", overflow="fold", no_wrap=not layout.folds)

@@ -40,10 +40,14 @@ def glyphs() -> Glyphs:
     return UNICODE if console().encoding.startswith("utf") else ASCII
 
 
-def bare_table(glyphs: Glyphs) -> Table:
-    """Return a table with a rule under its headings and nothing else around its cells."""
+def bare_table(glyphs: Glyphs, gap: int = 2) -> Table:
+    """Return a table with a rule under its headings and nothing else around its cells.
+
+    Args:
+        gap: spaces between columns.
+    """
     from rich.box import Box
     from rich.table import Table
 
     box = Box(f"    \n    \n {glyphs.rule * 2} \n    \n    \n    \n    \n    \n", ascii=glyphs is ASCII)
-    return Table(box=box, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    return Table(box=box, show_edge=False, pad_edge=False, padding=(0, gap - 1, 0, 0), header_style="bold")

@@ -37,10 +37,7 @@ from maskbench.masks.base import (
     TokenMask,
 )
 from maskbench.masks.clock import Phase
-from maskbench.registry import MASKS, PRESETS, did_you_mean
-
-GROUP = "maskbench.strategies"
-"""The entry point group of installed plug-ins."""
+from maskbench.registry import MASKS, PLUGINS, PRESETS, did_you_mean
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DEPENDENCIES = frozenset({"length", "input", "parameters", "annotation"})
@@ -80,7 +77,7 @@ def load_plugins(files: Sequence[Path] = ()) -> list[Plugin]:
     import maskbench.data
     import maskbench.masks  # noqa: F401
 
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    for entry in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name):
         if entry not in _loaded:
             _loaded[entry] = _load_installed(entry)
     for file in files:

@@ -15,6 +15,9 @@ from maskbench.errors import ConfigError
 
 T = TypeVar("T")
 
+PLUGINS = "maskbench.strategies"
+"""The entry point group of installed plug-ins."""
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the nearest known name, or an empty string."""

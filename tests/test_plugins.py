@@ -14,7 +14,7 @@ import tiny_runs
 
 import maskbench.data
 import maskbench.masks  # noqa: F401
-from maskbench import plugins
+from maskbench import plugins, registry
 from maskbench.errors import ConfigError
 from maskbench.executors.local import LocalExecutor
 from maskbench.experiment import run_experiment
@@ -173,8 +173,8 @@ def test_an_installed_plugin_is_found_by_its_entry_point(
     text = CLASS if ":" not in value else f"{CLASS}\n\ndef enter():\n    global entered\n    entered = True\n"
     (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = EntryPoint("first", value.replace("installed_first", name), plugins.GROUP)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [found] if group == plugins.GROUP else [])
+    found = EntryPoint("first", value.replace("installed_first", name), registry.PLUGINS)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [found] if group == registry.PLUGINS else [])
     (plugin,) = load_plugins()
     assert (plugin.name, plugin.path) == ("first", tmp_path / f"{name}.py")
     assert "first_key" in MASKS.names()
@@ -185,7 +185,7 @@ def test_an_installed_plugin_is_found_by_its_entry_point(
 def test_a_broken_installed_plugin_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "installed_broken.py").write_text("raise RuntimeError('no')\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = EntryPoint("broken", "installed_broken", plugins.GROUP)
+    found = EntryPoint("broken", "installed_broken", registry.PLUGINS)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [found])
     with pytest.raises(ConfigError, match=r"installed plug-in 'broken'(.|\n)*RuntimeError: no"):
         load_plugins()

@@ -16,7 +16,6 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import maskbench.data
-from maskbench.cli.corpus import PLUGINS
 from maskbench.cli.corpus_samples import sample
 from maskbench.cli.corpus_table import numbers_of
 from maskbench.cli.glyphs import ASCII
@@ -28,7 +27,6 @@ from maskbench.data.files import Files, FilesOptions
 from maskbench.data.noise import NOISE_SPLITS
 from maskbench.data.statistics import statistics
 from maskbench.data.vocabulary import WordVocabulary
-from maskbench.plugins import GROUP
 from maskbench.registry import CORPORA
 
 SMALL = ("--set", "pairs=100", "--set", "valid=6", "--set", "test=7")
@@ -377,10 +375,6 @@ def test_corpora_are_listed_and_shown_without_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_plug_ins_are_looked_for_where_they_are_entered() -> None:
-    assert PLUGINS == GROUP
 
 
 def test_a_plug_in_brings_its_corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
