@@ -57,7 +57,10 @@ def _arm(row: Row) -> dict[str, Any]:
         "cost": asdict(row.cost),
         "status": {key: asdict(row.counts)[key] for key in ("done", "failed", "diverged")},
         "notes": list(row.notes),
-        "other_metrics": {name: asdict(other) for name, other in row.other_metrics.items()},
+        "other_metrics": {
+            name: {key: value for key, value in asdict(other).items() if key != "differences"}
+            for name, other in row.other_metrics.items()
+        },
     }
 
 

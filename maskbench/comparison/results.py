@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from maskbench.comparison.power import SeedRange
 from maskbench.comparison.statistics import Interval
@@ -34,6 +35,28 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """Where the uncertainty of a mean difference comes from; the two shares sum to 1."""
+
+    seeds: float
+    """Share of its variance that more seeds would lessen."""
+    sentences: float
+    """Share of its variance that more test sentences would lessen."""
+    low: float
+    high: float
+    """Interval of the mean difference for new seeds and new sentences of the same kind, arm minus baseline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share with its Wilson interval (Wilson 1927), 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """An arm minus the baseline, over the pairs of runs with the same seed."""
 
@@ -43,6 +66,18 @@ class Difference:
     p_holm: float | None
     wins: int
     n: int
+    win_rate: Share | None = None
+    """`wins / n`; None without a pair."""
+    relative: float | None = None
+    """The mean difference as a share of the baseline's mean; None where that is 0."""
+    d_z: float | None = None
+    """Mean difference in standard deviations of the differences, corrected for few seeds (Hedges 1981): for planning."""
+    pairing_gain: float | None = None
+    """Share of the variance that pairing by seed took out; negative where it did harm."""
+    e_value: float | None = None
+    """Evidence under the sequential rule; None under the fixed one."""
+    noise: Noise | None = None
+    """None where the runs kept no numbers of single sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +87,12 @@ class Cost:
     tokens_per_second: float | None
     """Training, alone on the machine."""
     relative_step_time: float | None
-    """1 for the baseline."""
+    """Geometric mean over the probe's steps of own time / baseline's time; 1 for the baseline."""
     peak_memory_mb: float | None
     parameters: int | None
+    step_time_low: float | None = None
+    step_time_high: float | None = None
+    """95 % interval of `relative_step_time`, Student's t on logarithms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +104,8 @@ class OtherMetric:
     n: int
     difference_mean: float | None
     """Arm minus baseline over the pairs that have both; None for the baseline."""
+    differences: tuple[float, ...] = ()
+    """Of the same pairs; their interval is `statistics.interval`, computed by whoever shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +163,5 @@ class Comparison:
     warnings: tuple[str, ...]
     rows: tuple[Row, ...]
     """In the order of the experiment file."""
+    rule: Literal["fixed", "sequential"] = "fixed"
+    """Whether the seeds were fixed in advance, or added until the comparison was decided."""

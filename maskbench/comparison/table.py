@@ -241,7 +241,8 @@ class _Table:
                 continue
             gaps = [a[name] - b[name] for a, b in both if name in a and name in b]
             gap, _ = mean_and_sd([] if arm == self.settings.baseline else gaps)
-            found[name] = OtherMetric(mean, sd, sum(name in metrics for metrics in own), gap)
+            pairs = () if arm == self.settings.baseline else tuple(gaps)
+            found[name] = OtherMetric(mean, sd, sum(name in metrics for metrics in own), gap, pairs)
         return found
 
 

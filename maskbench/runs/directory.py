@@ -1,9 +1,9 @@
 """The folders of an experiment and of a run: what lies where, who may write, and what state a run is in.
 
     <experiment>[/<panel>]/
-      experiment.yaml   cost.json
+      experiment.yaml   cost.json   plans.jsonl
       <arm>/seed-<n>/   run.json  status.json  metrics.jsonl  timing.jsonl  checkpoints/  result.json  translations/
-                        pictures/
+                        sentences/  samples.jsonl  histograms.jsonl  pictures/
 
 Reading never executes code, takes no lock and puts up with a run in progress. Writing is for the one process that
 holds the run's kernel lock, which dies with its owner: there is nothing to clean up after a kill.
@@ -73,6 +73,20 @@ class RunDirectory:
     def timing(self) -> JsonLines:
         """Wall clock, memory and throughput; part of no hash and no comparison of bytes."""
         return JsonLines(self.path / "timing.jsonl")
+
+    @property
+    def samples(self) -> JsonLines:
+        """Some translations for people: `{"step", "split", "id", "source", "reference", "hypothesis"}` a line."""
+        return JsonLines(self.path / "samples.jsonl")
+
+    @property
+    def histograms(self) -> JsonLines:
+        """Learned mask parameters by step: `{"step", "tag", "edges": [n + 1 numbers], "counts": [n numbers]}` a line."""
+        return JsonLines(self.path / "histograms.jsonl")
+
+    def sentences(self, split: str) -> JsonLines:
+        """What each metric counted of each pair of a split: `{"id": 3, "token_accuracy": [right, tokens], ...}` a line."""
+        return JsonLines(self.path / "sentences" / f"{split}.jsonl")
 
     @property
     def checkpoints(self) -> Path:
@@ -215,6 +229,11 @@ class ExperimentDirectory:
             RunDirectory(p) for p in self.path.glob("*/seed-*") if p.is_dir() and _SEED.fullmatch(p.name)
         ]
         return sorted(found, key=lambda run: (run.arm, run.seed))
+
+    @property
+    def plans(self) -> JsonLines:
+        """What `maskbench run` was asked for, one line whenever that changed: seeds, stopping rule, results by then."""
+        return JsonLines(self.path / "plans.jsonl")
 
     def cost(self) -> dict[str, Any] | None:
         """Return cost.json, what the cost probe measured, or None."""

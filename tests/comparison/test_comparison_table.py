@@ -244,6 +244,8 @@ class TestTheDocument:
             "relative_step_time",
             "peak_memory_mb",
             "parameters",
+            "step_time_low",
+            "step_time_high",
         ]
         assert list(arm["status"]) == ["done", "failed", "diverged"]
         assert list(arm["other_metrics"]["test/bleu"]) == ["mean", "sd", "n", "difference_mean"]

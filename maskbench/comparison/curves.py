@@ -1,0 +1,79 @@
+"""Learning curves of a panel: what the runs of an arm logged, step by step, put together over seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from maskbench.comparison.locate import FoundPanel
+from maskbench.config.schema import ArmConfig
+from maskbench.errors import MaskbenchError
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One number of one arm over training; all tuples have one entry per step."""
+
+    arm: str
+    title: str
+    tag: str
+    steps: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    """The lowest seed."""
+    high: tuple[float, ...]
+    """The highest seed."""
+    n: tuple[int, ...]
+    """Seeds that logged the number at that step; a step that some have not reached yet is left out."""
+
+
+def curves(found: FoundPanel) -> Mapping[str, Sequence[Curve]]:
+    """Return, by tag, a curve for every arm that logged it, in the order of the arms.
+
+    A step counts if every run that logged the tag at all logged it there: a mean over other seeds at every step would
+    jump where one of them ends. Runs that cannot be read are left out; `compare` says which.
+    """
+    logged: dict[str, list[Curve]] = defaultdict(list)
+    for arm in found.panel.arms:
+        for curve in _of(found, arm):
+            logged[curve.tag].append(curve)
+    return logged
+
+
+def _of(found: FoundPanel, arm: ArmConfig) -> list[Curve]:
+    values: dict[str, list[dict[int, float]]] = defaultdict(list)
+    for seed in found.experiment.seeds:
+        for tag, points in _points(found, arm.name, seed).items():
+            values[tag].append(points)
+    made = []
+    for tag, runs in sorted(values.items()):
+        steps = sorted(set.intersection(*(set(points) for points in runs)))
+        columns = [[points[step] for points in runs] for step in steps]
+        made.append(
+            Curve(
+                arm=arm.name,
+                title=arm.title,
+                tag=tag,
+                steps=tuple(steps),
+                mean=tuple(statistics.fmean(column) for column in columns),
+                low=tuple(map(min, columns)),
+                high=tuple(map(max, columns)),
+                n=tuple(map(len, columns)),
+            )
+        )
+    return made
+
+
+def _points(found: FoundPanel, arm: str, seed: int) -> dict[str, dict[int, float]]:
+    points: dict[str, dict[int, float]] = defaultdict(dict)
+    try:
+        records = found.directory.run(arm, seed).metrics.read()
+    except MaskbenchError:
+        return {}
+    for record in records:
+        for tag, value in record.items():
+            if tag != "step":
+                points[tag][int(record["step"])] = float(value)
+    return points
