@@ -11,13 +11,16 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 # A process for each core, one thread each: the models of the tests are too small to share.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical
 
-.PHONY: run test nightly mutants check format wheel clean
+.PHONY: run test browser nightly mutants check format wheel clean
 
 run: $(VENV)/.run-installed  ## train the quickstart and print its comparison
 	$(BIN)/maskbench run experiments/quickstart.yaml
 
 test: $(VENV)/.test-installed  ## the whole suite, without the slow tier
 	$(PYTEST) -m "not slow"
+
+browser: $(VENV)/.test-installed  ## only the tests that look at pages in a headless Chromium; fails where there is none
+	REQUIRE_BROWSER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "browser and not slow" tests/browser
 
 nightly: $(VENV)/.test-installed  ## the slow tier as well
 	$(PYTEST)

@@ -29,7 +29,7 @@ def claims(
         raise ConfigError(
             f"no file of claims: {FILE} is not in this folder; go to a checkout of maskbench, or name a file"
         )
-    judged = judge(load_claims(file), runs_dir)
+    judged = judge(load_claims(file), runs_dir, file.parent)
     if as_json:
         typer.echo(json.dumps([one.document() for one in judged], indent=1))
         return

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from maskbench.comparison.claims import Judgement, Status
+from maskbench.comparison.figures import scale_of
 from maskbench.comparison.results import Comparison, Row
 from maskbench.config.claims import STEP_TIME, Claim, Limit
 
-from .figures import interval_cell, mean_cell, p_cell, scale_of
+from .figures import interval_cell, mean_cell, p_cell
 from .glyphs import ASCII, UNICODE, Glyphs
 from .plain import plain
 
@@ -64,6 +65,8 @@ def _details(one: Judgement, glyphs: Glyphs) -> Iterator[str]:
     if one.row is not None and one.comparison is not None:
         yield from _evidence(one.claim, one.row, one.comparison, glyphs)
     yield one.reason
+    if one.settings:
+        yield f"not run as its file has it: {'; '.join(one.settings)}"
 
 
 def _where(claim: Claim) -> str:

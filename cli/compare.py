@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from maskbench.comparison.results import Comparison
+
+    from .detail import Detail
 
 
 class Format(StrEnum):
@@ -14,6 +20,31 @@ class Format(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+
+
+class Order(StrEnum):
+    """What arms are sorted by."""
+
+    ARM = "arm"
+    MEAN = "mean"
+    DIFFERENCE = "difference"
+    P = "p"
+    COST = "cost"
+    VERDICT = "verdict"
+    WINS = "wins"
+
+
+SUFFIXES = {
+    ".txt": Format.TABLE,
+    ".json": Format.JSON,
+    ".csv": Format.CSV,
+    ".md": Format.MARKDOWN,
+    ".tex": Format.LATEX,
+}
+"""What a file's name says about its format."""
 
 
 def compare(
@@ -43,7 +74,32 @@ def compare(
         float | None,
         typer.Option(help="Smallest difference that matters.", show_default="the experiment's"),
     ] = None,
-    format: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = Format.TABLE,
+    simultaneous: Annotated[
+        bool, typer.Option("--simultaneous", help="Widen the intervals so that all of them hold together.")
+    ] = False,
+    sort_by: Annotated[
+        Order | None,
+        typer.Option(help="Order of the arms; the baseline stays first.", show_default="as in the file"),
+    ] = None,
+    all_metrics: Annotated[
+        bool, typer.Option("--all-metrics", help="Show every metric of every split, in a table.")
+    ] = False,
+    slices: Annotated[bool, typer.Option("--slices", help="Show every slice, in a table.")] = False,
+    fail_unless: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="'ARM VERDICT'",
+            help="Exit with 6 if the verdict is another one: 'dynamic better', 'dynamic better|equivalent', "
+            "'dynamic not worse'; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option(
+            "--format", "-f", help="How to write it.", show_default="by --output's suffix, or table"
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", show_default="stdout"),
@@ -51,33 +107,77 @@ def compare(
     runs_dir: Annotated[Path, typer.Option(help="Where experiments are looked for.")] = Path("runs"),
 ) -> None:
     """Compare the arms of an experiment, and say which differences are real."""
-    from maskbench.comparison.document import to_json
     from maskbench.comparison.locate import newest
     from maskbench.comparison.results import Choices
     from maskbench.comparison.table import compare as compare_directories
 
-    choices = Choices(metric, baseline, alpha, min_effect)
+    from .detail import Detail
+    from .fail_unless import EXIT_CODE, unmet
+
+    choices = Choices(metric, baseline, alpha, min_effect, simultaneous)
     comparisons = compare_directories(directories or [newest(runs_dir)], choices)
-    if format is Format.JSON:
-        _deliver(to_json(comparisons) + "\n", output)
+    # A demand that names nothing is a mistake, and to be told before anything is written.
+    shortfalls = unmet(fail_unless or [], comparisons)
+    shown = _sorted(comparisons, sort_by)
+    _write(shown, format or _guessed(output), output, Detail(all_metrics, slices))
+    for sentence in shortfalls:
+        _complain(sentence)
+    if shortfalls:
+        raise typer.Exit(EXIT_CODE)
+
+
+def _sorted(comparisons: Sequence[Comparison], order: Order | None) -> Sequence[Comparison]:
+    if order is None:
+        return comparisons
+
+    from .sorting import ordered
+
+    return [ordered(comparison, order.value) for comparison in comparisons]
+
+
+def _guessed(output: Path | None) -> Format:
+    return SUFFIXES.get(output.suffix.lower(), Format.TABLE) if output else Format.TABLE
+
+
+def _write(comparisons: Sequence[Comparison], format: Format, output: Path | None, detail: Detail) -> None:
+    if format is Format.TABLE and output is None:
+        from .render import print_comparisons
+
+        print_comparisons(comparisons, detail=detail)
         return
-
-    from .render import as_text, print_comparisons
-
+    written = _text(comparisons, format, detail).encode()
     if output is None:
-        print_comparisons(comparisons)
+        # As bytes, because a console's encoding or its line ends would make another document of it.
+        typer.echo(written, nl=False)
     else:
-        _deliver(as_text(comparisons), output)
+        from .saving import save
+
+        save(written, output)
 
 
-def _deliver(text: str, output: Path | None) -> None:
-    if output is None:
-        typer.echo(text, nl=False)
-        return
+def _text(comparisons: Sequence[Comparison], format: Format, detail: Detail) -> str:
+    if format is Format.TABLE:
+        from .render import as_text
 
-    from maskbench.errors import ResourceError
-    from maskbench.runs.files import write_atomically
+        return as_text(comparisons, detail)
+    if format is Format.JSON:
+        from maskbench.comparison.document import to_json
 
-    if not output.absolute().parent.is_dir():
-        raise ResourceError(f"cannot write {output}: there is no folder {output.parent}")
-    write_atomically(output, text.encode())
+        return to_json(comparisons) + "\n"
+    if format is Format.CSV:
+        from .as_csv import to_csv
+
+        return to_csv(comparisons)
+    if format is Format.MARKDOWN:
+        from .as_markdown import to_markdown
+
+        return to_markdown(comparisons)
+    from .as_latex import to_latex
+
+    return to_latex(comparisons)
+
+
+def _complain(sentence: str) -> None:
+    from .plain import plain
+
+    typer.echo(plain(sentence), err=True)

@@ -1,61 +1,17 @@
-"""Numbers in a table's cells: in a unit people talk in, with as many decimals as the noise leaves meaningful."""
+"""Numbers as a table's cells have them."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
-from maskbench.comparison.results import Comparison, Difference, Row
-from maskbench.config.metrics import METRICS, metric_name
+from maskbench.comparison.figures import Scale, p_text, range_text, signed
+from maskbench.comparison.results import Cost, Counts, Difference, Row
 
 from .glyphs import Glyphs
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How one metric's numbers are written."""
-
-    factor: float
-    decimals: int
-
-    @property
-    def percent(self) -> str:
-        """The unit as a column's heading has it."""
-        return " %" if self.factor == 100 else ""
-
-    @property
-    def unit(self) -> str:
-        """The unit as a sentence has it."""
-        return " in %" if self.factor == 100 else ""
-
-    def number(self, value: float) -> str:
-        """Return a number in this scale; what rounds to nothing has no sign."""
-        text = f"{value * self.factor:.{self.decimals}f}"
-        return text.lstrip("-") if float(text) == 0 else text
-
-
-def scale_of(comparison: Comparison, metric: str | None = None) -> Scale:
-    """Return the scale of the compared metric, or of another one: shares become percent.
-
-    One decimal for percentages and scores up to 100, three for the rest, and up to two more if the spread over seeds
-    or the smallest difference that matters would vanish otherwise.
-    """
-    name = metric_name(metric or comparison.settings.metric)
-    info = METRICS.get(name.metric) if name else None
-    high = math.inf if info is None else info.high
-    factor, least = (100.0 if high == 1 else 1.0), (1 if high <= 100 else 3)
-    if metric is None:
-        spreads = [row.sd for row in comparison.rows] + [comparison.settings.min_effect]
-    else:
-        others = (row.other_metrics.get(metric) for row in comparison.rows)
-        spreads = [other.sd for other in others if other is not None]
-    smallest = min((s * factor for s in spreads if s), default=1.0)
-    return Scale(factor, min(least + 2, max(least, math.ceil(-math.log10(smallest)))))
-
-
-def signed(number: str) -> str:
-    """Return a written number with its sign."""
-    return number if number.startswith("-") else f"+{number}"
+def count_cell(counts: Counts) -> str:
+    """Return the finished runs, and of how many where some are not: `8`, `5/8`."""
+    planned = counts.done + counts.failed + counts.diverged + counts.waiting
+    return str(counts.done) if counts.done == planned else f"{counts.done}/{planned}"
 
 
 def mean_cell(row: Row, scale: Scale, between: str, glyphs: Glyphs) -> str:
@@ -71,18 +27,19 @@ def interval_cell(difference: Difference, scale: Scale, between: str, glyphs: Gl
     if difference.mean is None:
         return glyphs.nothing
     mean, limits = signed(scale.number(difference.mean)), difference.interval
-    if limits is None:
-        return mean
-    return f"{mean}{between}[{scale.number(limits.low)}, {scale.number(limits.high)}]"
+    return mean if limits is None else f"{mean}{between}{range_text(scale, limits.low, limits.high)}"
 
 
 def p_cell(p: float | None, glyphs: Glyphs) -> str:
     """Return a p-value with three decimals."""
-    if p is None:
+    return glyphs.nothing if p is None else p_text(p)
+
+
+def cost_cell(cost: Cost, between: str | None, glyphs: Glyphs) -> str:
+    """Return a relative step time as `1.03×`, with its interval behind `between` where that is not None."""
+    if cost.relative_step_time is None:
         return glyphs.nothing
-    return "<.001" if p < 0.0005 else f"{p:.3f}"
-
-
-def ratio_cell(ratio: float | None, glyphs: Glyphs) -> str:
-    """Return a relative time as `1.03×`."""
-    return glyphs.nothing if ratio is None else f"{ratio:.2f}{glyphs.times}"
+    ratio = f"{cost.relative_step_time:.2f}{glyphs.times}"
+    if between is None or cost.step_time_low is None or cost.step_time_high is None:
+        return ratio
+    return f"{ratio}{between}[{cost.step_time_low:.2f}, {cost.step_time_high:.2f}]"

@@ -9,13 +9,19 @@ import typer
 import maskbench
 
 from .audit import audit
+from .calibrate import calibrate
 from .claims import claims
 from .compare import compare
 from .corpus import corpus
+from .explain import explain
 from .explained import explained
 from .masks import masks
 from .plan import plan
+from .report import report
 from .run import run
+from .status import status
+from .tensorboard import tensorboard
+from .verify import verify
 
 app = typer.Typer(
     name="maskbench",
@@ -45,5 +51,19 @@ def main(
     """Take the options that stand before a command."""
 
 
-for command in (run, plan, compare, claims, masks, corpus, audit):
+for command in (
+    run,
+    plan,
+    status,
+    compare,
+    explain,
+    report,
+    tensorboard,
+    claims,
+    masks,
+    corpus,
+    audit,
+    verify,
+    calibrate,
+):
     app.command()(explained(command))

@@ -25,6 +25,10 @@ Arms: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--arm", "-a", metavar="ARM", help="Only this arm; may be repeated.", show_default="all"),
 ]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--workers", "-j", min=1, help="Runs at once.", show_default="as cores and memory allow"),
+]
 Quick: TypeAlias = Annotated[
     bool, typer.Option("--quick", help="Use the file's quick settings, in an experiment of its own.")
 ]
@@ -33,6 +37,32 @@ Plugins: TypeAlias = Annotated[
     typer.Option(
         "--plugin", metavar="FILE", help="A file that adds strategies; may be repeated.", show_default=False
     ),
+]
+Directories: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[DIR]...",
+        help="Experiments, or panels of one, such as runs/quickstart.",
+        show_default="the newest experiment in --runs-dir",
+    ),
+]
+Metric: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPLIT/METRIC", help="The metric that gets verdicts.", show_default="the experiment's"
+    ),
+]
+Baseline: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="ARM", help="Compare with this arm.", show_default="the experiment's"),
+]
+Alpha: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Chance of a false alarm that is put up with.", show_default="the experiment's"),
+]
+MinEffect: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Smallest difference that matters.", show_default="the experiment's"),
 ]
 
 RUNS = Path("runs")

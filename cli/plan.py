@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import RUNS, Arms, File, Overrides, Plugins, Quick, RunsDir, Seeds
+from .options import RUNS, Arms, File, Overrides, Plugins, Quick, RunsDir, Seeds, Workers
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from maskbench.config.schema import Experiment
+    from maskbench.forecast.expense import Expense
+    from maskbench.forecast.outlook import Outlook
+    from maskbench.planning import PlannedRun
 
 
 def plan(
@@ -19,10 +24,14 @@ def plan(
     overrides: Overrides = None,
     seeds: Seeds = None,
     arms: Arms = None,
+    workers: Workers = None,
     quick: Quick = False,
     plugins: Plugins = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the plan as JSON, and nothing else.")
+    ] = False,
 ) -> None:
-    """Show what would run, what is kept, and what these seeds could show; train nothing.
+    """Show what would run, what is kept, what it takes, and what these seeds could show; train nothing.
 
     For an arm with a schedule, the two arms it should be compared with are written out, ready to paste.
     """
@@ -30,23 +39,25 @@ def plan(
 
     experiment = load(file, overrides or [], seeds, arms or [], quick, plugins or [])
     with placed_problems(file, overrides or []):
-        show_plan(experiment, runs_dir)
+        show_plan(experiment, runs_dir, workers, as_json)
 
 
-def show_plan(experiment: Experiment, runs_dir: Path) -> None:
-    """Print every run and what would happen to it, what these seeds can show, and controls that are missing.
+def show_plan(
+    experiment: Experiment, runs_dir: Path, workers: int | None = None, as_json: bool = False
+) -> None:
+    """Print every run and what would happen to it, what it takes, and what the seeds can show.
 
     Raises:
         RunDirectoryError: a directory of the plan holds another run; it is said after the plan was printed.
     """
-    from rich.console import Console
-
     from maskbench.experiment import rehearse
+    from maskbench.forecast.expense import expense
+    from maskbench.forecast.outlook import outlooks
     from maskbench.planning import refuse_changed
     from maskbench.reporting import Silence
 
     from .plain import plain
-    from .plan_table import plan_table
+    from .shown import print_plainly
 
     class Warner(Silence):
         """Passes on warnings alone."""
@@ -55,33 +66,45 @@ def show_plan(experiment: Experiment, runs_dir: Path) -> None:
             """Say it on stderr."""
             typer.echo(plain(f"warning: {warning}"), err=True)
 
-    runs = rehearse(experiment, runs_dir, Warner())
-    console = Console()
-    # Natural width: a table that is piped somewhere is never cut.
-    table = plan_table(runs)
-    console.width = (
-        max(console.width, console.measure(table).maximum) if not console.is_terminal else console.width
-    )
-    console.print(table)
+    rehearsal = rehearse(experiment, runs_dir, Warner())
+    expected = expense(experiment, rehearsal, runs_dir, workers)
+    prospects = outlooks(experiment, runs_dir)
+    if as_json:
+        from maskbench.forecast.document import to_json
+
+        typer.echo(to_json(experiment, rehearsal.planned, expected, prospects))
+    else:
+        print_plainly(_shown(experiment, rehearsal.planned, expected, prospects))
+        _write_controls(experiment)
+    refuse_changed(rehearsal.planned)
+
+
+def _shown(
+    experiment: Experiment, runs: tuple[PlannedRun, ...], expected: Expense, prospects: list[Outlook]
+) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from .plain import plain
+    from .plan_sentences import group, shows, takes
+    from .plan_table import plan_table
+    from .shown import glyphs
+
     due = sum(run.is_due for run in runs)
-    typer.echo(f"{due} of {len(runs)} runs to train")
-    _say_what_seeds_can_show(experiment)
-    _write_controls(experiment)
-    refuse_changed(runs)
-
-
-def _say_what_seeds_can_show(experiment: Experiment) -> None:
-    from maskbench.comparison.statistics import least_seeds, smallest_p
-
-    n_others = max(len(panel.arms) for panel in experiment.panels) - 1
-    if n_others:
-        alpha = experiment.compare.alpha
-        typer.echo(
-            f"smallest p that {len(experiment.seeds)} seed{'s' * (len(experiment.seeds) > 1)} can reach:"
-            f" {smallest_p(len(experiment.seeds)):g}"
-            f" (a verdict at alpha {alpha:g} with {n_others} arm{'s' * (n_others > 1)} beside the baseline takes"
-            f" {least_seeds(n_others, alpha)} seeds)"
-        )
+    heading = Text(plain(experiment.name), style="bold")
+    heading.append(f": {due} of {len(runs)} runs to train", style="not bold")
+    words = Table.grid(padding=(0, 2, 0, 0))
+    words.add_column(no_wrap=True, style="bold")
+    words.add_column(overflow="fold")
+    for label, sentence in takes(expected, due):
+        words.add_row(label, Text(plain(sentence)))
+    said = [(one.panel, tuple(shows(one, experiment.compare, expected))) for one in prospects]
+    for panels, sentences in group(said):
+        for number, sentence in enumerate(sentences):
+            start = f"{panels}: " if panels and not number else ""
+            words.add_row("" if number else "seeds", Text(plain(start + sentence)))
+    return Group(heading, "", plan_table(runs, expected, glyphs()), "", words)
 
 
 def _write_controls(experiment: Experiment) -> None:

@@ -176,6 +176,10 @@ class PlainLines(_Shown):
         super().ended(ended)
         self._say(end_line(self.board, ended))
 
+    def looked(self, sentence: str) -> None:
+        """Say how the arms stand."""
+        self._say(plain(sentence))
+
 
 class LiveBoard(_Shown):
     """Redraws the board in place; only what went wrong leaves a line behind."""
@@ -228,6 +232,10 @@ class LiveBoard(_Shown):
         if ended.state != "done":
             self._live.console.print(Text(end_line(self.board, ended)), soft_wrap=True)
         self._draw()
+
+    def looked(self, sentence: str) -> None:
+        """Leave a line above the board."""
+        self._live.console.print(Text(plain(sentence)), soft_wrap=True)
 
 
 def is_live(stream: TextIO) -> bool:

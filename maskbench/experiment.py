@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
 
+from maskbench.comparison.plans import Plan
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema import ArmConfig, Experiment
 from maskbench.costs import measure_costs
@@ -22,6 +24,7 @@ from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError
 from maskbench.executors import End, Executor, Task
 from maskbench.executors.local import LocalExecutor
 from maskbench.executors.machine import side_by_side
+from maskbench.plan_log import plan_of, present_plan, record_plan
 from maskbench.planning import CACHE, PlannedRun, corpus_key, plan, refuse_changed
 from maskbench.reporting import Ended, EndState, Outcome, Reporter, Silence
 from maskbench.runs.directory import ExperimentDirectory
@@ -33,6 +36,11 @@ if TYPE_CHECKING:
 
 LOG = "error.log"
 """In a run's directory: what its process printed; absent if that was nothing."""
+
+_STAYS_SEQUENTIAL = (
+    "seeds of this experiment were once added after looking at results (--until-decided), so it stays under the rule "
+    "that allows for that"
+)
 
 
 def run_experiment(
@@ -64,25 +72,95 @@ def run_experiment(
         ConfigError, CorpusError: an arm or a corpus cannot be built.
         LeakError: an arm leaks and does not say so.
     """
-    told = reporter or Silence()
     with sole_writer(ExperimentDirectory.of(runs_dir, experiment.name).path):
-        refuse_changed(first_look := plan(experiment, runs_dir))
-        if any(run.is_due for run in first_look):
-            (executor or LocalExecutor(1)).warm_up()
-        planned, need, notes = _prepare(experiment, runs_dir, told)
-        executor = executor or LocalExecutor(workers or side_by_side(_threads(experiment), need))
-        write_experiment(_with_seeds(whole or experiment, experiment.seeds), runs_dir)
-        outcome = Outcome(planned, notes=notes)
-        files = tuple(file.resolve() for file in plugins)
-        _train_all(outcome, experiment.name, runs_dir / CACHE, executor, told, files)
-        if outcome.signal is None:
-            measure_costs(outcome, experiment, runs_dir, executor, told, files)
+        session = Session(runs_dir, workers=workers, executor=executor, reporter=reporter, plugins=plugins)
+        outcome = session.prepare(experiment)
+        planned = plan_of(whole or experiment, experiment, present_plan(runs_dir, experiment.name))
+        write_plan(whole or experiment, runs_dir, planned)
+        if planned.rule == "sequential":
+            outcome.notes.append(_STAYS_SEQUENTIAL)
+        session.train(experiment, outcome)
     return outcome
 
 
-def rehearse(
-    experiment: Experiment, runs_dir: Path, reporter: Reporter | None = None
-) -> tuple[PlannedRun, ...]:
+class Session:
+    """Prepares and trains runs, in one round or in several: what was built and proved once is not proved again.
+
+    The caller holds the experiment's directory (`sole_writer`).
+    """
+
+    def __init__(
+        self,
+        runs_dir: Path,
+        *,
+        workers: int | None = None,
+        executor: Executor | None = None,
+        reporter: Reporter | None = None,
+        plugins: Sequence[Path] = (),
+    ) -> None:
+        """Prepare nothing yet; see `run_experiment` for the arguments."""
+        self._runs_dir, self._workers, self._executor = runs_dir, workers, executor
+        self._told = reporter or Silence()
+        self._plugins = tuple(file.resolve() for file in plugins)
+        self._corpora: dict[str, Corpus] = {}
+        self._built: dict[tuple[str | None, str], BuiltArm] = {}
+
+    def prepare(
+        self, experiment: Experiment, wanted: Callable[[PlannedRun], bool] = lambda run: True
+    ) -> Outcome:
+        """Return the runs of `experiment` that are wanted, none of them trained yet; refuse what cannot be run.
+
+        Raises:
+            RunDirectoryError: a directory holds another run.
+            ConfigError, CorpusError: an arm or a corpus cannot be built.
+            LeakError: an arm leaks and does not say so.
+        """
+        first_look = tuple(filter(wanted, plan(experiment, self._runs_dir)))
+        refuse_changed(first_look)
+        if any(run.is_due for run in first_look):
+            (self._executor or LocalExecutor(1)).warm_up()
+        found, corpora = _survey(experiment, self._runs_dir, self._told, self._corpora)
+        self._corpora = corpora
+        planned = tuple(filter(wanted, found))
+        refuse_changed(planned)
+        notes = [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
+        _build_each_arm(planned, corpora, self._told, self._built)
+        return Outcome(planned, notes=notes)
+
+    def train(self, experiment: Experiment, outcome: Outcome) -> None:
+        """Train what is due of `outcome`, add to it how that ended, and measure what each arm costs."""
+        executor = self._executor
+        if executor is None:
+            # Asked for now and not earlier, because only now is it known how much memory a run takes.
+            need = max((arm.memory for arm in self._built.values()), default=1)
+            executor = LocalExecutor(self._workers or side_by_side(_threads(experiment), need))
+        _train_all(outcome, experiment.name, self._runs_dir / CACHE, executor, self._told, self._plugins)
+        if outcome.signal is None:
+            measure_costs(outcome, experiment, self._runs_dir, executor, self._told, self._plugins)
+            _show_over_seeds(outcome, self._runs_dir / experiment.name)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltArm:
+    """What building an arm showed."""
+
+    parameters: int
+    memory: int
+    """Bytes that one run of it needs to train, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What `run_experiment` would do."""
+
+    planned: tuple[PlannedRun, ...]
+    corpora: Mapping[str, Corpus]
+    """By `corpus_key`."""
+    built: Mapping[tuple[str | None, str], BuiltArm]
+    """The arms that are due, by panel and name."""
+
+
+def rehearse(experiment: Experiment, runs_dir: Path, reporter: Reporter | None = None) -> Rehearsal:
     """Return what `run_experiment` would do, after building the corpora and the arms that are due; train nothing.
 
     Runs that would be refused are in the plan, and say why.
@@ -93,36 +171,29 @@ def rehearse(
     """
     told = reporter or Silence()
     planned, corpora = _survey(experiment, runs_dir, told)
-    _build_each_arm(planned, corpora, told)
-    return planned
-
-
-def _prepare(
-    experiment: Experiment, runs_dir: Path, told: Reporter
-) -> tuple[tuple[PlannedRun, ...], int, list[str]]:
-    """Return the plan, the bytes that the largest run will need, and notes; refuse what cannot be run."""
-    planned, corpora = _survey(experiment, runs_dir, told)
-    refuse_changed(planned)
-    notes = [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
-    return planned, _build_each_arm(planned, corpora, told), notes
+    built: dict[tuple[str | None, str], BuiltArm] = {}
+    _build_each_arm(planned, corpora, told, built)
+    return Rehearsal(planned, corpora, built)
 
 
 def _survey(
-    experiment: Experiment, runs_dir: Path, told: Reporter
+    experiment: Experiment, runs_dir: Path, told: Reporter, known: Mapping[str, Corpus] | None = None
 ) -> tuple[tuple[PlannedRun, ...], dict[str, Corpus]]:
-    """Return the plan, which knows the content of every corpus, and the corpora."""
+    """Return the plan, which knows the content of every corpus, and the corpora, `known` ones among them."""
     import maskbench.masks  # noqa: F401  registers the strategies
 
-    corpora = _corpora(experiment, runs_dir, told)
+    corpora = _corpora(experiment, runs_dir, told, known or {})
     return plan(experiment, runs_dir, {key: corpus.sha256 for key, corpus in corpora.items()}), corpora
 
 
-def _corpora(experiment: Experiment, runs_dir: Path, told: Reporter) -> dict[str, Corpus]:
+def _corpora(
+    experiment: Experiment, runs_dir: Path, told: Reporter, known: Mapping[str, Corpus]
+) -> dict[str, Corpus]:
     """Build every corpus once, into the cache from which the runs will load it."""
     from maskbench.data import load_corpus
     from maskbench.data.download import heard_by
 
-    corpora: dict[str, Corpus] = {}
+    corpora = dict(known)
     for panel in experiment.panels:
         for arm in panel.arms:
             key = corpus_key(arm.config.corpus)
@@ -136,13 +207,15 @@ def _corpora(experiment: Experiment, runs_dir: Path, told: Reporter) -> dict[str
     return corpora
 
 
-def _build_each_arm(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus], told: Reporter) -> int:
+def _build_each_arm(
+    planned: Sequence[PlannedRun],
+    corpora: Mapping[str, Corpus],
+    told: Reporter,
+    built: dict[tuple[str | None, str], BuiltArm],
+) -> None:
     """Build and audit every arm that is due, so that an impossible or a leaking one fails now and not after hours.
 
-    The reporter hears of arms that say themselves that they leak.
-
-    Returns:
-        The bytes that the largest of them will need to train.
+    The reporter hears of arms that say themselves that they leak. Arms in `built` have passed before; others join them.
 
     Raises:
         LeakError: an arm leaks and does not say so.
@@ -151,25 +224,27 @@ def _build_each_arm(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus]
 
     # Building and proving is a thousand small products, which several threads only slow down.
     with repeatable(1):
-        return _build_and_audit(planned, corpora, told)
+        _build_and_audit(planned, corpora, told, built)
 
 
-def _build_and_audit(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus], told: Reporter) -> int:
+def _build_and_audit(
+    planned: Sequence[PlannedRun],
+    corpora: Mapping[str, Corpus],
+    told: Reporter,
+    built: dict[tuple[str | None, str], BuiltArm],
+) -> None:
     from maskbench.audit.gate import admit
-    from maskbench.executors.jobs import memory_need
+    from maskbench.executors.memory import memory_need
     from maskbench.model.lent import lent_plans
     from maskbench.model.transformer import build_model
     from maskbench.training.warm_start import freeze_all_but, load_starting_weights
 
-    built: set[tuple[str | None, str]] = set()
     asked = {run.name[:2] for run in planned if run.is_due}
-    need = 1
     for run in planned:
         # Runs of one arm differ only in the weights they start from.
         if not run.is_due or (run.name[:2] in built and run.arm.config.init_from is None):
             continue
         is_first = run.name[:2] not in built
-        built.add(run.name[:2])
         told.preparing(f"building {run.arm.title}")
         corpus = corpora[corpus_key(run.arm.config.corpus)]
         with _about(run.arm.name):
@@ -181,7 +256,8 @@ def _build_and_audit(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus
             with _about(run.arm.name, "train_only"):
                 freeze_all_but(model, run.arm.config.train_only)
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        need = max(need, memory_need(run.arm.config, parameters, len(corpus.vocabulary)))
+        need = memory_need(run.arm.config, parameters, len(corpus.vocabulary))
+        built[run.name[:2]] = BuiltArm(parameters, need)
         if not is_first:
             continue
         lent_plans(run.arm.config, corpus, run.seed)
@@ -193,7 +269,6 @@ def _build_and_audit(planned: Sequence[PlannedRun], corpora: Mapping[str, Corpus
                 warning = admit(arm, corpus, run.seed)
             if warning:
                 told.warned(warning)
-    return need
 
 
 def _under_others(arm: ArmConfig) -> Iterator[ArmConfig]:
@@ -221,12 +296,10 @@ def _threads(experiment: Experiment) -> int:
     return max(arm.config.train.threads for panel in experiment.panels for arm in panel.arms)
 
 
-def _with_seeds(whole: Experiment, seeds: Sequence[int]) -> Experiment:
-    """Return `whole` with `seeds` beside its own: what is trained is planned, what is planned is not forgotten.
-
-    If a selection could leave arms or seeds out of the comparison, choosing among them would go unseen.
-    """
-    return whole.model_copy(update={"seeds": (*whole.seeds, *(s for s in seeds if s not in whole.seeds))})
+def write_plan(experiment: Experiment, runs_dir: Path, planned: Plan) -> None:
+    """Write down what is planned: in plans.jsonl if it is something new, and as the experiment file of the runs."""
+    record_plan(experiment, runs_dir, planned)
+    write_experiment(experiment.model_copy(update={"seeds": planned.seeds}), runs_dir)
 
 
 def write_experiment(experiment: Experiment, runs_dir: Path) -> None:
@@ -311,6 +384,16 @@ def _settle(run: PlannedRun, end: End) -> tuple[EndState, str]:
     if status.state != "failed" or end.state == "died":
         run.directory.write_status("failed", {"message": message})
     return "failed", message
+
+
+def _show_over_seeds(outcome: Outcome, directory: Path) -> None:
+    """Have TensorBoard show means over seeds; where that fails it is a warning, because no result depends on it."""
+    from maskbench.tensorboard.refresh import refresh
+
+    try:
+        refresh(directory)
+    except (MaskbenchError, OSError) as error:
+        outcome.warnings.append(f"TensorBoard's means over seeds were not written: {error}")
 
 
 @contextmanager

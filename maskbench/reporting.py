@@ -80,6 +80,9 @@ class Reporter(Protocol):
     def ended(self, ended: Ended) -> None:
         """A run is over."""
 
+    def looked(self, sentence: str) -> None:
+        """Seeds are added until every arm is decided; this is how they stand after the last one."""
+
 
 class Silence:
     """A reporter that shows nothing."""
@@ -103,4 +106,7 @@ class Silence:
         """Show nothing."""
 
     def ended(self, ended: Ended) -> None:
+        """Show nothing."""
+
+    def looked(self, sentence: str) -> None:
         """Show nothing."""

@@ -33,7 +33,7 @@ class FakeRun:
     outputs: str
     """Stands for the bytes of all translations."""
     losses: str
-    """Stands for the bytes of all training losses."""
+    """Stands for the bytes of all training losses; those of other seeds are always others."""
     state: str = "done"
     message: str = "loss was nan at step 17"
     data: str = DATA
@@ -41,6 +41,8 @@ class FakeRun:
     versions: Mapping[str, str] = field(default_factory=lambda: {"maskbench": "0.1.0", "torch": "2.13.0"})
     threads: int = 1
     signatures: Mapping[str, str] = field(default_factory=dict)
+    sentences: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """By split: what each pair adds to the metrics."""
 
     def with_(self, **changes: Any) -> FakeRun:
         """Return this run with other fields."""
@@ -111,11 +113,15 @@ def write_run(directory: Path, arm: ArmConfig, seed: int, run: FakeRun) -> None:
     error = {"message": run.message} if run.state in ("failed", "diverged") else None
     _write(directory / "run.json", record)
     _write(directory / "status.json", {"state": run.state, "pid": 1, "host": "elsewhere", "error": error})
+    for split, parts in run.sentences.items():
+        (directory / "sentences").mkdir(exist_ok=True)
+        lines = "".join(f"{json.dumps(part)}\n" for part in parts)
+        (directory / "sentences" / f"{split}.jsonl").write_text(lines, encoding="utf-8")
     if run.state == "done":
-        _write(directory / "result.json", _result(run))
+        _write(directory / "result.json", _result(run, seed))
 
 
-def _result(run: FakeRun) -> dict[str, Any]:
+def _result(run: FakeRun, seed: int) -> dict[str, Any]:
     return {
         "metrics": dict(run.metrics),
         "signatures": dict(run.signatures),
@@ -124,7 +130,7 @@ def _result(run: FakeRun) -> dict[str, Any]:
         "cost": {"tokens_per_second": 900.0, "peak_memory_mb": 410.0, "seconds": 60.0},
         "masks": [],
         "outputs_sha256": hashlib.sha256(run.outputs.encode()).hexdigest(),
-        "train_nll_sha256": hashlib.sha256(run.losses.encode()).hexdigest(),
+        "train_nll_sha256": hashlib.sha256(f"{seed} {run.losses}".encode()).hexdigest(),
     }
 
 

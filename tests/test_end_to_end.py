@@ -67,6 +67,7 @@ def bytes_of_runs(directory: Path) -> dict[str, dict[str, str]]:
         files = [
             run / "metrics.jsonl",
             *run.glob("translations/*"),
+            *run.glob("sentences/*"),
             *run.glob("checkpoints/step-*/*.safetensors"),
         ]
         digests = {
@@ -137,7 +138,7 @@ def test_every_run_leaves_weights_metrics_and_translations(reference: Path) -> N
     assert set(found) == {f"{arm}/seed-{seed}" for arm in ARMS for seed in (0, 1)}
     for digests in found.values():
         assert any(name.endswith("model.safetensors") for name in digests)
-        assert {"metrics.jsonl", "translations/test.jsonl"} <= digests.keys()
+        assert {"metrics.jsonl", "translations/test.jsonl", "sentences/test.jsonl"} <= digests.keys()
     assert len({digests["metrics.jsonl"] for digests in found.values()}) == len(found)
 
 

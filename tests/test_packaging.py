@@ -53,6 +53,10 @@ def test_the_wheel_holds_every_module_under_one_top_level_name(tmp_path):
         for p in (ROOT / "maskbench").rglob("*.py")
     }
     sources |= {f"maskbench/cli/{p.name}" for p in (ROOT / "cli").glob("*.py")} | {"maskbench/py.typed"}
+    sources |= {
+        "maskbench/" + p.relative_to(ROOT / "maskbench").as_posix()
+        for p in (ROOT / "maskbench/report/templates").iterdir()
+    }
     assert set(names) == sources
 
 

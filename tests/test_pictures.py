@@ -248,6 +248,7 @@ EXPECTED = {
     "mask/picture/encoder_self-window-0": [0, HALF, END],
     "mask/picture/decoder_self-transform-0": [0, HALF, END],
     "mask/picture/cross-random_sparse-0": [0],
+    "attention/cross": [END],
 }
 
 
@@ -293,6 +294,7 @@ def test_pictures_change_no_byte_of_a_run(
     undisturbed: RunDirectory, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RunPictures, "draw", lambda *_: None)
+    monkeypatch.setattr(RunPictures, "draw_attention", lambda *_: None)
     run = train(tmp_path, cache)
     assert run.metrics.path.read_bytes() == undisturbed.metrics.path.read_bytes()
     result, other = run.result() or {}, undisturbed.result() or {}

@@ -138,7 +138,7 @@ def refused(settings: RunConfig, runs_dir: Path, seeds: tuple[int, ...] = (0,)) 
 
 def test_an_arm_whose_weights_fit_is_new(finished: Path) -> None:
     source = finished / "first" / "none"
-    (run,) = rehearse(experiment(warm(source, train_only=("decoder.*",))), finished)
+    (run,) = rehearse(experiment(warm(source, train_only=("decoder.*",))), finished).planned
     assert run.state == "new"
 
 

@@ -7,7 +7,7 @@ the claim's metric and with the claim's smallest difference that matters. What t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +16,7 @@ from maskbench.comparison.locate import panels_in
 from maskbench.comparison.results import Choices, Comparison, Row
 from maskbench.comparison.statistics import sign_flip_interval
 from maskbench.comparison.table import tabulate
+from maskbench.comparison.written import WrittenExperiments
 from maskbench.config.claims import STEP_TIME, Claim, Limit
 from maskbench.errors import MaskbenchError
 
@@ -39,6 +40,8 @@ class Judgement:
     """The panel's table at the claim's metric; None where there is none."""
     row: Row | None = None
     """The arm's row in it."""
+    settings: tuple[str, ...] = ()
+    """In what the experiment that was run differs from its file, such as `train.steps 200 instead of 700`."""
 
     def document(self) -> dict[str, Any]:
         """Return everything as plain JSON; differences are arm minus the arm it is held against."""
@@ -47,6 +50,7 @@ class Judgement:
             **self.claim.model_dump(mode="json"),
             "status": self.status,
             "reason": self.reason,
+            "settings": list(self.settings),
             "evidence": None if self.row is None or self.comparison is None else self._evidence(self.row),
         }
 
@@ -65,13 +69,29 @@ class Judgement:
         }
 
 
-def judge(claims: Mapping[str, Claim], runs_dir: Path) -> list[Judgement]:
+def judge(claims: Mapping[str, Claim], runs_dir: Path, files: Path | None = None) -> list[Judgement]:
     """Return what the runs under `runs_dir` say of each claim, in the order of the claims.
 
     What is missing or damaged there makes a claim undecided and is its reason; it is never an error.
+
+    Args:
+        claims: by name.
+        runs_dir: the folder that holds experiments.
+        files: the folder of the experiment files, for saying where runs were made with other settings.
     """
     shelf = _Shelf(runs_dir)
-    return [_judge(name, claim, shelf) for name, claim in claims.items()]
+    judged = [_judge(name, claim, shelf) for name, claim in claims.items()]
+    if files is None:
+        return judged
+    written = WrittenExperiments(files)
+    return [replace(one, settings=_unlike(one.claim, shelf, written)) for one in judged]
+
+
+def _unlike(claim: Claim, shelf: _Shelf, written: WrittenExperiments) -> tuple[str, ...]:
+    try:
+        return written.differences(shelf.panel(claim).found.experiment)
+    except (_Open, MaskbenchError):
+        return ()
 
 
 class _Shelf:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from maskbench.comparison.locate import FoundPanel
+from maskbench.comparison.plans import Change, Plan, Rule, changed_after_results, read_plans
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import MaskbenchError
 from maskbench.runs.directory import RunDirectory, Status
@@ -81,6 +82,8 @@ class Costs:
 
     relative_step_time: Mapping[str, float] = field(default_factory=dict)
     tokens_per_second: Mapping[str, float] = field(default_factory=dict)
+    log_step_seconds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """By arm, as `costs.batch_logs` makes them; an older probe did not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +92,37 @@ class Collected:
 
     found: FoundPanel
     cells: Mapping[tuple[str, int], Cell]
-    """Every planned run, by arm and seed."""
+    """Every planned run, by arm and seed; an arm that was closed early has no later seeds."""
     costs: Costs
     remarks: tuple[str, ...]
     """Sentences about what lies there and was left out."""
+    plans: tuple[Plan, ...] = ()
+    """What was planned over time, the present plan last; empty where nobody kept it."""
+
+    @property
+    def rule(self) -> Rule:
+        """Whether the seeds were fixed in advance, or added until the comparison was decided."""
+        return self.plans[-1].rule if self.plans else "fixed"
+
+    @property
+    def limit(self) -> int | None:
+        """The most seeds there may be under the sequential rule."""
+        return self.plans[-1].limit if self.plans else None
 
 
 def collect(found: FoundPanel) -> Collected:
     """Read every planned run of a panel, and note what else lies in its directory."""
-    seeds = found.experiment.seeds
+    plans, unknown = _plans(found)
+    closed = plans[-1].closed_in(found.panel.name) if plans else {}
     cells = {
         (arm.name, seed): read_cell(found.directory.run(arm.name, seed), arm)
         for arm in found.panel.arms
-        for seed in seeds
+        for seed in found.experiment.seeds
+        if seed in closed.get(arm.name, found.experiment.seeds)
     }
     costs, unread = read_costs(found)
-    return Collected(found, cells, costs, (*_unplanned(found), *unread))
+    remarks = (*unknown, *map(_replanned, changed_after_results(plans)), *_unplanned(found), *unread)
+    return Collected(found, cells, costs, remarks, plans)
 
 
 def read_cell(run: RunDirectory, arm: ArmConfig) -> Cell:
@@ -128,10 +146,42 @@ def read_costs(found: FoundPanel) -> tuple[Costs, list[str]]:
     """Read cost.json; a damaged one is a remark."""
     try:
         cost = found.directory.cost() or {}
-        parts = (cost.get(key, {}) for key in ("relative_step_time", "tokens_per_second"))
-        return Costs(*({str(arm): _number(value) for arm, value in part.items()} for part in parts)), []
+        time, speed = (cost.get(key, {}) for key in ("relative_step_time", "tokens_per_second"))
+        return Costs(
+            {str(arm): _number(value) for arm, value in time.items()},
+            {str(arm): _number(value) for arm, value in speed.items()},
+            {str(arm): tuple(map(_number, logs)) for arm, logs in cost.get("log_step_seconds", {}).items()},
+        ), []
     except _UNREADABLE as error:
         return Costs(), [f"the cost measurement cannot be read: {_explained(error)}"]
+
+
+def _plans(found: FoundPanel) -> tuple[tuple[Plan, ...], list[str]]:
+    """Read plans.jsonl; a damaged one is a remark."""
+    try:
+        return read_plans(found.directory), []
+    except _UNREADABLE as error:
+        return (), [
+            f"plans.jsonl cannot be read, so nobody knows whether seeds were added after seeing results: "
+            f"{_explained(error)}"
+        ]
+
+
+def _replanned(change: Change) -> str:
+    """Say what was planned anew with results in sight, what that spoils, and what to do."""
+    seeds, n = seed_list(list(change.seeds)), change.results
+    runs = f"{n} run{' had a result' if n == 1 else 's had results'}"
+    verb = "were" if len(change.seeds) > 1 else "was"
+    if change.kind == "added":
+        return (
+            f"extended after seeing results: {seeds} {verb} added when {runs}; p-values and intervals count as if all "
+            "had been planned before the first, so they promise too much; `maskbench run FILE --until-decided` adds "
+            "seeds by a rule that allows for looking"
+        )
+    return (
+        f"shortened after seeing results: {seeds} {verb} dropped when {runs}; p-values and intervals count as if nobody "
+        "had looked before stopping, so they promise too much; put them back and run the file again"
+    )
 
 
 def _unfinished(run: RunDirectory, status: Status) -> Cell:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from maskbench.comparison.results import Comparison, Difference, Row
+from maskbench.comparison.results import Comparison, Difference, OtherMetric, Row
+from maskbench.comparison.statistics import exploratory_interval
 
 
 def to_json(comparisons: Sequence[Comparison]) -> str:
@@ -37,11 +38,12 @@ def panel_object(comparison: Comparison) -> dict[str, Any]:
         "smallest_p": comparison.smallest_p,
         "signature": comparison.signature,
         "warnings": [*comparison.alarms, *comparison.warnings],
-        "arms": [_arm(row) for row in comparison.rows],
+        "arms": [_arm(row, settings.alpha) for row in comparison.rows],
+        "rule": comparison.rule,
     }
 
 
-def _arm(row: Row) -> dict[str, Any]:
+def _arm(row: Row, alpha: float) -> dict[str, Any]:
     return {
         "arm": row.arm,
         "n": len(row.values),
@@ -57,10 +59,19 @@ def _arm(row: Row) -> dict[str, Any]:
         "cost": asdict(row.cost),
         "status": {key: asdict(row.counts)[key] for key in ("done", "failed", "diverged")},
         "notes": list(row.notes),
-        "other_metrics": {
-            name: {key: value for key, value in asdict(other).items() if key != "differences"}
-            for name, other in row.other_metrics.items()
-        },
+        "other_metrics": {name: _other_metric(other, alpha) for name, other in row.other_metrics.items()},
+    }
+
+
+def _other_metric(other: OtherMetric, alpha: float) -> dict[str, Any]:
+    limits = exploratory_interval(other.differences, alpha)
+    return {
+        "mean": other.mean,
+        "sd": other.sd,
+        "n": other.n,
+        "difference_mean": other.difference_mean,
+        "low": limits.low if limits else None,
+        "high": limits.high if limits else None,
     }
 
 
@@ -74,4 +85,10 @@ def _difference(difference: Difference) -> dict[str, Any]:
         "p_holm": difference.p_holm,
         "wins": difference.wins,
         "n": difference.n,
+        "win_rate": None if difference.win_rate is None else asdict(difference.win_rate),
+        "relative": difference.relative,
+        "d_z": difference.d_z,
+        "pairing_gain": difference.pairing_gain,
+        "e_value": difference.e_value,
+        "noise": None if difference.noise is None else asdict(difference.noise),
     }

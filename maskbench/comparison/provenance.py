@@ -1,15 +1,15 @@
-"""Whether the runs of a table may stand side by side: same data, same metric, same code, same machine.
+"""Whether the runs of a table may stand side by side: the same data, and the metric computed in the same way.
 
-Different data or a differently computed metric makes a difference meaningless, so that is refused. Mixed versions,
-commits and machines make it doubtful, so that is said. What did not finish is listed, run by run.
+Otherwise a difference means nothing, so that is refused. What only makes it doubtful is said: see `misuse`. What did
+not finish is listed, run by run.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from maskbench.comparison.collect import Cell, Origin, seed_list
+from maskbench.comparison.collect import Cell, seed_list
+from maskbench.comparison.mixtures import named
 from maskbench.config.metrics import metric_name
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import ConfigError
@@ -51,18 +51,12 @@ def metric_signature(cells: Iterable[Cell], metric: str) -> str | None:
     return next(iter(found)) or None if found else None
 
 
-def warnings(cells: Iterable[Cell], metric: str) -> list[str]:
-    """Return a sentence for everything the finished runs should have in common and have not."""
+def left_out(cells: Iterable[Cell], metric: str) -> list[str]:
+    """Return a sentence that names the metrics, but for the compared one, that runs computed in different ways."""
     done = _done(cells)
-    origins = [cell.origin for cell in done if cell.origin]
-    return [
-        *_mixed_metrics(done, metric),
-        *_mixed("results version", [str(o.results_version) for o in origins]),
-        *_mixed_entries("versions of", [o.versions for o in origins]),
-        *_mixed_entries("environments:", [o.environment for o in origins]),
-        *_mixed("commit", [(o.commit or "unknown")[:_SHORT] for o in origins]),
-        *_dirty(origins),
-    ]
+    names = dict.fromkeys(name for cell in done if cell.outcome for name in cell.outcome.metrics)
+    mixed = [name for name in names if name != metric and len(_signatures(done, name)) > 1]
+    return [f"left out, because runs computed them in different ways: {', '.join(mixed)}"] if mixed else []
 
 
 def unfinished(arms: Sequence[ArmConfig], cells: Iterable[Cell]) -> list[str]:
@@ -98,42 +92,4 @@ def _groups(cells: Iterable[Cell], kind: Callable[[Cell], str]) -> dict[str, lis
 
 
 def _listed(groups: dict[str, list[Cell]]) -> str:
-    lines = []
-    for kind, cells in groups.items():
-        seeds: dict[str, list[int]] = {}
-        for cell in cells:
-            seeds.setdefault(cell.arm, []).append(cell.seed)
-        lines.append(
-            f"  {kind or 'none recorded'}: " + "; ".join(f"{a}, {seed_list(s)}" for a, s in seeds.items())
-        )
-    return "\n".join(lines)
-
-
-def _mixed(what: str, values: Sequence[str]) -> list[str]:
-    """Return `mixed <what>: a (3 runs), b (5 runs)` unless all values are one."""
-    counts = Counter(values)
-    if len(counts) < 2:
-        return []
-    listed = ", ".join(f"{value} ({n} {'run' if n == 1 else 'runs'})" for value, n in sorted(counts.items()))
-    return [f"mixed {what}: {listed}"]
-
-
-def _mixed_entries(what: str, mappings: Sequence[Mapping[str, str]]) -> list[str]:
-    keys = dict.fromkeys(key for mapping in mappings for key in mapping)
-    return [
-        sentence
-        for key in keys
-        for sentence in _mixed(f"{what} {key}", [m.get(key, "absent") for m in mappings])
-    ]
-
-
-def _mixed_metrics(done: Sequence[Cell], metric: str) -> list[str]:
-    names = dict.fromkeys(name for cell in done if cell.outcome for name in cell.outcome.metrics)
-    mixed = [name for name in names if name != metric and len(_signatures(done, name)) > 1]
-    return [f"left out, because runs computed them in different ways: {', '.join(mixed)}"] if mixed else []
-
-
-def _dirty(origins: Sequence[Origin]) -> list[str]:
-    dirty = sum(origin.dirty for origin in origins)
-    runs = "1 run comes" if dirty == 1 else f"{dirty} runs come"
-    return [f"{runs} from a checkout with uncommitted changes"] if dirty else []
+    return "\n".join(f"  {kind or 'none recorded'}: {named(cells)}" for kind, cells in groups.items())

@@ -21,6 +21,8 @@ class Choices:
     """An arm's name or title."""
     alpha: float | None = None
     min_effect: float | None = None
+    simultaneous: bool = False
+    """Whether all intervals of a table are to hold together: each at alpha / arms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Settings:
     baseline: str
     alpha: float
     min_effect: float | None
+    simultaneous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Difference:
     pairing_gain: float | None = None
     """Share of the variance that pairing by seed took out; negative where it did harm."""
     e_value: float | None = None
-    """Evidence under the sequential rule; None under the fixed one."""
+    """The largest evidence of any look under the sequential rule, at least 1; None under the fixed one."""
     noise: Noise | None = None
     """None where the runs kept no numbers of single sentences."""
 
@@ -87,12 +90,13 @@ class Cost:
     tokens_per_second: float | None
     """Training, alone on the machine."""
     relative_step_time: float | None
-    """Geometric mean over the probe's steps of own time / baseline's time; 1 for the baseline."""
+    """Geometric mean over the probe's steps of own time / baseline's time (of an older probe the median); 1 for the
+    baseline."""
     peak_memory_mb: float | None
     parameters: int | None
     step_time_low: float | None = None
     step_time_high: float | None = None
-    """95 % interval of `relative_step_time`, Student's t on logarithms."""
+    """95 % interval of `relative_step_time`, Student's t on logarithms; None for the baseline and of an older probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class OtherMetric:
     difference_mean: float | None
     """Arm minus baseline over the pairs that have both; None for the baseline."""
     differences: tuple[float, ...] = ()
-    """Of the same pairs; their interval is `statistics.interval`, computed by whoever shows it."""
+    """Of the same pairs; their interval is `statistics.exploratory_interval`, computed by whoever shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ class Comparison:
     """The opening comment of the experiment file."""
     settings: Settings
     smallest_p: float | None
-    """The smallest p these pairs can reach; None without a pair."""
+    """The smallest p these pairs can reach under the rule; None without a pair."""
     signature: str
     metric_signature: str | None
     """How the metric itself was computed, where it says so."""

@@ -6,31 +6,35 @@ from collections.abc import Iterable, Sequence
 
 import maskbench
 from maskbench.comparison.collect import Cell
+from maskbench.comparison.plans import Rule
 from maskbench.comparison.results import Row, Settings
 from maskbench.comparison.statistics import EXACT_UP_TO, RANDOM_FLIPS
 
 _SHORT = 6
 
 
-def of(rows: Sequence[Row], cells: Iterable[Cell], settings: Settings) -> str:
+def of(rows: Sequence[Row], cells: Iterable[Cell], settings: Settings, rule: Rule) -> str:
     """Return the signature, e.g. `maskbench|v:1.0|metric:test/bleu|n:8seeds|pair:crn|test:signflip-exact|...`."""
     differences = [row.difference for row in rows if row.difference is not None]
-    n = max((difference.n for difference in differences), default=0)
+    counts = sorted({difference.n for difference in differences}) or [0]
     origins = [cell.origin for cell in cells if cell.origin]
     codes = {_code(origin.commit, origin.dirty) for origin in origins}
     data = {origin.data_sha256[:_SHORT] for origin in origins}
-    level = f"{100 * (1 - settings.alpha):g}"
+    shared = len(differences) if settings.simultaneous else 1
+    level = f"{100 * (1 - settings.alpha / max(shared, 1)):.3g}{'all' if settings.simultaneous else ''}"
     methods = {"test": f"inv{level}", "t": f"t{level}"}
     intervals = sorted({methods[d.interval.method] for d in differences if d.interval})
     parts = {
         "v": maskbench.__version__,
         "metric": settings.metric,
         "base": settings.baseline,
-        "n": f"{n}seeds",
+        "n": f"{'-'.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}seeds",
         "pair": "crn",
-        "test": _test(rows, n),
+        "rule": rule,
+        "test": _test(rows, counts[-1]) if rule == "fixed" else "sign-evalue",
         "ci": "+".join(intervals) or "none",
         "adj": f"holm{len(differences)}",
+        "alpha": f"{settings.alpha:g}",
         "min": "none" if settings.min_effect is None else f"{settings.min_effect:g}",
         "data": _one(data),
         "code": _one(codes),

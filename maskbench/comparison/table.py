@@ -10,26 +10,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison import provenance, signature
+from maskbench.comparison import effect, failures, provenance, sequential, signature
 from maskbench.comparison.collect import Cell, Collected, collect
+from maskbench.comparison.costs import Ratio, ratio
 from maskbench.comparison.leak import alarms
 from maskbench.comparison.locate import panels_in
+from maskbench.comparison.matching import match, score
+from maskbench.comparison.misuse import guard
+from maskbench.comparison.noise import LEAST_SEEDS, noise
+from maskbench.comparison.pairs import Pairs
+from maskbench.comparison.plans import Rule
 from maskbench.comparison.results import (
     Choices,
     Comparison,
     Cost,
     Counts,
     Difference,
+    Noise,
     OtherMetric,
     Row,
     Settings,
 )
+from maskbench.comparison.sentences import SentenceReader
+from maskbench.comparison.settings import settings_of
+from maskbench.comparison.settings import warnings as settings_warnings
 from maskbench.comparison.statistics import Interval, mean_and_sd, smallest_p
-from maskbench.comparison.verdict import Decision, Pairs, decide
-from maskbench.config.metrics import METRICS, MetricInfo, metric_name
+from maskbench.comparison.verdict import Decision, decide
 from maskbench.config.schema import ArmConfig
-from maskbench.errors import ConfigError
-from maskbench.registry import did_you_mean
 
 
 def compare(directories: Sequence[Path], choices: Choices) -> list[Comparison]:
@@ -44,10 +51,12 @@ def compare(directories: Sequence[Path], choices: Choices) -> list[Comparison]:
 
 def tabulate(collected: Collected, choices: Choices) -> Comparison:
     """Return the table of one panel; see `compare`."""
-    settings = _settings(collected, choices)
+    settings = settings_of(collected, choices)
     cells = _with_metric(collected, settings.metric)
     provenance.refuse_mixtures(cells.values(), settings.metric)
-    table = _Table(collected, cells, settings)
+    guarded = guard(collected.found.panel, cells.values(), settings.metric, settings.baseline)
+    sentences = SentenceReader(collected.found.directory, settings.metric)
+    table = _Table(collected, cells, settings, sentences, provenance.comparable_metrics(cells.values()))
     rows = table.rows()
     pairs = [row.difference.n for row in rows if row.difference is not None]
     return Comparison(
@@ -55,84 +64,27 @@ def tabulate(collected: Collected, choices: Choices) -> Comparison:
         panel=collected.found.panel.name,
         question=collected.found.experiment.question,
         settings=settings,
-        smallest_p=smallest_p(max(pairs)) if any(pairs) else None,
-        signature=signature.of(rows, cells.values(), settings),
+        smallest_p=_smallest_p(max(pairs), collected.rule) if any(pairs) else None,
+        signature=signature.of(rows, cells.values(), settings, collected.rule),
         metric_signature=provenance.metric_signature(cells.values(), settings.metric),
-        alarms=tuple(alarms(collected.found.panel.arms, collected.cells.values())),
+        alarms=(*alarms(collected.found.panel.arms, collected.cells.values()), *guarded.alarms),
         warnings=(
-            *_choice_warnings(collected, choices),
-            *provenance.warnings(cells.values(), settings.metric),
+            *settings_warnings(collected, choices),
+            *guarded.warnings,
+            *provenance.left_out(cells.values(), settings.metric),
             *provenance.unfinished(collected.found.panel.arms, cells.values()),
+            *failures.sentences(rows, settings.baseline),
             *collected.remarks,
+            *sentences.remarks,
         ),
         rows=rows,
+        rule=collected.rule,
     )
 
 
-def _settings(collected: Collected, choices: Choices) -> Settings:
-    declared, panel = collected.found.experiment.compare, collected.found.panel
-    metric = choices.metric or declared.metric
-    alpha = declared.alpha if choices.alpha is None else choices.alpha
-    # What matters on one metric's scale says nothing on another's.
-    min_effect = declared.min_effect if metric == declared.metric else None
-    min_effect = min_effect if choices.min_effect is None else choices.min_effect
-    if not 0 < alpha < 1:
-        raise ConfigError(f"--alpha must lie between 0 and 1, got {alpha:g}")
-    if min_effect is not None and not 0 < min_effect < float("inf"):
-        raise ConfigError(f"--min-effect must be above 0, got {min_effect:g}")
-    return Settings(
-        metric,
-        _metric_info(collected, metric),
-        _baseline(panel.arms, choices, panel.baseline),
-        alpha,
-        min_effect,
-    )
-
-
-def _metric_info(collected: Collected, metric: str) -> MetricInfo:
-    """Look the metric up, and check that somebody measured it."""
-    name = metric_name(metric)
-    done = [cell.outcome for cell in collected.cells.values() if cell.outcome is not None]
-    measured = sorted({name for outcome in done for name in outcome.metrics})
-    if name is None or name.metric not in METRICS or (measured and metric not in measured):
-        known = measured or [f"test/{name}" for name in METRICS]
-        hint = did_you_mean(metric, known)
-        raise ConfigError(f"no run has measured the metric {metric!r}{hint} ({_listed(known)})")
-    return name.info
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return of which splits and metrics names are made; written out they can be a thousand."""
-    parts = [name for name in map(metric_name, names) if name]
-    splits = dict.fromkeys(str(name.whole).partition("/")[0] for name in parts)
-    return f"splits: {', '.join(splits)}; metrics: {', '.join(dict.fromkeys(name.metric for name in parts))}"
-
-
-def _baseline(arms: Sequence[ArmConfig], choices: Choices, declared: str) -> str:
-    wanted = choices.baseline
-    if wanted is None:
-        return declared
-    found = next((arm.name for arm in arms if wanted in (arm.name, arm.title)), None)
-    if found is None:
-        names = [arm.name for arm in arms]
-        raise ConfigError(f"no arm named {wanted!r}{did_you_mean(wanted, names)} (arms: {', '.join(names)})")
-    return found
-
-
-def _choice_warnings(collected: Collected, choices: Choices) -> list[str]:
-    """Say where the question was changed after the answers were in."""
-    declared, panel = collected.found.experiment.compare, collected.found.panel
-    pairs = (
-        ("metric", declared.metric, choices.metric),
-        ("baseline", panel.baseline, choices.baseline and _baseline(panel.arms, choices, panel.baseline)),
-        ("alpha", declared.alpha, choices.alpha),
-        ("min_effect", declared.min_effect, choices.min_effect),
-    )
-    return [
-        f"{name} {chosen} was chosen on the command line; the experiment declares {before}"
-        for name, before, chosen in pairs
-        if chosen is not None and chosen != before
-    ]
+def _smallest_p(n_pairs: int, rule: Rule) -> float:
+    """Return the smallest p that so many pairs can reach."""
+    return smallest_p(n_pairs) if rule == "fixed" else 1 / sequential.e_value(n_pairs, 0)
 
 
 def _with_metric(collected: Collected, metric: str) -> dict[tuple[str, int], Cell]:
@@ -150,18 +102,28 @@ class _Table:
     collected: Collected
     cells: Mapping[tuple[str, int], Cell]
     settings: Settings
+    sentences: SentenceReader
+    metrics: Sequence[str]
+    """Those whose numbers may stand side by side."""
 
     def rows(self) -> tuple[Row, ...]:
         arms = self.collected.found.panel.arms
         others = [arm for arm in arms if arm.name != self.settings.baseline]
-        pairs = [self._pairs(arm.name) for arm in others]
-        decisions = decide(pairs, self.settings.alpha, self.settings.min_effect)
+        pairs = [match(self._couples(arm.name), self.settings) for arm in others]
+        decisions = decide(
+            pairs,
+            self.settings.alpha,
+            self.settings.min_effect,
+            self.collected.rule,
+            limit=self.collected.limit,
+            simultaneous=self.settings.simultaneous,
+        )
         decided = dict(zip((arm.name for arm in others), zip(pairs, decisions, strict=True), strict=True))
         return tuple(self._row(arm, *decided.get(arm.name, (None, None))) for arm in arms)
 
     def _row(self, arm: ArmConfig, pairs: Pairs | None, decision: Decision | None) -> Row:
         cells = self._of(arm.name)
-        values = {cell.seed: self._value(cell) for cell in cells if cell.state == "done"}
+        values = {cell.seed: score(cell, self.settings) for cell in cells if cell.state == "done"}
         mean, sd = mean_and_sd(list(values.values()))
         return Row(
             arm=arm.name,
@@ -169,7 +131,7 @@ class _Table:
             values=values,
             mean=mean,
             sd=sd,
-            difference=self._difference(pairs, decision) if pairs and decision else None,
+            difference=self._difference(arm.name, pairs, decision) if pairs and decision else None,
             verdict=decision.verdict if decision else None,
             seeds_needed=decision.seeds if decision else None,
             unsafe=any(placement.unsafe for placement in arm.config.masks),
@@ -184,58 +146,75 @@ class _Table:
         )
 
     def _of(self, arm: str) -> list[Cell]:
-        return [self.cells[arm, seed] for seed in self.collected.found.experiment.seeds]
+        seeds = self.collected.found.experiment.seeds
+        return [self.cells[arm, seed] for seed in seeds if (arm, seed) in self.cells]
 
-    def _value(self, cell: Cell) -> float:
-        if cell.outcome is None:
-            raise ValueError(f"{cell.arm}, seed {cell.seed}, is not done")
-        return cell.outcome.metrics[self.settings.metric]
+    def _couples(self, arm: str) -> list[tuple[Cell, Cell]]:
+        """Return the arm's runs, each beside the baseline's, for the seeds that both are to have."""
+        baseline = {cell.seed: cell for cell in self._of(self.settings.baseline)}
+        return [(cell, baseline[cell.seed]) for cell in self._of(arm) if cell.seed in baseline]
 
-    def _pairs(self, arm: str) -> Pairs:
-        """Match an arm's runs with the baseline's, seed by seed."""
-        sign = 1 if self.settings.info.higher_is_better else -1
-        couples = list(zip(self._of(arm), self._of(self.settings.baseline), strict=True))
-        states = [(a.state, b.state) for a, b in couples]
-        finished = [(a, b) for a, b in couples if a.outcome and b.outcome]
-        failed = sum("failed" in state for state in states)
-        return Pairs(
-            differences=tuple(sign * (self._value(a) - self._value(b)) for a, b in finished),
-            baseline_diverged=states.count(("done", "diverged")),
-            arm_diverged=states.count(("diverged", "done")),
-            both_diverged=states.count(("diverged", "diverged")),
-            lost=failed,
-            waiting=sum("waiting" in state and "failed" not in state for state in states),
-            identical=bool(finished) and all(_same_bytes(a, b) for a, b in finished),
-        )
-
-    def _difference(self, pairs: Pairs, decision: Decision) -> Difference:
+    def _difference(self, arm: str, pairs: Pairs, decision: Decision) -> Difference:
         """Turn an oriented decision back into arm minus baseline."""
         mean, _ = mean_and_sd(pairs.differences)
         limits = decision.interval
         if not self.settings.info.higher_is_better:
             mean = None if mean is None else 0.0 - mean
             limits = limits and Interval(0.0 - limits.high, 0.0 - limits.low, limits.method)
-        return Difference(mean, limits, decision.p, decision.p_holm, pairs.wins, pairs.n)
+        scores = {
+            a.seed: (score(a, self.settings), score(b, self.settings))
+            for a, b in self._couples(arm)
+            if a.outcome and b.outcome
+        }
+        own, baseline = [a for a, _ in scores.values()], [b for _, b in scores.values()]
+        return Difference(
+            mean,
+            limits,
+            decision.p,
+            decision.p_holm,
+            pairs.wins,
+            pairs.n,
+            win_rate=effect.win_rate(pairs.wins, pairs.n),
+            relative=effect.relative(own, baseline),
+            # The spread of the surviving pairs alone would be kinder than the truth.
+            d_z=None if pairs.diverged else effect.d_z(own, baseline),
+            pairing_gain=None if pairs.diverged else effect.pairing_gain(own, baseline),
+            e_value=decision.e_value,
+            noise=None if pairs.diverged else self._noise(arm, scores),
+        )
+
+    def _noise(self, arm: str, scores: Mapping[int, tuple[float, float]]) -> Noise | None:
+        """Return where the difference's uncertainty comes from, of the same pairs as its mean."""
+        if len(scores) < LEAST_SEEDS:
+            return None
+        counts = self.sentences.paired(arm, self.settings.baseline, scores)
+        return counts and noise(self.sentences.metric, *counts, self.settings.alpha)
 
     def _cost(self, arm: str) -> Cost:
         costs = self.collected.costs
-        time, unit = (costs.relative_step_time.get(name) for name in (arm, self.settings.baseline))
+        names = (arm, self.settings.baseline)
+        time, unit = (costs.relative_step_time.get(name) for name in names)
+        measured = ratio(*(costs.log_step_seconds.get(name, ()) for name in names))
+        if measured is None and time and unit:
+            measured = Ratio(time / unit, None, None)
+        limited = measured is not None and arm != self.settings.baseline
         outcomes = [cell.outcome for cell in self._of(arm) if cell.outcome]
         memory = [o.peak_memory_mb for o in outcomes if o.peak_memory_mb is not None]
         return Cost(
             tokens_per_second=costs.tokens_per_second.get(arm),
-            relative_step_time=time / unit if time and unit else None,
+            relative_step_time=measured.value if measured else None,
             peak_memory_mb=max(memory, default=None),
             parameters=outcomes[0].parameters if outcomes else None,
+            step_time_low=measured.low if measured and limited else None,
+            step_time_high=measured.high if measured and limited else None,
         )
 
     def _other_metrics(self, arm: str) -> dict[str, OtherMetric]:
-        couples = list(zip(self._of(arm), self._of(self.settings.baseline), strict=True))
-        own = [cell.outcome.metrics for cell, _ in couples if cell.outcome]
+        couples = self._couples(arm)
+        own = [cell.outcome.metrics for cell in self._of(arm) if cell.outcome]
         both = [(a.outcome.metrics, b.outcome.metrics) for a, b in couples if a.outcome and b.outcome]
-        names = provenance.comparable_metrics(self.cells.values())
         found = {}
-        for name in names:
+        for name in self.metrics:
             mean, sd = mean_and_sd([metrics[name] for metrics in own if name in metrics])
             if name == self.settings.metric or mean is None:
                 continue
@@ -244,11 +223,3 @@ class _Table:
             pairs = () if arm == self.settings.baseline else tuple(gaps)
             found[name] = OtherMetric(mean, sd, sum(name in metrics for metrics in own), gap, pairs)
         return found
-
-
-def _same_bytes(a: Cell, b: Cell) -> bool:
-    """Whether two runs wrote the same translations and logged the same training losses; unknown counts as no."""
-    if a.outcome is None or b.outcome is None:
-        return False
-    hashes = [(o.outputs_sha256, o.train_nll_sha256) for o in (a.outcome, b.outcome)]
-    return hashes[0] == hashes[1] and None not in hashes[0]

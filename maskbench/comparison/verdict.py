@@ -4,16 +4,25 @@ A verdict is looked for in this order: `unusable` (too many pairs lost), `identi
 `not testable` (the planned seeds are not all there, or too few to reach alpha at all), `better` or `worse`,
 `equivalent` (two one-sided tests, Schuirmann 1987, by the sign-flip interval), and `inconclusive` for the rest.
 
+Under the sequential rule seeds are added until a comparison is decided. Then only the sides of the pairs count
+(`maskbench.comparison.sequential`), nothing waits for seeds that an arm no longer needs, and `equivalent` is never
+said: the interval it rests on is not valid for a number of pairs that hung on the results.
+
 Here every difference is turned so that positive means "the arm is better than the baseline".
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from maskbench.comparison.power import Family, SeedRange, seeds_needed
+from maskbench.comparison import notes
+from maskbench.comparison.pairs import Pairs
+from maskbench.comparison.plans import Rule
+from maskbench.comparison.power import Family, SeedRange, seeds_for_equivalence, seeds_needed
+from maskbench.comparison.sequential import Evidence, evidence, least_pairs
 from maskbench.comparison.statistics import (
     Interval,
     holm,
@@ -35,61 +44,6 @@ depend on what is compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
-    """One arm against the baseline, seed by seed."""
-
-    differences: tuple[float, ...] = ()
-    """Where both runs finished; positive is better."""
-    baseline_diverged: int = 0
-    """Pairs in which only the baseline diverged: wins."""
-    arm_diverged: int = 0
-    """Pairs in which only the arm diverged: losses."""
-    both_diverged: int = 0
-    """Pairs that say nothing either way."""
-    lost: int = 0
-    """Pairs of which a run failed, is damaged, or belongs elsewhere."""
-    waiting: int = 0
-    """Pairs of which a run is still to be done."""
-    identical: bool = False
-    """Whether in all pairs both runs logged and wrote the same bytes."""
-
-    @property
-    def wins(self) -> int:
-        """Pairs in which the arm did better."""
-        return sum(d > 0 for d in self.differences) + self.baseline_diverged
-
-    @property
-    def losses(self) -> int:
-        """Pairs in which the arm did worse."""
-        return sum(d < 0 for d in self.differences) + self.arm_diverged
-
-    @property
-    def diverged(self) -> int:
-        """Pairs of which exactly one run diverged."""
-        return self.baseline_diverged + self.arm_diverged
-
-    @property
-    def n(self) -> int:
-        """Pairs the test counts, ties among them."""
-        return len(self.differences) + self.diverged
-
-    @property
-    def planned(self) -> int:
-        """Pairs there would be if every run were done."""
-        return self.n + self.dropped + self.waiting
-
-    @property
-    def dropped(self) -> int:
-        """Pairs that cannot count."""
-        return self.lost + self.both_diverged
-
-    @property
-    def informative(self) -> int:
-        """Pairs that count towards the fewest seeds the test needs; a tie has no side for the sign test to take."""
-        return self.wins + self.losses if self.diverged else self.n
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """A verdict and what it rests on; None where a number would claim more than is known."""
 
@@ -99,23 +53,56 @@ class Decision:
     p_holm: float | None
     seeds: SeedRange | None
     notes: tuple[str, ...]
+    e_value: float | None = None
+    """Evidence under the sequential rule; None under the fixed one."""
 
 
-def decide(pairs: Sequence[Pairs], alpha: float, min_effect: float | None) -> list[Decision]:
+def decide(
+    pairs: Sequence[Pairs],
+    alpha: float,
+    min_effect: float | None,
+    rule: Rule = "fixed",
+    *,
+    limit: int | None = None,
+    simultaneous: bool = False,
+) -> list[Decision]:
     """Return a decision for every arm beside the baseline, corrected together.
 
     Args:
         pairs: one entry per arm; arms without a test stay in the family, so that dropping one makes nobody look better.
         alpha: the chance of a false alarm among all of them, in (0, 1).
         min_effect: the smallest difference that matters, > 0; without it nothing is ever `equivalent`.
+        rule: under `sequential` arms may have different numbers of pairs, and waiting ones hold nothing up.
+        limit: the most pairs an arm can get under the sequential rule, if that is known.
+        simultaneous: whether all intervals together, not each alone, hold with 1 - alpha (Bonferroni: alpha / m each).
     """
-    judge = _Judge(Family(len(pairs), alpha), min_effect)
+    family = Family(len(pairs), alpha)
+    level = alpha / len(pairs) if simultaneous and pairs else alpha
+    if rule == "sequential":
+        return _decide_sequentially([replace(arm, waiting=0) for arm in pairs], family, level, limit)
+    judge = _Judge(family, min_effect, level)
     p_values = [_p_value(arm) for arm in pairs]
-    corrected = holm([1.0 if p is None else p for p in p_values])
     return [
-        judge.decision(arm, p, None if p is None else p_holm)
-        for arm, p, p_holm in zip(pairs, p_values, corrected, strict=True)
+        judge.decision(arm, p, p_holm)
+        for arm, p, p_holm in zip(pairs, p_values, _corrected(p_values), strict=True)
     ]
+
+
+def _decide_sequentially(
+    pairs: Sequence[Pairs], family: Family, level: float, limit: int | None
+) -> list[Decision]:
+    found = [None if _untested(arm) else evidence(arm.in_order) for arm in pairs]
+    corrected = _corrected([None if e is None else e.p for e in found])
+    # Holm asks less of an arm the more others are decided.
+    n_open = sum(p is None or p > family.alpha for p in corrected)
+    judge = _SequentialJudge(family, Family(n_open, family.alpha), level, limit)
+    return [judge.decision(arm, e, p) for arm, e, p in zip(pairs, found, corrected, strict=True)]
+
+
+def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
+    """Correct by Holm's method; arms without a test count in it as arms that show nothing."""
+    corrected = holm([1.0 if p is None else p for p in p_values])
+    return [None if p is None else p_holm for p, p_holm in zip(p_values, corrected, strict=True)]
 
 
 def _untested(pairs: Pairs) -> Verdict | None:
@@ -139,21 +126,24 @@ def _p_value(pairs: Pairs) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
+    """Decides once, when all planned seeds are there."""
+
     family: Family
     min_effect: float | None
+    level: float
+    """Of the intervals."""
 
     def decision(self, pairs: Pairs, p: float | None, p_holm: float | None) -> Decision:
         verdict = self._verdict(pairs, p_holm)
-        # An interval of the surviving pairs alone would be kinder than the truth.
-        limits = None if pairs.diverged else interval(pairs.differences, self.family.alpha)
+        limits = _limits(pairs, self.level)
         seeds = self._seeds(pairs) if verdict in ("inconclusive", "not testable") else None
-        notes = [*_losses_noted(pairs), *self._verdict_notes(verdict, pairs, limits)]
+        said = [*notes.losses(pairs), *self._verdict_notes(verdict, pairs, limits)]
         undecided = verdict in ("inconclusive", "equivalent")
         if undecided and p is not None and p_holm is not None and p <= self.family.alpha < p_holm:
-            notes.append(f"clear alone, not after correction for {self.family.n_arms} arms")
+            said.append(notes.uncorrected(self.family))
         if seeds is not None:
-            notes.append(_seeds_noted(seeds, pairs.n))
-        return Decision(verdict, limits, p, p_holm, seeds, tuple(notes))
+            said.append(notes.more_seeds(seeds, self._seeds_to_equal(pairs), pairs.n))
+        return Decision(verdict, limits, p, p_holm, seeds, tuple(said))
 
     def _verdict(self, pairs: Pairs, p_holm: float | None) -> Verdict:
         untested = _untested(pairs)
@@ -185,13 +175,15 @@ class _Judge:
             return None
         return seeds_needed(sd, len(pairs.differences), self.min_effect, self.family)
 
+    def _seeds_to_equal(self, pairs: Pairs) -> SeedRange | None:
+        _, sd = mean_and_sd(pairs.differences)
+        if self.min_effect is None or sd is None or self.family.alpha >= 0.5:
+            return None
+        return seeds_for_equivalence(sd, len(pairs.differences), self.min_effect, self.family)
+
     def _verdict_notes(self, verdict: Verdict, pairs: Pairs, limits: Interval | None) -> list[str]:
-        if verdict == "identical":
-            return [
-                "does exactly what the baseline does: same training losses, same translations, byte for byte"
-            ]
-        if verdict == "tied":
-            return ["the same score as the baseline with every seed, though not the same outputs"]
+        if verdict in notes.SAME:
+            return [notes.SAME[verdict]]
         if verdict == "not testable":
             return [self._untestable_note(pairs)]
         if verdict in ("better", "worse") and self.min_effect is not None:
@@ -201,14 +193,7 @@ class _Judge:
     def _untestable_note(self, pairs: Pairs) -> str:
         if pairs.waiting:
             return f"{pairs.n} of {pairs.planned} pairs so far; the verdict waits for the planned seeds"
-        sides = {pairs.wins: "better", pairs.losses: "worse"}
-        unanimous = f"all {pairs.n} of {pairs.n} seeds {sides[pairs.n]}, but " if pairs.n in sides else ""
-        least, alpha = self._least(), self.family.alpha
-        arms = f" with {self.family.n_arms} arms" if self.family.n_arms > 1 else ""
-        return (
-            f"{unanimous}{_seeds(pairs.informative)} cannot reach p <= {alpha:g}{arms}: "
-            f"run at least {least - pairs.informative} more"
-        )
+        return notes.too_few(pairs, pairs.informative, self.family, self._least())
 
     def _size_note(self, verdict: Verdict, pairs: Pairs, limits: Interval | None, min_effect: float) -> str:
         if self._equivalent(pairs):
@@ -219,33 +204,48 @@ class _Judge:
         return "by at least min_effect" if beyond else "size uncertain"
 
 
-def _losses_noted(pairs: Pairs) -> list[str]:
-    notes = []
-    if pairs.dropped:
-        notes.append(f"{pairs.dropped} of {pairs.planned} pairs dropped")
-    if pairs.arm_diverged:
-        notes.append(f"{_runs(pairs.arm_diverged)} diverged and {_count(pairs.arm_diverged)} as lost")
-    if pairs.baseline_diverged:
-        who = _runs(pairs.baseline_diverged)
-        notes.append(f"{who} of the baseline diverged and {_count(pairs.baseline_diverged)} as won")
-    if pairs.diverged:
-        notes.append("decided by the sign test on wins, and no interval is given")
-    return notes
+@dataclass(frozen=True, slots=True)
+class _SequentialJudge:
+    """Decides whenever it is asked, from the strongest evidence so far."""
+
+    family: Family
+    undecided: Family
+    level: float
+    limit: int | None
+
+    def decision(self, pairs: Pairs, found: Evidence | None, p_holm: float | None) -> Decision:
+        verdict = self._verdict(pairs, found, p_holm)
+        limits = _limits(pairs, self.level)
+        said = [*notes.losses(pairs), *self._verdict_notes(verdict, pairs)]
+        if found is None:
+            return Decision(verdict, limits, None, None, None, tuple(said))
+        if verdict == "inconclusive" and p_holm is not None and found.p <= self.family.alpha < p_holm:
+            said.append(notes.uncorrected(self.family))
+        said.append("estimated after optional stopping")
+        return Decision(verdict, limits, found.p, p_holm, None, tuple(said), found.e_value)
+
+    def _verdict(self, pairs: Pairs, found: Evidence | None, p_holm: float | None) -> Verdict:
+        untested = _untested(pairs)
+        if untested is not None:
+            return untested
+        # Enough evidence at an earlier look stays enough, so this comes before all counting of pairs.
+        if found is not None and p_holm is not None and p_holm <= self.family.alpha:
+            return "better" if found.wins > found.losses else "worse"
+        return "not testable" if pairs.wins + pairs.losses < self._least() else "inconclusive"
+
+    def _least(self) -> int:
+        return least_pairs(self.undecided.n_arms, self.undecided.alpha)
+
+    def _verdict_notes(self, verdict: Verdict, pairs: Pairs) -> list[str]:
+        if verdict in notes.SAME:
+            return [notes.SAME[verdict]]
+        if verdict == "not testable" and pairs.n < (self.limit or math.inf):
+            return [notes.too_few(pairs, pairs.wins + pairs.losses, self.undecided, self._least())]
+        if verdict in ("not testable", "inconclusive"):
+            return [notes.undecided(pairs, self.undecided, self.limit)]
+        return []
 
 
-def _seeds_noted(seeds: SeedRange, n: int) -> str:
-    low, high = max(seeds.low - n, 1), max(seeds.high - n, 1)
-    more = f"{low} to {high}" if low < high else f"{high}"
-    return f"{more} more seed{'s' if high > 1 else ''} for an 80 % chance to see a difference of min_effect"
-
-
-def _seeds(n: int) -> str:
-    return f"{n} seed" if n == 1 else f"{n} seeds"
-
-
-def _runs(n: int) -> str:
-    return f"{n} run" if n == 1 else f"{n} runs"
-
-
-def _count(n: int) -> str:
-    return "counts" if n == 1 else "count"
+def _limits(pairs: Pairs, level: float) -> Interval | None:
+    # An interval of the surviving pairs alone would be kinder than the truth.
+    return None if pairs.diverged else interval(pairs.differences, level)

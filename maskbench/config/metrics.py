@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, NamedTuple, TypeAlias
 
 SliceKind: TypeAlias = Literal["tag", "length", "distance"]
@@ -242,6 +243,7 @@ _NAME = re.compile(
 )
 
 
+@cache
 def metric_name(name: str) -> MetricName | None:
     """Take `"test@none/bleu[length:6-10]"` apart; None if it does not have the form `split[@arm]/metric[[slice]]`."""
     match = _NAME.fullmatch(name)

@@ -6,16 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from maskbench.config.schema import RunConfig
 from maskbench.executors.worker import Interrupted, stop_requested, use_threads
 from maskbench.plugins import load_plugins
 from maskbench.training.job import Progress, RunJob
 from maskbench.training.loop import train_run
 
 _SECONDS_BETWEEN_REPORTS = 0.2
-
-_BASE_BYTES = 350_000_000
-"""Of a process that has imported everything and loaded a small corpus."""
 
 
 def train(job: RunJob, report: Callable[[Progress], None]) -> None:
@@ -52,16 +48,3 @@ class Relay:
         if is_news or now - self._time >= _SECONDS_BETWEEN_REPORTS:
             self._state, self._time = progress.state, now
             self._report(replace(progress, tokens_per_second=self._speed))
-
-
-def memory_need(config: RunConfig, parameters: int, vocabulary: int) -> int:
-    """Return roughly how many bytes a run needs to train; an estimate for deciding how many fit side by side.
-
-    Weights, gradient, two moments and the copy a checkpoint makes; what the layers keep for the backward pass; and
-    four arrays of the size of the logits.
-    """
-    model, tokens = config.model, config.train.batch_tokens
-    layers = model.encoder_layers + model.decoder_layers
-    kept_per_token = layers * (16 * model.d_model + 4 * model.d_ff)
-    floats = 5 * parameters + tokens * kept_per_token + 4 * tokens * vocabulary
-    return _BASE_BYTES + 4 * floats

@@ -6,7 +6,10 @@ process is forked is inherited dead.
 
 from __future__ import annotations
 
+import matplotlib.backends.backend_agg
+import matplotlib.figure  # noqa: F401
 import sacrebleu  # noqa: F401
+import tensorboard.plugins.hparams.api_pb2
 import tensorboard.summary.v1  # noqa: F401
 import torch._inductor.config  # noqa: F401  torch.use_deterministic_algorithms imports it, which takes seconds
 

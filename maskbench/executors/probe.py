@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from maskbench.comparison.costs import batch_logs, ratio
 from maskbench.config.schema import RunConfig
 from maskbench.data import load_corpus
 from maskbench.executors.worker import Interrupted, stop_requested, use_threads
@@ -98,24 +99,26 @@ def take_turns(
 
 
 def summarise(times: StepTimes, identities: Mapping[str, str]) -> dict[str, Any]:
-    """Return the contents of cost.json: medians over steps, the relative step time paired step by step.
+    """Return the contents of cost.json: medians over steps, and relative step times as geometric means paired by step.
+
+    `log_step_seconds` is what an interval of any two arms' ratio is made of (`maskbench.comparison.costs`).
 
     Args:
-        times: the baseline's first.
+        times: the baseline's first; at least one step.
         identities: by arm, the hash of what was measured; kept so that it is measured once.
     """
-    baseline = next(iter(times.seconds.values()))
+    logs = {name: batch_logs(seconds) for name, seconds in times.seconds.items()}
+    baseline = next(iter(times.seconds))
+    ratios = {name: ratio(own, logs[baseline]) for name, own in logs.items()}
     return {
-        "relative_step_time": {
-            name: statistics.median(own / base for own, base in zip(seconds, baseline, strict=True))
-            for name, seconds in times.seconds.items()
-        },
+        "relative_step_time": {name: found.value for name, found in ratios.items() if found},
         "tokens_per_second": {
             name: statistics.median(n / s for n, s in zip(times.tokens[name], seconds, strict=True))
             for name, seconds in times.seconds.items()
         },
         "step_seconds": {name: statistics.median(seconds) for name, seconds in times.seconds.items()},
-        "steps": len(baseline),
-        "baseline": next(iter(times.seconds)),
+        "log_step_seconds": logs,
+        "steps": len(times.seconds[baseline]),
+        "baseline": baseline,
         "identities": dict(identities),
     }

@@ -2,6 +2,7 @@
 
 from maskbench.metrics.measurements import Measurements
 from maskbench.metrics.meters import METERS, Meter, measure
+from maskbench.metrics.sentences import ADDITIVE, sentence_parts
 from maskbench.metrics.translation import translate_first
 
-__all__ = ["METERS", "Measurements", "Meter", "measure", "translate_first"]
+__all__ = ["ADDITIVE", "METERS", "Measurements", "Meter", "measure", "sentence_parts", "translate_first"]

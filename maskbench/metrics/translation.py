@@ -139,20 +139,43 @@ def text_scores(
     if "exact_match" in metrics:
         values["exact_match"] = exact_match(hypotheses, references, lowercase)
         signatures["exact_match"] = f"case:{'lc' if lowercase else 'mixed'}"
-    # `force` silences a warning about tokenised text, which the toy languages are on purpose.
-    for name, metric in (
-        ("bleu", BLEU(lowercase=lowercase, force=True)),
-        ("chrf", CHRF(lowercase=lowercase)),
-    ):
+    for name in ("bleu", "chrf"):
         if name in metrics:
+            metric = _sacrebleu(name, lowercase)
             values[name] = float(metric.corpus_score(list(hypotheses), [list(references)]).score)
             signatures[name] = str(metric.get_signature())
     return TextScores(values, signatures)
 
 
-def exact_match(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False) -> float:
-    """Return the share of hypotheses that are their reference, character by character; 0 of none."""
+def text_statistics(
+    hypotheses: Sequence[str], references: Sequence[str], metric: str, lowercase: bool = False
+) -> list[list[int]]:
+    """Return sacreBLEU's statistics of every sentence, whose sums over sentences decide the score.
+
+    Args:
+        metric: `bleu` or `chrf`.
+    """
+    if not hypotheses:
+        return []
+    # sacreBLEU's own significance tests go this way; it has no public one.
+    found = _sacrebleu(metric, lowercase)._extract_corpus_statistics(list(hypotheses), [list(references)])
+    return [[int(count) for count in counts] for counts in found]
+
+
+def _sacrebleu(name: str, lowercase: bool) -> BLEU | CHRF:
+    # `force` silences a warning about tokenised text, which the toy languages are on purpose.
+    return BLEU(lowercase=lowercase, force=True) if name == "bleu" else CHRF(lowercase=lowercase)
+
+
+def matches(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False) -> list[bool]:
+    """Return which hypotheses are their reference, character by character."""
     pairs = list(zip(hypotheses, references, strict=True))
     if lowercase:
         pairs = [(hypothesis.lower(), reference.lower()) for hypothesis, reference in pairs]
-    return sum(hypothesis == reference for hypothesis, reference in pairs) / max(1, len(pairs))
+    return [hypothesis == reference for hypothesis, reference in pairs]
+
+
+def exact_match(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False) -> float:
+    """Return the share of hypotheses that are their reference, character by character; 0 of none."""
+    right = matches(hypotheses, references, lowercase)
+    return sum(right) / max(1, len(right))

@@ -174,10 +174,21 @@ class RunDirectory:
             lines.append(json_line(line))
         write_atomically(self.path / "translations" / f"{split}.jsonl", b"".join(lines))
 
+    def write_sentences(self, split: str, parts: Iterable[Mapping[str, Any]]) -> None:
+        """Write sentences/<split>.jsonl, a line for each pair; split names are those of `write_translations`."""
+        write_atomically(self.sentences(split).path, b"".join(map(json_line, parts)))
+
     def translations(self, split: str) -> dict[int, str]:
-        """Return id -> hypothesis; empty where the split was not translated."""
-        rows = JsonLines(self.path / "translations" / f"{split}.jsonl").read()
-        return {int(row["id"]): str(row["hypothesis"]) for row in rows}
+        """Return id -> hypothesis; empty where the split was not translated.
+
+        Raises:
+            RunDirectoryError: the file is damaged.
+        """
+        file = JsonLines(self.path / "translations" / f"{split}.jsonl")
+        try:
+            return {int(row["id"]): str(row["hypothesis"]) for row in file.read()}
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunDirectoryError(f"{file.path} is damaged: {error!r} in one of its lines") from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -49,8 +49,8 @@ class Identity:
 
     @property
     def hash(self) -> str:
-        """The first 12 hex digits of BLAKE2b over the canonical JSON of the keys."""
-        return hashlib.blake2b(canonical_json(self.to_json()).encode("ascii")).hexdigest()[:12]
+        """`hash_of` the keys."""
+        return hash_of(self.to_json())
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """Name every key in which `recorded`, the identity in a run.json, differs: `train.lr 0.001 -> 0.0003`."""
@@ -62,6 +62,11 @@ class Identity:
                 name = _NAMES.get(key, key.replace("corpus.options.", "corpus."))
                 lines.append(f"{name} {before} -> {after}")
         return lines
+
+
+def hash_of(keys: Mapping[str, Any]) -> str:
+    """Return the hash of an identity's keys: the first 12 hex digits of BLAKE2b over their canonical JSON."""
+    return hashlib.blake2b(canonical_json(keys).encode("ascii")).hexdigest()[:12]
 
 
 def asked_for(

@@ -88,6 +88,15 @@ class JsonLines:
                 self.sync()
         self._mended = True
 
+    def keep(self, count: int) -> None:
+        """Cut the file back to its first `count` records; to fewer where there are fewer.
+
+        Raises:
+            ResourceError: the file cannot be written.
+        """
+        lines = self._contents()[: self.size].splitlines(keepends=True)
+        self.truncate(sum(map(len, lines[:count])))
+
     def sync(self) -> None:
         """Wait until the disk has every appended record."""
         if not self.path.exists():

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from maskbench.config.lending import OWN
 from maskbench.config.metrics import metric_name
 from maskbench.config.schema import RunConfig
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.metrics import Measurements, measure, translate_first
+from maskbench.metrics import Measurements, measure, sentence_parts, translate_first
 from maskbench.model.lent import lent_plans, under
 from maskbench.runs.lines import json_line
 from maskbench.training.logbook import SAMPLES
@@ -40,6 +41,8 @@ class Evaluation:
     """By split; `test@none` for what was said under other masks."""
     n_best: dict[str, list[list[tuple[str, float]]]] = field(default_factory=dict)
     """By split: of every pair its best translations and their scores, where more than one was wanted."""
+    sentences: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """By split: what each pair adds to the metrics (`maskbench.metrics.sentences`), where that was wanted."""
 
     def under(self, name: str) -> Evaluation:
         """Return the same as what was measured under the masks called `name`."""
@@ -52,6 +55,7 @@ class Evaluation:
             metrics=metrics,
             translations={f"{split}@{name}": rows for split, rows in self.translations.items()},
             n_best={f"{split}@{name}": rows for split, rows in self.n_best.items()},
+            sentences={f"{split}@{name}": rows for split, rows in self.sentences.items()},
         )
 
     def and_also(self, other: Evaluation) -> Evaluation:
@@ -61,6 +65,7 @@ class Evaluation:
             self.signatures | other.signatures,
             self.translations | other.translations,
             self.n_best | other.n_best,
+            self.sentences | other.sentences,
         )
 
 
@@ -96,7 +101,7 @@ def evaluate(
     clock: Clock,
     by: Sequence[str] = (),
     *,
-    alarm: bool = False,
+    final: bool = False,
 ) -> Evaluation:
     """Measure the trainer's model as it is.
 
@@ -104,23 +109,29 @@ def evaluate(
         names: metrics as `split/metric`.
         clock: where schedules stand; its phase is "eval".
         by: what they are told apart by as well.
-        alarm: whether `forced_gap` is measured unasked of every split where it takes no further pass over the data.
+        final: whether more is kept, as far as it takes no further pass over the data: `forced_gap` of every split,
+            which sounds an alarm, and what each pair adds to the metrics.
     """
     config = trainer.config
     seen = Measurements(
         trainer.model, corpus, clock, decode=config.decode, lowercase=config.evaluate.lowercase, by=by
     )
     metrics: dict[str, float] = {}
+    wanted: dict[str, list[str]] = {}
     for name in map(metric_name, names):
         if name is None:
             raise ValueError(f"{names} are not all split/metric")
+        wanted.setdefault(name.split, []).append(name.metric)
         for part, value in measure(seen, name.split, name.metric).items():
             metrics[str(name._replace(part=part))] = value
-    if alarm:
+    sentences = {}
+    if final:
+        sentences = {split: sentence_parts(seen, split, measured) for split, measured in wanted.items()}
         for split in filter(seen.is_forced_and_said, corpus.splits):
             metrics[f"{split}/forced_gap"] = measure(seen, split, "forced_gap")[""]
     translations = {split: list(enumerate(said)) for split, said in seen.translations.items()}
-    return Evaluation(metrics, seen.signatures, translations, seen.n_best)
+    kept = {split: rows for split, rows in sentences.items() if rows}
+    return Evaluation(metrics, seen.signatures, translations, seen.n_best, kept)
 
 
 def evaluate_finally(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) -> Evaluation:
@@ -135,7 +146,7 @@ def evaluate_finally(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) 
     found = Evaluation()
     for name in config.evaluate.masks:
         with under(trainer.model, plans.get(name, trainer.model.masks)):
-            measured = evaluate(trainer, corpus, final_metrics(config), clock, config.evaluate.by, alarm=True)
+            measured = evaluate(trainer, corpus, final_metrics(config), clock, config.evaluate.by, final=True)
         found = found.and_also(measured if name == OWN else measured.under(name))
     return found
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from maskbench.runs.directory import RunDirectory
+from maskbench.runs.directory import RunDirectory, State
 from maskbench.runs.files import canonical_json, write_atomically
-from maskbench.runs.sinks import JsonLinesSink, Sink, picture_tag, rebuild_events
+from maskbench.runs.lines import JsonLines
+from maskbench.runs.sinks import JsonLinesSink, Sink, rebuild_events
 from maskbench.training.environment import peak_memory_mb
 from maskbench.training.trainer import Diverged
 
@@ -50,7 +51,7 @@ class Logbook:
         """Continue after the first `metrics_bytes` bytes of metrics.jsonl; what was logged later is logged again.
 
         Args:
-            steps: updates done so far; pictures of later ones go. None: all stay.
+            steps: updates done so far; pictures, samples and histograms of later ones go. None: all stay.
 
         Raises:
             RunDirectoryError: metrics.jsonl has lost lines.
@@ -58,6 +59,10 @@ class Logbook:
         self._run = run
         self._lines = run.metrics
         self._lines.truncate(metrics_bytes)
+        self._samples, self._histograms = run.samples, run.histograms
+        sampled = _kept(self._samples, steps)
+        self._shown = {(line["step"], line["split"], line["id"]) for line in sampled}
+        self._counted = {(line["step"], line["tag"]) for line in _kept(self._histograms, steps)}
         self._events = rebuild_events(run, steps)
         self._sinks: tuple[Sink, ...] = (JsonLinesSink(self._lines), self._events)
         self._timing = run.timing
@@ -83,15 +88,39 @@ class Logbook:
         self._timing.append({**record, "peak_memory_mb": peak_memory_mb(), "time": time.time()})
         return speed
 
-    def show_samples(self, step: int, split: str, rows: Sequence[tuple[str, str, str]]) -> None:
-        """Show some (source, reference, hypothesis) rows in TensorBoard's text tab."""
-        names = ("source     ", "reference  ", "translation")
-        shown = ([f"{name}  {text}" for name, text in zip(names, row, strict=True)] for row in rows[:SAMPLES])
-        lines = [line for row in shown for line in (*row, "")]
-        self._events.write_text(step, f"samples/{split}", lines)
+    def show_samples(self, step: int, split: str, rows: Sequence[tuple[int, str, str, str]]) -> None:
+        """Keep the first of (id, source, reference, hypothesis) rows in samples.jsonl, and show them in TensorBoard.
+
+        Those that are there already stay, and nothing is shown twice.
+        """
+        columns = ("id", "source", "reference", "hypothesis")
+        records = [
+            {"step": step, "split": split, **dict(zip(columns, row, strict=True))} for row in rows[:SAMPLES]
+        ]
+        fresh = [record for record in records if (step, split, record["id"]) not in self._shown]
+        for record in fresh:
+            self._samples.append(record)
+            self._shown.add((step, split, record["id"]))
+        if fresh:
+            self._events.write_samples(records)
+
+    def show_histogram(self, step: int, tag: str, edges: Sequence[float], counts: Sequence[int]) -> None:
+        """Keep how numbers are spread in histograms.jsonl, and show it in TensorBoard; one that is there stays.
+
+        Args:
+            edges: of the bars, ascending; one more than `counts`.
+        """
+        if (step, tag) not in self._counted:
+            record = {"step": step, "tag": tag, "edges": list(edges), "counts": list(counts)}
+            self._histograms.append(record)
+            self._counted.add((step, tag))
+            self._events.write_histogram(record)
 
     def show_picture(self, step: int, label: str, png: bytes) -> None:
-        """Keep a picture of a placement's mask, and show it in TensorBoard; one that is there already stays.
+        """Keep a picture, and show it in TensorBoard; one that is there already stays.
+
+        Args:
+            label: a placement's, or `attention-cross`.
 
         Raises:
             ResourceError: it cannot be written.
@@ -99,7 +128,11 @@ class Logbook:
         path = self._run.picture(label, step)
         if not path.exists():
             write_atomically(path, png)
-            self._events.write_image(step, picture_tag(label), png)
+            self._events.write_image(step, label, png)
+
+    def end(self, step: int, state: State) -> None:
+        """Tell TensorBoard how the run ended."""
+        self._events.write_end(step, state)
 
     def sync(self) -> int:
         """Wait until the disk has every logged line, and return how many bytes metrics.jsonl then has."""
@@ -123,3 +156,12 @@ class Logbook:
         memory = max((record["peak_memory_mb"] for record in by_step.values()), default=peak_memory_mb())
         speed = tokens / seconds if seconds > 0 else 0.0
         return {"tokens_per_second": speed, "peak_memory_mb": memory, "seconds": seconds}
+
+
+def _kept(lines: JsonLines, steps: int | None) -> list[dict[str, Any]]:
+    """Cut off what belongs to steps after `steps`, and return what stays; the lines stand in the order of steps."""
+    records = lines.read()
+    kept = [record for record in records if steps is None or record["step"] <= steps]
+    if len(kept) < len(records):
+        lines.keep(len(kept))
+    return kept

@@ -251,18 +251,22 @@ class _Run:
         for split, rows in found.translations.items():
             self.directory.write_translations(split, rows, found.n_best.get(split, ()))
             self._show(split, rows)
+        for split, parts in found.sentences.items():
+            self.directory.write_sentences(split, parts)
         if not found.translations:
             # No metric asked for translations; a few are worth seeing all the same.
             split = self.config.evaluate.splits[0]
             self._show(split, samples(self.trainer, self.corpus, split, clock))
+        self.pictures.draw_attention(self.corpus, self.config.evaluate.splits[0], clock)
         self.log.sync()
         self.directory.write_result(self._result(found, selected.step))
         self.directory.write_status("done")
+        self.log.end(self.total, "done")
         self._tell("done")
 
     def _show(self, split: str, rows: list[tuple[int, str]]) -> None:
         texts = self.corpus.splits[split.partition("@")[0]]
-        shown = [(texts.sources[i], texts.references[i], hypothesis) for i, hypothesis in rows]
+        shown = [(i, texts.sources[i], texts.references[i], hypothesis) for i, hypothesis in rows]
         self.log.show_samples(self.total, split, shown)
 
     def _result(self, found: Evaluation, selected_step: int) -> dict[str, Any]:
@@ -283,6 +287,7 @@ class _Run:
         details = {"quantity": error.quantity, "value": str(error.value), "step": error.step}
         message = {"message": str(error), **details, "examples": list(error.examples)}
         self.directory.write_status("diverged", message)
+        self.log.end(error.step, "diverged")
         self._tell("diverged", message=str(error))
 
     def _tell(

@@ -1,4 +1,4 @@
-"""Pictures of a run's attention masks at its start, in its middle and at its end.
+"""Pictures of a run: its attention masks at its start, in its middle and at its end, then what it attends to.
 
 They are for people: nothing is computed from them, and whatever goes wrong with one must not touch the run.
 """
@@ -6,11 +6,19 @@ They are for people: nothing is computed from them, and whatever goes wrong with
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+from maskbench.data.corpus import Corpus
+from maskbench.masks.clock import Clock
 from maskbench.pictures.snapshot import Snapshots
+from maskbench.training.histograms import MaskHistograms
 from maskbench.training.logbook import Logbook
 from maskbench.training.trainer import Trainer
+
+ATTENTION = "attention-cross"
+"""The label of the picture of what a trained model attends to."""
 
 
 class RunPictures:
@@ -21,18 +29,27 @@ class RunPictures:
         self._seed = seed
         self._steps = (0, trainer.total_steps // 2, trainer.total_steps)
         self._snapshots: Snapshots | None = None
+        self._histograms = MaskHistograms(trainer, log)
 
     def draw(self, done: int, stalls: int) -> None:
         """Draw the masks as they stand after `done` updates, if a picture is due then and not there yet."""
-        if done not in self._steps:
-            return
-        try:
-            self._draw(done, stalls)
-        except Exception as error:
-            # Into the log of the run's process: a picture is never worth a run.
-            print(
-                f"no pictures of the masks at step {done}: {type(error).__name__}: {error}", file=sys.stderr
-            )
+        if done in self._steps:
+            with _at_no_cost("pictures of the masks", done):
+                self._draw(done, stalls)
+        with _at_no_cost("histograms of the masks", done):
+            self._histograms.count(done)
+
+    def draw_attention(self, corpus: Corpus, split: str, clock: Clock) -> None:
+        """Draw what the model as it is attends to in the first pair of a split.
+
+        Args:
+            clock: of phase "eval", at the end of the run.
+        """
+        with _at_no_cost("picture of the attention", clock.step):
+            from maskbench.pictures.words import cross_attention, png_of
+
+            seen = cross_attention(self._trainer.model, corpus, split, clock)
+            self._log.show_picture(clock.step, ATTENTION, png_of(seen))
 
     def _draw(self, done: int, stalls: int) -> None:
         trainer = self._trainer
@@ -44,3 +61,12 @@ class RunPictures:
         taken = self._snapshots.take(state, replace(clock, step=done), moving_only=done > 0)
         for label, png in taken:
             self._log.show_picture(done, label, png)
+
+
+@contextmanager
+def _at_no_cost(what: str, step: int) -> Iterator[None]:
+    """Inside, an error becomes a line in the log of the run's process: a picture is never worth a run."""
+    try:
+        yield
+    except Exception as error:
+        print(f"no {what} at step {step}: {type(error).__name__}: {error}", file=sys.stderr)

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 import maskbench
 from maskbench.cli.main import app
 
+ARMS = {"none": 0.0, "up": 0.02, "down": -0.02}
 BASE = (0.90, 0.91, 0.89, 0.92, 0.90, 0.88)
 
 
@@ -82,12 +83,85 @@ def test_choices_reach_the_table(directory: Path) -> None:
     assert len(found["warnings"]) == 4
 
 
-@pytest.mark.parametrize("form", ["json", "table"])
+FORMS = {"json": ".json", "table": ".txt", "csv": ".csv", "markdown": ".md", "latex": ".tex"}
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_output_goes_to_a_file(directory: Path, tmp_path: Path, form: str) -> None:
     printed = call("compare", directory, "--format", form)
     result = call("compare", directory, "--format", form, "--output", tmp_path / "out")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert (tmp_path / "out").read_text() == printed.stdout
+    assert (tmp_path / "out").read_bytes() == printed.stdout_bytes
+
+
+@pytest.mark.parametrize(("form", "suffix"), [*FORMS.items(), ("json", ".JSON"), ("table", ".log")])
+def test_the_suffix_names_the_format_unless_it_is_given(
+    directory: Path, tmp_path: Path, form: str, suffix: str
+) -> None:
+    call("compare", directory, "--output", tmp_path / f"out{suffix}")
+    assert (tmp_path / f"out{suffix}").read_bytes() == call("compare", directory, "-f", form).stdout_bytes
+    call("compare", directory, "-f", "csv", "-o", tmp_path / f"csv{suffix}")
+    assert (tmp_path / f"csv{suffix}").read_text().startswith("experiment,panel,")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_format_has_every_experiment(directory: Path, form: str) -> None:
+    other = fake_experiment(directory.parent, "other")
+    shown = call("compare", directory, other, "--format", form).stdout
+    assert shown.index("fake") < shown.index("other")
+    assert shown.count("better") >= 2
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_arms_are_sorted_in_every_format(tmp_path: Path, form: str) -> None:
+    gains = {"none": 0.0, "small": 0.01, "large": 0.03}
+    runs = {arm: [scored(score + gain) for score in BASE] for arm, gain in gains.items()}
+    directory = write(tmp_path, experiment(list(runs), 6), runs)
+    shown = call("compare", directory, "--sort-by", "difference", "-f", form).stdout
+    # The headline is sorted by itself, so the table below it is what is looked at.
+    assert shown.rindex("large") < shown.rindex("small")
+    unsorted = call("compare", directory, "-f", form).stdout
+    assert unsorted.rindex("large") > unsorted.rindex("small")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_demand_that_is_not_met_exits_6_after_the_table(directory: Path, form: str) -> None:
+    result = call("compare", directory, "-f", form, "--fail-unless", "up worse", "--fail-unless", "up better")
+    assert result.exit_code == 6
+    assert result.stdout == call("compare", directory, "-f", form).stdout
+    assert result.stderr.startswith("not met: 'up worse' in fake: up is better than none by 2.0 points [")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_demands_that_are_met_change_nothing(directory: Path) -> None:
+    result = call(
+        "compare", directory, "--fail-unless", "up better", "--fail-unless", "up not worse|identical"
+    )
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_demand_that_names_nothing_exits_2_before_anything_is_written(
+    directory: Path, tmp_path: Path
+) -> None:
+    result = call("compare", directory, "-o", tmp_path / "out.csv", "--fail-unless", "upp better")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no arm named 'upp'; did you mean 'up'?" in result.stderr
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_joint_intervals_are_wider_and_said_to_be(tmp_path: Path) -> None:
+    runs = {
+        arm: [scored(s + g * (1 + i / 7)) for i, s in enumerate((*BASE, *BASE))] for arm, g in ARMS.items()
+    }
+    directory = write(tmp_path, experiment(list(runs), 12), runs)
+    alone, joint = (call("compare", directory, *more).stdout for more in ((), ("--simultaneous",)))
+    low, high = (
+        json.loads(call("compare", directory, "-f", "json", *m).stdout)["arms"][1]["difference"]["low"]
+        for m in ((), ("--simultaneous",))
+    )
+    assert high < low
+    assert "each for itself, before correction" in " ".join(alone.split())
+    assert "wide enough for all arms to hold together" in " ".join(joint.split())
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 from fake_runs import FakeRun, experiment, scored, write, write_costs
+from made_comparisons import comparison as made
+from made_comparisons import difference, every_verdict, others, row
 from rich.cells import cell_len
 from rich.console import Console
 
-from maskbench.cli.figures import Scale, scale_of
+from maskbench.cli.detail import Detail
 from maskbench.cli.glyphs import ASCII, UNICODE, Glyphs
 from maskbench.cli.plain import plain
 from maskbench.cli.render import as_text, print_comparisons, renderables
 from maskbench.comparison.collect import collect
+from maskbench.comparison.figures import Scale, scale_of
+from maskbench.comparison.footnotes import warnings
 from maskbench.comparison.locate import panels_in
 from maskbench.comparison.results import Choices, Comparison
 from maskbench.comparison.table import tabulate
@@ -72,7 +76,8 @@ def test_long_names_fit_80_columns_without_being_cut(tmp_path: Path, long: str) 
     lines = drawn(comparison(tmp_path, {"none": (0.0,) * 8, long: GAIN}))
     assert all(cell_len(line) <= 80 for line in lines)
     assert "…" not in "".join(lines)
-    first = "".join(line.split(" ")[0] for line in lines[lines.index("") : lines.index("", 4)])
+    start = next(number for number, line in enumerate(lines) if line.startswith("arm"))
+    first = "".join(line.split(" ")[0] for line in lines[start : lines.index("", start)])
     assert long in first
 
 
@@ -83,18 +88,107 @@ def test_numbers_stand_in_the_row(tmp_path: Path) -> None:
     assert row.split() == expected.split()
 
 
-def test_the_signature_and_the_method_are_under_the_table(tmp_path: Path) -> None:
-    found = comparison(tmp_path, {"none": (0.0,) * 8, "up": GAIN})
-    text = "\n".join(drawn(found, 200))
-    assert found.signature in text
-    assert "exact sign-flip test" in text
+def test_the_signature_ends_the_page_on_a_line_of_its_own() -> None:
+    found = every_verdict()
+    *_, before, last = as_text([found]).splitlines()
+    assert (before, last) == ("! mixed commit: a, b", found.signature)
 
 
-def test_other_metrics_are_shown_without_verdict(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("width", "glyphs", "name"), [(80, UNICODE, "80"), (120, UNICODE, "120"), (80, ASCII, "ascii")]
+)
+def test_the_whole_table_is_as_it_was_approved(width: int, glyphs: Glyphs, name: str) -> None:
+    """After a change that is meant: `.venv/bin/python tests/cli/golden.py`, and look at the difference."""
+    approved = (Path(__file__).parent / "golden" / f"{name}.txt").read_text(encoding="utf-8")
+    assert [line.rstrip() for line in drawn(every_verdict(), width, glyphs)] == approved.splitlines()
+
+
+def test_other_metrics_are_shown_with_intervals_and_without_verdict(tmp_path: Path) -> None:
     lines = drawn(comparison(tmp_path, {"none": (0.0,) * 8, "up": GAIN}))
-    start = lines.index("also measured on test, without verdict: mean (difference)")
-    assert lines[start + 1].split() == ["arm", "nll", "bleu"]
-    assert lines[start + 4].split() == ["up", "1.039", "(-0.011)", "36.9", "(+0.8)"]
+    start = next(n for n, line in enumerate(lines) if line.strip() == "other metrics on test")
+    assert lines[start + 1].split() == ["none", "up"]
+    assert lines[start + 3].split() == ["nll", "1.049", "-0.011", "[-0.012,", "-0.010]"]
+    assert lines[start + 4].split() == ["bleu", "36.0", "+0.8", "[0.8,", "0.9]"]
+    assert lines[start + 5].startswith("exploratory: difference [95 %], not corrected, without verdict")
+
+
+def slices(count: int) -> Comparison:
+    """A comparison with many slices of the compared metric and of another split's."""
+    names = [f"{split}/token_accuracy[length:{n}]" for split in ("test", "other") for n in range(count)]
+    both = [
+        {name: replace(o, mean=0.5) for name in names for o in [others(g)["test/nll"]]} for g in (None, 0.1)
+    ]
+    return made(
+        row("base", other_metrics=both[0]), row("arm", difference(0.1), "inconclusive", other_metrics=both[1])
+    )
+
+
+def test_a_long_block_is_cut_and_what_is_missing_is_counted() -> None:
+    text = "\n".join(drawn(slices(30)))
+    assert text.count("length:") == 24
+    assert "not shown: 36 more slices (--slices)" in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_seeds_added_until_decided_have_a_p_for_any_time(width: int) -> None:
+    lines = drawn(replace(every_verdict(), rule="sequential"), width)
+    assert all(cell_len(line) <= width for line in lines)
+    text = " ".join(" ".join(lines).split())
+    assert "anytime p" in next(line for line in lines if "difference" in line)
+    assert (
+        "p: from wins alone, valid however often one looks (sequential rule), corrected for 7 arms (Holm)"
+        in text
+    )
+    assert "exact sign-flip test" not in text
+
+
+def test_many_arms_have_shorter_blocks() -> None:
+    names = [f"noise-{n}/token_accuracy" for n in range(20)]
+    both = [{name: others(gain)["test/nll"] for name in names} for gain in (None, 0.1)]
+    arms = [row(f"arm-{n}", difference(0.1), "better", other_metrics=both[1]) for n in range(12)]
+    text = "\n".join(drawn(made(row("base", other_metrics=both[0]), *arms)))
+    # Three arms fit beside the baseline, so four tables share the lines.
+    assert [text.count(f"noise-{n} ") for n in range(20)] == [4] * 6 + [0] * 14
+    assert "not shown: 14 more metrics (--all-metrics)" in text
+
+
+def test_everything_is_shown_on_demand() -> None:
+    console = Console(file=StringIO(), width=80, color_system=None, _environ={})
+    console.print(renderables(slices(30), 80, detail=Detail(slices=True)))
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert (text.count("length:"), "not shown" in text) == (60, False)
+    console.print(renderables(every_verdict(), 80, detail=Detail(all_metrics=True)))
+    assert "metrics on noise-10" in console.file.getvalue()
+
+
+def test_the_same_to_say_of_many_arms_is_said_once() -> None:
+    late = [
+        row(
+            f"arm-{n}",
+            difference(None, p=None, p_holm=None, wins=0, n=0),
+            "not testable",
+            notes=("0 of 8 pairs so far",),
+        )
+        for n in range(24)
+    ]
+    warnings = tuple(f"arm-{n}, seeds 0-7: not started" for n in range(24))
+    text = " ".join(" ".join(drawn(made(row("base"), *late, warnings=warnings))).split())
+    assert text.count("0 of 8 pairs so far") == 1
+    assert text.count("not started") == 1
+    assert "arm-22 and arm-23, seeds 0-7: not started" in text
+
+
+def test_an_arm_whose_title_begins_another_is_not_mistaken_for_it() -> None:
+    rows = [row("base"), row("a", difference(0.1), "better"), row("a, seeds", difference(0.1), "better")]
+    found = made(*rows, warnings=("a, seeds, seed 3: failed", "a, seed 3: failed"))
+    assert warnings(found) == ["a, seeds and a, seed 3: failed"]
+
+
+def test_warnings_that_name_an_arm_with_a_colon_are_put_together_too() -> None:
+    rows = [row("base"), row("x", difference(0.1), "better", title="X"), row("y", difference(0.1), "better")]
+    found = made(*rows, warnings=("x: 1 failed", "mixed: a", "y: 1 failed", "y: 2 failed"))
+    assert warnings(found) == ["x and y: 1 failed", "mixed: a", "y: 2 failed"]
 
 
 def test_failures_and_missing_runs_are_listed(tmp_path: Path) -> None:
@@ -112,6 +206,7 @@ def test_failures_and_missing_runs_are_listed(tmp_path: Path) -> None:
     assert re.search(r"^up +5/8 ", text, re.MULTILINE)
 
 
+SHARE = "share of sentences"
 HOSTILE = "\x1b[2J\x1b]0;owned\x07[bold red]x[/] :smile: \u202eevil\x9b31m\r\u2028\ud800"
 
 
@@ -190,8 +285,8 @@ def test_numbers_are_rounded_for_display_only(scale: Scale, value: float, text: 
 def test_small_spreads_get_more_decimals(tmp_path: Path) -> None:
     coarse = comparison(tmp_path / "a", {"none": (0.0,) * 8, "up": GAIN})
     fine = comparison(tmp_path / "b", {"none": (0.0,) * 8, "up": GAIN}, Choices(min_effect=0.0004))
-    assert (scale_of(coarse), scale_of(fine)) == (Scale(100, 1), Scale(100, 2))
-    assert scale_of(coarse, "test/nll") == Scale(1, 3)
+    assert (scale_of(coarse), scale_of(fine)) == (Scale(100, 1, SHARE), Scale(100, 2, SHARE))
+    assert scale_of(coarse, "test/nll") == Scale(1, 3, "nats per token")
 
 
 def test_a_panel_and_what_else_is_different_are_named(tmp_path: Path) -> None:
@@ -221,5 +316,5 @@ def test_the_first_paragraph_of_the_question_is_shown(tmp_path: Path) -> None:
 
 def test_a_single_arm_is_a_table_of_one(tmp_path: Path) -> None:
     text = "\n".join(drawn(comparison(tmp_path, {"none": (0.0,) * 8})))
-    assert "one arm: there is nothing to compare it with" in text
+    assert "There is one arm, and nothing to compare it with." in text
     assert re.search(r"^none +8 ", text, re.MULTILINE)

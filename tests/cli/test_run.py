@@ -73,10 +73,13 @@ def test_a_dry_run_shows_every_run_and_what_the_seeds_can_show_and_trains_nothin
     result = invoke(file, "--dry-run", "--runs-dir", tmp_path / "runs")
     assert result.exit_code == 0, result.stderr
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert ["arm", "seeds", "to", "train"] in lines
-    assert ["none", "0,", "1"] in lines and ["near", "0,", "1"] in lines
+    assert ["arm", "to", "train", "a", "step", "a", "run"] in lines
+    assert [line[:3] for line in lines if line[:1] in (["none"], ["near"])] == [
+        ["none", "seeds", "0-1"],
+        ["near", "seeds", "0-1"],
+    ]
     assert "4 of 4 runs to train" in result.stdout
-    assert "smallest p that 2 seeds can reach: 0.5" in result.stdout
+    assert "2 seeds can decide nothing: the smallest p they can reach is 0.5" in result.stdout
     # The corpus is built, to see that it can be; nothing else is there.
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [".cache"]
 

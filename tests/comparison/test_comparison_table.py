@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fake_runs import GIT, FakeRun, experiment, scored, write, write_costs
+from fake_runs import FakeRun, experiment, scored, write, write_costs
 
 from maskbench.comparison.document import panel_object, to_json
 from maskbench.comparison.results import Choices, Comparison, Row
@@ -203,25 +203,6 @@ class TestProvenance:
         assert list(row(found, "up").other_metrics) == ["test/nll"]
         assert "left out, because runs computed them in different ways: test/bleu" in found.warnings
 
-    @pytest.mark.parametrize(
-        ("changes", "warning"),
-        [
-            (
-                {"versions": {"maskbench": "0.1.0", "torch": "2.12.1"}},
-                "mixed versions of torch: 2.12.1 (3 runs), 2.13.0 (13 runs)",
-            ),
-            ({"threads": 4}, "mixed environments: threads: 1 (13 runs), 4 (3 runs)"),
-            (
-                {"git": {"commit": "f" * 40, "dirty": False}},
-                "mixed commit: 1b2c3d4e (13 runs), ffffffff (3 runs)",
-            ),
-            ({"git": None}, "mixed commit: 1b2c3d4e (13 runs), unknown (3 runs)"),
-            ({"git": {**GIT, "dirty": True}}, "3 runs come from a checkout with uncommitted changes"),
-        ],
-    )
-    def test_mixed_origins_are_said(self, tmp_path: Path, changes: dict[str, object], warning: str) -> None:
-        assert compared(tmp_path, dict(self.mixed(**changes))).warnings == (warning,)
-
     def test_runs_of_one_origin_give_no_warning(self, tmp_path: Path) -> None:
         assert compared(tmp_path, {"none": baseline(), "up": gaining()}).warnings == ()
 
@@ -231,14 +212,18 @@ class TestTheDocument:
         found = json.loads(to_json([compared(tmp_path, {"none": baseline(), "up": gaining()})]))
         assert list(found) == [
             "experiment", "panel", "baseline", "metric", "alpha", "min_effect", "smallest_p", "signature", "warnings",
-            "arms",
+            "arms", "rule",
         ]  # fmt: skip
         reference, arm = found["arms"]
         assert list(arm) == list(reference) == [
             "arm", "n", "values", "mean", "sd", "difference", "verdict", "seeds_needed", "unsafe", "oracle",
             "also_different", "cost", "status", "notes", "other_metrics",
         ]  # fmt: skip
-        assert list(arm["difference"]) == ["mean", "low", "high", "p", "p_holm", "wins", "n"]
+        assert list(arm["difference"]) == [
+            "mean", "low", "high", "p", "p_holm", "wins", "n", "win_rate", "relative", "d_z", "pairing_gain", "e_value",
+            "noise",
+        ]  # fmt: skip
+        assert list(arm["difference"]["win_rate"]) == ["value", "low", "high"]
         assert list(arm["cost"]) == [
             "tokens_per_second",
             "relative_step_time",
@@ -248,7 +233,9 @@ class TestTheDocument:
             "step_time_high",
         ]
         assert list(arm["status"]) == ["done", "failed", "diverged"]
-        assert list(arm["other_metrics"]["test/bleu"]) == ["mean", "sd", "n", "difference_mean"]
+        assert list(arm["other_metrics"]["test/bleu"]) == [
+            "mean", "sd", "n", "difference_mean", "low", "high",
+        ]  # fmt: skip
         assert (reference["difference"], reference["verdict"]) == (None, None)
 
     def test_its_numbers_are_those_of_the_runs(self, tmp_path: Path) -> None:
@@ -258,8 +245,8 @@ class TestTheDocument:
         assert arm["difference"]["p"] == arm["difference"]["p_holm"] == found["smallest_p"] == 1 / 128
         assert arm["difference"]["mean"] == pytest.approx(sum(GAIN) / 8)
         assert found["signature"] == (
-            "maskbench|v:0.1.0|metric:test/exact_match|base:none|n:8seeds|pair:crn|test:signflip-exact|ci:inv95|adj:holm1|"
-            "min:0.01|data:3f9a2c|code:1b2c3d"
+            "maskbench|v:0.1.0|metric:test/exact_match|base:none|n:8seeds|pair:crn|rule:fixed|"
+            "test:signflip-exact|ci:inv95|adj:holm1|alpha:0.05|min:0.01|data:3f9a2c|code:1b2c3d"
         )
 
     def test_settings_that_differ_are_in_the_row(self, tmp_path: Path) -> None:

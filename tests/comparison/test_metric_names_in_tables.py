@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Mapping
 from io import StringIO
-from itertools import pairwise
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 from fake_runs import FakeRun, experiment, write
 from rich.console import Console
 
+from maskbench.cli.detail import COMPACT, Detail
 from maskbench.cli.render import as_text, renderables
 from maskbench.comparison.document import to_json
 from maskbench.comparison.results import Choices, Comparison
@@ -65,42 +66,56 @@ def test_the_json_document_holds_every_name(tmp_path: Path) -> None:
     assert others["test@none/token_accuracy[tag:noun]"]["difference_mean"] == pytest.approx(0.1)
 
 
-def shown(found: Comparison, width: int) -> dict[str, set[str]]:
-    """Return the headings of the tables of other metrics by what their captions begin with."""
+def shown(found: Comparison, width: int, detail: Detail = COMPACT) -> dict[str, list[str]]:
+    """Return the rows of the tables of other metrics by their captions, which stand two lines above a rule."""
     console = Console(file=StringIO(), width=width, color_system=None, _environ={})
-    console.print(renderables(found, width))
+    console.print(renderables(found, width, detail=detail))
     assert isinstance(console.file, StringIO)
-    lines = console.file.getvalue().splitlines()
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
     assert not any("…" in line or len(line) > width for line in lines)
-    headings: dict[str, set[str]] = {}
-    for caption, heading in pairwise(lines):
-        what, comma, _ = caption.partition(", without verdict")
-        if comma:
-            headings.setdefault(what, set()).update(re.split(r"  +", heading.rstrip())[1:])
-    return headings
+    rules = [number for number, line in enumerate(lines) if line and not line.strip("─")][1:]
+    rows: dict[str, list[str]] = {}
+    for rule in rules:
+        block = takewhile(lambda line: line and not line.startswith("exploratory"), lines[rule + 1 :])
+        rows[lines[rule - 2]] = [re.split(r"  +", line)[0] for line in block]
+    return rows
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_table_shows_whole_splits_and_counts_slices_of_metrics_that_are_not_compared(
+def test_the_table_shows_the_metric_elsewhere_and_the_splits_others_and_counts_the_rest(
     tmp_path: Path, width: int
 ) -> None:
     found = compared(tmp_path)
     assert shown(found, width) == {
-        "also measured on test": {"token_accuracy %"},
-        "also measured on test@none": {"exact_match %"},
+        "exact_match in % on other splits": ["test@none"],
+        "other metrics on test": ["token_accuracy %"],
     }
-    assert "6 more slices in --format json" in as_text([found])
+    assert "not shown: 6 more slices (--slices)" in as_text([found])
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_slices_of_the_compared_metric_are_shown(tmp_path: Path, width: int) -> None:
     assert shown(compared(tmp_path, "test/token_accuracy"), width) == {
-        "test/token_accuracy in % by slice": {"tag:noun", "tag:/adjective", "tag:bold red"},
-        "exact_match in % by split": {"test", "test@none"},
+        "other metrics on test": ["exact_match %"],
+        "test/token_accuracy in % by slice": ["tag:noun", "tag:/adjective", "tag:bold red"],
     }
 
 
-def test_beside_a_slice_stand_its_kind_and_the_same_one_elsewhere(tmp_path: Path) -> None:
+def test_what_is_not_shown_can_be_asked_for(tmp_path: Path) -> None:
+    found = compared(tmp_path, "test/token_accuracy")
+    unasked = shown(found, 80)
+    metrics, slices = shown(found, 80, Detail(all_metrics=True)), shown(found, 80, Detail(slices=True))
+    assert metrics == {**unasked, "metrics on test@none": ["exact_match %"]}
+    assert slices == {
+        **unasked,
+        "test/nll by slice": ["length:6-10"],
+        "test/distractor_mass in % by slice": ["site:cross"],
+        "test@none/token_accuracy in % by slice": ["tag:noun"],
+    }
+    assert "not shown: 1 more metric (--all-metrics), 3 more slices (--slices)" in as_text([found])
+
+
+def test_beside_a_slice_stand_the_metrics_others_and_the_same_one_elsewhere(tmp_path: Path) -> None:
     names = [f"test/token_accuracy[{part}]" for part in ("tag:noun", "tag:verb", "length:1-5")]
     names += [
         "test@none/token_accuracy[tag:noun]",
@@ -111,19 +126,22 @@ def test_beside_a_slice_stand_its_kind_and_the_same_one_elsewhere(tmp_path: Path
     directory = write(tmp_path, experiment(list(runs), 2), runs)
     (found,) = compare([directory], Choices(metric=names[0]))
     assert shown(found, 80) == {
-        "test/token_accuracy in % by slice": {"tag:verb"},
-        "also measured on test@none": {"token_accuracy[tag:noun] %"},
+        "token_accuracy[tag:noun] in % on other splits": ["test@none"],
+        "test/token_accuracy in % by slice": ["tag:verb", "length:1-5"],
     }
-    assert "3 more slices in --format json" in as_text([found])
+    assert "not shown: 2 more slices (--slices)" in as_text([found])
 
 
-def test_many_splits_stand_side_by_side(tmp_path: Path) -> None:
+def test_many_splits_stand_below_each_other(tmp_path: Path) -> None:
     splits = ["test", *(f"noise-{percent}" for percent in (10, 20, 30))]
     metrics = {f"{split}/{name}": 0.5 for split in splits for name in ("token_accuracy", "nll")}
     runs = {arm: [FakeRun(metrics, "o", "l")] * 2 for arm in ("none", "other")}
     directory = write(tmp_path, experiment(list(runs), 2), runs)
     (found,) = compare([directory], Choices(metric="test/token_accuracy"))
-    assert shown(found, 80) == {"token_accuracy in % by split": {*splits[1:]}, "nll by split": {*splits}}
+    assert shown(found, 80) == {
+        "token_accuracy in % on other splits": splits[1:],
+        "other metrics on test": ["nll"],
+    }
 
 
 def test_a_gap_that_nobody_asked_for_is_shown_where_there_is_one(tmp_path: Path) -> None:
@@ -131,7 +149,7 @@ def test_a_gap_that_nobody_asked_for_is_shown_where_there_is_one(tmp_path: Path)
     runs = {arm: [FakeRun({"test/bleu": 5.0, **gap}, "o", "l")] * 2 for arm, gap in gaps.items()}
     directory = write(tmp_path, experiment(list(runs), 2), runs)
     (found,) = compare([directory], Choices(metric="test/bleu"))
-    assert shown(found, 80) == {"also measured on test": {"forced_gap %"}}
+    assert shown(found, 80) == {"other metrics on test": ["forced_gap %"]}
 
 
 def test_what_nobody_measured_is_told_by_splits_and_metrics(tmp_path: Path) -> None:

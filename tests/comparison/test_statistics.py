@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
+from maskbench.comparison.pairs import Pairs
 from maskbench.comparison.statistics import (
     EXACT_UP_TO,
+    MANY_PAIRS,
+    exploratory_interval,
     holm,
     interval,
     least_seeds,
@@ -24,6 +28,7 @@ from maskbench.comparison.statistics import (
     smallest_p,
     student_interval,
 )
+from maskbench.comparison.verdict import decide
 
 WORKED_EXAMPLE = [0.9, 0.4, 1.1, 0.2, 0.7]
 
@@ -180,6 +185,45 @@ class TestTheInterval:
         assert (found.low, found.high, found.method) == (1.0, 6.0, "test")
 
 
+class TestIntervalsOfMetricsWithoutAVerdict:
+    @pytest.mark.parametrize("n", [0, 2, 4, 7, MANY_PAIRS - 1])
+    def test_few_pairs_get_the_same_as_the_compared_metric(self, n: int) -> None:
+        values = list(np.random.default_rng(n).normal(0.2, 1.0, n))
+        assert exploratory_interval(values, 0.05) == interval(values, 0.05)
+
+    @pytest.mark.parametrize("n", [MANY_PAIRS, 16])
+    def test_many_pairs_get_students_which_is_hardly_different_by_then(self, n: int) -> None:
+        values = list(np.random.default_rng(n).normal(0.2, 1.0, n))
+        found, exact = exploratory_interval(values, 0.05), interval(values, 0.05)
+        assert found is not None and exact is not None
+        assert (found.method, exact.method) == ("t", "test")
+        assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.08)
+
+
+class TestTheFamily:
+    """How the raw p-values and the corrected ones move when scores and arms do."""
+
+    family = st.lists(st.lists(scores, min_size=7, max_size=7), min_size=1, max_size=3)
+
+    @given(family, st.lists(scores, min_size=7, max_size=7))
+    def test_another_arm_leaves_raw_p_alone_and_lowers_no_corrected_one(
+        self, arms: list[list[float]], more: list[float]
+    ) -> None:
+        few, many = ([Pairs(tuple(arm)) for arm in found] for found in (arms, [*arms, more]))
+        for one, other in zip(decide(few, 0.05, None), decide(many, 0.05, None), strict=False):
+            assert one.p == other.p
+            assert one.p_holm is None or (other.p_holm is not None and one.p_holm <= other.p_holm)
+
+    @given(family)
+    def test_turning_arm_and_baseline_turns_verdicts_and_nothing_else(self, arms: list[list[float]]) -> None:
+        turned = {"better": "worse", "worse": "better"}
+        for rule in ("fixed", "sequential"):
+            there = decide([Pairs(tuple(arm)) for arm in arms], 0.05, None, rule)
+            back = decide([Pairs(tuple(-d for d in arm)) for arm in arms], 0.05, None, rule)
+            assert [turned.get(d.verdict, d.verdict) for d in there] == [d.verdict for d in back]
+            assert [d.p_holm for d in there] == [d.p_holm for d in back]
+
+
 class TestHolm:
     p_values = st.lists(st.floats(0, 1), min_size=1, max_size=7)
 
@@ -202,6 +246,11 @@ class TestHolm:
     def test_another_arm_never_lowers_the_p_of_the_rest(self, values: list[float], more: float) -> None:
         longer = holm([*values, more])[:-1]
         assert all(b >= a for a, b in zip(holm(values), longer, strict=True))
+
+    @pytest.mark.parametrize("m", [1, 2, 3, 5, 9])
+    def test_it_agrees_with_statsmodels(self, m: int) -> None:
+        values = list(np.random.default_rng(m).uniform(0, 0.4, m))
+        assert holm(values) == pytest.approx(list(multipletests(values, method="holm")[1]))
 
     def test_one_arm_needs_no_correction(self) -> None:
         assert holm([0.03]) == [0.03]

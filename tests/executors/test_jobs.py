@@ -8,6 +8,7 @@ import pytest
 
 from maskbench.config.schema import CorpusConfig, ModelConfig, RunConfig
 from maskbench.executors import jobs
+from maskbench.executors.memory import memory_need
 from maskbench.executors.worker import Interrupted
 from maskbench.training.job import Progress
 
@@ -61,7 +62,7 @@ def test_a_run_stops_at_its_next_report_when_the_parent_asks(monkeypatch: pytest
 def test_more_of_anything_needs_more_memory() -> None:
     small = RunConfig(corpus=CorpusConfig(name="copy"))
     wide = RunConfig(corpus=CorpusConfig(name="copy"), model=ModelConfig(d_model=512))
-    need = jobs.memory_need(small, parameters=1000, vocabulary=50)
-    assert jobs.memory_need(wide, parameters=1000, vocabulary=50) > need
-    assert jobs.memory_need(small, parameters=1_000_000, vocabulary=50) > need
-    assert jobs.memory_need(small, parameters=1000, vocabulary=8000) > need
+    need = memory_need(small, parameters=1000, vocabulary=50)
+    assert memory_need(wide, parameters=1000, vocabulary=50) > need
+    assert memory_need(small, parameters=1_000_000, vocabulary=50) > need
+    assert memory_need(small, parameters=1000, vocabulary=8000) > need

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -50,13 +51,16 @@ def test_slow_arms_end_the_probe_early_but_never_with_too_few_steps() -> None:
     assert len(times.seconds["a"]) == probe.FEWEST_STEPS
 
 
-def test_costs_are_medians_relative_to_the_baseline_step_by_step() -> None:
+def test_costs_are_medians_and_ratios_geometric_means_over_the_steps() -> None:
     times = StepTimes(
-        seconds={"base": [1.0, 2.0, 4.0], "slow": [1.5, 3.0, 60.0]},
+        seconds={"base": [1.0, 2.0, 4.0], "slow": [1.5, 3.0, 48.0]},
         tokens={"base": [100, 100, 100], "slow": [120, 150, 150]},
     )
     cost = summarise(times, {"base": "h0", "slow": "h1"})
-    assert cost["relative_step_time"] == {"base": 1.0, "slow": pytest.approx(1.5)}
+    # The cube root of 1.5 * 1.5 * 12.
+    assert cost["relative_step_time"] == {"base": 1.0, "slow": pytest.approx(3.0)}
+    assert cost["log_step_seconds"]["slow"] == pytest.approx([math.log(x) for x in (1.5, 3.0, 48.0)])
+    assert cost["steps"] == 3
     assert cost["step_seconds"] == {"base": 2.0, "slow": 3.0}
     assert cost["tokens_per_second"] == {"base": 50.0, "slow": 50.0}
     assert cost["baseline"] == "base"

@@ -141,7 +141,7 @@ def test_it_is_about_greedy_decoding_whatever_search_is_asked_for(honest: Traine
 def test_a_run_measures_it_unasked_where_it_costs_nothing(leaking: Trainer, cache: Path):
     corpus = load_corpus(leaking.config.corpus, cache)
     names = ["test/nll", "noise-drop-20/exact_match", "test/exact_match", "valid/nll"]
-    found = evaluate(leaking, corpus, names, END, alarm=True).metrics
+    found = evaluate(leaking, corpus, names, END, final=True).metrics
     assert found.keys() == {*names, "test/forced_gap"}
     assert found["test/forced_gap"] == gap(seen_by(leaking, corpus))
     assert evaluate(leaking, corpus, names, END).metrics.keys() == set(names)

@@ -1,0 +1,221 @@
+"""What chance alone does: differences between runs that differ in nothing but their random numbers.
+
+All runs of a calibration are draws from one distribution, so every two of them, of the same seed or of different ones,
+are a pair without a true difference. Shares over all pairs use all there is; but a run is in many pairs, so they are
+only as certain as the far fewer pairs that share no run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from maskbench.comparison.collect import Collected
+from maskbench.comparison.power import Family, SeedRange, seeds_needed
+from maskbench.comparison.results import Choices, Comparison
+from maskbench.comparison.sentences import Counts, SentenceReader, score
+from maskbench.comparison.table import tabulate
+from maskbench.errors import ConfigError
+from maskbench.randomness import Key, philox
+
+SHUFFLES = 1_000
+"""Random exchanges of the sentence-level test."""
+
+_BITS = 128
+"""Random signs that one counter of the generator gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """How far two runs lie apart by chance, in the metric's unit."""
+
+    runs: int
+    pairs: int
+    """All pairs of runs."""
+    independent: int
+    """Of them, as many as share no run."""
+    sd: float
+    """Standard deviation of the difference of two runs, from all runs: sqrt(2) times that of a run."""
+    mean_absolute: float
+    """Mean distance of two runs, over all pairs."""
+    largest: float
+    """Largest distance of two runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SingleSeed:
+    """What comparing one run with one other would come to, at a smallest difference that matters."""
+
+    min_effect: float
+    false_winners: int
+    """Pairs that lie at least `min_effect` apart, though nothing differs."""
+    expected_false: float
+    """The share of such pairs for normal differences: 2 * Phi(-min_effect / sd)."""
+    wrong_winner: float
+    """The chance that the worse arm looks better when the other truly is by `min_effect`: Phi(-min_effect / sd)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceTest:
+    """How often a test over the sentences of one pair of runs finds a difference that is not there."""
+
+    pairs: int
+    significant: int
+    """Pairs with p <= alpha."""
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What chance does to the baseline of a panel."""
+
+    experiment: str
+    panel: str | None
+    metric: str
+    floor: Floor | None
+    """None with fewer than three finished runs."""
+    single_seed: SingleSeed | None
+    """None where the experiment does not say which difference matters, or without a floor."""
+    sentence_test: SentenceTest | None
+    """None where the runs kept no numbers of single sentences for this metric."""
+    verdicts: Mapping[str, str]
+    """What this program's own test says of each twin: anything but better and worse is right."""
+    seeds_needed: SeedRange | None
+    """To see a true difference of `min_effect` four times out of five, among as many arms as the experiment has."""
+    comparison: Comparison
+
+    def document(self) -> dict[str, Any]:
+        """Return everything but the comparison as plain JSON; shares lie in [0, 1], numbers in the metric's unit."""
+        parts = {
+            name: None if part is None else asdict(part)
+            for name, part in (
+                ("noise_floor", self.floor),
+                ("single_seed", self.single_seed),
+                ("sentence_test", self.sentence_test),
+                ("seeds_needed", self.seeds_needed),
+            )
+        }
+        place = {"experiment": self.experiment, "panel": self.panel, "metric": self.metric}
+        return {**place, **parts, "verdicts": dict(self.verdicts)}
+
+
+def calibrate(collected: Collected, n_arms: int) -> Calibration:
+    """Return what the runs of a calibration say about chance.
+
+    Args:
+        collected: a panel of the calibration experiment.
+        n_arms: arms beside the baseline in the experiment that it is for.
+
+    Raises:
+        ConfigError: no run is finished.
+    """
+    comparison = tabulate(collected, Choices())
+    settings = comparison.settings
+    values = {(row.arm, seed): value for row in comparison.rows for seed, value in row.values.items()}
+    if not values:
+        raise ConfigError(f"{collected.found.directory.path} has no finished run to learn from")
+    floor = noise_floor(list(values.values()))
+    family = Family(max(1, n_arms), settings.alpha)
+    needed = None
+    if floor is not None and settings.min_effect is not None and floor.sd > 0:
+        needed = seeds_needed(floor.sd, floor.runs, settings.min_effect, family)
+    return Calibration(
+        experiment=comparison.experiment,
+        panel=comparison.panel,
+        metric=settings.metric,
+        floor=floor,
+        single_seed=None
+        if floor is None or settings.min_effect is None
+        else single_seed(list(values.values()), floor.sd, settings.min_effect),
+        sentence_test=_sentence_test(collected, values, settings.metric, settings.alpha),
+        verdicts={row.title: str(row.verdict) for row in comparison.rows if row.verdict is not None},
+        seeds_needed=needed,
+        comparison=comparison,
+    )
+
+
+def noise_floor(values: Sequence[float]) -> Floor | None:
+    """Return how far apart these runs lie; None for fewer than three, which show no spread worth the name."""
+    if len(values) < 3:
+        return None
+    gaps = _distances(values)
+    return Floor(
+        runs=len(values),
+        pairs=gaps.size,
+        independent=len(values) // 2,
+        sd=math.sqrt(2) * float(np.std(values, ddof=1)),
+        mean_absolute=float(gaps.mean()),
+        largest=float(gaps.max()),
+    )
+
+
+def single_seed(values: Sequence[float], sd: float, min_effect: float) -> SingleSeed:
+    """Return how far a comparison of two single runs can be trusted.
+
+    Args:
+        values: of runs that differ by chance alone.
+        sd: of the difference of two of them, >= 0.
+        min_effect: the smallest difference that matters, > 0.
+    """
+    tail = _lower_tail(min_effect / sd) if sd > 0 else 0.0
+    winners = int(np.count_nonzero(_distances(values) >= min_effect))
+    return SingleSeed(min_effect, winners, 2 * tail, tail)
+
+
+def _distances(values: Sequence[float]) -> npt.NDArray[np.float64]:
+    return np.array([abs(a - b) for a, b in itertools.combinations(values, 2)])
+
+
+def _lower_tail(z: float) -> float:
+    """Return Phi(-z), the chance that a standard normal number lies below -z."""
+    return math.erfc(z / math.sqrt(2)) / 2
+
+
+def _sentence_test(
+    collected: Collected, values: Mapping[tuple[str, int], float], metric: str, alpha: float
+) -> SentenceTest | None:
+    reader = SentenceReader(collected.found.directory, metric)
+    counts = [reader.counts(arm, seed, value) for (arm, seed), value in values.items()]
+    kept = [one for one in counts if one is not None]
+    if len(kept) < max(2, len(counts)) or len({one.shape for one in kept}) != 1:
+        return None
+    signs = random_signs(kept[0].shape[0])
+    p_values = [exchange_p(reader.metric, a, b, signs) for a, b in itertools.combinations(kept, 2)]
+    return SentenceTest(len(p_values), sum(p <= alpha for p in p_values), alpha)
+
+
+def exchange_p(metric: str, ours: Counts, theirs: Counts, signs: npt.NDArray[np.float64]) -> float:
+    """Return the two-sided p-value of paired approximate randomisation over sentences, (c + 1) / (N + 1).
+
+    In each of the N shuffles some sentences exchange their translations between the two systems, and c counts shuffles
+    that lie at least as far apart as the systems do (Riezler and Maxwell 2005, "On some pitfalls in automatic
+    evaluation and significance testing for MT"). It asks whether these two models differ on sentences like these, not
+    whether two ways to train do.
+
+    Args:
+        metric: its name without a split.
+        ours, theirs: Float64[N, K], of the same sentences.
+        signs: Float64[S, N] of 1 and -1; -1 exchanges.
+    """
+    seen = abs(float(score(metric, ours.sum(0)) - score(metric, theirs.sum(0))))
+    middle, half = (ours.sum(0) + theirs.sum(0)) / 2, signs @ ((ours - theirs) / 2)
+    gaps = np.abs(score(metric, middle + half) - score(metric, middle - half))
+    # What is tied but for rounding counts against the claim.
+    hits = int(np.count_nonzero(gaps >= seen * (1 - 1e-9)))
+    return (hits + 1) / (len(signs) + 1)
+
+
+def random_signs(n: int) -> npt.NDArray[np.float64]:
+    """Return Float64[SHUFFLES, n] of keyed random signs, the same at every call."""
+    row = np.arange(SHUFFLES, dtype=np.int64)[:, None]
+    block = np.arange(-(-n // _BITS), dtype=np.int64)[None, :]
+    words = philox(Key.of(0, "exchange", n), row, block, np.zeros((1, 1), dtype=np.int64))
+    bits = (np.stack(words, axis=-1)[..., None] >> np.arange(32)) & 1
+    signs: npt.NDArray[np.float64] = 1.0 - 2.0 * bits.reshape(SHUFFLES, -1)[:, :n].astype(np.float64)
+    return signs

@@ -1,0 +1,57 @@
+"""Runs that failed or diverged are results: they are counted by arm, and compared with the baseline's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from maskbench.comparison.results import Counts, Row
+
+
+def fisher_exact_p(bad: int, n: int, other_bad: int, other_n: int) -> float:
+    """Return the two-sided p-value that `bad` of `n` and `other_bad` of `other_n` have one rate.
+
+    Fisher's exact test (1935, "The Design of Experiments"): the chance, with the margins as they are, of a table that
+    is no more likely than this one; 1 if a group is empty.
+    """
+    total, all_bad = n + other_n, bad + other_bad
+    # Ways, not chances: whole numbers compare exactly.
+    ways = [math.comb(n, k) * math.comb(other_n, all_bad - k) for k in range(min(n, all_bad) + 1)]
+    seen = math.comb(n, bad) * math.comb(other_n, other_bad)
+    return sum(count for count in ways if count <= seen) / math.comb(total, all_bad)
+
+
+def sentences(rows: Sequence[Row], baseline: str) -> list[str]:
+    """Return a sentence for every arm of which a run failed or diverged.
+
+    Args:
+        rows: all arms.
+        baseline: the name of the one the others are tested against.
+    """
+    reference = next(row.counts for row in rows if row.arm == baseline)
+    return [
+        f"{row.arm}: {_counted(row.counts)}{'' if row.arm == baseline else _tested(row.counts, reference)}"
+        for row in rows
+        if _bad(row.counts)
+    ]
+
+
+def _counted(counts: Counts) -> str:
+    kinds = ((counts.failed, "failed"), (counts.diverged, "diverged"))
+    told = " and ".join(f"{n} {word}" for n, word in kinds if n)
+    return f"{told} of {_ended(counts)} runs"
+
+
+def _tested(counts: Counts, reference: Counts) -> str:
+    p = fisher_exact_p(_bad(counts), _ended(counts), _bad(reference), _ended(reference))
+    others = f"{_bad(reference) or 'none'} of the baseline's {_ended(reference)}"
+    verdict = "more than chance explains" if p <= 0.05 else "no more than chance explains"
+    return f", {others}: {verdict} (Fisher's exact test, p = {p:.2g})"
+
+
+def _bad(counts: Counts) -> int:
+    return counts.failed + counts.diverged
+
+
+def _ended(counts: Counts) -> int:
+    return counts.done + _bad(counts)

@@ -1,0 +1,70 @@
+"""Runs of an arm, matched with the baseline's seed by seed."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+from maskbench.comparison.collect import Cell
+from maskbench.comparison.pairs import Pairs
+from maskbench.comparison.results import Settings
+
+
+def match(couples: Sequence[tuple[Cell, Cell]], settings: Settings) -> Pairs:
+    """Return how every pair ended, turned so that positive is better.
+
+    Args:
+        couples: run of the arm and run of the baseline, in the order of the seeds; each that is done has the metric.
+        settings: which metric counts, and in which direction.
+    """
+    sign = 1 if settings.info.higher_is_better else -1
+    states = [(a.state, b.state) for a, b in couples]
+    finished = [(a, b) for a, b in couples if a.outcome and b.outcome]
+    return Pairs(
+        differences=tuple(sign * (score(a, settings) - score(b, settings)) for a, b in finished),
+        baseline_diverged=states.count(("done", "diverged")),
+        arm_diverged=states.count(("diverged", "done")),
+        both_diverged=states.count(("diverged", "diverged")),
+        lost=sum("failed" in state for state in states),
+        waiting=sum("waiting" in state and "failed" not in state for state in states),
+        identical=bool(finished) and all(_same_bytes(a, b) for a, b in finished),
+        sides=tuple(_side(a, b, settings) for a, b in _until_waiting(couples)),
+    )
+
+
+def score(cell: Cell, settings: Settings) -> float:
+    """Return a finished run's metric.
+
+    Raises:
+        ValueError: the run is not done.
+    """
+    if cell.outcome is None:
+        raise ValueError(f"{cell.arm}, seed {cell.seed}, is not done")
+    return cell.outcome.metrics[settings.metric]
+
+
+def _side(arm: Cell, baseline: Cell, settings: Settings) -> float:
+    """Return a pair's difference, an infinite one where only one run diverged, and 0 where neither counts."""
+    if arm.outcome and baseline.outcome:
+        gap = score(arm, settings) - score(baseline, settings)
+        return gap if settings.info.higher_is_better else 0.0 - gap
+    sides = {("diverged", "done"): -math.inf, ("done", "diverged"): math.inf}
+    return sides.get((arm.state, baseline.state), 0.0)
+
+
+def _until_waiting(couples: Sequence[tuple[Cell, Cell]]) -> Iterator[tuple[Cell, Cell]]:
+    """Yield pairs in the order of their seeds, up to the first that is not there yet.
+
+    Which pair is done first must not decide what the sequential rule looks at. A failed run is no reason to wait: it
+    may fail again for ever, so its pair is passed over, and takes its place once it has been trained again.
+    """
+    return itertools.takewhile(lambda couple: "waiting" not in [cell.state for cell in couple], couples)
+
+
+def _same_bytes(a: Cell, b: Cell) -> bool:
+    """Whether two runs wrote the same translations and logged the same training losses; unknown counts as no."""
+    if a.outcome is None or b.outcome is None:
+        return False
+    hashes = [(o.outputs_sha256, o.train_nll_sha256) for o in (a.outcome, b.outcome)]
+    return hashes[0] == hashes[1] and None not in hashes[0]

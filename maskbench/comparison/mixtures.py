@@ -1,0 +1,138 @@
+"""Runs of one table that were made in different ways: by other code, other packages, on another machine.
+
+A pair whose two runs were made in the same way is clean, whatever the other pairs are. So what matters is whether a
+mixture runs through pairs: then a difference between arms may be one between machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from maskbench.comparison.collect import Cell, Origin, seed_list
+
+_SHORT = 8
+_RESULTS = "results version"
+_COMMIT = "commit"
+_THREADS = "threads"
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Something that all runs should have in common and have not."""
+
+    sentence: str
+    is_grave: bool
+    """Whether differences between the arms may come from it."""
+
+
+def mixtures(done: Sequence[Cell], baseline: str) -> list[Mixture]:
+    """Return what the finished runs of a panel do not have in common; what sets the same runs apart is said at once.
+
+    Args:
+        done: the finished runs, each with its origin.
+        baseline: name of the arm that the others are paired with.
+    """
+    facts = [_facts(cell.origin) for cell in done if cell.origin]
+    keys = dict.fromkeys(key for fact in facts for key in fact)
+    splits: dict[tuple[int, ...], list[str]] = {}
+    for key in keys:
+        values = [fact.get(key, "") for fact in facts]
+        first = list(dict.fromkeys(values))
+        if len(first) > 1:
+            splits.setdefault(tuple(first.index(value) for value in values), []).append(key)
+    return [_mixture(done, facts, kinds, keys, baseline) for kinds, keys in splits.items()] + _dirty(
+        done, baseline
+    )
+
+
+def named(cells: Sequence[Cell]) -> str:
+    """Return runs in words, arm by arm: `static, seeds 0-3; none, seed 7`."""
+    seeds: dict[str, list[int]] = {}
+    for cell in cells:
+        seeds.setdefault(cell.arm, []).append(cell.seed)
+    return "; ".join(f"{arm}, {seed_list(ran)}" for arm, ran in seeds.items())
+
+
+def _facts(origin: Origin) -> dict[str, str]:
+    """Return everything that was recorded of how a run was made, each under a name a person knows."""
+    commit = (origin.commit or "")[:_SHORT]
+    own = {_RESULTS: str(origin.results_version), _COMMIT: commit}
+    return {**own, **origin.versions, **origin.environment}
+
+
+def _mixture(
+    done: Sequence[Cell],
+    facts: Sequence[Mapping[str, str]],
+    kinds: tuple[int, ...],
+    keys: Sequence[str],
+    baseline: str,
+) -> Mixture:
+    usual = max(kinds, key=kinds.count)
+    sample = {kind: facts[kinds.index(kind)] for kind in dict.fromkeys(kinds)}
+    odd = [
+        f"{_runs([c for c, own in zip(done, kinds, strict=True) if own == kind])} with"
+        f" {' and '.join(_said(key, fact.get(key, ''), sample[usual].get(key, '')) for key in keys)}"
+        for kind, fact in sample.items()
+        if kind != usual
+    ]
+    mixed, pairs = _torn_pairs(done, kinds, baseline)
+    effect, is_grave = _effect(mixed, pairs)
+    if _RESULTS in keys:
+        effect = (
+            "the code between them changed results on purpose, so their numbers do not belong in one table"
+        )
+        is_grave = True
+    return Mixture(f"not all runs were made alike: {'; '.join(odd)}: {effect}; {_REMEDY}", is_grave)
+
+
+_REMEDY = "to be sure, move the odd ones away and give the same `maskbench run` again"
+
+
+def _runs(cells: Sequence[Cell]) -> str:
+    return f"{len(cells)} {'run' if len(cells) == 1 else 'runs'} ({named(cells)})"
+
+
+def _said(key: str, value: str, usual: str) -> str:
+    """Say what was found where something else is usual."""
+    if key == _THREADS:
+        return f"{value} {'thread' if value == '1' else 'threads'} instead of {usual}"
+    if key == _COMMIT:
+        return f"commit {value or 'unknown'} instead of {usual or 'an unknown one'}"
+    return f"{key} {value or 'absent'} instead of {usual or 'absent'}"
+
+
+def _torn_pairs(done: Sequence[Cell], kinds: Sequence[int], baseline: str) -> tuple[int, int]:
+    """Return in how many pairs the two runs are of different kinds, and how many pairs there are."""
+    kind_of = {(cell.arm, cell.seed): kind for cell, kind in zip(done, kinds, strict=True)}
+    pairs = list(_pairs(kind_of, baseline))
+    return sum(a != b for a, b in pairs), len(pairs)
+
+
+def _pairs(kind_of: Mapping[tuple[str, int], int], baseline: str) -> Iterator[tuple[int, int]]:
+    for (arm, seed), kind in kind_of.items():
+        if arm != baseline and (baseline, seed) in kind_of:
+            yield kind, kind_of[baseline, seed]
+
+
+def _effect(mixed: int, pairs: int) -> tuple[str, bool]:
+    if mixed:
+        what = "the difference" if mixed == 1 else "the differences"
+        return f"{what} in {mixed} of {pairs} pairs may come from that and not from a mask", True
+    return "within each pair the two runs were made alike, so no difference comes from it", False
+
+
+def _dirty(done: Sequence[Cell], baseline: str) -> list[Mixture]:
+    dirty = [cell for cell in done if cell.origin and cell.origin.dirty]
+    if not dirty:
+        return []
+    kinds = [int(cell.origin is not None and cell.origin.dirty) for cell in done]
+    mixed, pairs = _torn_pairs(done, kinds, baseline)
+    come = "comes" if len(dirty) == 1 else "come"
+    sentence = (
+        f"{_runs(dirty)} {come} from a checkout with uncommitted changes: nobody can get that code back, not"
+        " even who ran it"
+    )
+    if mixed:
+        sentence += f"; {_effect(mixed, pairs)[0]}"
+    return [Mixture(f"{sentence}; commit first, then run", bool(mixed))]

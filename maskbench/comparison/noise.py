@@ -1,0 +1,132 @@
+"""How much of the uncertainty of a mean difference comes from seeds, and how much from the choice of test sentences.
+
+Verdicts speak of new seeds on this test set. Whoever asks about other sentences of the same kind as well needs a wider
+interval, and wants to know which of the two to buy more of: seeds or sentences.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from maskbench.comparison.results import Noise
+from maskbench.comparison.sentences import MEANS, Counts, score
+from maskbench.randomness import Key, philox
+
+RESAMPLES = 1_000
+"""Bootstrap resamples of the test sentences, for metrics that are no mean."""
+
+LEAST_SEEDS = 3
+"""With fewer pairs the spread over seeds is not known well enough to be split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Estimates of the variance of the mean difference, all in the square of the metric's unit."""
+
+    seeds: float
+    """What it varies by with the seeds, on these sentences."""
+    sentences: float
+    """What it varies by with the sentences, with these seeds."""
+    both: float
+    """What the first two both count: seeds and sentences that suit each other."""
+
+    @property
+    def total(self) -> float:
+        """The variance over new seeds and new sentences; rounding and luck must not make it less than either part."""
+        return max(self.seeds + self.sentences - self.both, self.seeds, self.sentences)
+
+
+def noise(metric: str, arm: Counts, baseline: Counts, alpha: float) -> Noise | None:
+    """Return where the uncertainty of the mean difference, arm minus baseline, comes from.
+
+    The two shares are proportional to what the difference varies by with seeds alone and with sentences alone. The
+    interval is Student's t with Satterthwaite's degrees of freedom (1946, "An approximate distribution of estimates of
+    variance components"); it assumes that seeds and sentences are samples of normal effects.
+
+    Args:
+        arm, baseline: Float64[S, N, K], of S runs in the same order of seeds and N sentences.
+        alpha: 1 minus the interval's confidence.
+
+    Returns:
+        None with fewer than three seeds or two sentences, and where nothing varies.
+    """
+    n_seeds, n_sentences = arm.shape[:2]
+    if arm.shape != baseline.shape or n_seeds < LEAST_SEEDS or n_sentences < 2:
+        return None
+    differences = score(metric, arm.sum(1)) - score(metric, baseline.sum(1))
+    parts = two_way(arm, baseline) if metric in MEANS else resampled(metric, arm, baseline)
+    if parts.total == 0:
+        return None
+    from scipy.special import stdtrit
+
+    mean = float(differences.mean())
+    half = float(stdtrit(_freedom(parts, n_seeds, n_sentences), 1 - alpha / 2)) * math.sqrt(parts.total)
+    share = parts.seeds / (parts.seeds + parts.sentences)
+    return Noise(share, 1 - share, mean - half, mean + half)
+
+
+def two_way(arm: Counts, baseline: Counts) -> Parts:
+    """Return the parts for a metric that is a ratio of two sums, `counts[..., 0] / counts[..., 1]`.
+
+    They are mean squares of the two-way random model without replication, seeds by sentences, divided by the number of
+    both. Sentences differ in length, and the difference over the split is (sum of gains) / (sum of tokens), not the mean
+    of the sentences' own ratios. What sentence i changes about such a ratio D is, to first order,
+    (gain_i - D * tokens_i) * N / (sum of tokens), so this is what is taken apart (the linearised ratio estimator,
+    Cochran 1977, "Sampling techniques", ch. 6). Its mean over sentences is each seed's difference, D aside. For
+    sentences of one length it is the gain of the sentence, D aside.
+    """
+    gains, tokens = arm[..., 0] - baseline[..., 0], baseline[0, :, 1]
+    n_seeds, n_sentences = gains.shape
+    ratio = gains.sum() / (n_seeds * tokens.sum())
+    values = (gains - ratio * tokens) * (n_sentences / tokens.sum())
+    of_seeds, of_sentences, mean = values.mean(1), values.mean(0), values.mean()
+    rest = values - of_seeds[:, None] - of_sentences[None, :] + mean
+    all_of_them = n_seeds * n_sentences
+    return Parts(
+        seeds=float(of_seeds.var(ddof=1)) / n_seeds,
+        sentences=float(of_sentences.var(ddof=1)) / n_sentences,
+        both=float((rest**2).sum()) / ((n_seeds - 1) * (n_sentences - 1)) / all_of_them,
+    )
+
+
+def resampled(metric: str, arm: Counts, baseline: Counts) -> Parts:
+    """Return the parts for a metric that is no mean: sentences are resampled, the seeds kept (Koehn 2004).
+
+    What suits each other is counted in both parts and cannot be told apart, so the total is slightly too large.
+    """
+    differences = score(metric, arm.sum(1)) - score(metric, baseline.sum(1))
+    weights = _resamples(arm.shape[1])
+    # Counts are integers, so these products are exact, and the same on every machine.
+    gaps = [
+        score(metric, weights @ a) - score(metric, weights @ b) for a, b in zip(arm, baseline, strict=True)
+    ]
+    return Parts(
+        seeds=float(differences.var(ddof=1)) / len(differences),
+        sentences=float(np.mean(gaps, axis=0).var(ddof=1)),
+        both=0.0,
+    )
+
+
+def _resamples(n: int) -> npt.NDArray[np.float64]:
+    """Return how often each of `n` sentences is in each resample, Float64[RESAMPLES, n]; the same at every call."""
+    row = np.arange(RESAMPLES, dtype=np.int64)[:, None]
+    blocks = np.arange(-(-n // 4), dtype=np.int64)[None, :]
+    words = philox(Key.of(0, "sentences", n), row, blocks, np.zeros((1, 1), dtype=np.int64))
+    drawn = (np.stack(words, axis=-1).reshape(RESAMPLES, -1)[:, :n] * n) >> 32
+    counts = np.bincount((row * n + drawn).ravel(), minlength=RESAMPLES * n)
+    return counts.reshape(RESAMPLES, n).astype(np.float64)
+
+
+def _freedom(parts: Parts, n_seeds: int, n_sentences: int) -> float:
+    """Return Satterthwaite's degrees of freedom of the total, at least 1."""
+    terms: Sequence[tuple[float, int]] = (
+        (parts.seeds, n_seeds - 1),
+        (parts.sentences, n_sentences - 1),
+        (parts.both, (n_seeds - 1) * (n_sentences - 1)),
+    )
+    return max(1.0, parts.total**2 / sum(value**2 / freedom for value, freedom in terms))

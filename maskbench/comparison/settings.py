@@ -1,0 +1,84 @@
+"""What is compared and how loud the evidence must be: the experiment file's word, unless the command line says more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from maskbench.comparison.collect import Collected
+from maskbench.comparison.results import Choices, Settings
+from maskbench.config.metrics import METRICS, MetricInfo, metric_name
+from maskbench.config.schema import ArmConfig
+from maskbench.errors import ConfigError
+from maskbench.registry import did_you_mean
+
+
+def settings_of(collected: Collected, choices: Choices) -> Settings:
+    """Return what the experiment file declares and the command line changes.
+
+    Raises:
+        ConfigError: a choice names nothing there, or is out of its range.
+    """
+    declared, panel = collected.found.experiment.compare, collected.found.panel
+    metric = choices.metric or declared.metric
+    alpha = declared.alpha if choices.alpha is None else choices.alpha
+    # What matters on one metric's scale says nothing on another's.
+    min_effect = declared.min_effect if metric == declared.metric else None
+    min_effect = min_effect if choices.min_effect is None else choices.min_effect
+    if not 0 < alpha < 1:
+        raise ConfigError(f"--alpha must lie between 0 and 1, got {alpha:g}")
+    if min_effect is not None and not 0 < min_effect < float("inf"):
+        raise ConfigError(f"--min-effect must be above 0, got {min_effect:g}")
+    return Settings(
+        metric,
+        _metric_info(collected, metric),
+        _baseline(panel.arms, choices, panel.baseline),
+        alpha,
+        min_effect,
+        choices.simultaneous,
+    )
+
+
+def _metric_info(collected: Collected, metric: str) -> MetricInfo:
+    """Look the metric up, and check that somebody measured it."""
+    name = metric_name(metric)
+    done = [cell.outcome for cell in collected.cells.values() if cell.outcome is not None]
+    measured = sorted({name for outcome in done for name in outcome.metrics})
+    if name is None or name.metric not in METRICS or (measured and metric not in measured):
+        known = measured or [f"test/{name}" for name in METRICS]
+        hint = did_you_mean(metric, known)
+        raise ConfigError(f"no run has measured the metric {metric!r}{hint} ({_listed(known)})")
+    return name.info
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return of which splits and metrics names are made; written out they can be a thousand."""
+    parts = [name for name in map(metric_name, names) if name]
+    splits = dict.fromkeys(str(name.whole).partition("/")[0] for name in parts)
+    return f"splits: {', '.join(splits)}; metrics: {', '.join(dict.fromkeys(name.metric for name in parts))}"
+
+
+def _baseline(arms: Sequence[ArmConfig], choices: Choices, declared: str) -> str:
+    wanted = choices.baseline
+    if wanted is None:
+        return declared
+    found = next((arm.name for arm in arms if wanted in (arm.name, arm.title)), None)
+    if found is None:
+        names = [arm.name for arm in arms]
+        raise ConfigError(f"no arm named {wanted!r}{did_you_mean(wanted, names)} (arms: {', '.join(names)})")
+    return found
+
+
+def warnings(collected: Collected, choices: Choices) -> list[str]:
+    """Say where the question was changed after the answers were in."""
+    declared, panel = collected.found.experiment.compare, collected.found.panel
+    pairs = (
+        ("metric", declared.metric, choices.metric),
+        ("baseline", panel.baseline, choices.baseline and _baseline(panel.arms, choices, panel.baseline)),
+        ("alpha", declared.alpha, choices.alpha),
+        ("min_effect", declared.min_effect, choices.min_effect),
+    )
+    return [
+        f"{name} {chosen} was chosen on the command line; the experiment declares {before}"
+        for name, before, chosen in pairs
+        if chosen is not None and chosen != before
+    ]

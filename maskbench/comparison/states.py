@@ -1,0 +1,79 @@
+"""What every run of a panel is doing, read from its folder while others write there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import get_args
+
+from maskbench.comparison.locate import FoundPanel
+from maskbench.config.schema import ArmConfig
+from maskbench.errors import MaskbenchError
+from maskbench.runs.directory import RunDirectory, State
+
+STATES: tuple[State, ...] = ("done", "running", "planned", "interrupted", "failed", "diverged")
+"""In the order in which they are counted."""
+
+assert set(STATES) == set(get_args(State))
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """One run."""
+
+    arm: str
+    seed: int
+    state: State
+    step: int | None = None
+    """The last step that was logged; None before the first, and of a run that is done."""
+    steps: int | None = None
+    """How many there will be; None where `train.epochs` decides it."""
+    pid: int | None = None
+    host: str | None = None
+    message: str = ""
+    """Why it failed, diverged, or cannot be read."""
+
+
+def states_of(found: FoundPanel) -> dict[str, list[RunState]]:
+    """Return the state of every planned run by arm, in the order of the experiment's seeds.
+
+    A folder that cannot be read is a run that failed, with the reason; nothing here raises for it.
+    """
+    return {
+        arm.name: [_state(found.directory.run(arm.name, seed), arm) for seed in found.experiment.seeds]
+        for arm in found.panel.arms
+    }
+
+
+def count(runs: Iterable[RunState]) -> dict[State, int]:
+    """Return how many runs are in each state, states without one left out."""
+    counts = Counter(run.state for run in runs)
+    return {state: counts[state] for state in STATES if counts[state]}
+
+
+def _state(run: RunDirectory, arm: ArmConfig) -> RunState:
+    train = arm.config.train
+    steps = train.steps if train.epochs is None else None
+    try:
+        status = run.status()
+        if status.state == "done":
+            return RunState(arm.name, run.seed, "done", steps=steps)
+        message = str((status.error or {}).get("message", ""))
+        running = status.state == "running"
+        return RunState(
+            arm.name,
+            run.seed,
+            status.state,
+            _last_step(run),
+            steps,
+            status.pid if running else None,
+            status.host if running else None,
+            message.strip().split("\n")[-1],
+        )
+    except (MaskbenchError, OSError, ValueError, TypeError, AttributeError, LookupError) as error:
+        return RunState(arm.name, run.seed, "failed", steps=steps, message=str(error))
+
+
+def _last_step(run: RunDirectory) -> int | None:
+    return max((int(line["step"]) for line in run.metrics.read()), default=None)

@@ -1,0 +1,58 @@
+"""Experiments as their files have them, to be held against what was run: `--set` can make the two differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from maskbench.config.load import load_resolved
+from maskbench.config.panels import flat_settings
+from maskbench.config.schema import ArmConfig, Experiment
+from maskbench.errors import MaskbenchError
+
+
+class WrittenExperiments:
+    """The experiment files of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def differences(self, run: Experiment) -> tuple[str, ...]:
+        """Say in what the experiment that was run differs from its file; empty where it does not, or has none.
+
+        Masks are left out: the file names them in short.
+        """
+        written = self._files.get(run.name)
+        return () if written is None else tuple(dict.fromkeys(_differences(run, written)))
+
+    @cached_property
+    def _files(self) -> dict[str, Experiment]:
+        """What is no experiment, or a broken one, is no file to be held against."""
+        found = {}
+        for path in sorted(self._folder.glob("*.yaml")):
+            try:
+                experiment = load_resolved(path)
+            except (MaskbenchError, OSError):
+                continue
+            found[experiment.name] = experiment
+        return found
+
+
+def _differences(run: Experiment, written: Experiment) -> Iterator[str]:
+    missing = len(set(written.seeds) - set(run.seeds))
+    if missing:
+        yield f"{missing} of {len(written.seeds)} seeds are missing"
+    arms = {(panel.name, arm.name): arm for panel in run.panels for arm in panel.arms}
+    for panel in written.panels:
+        for arm in panel.arms:
+            own = arms.get((panel.name, arm.name))
+            yield from [f"no arm {arm.name}"] if own is None else _settings(own, arm)
+
+
+def _settings(own: ArmConfig, written: ArmConfig) -> Iterator[str]:
+    """Compare what the file says or leaves to a default; options of a corpus that it leaves out have none here."""
+    ours, theirs = flat_settings(own.config), flat_settings(written.config)
+    for key, value in theirs.items():
+        if key in ours and ours[key] != value:
+            yield f"{key} {ours[key]} instead of {value}"

@@ -1,0 +1,173 @@
+"""What the runs of a plan will take: time, memory and disk."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from maskbench.config.schema import ArmConfig, Experiment, TrainConfig
+from maskbench.data.batches import BatchSchedule
+from maskbench.data.corpus import Corpus
+from maskbench.executors.machine import side_by_side
+from maskbench.experiment import BuiltArm, Rehearsal
+from maskbench.forecast.recorded import StepRecords, kind_of
+from maskbench.forecast.trial import ArmName, try_steps
+from maskbench.planning import PlannedRun, corpus_key
+from maskbench.runs.checkpoint import KEPT
+from maskbench.training.environment import origin, pick_device
+from maskbench.training.precision import compute_dtype
+
+Source = Literal["own", "other", "tried", "assumed"]
+"""Where a step time comes from: runs of this experiment, runs of another one, steps taken just now, or another arm of
+this experiment, because the time for trying was over."""
+
+_FLOAT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """What a training step of an arm is expected to take."""
+
+    seconds: float
+    source: Source
+    where: str
+    """The experiment, or the arm that it is taken from; empty for steps taken just now."""
+    count: int
+    """How many runs, or steps, it is the median of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expense:
+    """What the runs that are due will take."""
+
+    workers: int
+    """Runs that train at once."""
+    steps: Mapping[ArmName, StepTime]
+    """Of every arm that is due."""
+    run_seconds: Mapping[ArmName, float]
+    """Training of one run from its first step to its last."""
+    seconds: float
+    """Wall clock until all are trained; evaluating comes on top."""
+    memory: int
+    """Bytes that the largest run needs."""
+    disk: int
+    """Bytes of checkpoints, at most."""
+
+    def more_seeds(self, seeds: int) -> float | None:
+        """Return the wall clock of so many more seeds of every arm that is due; None if none is."""
+        if not self.run_seconds:
+            return None
+        return makespan([s for s in self.run_seconds.values() for _ in range(seeds)], self.workers)
+
+
+def expense(
+    experiment: Experiment, rehearsal: Rehearsal, runs_dir: Path, workers: int | None = None
+) -> Expense:
+    """Return what the due runs of a plan will take on this machine.
+
+    Args:
+        experiment: what is planned.
+        rehearsal: the plan, with corpora and arms built.
+        runs_dir: the folder that holds experiments; step times of finished runs are looked for in all of them.
+        workers: runs at once; None: as many as `maskbench run` would choose.
+    """
+    due = [run for run in rehearsal.planned if run.is_due]
+    arms = {run.name[:2]: run.arm for run in due}
+    memory = max((arm.memory for arm in rehearsal.built.values()), default=0)
+    threads = max((arm.config.train.threads for arm in arms.values()), default=1)
+    at_once = workers or side_by_side(threads, max(1, memory))
+    steps = _step_times(experiment, arms, rehearsal.corpora, runs_dir)
+    totals = {name: _total_steps(arm, rehearsal.corpora, experiment.seeds[0]) for name, arm in arms.items()}
+    ahead = [steps[run.name[:2]].seconds * _steps_ahead(run, totals[run.name[:2]]) for run in due]
+    return Expense(
+        workers=min(at_once, len(due)) if due else at_once,
+        steps=steps,
+        run_seconds={name: steps[name].seconds * totals[name] for name in arms},
+        seconds=makespan(ahead, at_once),
+        memory=memory,
+        disk=sum(
+            _disk(run.arm.config.train, rehearsal.built[run.name[:2]], totals[run.name[:2]]) for run in due
+        ),
+    )
+
+
+def makespan(seconds: Sequence[float], workers: int) -> float:
+    """Return when the last of some jobs ends, if each is begun, in order, as soon as a worker is free."""
+    free = [0.0] * workers
+    for length in seconds:
+        heapq.heapreplace(free, free[0] + length)
+    return max(free)
+
+
+def _step_times(
+    experiment: Experiment, arms: Mapping[ArmName, ArmConfig], corpora: Mapping[str, Corpus], runs_dir: Path
+) -> dict[ArmName, StepTime]:
+    """Return every arm's step time: from runs where there are any, else from steps taken now, else by analogy."""
+    if not arms:
+        return {}
+    config = next(iter(arms.values())).config
+    dtype = compute_dtype(config.train.precision, config.model.d_model, pick_device())
+    records = StepRecords(runs_dir, origin(config.train.threads, dtype, pick_device()).environment)
+    found: dict[ArmName, StepTime] = {}
+    for name, arm in arms.items():
+        recorded = records.of(arm.config, experiment.name)
+        if recorded is not None:
+            source: Source = "own" if recorded.experiment == experiment.name else "other"
+            found[name] = StepTime(recorded.seconds, source, recorded.experiment, recorded.runs)
+    groups = _alike({name: arm for name, arm in arms.items() if name not in found})
+    firsts = {group[0]: arms[group[0]].config for group in groups}
+    tried = try_steps(
+        {name: (config, corpora[corpus_key(config.corpus)]) for name, config in firsts.items()},
+        experiment.seeds[0],
+    )
+    for group in groups:
+        if group[0] in tried:
+            time = tried[group[0]]
+            found |= dict.fromkeys(group, StepTime(time.seconds, "tried", "", time.steps))
+    known = dict(found)
+    for name in arms:
+        if name not in known:
+            like = _most_like(name, known)
+            found[name] = StepTime(known[like].seconds, "assumed", like[1], known[like].count)
+    return {name: found[name] for name in arms}
+
+
+def _alike(arms: Mapping[ArmName, ArmConfig]) -> list[list[ArmName]]:
+    """Return the arms whose steps take the same time, together; the size of a corpus makes no step longer."""
+    groups: dict[str, list[ArmName]] = {}
+    for name, arm in arms.items():
+        identity = arm.config.identity()
+        identity["corpus"] = arm.config.corpus.name
+        groups.setdefault(kind_of(identity), []).append(name)
+    return list(groups.values())
+
+
+def _most_like(name: ArmName, known: Mapping[ArmName, StepTime]) -> ArmName:
+    """Return a known arm of the same panel, or any."""
+    return next((other for other in known if other[0] == name[0]), next(iter(known)))
+
+
+def _total_steps(arm: ArmConfig, corpora: Mapping[str, Corpus], seed: int) -> int:
+    train = arm.config.train
+    if train.epochs is None:
+        return train.steps
+    split = corpora[corpus_key(arm.config.corpus)].splits["train"]
+    return BatchSchedule(split, train.batch_tokens, seed).steps_for_epochs(train.epochs)
+
+
+def _steps_ahead(run: PlannedRun, total: int) -> int:
+    """Return how many steps a run has still to take: it goes on from its last checkpoint."""
+    names = (path.name.removeprefix("step-") for path in run.directory.checkpoints.glob("step-*"))
+    done = max((int(name) for name in names if name.isdecimal()), default=0)
+    return max(0, total - done)
+
+
+def _disk(train: TrainConfig, arm: BuiltArm, total: int) -> int:
+    """Return the bytes of the checkpoints a run keeps at most: the newest ones, the selected and the averaged."""
+    saved = -(-total // min(train.save_every, train.valid_every))
+    kept = min(saved, KEPT + max(1, train.average))
+    # Weights and two moments.
+    return kept * 3 * _FLOAT * arm.parameters

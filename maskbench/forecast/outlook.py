@@ -1,0 +1,156 @@
+"""What the seeds of an experiment could show: the smallest reachable p, and the smallest visible difference.
+
+A difference is visible or not by the spread of the differences between paired runs. Before the first run nobody knows
+it, but an earlier experiment with the same metric may have shown it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskbench.comparison.collect import Collected, collect
+from maskbench.comparison.locate import FILE, panels_in
+from maskbench.comparison.power import Family, SeedRange, detectable_effect, seeds_needed
+from maskbench.comparison.statistics import least_seeds, mean_and_sd, smallest_p
+from maskbench.config.schema import Experiment, PanelConfig
+from maskbench.errors import MaskbenchError
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How much paired differences of a metric varied from seed to seed."""
+
+    sd: float
+    """Standard deviation, pooled over the arms, in the metric's unit."""
+    pairs: int
+    """Of the arm with the most."""
+    experiment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the seeds could show of the arms of a panel."""
+
+    panel: str | None
+    n_seeds: int
+    n_arms: int
+    """Beside the baseline."""
+    alpha: float
+    smallest_p: float
+    least_seeds: int
+    """With fewer, nothing can get a verdict."""
+    effect: float | None
+    """The smallest true difference that is seen with 80 % power, in standard deviations of the differences."""
+    spread: Spread | None
+    needed: SeedRange | None
+    """Seeds that see `min_effect` with 80 % power; None without a spread or without a `min_effect`."""
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether these seeds can give any arm a verdict."""
+        return self.n_seeds >= self.least_seeds
+
+    @property
+    def difference(self) -> float | None:
+        """The smallest difference that is seen with 80 % power, in the metric's unit."""
+        return self.effect * self.spread.sd if self.effect is not None and self.spread else None
+
+
+def outlooks(experiment: Experiment, runs_dir: Path) -> list[Outlook]:
+    """Return what the seeds could show in each panel that compares anything.
+
+    Args:
+        experiment: what is planned.
+        runs_dir: the folder that holds experiments, among which an earlier spread is looked for.
+    """
+    return [
+        _outlook(experiment, panel, earlier_spread(experiment, panel, runs_dir))
+        for panel in experiment.panels
+        if len(panel.arms) > 1
+    ]
+
+
+def _outlook(experiment: Experiment, panel: PanelConfig, spread: Spread | None) -> Outlook:
+    n, arms, compared = len(experiment.seeds), len(panel.arms) - 1, experiment.compare
+    floor = least_seeds(arms, compared.alpha)
+    wanted = compared.min_effect
+    return Outlook(
+        panel=panel.name,
+        n_seeds=n,
+        n_arms=arms,
+        alpha=compared.alpha,
+        smallest_p=smallest_p(n),
+        least_seeds=floor,
+        effect=detectable_effect(n, compared.alpha / arms) if n >= floor else None,
+        spread=spread,
+        needed=seeds_needed(spread.sd, spread.pairs, wanted, Family(arms, compared.alpha))
+        if spread and wanted
+        else None,
+    )
+
+
+def earlier_spread(experiment: Experiment, panel: PanelConfig, runs_dir: Path) -> Spread | None:
+    """Return the spread of the compared metric in finished pairs: of this panel, else of the one most like it."""
+    metric = experiment.compare.metric
+    known = [
+        (_likeness(experiment.name, panel, found), spread)
+        for found in _panels(runs_dir, metric)
+        if (spread := spread_of(found, metric)) is not None
+    ]
+    return max(known, key=lambda one: (one[0], one[1].pairs), default=(None, None))[1]
+
+
+def spread_of(collected: Collected, metric: str) -> Spread | None:
+    """Return the pooled spread of a panel's differences to its baseline; None if no arm has two pairs that differ."""
+    baseline = collected.found.panel.baseline
+    squares, freedom, most = 0.0, 0, 0
+    for arm in collected.found.panel.arms:
+        differences = list(_differences(collected, arm.name, metric)) if arm.name != baseline else []
+        _, sd = mean_and_sd(differences)
+        # The same arm twice has no spread, and says nothing about others.
+        if sd:
+            squares += (len(differences) - 1) * sd**2
+            freedom += len(differences) - 1
+            most = max(most, len(differences))
+    if not freedom:
+        return None
+    return Spread(math.sqrt(squares / freedom), most, collected.found.experiment.name)
+
+
+def _differences(collected: Collected, arm: str, metric: str) -> Iterator[float]:
+    for seed in collected.found.experiment.seeds:
+        pair = [collected.cells[name, seed].outcome for name in (arm, collected.found.panel.baseline)]
+        own, base = (None if outcome is None else outcome.metrics.get(metric) for outcome in pair)
+        if own is not None and base is not None:
+            yield own - base
+
+
+def _panels(runs_dir: Path, metric: str) -> Iterator[Collected]:
+    """Yield every panel of the runs folder that compares this metric; what cannot be read is passed over."""
+    for path in sorted(runs_dir.glob("*")):
+        try:
+            if path.is_dir() and _may_compare(path, metric):
+                yield from (
+                    collect(found) for found in panels_in(path) if found.experiment.compare.metric == metric
+                )
+        except (MaskbenchError, OSError):
+            continue
+
+
+def _may_compare(path: Path, metric: str) -> bool:
+    """Whether an experiment's file names the metric at all, which is quicker to see than what it means."""
+    files = [path / FILE, *path.glob(f"*/{FILE}")]
+    return any(
+        metric in file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()
+    )
+
+
+def _likeness(name: str, panel: PanelConfig, found: Collected) -> tuple[bool, int]:
+    """Return how like a panel another one is: the same one, or in how many of corpus, model and training."""
+    ours, theirs = panel.arms[0].config, found.found.panel.arms[0].config
+    same = [ours.corpus == theirs.corpus, ours.model == theirs.model, ours.train == theirs.train]
+    itself = found.found.experiment.name == name and found.found.panel.name == panel.name
+    return itself and all(same), sum(same)

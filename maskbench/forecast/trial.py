@@ -1,0 +1,112 @@
+"""A few steps of arms that never ran, to see how long one takes; what they train is thrown away."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from maskbench.config.schema import RunConfig
+from maskbench.data.corpus import Corpus
+
+SECONDS = 0.6
+"""All arms together; the step that is under way then is still finished."""
+
+
+ArmName: TypeAlias = tuple[str | None, str]
+"""Panel and arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What steps that were just taken took."""
+
+    seconds: float
+    """Of a step: the median."""
+    steps: int
+
+
+def try_steps(
+    arms: Mapping[ArmName, tuple[RunConfig, Corpus]],
+    seed: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[ArmName, Trial]:
+    """Take steps of all arms in turn until `SECONDS` are over; an arm that had no turn by then is left out.
+
+    The first step of each does not count, since caches settle in it, unless there is time for no other.
+
+    Args:
+        arms: settings and corpus, by panel and name.
+        seed: of the runs that are tried.
+        clock: seconds, monotonic.
+    """
+    if not arms:
+        return {}
+    from maskbench.audit.subject import own_randomness
+    from maskbench.model.allocator import keep_freed_memory
+    from maskbench.training.environment import repeatable
+
+    # As the runs will.
+    keep_freed_memory()
+    threads = max(config.train.threads for config, _ in arms.values())
+    steppers = {name: _steps(config, corpus, seed) for name, (config, corpus) in arms.items()}
+    with own_randomness(), repeatable(threads):
+        # A process's very first step takes several times as long as any other.
+        next(next(iter(steppers.values())))
+        taken = in_turns(steppers, clock)
+    counted = {name: times[1:] or times for name, times in taken.items()}
+    return {name: Trial(statistics.median(times), len(times)) for name, times in counted.items()}
+
+
+def in_turns(
+    steppers: Mapping[ArmName, Iterator[None]], clock: Callable[[], float]
+) -> dict[ArmName, list[float]]:
+    """Return how long each step took, in rounds over all of the arms, until `SECONDS` are over.
+
+    At least one step is taken. What disturbs the machine for a while disturbs all arms alike.
+    """
+    taken: dict[ArmName, list[float]] = {}
+    began = now = clock()
+    while True:
+        for name, steps in steppers.items():
+            next(steps)
+            then, now = now, clock()
+            taken.setdefault(name, []).append(now - then)
+            if now - began >= SECONDS:
+                return taken
+
+
+def _steps(config: RunConfig, corpus: Corpus, seed: int) -> Iterator[None]:
+    """Take one step after the other, as far as the gradient: the update is a few percent of a step.
+
+    Building an optimiser imports torch's compiler, which takes longer than all the steps. The weights a run starts
+    from, which may not be there yet, change nothing about the time.
+    """
+    import torch
+
+    from maskbench.data.batches import BatchSchedule, collate
+    from maskbench.masks.clock import Clock
+    from maskbench.model.transformer import build_model
+    from maskbench.training.environment import pick_device
+    from maskbench.training.objective import Objective
+    from maskbench.training.precision import compute_dtype
+    from maskbench.training.warm_start import freeze_all_but
+
+    device, train = pick_device(), config.train
+    model = build_model(config.model_copy(update={"init_from": None}), corpus, seed).to(device)
+    if config.train_only is not None:
+        freeze_all_but(model, config.train_only)
+    dtype = compute_dtype(train.precision, config.model.d_model, device)
+    objective = Objective(model, train, len(corpus.vocabulary), dtype, device)
+    split = corpus.splits["train"]
+    batches = BatchSchedule(split, train.batch_tokens, seed)
+    model.train()
+    for step in itertools.count():
+        epoch, ids = batches.at(step)
+        torch.manual_seed(step)
+        model.zero_grad(set_to_none=True)
+        objective.backward(collate(split, ids).to(device), Clock("train", 0, 1, epoch, batches.n_batches, 0))
+        yield

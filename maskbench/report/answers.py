@@ -1,0 +1,43 @@
+"""What the page says first: the question, the answer in a sentence, and one sentence for every arm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from maskbench.comparison.wording import headline, verdict_sentence
+from maskbench.report.gather import Panel
+from maskbench.report.words import verdict_shown
+
+
+@dataclass(frozen=True, slots=True)
+class ArmAnswer:
+    """One arm's verdict."""
+
+    arm: str
+    verdict: str
+    shown: str
+    """The verdict with its symbol."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The question and what came out."""
+
+    question: str
+    more: tuple[str, ...]
+    """The rest of the experiment file's opening comment, by paragraph."""
+    headline: str
+    arms: tuple[ArmAnswer, ...]
+
+
+def answers(panel: Panel) -> Answers:
+    """Return the answers of a panel."""
+    comparison = panel.comparison
+    question, *more = (" ".join(part.split("\n")) for part in comparison.question.strip().split("\n\n"))
+    arms = tuple(
+        ArmAnswer(row.arm, row.verdict or "", verdict_shown(row.verdict), verdict_sentence(row, comparison))
+        for row in comparison.rows
+        if row.difference is not None
+    )
+    return Answers(question, tuple(more), headline(comparison), arms)

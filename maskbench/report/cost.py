@@ -1,0 +1,114 @@
+"""Quality against cost: what an arm gains, and what its training step takes for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from maskbench.comparison.figures import signed
+from maskbench.comparison.results import Difference
+from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
+from maskbench.report.gather import Panel
+from maskbench.report.palette import MUTED, PAPER, RULE
+
+WIDTH, HEIGHT = 400, 260
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """An arm in the plot."""
+
+    arm: str
+    title: str
+    time: float
+    time_ends: tuple[float, float] | None
+    gain: float
+    """Arm minus baseline in the metric's own direction."""
+    gain_ends: tuple[float, float] | None
+    best: bool = False
+    """Whether no arm is both no dearer and no worse, and one of the two strictly."""
+
+
+def points(panel: Panel) -> list[Point]:
+    """Return the arms whose cost and quality are both known; the baseline is one of them, at (1, 0)."""
+    found = []
+    for row in panel.comparison.rows:
+        cost, difference = row.cost, row.difference
+        gain = 0.0 if row.arm == panel.comparison.settings.baseline else _mean(difference)
+        if cost.relative_step_time is None or gain is None or row.mean is None:
+            continue
+        limits = difference.interval if difference else None
+        known = cost.step_time_low is not None and cost.step_time_high is not None
+        ends = (cost.step_time_low or 0.0, cost.step_time_high or 0.0) if known else None
+        found.append(
+            Point(
+                row.arm,
+                row.title,
+                cost.relative_step_time,
+                ends,
+                gain,
+                (limits.low, limits.high) if limits else None,
+            )
+        )
+    return _with_best(found, 1 if panel.comparison.settings.info.higher_is_better else -1)
+
+
+def _mean(difference: Difference | None) -> float | None:
+    return None if difference is None else difference.mean
+
+
+def _with_best(found: list[Point], sign: int) -> list[Point]:
+    def beats(a: Point, b: Point) -> bool:
+        no_worse = a.time <= b.time and sign * a.gain >= sign * b.gain
+        return no_worse and (a.time, a.gain) != (b.time, b.gain)
+
+    return [
+        Point(p.arm, p.title, p.time, p.time_ends, p.gain, p.gain_ends, not any(beats(o, p) for o in found))
+        for p in found
+    ]
+
+
+def cost_plot(panel: Panel) -> Plot | None:
+    """Return the plot, or None where fewer than two arms were measured."""
+    found, scale = points(panel), panel.scale
+    if len(found) < 2:
+        return None
+    figure = new_figure(WIDTH, HEIGHT)
+    axes = plain_axes(figure)
+    axes.axhline(0, color=RULE, linewidth=0.8, zorder=0)
+    for point in found:
+        look, gain = panel.looks[point.arm], point.gain * scale.factor
+        if point.gain_ends:
+            ends = [end * scale.factor for end in point.gain_ends]
+            axes.plot([point.time] * 2, ends, color=look.colour, linewidth=1.4)
+        if point.time_ends:
+            axes.plot(point.time_ends, [gain] * 2, color=look.colour, linewidth=1.4)
+        # Filled: on the front. Hollow: some other arm is as good for less.
+        filled = look.colour if point.best else PAPER
+        axes.plot(
+            [point.time],
+            [gain],
+            look.marker,
+            color=look.colour,
+            markerfacecolor=filled,
+            markersize=7,
+            zorder=3,
+        )
+    front = sorted((p.time, p.gain * scale.factor) for p in found if p.best)
+    axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+    axes.set_xlabel("time per training step, baseline = 1")
+    axes.set_ylabel("difference" + (", percentage points" if scale.factor == 100 else ""))
+    axes.margins(x=0.12, y=0.1)
+    words = " ".join(
+        f"{p.title}: {p.time:.2f} times the baseline's step, {signed(scale.number(p.gain))}"
+        f"{', on the front' if p.best else ''}."
+        for p in found
+    )
+    caption = (
+        f"Difference in {panel.comparison.settings.metric} against the time of a training step, with intervals where "
+        "they are known. Filled marks, joined: the Pareto front of the estimates, where no arm is at least as good for less."
+    )
+    return Plot(
+        as_svg(figure, f"{panel.key}-cost", f"Quality against cost: {panel.name}", words),
+        caption,
+        tuple(p.arm for p in found),
+    )

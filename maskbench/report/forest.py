@@ -1,0 +1,106 @@
+"""The forest plot: every arm's difference to the baseline, with its interval and what each seed said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from maskbench.comparison.figures import Scale, range_text, signed
+from maskbench.comparison.results import Comparison, Row
+from maskbench.plain import plain
+from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
+from maskbench.report.gather import Panel
+from maskbench.report.palette import BAND, INK, MUTED
+from maskbench.report.words import difference_in_words, shortened, verdict_shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH, ROW_HEIGHT, MARGIN = 400, 38, 56
+_LETTERS = 11
+_LANE = (-0.2, 0.34)
+"""Of a row's height, what the drawing takes; the words stand above it."""
+_LINE_LENGTH = 60
+"""Characters that fit above a lane."""
+
+
+def forest(panel: Panel) -> Plot | None:
+    """Return the plot, or None where no pair of runs is finished."""
+    comparison, scale = panel.comparison, panel.scale
+    rows = [row for row in comparison.rows if row.difference is not None and row.difference.mean is not None]
+    if not rows:
+        return None
+    figure = new_figure(WIDTH, ROW_HEIGHT * len(rows) + MARGIN)
+    axes = plain_axes(figure)
+    axes.spines["left"].set_visible(False)
+    axes.set(yticks=[], ylim=(len(rows) - 0.35, -0.75))
+    for place, row in enumerate(rows):
+        _draw(axes, place, row, panel)
+    axes.set_xlabel(_axis(comparison, scale))
+    axes.margins(x=0.06)
+    return Plot(
+        as_svg(
+            figure, f"{panel.key}-forest", f"Differences to the baseline: {panel.name}", _words(panel, rows)
+        ),
+        _caption(comparison, scale),
+    )
+
+
+def _draw(axes: Axes, place: int, row: Row, panel: Panel) -> None:
+    look, scale, difference = panel.looks[row.arm], panel.scale, row.difference
+    if difference is None or difference.mean is None:
+        return
+    lane = [place + end for end in _LANE]
+    if panel.comparison.settings.min_effect is not None:
+        bound = panel.comparison.settings.min_effect * scale.factor
+        axes.fill_betweenx(lane, -bound, bound, color=BAND, linewidth=0, zorder=0)
+    axes.plot([0, 0], lane, color=MUTED, linewidth=1, zorder=1)
+    mean, limits = difference.mean * scale.factor, difference.interval
+    seeds = [value * scale.factor for value in paired(panel.comparison, row)]
+    if limits is not None:
+        ends = (limits.low * scale.factor, limits.high * scale.factor)
+        axes.plot(ends, (place, place), color=look.colour, linewidth=2, solid_capstyle="butt", zorder=3)
+    axes.plot(seeds, [place + 0.2] * len(seeds), "|", color=look.colour, markersize=5, alpha=0.7, zorder=2)
+    axes.plot([mean], [place], look.marker, color=look.colour, markersize=7, zorder=4)
+    above: dict[str, Any] = {
+        "y": place - 0.42,
+        "transform": axes.get_yaxis_transform(),
+        "va": "center",
+        "fontsize": _LETTERS,
+        "parse_math": False,
+        "color": INK,
+    }
+    limited = f" {range_text(scale, limits.low, limits.high)}" if limits else ""
+    shown = f"{signed(scale.number(difference.mean))}{limited}  {verdict_shown(row.verdict)}"
+    title = shortened(plain(row.title), max(12, _LINE_LENGTH - len(shown)))
+    axes.text(0, s=title, ha="left", **above)
+    axes.text(1, s=shown, ha="right", **above)
+
+
+def paired(comparison: Comparison, row: Row) -> list[float]:
+    """Return arm minus baseline for every seed with which both are done."""
+    baseline = next(r for r in comparison.rows if r.arm == comparison.settings.baseline)
+    return [value - baseline.values[seed] for seed, value in row.values.items() if seed in baseline.values]
+
+
+def _axis(comparison: Comparison, scale: Scale) -> str:
+    better = "right" if comparison.settings.info.higher_is_better else "left"
+    unit = "percentage points" if scale.factor == 100 else comparison.settings.info.unit
+    return f"arm minus baseline, {unit}; better to the {better}"
+
+
+def _caption(comparison: Comparison, scale: Scale) -> str:
+    level = f"{100 * (1 - comparison.settings.alpha):g}"
+    band = comparison.settings.min_effect
+    shaded = (
+        ""
+        if band is None
+        else f" Shaded: less than the smallest difference that matters (±{scale.number(band)})."
+    )
+    return (
+        f"Paired differences in {comparison.settings.metric}. Mark and bar: mean and {level} % interval, before "
+        f"correction; small strokes below: the single seeds. The line stands at no difference.{shaded}"
+    )
+
+
+def _words(panel: Panel, rows: list[Row]) -> str:
+    return " ".join(difference_in_words(row, panel.scale, panel.comparison.settings) for row in rows)

@@ -1,0 +1,65 @@
+"""What the page shows of a panel, read from its directory once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskbench.comparison.collect import Collected, collect
+from maskbench.comparison.curves import Curve, curves
+from maskbench.comparison.figures import Scale, scale_of
+from maskbench.comparison.locate import panels_in
+from maskbench.comparison.results import Choices, Comparison
+from maskbench.comparison.table import tabulate
+from maskbench.report.palette import Look, looks
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel with everything that was read of it."""
+
+    key: str
+    """Its part of every id in the page."""
+    collected: Collected
+    comparison: Comparison
+    curves: Mapping[str, Sequence[Curve]]
+    looks: Mapping[str, Look]
+
+    @property
+    def scale(self) -> Scale:
+        """How the compared metric is written."""
+        return scale_of(self.comparison)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The arms' titles, in the order of the file."""
+        return {row.arm: row.title for row in self.comparison.rows}
+
+    @property
+    def name(self) -> str:
+        """The experiment's name, and the panel's if it has one."""
+        panel = self.comparison.panel
+        return f"{self.comparison.experiment} / {panel}" if panel else self.comparison.experiment
+
+
+def gather(directories: Sequence[Path], choices: Choices) -> list[Panel]:
+    """Read every panel in the directories.
+
+    Raises:
+        ConfigError: what `maskbench.comparison.table.compare` raises.
+    """
+    found = [panel for directory in directories for panel in panels_in(directory)]
+    return [_panel(collect(one), choices, f"p{number}") for number, one in enumerate(found, 1)]
+
+
+def _panel(collected: Collected, choices: Choices, key: str) -> Panel:
+    comparison = tabulate(collected, choices)
+    arms = [row.arm for row in comparison.rows]
+    return Panel(
+        key=key,
+        collected=collected,
+        comparison=comparison,
+        curves=curves(collected.found),
+        looks=looks(arms, comparison.settings.baseline),
+    )

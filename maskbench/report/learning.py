@@ -1,0 +1,101 @@
+"""Learning curves: what the runs logged while they trained, the mean of the seeds in the middle of their band."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from maskbench.comparison.curves import Curve
+from maskbench.comparison.figures import scale_of
+from maskbench.config.metrics import metric_name
+from maskbench.plain import plain
+from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
+from maskbench.report.gather import Panel
+
+WIDTH, HEIGHT = 400, 250
+MOST_LINES = 24
+"""More lines than this in one figure show nothing."""
+_MASKS = {
+    "mask/ratio/": ("share masked", "share of the tokens that were masked in training"),
+    "mask/density/": ("density", "share of the allowed pairs that the mask keeps"),
+}
+
+
+def learning_curves(panel: Panel) -> list[Plot]:
+    """Return a plot for every logged number that tells something of how the arms learned."""
+    plots = [
+        _plot(panel, f"curve-{n}", tag, (tag, tag), panel.curves[tag])
+        for n, tag in enumerate(_validation(panel))
+    ]
+    for number, (prefix, meaning) in enumerate(_MASKS.items()):
+        moving = [
+            c for tag, found in panel.curves.items() if tag.startswith(prefix) for c in found if _moves(c)
+        ]
+        if 0 < len(moving) <= MOST_LINES:
+            plots.append(_plot(panel, f"mask-{number}", prefix.rstrip("/"), meaning, moving))
+    return plots
+
+
+def still(panel: Panel) -> list[str]:
+    """Return a sentence for every mask whose ratio or density was one number all along."""
+    return [
+        f"{curve.title}, {tag.rpartition('/')[2]}: {meaning} was {curve.mean[0]:.3g} throughout"
+        for prefix, (_, meaning) in _MASKS.items()
+        for tag, found in panel.curves.items()
+        if tag.startswith(prefix)
+        for curve in found
+        if curve.mean and not _moves(curve)
+    ]
+
+
+def _validation(panel: Panel) -> Iterator[str]:
+    """Yield valid/nll and the compared metric's cousin on the validation split, where they were logged."""
+    compared = metric_name(panel.comparison.settings.metric)
+    wanted = ("valid/nll", f"valid/{compared.metric}" if compared else "")
+    yield from (
+        tag for tag in dict.fromkeys(wanted) if any(len(c.steps) > 1 for c in panel.curves.get(tag, ()))
+    )
+
+
+def _moves(curve: Curve) -> bool:
+    return len(curve.steps) > 1 and max(curve.high) - min(curve.low) > 1e-9
+
+
+def _plot(panel: Panel, key: str, tag: str, meaning: tuple[str, str], found: Sequence[Curve]) -> Plot:
+    factor, unit = _unit(panel, tag)
+    figure = new_figure(WIDTH, HEIGHT)
+    axes = plain_axes(figure)
+    for curve in found:
+        look = panel.looks[curve.arm]
+        mean, low, high = ([v * factor for v in values] for values in (curve.mean, curve.low, curve.high))
+        axes.fill_between(curve.steps, low, high, color=look.colour, alpha=0.13, linewidth=0)
+        marker = look.marker if len(curve.steps) <= 20 else ""
+        axes.plot(
+            curve.steps,
+            mean,
+            color=look.colour,
+            linestyle=look.line,
+            linewidth=1.6,
+            marker=marker,
+            markersize=4,
+        )
+    axes.set_xlabel("training step")
+    axes.set_ylabel(plain(f"{meaning[0]}{unit}"), parse_math=False)
+    words = " ".join(_ending(curve, factor) for curve in found if curve.steps)
+    about = f", {meaning[1]}" if meaning[1] != tag else ""
+    seeds = max((n for curve in found for n in curve.n), default=0)
+    return Plot(
+        as_svg(figure, f"{panel.key}-{key}", f"{tag} over training: {panel.name}", words),
+        f"{plain(tag)}{unit}{about}: mean over {seeds} seed{'s' if seeds != 1 else ''}; the band reaches from the lowest to the highest.",
+        tuple(dict.fromkeys(curve.arm for curve in found)),
+    )
+
+
+def _unit(panel: Panel, tag: str) -> tuple[float, str]:
+    scale = scale_of(panel.comparison, tag) if metric_name(tag) else None
+    return (scale.factor, scale.unit) if scale else (1.0, "")
+
+
+def _ending(curve: Curve, factor: float) -> str:
+    first, last = (f"{curve.mean[i] * factor:.3g} at step {curve.steps[i]}" for i in (0, -1))
+    low, high = curve.low[-1] * factor, curve.high[-1] * factor
+    return f"{curve.title}: {first}, {last} (seeds from {low:.3g} to {high:.3g})."

@@ -1,0 +1,187 @@
+"""The methods paragraph: what was done, said by the program that did it, as a paper would have it.
+
+Every sentence is there because of something in the comparison; nothing is said of a method that was not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from maskbench.comparison.collect import seed_list
+from maskbench.comparison.figures import scale_of
+from maskbench.comparison.results import Comparison
+from maskbench.comparison.statistics import EXACT_UP_TO, RANDOM_FLIPS
+from maskbench.comparison.wording import listed
+from maskbench.report.gather import Panel
+
+
+def methods(panel: Panel) -> list[str]:
+    """Return the sentences of the methods paragraph."""
+    comparison = panel.comparison
+    return [
+        *_training(panel),
+        *_test(comparison),
+        *_interval(comparison),
+        *_rule(comparison),
+        *_failures(comparison),
+        *_noise(comparison),
+        *_cost(comparison),
+        *_metric(comparison),
+    ]
+
+
+def _training(panel: Panel) -> Iterator[str]:
+    comparison = panel.comparison
+    seeds = list(panel.collected.found.experiment.seeds)
+    arms = len(comparison.rows)
+    begun = ", some of them from weights trained before," if _warm(panel) else " from scratch"
+    were = "was" if arms == 1 else "were"
+    done = f"{were} to be" if any(row.counts.waiting for row in comparison.rows) else were
+    yield (
+        f"{_counted(arms, 'arm')} {done} trained{begun} with {_counted(len(seeds), 'seed')}"
+        f"{' each' if arms > 1 else ''} ({seed_list(seeds)})."
+    )
+    if arms > 1:
+        yield (
+            "With the same seed, arms start from the same weights, as far as they have them in common, and see the data in "
+            f"the same order under the same dropout{_own_streams(panel)}; so differences are taken seed by seed."
+        )
+
+
+def _own_streams(panel: Panel) -> str:
+    """Name the arms that share no random numbers with the baseline."""
+    arms = panel.collected.found.panel.arms
+    shared = next(arm.config.streams for arm in arms if arm.name == panel.comparison.settings.baseline)
+    apart = [arm.title for arm in arms if arm.config.streams != shared]
+    return f", except {listed(apart)}, whose random numbers are their own" if apart else ""
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _warm(panel: Panel) -> bool:
+    return any(arm.config.init_from is not None for arm in panel.collected.found.panel.arms)
+
+
+def _test(comparison: Comparison) -> Iterator[str]:
+    differences = [row.difference for row in comparison.rows if row.difference is not None]
+    if not any(difference.n for difference in differences):
+        return
+    sequential = comparison.rule == "sequential"
+    yield _bet() if sequential else _flips({difference.n for difference in differences})
+    alpha = f"{comparison.settings.alpha:g}"
+    if len(differences) > 1:
+        yield (
+            f"The p-values of the {len(differences)} arms were corrected together by Holm's method (Holm 1979); verdicts "
+            f"are at {alpha} after correction."
+        )
+    else:
+        yield f"With one arm beside the baseline there was nothing to correct; verdicts are at {alpha}."
+    if comparison.settings.min_effect is not None and not sequential:
+        yield (
+            "“Equivalent” is said where two one-sided tests (Schuirmann 1987) put the difference within "
+            f"±{_min_effect(comparison)}."
+        )
+
+
+def _flips(pairs: set[int]) -> str:
+    test = "Whether an arm differs from the baseline was tested by the two-sided sign-flip test on the paired differences"
+    if max(pairs) > EXACT_UP_TO:
+        return f"{test} (Fisher 1935), over {RANDOM_FLIPS:,} keyed random sign vectors where they are too many to try all."
+    over = f"all {2 ** max(pairs):,} sign vectors" if len(pairs) == 1 else "all sign vectors"
+    return f"{test} (Fisher 1935), over {over}."
+
+
+def _bet() -> str:
+    return (
+        "Whether an arm differs from the baseline was tested on the sides of the paired differences, with an e-value that "
+        "mixes all bets against a fair coin (Robbins 1970) and may be looked at after every seed (Ville 1939); p is the "
+        "inverse of the largest one."
+    )
+
+
+def _min_effect(comparison: Comparison) -> str:
+    scale = scale_of(comparison)
+    return f"{scale.number(comparison.settings.min_effect or 0.0)}{scale.points}"
+
+
+def _interval(comparison: Comparison) -> Iterator[str]:
+    used = {
+        row.difference.interval.method
+        for row in comparison.rows
+        if row.difference and row.difference.interval
+    }
+    level = f"{100 * (1 - comparison.settings.alpha):g} %"
+    together = (
+        "all of a table together"
+        if comparison.settings.simultaneous
+        else "each for itself, before correction"
+    )
+    if "test" in used:
+        yield f"{level} intervals hold the shifts that the sign-flip test does not reject (Hartigan 1969), {together}."
+    if "t" in used:
+        few = "of few pairs " if "test" in used else ""
+        yield f"{level} intervals {few}are Student's t, which assumes normal differences."
+
+
+def _rule(comparison: Comparison) -> Iterator[str]:
+    if comparison.rule == "sequential":
+        yield "Seeds were added to the open comparisons until each was decided or the limit was reached."
+    elif any(row.difference for row in comparison.rows):
+        yield "Seeds were planned, not added until something came out: no verdict is given before all of them are there."
+
+
+def _failures(comparison: Comparison) -> Iterator[str]:
+    lost = [
+        f"{row.title}: {', '.join(parts)}"
+        for row in comparison.rows
+        if (
+            parts := [
+                f"{count} {word}"
+                for count, word in (
+                    (row.counts.failed, "failed"),
+                    (row.counts.diverged, "diverged"),
+                    (row.counts.waiting, "not finished"),
+                )
+                if count
+            ]
+        )
+    ]
+    if not lost:
+        runs = sum(row.counts.done for row in comparison.rows)
+        yield f"All {runs} runs finished; none failed or diverged."
+        return
+    yield f"Not every run finished ({'; '.join(lost)})."
+    if any(row.counts.diverged for row in comparison.rows):
+        yield (
+            "A run that diverged counts as lost to the arm it is compared with, and the sign test on wins decides in place "
+            "of the sign-flip test."
+        )
+    if any(row.counts.failed for row in comparison.rows):
+        yield "Pairs with a failed run are dropped, and beyond a quarter of them an arm gets no verdict."
+
+
+def _noise(comparison: Comparison) -> Iterator[str]:
+    if any(row.difference and row.difference.noise for row in comparison.rows):
+        yield (
+            "The share of the uncertainty that comes from the choice of test sentences was taken apart from that of the seeds "
+            "with what every run kept of every sentence (after Clark et al. 2011); degrees of freedom by Satterthwaite (1946)."
+        )
+
+
+def _cost(comparison: Comparison) -> Iterator[str]:
+    if any(row.cost.relative_step_time is not None for row in comparison.rows):
+        yield (
+            "Cost is the time of a training step relative to the baseline's, measured after training by one process alone "
+            "that took the same steps of all arms in turn."
+        )
+    if any(row.cost.step_time_low is not None for row in comparison.rows):
+        yield (
+            "Its intervals are Student's t on the logarithms of ratios of batches of consecutive steps (Schmeiser 1982)."
+        )
+
+
+def _metric(comparison: Comparison) -> Iterator[str]:
+    if comparison.metric_signature:
+        yield f"{comparison.settings.metric} was computed as {comparison.metric_signature}."

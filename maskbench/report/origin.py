@@ -1,0 +1,68 @@
+"""Where the numbers come from: versions, commit, data, machine, and the commands that make them again."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+
+from maskbench.comparison.collect import Origin
+from maskbench.comparison.results import Choices
+from maskbench.report.gather import Panel
+
+
+def facts(panel: Panel) -> list[tuple[str, str]]:
+    """Return what the finished runs say of themselves: what it is, and its value, or the values and how many runs had each."""
+    origins = [cell.origin for cell in panel.collected.cells.values() if cell.origin]
+    if not origins:
+        return []
+    found = [
+        ("data, SHA-256", _one(origin.data_sha256 for origin in origins)),
+        ("commit", _one(_commit(origin) for origin in origins)),
+        ("results version", _one(str(origin.results_version) for origin in origins)),
+    ]
+    found += [
+        (key, _one(o.environment.get(key, "unknown") for o in origins))
+        for key in _keys(o.environment for o in origins)
+    ]
+    found += [
+        (key, _one(o.versions.get(key, "unknown") for o in origins))
+        for key in _keys(o.versions for o in origins)
+    ]
+    return found
+
+
+def commands(panel: Panel, choices: Choices) -> list[str]:
+    """Return the commands that train, compare and report this experiment, from its file as this page holds it."""
+    name = panel.comparison.experiment
+    options = [
+        part
+        for option, value in (
+            ("--metric", choices.metric),
+            ("--baseline", choices.baseline),
+            ("--alpha", choices.alpha),
+            ("--min-effect", choices.min_effect),
+        )
+        if value is not None
+        for part in (option, str(value))
+    ]
+    return [
+        shlex.join(["maskbench", "run", f"{name}.yaml"]),
+        shlex.join(["maskbench", "compare", f"runs/{name}", *options]),
+        shlex.join(["maskbench", "report", f"runs/{name}", *options]),
+    ]
+
+
+def _commit(origin: Origin) -> str:
+    return (origin.commit or "unknown") + (" with uncommitted changes" if origin.dirty else "")
+
+
+def _keys(mappings: Iterable[Iterable[str]]) -> list[str]:
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def _one(values: Iterable[str]) -> str:
+    counts = Counter(values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{value} ({n} run{'s' if n > 1 else ''})" for value, n in sorted(counts.items()))

@@ -1,0 +1,139 @@
+"""The page itself: sections of every panel, put into the templates beside this file, which escape whatever they are given."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+import maskbench
+from maskbench.comparison.footnotes import arm_notes, warnings
+from maskbench.comparison.results import Choices
+from maskbench.comparison.wording import noise_sentences
+from maskbench.config.load import dump_resolved
+from maskbench.plain import plain
+from maskbench.report.answers import Answers, answers
+from maskbench.report.cost import cost_plot
+from maskbench.report.figure import Plot, own_settings
+from maskbench.report.forest import forest
+from maskbench.report.gather import Panel, gather
+from maskbench.report.learning import learning_curves, still
+from maskbench.report.limits import limits
+from maskbench.report.methods import methods
+from maskbench.report.origin import commands, facts
+from maskbench.report.pictures import Pictures, pictures
+from maskbench.report.samples import Samples, samples
+from maskbench.report.slices import slice_plots
+from maskbench.report.tables import Line, OtherTable, cost_table, lines, noise_table, other_tables
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Everything the page says of a panel."""
+
+    panel: Panel
+    answers: Answers
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    lines: tuple[Line, ...]
+    forest: Plot | None
+    learning: tuple[Plot, ...]
+    still: tuple[str, ...]
+    cost: Plot | None
+    costs: tuple[tuple[str, tuple[str, ...]], ...]
+    slices: tuple[Plot, ...]
+    others: tuple[OtherTable, ...]
+    noise: OtherTable | None
+    noise_sentences: tuple[str, ...]
+    pictures: Pictures
+    samples: Samples
+    methods: tuple[str, ...]
+    limits: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    commands: tuple[str, ...]
+    experiment: str
+    """The resolved experiment file."""
+
+
+def html(directories: Sequence[Path], choices: Choices) -> str:
+    """Return the page: one HTML document that needs nothing beside it.
+
+    Raises:
+        ConfigError: what `maskbench.comparison.table.compare` raises.
+    """
+    panels = gather(directories, choices)
+    with own_settings():
+        sections = [_section(panel, choices) for panel in panels]
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8").strip()
+    environment = _environment()
+    # The policy lets in the one style sheet with this hash, so it must come out to the byte as it went in.
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    names = list(dict.fromkeys(section.panel.comparison.experiment for section in sections))
+    return environment.get_template("report.html").render(
+        sections=sections,
+        several=len(sections) > 1,
+        title=" and ".join(names),
+        style=Markup(style),
+        style_hash=f"sha256-{digest}",
+        version=maskbench.__version__,
+    )
+
+
+def _section(panel: Panel, choices: Choices) -> Section:
+    return Section(
+        panel=panel,
+        answers=answers(panel),
+        warnings=tuple(warnings(panel.comparison)),
+        notes=tuple(arm_notes(panel.comparison)),
+        lines=tuple(lines(panel)),
+        forest=forest(panel),
+        learning=tuple(learning_curves(panel)),
+        still=tuple(still(panel)),
+        cost=cost_plot(panel),
+        costs=tuple(cost_table(panel)),
+        slices=tuple(slice_plots(panel)),
+        others=tuple(other_tables(panel)),
+        noise=noise_table(panel),
+        noise_sentences=tuple(noise_sentences(panel.comparison)),
+        pictures=pictures(panel),
+        samples=samples(panel),
+        methods=tuple(methods(panel)),
+        limits=tuple(limits(panel)),
+        facts=tuple(facts(panel)),
+        commands=tuple(commands(panel, choices)),
+        experiment=dump_resolved(panel.collected.found.experiment),
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters["capitalised"] = _capitalised
+    return environment
+
+
+def _capitalised(sentence: str) -> str:
+    """Return a sentence with its first letter great and the others as they are, unlike jinja's `capitalize`."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _harmless(value: Any) -> Any:
+    """Take control characters out of whatever text a template writes; what is markup was made here."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return plain(value, lines=True)
+    return value

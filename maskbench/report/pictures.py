@@ -1,0 +1,81 @@
+"""The pictures that runs drew of their masks and their attention, put into the page."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from maskbench.report.gather import Panel
+
+LARGEST = 200_000
+"""Bytes of a picture; a larger one is left out and counted, so that the page stays one that can be sent around."""
+MOST = 60
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture of one arm."""
+
+    arm: str
+    title: str
+    label: str
+    step: int
+    width: int
+    height: int
+    data: str
+    """A data URI."""
+
+    @property
+    def is_attention(self) -> bool:
+        """Whether it shows where a model looks, not what a mask lets it see."""
+        return self.label.startswith("attention")
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it has several masks side by side, of heads that differ."""
+        return self.width > 1.5 * self.height
+
+    @property
+    def shown(self) -> str:
+        """What it is, in words."""
+        what = "where it attends" if self.is_attention else "its mask"
+        return f"{self.title}: {what}, {self.label}, after {self.step} steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The pictures of the first seed."""
+
+    seed: int
+    masks: tuple[Picture, ...]
+    attention: tuple[Picture, ...]
+    left_out: int
+
+
+def pictures(panel: Panel) -> Pictures:
+    """Return the last picture of every placement of every arm, from the runs of the first seed."""
+    seed = panel.collected.found.experiment.seeds[0]
+    found: list[Picture] = []
+    left_out = 0
+    for arm, title in panel.titles.items():
+        last = {
+            path.stem.rpartition("-")[0]: path
+            for path in panel.collected.found.directory.run(arm, seed).pictures()
+        }
+        for label, path in last.items():
+            data = path.read_bytes()
+            if len(data) > LARGEST or not data.startswith(_PNG) or len(data) < 24 or len(found) == MOST:
+                left_out += 1
+                continue
+            # Width and height stand at the same place in every PNG.
+            width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+            encoded = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+            step = int(path.stem.rpartition("-")[2])
+            found.append(Picture(arm, title, label, step, width, height, encoded))
+    return Pictures(
+        seed,
+        tuple(p for p in found if not p.is_attention),
+        tuple(p for p in found if p.is_attention),
+        left_out,
+    )

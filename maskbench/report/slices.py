@@ -1,0 +1,185 @@
+"""Where a difference comes from: the same differences on every split, and on parts of the compared one.
+
+All of it is exploratory. Intervals are shown and verdicts are not, because nobody said beforehand which part matters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maskbench.comparison.figures import scale_of, signed
+from maskbench.comparison.results import Row
+from maskbench.comparison.statistics import Interval, exploratory_interval
+from maskbench.config.metrics import MetricName, metric_name
+from maskbench.plain import plain
+from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
+from maskbench.report.forest import paired
+from maskbench.report.gather import Panel
+from maskbench.report.palette import MUTED
+from maskbench.report.words import shortened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH = 400
+MOST_CATEGORIES = 30
+_ORDERED = re.compile(r"(\D*)(\d+).*")
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One metric's differences over some categories."""
+
+    key: str
+    title: str
+    metric: str
+    """The name whose unit the differences have."""
+    categories: tuple[tuple[str, str], ...]
+    """What a category is called, and its metric's full name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """An arm's difference in a category."""
+
+    mean: float
+    limits: Interval | None
+
+
+def slice_plots(panel: Panel) -> list[Plot]:
+    """Return a plot for every way in which differences were measured in more than one place."""
+    return [_plot(panel, chart, rows) for chart in charts(panel) if (rows := _measured(panel, chart))]
+
+
+def _measured(panel: Panel, chart: Chart) -> list[Row]:
+    """Return the arms that have anything to show in a chart."""
+    return [
+        row
+        for row in panel.comparison.rows
+        if row.difference is not None and any(_dot(panel, row, name) for _, name in chart.categories)
+    ]
+
+
+def charts(panel: Panel) -> list[Chart]:
+    """Return the compared metric by split, and every metric with slices on the compared split by kind of slice."""
+    compared = metric_name(panel.comparison.settings.metric)
+    if compared is None:
+        return []
+    found = dict.fromkeys(
+        n for row in panel.comparison.rows for n in row.other_metrics if row.difference is not None
+    )
+    names = [name for text in (panel.comparison.settings.metric, *found) if (name := metric_name(text))]
+    order = {
+        split: place for place, split in enumerate(panel.collected.found.panel.arms[0].config.evaluate.splits)
+    }
+    names.sort(key=lambda name: order.get(name.split, len(order)))
+    return [
+        chart
+        for chart in (*_by_split(names, compared), *_by_slice(names, compared))
+        if len(chart.categories) > 1
+    ]
+
+
+def _by_split(names: Sequence[MetricName], compared: MetricName) -> Iterator[Chart]:
+    same = [name for name in names if (name.metric, name.part) == (compared.metric, compared.part)]
+    categories = [(str(name.whole).partition("/")[0], str(name)) for name in same]
+    what = compared.metric + (f"[{compared.part}]" if compared.part else "")
+    yield Chart("splits", f"{what} by split", str(compared), tuple(categories[:MOST_CATEGORIES]))
+
+
+def _by_slice(names: Sequence[MetricName], compared: MetricName) -> Iterator[Chart]:
+    here = [n for n in names if n.part and (n.split, n.masks) == (compared.split, compared.masks)]
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name in here:
+        kind, _, label = name.part.partition(":")
+        groups.setdefault((str(name.whole), kind), []).append((label, str(name)))
+    for number, ((whole, kind), categories) in enumerate(groups.items()):
+        yield Chart(f"slice-{number}", f"{whole} by {kind}", whole, tuple(categories[:MOST_CATEGORIES]))
+
+
+def _plot(panel: Panel, chart: Chart, rows: Sequence[Row]) -> Plot:
+    ordered = _is_ordered([label for label, _ in chart.categories])
+    factor = scale_of(panel.comparison, chart.categories[0][1]).factor
+    height = 270 if ordered else 54 + len(chart.categories) * (12 + 9 * len(rows))
+    figure = new_figure(WIDTH, height)
+    axes = plain_axes(figure)
+    words = []
+    for place, row in enumerate(rows):
+        dots = [_dot(panel, row, name) for _, name in chart.categories]
+        words.append(_words(panel, row, chart, dots))
+        shift = (place - (len(rows) - 1) / 2) * (0.4 / len(rows) if ordered else 9 / (12 + 9 * len(rows)))
+        look = panel.looks[row.arm]
+        known = [(at, dot) for at, dot in enumerate(dots) if dot is not None]
+        for at, dot in known:
+            if dot.limits is not None:
+                ends = (dot.limits.low * factor, dot.limits.high * factor)
+                where = (at + shift, at + shift)
+                axes.plot(*((where, ends) if ordered else (ends, where)), color=look.colour, linewidth=1.4)
+        centres = ([at + shift for at, _ in known], [dot.mean * factor for _, dot in known])
+        line = look.line if ordered else "none"
+        axes.plot(
+            *(centres if ordered else centres[::-1]),
+            marker=look.marker,
+            color=look.colour,
+            markersize=5.5,
+            linestyle=line,
+            linewidth=1,
+        )
+    _dress(axes, chart, ordered)
+    unit = "percentage points" if factor == 100 else "arm minus baseline"
+    (axes.set_ylabel if ordered else axes.set_xlabel)(f"difference, {unit}")
+    level = f"{100 * (1 - panel.comparison.settings.alpha):g}"
+    return Plot(
+        as_svg(figure, f"{panel.key}-{chart.key}", f"{chart.title}: {panel.name}", " ".join(words)),
+        f"{chart.title}: difference to the baseline with its {level} % interval. Exploratory, no verdict.",
+        tuple(row.arm for row in rows),
+    )
+
+
+def _dress(axes: Axes, chart: Chart, ordered: bool) -> None:
+    labels = [shortened(plain(label), 22) for label, _ in chart.categories]
+    places = range(len(labels))
+    if ordered:
+        axes.axhline(0, color=MUTED, linewidth=1, zorder=0)
+        axes.set_xticks(places, labels, parse_math=False, rotation=90 if max(map(len, labels)) > 4 else 0)
+    else:
+        axes.axvline(0, color=MUTED, linewidth=1, zorder=0)
+        axes.set_yticks(places, labels, parse_math=False)
+        axes.set_ylim(len(labels) - 0.5, -0.5)
+
+
+def _is_ordered(labels: Sequence[str]) -> bool:
+    """Whether categories are steps of one quantity: the same words before growing numbers."""
+    parts = [_ORDERED.fullmatch(label) for label in labels]
+    numbers = [int(part[2]) for part in parts if part]
+    same = len({part[1] for part in parts if part}) == 1
+    return len(numbers) == len(labels) > 2 and same and numbers == sorted(numbers)
+
+
+def _dot(panel: Panel, row: Row, name: str) -> Dot | None:
+    if name == panel.comparison.settings.metric:
+        found = paired(panel.comparison, row)
+        difference = row.difference
+        if difference is None or difference.mean is None:
+            return None
+        return Dot(difference.mean, difference.interval) if found else None
+    other = row.other_metrics.get(name)
+    if other is None or other.difference_mean is None:
+        return None
+    return Dot(
+        other.difference_mean, exploratory_interval(other.differences, panel.comparison.settings.alpha)
+    )
+
+
+def _words(panel: Panel, row: Row, chart: Chart, dots: Sequence[Dot | None]) -> str:
+    parts = []
+    for (label, name), dot in zip(chart.categories, dots, strict=True):
+        if dot is not None:
+            scale = scale_of(panel.comparison, name)
+            limits = dot.limits
+            limited = f" ({scale.number(limits.low)} to {scale.number(limits.high)})" if limits else ""
+            parts.append(f"{label} {signed(scale.number(dot.mean))}{limited}")
+    return f"{row.title}: {', '.join(parts)}."

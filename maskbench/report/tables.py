@@ -1,0 +1,177 @@
+"""The page's tables as plain text cells: the same numbers in the same form as the terminal shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from maskbench.comparison.figures import Scale, p_text, range_text, scale_of, signed
+from maskbench.comparison.results import OtherMetric, Row
+from maskbench.config.metrics import metric_name
+from maskbench.report.gather import Panel
+from maskbench.report.words import verdict_shown
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An arm in the comparison table."""
+
+    arm: str
+    title: str
+    unsafe: bool
+    oracle: bool
+    n: str
+    mean: str
+    difference: str
+    limits: str
+    p: str
+    wins: str
+    verdict: str
+    shown: str
+    """The verdict with its symbol."""
+    cost: str
+    is_baseline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTable:
+    """Metrics without verdict, one split's or one metric's."""
+
+    caption: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    """An arm's title, and a cell for every heading."""
+
+
+def lines(panel: Panel) -> Iterator[Line]:
+    """Yield the comparison table's lines, in the order of the file."""
+    scale = panel.scale
+    for row in panel.comparison.rows:
+        difference, counts = row.difference, row.counts
+        planned = counts.done + counts.failed + counts.diverged + counts.waiting
+        known = difference is not None and difference.mean is not None
+        limits = difference.interval if difference else None
+        yield Line(
+            arm=row.arm,
+            title=row.title,
+            unsafe=row.unsafe,
+            oracle=row.oracle,
+            n=str(counts.done) if counts.done == planned else f"{counts.done}/{planned}",
+            mean=_mean(row, scale),
+            difference=signed(scale.number(difference.mean or 0.0)) if known and difference else NOTHING,
+            limits=range_text(scale, limits.low, limits.high) if limits else "",
+            p=p_text(difference.p_holm) if difference and difference.p_holm is not None else NOTHING,
+            wins=f"{difference.wins}/{difference.n}" if difference else "",
+            verdict=row.verdict or "",
+            shown=verdict_shown(row.verdict),
+            cost=_ratio(row, limits_too=False),
+            is_baseline=difference is None,
+        )
+
+
+def _mean(row: Row, scale: Scale) -> str:
+    if row.mean is None:
+        return NOTHING
+    mean = scale.number(row.mean)
+    return mean if row.sd is None else f"{mean} ± {scale.number(row.sd)}"
+
+
+def _ratio(row: Row, *, limits_too: bool) -> str:
+    cost = row.cost
+    if cost.relative_step_time is None:
+        return NOTHING
+    text = f"{cost.relative_step_time:.2f}×"
+    if limits_too and cost.step_time_low is not None and cost.step_time_high is not None:
+        text += f" [{cost.step_time_low:.2f},\u00a0{cost.step_time_high:.2f}]"
+    return text
+
+
+def cost_table(panel: Panel) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield title and cells: step time, training speed, memory, parameters."""
+    for row in panel.comparison.rows:
+        cost = row.cost
+        yield (
+            row.title,
+            (
+                _ratio(row, limits_too=True),
+                NOTHING if cost.tokens_per_second is None else f"{cost.tokens_per_second:,.0f}",
+                NOTHING if cost.peak_memory_mb is None else f"{cost.peak_memory_mb:,.0f}",
+                NOTHING if cost.parameters is None else f"{cost.parameters:,}",
+            ),
+        )
+
+
+def other_tables(panel: Panel) -> Iterator[OtherTable]:
+    """Yield every metric of a whole split, grouped by split, or by metric where there are more splits than metrics."""
+    found = dict.fromkeys(name for row in panel.comparison.rows for name in row.other_metrics)
+    names = [name for text in found if (name := metric_name(text)) and not name.part]
+    names = [name for name in names if name.metric != "forced_gap" or _rings(panel, str(name))]
+    by_split: dict[str, dict[str, str]] = {}
+    by_metric: dict[str, dict[str, str]] = {}
+    for name in names:
+        split = str(name).partition("/")[0]
+        scale = scale_of(panel.comparison, str(name))
+        by_split.setdefault(f"on {split}", {})[name.metric + scale.percent] = str(name)
+        by_metric.setdefault(name.metric + scale.unit, {})[split] = str(name)
+    for caption, columns in (by_metric if len(by_metric) < len(by_split) else by_split).items():
+        scales = {name: scale_of(panel.comparison, name) for name in columns.values()}
+        rows = tuple(
+            (row.title, tuple(_other(row.other_metrics.get(name), scale) for name, scale in scales.items()))
+            for row in panel.comparison.rows
+        )
+        yield OtherTable(caption, tuple(columns), rows)
+
+
+def _rings(panel: Panel, name: str) -> bool:
+    found = (row.other_metrics.get(name) for row in panel.comparison.rows)
+    return any(other is not None and other.mean != 0 for other in found)
+
+
+def _other(other: OtherMetric | None, scale: Scale) -> str:
+    if other is None:
+        return NOTHING
+    mean = scale.number(other.mean)
+    return (
+        mean if other.difference_mean is None else f"{mean} ({signed(scale.number(other.difference_mean))})"
+    )
+
+
+def noise_table(panel: Panel) -> OtherTable | None:
+    """Return what every arm's uncertainty is made of and what would lessen it, or None where nothing is known of it."""
+    columns: dict[str, list[str]] = {heading: [] for heading in _NOISE}
+    titles = []
+    for row in panel.comparison.rows:
+        if row.difference is not None:
+            titles.append(row.title)
+            for heading, text in zip(_NOISE, _noise(row, panel.scale), strict=True):
+                columns[heading].append(text)
+    told = {heading: texts for heading, texts in columns.items() if set(texts) - {NOTHING}}
+    if not told:
+        return None
+    rows = tuple(zip(titles, zip(*told.values(), strict=True), strict=True))
+    return OtherTable("Noise by arm", tuple(told), rows)
+
+
+_NOISE = (
+    "noise from seeds",
+    "noise from sentences",
+    "interval for new seeds and sentences",
+    "variance saved by pairing",
+    "seeds in all to see min_effect",
+)
+
+
+def _noise(row: Row, scale: Scale) -> tuple[str, ...]:
+    difference, needed = row.difference, row.seeds_needed
+    noise = difference.noise if difference else None
+    gain = difference.pairing_gain if difference else None
+    low, high = (needed.low, needed.high) if needed else (0, 0)
+    return (
+        NOTHING if noise is None else f"{100 * noise.seeds:.0f} %",
+        NOTHING if noise is None else f"{100 * noise.sentences:.0f} %",
+        NOTHING if noise is None else range_text(scale, noise.low, noise.high),
+        NOTHING if gain is None else f"{100 * gain:.0f} %",
+        NOTHING if needed is None else f"{low}" if low == high else f"{low} to {high}",
+    )

@@ -1,0 +1,85 @@
+"""The columns of the HParams page: what differs between the runs of an experiment, and what was measured at the end.
+
+Without this record the page would show every setting and every logged number. There is one for an experiment, at its
+root. A page over several experiments takes the first it finds and shows the others in those columns, so it should be
+given one experiment at a time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from maskbench.errors import MaskbenchError
+from maskbench.plain import plain
+from maskbench.runs.directory import RunDirectory
+from maskbench.runs.events import Entry
+from maskbench.runs.sessions import Setting, place_of, plugin_entry, settings
+
+ALWAYS = ("arm", "masks")
+
+
+def columns_entry(runs: Sequence[RunDirectory], compared: str) -> Entry | None:
+    """Return the record of an experiment's columns; None where no run has begun.
+
+    Args:
+        compared: the metric that gets verdicts, which comes first.
+    """
+    from tensorboard.plugins.hparams import api_pb2, metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    values = differing(filter(None, map(_settings, runs)))
+    if not values:
+        return None
+    names = [api_pb2.MetricName(tag=plain(metric)) for metric in measured(runs, compared)]
+    experiment = api_pb2.Experiment(
+        hparam_infos=[_info(key, found) for key, found in values.items()],
+        metric_infos=[api_pb2.MetricInfo(name=name) for name in names],
+    )
+    return plugin_entry(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
+
+
+def differing(found: Iterable[Mapping[str, Setting]]) -> dict[str, list[Setting]]:
+    """Return the different values of `arm`, `masks` and every key that has more than one, in the order they come."""
+    values: dict[str, dict[Setting, None]] = defaultdict(dict)
+    for one in found:
+        for key, value in one.items():
+            values[key][value] = None
+    return {key: list(seen) for key, seen in values.items() if key in ALWAYS or len(seen) > 1}
+
+
+def measured(runs: Iterable[RunDirectory], compared: str) -> list[str]:
+    """Return every final metric of the runs, `compared` first."""
+    names: dict[str, None] = {}
+    for run in runs:
+        names |= dict.fromkeys((_read(run.result) or {}).get("metrics") or {})
+    return sorted(names, key=lambda name: name != compared)
+
+
+def _settings(run: RunDirectory) -> dict[str, Setting] | None:
+    record = _read(run.record)
+    return None if record is None else settings(record, place_of(run))
+
+
+def _read(file: Any) -> Any:
+    """Return what a file holds; None for one that cannot be read, which `compare` reports."""
+    try:
+        return file()
+    except MaskbenchError:
+        return None
+
+
+def _info(key: str, values: Sequence[Setting]) -> Any:
+    from tensorboard.plugins.hparams import api_pb2
+
+    numbers = [value for value in values if not isinstance(value, str)]
+    info = api_pb2.HParamInfo(name=key, differs=len(values) > 1, type=api_pb2.DATA_TYPE_STRING)
+    if len(numbers) == len(values):
+        info.type = api_pb2.DATA_TYPE_FLOAT64
+        info.domain_interval.CopyFrom(api_pb2.Interval(min_value=min(numbers), max_value=max(numbers)))
+    elif not numbers:
+        for value in values:
+            info.domain_discrete.values.add(string_value=str(value))
+    # Where a number stands in one arm and a schedule in another, no domain: the page would filter the numbers out.
+    return info

@@ -1,0 +1,76 @@
+"""The custom scalars page: bands over seeds, and the arms' means beside each other.
+
+TensorBoard finds the layout under a tag of the page's own in any run, and asks every chosen run for the tags a chart
+names. A margin chart names three tags and draws a line with a band for every run that has them, here one for each arm;
+a multi-line chart names regular expressions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from maskbench.config.schema import Experiment
+from maskbench.runs.events import Entry, tensor
+from maskbench.tensorboard.means import HIGHEST, LOWEST, MEAN
+
+_ALWAYS = ("valid/nll", "valid/token_accuracy", "train/nll")
+_MASKS = "mask/"
+
+
+def charted(experiment: Experiment, logged: Iterable[str]) -> list[str]:
+    """Return the tags that get a chart: the compared metric, what picks the checkpoint, and how well training went.
+
+    Args:
+        logged: every tag that some run logged.
+    """
+    picks = (arm.config.train.select for panel in experiment.panels for arm in panel.arms)
+    wanted = dict.fromkeys((experiment.compare.metric, *picks, *_ALWAYS))
+    there = set(logged)
+    return [tag for tag in wanted if tag in there]
+
+
+def about_masks(logged: Iterable[str]) -> list[str]:
+    """Return the groups of the masks' own numbers, such as `mask/ratio/`: one chart each, whatever the placement."""
+    parts = (tag.split("/") for tag in logged if tag.startswith(_MASKS))
+    return sorted({f"{_MASKS}{part[1]}/" for part in parts if len(part) > 2})
+
+
+def layout_entry(experiment: Experiment, logged: Sequence[str]) -> Entry:
+    """Return the layout for an experiment whose runs logged these tags."""
+    from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+
+    tags, masks = charted(experiment, logged), about_masks(logged)
+    bands = [_chart(tag, margin=_band(tag)) for tag in tags]
+    means = [_chart(tag, multiline=_lines(f"^{MEAN}/{re.escape(tag)}$")) for tag in tags]
+    means += [_chart(group.rstrip("/"), multiline=_lines(f"^{MEAN}/{re.escape(group)}")) for group in masks]
+    layout = layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(title="arms: mean, lowest and highest seed", chart=bands),
+            layout_pb2.Category(title="arms: mean over seeds", chart=means),
+        ]
+    )
+    packed = layout.SerializeToString(deterministic=True)
+    return tensor(metadata.CONFIG_SUMMARY_TAG, [packed], metadata.create_summary_metadata())
+
+
+def _chart(title: str, **content: Any) -> Any:
+    from tensorboard.plugins.custom_scalar.layout_pb2 import Chart
+
+    return Chart(title=title, **content)
+
+
+def _band(tag: str) -> Any:
+    from tensorboard.plugins.custom_scalar.layout_pb2 import MarginChartContent
+
+    series = MarginChartContent.Series(
+        value=f"{MEAN}/{tag}", lower=f"{LOWEST}/{tag}", upper=f"{HIGHEST}/{tag}"
+    )
+    return MarginChartContent(series=[series])
+
+
+def _lines(pattern: str) -> Any:
+    from tensorboard.plugins.custom_scalar.layout_pb2 import MultilineChartContent
+
+    return MultilineChartContent(tag=[pattern])

@@ -1,0 +1,54 @@
+"""An arm over its seeds, as a TensorBoard run of its own: for every logged number the mean, the lowest and the highest.
+
+The run lies in `_aggregate/<arm>` beside the arms; no arm's name can begin so. Its tags are those of the seeds behind
+`seeds_mean/`, `seeds_lowest/` and `seeds_highest/`, and never a seed's own: a band is drawn for every chosen run that
+has one of its tags, and a run that has one but not all three is reported as an error.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from maskbench.comparison.curves import Curve
+from maskbench.comparison.locate import FoundPanel
+from maskbench.runs.events import Entry, Event, scalar
+
+FOLDER = "_aggregate"
+MEAN, LOWEST, HIGHEST = "seeds_mean", "seeds_lowest", "seeds_highest"
+
+
+def arm_folder(found: FoundPanel, arm: str) -> Path:
+    """Return where the means of an arm are kept."""
+    return found.directory.path / FOLDER / arm
+
+
+def events_by_arm(found: FoundPanel, curves: Mapping[str, Sequence[Curve]]) -> dict[str, list[Event]]:
+    """Return what the run of every arm that logged anything holds, in the order of steps.
+
+    Args:
+        curves: by tag, as `maskbench.comparison.curves` gives them.
+    """
+    entries: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for tag in sorted(curves):
+        for curve in curves[tag]:
+            for i, step in enumerate(curve.steps):
+                entries[curve.arm][step] += [
+                    scalar(f"{MEAN}/{tag}", curve.mean[i]),
+                    scalar(f"{LOWEST}/{tag}", curve.low[i]),
+                    scalar(f"{HIGHEST}/{tag}", curve.high[i]),
+                ]
+    return {arm: _in_order(found, arm, steps) for arm, steps in entries.items()}
+
+
+def _in_order(found: FoundPanel, arm: str, entries: Mapping[int, Sequence[Entry]]) -> list[Event]:
+    # One time for all steps: seeds train one after another, so no step has a time of its own.
+    time = last_logged(found, arm)
+    return [Event(time, step, entries[step]) for step in sorted(entries)]
+
+
+def last_logged(found: FoundPanel, arm: str) -> float:
+    """Return when a seed of an arm last logged something, in seconds since 1970; 0 where none has."""
+    files = (found.directory.run(arm, seed).metrics.path for seed in found.experiment.seeds)
+    return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)

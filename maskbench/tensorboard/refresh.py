@@ -1,0 +1,162 @@
+"""Brings what TensorBoard shows of a whole experiment up to date, or makes every event file of it anew."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from maskbench.comparison.curves import curves
+from maskbench.comparison.locate import FoundPanel, panels_in
+from maskbench.errors import ConfigError, RunDirectoryError
+from maskbench.runs.directory import RunDirectory
+from maskbench.runs.events import Event, encoded, event_file, event_files, text
+from maskbench.runs.files import explained, write_atomically
+from maskbench.runs.sinks import rebuild_events
+from maskbench.tensorboard.columns import columns_entry
+from maskbench.tensorboard.layout import layout_entry
+from maskbench.tensorboard.means import FOLDER, arm_folder, events_by_arm, last_logged
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written."""
+
+    runs: int
+    """Runs whose event file was made anew."""
+    arms: int
+    """Arms whose means are up to date, panel by panel."""
+
+
+def refresh(directory: Path) -> Written:
+    """Make sure that the means over seeds, the layout and the columns of an experiment fit what its runs have logged.
+
+    Only JSON lines are read, so runs may be in progress; files that already say the same are left alone.
+
+    Raises:
+        ConfigError: there is no experiment at `directory`.
+        ResourceError: something cannot be written.
+    """
+    panels = whole(directory)
+    logged: set[str] = set()
+    arms = 0
+    for found in panels:
+        by_tag = curves(found)
+        logged |= by_tag.keys()
+        written = events_by_arm(found, by_tag)
+        for arm, events in written.items():
+            _write(arm_folder(found, arm), events)
+        _remove_others(found, written.keys())
+        arms += len(written)
+    _write(_root(panels), _summary(panels, sorted(logged)))
+    return Written(0, arms)
+
+
+def rebuild(directory: Path) -> Written:
+    """Delete every event file of an experiment, and write all of them from its JSON lines and pictures.
+
+    Raises:
+        ConfigError: there is no experiment at `directory`.
+        RunDirectoryError: a run of it is in progress; nothing was touched.
+        ResourceError: something cannot be written.
+    """
+    panels = whole(directory)
+    runs = [run for found in panels for run in found.directory.runs()]
+    with ExitStack() as held:
+        for run in runs:
+            _refuse_running(run)
+            held.enter_context(run.lock())
+        for found in panels:
+            shutil.rmtree(found.directory.path / FOLDER, ignore_errors=True)
+        for file in event_files(_root(panels)):
+            file.unlink(missing_ok=True)
+        for run in runs:
+            sink = rebuild_events(run)
+            if sink.failure is not None:
+                with explained("write", run.path):
+                    raise sink.failure
+        return Written(len(runs), refresh(directory).arms)
+
+
+def _refuse_running(run: RunDirectory) -> None:
+    if run.status().state == "running":
+        raise RunDirectoryError(
+            f"{run.path} is still training, and its event file cannot be made anew under its hands; "
+            "wait for it or stop it"
+        )
+
+
+def experiments_in(directory: Path) -> tuple[Path, list[Path]]:
+    """Return the folder to show and the experiments in it: one, or all of a folder of experiments.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        root = _root(whole(directory))
+        return root, [root]
+    except ConfigError:
+        below = sorted(file.parent for file in directory.glob("*/experiment.yaml"))
+        # A folder whose only experiment is damaged is best explained by itself.
+        if not below or (directory / "experiment.yaml").exists():
+            raise
+        return directory, below
+
+
+def whole(directory: Path) -> list[FoundPanel]:
+    """Return all panels of the experiment in `directory`, or of the experiment that `directory` is a panel of.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    panels = panels_in(directory)
+    is_part = len(panels) < len(panels[0].experiment.panels)
+    return panels_in(directory.resolve().parent) if is_part else panels
+
+
+def _root(panels: Sequence[FoundPanel]) -> Path:
+    """Return the directory of the experiment."""
+    first = panels[0]
+    return first.directory.path if first.panel.name is None else first.directory.path.parent
+
+
+def _summary(panels: Sequence[FoundPanel], logged: Sequence[str]) -> list[Event]:
+    """Return what is said once of the whole experiment: its file, the layout and the columns."""
+    experiment = panels[0].experiment
+    runs = [
+        found.directory.run(arm.name, seed)
+        for found in panels
+        for arm in found.panel.arms
+        for seed in experiment.seeds
+    ]
+    file = panels[0].directory.experiment_file.read_text(encoding="utf-8")
+    entries = [text("experiment", file.splitlines()), layout_entry(experiment, logged)]
+    columns = columns_entry(runs, experiment.compare.metric)
+    if columns is not None:
+        entries.append(columns)
+    time = max(last_logged(found, arm.name) for found in panels for arm in found.panel.arms)
+    return [Event(time, 0, entries)]
+
+
+def _write(directory: Path, events: Sequence[Event]) -> None:
+    """Make one event file the only one of a directory; a name of its own tells an open TensorBoard that it is another."""
+    data = encoded(events, is_first=True)
+    present = event_files(directory)
+    if len(present) == 1 and present[0].read_bytes() == data:
+        return
+    path = event_file(directory, events[0].time)
+    write_atomically(path, data)
+    for old in present:
+        if old != path:
+            old.unlink(missing_ok=True)
+
+
+def _remove_others(found: FoundPanel, arms: Iterable[str]) -> None:
+    """Remove the means of arms that are none any more."""
+    folder = found.directory.path / FOLDER
+    kept = set(arms)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,118 @@
+"""The finished runs of a directory, and the choice of one that nobody could have steered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskbench.comparison.locate import panels_in
+from maskbench.config.schema import ArmConfig
+from maskbench.errors import ConfigError, MaskbenchError
+from maskbench.registry import did_you_mean
+from maskbench.runs.directory import RunDirectory
+from maskbench.runs.files import canonical_json
+from maskbench.runs.identity import RESULTS_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A run that has a result."""
+
+    experiment: str
+    panel: str | None
+    arm: ArmConfig
+    run: RunDirectory
+
+    @property
+    def name(self) -> str:
+        """`arm/seed-3`, with the panel before it where there are panels."""
+        place = f"{self.panel}/" if self.panel else ""
+        return f"{place}{self.arm.name}/{self.run.path.name}"
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The contents of run.json; empty where it is missing or damaged."""
+        return _read(self.run.record)
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """The contents of result.json; empty where it is damaged."""
+        return _read(self.run.result)
+
+    @property
+    def results_version(self) -> int:
+        """Of the program that made it; 0 if that is not recorded."""
+        identity = self.record.get("identity")
+        version = identity.get("results_version") if isinstance(identity, dict) else None
+        return version if isinstance(version, int) else 0
+
+    @property
+    def is_of_this_version(self) -> bool:
+        """Whether this program should compute the same numbers."""
+        return self.results_version == RESULTS_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a directory holds of its experiment."""
+
+    cells: tuple[Cell, ...]
+    unfinished: tuple[str, ...]
+    """Names of runs that are planned, in progress, failed or diverged."""
+
+
+def contents(directory: Path) -> Contents:
+    """Return the runs that an experiment, or one of its panels, asks for.
+
+    Raises:
+        ConfigError: there is no experiment.
+    """
+    finished, unfinished = [], []
+    for found in panels_in(directory):
+        for arm in found.panel.arms:
+            for seed in found.experiment.seeds:
+                run = found.directory.run(arm.name, seed)
+                cell = Cell(found.experiment.name, found.panel.name, arm, run)
+                if (run.path / "result.json").exists():
+                    finished.append(cell)
+                elif run.path.is_dir():
+                    unfinished.append(cell.name)
+    return Contents(tuple(finished), tuple(unfinished))
+
+
+def named(cells: Sequence[Cell], name: str) -> Cell:
+    """Return the finished run of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = next((cell for cell in cells if cell.name == name.strip("/")), None)
+    if found is None:
+        names = [cell.name for cell in cells]
+        example = f" (for example {names[0]})" if names else ""
+        raise ConfigError(f"no finished run is called {name!r}{did_you_mean(name, names)}{example}")
+    return found
+
+
+def chosen(cells: Sequence[Cell]) -> Cell | None:
+    """Return one of the runs that this version could have made, by a hash of all their results; None if there is none.
+
+    Whoever publishes runs cannot know which one it will be before all are there, and everybody gets the same one.
+    """
+    candidates = sorted((cell for cell in cells if cell.is_of_this_version), key=lambda cell: cell.name)
+    if not candidates:
+        return None
+    results = [[cell.name, str(cell.result.get("train_nll_sha256"))] for cell in candidates]
+    digest = hashlib.sha256(canonical_json(results).encode("ascii")).digest()
+    return candidates[int.from_bytes(digest, "big") % len(candidates)]
+
+
+def _read(file: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+    """Return a JSON file's contents; what is wrong with it, the check of its hashes says."""
+    try:
+        return file() or {}
+    except MaskbenchError:
+        return {}

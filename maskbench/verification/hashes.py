@@ -1,0 +1,187 @@
+"""Checks every hash that finished runs carry against the bytes it was taken of; nothing is written.
+
+A run's identity is held against its keys, its checkpoints against their manifests, its translations and training losses
+against the hashes in result.json, its corpus against the same corpus built again. The scores in result.json have no
+hash, so they are held against the lines of metrics.jsonl, which a replay compares byte by byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from maskbench.comparison.collect import read_cell
+from maskbench.config.schema import CorpusConfig
+from maskbench.data import load_corpus
+from maskbench.errors import MaskbenchError
+from maskbench.planning import corpus_key
+from maskbench.runs.checkpoint import scan
+from maskbench.runs.directory import RunDirectory
+from maskbench.runs.files import canonical_json, read_json
+from maskbench.runs.identity import hash_of
+from maskbench.training.evaluate import outputs_sha256
+from maskbench.verification.cells import Cell
+
+FILES_OF_A_CHECKPOINT = 3
+
+# What reading a file of the right name and the wrong content can raise.
+_UNREADABLE = (MaskbenchError, OSError, ValueError, TypeError, AttributeError, LookupError)
+
+
+@dataclass(slots=True)
+class Hashes:
+    """What came of checking."""
+
+    right: int = 0
+    """Hashes that fit their bytes."""
+    wrong: list[str] = field(default_factory=list)
+    """A sentence for each thing that does not fit."""
+    unchecked: list[str] = field(default_factory=list)
+    """A sentence for each thing that could not be checked here."""
+
+    def expect(self, fits: bool, what: str) -> None:
+        """Count a hash that fits, or note what does not."""
+        if fits:
+            self.right += 1
+        else:
+            self.note(what)
+
+    def note(self, what: str) -> None:
+        """Note what does not fit, once: a file that is missing spoils several checks."""
+        if what not in self.wrong:
+            self.wrong.append(what)
+
+
+def check_hashes(
+    cells: Sequence[Cell], cache_dir: Path, told: Callable[[str], None] = lambda what: None
+) -> Hashes:
+    """Check every hash of the runs.
+
+    Args:
+        cells: finished runs.
+        cache_dir: where their corpora are built again; not the folder that the runs read theirs from.
+        told: is told what is being done.
+    """
+    found, corpora = Hashes(), _Corpora(cache_dir, told)
+    told("checking the hashes")
+    for cell in cells:
+        checks = (_identity, _checkpoints, _translations, _losses, _scores)
+        for check in checks:
+            try:
+                check(cell.run, found)
+            except _UNREADABLE as error:
+                found.note(f"{cell.name}: {_said(error)}")
+        reason = read_cell(cell.run, cell.arm).reason
+        if reason:
+            found.note(f"{cell.name}: {reason}")
+        _corpus(cell, corpora, found)
+    found.unchecked += corpora.failures
+    return found
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, LookupError):
+        return f"the entry {error} is missing"
+    return str(error)
+
+
+def _record(run: RunDirectory) -> dict[str, Any]:
+    record = run.record()
+    if record is None:
+        raise FileNotFoundError("run.json is missing")
+    return record
+
+
+def _result(run: RunDirectory) -> dict[str, Any]:
+    return run.result() or {}
+
+
+def _identity(run: RunDirectory, found: Hashes) -> None:
+    record = _record(run)
+    found.expect(
+        hash_of(record["identity"]) == record["hash"],
+        f"{run.path / 'run.json'}: the settings it lists are not those its hash {record['hash']} was taken of",
+    )
+
+
+def _checkpoints(run: RunDirectory, found: Hashes) -> None:
+    scanned = scan(run.checkpoints, str(_record(run)["hash"]))
+    found.right += FILES_OF_A_CHECKPOINT * len(scanned.valid)
+    found.wrong += scanned.damaged
+    selected = (read_json(run.checkpoints / "best.json") or {}).get("step")
+    if selected not in {checkpoint.step for checkpoint in scanned.valid}:
+        found.note(f"{run.checkpoints}: the selected checkpoint, step {selected}, is not there whole")
+
+
+def _translations(run: RunDirectory, found: Hashes) -> None:
+    files = sorted((run.path / "translations").glob("*.jsonl"))
+    said = {
+        file.name.removesuffix(".jsonl"): sorted(run.translations(file.name[:-6]).items()) for file in files
+    }
+    recorded = _result(run)["outputs_sha256"]
+    if recorded is None and not said:
+        return
+    found.expect(
+        outputs_sha256(said) == recorded,
+        f"{run.path / 'translations'}: not the translations whose hash result.json has",
+    )
+
+
+def _losses(run: RunDirectory, found: Hashes) -> None:
+    values = [line["train/nll"] for line in run.metrics.read() if "train/nll" in line]
+    digest = hashlib.sha256(canonical_json(values).encode()).hexdigest()
+    found.expect(
+        digest == _result(run)["train_nll_sha256"],
+        f"{run.metrics.path}: not the training losses whose hash result.json has",
+    )
+
+
+def _scores(run: RunDirectory, found: Hashes) -> None:
+    """Hold the scores of result.json against those that were logged; that is no hash, so it is not counted."""
+    logged: dict[str, Any] = {}
+    for line in run.metrics.read():
+        logged |= line
+    for name, value in _result(run)["metrics"].items():
+        if logged.get(name) != value:
+            found.note(
+                f"{run.path / 'result.json'}: {name} is {value!r}, and {logged.get(name, 'nothing')!r} was logged"
+            )
+
+
+def _corpus(cell: Cell, corpora: _Corpora, found: Hashes) -> None:
+    rebuilt = corpora.sha256(cell.arm.config.corpus)
+    if rebuilt is None:
+        return
+    try:
+        recorded = _record(cell.run)["identity"]["data_sha256"]
+    except _UNREADABLE as error:
+        found.note(f"{cell.name}: {_said(error)}")
+        return
+    found.expect(
+        rebuilt == recorded,
+        f"{cell.name}: its corpus {cell.arm.config.corpus.name} is another one when it is built again",
+    )
+
+
+class _Corpora:
+    """Builds corpora again, each once."""
+
+    def __init__(self, cache_dir: Path, told: Callable[[str], None]) -> None:
+        self._cache_dir, self._told = cache_dir, told
+        self._known: dict[str, str | None] = {}
+        self.failures: list[str] = []
+
+    def sha256(self, config: CorpusConfig) -> str | None:
+        """Return the hash of a corpus, or None where it cannot be built here."""
+        key = corpus_key(config)
+        if key not in self._known:
+            self._told(f"building the corpus {config.name} again")
+            try:
+                self._known[key] = load_corpus(config, self._cache_dir).sha256
+            except (MaskbenchError, ValueError) as error:
+                self._known[key] = None
+                self.failures.append(f"the corpus {config.name} cannot be built here: {error}")
+        return self._known[key]

@@ -1,0 +1,131 @@
+"""What was planned over time, and what the table says of a plan that was changed with results in sight."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from fake_runs import experiment, scored, write
+
+from maskbench.comparison.collect import Collected, collect
+from maskbench.comparison.locate import panels_in
+from maskbench.comparison.plans import Change, Plan, changed_after_results, read_plans
+from maskbench.comparison.results import Choices
+from maskbench.comparison.table import compare
+from maskbench.runs.directory import ExperimentDirectory
+
+
+def plan(*seeds: int, results: int = 0, **others: object) -> Plan:
+    return Plan(seeds, results=results, **others)  # type: ignore[arg-type]
+
+
+def directory(tmp_path: Path, plans: Sequence[Plan] = (), *, seeds: int = 4, text: str | None = None) -> Path:
+    """Two arms of `seeds` runs each, and a plans.jsonl."""
+    place = write(
+        tmp_path,
+        experiment(("none", "window"), seeds),
+        {
+            "none": [scored(0.5 + 0.01 * seed) for seed in range(seeds)],
+            "window": [scored(0.6 + 0.02 * seed) for seed in range(seeds)],
+        },
+    )
+    lines = "".join(json.dumps({**one.to_json(), "time": 1.5}) + "\n" for one in plans)
+    if plans or text is not None:
+        (place / "plans.jsonl").write_text(lines if text is None else text)
+    return place
+
+
+def collected(place: Path) -> Collected:
+    (found,) = panels_in(place)
+    return collect(found)
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
+    first = plan(0, 1)
+    second = Plan((0, 1, 7), "sequential", 20, {"": {"window": (0, 1)}, "small": {"near": (7,)}}, 4)
+    place = directory(tmp_path, [first, second])
+    assert read_plans(ExperimentDirectory(place)) == (first, second)
+    assert second.closed_in(None) == {"window": (0, 1)} and second.closed_in("small") == {"near": (7,)}
+    assert second.closed_in("large") == {}
+
+
+@pytest.mark.parametrize(
+    ("plans", "changes"),
+    [
+        ([], []),
+        ([plan(0, 1)], []),
+        # Nobody had seen anything yet.
+        ([plan(0, 1), plan(0, 1, 2)], []),
+        ([plan(0, 1), plan(0, 1, 2, results=3)], [Change("added", (2,), 3)]),
+        ([plan(0, 1), plan(0, 1, 2), plan(0, 1, 2, 3, results=6)], [Change("added", (3,), 6)]),
+        # Twice; what counts is what was known at the first time.
+        (
+            [plan(0, 1), plan(0, 1, 2, results=4), plan(0, 1, 2, 3, results=6)],
+            [Change("added", (2, 3), 4)],
+        ),
+        ([plan(0, 1, 2), plan(0, 1, results=4)], [Change("dropped", (2,), 4)]),
+        ([plan(0, 1, 2), plan(0, 3, results=5)], [Change("added", (3,), 5), Change("dropped", (1, 2), 5)]),
+        # Dropped and put back: as planned.
+        ([plan(0, 1), plan(0, results=2), plan(0, 1, results=2)], []),
+        # Added, looked at, and dropped again.
+        ([plan(0, 1), plan(0, 1, 2, results=4), plan(0, 1, results=6)], [Change("dropped", (2,), 6)]),
+        # The rule that allows for looking.
+        ([plan(0, 1), plan(0, 1, 2, results=4, rule="sequential", limit=20)], []),
+        # A record that begins with results was begun when an earlier one was lost; its first line is taken as given.
+        ([plan(0, 1, results=2), plan(0, 1, 2, results=4)], [Change("added", (2,), 4)]),
+    ],
+)
+def test_what_was_changed_after_the_first_results(plans: list[Plan], changes: list[Change]) -> None:
+    assert changed_after_results(plans) == changes
+
+
+def test_an_extension_is_a_warning_that_says_what_when_why_and_what_to_do(tmp_path: Path) -> None:
+    place = directory(tmp_path, [plan(0, 1), plan(0, 1, 2, 3, results=4)])
+    (comparison,) = compare([place], Choices())
+    (warning,) = (text for text in comparison.warnings if text.startswith("extended after seeing results: "))
+    assert "seeds 2-3 were added when 4 runs had results" in warning
+    assert "promise too much" in warning and "--until-decided" in warning
+    assert comparison.rule == "fixed"
+
+
+def test_one_seed_and_one_run_are_spoken_of_as_one(tmp_path: Path) -> None:
+    place = directory(tmp_path, [plan(0, 1), plan(0, results=1)], seeds=1)
+    (remark,) = (text for text in collected(place).remarks if "after seeing" in text)
+    assert remark.startswith("shortened after seeing results: seed 1 was dropped when 1 run had a result;")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not JSON\n",
+        "[1]\n",
+        '{"seeds": 4}\n',
+        '{"seeds": [0, "x"], "rule": "fixed", "limit": null, "closed": {}, "results": 0}\n',
+        '{"seeds": [0], "rule": "guessed", "limit": null, "closed": {}, "results": 0}\n',
+        '{"seeds": [0], "rule": "fixed", "limit": null, "closed": [3], "results": 0}\n',
+        '{"seeds": [0], "rule": "fixed", "limit": null, "closed": {}, "results": true}\n',
+        '{"seeds": 0, "rule": "fixed", "limit": null, "closed": {}, "results": -1}\n',
+    ],
+)
+def test_a_damaged_record_of_plans_is_a_remark(tmp_path: Path, text: str) -> None:
+    found = collected(directory(tmp_path, text=text))
+    (remark,) = (text for text in found.remarks if "plans.jsonl" in text)
+    assert "nobody knows whether seeds were added" in remark
+    assert found.rule == "fixed" and found.plans == () and len(found.cells) == 8
+
+
+def test_a_torn_last_line_does_not_count(tmp_path: Path) -> None:
+    place = directory(tmp_path, [plan(0, 1, 2, 3)])
+    with (place / "plans.jsonl").open("a") as file:
+        file.write('{"seeds": [0')
+    assert collected(place).plans == (plan(0, 1, 2, 3),)
+
+
+def test_later_seeds_of_a_closed_arm_are_not_planned(tmp_path: Path) -> None:
+    closed = {"": {"window": (0, 2)}}
+    found = collected(directory(tmp_path, [Plan((0, 1, 2, 3), "sequential", 9, closed)]))
+    assert [seed for arm, seed in found.cells if arm == "window"] == [0, 2]
+    assert [seed for arm, seed in found.cells if arm == "none"] == [0, 1, 2, 3]
+    assert found.limit == 9

@@ -1,0 +1,117 @@
+"""The model of a finished run is the one that was measured, and its attention is what it looks at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_runs import STEPS, TOKENS, config
+
+from maskbench.config.schema import RunConfig
+from maskbench.data import load_corpus
+from maskbench.data.corpus import Corpus
+from maskbench.decoding import evaluating
+from maskbench.errors import RunDirectoryError
+from maskbench.explain.attention import cross_attention, finished_model
+from maskbench.metrics.attended import look
+from maskbench.metrics.forced import force, nll
+from maskbench.runs.directory import RunDirectory
+from maskbench.training.job import RunJob
+from maskbench.training.loop import train_run
+
+MODEL = {"d_model": 12, "n_heads": 3, "d_ff": 20, "encoder_layers": 1, "decoder_layers": 2}
+LINEAR, BY_STALLS = {"linear": [9.0, 0.4]}, {"plateau": [9.0, 0.2, 1]}
+
+
+def hardening(sigma: dict[str, list[float]]) -> dict[str, object]:
+    """Masks that are soft at first and hard at last."""
+    return {"masks": [{"site": "encoder_self", "mask": "gaussian", "options": {"sigma": sigma}}]}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def settings(**changes: object) -> RunConfig:
+    found = config(**changes)
+    return found.model_copy(update={"model": found.model.model_copy(update=MODEL)})
+
+
+def trained(folder: Path, cache: Path, wanted: RunConfig) -> tuple[RunDirectory, Corpus]:
+    train_run(RunJob("demo", None, "arm", 3, wanted, folder / "seed-3", cache), lambda progress: None)
+    return RunDirectory(folder / "seed-3"), load_corpus(wanted.corpus, cache)
+
+
+@pytest.fixture(scope="module", params=["plain", "averaged", "scheduled", "stalls"])
+def run(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cache: Path
+) -> tuple[RunDirectory, RunConfig, Corpus]:
+    changes: dict[str, object] = {
+        "plain": {},
+        "averaged": {"average": 3},
+        "scheduled": hardening(LINEAR),
+        # A rate of learning that does harm, so that validations do not improve.
+        "stalls": hardening(BY_STALLS) | {"lr": 1.0},
+    }[request.param]
+    wanted = settings(**changes)
+    return (
+        trained(tmp_path_factory.mktemp(request.param), cache, wanted)[0],
+        wanted,
+        load_corpus(wanted.corpus, cache),
+    )
+
+
+def test_the_model_is_the_one_that_was_measured(run: tuple[RunDirectory, RunConfig, Corpus]) -> None:
+    directory, wanted, corpus = run
+    model, clock = finished_model(directory, wanted, corpus)
+    result = directory.result()
+    assert result is not None and clock.step == STEPS
+    assert clock.stalls > 0 or wanted.train.lr < 1, "no validation failed to improve, so stalls go untested"
+    assert nll(force(model, corpus.splits["test"], clock)) == result["metrics"]["test/nll"]
+
+
+def test_rows_are_predicted_words_and_the_last_layer_is_shown(
+    run: tuple[RunDirectory, RunConfig, Corpus],
+) -> None:
+    directory, wanted, corpus = run
+    data = corpus.splits["test"]
+    model, clock = finished_model(directory, wanted, corpus)
+    with evaluating(model):
+        aligned = look(model, data, clock).aligned
+    differing = False
+    for sentence in range(len(data)):
+        found = cross_attention(directory, wanted, corpus, "test", sentence)
+        assert found.words == (*data.references[sentence].split(), "</s>")
+        assert found.sources == (*data.sources[sentence].split(), "</s>")
+        assert found.weights.shape == (len(found.words), len(found.sources))
+        assert found.weights.sum(1) == pytest.approx(np.ones(len(found.words)))
+        # The end mark aside, the largest weight of a row is where the query that predicts its word looks.
+        start, end = data.tgt.offsets[sentence : sentence + 2]
+        assert found.weights[:, :-1].argmax(1).tolist() == aligned[-1, start:end].tolist()
+        differing |= aligned[-1, start:end].tolist() != aligned[0, start:end].tolist()
+    assert differing, "the two layers look at the same words, so this test cannot tell them apart"
+
+
+def test_other_masks_can_be_lent(tmp_path: Path, cache: Path) -> None:
+    narrow = {"site": "cross", "mask": "diagonal", "options": {"width": 0}}
+    wanted = settings(
+        under={"narrow": [narrow]},
+        evaluate={"splits": ["test"], "metrics": ["nll"], "masks": ["own", "narrow"]},
+        masks=[TOKENS],
+    )
+    directory, corpus = trained(tmp_path, cache, wanted)
+    free, held = (cross_attention(directory, wanted, corpus, "test", 2, masks) for masks in (None, "narrow"))
+    assert (free.weights > 0).all()
+    assert ((held.weights > 0).sum(1) <= 1).all()
+
+
+def test_without_checkpoints_there_is_no_model(tmp_path: Path, cache: Path) -> None:
+    directory, corpus = trained(tmp_path, cache, settings())
+    (directory.checkpoints / "best.json").unlink()
+    with pytest.raises(RunDirectoryError, match="no checkpoint has been selected"):
+        cross_attention(directory, settings(), corpus, "test", 0)
+    (directory.path / "result.json").unlink()
+    with pytest.raises(RunDirectoryError, match="is not finished"):
+        cross_attention(directory, settings(), corpus, "test", 0)
