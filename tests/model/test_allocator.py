@@ -11,7 +11,7 @@ SCRIPT = """
 import resource, torch
 from maskbench.model.allocator import keep_freed_memory
 KEPT
-for _ in range(3): torch.zeros(20_000_000)
+for _ in range(12): torch.zeros(20_000_000)  # until the heap has settled: where it began is the system's choice
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5): torch.zeros(20_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
@@ -22,7 +22,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_memory_once_used_is_used_again_without_page_faults():
     code = SCRIPT.replace("KEPT", "assert keep_freed_memory()")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # Five times 80 MB are 97,656 pages; a block may be cut out of a new place once.
+    # Five times 80 MB are 97,656 pages; a block may still be cut out of a new place once.
     assert int(run.stdout) < 40_000
 
 
