@@ -16,8 +16,8 @@ from rich.text import Text
 
 from maskbench.comparison.figures import range_text, scale_of, signed
 from maskbench.comparison.results import Comparison, Row
-from maskbench.comparison.statistics import exploratory_interval
 from maskbench.config.metrics import MetricName, metric_name
+from maskbench.statistics.paired import exploratory_interval
 
 from .detail import Detail
 from .glyphs import Glyphs

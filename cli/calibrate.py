@@ -74,8 +74,8 @@ def _train(experiment: Experiment, runs_dir: Path, workers: int | None, plugins:
 
 def _calibrations(experiment: Experiment, directory: Path) -> list[Calibration]:
     from maskbench.comparison.calibration import calibrate as calibrated
-    from maskbench.comparison.collect import collect
-    from maskbench.comparison.locate import panels_in
+    from maskbench.records.collect import collect
+    from maskbench.records.locate import panels_in
 
     n_arms = {panel.name: len(panel.arms) - 1 for panel in experiment.panels}
     return [calibrated(collect(found), n_arms.get(found.panel.name, 1)) for found in panels_in(directory)]

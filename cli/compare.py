@@ -107,9 +107,9 @@ def compare(
     runs_dir: Annotated[Path, typer.Option(help="Where experiments are looked for.")] = Path("runs"),
 ) -> None:
     """Compare the arms of an experiment, and say which differences are real."""
-    from maskbench.comparison.locate import newest
     from maskbench.comparison.results import Choices
     from maskbench.comparison.table import compare as compare_directories
+    from maskbench.records.locate import newest
 
     from .detail import Detail
     from .fail_unless import EXIT_CODE, unmet

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import get_args
 
 from maskbench.comparison.results import Comparison, Row
-from maskbench.comparison.verdict import Verdict
 from maskbench.comparison.wording import verdict_sentence
 from maskbench.errors import ConfigError
 from maskbench.registry import did_you_mean
+from maskbench.statistics.verdict import Verdict
 
 EXIT_CODE = 6
 """Of `maskbench compare` when a demand is not met."""

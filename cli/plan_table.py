@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, get_args
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.comparison.collect import seed_list
 from maskbench.planning import PlannedRun, PlanState
+from maskbench.records.collect import seed_list
 
 from .glyphs import Glyphs
 from .plain import plain

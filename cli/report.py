@@ -30,9 +30,9 @@ def report(
 
     The page needs no network and holds no scripts. It can be sent, archived, printed and read on a phone.
     """
-    from maskbench.comparison.locate import newest
     from maskbench.comparison.results import Choices
     from maskbench.errors import ConfigError
+    from maskbench.records.locate import newest
     from maskbench.report.page import html
 
     from .saving import save

@@ -28,8 +28,8 @@ def status(
 
     Nothing is locked or changed, so it may be asked while `maskbench run` works.
     """
-    from maskbench.comparison.locate import newest, panels_in
-    from maskbench.comparison.states import states_of
+    from maskbench.records.locate import newest, panels_in
+    from maskbench.records.states import states_of
 
     panels = [(found, states_of(found)) for found in panels_in(directory or newest(runs_dir))]
     if as_json:

@@ -11,9 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.comparison.collect import seed_list
-from maskbench.comparison.locate import FoundPanel
-from maskbench.comparison.states import STATES, RunState, count
+from maskbench.records.collect import seed_list
+from maskbench.records.locate import FoundPanel
+from maskbench.records.states import STATES, RunState, count
 from maskbench.runs.directory import State
 
 from .glyphs import ASCII, Glyphs

@@ -43,8 +43,8 @@ def tensorboard(
     It stays up to date while `maskbench run` works, until Ctrl-C. Results never depend on event files: --rebuild
     makes all of them again, which is refused while a run is in progress.
     """
-    from maskbench.comparison.locate import newest
     from maskbench.executors.signals import leaving_on_signals
+    from maskbench.records.locate import newest
     from maskbench.tensorboard.refresh import experiments_in
 
     with leaving_on_signals():

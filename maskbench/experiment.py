@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from maskbench.comparison.plans import Plan
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema import ArmConfig, Experiment
 from maskbench.costs import measure_costs
@@ -26,6 +25,7 @@ from maskbench.executors.local import LocalExecutor
 from maskbench.executors.machine import side_by_side
 from maskbench.plan_log import plan_of, present_plan, record_plan
 from maskbench.planning import CACHE, PlannedRun, corpus_key, plan, refuse_changed
+from maskbench.records.plans import Plan
 from maskbench.reporting import Ended, EndState, Outcome, Reporter, Silence
 from maskbench.runs.directory import ExperimentDirectory
 from maskbench.runs.files import explained, read_json, write_json

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from maskbench.comparison.plans import Plan, read_plans
 from maskbench.config.load import load_resolved
 from maskbench.config.schema import Experiment
 from maskbench.errors import MaskbenchError, RunDirectoryError
+from maskbench.records.plans import Plan, read_plans
 from maskbench.runs.directory import ExperimentDirectory
 
 

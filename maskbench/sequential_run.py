@@ -1,7 +1,7 @@
 """Adding seeds until every arm is decided: train the next seed, look, go on with the arms that are still open.
 
 Looking after every seed raises no false alarms, because the rule that decides allows for it
-(`maskbench.comparison.sequential`). An arm is closed when it is better, worse or identical, or when no further seeds up
+(`maskbench.statistics.sequential`). An arm is closed when it is better, worse or identical, or when no further seeds up
 to the limit could decide it. Everything that is remembered lies on disk: what was planned in plans.jsonl, the results in
 the runs. So a run that was stopped goes on where it stood, and one that is decided trains nothing.
 """
@@ -13,19 +13,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maskbench.comparison.collect import Collected, collect
-from maskbench.comparison.locate import FoundPanel
-from maskbench.comparison.plans import Plan
 from maskbench.comparison.results import Choices, Comparison, Row
-from maskbench.comparison.sequential import is_futile
 from maskbench.comparison.table import tabulate
 from maskbench.config.schema import Experiment, PanelConfig
 from maskbench.executors import Executor
 from maskbench.experiment import Session, sole_writer, write_plan
 from maskbench.plan_log import present_plan
 from maskbench.planning import PlannedRun
+from maskbench.records.collect import Collected, collect
+from maskbench.records.locate import FoundPanel
+from maskbench.records.plans import Plan
 from maskbench.reporting import Outcome, Reporter, Silence
 from maskbench.runs.directory import ExperimentDirectory
+from maskbench.statistics.sequential import is_futile
 
 MAX_SEEDS = 20
 """The most seeds there may be, unless told otherwise: enough to see a difference of about its own spread."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from maskbench.comparison.power import SeedRange
 from maskbench.comparison.results import (
     Comparison,
     Cost,
@@ -17,8 +16,9 @@ from maskbench.comparison.results import (
     Settings,
     Share,
 )
-from maskbench.comparison.statistics import Interval
 from maskbench.config.metrics import METRICS
+from maskbench.statistics.paired import Interval
+from maskbench.statistics.power import SeedRange
 
 SIGNATURE = (
     "maskbench|v:0.1.0|metric:test/token_accuracy|base:static|n:8seeds|pair:crn|rule:fixed|test:signflip-exact|"

@@ -14,7 +14,6 @@ import tiny_runs
 import torch
 from fake_runs import scored
 
-from maskbench.comparison.power import Family, detectable_effect, seeds_needed
 from maskbench.config.schema import ArmConfig, CompareConfig, CorpusConfig, Experiment, PanelConfig, RunConfig
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
@@ -26,6 +25,7 @@ from maskbench.forecast.outlook import Spread, earlier_spread, outlooks
 from maskbench.forecast.recorded import StepRecords, kind_of, seconds_per_step
 from maskbench.planning import corpus_key, plan
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
+from maskbench.statistics.power import Family, detectable_effect, seeds_needed
 from maskbench.training.environment import origin
 
 MACHINE = origin(1, torch.float32, torch.device("cpu")).environment

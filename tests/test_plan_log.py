@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from test_experiment import Pretender, load, run
 
-from maskbench.comparison.plans import Plan
 from maskbench.config.schema import Experiment
 from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.plan_log import plan_of, present_plan
+from maskbench.records.plans import Plan
 
 
 def lines(tmp_path: Path, place: str = "trial") -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@ import pytest
 
 import maskbench.data
 import maskbench.masks  # noqa: F401  (fills the registries)
-from maskbench.comparison.statistics import least_seeds
 from maskbench.config.claims import STEP_TIME, Claim, Limit, load_claims
 from maskbench.config.load import load_experiment
 from maskbench.config.measuring import unmeasured
@@ -19,6 +18,7 @@ from maskbench.config.schema import CorpusConfig, Experiment, PanelConfig
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.model.transformer import build_model
+from maskbench.statistics.paired import least_seeds
 from maskbench.training.warm_start import freeze_all_but
 
 ROOT = Path(__file__).parent.parent

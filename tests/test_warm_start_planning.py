@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tiny_runs import config
 
-from maskbench.comparison.collect import read_cell
 from maskbench.config.schema import ArmConfig, Experiment, PanelConfig, RunConfig
 from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.experiment import rehearse
 from maskbench.planning import CACHE, plan, refuse_changed
+from maskbench.records.collect import read_cell
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, Origin, asked_for, run_record
 from maskbench.training import loop

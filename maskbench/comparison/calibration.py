@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.comparison.collect import Collected
-from maskbench.comparison.power import Family, SeedRange, seeds_needed
 from maskbench.comparison.results import Choices, Comparison
-from maskbench.comparison.sentences import Counts, SentenceReader, score
 from maskbench.comparison.table import tabulate
 from maskbench.errors import ConfigError
 from maskbench.randomness import Key, philox
+from maskbench.records.collect import Collected
+from maskbench.records.sentences import Counts, SentenceReader, score
+from maskbench.statistics.power import Family, SeedRange, seeds_needed
 
 SHUFFLES = 1_000
 """Random exchanges of the sentence-level test."""

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from maskbench.comparison.collect import Collected, collect
-from maskbench.comparison.locate import panels_in
 from maskbench.comparison.results import Choices, Comparison, Row
-from maskbench.comparison.statistics import sign_flip_interval
 from maskbench.comparison.table import tabulate
-from maskbench.comparison.written import WrittenExperiments
 from maskbench.config.claims import STEP_TIME, Claim, Limit
 from maskbench.errors import MaskbenchError
+from maskbench.records.collect import Collected, collect
+from maskbench.records.locate import panels_in
+from maskbench.records.written import WrittenExperiments
+from maskbench.statistics.paired import sign_flip_interval
 
 Status: TypeAlias = Literal["supported", "refuted", "undecided"]
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from maskbench.comparison.results import Comparison, Difference, OtherMetric, Row
-from maskbench.comparison.statistics import exploratory_interval
+from maskbench.statistics.paired import exploratory_interval
 
 
 def to_json(comparisons: Sequence[Comparison]) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from maskbench.comparison.collect import Cell, Outcome
 from maskbench.config.metrics import MetricName, metric_name
 from maskbench.config.schema import ArmConfig
+from maskbench.records.collect import Cell, Outcome
 
 GAP = 0.02
 """The alarm rings above this share of the sentences. Without a leak the gap is exactly 0, but for a tie that rounding

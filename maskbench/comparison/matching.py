@@ -6,9 +6,9 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from maskbench.comparison.collect import Cell
-from maskbench.comparison.pairs import Pairs
 from maskbench.comparison.results import Settings
+from maskbench.records.collect import Cell
+from maskbench.statistics.pairs import Pairs
 
 
 def match(couples: Sequence[tuple[Cell, Cell]], settings: Settings) -> Pairs:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from maskbench.comparison.collect import Cell, seed_list
 from maskbench.comparison.mixtures import mixtures, named
 from maskbench.config.metrics import metric_name
 from maskbench.config.schema import ArmConfig, PanelConfig
 from maskbench.errors import ConfigError
+from maskbench.records.collect import Cell, seed_list
 
 _DECODING = "decode."
 _BUDGET = ("train.steps", "train.epochs", "train.batch_tokens", "init_from")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from maskbench.comparison.collect import Cell, Origin, seed_list
+from maskbench.records.collect import Cell, Origin, seed_list
 
 _SHORT = 8
 _RESULTS = "results version"

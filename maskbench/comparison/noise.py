@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from maskbench.comparison.results import Noise
-from maskbench.comparison.sentences import MEANS, Counts, score
 from maskbench.randomness import Key, philox
+from maskbench.records.sentences import MEANS, Counts, score
 
 RESAMPLES = 1_000
 """Bootstrap resamples of the test sentences, for metrics that are no mean."""

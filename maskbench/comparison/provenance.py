@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from maskbench.comparison.collect import Cell, seed_list
 from maskbench.comparison.mixtures import named
 from maskbench.config.metrics import metric_name
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import ConfigError
+from maskbench.records.collect import Cell, seed_list
 
 _SHORT = 8
 

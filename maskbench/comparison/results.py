@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from maskbench.comparison.power import SeedRange
-from maskbench.comparison.statistics import Interval
-from maskbench.comparison.verdict import Verdict
 from maskbench.config.metrics import MetricInfo
+from maskbench.statistics.effect import Share
+from maskbench.statistics.paired import Interval
+from maskbench.statistics.power import SeedRange
+from maskbench.statistics.sequential import Rule
+from maskbench.statistics.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,6 @@ class Noise:
     low: float
     high: float
     """Interval of the mean difference for new seeds and new sentences of the same kind, arm minus baseline."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share with its Wilson interval (Wilson 1927), 95 %."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,5 +159,5 @@ class Comparison:
     warnings: tuple[str, ...]
     rows: tuple[Row, ...]
     """In the order of the experiment file."""
-    rule: Literal["fixed", "sequential"] = "fixed"
+    rule: Rule = "fixed"
     """Whether the seeds were fixed in advance, or added until the comparison was decided."""

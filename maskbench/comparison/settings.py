@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from maskbench.comparison.collect import Collected
 from maskbench.comparison.results import Choices, Settings
 from maskbench.config.metrics import METRICS, MetricInfo, metric_name
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import ConfigError
+from maskbench.records.collect import Collected
 from maskbench.registry import did_you_mean
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import maskbench
-from maskbench.comparison.collect import Cell
-from maskbench.comparison.plans import Rule
 from maskbench.comparison.results import Row, Settings
-from maskbench.comparison.statistics import EXACT_UP_TO, RANDOM_FLIPS
+from maskbench.records.collect import Cell
+from maskbench.statistics.paired import EXACT_UP_TO, RANDOM_FLIPS
+from maskbench.statistics.sequential import Rule
 
 _SHORT = 6
 

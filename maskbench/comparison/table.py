@@ -10,16 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison import effect, failures, provenance, sequential, signature
-from maskbench.comparison.collect import Cell, Collected, collect
-from maskbench.comparison.costs import Ratio, ratio
+from maskbench.comparison import failures, provenance, signature
 from maskbench.comparison.leak import alarms
-from maskbench.comparison.locate import panels_in
 from maskbench.comparison.matching import match, score
 from maskbench.comparison.misuse import guard
 from maskbench.comparison.noise import LEAST_SEEDS, noise
-from maskbench.comparison.pairs import Pairs
-from maskbench.comparison.plans import Rule
 from maskbench.comparison.results import (
     Choices,
     Comparison,
@@ -31,12 +26,18 @@ from maskbench.comparison.results import (
     Row,
     Settings,
 )
-from maskbench.comparison.sentences import SentenceReader
 from maskbench.comparison.settings import settings_of
 from maskbench.comparison.settings import warnings as settings_warnings
-from maskbench.comparison.statistics import Interval, mean_and_sd, smallest_p
-from maskbench.comparison.verdict import Decision, decide
 from maskbench.config.schema import ArmConfig
+from maskbench.records.collect import Cell, Collected, collect
+from maskbench.records.locate import panels_in
+from maskbench.records.sentences import SentenceReader
+from maskbench.statistics import effect, sequential
+from maskbench.statistics.costs import Ratio, ratio
+from maskbench.statistics.paired import Interval, mean_and_sd, smallest_p
+from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.sequential import Rule
+from maskbench.statistics.verdict import Decision, decide
 
 
 def compare(directories: Sequence[Path], choices: Choices) -> list[Comparison]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from maskbench.comparison import notes
 from maskbench.comparison.figures import p_text, range_text, scale_of, signed
 from maskbench.comparison.results import Comparison, Cost, Difference, Noise, Row
-from maskbench.comparison.statistics import least_seeds, smallest_p
+from maskbench.statistics import notes
+from maskbench.statistics.paired import least_seeds, smallest_p
 
 NAMED = 6
 """A headline names at most this many arms of a kind."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskbench.comparison.locate import FoundPanel
 from maskbench.config.metrics import MetricName
 from maskbench.config.schema import ArmConfig
 from maskbench.data.corpus import Split
 from maskbench.explain.outcomes import Outcomes
+from maskbench.records.locate import FoundPanel
 
 
 @dataclass(frozen=True, slots=True)

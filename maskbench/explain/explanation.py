@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison.collect import Collected, collect
-from maskbench.comparison.locate import FoundPanel, panels_in
 from maskbench.comparison.results import Choices, Comparison, Row
-from maskbench.comparison.sentences import SentenceReader, has_parts
 from maskbench.comparison.table import tabulate
 from maskbench.config.metrics import METRICS, MetricName, metric_name
 from maskbench.config.schema import ArmConfig
@@ -19,6 +16,9 @@ from maskbench.explain.examples import Example, Texts
 from maskbench.explain.kinds import by_length, by_tag, chosen, groups
 from maskbench.explain.outcomes import Group, Luck, Outcomes, luck, ranked
 from maskbench.planning import CACHE
+from maskbench.records.collect import Collected, collect
+from maskbench.records.locate import FoundPanel, panels_in
+from maskbench.records.sentences import SentenceReader, has_parts
 from maskbench.registry import did_you_mean
 from maskbench.runs.directory import RunDirectory
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.comparison.sentences import Counts, sentence_score
 from maskbench.config.metrics import METRICS
 from maskbench.randomness import Key, philox
+from maskbench.records.sentences import Counts, sentence_score
 
 MOST = 7 / 8
 """The share of seeds that counts as most of them."""

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison.collect import Collected, collect
-from maskbench.comparison.locate import FILE, panels_in
-from maskbench.comparison.power import Family, SeedRange, detectable_effect, seeds_needed
-from maskbench.comparison.statistics import least_seeds, mean_and_sd, smallest_p
 from maskbench.config.schema import Experiment, PanelConfig
 from maskbench.errors import MaskbenchError
+from maskbench.records.collect import Collected, collect
+from maskbench.records.locate import FILE, panels_in
+from maskbench.statistics.paired import least_seeds, mean_and_sd, smallest_p
+from maskbench.statistics.power import Family, SeedRange, detectable_effect, seeds_needed
 
 
 @dataclass(frozen=True, slots=True)

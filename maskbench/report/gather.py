@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison.collect import Collected, collect
-from maskbench.comparison.curves import Curve, curves
 from maskbench.comparison.figures import Scale, scale_of
-from maskbench.comparison.locate import panels_in
 from maskbench.comparison.results import Choices, Comparison
 from maskbench.comparison.table import tabulate
+from maskbench.records.collect import Collected, collect
+from maskbench.records.curves import Curve, curves
+from maskbench.records.locate import panels_in
 from maskbench.report.palette import Look, looks
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from maskbench.comparison.collect import seed_list
 from maskbench.comparison.figures import scale_of
 from maskbench.comparison.results import Comparison
-from maskbench.comparison.statistics import EXACT_UP_TO, RANDOM_FLIPS
 from maskbench.comparison.wording import listed
+from maskbench.records.collect import seed_list
 from maskbench.report.gather import Panel
+from maskbench.statistics.paired import EXACT_UP_TO, RANDOM_FLIPS
 
 
 def methods(panel: Panel) -> list[str]:

@@ -6,8 +6,8 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable
 
-from maskbench.comparison.collect import Origin
 from maskbench.comparison.results import Choices
+from maskbench.records.collect import Origin
 from maskbench.report.gather import Panel
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from maskbench.comparison.figures import scale_of, signed
 from maskbench.comparison.results import Row
-from maskbench.comparison.statistics import Interval, exploratory_interval
 from maskbench.config.metrics import MetricName, metric_name
 from maskbench.plain import plain
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
@@ -20,6 +19,7 @@ from maskbench.report.forest import paired
 from maskbench.report.gather import Panel
 from maskbench.report.palette import MUTED
 from maskbench.report.words import shortened
+from maskbench.statistics.paired import Interval, exploratory_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from maskbench.comparison.curves import Curve
-from maskbench.comparison.locate import FoundPanel
+from maskbench.records.curves import Curve
+from maskbench.records.locate import FoundPanel
 from maskbench.runs.events import Entry, Event, scalar
 
 FOLDER = "_aggregate"
@@ -28,7 +28,7 @@ def events_by_arm(found: FoundPanel, curves: Mapping[str, Sequence[Curve]]) -> d
     """Return what the run of every arm that logged anything holds, in the order of steps.
 
     Args:
-        curves: by tag, as `maskbench.comparison.curves` gives them.
+        curves: by tag, as `maskbench.records.curves` gives them.
     """
     entries: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for tag in sorted(curves):

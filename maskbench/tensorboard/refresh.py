@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison.curves import curves
-from maskbench.comparison.locate import FoundPanel, panels_in
 from maskbench.errors import ConfigError, RunDirectoryError
+from maskbench.records.curves import curves
+from maskbench.records.locate import FoundPanel, panels_in
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.events import Event, encoded, event_file, event_files, text
 from maskbench.runs.files import explained, write_atomically

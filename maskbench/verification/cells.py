@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskbench.comparison.locate import panels_in
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import ConfigError, MaskbenchError
+from maskbench.records.locate import panels_in
 from maskbench.registry import did_you_mean
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.files import canonical_json

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from maskbench.comparison.collect import read_cell
 from maskbench.config.schema import CorpusConfig
 from maskbench.data import load_corpus
 from maskbench.errors import MaskbenchError
 from maskbench.planning import corpus_key
+from maskbench.records.collect import read_cell
 from maskbench.runs.checkpoint import scan
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.files import canonical_json, read_json

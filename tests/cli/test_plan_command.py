@@ -13,13 +13,13 @@ from typer.testing import CliRunner, Result
 
 from maskbench.cli.main import app
 from maskbench.cli.plan_sentences import amount, group, shows, size, takes
-from maskbench.comparison.power import SeedRange
 from maskbench.config.load import dump_resolved, load_experiment
 from maskbench.config.schema import CompareConfig
 from maskbench.data import load_corpus
 from maskbench.forecast import trial
 from maskbench.forecast.expense import Expense, StepTime
 from maskbench.forecast.outlook import Outlook, Spread
+from maskbench.statistics.power import SeedRange
 
 FILE = """
 # Does a window help?

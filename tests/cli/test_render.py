@@ -19,12 +19,12 @@ from maskbench.cli.detail import Detail
 from maskbench.cli.glyphs import ASCII, UNICODE, Glyphs
 from maskbench.cli.plain import plain
 from maskbench.cli.render import as_text, print_comparisons, renderables
-from maskbench.comparison.collect import collect
 from maskbench.comparison.figures import Scale, scale_of
 from maskbench.comparison.footnotes import warnings
-from maskbench.comparison.locate import panels_in
 from maskbench.comparison.results import Choices, Comparison
 from maskbench.comparison.table import tabulate
+from maskbench.records.collect import collect
+from maskbench.records.locate import panels_in
 
 BASE = (0.90, 0.91, 0.89, 0.92, 0.90, 0.88, 0.91, 0.90)
 GAIN = (0.021, 0.019, 0.022, 0.02, 0.018, 0.023, 0.02, 0.025)

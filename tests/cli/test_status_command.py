@@ -13,9 +13,9 @@ from typer.testing import CliRunner, Result
 
 from maskbench.cli.main import app
 from maskbench.cli.status_table import SIGNS
-from maskbench.comparison.states import STATES
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema import Experiment, PanelConfig
+from maskbench.records.states import STATES
 
 DONE = scored(0.5)
 

@@ -24,9 +24,9 @@ from maskbench.comparison.calibration import (
     random_signs,
     single_seed,
 )
-from maskbench.comparison.collect import collect
-from maskbench.comparison.locate import panels_in
 from maskbench.errors import ConfigError
+from maskbench.records.collect import collect
+from maskbench.records.locate import panels_in
 
 SCORES = st.lists(st.integers(0, 1000).map(lambda n: n / 8), min_size=3, max_size=9)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from fake_runs import experiment, scored, write
 
 from maskbench.comparison.claims import judge
-from maskbench.comparison.written import WrittenExperiments
 from maskbench.config.claims import Claim
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema import Experiment, TrainConfig
+from maskbench.records.written import WrittenExperiments
 
 
 def with_steps(wanted: Experiment, steps: int) -> Experiment:

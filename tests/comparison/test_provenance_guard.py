@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from fake_runs import GIT, FakeRun, arm_config, experiment, scored, write
 
-from maskbench.comparison.collect import Collected, collect
-from maskbench.comparison.locate import panels_in
 from maskbench.comparison.misuse import Findings, guard
 from maskbench.comparison.results import Choices
 from maskbench.comparison.table import compare
 from maskbench.config.load import load_experiment
 from maskbench.config.schema import ArmConfig, CorpusConfig, DecodeConfig, TrainConfig
 from maskbench.errors import ConfigError
+from maskbench.records.collect import Collected, collect
+from maskbench.records.locate import panels_in
 
 Runs = Mapping[str, Sequence[FakeRun | None]]
 SEEDS = 8

@@ -11,8 +11,8 @@ from fake_runs import FakeRun, experiment, scored, write, write_costs
 
 from maskbench.comparison.document import panel_object
 from maskbench.comparison.results import Choices, Comparison, Row
-from maskbench.comparison.statistics import exploratory_interval, sign_flip_interval
 from maskbench.comparison.table import compare
+from maskbench.statistics.paired import exploratory_interval, sign_flip_interval
 
 N = 9
 BASE = tuple(0.5 + 0.01 * seed for seed in range(N))

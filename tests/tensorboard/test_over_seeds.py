@@ -16,11 +16,11 @@ from tensorboard.plugins.custom_scalar import metadata as layout_metadata
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams import api_pb2, metadata
 
-from maskbench.comparison.collect import collect
-from maskbench.comparison.locate import panels_in
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema import Experiment, PanelConfig
 from maskbench.errors import ConfigError, RunDirectoryError
+from maskbench.records.collect import collect
+from maskbench.records.locate import panels_in
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.events import event_files
 from maskbench.runs.sinks import JsonLinesSink

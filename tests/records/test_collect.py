@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from fake_runs import FakeRun, arm_config, experiment, scored, write, write_run
 
-from maskbench.comparison.collect import Cell, Collected, collect, seed_list
-from maskbench.comparison.locate import newest, panels_in
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema import Experiment, PanelConfig
 from maskbench.errors import ConfigError
+from maskbench.records.collect import Cell, Collected, collect, seed_list
+from maskbench.records.locate import newest, panels_in
 
 ARMS = ("none", "window")
 

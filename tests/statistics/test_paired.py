@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from maskbench.comparison.pairs import Pairs
-from maskbench.comparison.statistics import (
+from maskbench.statistics.paired import (
     EXACT_UP_TO,
     MANY_PAIRS,
     exploratory_interval,
@@ -28,7 +27,8 @@ from maskbench.comparison.statistics import (
     smallest_p,
     student_interval,
 )
-from maskbench.comparison.verdict import decide
+from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.verdict import decide
 
 WORKED_EXAMPLE = [0.9, 0.4, 1.1, 0.2, 0.7]
 

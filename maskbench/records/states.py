@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
-from maskbench.comparison.locate import FoundPanel
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import MaskbenchError
+from maskbench.records.locate import FoundPanel
 from maskbench.runs.directory import RunDirectory, State
 
 STATES: tuple[State, ...] = ("done", "running", "planned", "interrupted", "failed", "diverged")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from maskbench.comparison.sentences import SentenceReader, read_counts, score, sentence_score
 from maskbench.config.metrics import METRICS, metric_name
 from maskbench.errors import RunDirectoryError
 from maskbench.metrics import ADDITIVE
+from maskbench.records.sentences import SentenceReader, read_counts, score, sentence_score
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 
 WORDS = st.lists(st.sampled_from(["a", "ab", "abc", "d", "dab", "."]), max_size=7).map(" ".join)
@@ -52,7 +52,7 @@ def test_every_metric_with_parts_can_be_read_and_scored() -> None:
 
 
 def _is_kept(name: object) -> bool:
-    from maskbench.comparison.sentences import has_parts
+    from maskbench.records.sentences import has_parts
 
     return has_parts(name)  # type: ignore[arg-type]
 

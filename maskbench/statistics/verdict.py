@@ -5,7 +5,7 @@ A verdict is looked for in this order: `unusable` (too many pairs lost), `identi
 `equivalent` (two one-sided tests, Schuirmann 1987, by the sign-flip interval), and `inconclusive` for the rest.
 
 Under the sequential rule seeds are added until a comparison is decided. Then only the sides of the pairs count
-(`maskbench.comparison.sequential`), nothing waits for seeds that an arm no longer needs, and `equivalent` is never
+(`maskbench.statistics.sequential`), nothing waits for seeds that an arm no longer needs, and `equivalent` is never
 said: the interval it rests on is not valid for a number of pairs that hung on the results.
 
 Here every difference is turned so that positive means "the arm is better than the baseline".
@@ -18,12 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from maskbench.comparison import notes
-from maskbench.comparison.pairs import Pairs
-from maskbench.comparison.plans import Rule
-from maskbench.comparison.power import Family, SeedRange, seeds_for_equivalence, seeds_needed
-from maskbench.comparison.sequential import Evidence, evidence, least_pairs
-from maskbench.comparison.statistics import (
+from maskbench.statistics import notes
+from maskbench.statistics.paired import (
     Interval,
     holm,
     interval,
@@ -33,6 +29,9 @@ from maskbench.comparison.statistics import (
     sign_flip_p,
     sign_test_p,
 )
+from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.power import Family, SeedRange, seeds_for_equivalence, seeds_needed
+from maskbench.statistics.sequential import Evidence, Rule, evidence, least_pairs
 
 Verdict: TypeAlias = Literal[
     "identical", "tied", "unusable", "not testable", "better", "worse", "equivalent", "inconclusive"

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from maskbench.comparison.pairs import Pairs
-from maskbench.comparison.sequential import anytime_p
-from maskbench.comparison.statistics import holm, least_seeds, sign_flip_interval, sign_flip_p
-from maskbench.comparison.verdict import Decision, Rule, decide
+from maskbench.statistics.paired import holm, least_seeds, sign_flip_interval, sign_flip_p
+from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.sequential import anytime_p
+from maskbench.statistics.verdict import Decision, Rule, decide
 
 EXPERIMENTS, ALPHA = 2000, 0.05
 pytestmark = pytest.mark.slow

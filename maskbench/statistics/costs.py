@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from maskbench.comparison.statistics import student_interval
+from maskbench.statistics.paired import student_interval
 
 BATCHES = 10
 """Groups of consecutive steps whose means count as independent."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from maskbench.comparison.effect import d_z, pairing_gain, relative, win_rate
+from maskbench.statistics.effect import d_z, pairing_gain, relative, win_rate
 
 score = st.integers(1, 1000).map(lambda n: n / 1000)
 couples = st.lists(st.tuples(score, score), min_size=3, max_size=9)

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from maskbench.comparison.locate import FoundPanel
-from maskbench.comparison.plans import Change, Plan, Rule, changed_after_results, read_plans
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import MaskbenchError
+from maskbench.records.locate import FoundPanel
+from maskbench.records.plans import Change, Plan, changed_after_results, read_plans
 from maskbench.runs.directory import RunDirectory, Status
 from maskbench.runs.identity import asked_for
+from maskbench.statistics.sequential import Rule
 
 CellState: TypeAlias = Literal["done", "waiting", "failed", "diverged"]
 """`waiting`: planned, running or interrupted. `failed`: it ended in an error, or what is there cannot be used."""

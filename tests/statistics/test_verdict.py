@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maskbench.comparison.pairs import Pairs
-from maskbench.comparison.power import SeedRange
-from maskbench.comparison.statistics import sign_flip_interval
-from maskbench.comparison.verdict import Decision, decide
+from maskbench.statistics.paired import sign_flip_interval
+from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.power import SeedRange
+from maskbench.statistics.verdict import Decision, decide
 
 CLEAR = (0.021, 0.019, 0.022, 0.02, 0.018, 0.023, 0.02, 0.021)
 NOISE = (0.004, -0.006, 0.003, -0.002, 0.005, -0.004, 0.001, -0.003)

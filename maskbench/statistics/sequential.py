@@ -14,6 +14,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal, TypeAlias
+
+Rule: TypeAlias = Literal["fixed", "sequential"]
+"""Whether the seeds were fixed in advance, or are added until the comparison is decided."""
 
 
 @dataclass(frozen=True, slots=True)

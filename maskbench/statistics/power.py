@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from maskbench.comparison.statistics import least_seeds
+from maskbench.statistics.paired import least_seeds
 
 POWER = 0.8
 """The chance of seeing a difference that is there, for which seeds are counted."""

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from fake_runs import experiment, scored, write
 
-from maskbench.comparison.collect import Collected, collect
-from maskbench.comparison.locate import panels_in
-from maskbench.comparison.plans import Change, Plan, changed_after_results, read_plans
 from maskbench.comparison.results import Choices
 from maskbench.comparison.table import compare
+from maskbench.records.collect import Collected, collect
+from maskbench.records.locate import panels_in
+from maskbench.records.plans import Change, Plan, changed_after_results, read_plans
 from maskbench.runs.directory import ExperimentDirectory
 
 

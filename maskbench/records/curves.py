@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from maskbench.comparison.locate import FoundPanel
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import MaskbenchError
+from maskbench.records.locate import FoundPanel
 
 
 @dataclass(frozen=True, slots=True)

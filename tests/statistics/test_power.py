@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from maskbench.comparison.power import (
+from maskbench.statistics.power import (
     Family,
     SeedRange,
     detectable_effect,

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate
 
-from maskbench.comparison.pairs import Pairs
-from maskbench.comparison.sequential import anytime_p, e_value, evidence, is_futile, least_pairs
-from maskbench.comparison.verdict import Decision, decide
+from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.sequential import anytime_p, e_value, evidence, is_futile, least_pairs
+from maskbench.statistics.verdict import Decision, decide
 
 GAINS = (0.021, 0.019, 0.022, 0.02, 0.018, 0.023, 0.02, 0.021, 0.02, 0.019, 0.021)
 counts = st.integers(0, 40)

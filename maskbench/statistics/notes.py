@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from maskbench.comparison.pairs import Pairs
-from maskbench.comparison.power import Family, SeedRange
-from maskbench.comparison.sequential import is_futile
+from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.power import Family, SeedRange
+from maskbench.statistics.sequential import is_futile
 
 SAME = {
     "identical": "does exactly what the baseline does: same training losses, same translations, byte for byte",

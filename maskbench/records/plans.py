@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from maskbench.runs.directory import ExperimentDirectory
-
-Rule: TypeAlias = Literal["fixed", "sequential"]
+from maskbench.statistics.sequential import Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from maskbench.comparison.results import Share
-from maskbench.comparison.statistics import mean_and_sd
+from maskbench.statistics.paired import mean_and_sd
 
 _Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share with its Wilson interval (Wilson 1927), 95 %."""
+
+    value: float
+    low: float
+    high: float
 
 
 def win_rate(wins: int, n: int) -> Share | None:
