@@ -50,10 +50,10 @@ def show_plan(
     Raises:
         RunDirectoryError: a directory of the plan holds another run; it is said after the plan was printed.
     """
-    from maskbench.experiment import rehearse
     from maskbench.forecast.expense import expense
     from maskbench.forecast.outlook import outlooks
     from maskbench.planning import refuse_changed
+    from maskbench.preparation import rehearse
     from maskbench.reporting import Silence
 
     from .plain import plain

@@ -17,7 +17,7 @@ from maskbench.comparison.results import Choices, Comparison, Row
 from maskbench.comparison.table import tabulate
 from maskbench.config.schema import Experiment, PanelConfig
 from maskbench.executors import Executor
-from maskbench.experiment import Session, sole_writer, write_plan
+from maskbench.experiment import Session, write_plan
 from maskbench.plan_log import present_plan
 from maskbench.planning import PlannedRun
 from maskbench.records.collect import Collected, collect
@@ -25,6 +25,7 @@ from maskbench.records.locate import FoundPanel
 from maskbench.records.plans import Plan
 from maskbench.reporting import Outcome, Reporter, Silence
 from maskbench.runs.directory import ExperimentDirectory
+from maskbench.runs.owner import sole_writer
 from maskbench.statistics.sequential import is_futile
 
 MAX_SEEDS = 20

@@ -29,6 +29,7 @@ LAYERS = [
     {
         "experiment",
         "planning",
+        "preparation",
         "plan_log",
         "costs",
         "explain",

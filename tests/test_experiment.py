@@ -17,12 +17,14 @@ from maskbench.data import download
 from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.executors import End, Listener, Task
 from maskbench.executors.probe import ProbeJob, StepTimes
-from maskbench.experiment import rehearse, run_experiment, sole_writer
+from maskbench.experiment import run_experiment
 from maskbench.planning import PlannedRun
+from maskbench.preparation import rehearse
 from maskbench.registry import CORPORA
 from maskbench.reporting import Ended, Outcome, Silence
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, Origin, run_record
+from maskbench.runs.owner import sole_writer
 from maskbench.training.job import RunJob
 
 FILE = """

@@ -17,13 +17,13 @@ from fake_runs import scored
 from maskbench.config.schema import ArmConfig, CompareConfig, CorpusConfig, Experiment, PanelConfig, RunConfig
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
-from maskbench.experiment import BuiltArm, Rehearsal
 from maskbench.forecast import trial
 from maskbench.forecast.document import to_json
 from maskbench.forecast.expense import Expense, expense, makespan
 from maskbench.forecast.outlook import Spread, earlier_spread, outlooks
 from maskbench.forecast.recorded import StepRecords, kind_of, seconds_per_step
 from maskbench.planning import corpus_key, plan
+from maskbench.preparation import BuiltArm, Rehearsal
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 from maskbench.statistics.power import Family, detectable_effect, seeds_needed
 from maskbench.training.environment import origin

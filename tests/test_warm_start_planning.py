@@ -10,8 +10,8 @@ from tiny_runs import config
 
 from maskbench.config.schema import ArmConfig, Experiment, PanelConfig, RunConfig
 from maskbench.errors import ConfigError, RunDirectoryError
-from maskbench.experiment import rehearse
 from maskbench.planning import CACHE, plan, refuse_changed
+from maskbench.preparation import rehearse
 from maskbench.records.collect import read_cell
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, Origin, asked_for, run_record

@@ -14,7 +14,8 @@ from maskbench.audit.gate import admit
 from maskbench.config.load import load_experiment
 from maskbench.config.schema import Experiment
 from maskbench.errors import LeakError
-from maskbench.experiment import rehearse, run_experiment
+from maskbench.experiment import run_experiment
+from maskbench.preparation import rehearse
 from maskbench.reporting import Silence
 
 FILE = """
