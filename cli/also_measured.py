@@ -8,13 +8,13 @@ metric's slices there, each block cut where it would take more than `LINES` line
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.comparison.figures import range_text, scale_of, signed
+from maskbench.comparison.figures import Scale, range_text, scale_of, signed
 from maskbench.comparison.results import Comparison, Row
 from maskbench.config.metrics import MetricName, metric_name
 from maskbench.statistics.paired import exploratory_interval
@@ -136,12 +136,22 @@ class _Columns:
 
 def _columns(comparison: Comparison, metrics: dict[str, MetricName], glyphs: Glyphs) -> _Columns:
     found = _Columns(metrics, [], [])
+    scales = _scales(comparison, list(metrics.values()))
     for row in comparison.rows:
         if any(str(name) in row.other_metrics for name in metrics.values()):
-            cells = [_cell(comparison, row, str(name), glyphs) for name in metrics.values()]
+            cells = [_cell(comparison, row, str(name), scales[name], glyphs) for name in metrics.values()]
             side = found.baseline if row.arm == comparison.settings.baseline else found.arms
             side.append([plain(row.title), *cells])
     return found
+
+
+def _scales(comparison: Comparison, names: Sequence[MetricName]) -> dict[MetricName, Scale]:
+    """Return a scale for each; rows of one metric get the same, the coarsest, so that their numbers align."""
+    own = {name: scale_of(comparison, str(name)) for name in names}
+    decimals: dict[str, int] = {}
+    for name, scale in own.items():
+        decimals[name.metric] = min(scale.decimals, decimals.get(name.metric, scale.decimals))
+    return {name: replace(scale, decimals=decimals[name.metric]) for name, scale in own.items()}
 
 
 def _chunks(columns: _Columns, width: int) -> Iterator[list[list[str]]]:
@@ -175,12 +185,11 @@ def _table(metrics: Sequence[str], columns: Sequence[Sequence[str]], glyphs: Gly
     return table
 
 
-def _cell(comparison: Comparison, row: Row, name: str, glyphs: Glyphs) -> str:
+def _cell(comparison: Comparison, row: Row, name: str, scale: Scale, glyphs: Glyphs) -> str:
     """Return the baseline's mean, or another arm's difference to it with its interval."""
     other = row.other_metrics.get(name)
     if other is None:
         return glyphs.nothing
-    scale = scale_of(comparison, name)
     if row.arm == comparison.settings.baseline:
         return scale.number(other.mean)
     if other.difference_mean is None:

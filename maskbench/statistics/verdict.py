@@ -246,5 +246,8 @@ class _SequentialJudge:
 
 
 def _limits(pairs: Pairs, level: float) -> Interval | None:
-    # An interval of the surviving pairs alone would be kinder than the truth.
-    return None if pairs.diverged else interval(pairs.differences, level)
+    # An interval of the surviving pairs alone would be kinder than the truth; and where no pair differs, one of width 0
+    # would claim to know what only the same outputs show.
+    if pairs.diverged or not any(pairs.differences):
+        return None
+    return interval(pairs.differences, level)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fake_runs import FakeRun, experiment, scored, write, write_costs
 from made_comparisons import comparison as made
-from made_comparisons import difference, every_verdict, others, row
+from made_comparisons import difference, every_verdict, on, others, row
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -21,7 +21,7 @@ from maskbench.cli.plain import plain
 from maskbench.cli.render import as_text, print_comparisons, renderables
 from maskbench.comparison.figures import Scale, scale_of
 from maskbench.comparison.footnotes import warnings
-from maskbench.comparison.results import Choices, Comparison
+from maskbench.comparison.results import Choices, Comparison, OtherMetric
 from maskbench.comparison.table import tabulate
 from maskbench.records.collect import collect
 from maskbench.records.locate import panels_in
@@ -121,6 +121,26 @@ def slices(count: int) -> Comparison:
     return made(
         row("base", other_metrics=both[0]), row("arm", difference(0.1), "inconclusive", other_metrics=both[1])
     )
+
+
+def test_rows_of_one_metric_have_the_same_decimals_however_their_spreads_differ() -> None:
+    base = {"a/bleu": OtherMetric(30.0, 0.004, 3, None), "b/bleu": OtherMetric(29.0, 2.0, 3, None)}
+    gain = {
+        "a/bleu": OtherMetric(31.0, 0.004, 3, 1.0, (1.0, 1.0)),
+        "b/bleu": OtherMetric(29.5, 2.0, 3, 0.5, (0.5, 0.5)),
+    }
+    found = on(
+        "test/bleu",
+        made(
+            row("static", other_metrics=base), row("up", difference(1.0), "inconclusive", other_metrics=gain)
+        ),
+    )
+    shown = drawn(found)
+    start = next(i for i, line in enumerate(shown) if line.startswith("bleu on other splits"))
+    assert [line.split() for line in shown[start + 3 : start + 5]] == [
+        ["a", "30.0", "+1.0"],
+        ["b", "29.0", "+0.5"],
+    ]
 
 
 def test_a_long_block_is_cut_and_what_is_missing_is_counted() -> None:

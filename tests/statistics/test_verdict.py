@@ -51,6 +51,7 @@ def test_verdicts(pairs: Pairs, min_effect: float | None, verdict: str) -> None:
 @pytest.mark.parametrize("identical", [True, False])
 def test_arms_that_never_differ_get_no_p(identical: bool) -> None:
     found = alone(Pairs((0.0,) * 8, identical=identical))
+    assert found.interval is None
     assert (found.p, found.p_holm) == (None, None)
 
 
