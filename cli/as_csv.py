@@ -71,6 +71,7 @@ def _record(row: Row, comparison: Comparison) -> dict[str, Cell]:
         "simultaneous": settings.simultaneous,
         "rule": comparison.rule,
         "signature": comparison.signature,
+        "warnings": " | ".join((*comparison.alarms, *comparison.warnings)),
     }
 
 

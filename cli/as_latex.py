@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from maskbench.comparison.figures import scale_of
-from maskbench.comparison.footnotes import arm_notes
+from maskbench.comparison.footnotes import arm_notes, warnings
 from maskbench.comparison.results import Comparison
 from maskbench.comparison.wording import baseline_title, verdict_sentences
 
@@ -75,8 +75,12 @@ def _panel(comparison: Comparison) -> Iterator[str]:
     yield r"\end{tabular}"
     yield r"\par\smallskip"
     yield r"\begin{minipage}{\linewidth}\footnotesize"
-    for sentence in (*comparison.alarms, *verdict_sentences(comparison), *arm_notes(comparison)):
+    for alarm in comparison.alarms:
+        yield rf"\textbf{{{escaped(alarm)}}}\par"
+    for sentence in (*verdict_sentences(comparison), *arm_notes(comparison)):
         yield rf"{escaped(sentence)}\par"
+    for warning in warnings(comparison):
+        yield rf"\emph{{Warning:}} {escaped(warning)}\par"
     # A line may end behind each part.
     yield rf"\texttt{{{escaped(comparison.signature).replace('textbar{}', 'textbar{}' + chr(92) + 'allowbreak{}')}}}"
     yield r"\end{minipage}"

@@ -80,15 +80,14 @@ def _subjects(targets: Sequence[str], plugins: Sequence[Path], runs_dir: Path) -
 
 def _whole_catalogue(plugins: Sequence[Path]) -> list[list[Finding]]:
     """Return the findings of every strategy and preset; on a terminal, say how far it is."""
-    from rich.console import Console
-
     from maskbench.audit.catalogue import names
     from maskbench.audit.workers import audit_names
 
+    from .consoles import console_on
     from .plain import plain
 
     found = []
-    with Console(file=sys.stderr).status("auditing the catalogue") as status:
+    with console_on(sys.stderr).status("auditing the catalogue") as status:
         for one in audit_names(names(), plugins):
             status.update(plain(f"audited {one[0].name}" if one else ""))
             found.append(one)
@@ -98,16 +97,16 @@ def _whole_catalogue(plugins: Sequence[Path]) -> list[list[Finding]]:
 def _findings(subjects: Iterable[Subject]) -> list[list[Finding]]:
     """Return the findings of every subject; on a terminal, say which one is at work."""
     import torch
-    from rich.console import Console
 
     from maskbench.audit import audit as examine
 
+    from .consoles import console_on
     from .plain import plain
 
     # Small models: a second thread would cost more than it does.
     torch.set_num_threads(1)
     found = []
-    with Console(file=sys.stderr).status("auditing") as status:
+    with console_on(sys.stderr).status("auditing") as status:
         for subject in subjects:
             status.update(plain(f"auditing {subject.name} {subject.site}"))
             found += list(examine([subject]))

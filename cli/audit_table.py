@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO, get_args
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .consoles import console_on
 from .mask_table import SHORT_SITES
 from .plain import plain
 
@@ -30,7 +30,7 @@ _BROKEN = "x"
 
 def print_findings(found: Sequence[Sequence[Finding]], file: TextIO | None = None) -> None:
     """Print the table, the broken promises and the totals; to a file plainly, and as wide as it takes."""
-    console = Console(file=file or sys.stdout, highlight=False)
+    console = console_on(file or sys.stdout)
     table = findings_table(found)
     if console.is_terminal:
         console.print(table)

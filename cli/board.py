@@ -57,7 +57,9 @@ class Board:
         """Take the plan: which runs wait, and how many were finished before."""
         self.workers, self.total, self.doing = workers, len(runs), ""
         self.share_done = None
-        self.skipped = sum(not run.is_due for run in runs)
+        # Seeds may be added: what ended since the first plan is counted among what ended.
+        ended = {ended.run.name for ended in self.ended}
+        self.skipped = sum(not run.is_due and run.name not in ended for run in runs)
         self._waiting = {run.name: run.name[:2] for run in runs if run.is_due}
 
     def preparing(self, what: str) -> None:

@@ -16,7 +16,8 @@ _ANSWER = 54
 
 _NOTE = (
     "Two runs here share no random number. In a comparison the arms of a seed share theirs, so their differences can "
-    "be smaller than these; how much smaller, its table says for every arm."
+    "be smaller than these; how much smaller, the pairing gain of every arm says: in `maskbench report`, and in "
+    "`maskbench compare -f json`."
 )
 
 
@@ -71,7 +72,8 @@ def _tests(calibration: Calibration) -> Iterator[str]:
         yield _row(f"  p <= {found.alpha:g} where nothing differs", _share(found.significant, found.pairs))
     yield "The test over seeds that `maskbench compare` makes, on the same runs:"
     for title, verdict in calibration.verdicts.items():
-        yield _row(f"  {plain(title)}", verdict)
+        alarm = " (a false alarm)" if verdict in ("better", "worse") else ""
+        yield _row(f"  {plain(title)}", f"{verdict}{alarm}")
     if calibration.seeds_needed is not None:
         low, high = calibration.seeds_needed.low, calibration.seeds_needed.high
         seeds = f"{low}" if low == high else f"{low} to {high}"

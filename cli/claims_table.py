@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TextIO, get_args
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +14,7 @@ from maskbench.comparison.figures import scale_of
 from maskbench.comparison.results import Comparison, Row
 from maskbench.config.claims import STEP_TIME, Claim, Limit
 
+from .consoles import console_on
 from .figures import interval_cell, mean_cell, p_cell
 from .glyphs import ASCII, UNICODE, Glyphs
 from .plain import plain
@@ -27,7 +27,7 @@ _STYLES: dict[Status, str] = {"supported": "green", "refuted": "red", "undecided
 
 def print_claims(judged: Sequence[Judgement], file: TextIO) -> None:
     """Print a row for each claim and a line that counts them."""
-    console = Console(file=file, highlight=False)
+    console = console_on(file)
     encodes = console.encoding.startswith("utf")
     if not encodes and hasattr(file, "reconfigure"):
         file.reconfigure(errors="replace")

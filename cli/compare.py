@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import RUNS, Alpha, Baseline, Directories, Metric, MinEffect, RunsDir, Simultaneous
+
 if TYPE_CHECKING:
     from maskbench.comparison.results import Comparison
 
@@ -48,35 +50,12 @@ SUFFIXES = {
 
 
 def compare(
-    directories: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="DIR",
-            help="Experiments, or panels of one, such as runs/quickstart.",
-            show_default="the newest experiment in --runs-dir",
-        ),
-    ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SPLIT/METRIC", help="The metric that gets verdicts.", show_default="the experiment's"
-        ),
-    ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(metavar="ARM", help="Compare with this arm.", show_default="the experiment's"),
-    ] = None,
-    alpha: Annotated[
-        float | None,
-        typer.Option(help="Chance of a false alarm that is put up with.", show_default="the experiment's"),
-    ] = None,
-    min_effect: Annotated[
-        float | None,
-        typer.Option(help="Smallest difference that matters.", show_default="the experiment's"),
-    ] = None,
-    simultaneous: Annotated[
-        bool, typer.Option("--simultaneous", help="Widen the intervals so that all of them hold together.")
-    ] = False,
+    directories: Directories = None,
+    metric: Metric = None,
+    baseline: Baseline = None,
+    alpha: Alpha = None,
+    min_effect: MinEffect = None,
+    simultaneous: Simultaneous = False,
     sort_by: Annotated[
         Order | None,
         typer.Option(help="Order of the arms; the baseline stays first.", show_default="as in the file"),
@@ -104,7 +83,7 @@ def compare(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", show_default="stdout"),
     ] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Where experiments are looked for.")] = Path("runs"),
+    runs_dir: RunsDir = RUNS,
 ) -> None:
     """Compare the arms of an experiment, and say which differences are real."""
     from maskbench.comparison.results import Choices
@@ -112,15 +91,16 @@ def compare(
     from maskbench.records.locate import newest
 
     from .detail import Detail
-    from .fail_unless import EXIT_CODE, unmet
+    from .fail_unless import EXIT_CODE, doubts, unmet
 
+    written_as = format or _guessed(output)
     choices = Choices(metric, baseline, alpha, min_effect, simultaneous)
     comparisons = compare_directories(directories or [newest(runs_dir)], choices)
     # A demand that names nothing is a mistake, and to be told before anything is written.
     shortfalls = unmet(fail_unless or [], comparisons)
     shown = _sorted(comparisons, sort_by)
-    _write(shown, format or _guessed(output), output, Detail(all_metrics, slices))
-    for sentence in shortfalls:
+    _write(shown, written_as, output, Detail(all_metrics, slices))
+    for sentence in (*(doubts(shown) if fail_unless else ()), *shortfalls):
         _complain(sentence)
     if shortfalls:
         raise typer.Exit(EXIT_CODE)
@@ -136,7 +116,21 @@ def _sorted(comparisons: Sequence[Comparison], order: Order | None) -> Sequence[
 
 
 def _guessed(output: Path | None) -> Format:
-    return SUFFIXES.get(output.suffix.lower(), Format.TABLE) if output else Format.TABLE
+    """Return the format that a file's name asks for; a table where it has no suffix.
+
+    Raises:
+        ConfigError: no format has that suffix.
+    """
+    suffix = output.suffix.lower() if output else ""
+    if not suffix:
+        return Format.TABLE
+    if suffix not in SUFFIXES:
+        from maskbench.errors import ConfigError
+
+        raise ConfigError(
+            f"--output {output}: no format has the suffix {suffix} (known: {', '.join(SUFFIXES)}); say which with --format"
+        )
+    return SUFFIXES[suffix]
 
 
 def _write(comparisons: Sequence[Comparison], format: Format, output: Path | None, detail: Detail) -> None:

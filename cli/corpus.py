@@ -11,6 +11,7 @@ import typer
 
 from .options import Plugins, Quick
 from .plain import plain
+from .saving import refuse, save
 from .shown import glyphs, print_plainly
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def _refuse_to_write(path: Path, split: str | None, force: bool) -> None:
         )
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--export {path}: there is no folder {path.parent}")
+    refuse(path)
 
 
 def _configured(
@@ -233,14 +235,13 @@ def _export(built: Corpus, path: Path, split: str | None) -> None:
     import gzip
 
     from maskbench.data.export import json_lines, table
-    from maskbench.runs.files import write_atomically
 
     splits = list(built.splits.values()) if split is None else [built.splits[split]]
     name = path.name.lower()
     is_table = name.removesuffix(".gz").endswith(".tsv")
     data = (table(splits[0]) if is_table else json_lines(splits, built.tags)).encode("utf-8")
     # Without the time of day, so that the same corpus is the same file.
-    write_atomically(path, gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
+    save(gzip.compress(data, mtime=0) if name.endswith(".gz") else data, path)
     pairs = sum(map(len, splits))
     typer.echo(plain(f"saved {pairs:,} pairs of {split or f'{len(splits)} splits'} in {path}"), err=True)
 

@@ -38,7 +38,7 @@ def explain(
         str | None,
         typer.Option(metavar="SPLIT", help="Sentences of this split.", show_default="the metric's"),
     ] = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Sentences to show of either kind.")] = 3,
+    count: Annotated[int, typer.Option("--count", min=1, help="Sentences to show of either kind.")] = 3,
     tag: Annotated[
         str | None,
         typer.Option(

@@ -50,9 +50,13 @@ def _heading(found: Explanation) -> Text:
     only = f", only {plain(found.only)}" if found.only else ""
     return heading.append(
         f"\n{own} against {baseline}, sentence by sentence on {plain(found.metric)} ({better} is better)"
-        f"\n{len(found.seeds)} seeds, {found.sentences} sentences{only}",
+        f"\n{len(found.seeds)}{_missing(found)} seeds, {found.sentences} sentences{only}",
         style="not bold",
     )
+
+
+def _missing(found: Explanation) -> str:
+    return f" of {found.planned} planned" if len(found.seeds) < found.planned else ""
 
 
 def _counts(found: Explanation, width: int) -> Iterator[Text]:

@@ -26,6 +26,7 @@ def explained(command: Callable[Parameters, Result]) -> Callable[Parameters, Res
 
     @functools.wraps(command)
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        _open_what_is_closed()
         try:
             result = command(*args, **kwargs)
             sys.stdout.flush()
@@ -45,3 +46,10 @@ def explained(command: Callable[Parameters, Result]) -> Callable[Parameters, Res
             raise typer.Exit(ResourceError.exit_code) from None
 
     return wrapped
+
+
+def _open_what_is_closed() -> None:
+    """Let a command write, although whoever started it closed stdout or stderr (`>&-`) and will read nothing."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  open until the end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from typing import Annotated
 
 import typer
@@ -35,6 +36,11 @@ app = typer.Typer(
 )
 
 
+def _unwrapped(text: str) -> str:
+    """Return paragraphs as one line each: where they break is for the terminal to say."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in cleandoc(text).split("\n\n"))
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"maskbench {maskbench.__version__}")
@@ -66,4 +72,4 @@ for command in (
     verify,
     calibrate,
 ):
-    app.command()(explained(command))
+    app.command(help=_unwrapped(command.__doc__ or ""))(explained(command))

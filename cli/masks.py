@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Plugins
+from .saving import refuse, save
 from .shown import NARROWEST, console, glyphs, print_plainly
 
 if TYPE_CHECKING:
@@ -161,11 +162,11 @@ def _refuse_to_draw_into(path: Path) -> None:
         raise ConfigError(f"--png {path}: there is such a file already; give another name, or remove it")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--png {path}: there is no folder {path.parent}")
+    refuse(path)
 
 
 def _save(sheet: Sheet, path: Path) -> None:
     from maskbench.pictures.figure import png
-    from maskbench.runs.files import write_atomically
 
-    write_atomically(path, png(sheet))
+    save(png(sheet), path)
     typer.echo(f"saved {path}", err=True)

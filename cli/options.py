@@ -41,7 +41,7 @@ Plugins: TypeAlias = Annotated[
 Directories: TypeAlias = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[DIR]...",
+        metavar="DIR",
         help="Experiments, or panels of one, such as runs/quickstart.",
         show_default="the newest experiment in --runs-dir",
     ),
@@ -63,6 +63,9 @@ Alpha: TypeAlias = Annotated[
 MinEffect: TypeAlias = Annotated[
     float | None,
     typer.Option(help="Smallest difference that matters.", show_default="the experiment's"),
+]
+Simultaneous: TypeAlias = Annotated[
+    bool, typer.Option("--simultaneous", help="Widen the intervals so that all of them hold together.")
 ]
 
 RUNS = Path("runs")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from maskbench.forecast.expense import Expense
     from maskbench.forecast.outlook import Outlook
     from maskbench.planning import PlannedRun
+    from maskbench.records.plans import Plan
 
 
 def plan(
@@ -52,6 +53,7 @@ def show_plan(
     """
     from maskbench.forecast.expense import expense
     from maskbench.forecast.outlook import outlooks
+    from maskbench.plan_log import present_plan
     from maskbench.planning import refuse_changed
     from maskbench.preparation import rehearse
     from maskbench.reporting import Silence
@@ -74,20 +76,25 @@ def show_plan(
 
         typer.echo(to_json(experiment, rehearsal.planned, expected, prospects))
     else:
-        print_plainly(_shown(experiment, rehearsal.planned, expected, prospects))
+        present = present_plan(runs_dir, experiment.name)
+        print_plainly(_shown(experiment, rehearsal.planned, expected, prospects, present))
         _write_controls(experiment)
     refuse_changed(rehearsal.planned)
 
 
 def _shown(
-    experiment: Experiment, runs: tuple[PlannedRun, ...], expected: Expense, prospects: list[Outlook]
+    experiment: Experiment,
+    runs: tuple[PlannedRun, ...],
+    expected: Expense,
+    prospects: list[Outlook],
+    present: Plan | None,
 ) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     from .plain import plain
-    from .plan_sentences import group, shows, takes
+    from .plan_sentences import group, open_ended, shows, takes
     from .plan_table import plan_table
     from .shown import glyphs
 
@@ -99,7 +106,11 @@ def _shown(
     words.add_column(overflow="fold")
     for label, sentence in takes(expected, due):
         words.add_row(label, Text(plain(sentence)))
-    said = [(one.panel, tuple(shows(one, experiment.compare, expected))) for one in prospects]
+    if present is not None and present.rule == "sequential":
+        # What a fixed number of seeds could show is beside the point: the evidence decides how many there are.
+        said = [(one.panel, tuple([open_ended(one.panel, present)])) for one in prospects]
+    else:
+        said = [(one.panel, tuple(shows(one, experiment.compare, expected))) for one in prospects]
     for panels, sentences in group(said):
         for number, sentence in enumerate(sentences):
             start = f"{panels}: " if panels and not number else ""

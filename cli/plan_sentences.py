@@ -13,6 +13,7 @@ from .progress import duration
 if TYPE_CHECKING:
     from maskbench.forecast.expense import Expense, StepTime
     from maskbench.forecast.outlook import Outlook
+    from maskbench.records.plans import Plan
 
 
 def takes(expected: Expense, due: int) -> Iterator[tuple[str, str]]:
@@ -36,15 +37,16 @@ def shows(outlook: Outlook, compare: CompareConfig, expected: Expense) -> Iterat
     seeds = f"{outlook.n_seeds} seed{'s' * (outlook.n_seeds > 1)}"
     if not outlook.can_decide:
         yield (
-            f"{seeds} can decide nothing: the smallest p they can reach is {outlook.smallest_p:.2g}, and a verdict at"
-            f" alpha {outlook.alpha:g} with {arms} takes {outlook.least_seeds} seeds"
+            f"{seeds} can decide nothing: the smallest p they can reach{_correction(outlook)} is"
+            f" {_smallest_p(outlook):.2g}, and a verdict at alpha {outlook.alpha:g} with {arms} takes"
+            f" {outlook.least_seeds} seeds"
         )
         yield _what_it_takes(outlook, expected)
         yield from _in_sight(outlook, compare)
         return
     yield (
-        f"the smallest p that {seeds} can reach is {outlook.smallest_p:.2g}; a verdict at alpha {outlook.alpha:g} with"
-        f" {arms} takes {outlook.least_seeds} seeds"
+        f"the smallest p that {seeds} can reach{_correction(outlook)} is {_smallest_p(outlook):.2g}; a verdict at alpha"
+        f" {outlook.alpha:g} with {arms} takes {outlook.least_seeds} seeds"
     )
     if outlook.difference is not None and outlook.spread is not None:
         yield (
@@ -57,6 +59,26 @@ def shows(outlook: Outlook, compare: CompareConfig, expected: Expense) -> Iterat
             f" power); no finished pair of runs with {compare.metric} shows yet how large that is"
         )
     yield from _in_sight(outlook, compare)
+
+
+def open_ended(panel: str | None, present: Plan) -> str:
+    """Return how far a panel is whose seeds are added until it is decided."""
+    closed = ", ".join(present.closed_in(panel))
+    rest = f"; {closed} get{'s' * (len(present.closed_in(panel)) == 1)} no more" if closed else ""
+    most = "" if present.limit is None else f", {present.limit} at most"
+    return (
+        f"added until the comparison is decided (--until-decided): {len(present.seeds)} so far{most}{rest};"
+        " `maskbench compare` says what they show"
+    )
+
+
+def _smallest_p(outlook: Outlook) -> float:
+    """Return the smallest p after Holm's correction, which multiplies the smallest of them by the arms."""
+    return min(1.0, outlook.n_arms * outlook.smallest_p)
+
+
+def _correction(outlook: Outlook) -> str:
+    return f", corrected for {outlook.n_arms} arms," if outlook.n_arms > 1 else ""
 
 
 def _what_it_takes(outlook: Outlook, expected: Expense) -> str:

@@ -25,6 +25,7 @@ HEADINGS: dict[PlanState, str] = {
     "finished": "finished",
     "diverged": "diverged",
     "changed": "refused (changed)",
+    "damaged": "refused (damaged)",
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -21,6 +21,7 @@ from maskbench.planning import PlannedRun
 from maskbench.reporting import Ended, Reporter
 
 from .board import Board, Line
+from .consoles import console_on
 from .plain import plain
 
 if TYPE_CHECKING:
@@ -250,6 +251,6 @@ def shown_on(stream: TextIO) -> Iterator[Reporter]:
     if not is_live(stream):
         yield PlainLines(board, stream)
         return
-    console = Console(file=stream)
+    console = console_on(stream)
     with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
         yield LiveBoard(board, live)

@@ -19,6 +19,7 @@ from maskbench.comparison.wording import headline
 
 from .also_measured import also_measured
 from .columns import width_of
+from .consoles import console_on
 from .detail import COMPACT, Detail
 from .footnotes import small_print, verdicts
 from .glyphs import ASCII, UNICODE, Glyphs
@@ -33,7 +34,7 @@ def print_comparisons(
     comparisons: Sequence[Comparison], file: TextIO | None = None, detail: Detail = COMPACT
 ) -> None:
     """Print to a terminal at its width, or to anything else at the width the tables need, nothing cut off."""
-    console = Console(file=file or sys.stdout, highlight=False)
+    console = console_on(file or sys.stdout)
     encodes = console.encoding.startswith("utf")
     if not encodes and hasattr(console.file, "reconfigure"):
         # An arm's title may still hold characters that this encoding lacks.

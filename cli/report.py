@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import RUNS, Alpha, Baseline, Directories, Metric, MinEffect, RunsDir
+from .options import RUNS, Alpha, Baseline, Directories, Metric, MinEffect, RunsDir, Simultaneous
 
 FILE = "report.html"
 
@@ -24,6 +24,7 @@ def report(
     baseline: Baseline = None,
     alpha: Alpha = None,
     min_effect: MinEffect = None,
+    simultaneous: Simultaneous = False,
     runs_dir: RunsDir = RUNS,
 ) -> None:
     """Write an experiment's results as one HTML page: verdicts, plots, methods, limits, and how to make it again.
@@ -41,5 +42,5 @@ def report(
     if output is None and len(chosen) > 1:
         raise ConfigError(f"{len(chosen)} directories, one page: say with --output FILE where it should go")
     target = output or chosen[0] / FILE
-    save(html(chosen, Choices(metric, baseline, alpha, min_effect)).encode(), target)
+    save(html(chosen, Choices(metric, baseline, alpha, min_effect, simultaneous)).encode(), target)
     typer.echo(target)

@@ -1,19 +1,54 @@
-"""Writes what a command made to the file it was asked for."""
+"""Writes what a command made to the file it was asked for, and to nothing that somebody else still needs."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+KEPT = ("experiment.yaml", "plans.jsonl", "cost.json")
+"""What an experiment's own folder must keep."""
 
 
 def save(written: bytes, output: Path) -> None:
-    """Write a file, wholly or not at all.
+    """Write a file, wholly or not at all; a link's target is written, and a pipe or a device written to.
 
     Raises:
-        ResourceError: there is no such folder, or it cannot be written.
+        ConfigError: the file belongs to an experiment.
+        ResourceError: there is no such folder, it cannot be written, or the file is read-only.
     """
-    from maskbench.errors import ResourceError
-    from maskbench.runs.files import write_atomically
+    from maskbench.runs.files import explained, write_atomically
 
-    if not output.absolute().parent.is_dir():
-        raise ResourceError(f"cannot write {output}: there is no folder {output.parent}")
-    write_atomically(output, written)
+    refuse(output)
+    if output.exists() and not output.is_file():
+        # Nothing may take the place of a pipe or a device.
+        with explained("write", output), output.open("wb") as stream:
+            stream.write(written)
+    else:
+        write_atomically(output.resolve(), written)
+
+
+def refuse(output: Path) -> None:
+    """Refuse to write where `save` would, so that a command can ask before its work.
+
+    Raises:
+        ConfigError, ResourceError: as of `save`.
+    """
+    from maskbench.errors import ConfigError, ResourceError
+
+    target = output.resolve()
+    if _is_of_experiment(target):
+        raise ConfigError(f"cannot write {output}: it belongs to an experiment; give another name")
+    if output.is_file():
+        # A superuser may write everything, and still should not.
+        if not output.stat().st_mode & 0o222 or not os.access(output, os.W_OK):
+            raise ResourceError(f"cannot write {output}: it is read-only; give another name, or change that")
+    elif not output.exists() and not target.parent.is_dir():
+        raise ResourceError(f"cannot write {output}: there is no folder {target.parent}")
+
+
+def _is_of_experiment(target: Path) -> bool:
+    """Whether a file is one that an experiment keeps, or lies in the folder of a run."""
+    if target.name in KEPT and (target.parent / KEPT[0]).is_file():
+        return True
+    runs = (folder for folder in target.parents if folder.name.startswith("seed-"))
+    return any((run.parent.parent / KEPT[0]).is_file() for run in runs)

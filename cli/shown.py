@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from .consoles import console_on
 from .glyphs import ASCII, UNICODE, Glyphs
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ def print_plainly(shown: RenderableType) -> None:
 
 def console() -> Console:
     """Return what prints on stdout."""
-    from rich.console import Console
-
-    return Console(file=sys.stdout, highlight=False)
+    return console_on(sys.stdout)
 
 
 def glyphs() -> Glyphs:

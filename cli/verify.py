@@ -36,6 +36,9 @@ def verify(
         typer.Option("--workers", "-j", min=1, help="Runs at once.", show_default="as cores allow"),
     ] = None,
     plugins: Plugins = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was found as JSON, and nothing else.")
+    ] = False,
 ) -> None:
     """Check every hash of an experiment, and train one of its runs again to compare the bytes.
 
@@ -54,7 +57,10 @@ def verify(
         if signum is not None:
             typer.echo("interrupted; nothing is kept of a repetition", err=True)
             raise typer.Exit(exit_code(signum))
-        _print(found, hashes, replayed)
+        if as_json:
+            typer.echo(_document(found, hashes, replayed))
+        else:
+            _print(found, hashes, replayed)
     if hashes.wrong or any(not one.is_identical for one in replayed):
         raise typer.Exit(3)
 
@@ -113,6 +119,25 @@ def _verify(
     return hashes, replayed, signum
 
 
+def _document(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> str:
+    import json
+
+    return json.dumps(
+        {
+            "runs": [cell.name for cell in found.cells],
+            "hashes": {"right": hashes.right, "wrong": hashes.wrong, "not_checked": hashes.unchecked},
+            "replayed": [
+                {"run": one.cell.name, "differences": one.differences, "not_as_it_was": one.elsewhere}
+                for one in replayed
+            ],
+            "not_replayable": [cell.name for cell in found.cells if not cell.is_of_this_version],
+            "unfinished": found.unfinished,
+            "left_out": found.unplanned,
+        },
+        indent=1,
+    )
+
+
 def _print(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> None:
     """Print the result in one line, and under it what does not agree and why that may be."""
     from .plain import plain
@@ -139,6 +164,7 @@ def _print(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> Non
         )
     if found.unfinished:
         lines.append(f"left alone: {len(found.unfinished)} unfinished, for example {found.unfinished[0]}")
+    lines += found.unplanned
     for line in lines:
         typer.echo(plain(line))
 

@@ -1,4 +1,4 @@
-"""Writes down what is planned whenever that changes, so that a table can tell a plan from an afterthought.
+"""Writes down what is planned and asked whenever that changes, so that a table can tell a plan from an afterthought.
 
 A plan is written before its first run starts, into the experiment's plans.jsonl and those of its panels, each with the
 runs that had finished there by then.
@@ -14,7 +14,7 @@ from pathlib import Path
 from maskbench.config.load import load_resolved
 from maskbench.config.schema import Experiment
 from maskbench.errors import MaskbenchError, RunDirectoryError
-from maskbench.records.plans import Plan, read_plans
+from maskbench.records.plans import Plan, Question, read_plans
 from maskbench.runs.directory import ExperimentDirectory
 
 
@@ -24,8 +24,13 @@ def present_plan(runs_dir: Path, experiment: str) -> Plan | None:
     Raises:
         RunDirectoryError: plans.jsonl is damaged.
     """
-    plans = _plans(ExperimentDirectory.of(runs_dir, experiment))
+    plans = past_plans(runs_dir, experiment)
     return plans[-1] if plans else None
+
+
+def past_plans(runs_dir: Path, experiment: str) -> Sequence[Plan]:
+    """Return every plan of an experiment, the present one last; see `present_plan`."""
+    return _plans(ExperimentDirectory.of(runs_dir, experiment))
 
 
 def plan_of(whole: Experiment, part: Experiment, present: Plan | None) -> Plan:
@@ -50,20 +55,25 @@ def plan_of(whole: Experiment, part: Experiment, present: Plan | None) -> Plan:
 
 
 def record_plan(experiment: Experiment, runs_dir: Path, wanted: Plan) -> None:
-    """Append the plan to the plans.jsonl of the experiment and of each of its panels, unless it is there already.
+    """Append the plan, and what the experiment asks, to the plans.jsonl of the experiment and of each of its panels.
 
-    Called before experiment.yaml is written: where an earlier version kept no plans, what that file plans comes first.
+    Nothing is appended where both are there already.
+
+    Called before experiment.yaml is written: what an earlier version did not note down, that file still tells, and it
+    comes first.
 
     Raises:
         RunDirectoryError: a plans.jsonl is damaged.
     """
+    wanted = replace(wanted, question=Question.of(experiment))
     own = [ExperimentDirectory.of(runs_dir, experiment.name, panel.name) for panel in experiment.panels]
     for directory in dict.fromkeys((ExperimentDirectory.of(runs_dir, experiment.name), *own)):
         plans = _plans(directory)
         within = [directory] if directory in own else own
         results = sum(run.status().state == "done" for one in within for run in one.runs())
-        if not directory.plans.size:
-            for plan in plans:
+        noted = read_plans(directory)
+        for plan in plans:
+            if plan not in noted:
                 _append(directory, plan)
         if not plans or replace(plans[-1], results=0) != replace(wanted, results=0):
             _append(directory, replace(wanted, results=results))
@@ -75,7 +85,10 @@ def _append(directory: ExperimentDirectory, plan: Plan) -> None:
 
 
 def _plans(directory: ExperimentDirectory) -> Sequence[Plan]:
-    """Return every plan; where nobody kept them, what experiment.yaml says, as if it had been planned at the start."""
+    """Return every plan; where nobody kept them, what experiment.yaml says, as if it had been planned at the start.
+
+    Likewise what the present plan asks, where it was kept without.
+    """
     try:
         plans = read_plans(directory)
     except MaskbenchError:
@@ -85,12 +98,14 @@ def _plans(directory: ExperimentDirectory) -> Sequence[Plan]:
             f"{directory.plans.path} is damaged ({error}); it tells whether seeds were added after seeing results. "
             "Restore it, or move it away to begin a new record"
         ) from error
-    if plans or not directory.experiment_file.exists():
+    if (plans and plans[-1].question) or not directory.experiment_file.exists():
         return plans
     try:
-        return (Plan(load_resolved(directory.experiment_file).seeds),)
+        written = load_resolved(directory.experiment_file)
     except MaskbenchError:  # damaged; it is about to be written anew
-        return ()
+        return plans
+    last = plans[-1] if plans else Plan(written.seeds)
+    return (*plans[:-1], replace(last, question=Question.of(written)))
 
 
 def _joined(seeds: Sequence[int], others: Sequence[int]) -> tuple[int, ...]:

@@ -15,14 +15,16 @@ from typing import Literal, NamedTuple
 
 from maskbench.config.schema import ArmConfig, CorpusConfig, Experiment
 from maskbench.errors import MaskbenchError, RunDirectoryError
+from maskbench.records.collect import read_cell
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
+from maskbench.runs.files import damage_named
 from maskbench.runs.identity import asked_for
 from maskbench.runs.starting_point import starting_point
 
 CACHE = ".cache"
 """Where built corpora lie, inside the runs directory; no experiment can be called that."""
 
-PlanState = Literal["new", "finished", "resumed", "diverged", "changed"]
+PlanState = Literal["new", "finished", "resumed", "diverged", "changed", "damaged"]
 
 
 class RunName(NamedTuple):
@@ -47,9 +49,10 @@ class PlannedRun:
     directory: RunDirectory
     state: PlanState
     """`new`: trained; `resumed`: was begun, trained to its end; `finished`, `diverged`: left as it is, since the same
-    seed would end in the same way; `changed`: the directory holds another run, refused."""
+    seed would end in the same way; `changed`: the directory holds another run, refused; `damaged`: it is done, and its
+    files cannot be used, refused."""
     differences: tuple[str, ...] = ()
-    """Of a changed run: `train.lr 0.001 -> 0.0003`, recorded -> asked for."""
+    """Of a changed run: `train.lr 0.001 -> 0.0003`, recorded -> asked for. Of a damaged one: what is wrong."""
 
     @property
     def name(self) -> RunName:
@@ -96,17 +99,25 @@ def plan(
 def _examine(
     directory: RunDirectory, arm: ArmConfig, seed: int, data_sha256: str | None
 ) -> tuple[PlanState, tuple[str, ...]]:
-    record = directory.record()
-    if record is None:
-        return "new", ()
-    recorded = record.get("identity", {})
-    weights = _starting_weights(arm, seed)
-    wanted = asked_for(arm.config, recorded, data_sha256=data_sha256, init_sha256=weights)
-    differences = wanted.differences(recorded)
-    if differences:
-        return "changed", tuple(differences)
-    states: dict[str, PlanState] = {"done": "finished", "diverged": "diverged"}
-    return states.get(directory.status().state, "resumed"), ()
+    try:
+        record, status = directory.record(), directory.status()
+        if record is None and status.state != "done":
+            return "new", ()
+        if record is not None:
+            with damage_named(directory.path / "run.json"):
+                recorded = record["identity"]
+                weights = _starting_weights(arm, seed)
+                wanted = asked_for(arm.config, recorded, data_sha256=data_sha256, init_sha256=weights)
+                differences = wanted.differences(recorded)
+            if differences:
+                return "changed", tuple(differences)
+    except RunDirectoryError as error:
+        return "damaged", (str(error),)
+    if status.state == "done":
+        cell = read_cell(directory, arm)
+        place = "" if str(directory.path) in cell.reason else f"{directory.path}: "
+        return ("finished", ()) if cell.state == "done" else ("damaged", (place + cell.reason,))
+    return ("diverged" if status.state == "diverged" else "resumed"), ()
 
 
 def _starting_weights(arm: ArmConfig, seed: int) -> str | None:
@@ -124,11 +135,21 @@ def _starting_weights(arm: ArmConfig, seed: int) -> str | None:
 
 
 def refuse_changed(runs: Sequence[PlannedRun]) -> None:
-    """Raise if any directory of the plan holds another run.
+    """Raise if any directory of the plan holds another run, or a finished one that cannot be used.
 
     Raises:
         RunDirectoryError: naming every such run, what differs, and what to do.
     """
+    damaged = [run for run in runs if run.state == "damaged"]
+    if damaged:
+        n = len(damaged)
+        lines = [f"{n} of {len(runs)} runs {'is' if n == 1 else 'are'} damaged; nothing was trained"]
+        lines += [f"  {run.name}: {run.differences[0]}" for run in damaged]
+        lines.append(
+            f"move {'its folder' if n == 1 else 'their folders'} away, for example {damaged[0].directory.path}, and the "
+            "same command trains what is missing anew"
+        )
+        raise RunDirectoryError("\n".join(lines))
     changed = [run for run in runs if run.state == "changed"]
     if not changed:
         return

@@ -18,15 +18,15 @@ from maskbench.comparison.table import tabulate
 from maskbench.config.schema import Experiment, PanelConfig
 from maskbench.executors import Executor
 from maskbench.experiment import Session, write_plan
-from maskbench.plan_log import present_plan
+from maskbench.plan_log import past_plans
 from maskbench.planning import PlannedRun
 from maskbench.records.collect import Collected, collect
 from maskbench.records.locate import FoundPanel
-from maskbench.records.plans import Plan
+from maskbench.records.plans import Plan, changed_after_results
 from maskbench.reporting import Outcome, Reporter, Silence
 from maskbench.runs.directory import ExperimentDirectory
 from maskbench.runs.owner import sole_writer
-from maskbench.statistics.sequential import is_futile
+from maskbench.statistics.sequential import LEAST_ALIKE, is_futile
 
 MAX_SEEDS = 20
 """The most seeds there may be, unless told otherwise: enough to see a difference of about its own spread."""
@@ -70,8 +70,7 @@ def run_until_decided(
     told = reporter or Silence()
     with sole_writer(ExperimentDirectory.of(runs_dir, experiment.name).path):
         session = Session(runs_dir, workers=workers, executor=executor, reporter=told, plugins=plugins)
-        before = present_plan(runs_dir, experiment.name)
-        planned = _first_plan(experiment, runs_dir, before, max_seeds)
+        planned = _first_plan(experiment, runs_dir, past_plans(runs_dir, experiment.name), max_seeds)
         whole = Outcome(())
         while True:
             now = experiment.model_copy(update={"seeds": planned.seeds})
@@ -107,9 +106,14 @@ class _Wanted:
         return run.seed in self.plan.closed_in(run.panel).get(run.arm.name, self.plan.seeds)
 
 
-def _first_plan(experiment: Experiment, runs_dir: Path, before: Plan | None, limit: int) -> Plan:
-    """Return the plan to begin or to go on with: every seed that was begun, or the first one."""
-    if before is not None and before.rule == "sequential":
+def _first_plan(experiment: Experiment, runs_dir: Path, plans: Sequence[Plan], limit: int) -> Plan:
+    """Return the plan to begin or to go on with: every seed that was begun, or the first one.
+
+    Seeds that were dropped once there were results come back, each at the look at which it was first planned: the rule
+    allows for looking, but not for choosing which seeds to look at.
+    """
+    if plans and plans[-1].rule == "sequential":
+        before = plans[-1]
         names = {panel.name or "": {arm.name for arm in panel.arms} for panel in experiment.panels}
         closed = {
             panel: {arm: seeds for arm, seeds in arms.items() if arm in names.get(panel, ())}
@@ -118,7 +122,9 @@ def _first_plan(experiment: Experiment, runs_dir: Path, before: Plan | None, lim
         return Plan(
             before.seeds, "sequential", limit, {panel: arms for panel, arms in closed.items() if arms}
         )
-    begun = tuple(seed for seed in (before.seeds if before else ()) if _is_begun(experiment, runs_dir, seed))
+    ever = dict.fromkeys(seed for plan in plans for seed in plan.seeds)
+    dropped = {s for change in changed_after_results(plans) if change.kind == "dropped" for s in change.seeds}
+    begun = tuple(seed for seed in ever if seed in dropped or _is_begun(experiment, runs_dir, seed))
     return Plan(begun or (_next(experiment, ()),), "sequential", limit)
 
 
@@ -204,7 +210,7 @@ class _Judge:
 
     def reason(self, row: Row) -> str:
         """Return the verdict that closes an arm, or `futile`; empty while it is open."""
-        if row.verdict in DECIDED:
+        if row.verdict in DECIDED and not self._is_early(row):
             return str(row.verdict)
         wins, losses = self._sides(row)
         counts = row.counts
@@ -212,6 +218,10 @@ class _Judge:
         spent = counts.done + counts.failed + counts.diverged - wins - losses
         alpha = self._comparison.settings.alpha
         return "futile" if is_futile(wins, losses, self._limit - spent, self._n_open, alpha) else ""
+
+    def _is_early(self, row: Row) -> bool:
+        """Whether so few pairs are the same that a mask which acts now and then could look like one that never does."""
+        return row.verdict == "identical" and row.difference is not None and row.difference.n < LEAST_ALIKE
 
     def sentence(self, n_seeds: int) -> str:
         """Return how every arm stands after so many seeds."""

@@ -32,7 +32,8 @@ def difference(
     """Return a difference with its interval, of 8 pairs unless told."""
     limits = None if low is None or high is None else Interval(low, high, more.pop("method", "test"))
     told = {"p": 0.0078125, "p_holm": 0.03125, "wins": 8, "n": 8, **more}
-    return Difference(mean, limits, **told)
+    tested = None if told["p"] is None else "exact sign-flip"
+    return Difference(mean, limits, **{"test": tested, **told})
 
 
 def row(arm: str, found: Difference | None = None, verdict: Any = None, **more: Any) -> Row:

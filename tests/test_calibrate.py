@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 import maskbench.experiment
 from maskbench.calibration import calibration_of
+from maskbench.cli import calibration_table
 from maskbench.cli.main import app
 from maskbench.config.load import dump_resolved, load_resolved
 from maskbench.config.schema import Experiment
@@ -120,6 +121,15 @@ def test_people_get_every_number_with_what_it_rests_on(
     assert any(line.split() == ["twin-2", "not", "testable"] for line in out.splitlines())
     assert "Seeds for an 80 % chance to see min_effect" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_winner_is_called_a_false_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch)
+    real = calibration_table.lines
+    monkeypatch.setattr(
+        calibration_table, "lines", lambda found: real(replace(found, verdicts={"twin-1": "worse"}))
+    )
+    assert "twin-1" + " " * 47 + "worse (a false alarm)" in invoke(tmp_path).stdout
 
 
 def test_json_is_the_only_thing_on_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

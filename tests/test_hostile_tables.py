@@ -240,7 +240,7 @@ OURS = frozenset(
     re.findall(
         r"\w+",
         "begin end centering small footnotesize caption label toprule midrule bottomrule par smallskip linewidth "
-        "texttt allowbreak textpm texttimes symbol textbackslash textasciicircum textasciitilde textless textgreater "
+        "texttt textbf emph allowbreak textpm texttimes symbol textbackslash textasciicircum textasciitilde textless textgreater "
         "textbar textasciigrave",
     )
 )

@@ -13,7 +13,7 @@ from test_experiment import Pretender, load, run
 from maskbench.config.schema import Experiment
 from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.plan_log import plan_of, present_plan
-from maskbench.records.plans import Plan
+from maskbench.records.plans import Plan, Question
 
 
 def lines(tmp_path: Path, place: str = "trial") -> list[dict[str, Any]]:
@@ -39,7 +39,18 @@ def test_a_plan_is_written_before_its_first_run(tmp_path: Path) -> None:
     run(load(tmp_path, seeds="[0, 2]"), tmp_path, Curious())
     (line,) = seen[0]
     assert line.pop("time") > 1.7e9
-    assert line == {"seeds": [0, 2], "rule": "fixed", "limit": None, "closed": {}, "results": 0}
+    assert line == {
+        "seeds": [0, 2],
+        "rule": "fixed",
+        "limit": None,
+        "closed": {},
+        "results": 0,
+        "metric": "test/exact_match",
+        "alpha": 0.05,
+        "min_effect": None,
+        "baseline": {"": "a"},
+        "arms": {"": ["a", "b"]},
+    }
 
 
 def test_the_same_plan_is_written_once(tmp_path: Path) -> None:
@@ -64,9 +75,34 @@ def test_seeds_added_later_are_a_new_plan_with_the_results_there_were(tmp_path: 
 def test_an_experiment_of_a_version_that_kept_no_plans_was_planned_as_its_file_says(tmp_path: Path) -> None:
     run(load(tmp_path, seeds="[0, 1]"), tmp_path)
     (tmp_path / "runs/trial/plans.jsonl").unlink()
-    assert present_plan(tmp_path / "runs", "trial") == Plan((0, 1))
+    present = present_plan(tmp_path / "runs", "trial")
+    assert present == Plan((0, 1), question=Question.of(load(tmp_path, seeds="[0, 1]")))
     run(load(tmp_path, seeds="[0, 1, 2]"), tmp_path)
     assert [(line["seeds"], line["results"]) for line in lines(tmp_path)] == [([0, 1], 0), ([0, 1, 2], 4)]
+
+
+def test_another_question_is_a_new_plan_with_the_results_there_were(tmp_path: Path) -> None:
+    asked = load(tmp_path)
+    louder = asked.model_copy(update={"compare": asked.compare.model_copy(update={"alpha": 0.2})})
+    for experiment in (asked, louder, louder):
+        run(experiment, tmp_path)
+    assert [(line["alpha"], line["results"]) for line in lines(tmp_path)] == [(0.05, 0), (0.2, 2)]
+
+
+def test_what_an_earlier_version_did_not_note_down_comes_first_from_experiment_yaml(tmp_path: Path) -> None:
+    asked = load(tmp_path)
+    run(asked, tmp_path)
+    file = tmp_path / "runs/trial/plans.jsonl"
+    old = {
+        key: value for key, value in lines(tmp_path)[0].items() if key in ("seeds", "rule", "limit", "closed")
+    }
+    file.write_text(json.dumps(old | {"results": 0}) + "\n")
+    run(part(asked, asked.seeds, ["a"]), tmp_path)
+    assert [(line.get("arms"), line["results"]) for line in lines(tmp_path)] == [
+        (None, 0),
+        ({"": ["a", "b"]}, 0),
+        ({"": ["a"]}, 2),
+    ]
 
 
 def test_every_panel_has_the_record_with_its_own_results(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_runs import scored, write_run
 
 from maskbench.config.schema import ArmConfig, CorpusConfig, Experiment, PanelConfig, RunConfig, TrainConfig
 from maskbench.errors import RunDirectoryError
@@ -127,3 +128,39 @@ def test_changed_data_is_noticed_once_the_corpus_is_built(tmp_path: Path) -> Non
 
 def test_a_plan_without_changes_is_not_refused(tmp_path: Path) -> None:
     refuse_changed(plan(experiment(arm("a"), arm("b")), tmp_path))
+
+
+DAMAGES = {
+    "result.json": "{",
+    "run.json": "{}",
+    "status.json": "[",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_finished_run_that_cannot_be_read_is_refused_with_its_file_and_a_way_out(
+    tmp_path: Path, name: str
+) -> None:
+    trial = experiment(arm("a"), arm("b"))
+    for run in plan(trial, tmp_path):
+        write_run(run.directory.path, run.arm, run.seed, scored(0.5))
+    assert set(states(plan(trial, tmp_path)).values()) == {"finished"}
+    lost = plan(trial, tmp_path)[1].directory.path
+    (lost / name).write_text(DAMAGES[name])
+    found = plan(trial, tmp_path)
+    assert [run.state for run in found] == ["finished", "damaged"] and not any(run.is_due for run in found)
+    with pytest.raises(RunDirectoryError) as refused:
+        refuse_changed(found)
+    message = str(refused.value)
+    assert f"{lost / name} is damaged" in message and f"away, for example {lost}" in message
+    assert "1 of 2 runs is damaged; nothing was trained" in message
+
+
+@pytest.mark.parametrize("name", ["run.json", "result.json"])
+def test_half_of_a_finished_run_is_refused_too(tmp_path: Path, name: str) -> None:
+    trial = experiment(arm("a"))
+    for run in plan(trial, tmp_path):
+        write_run(run.directory.path, run.arm, run.seed, scored(0.5))
+        (run.directory.path / name).unlink()
+    with pytest.raises(RunDirectoryError, match=rf"a seed 0: .*seed-0: {name} is missing"):
+        refuse_changed(plan(trial, tmp_path))

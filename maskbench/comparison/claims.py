@@ -1,7 +1,8 @@
 """What finished runs say of the claims: supported, refuted, or undecided, and why.
 
 A claim of a difference follows the verdict of its experiment's own comparison, corrected for all arms of the panel, at
-the claim's metric and with the claim's smallest difference that matters. What that comparison leaves open stays open.
+the claim's metric and with the claim's smallest difference that matters. What that comparison leaves open stays open,
+and so does what its alarms put in doubt.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ class _Open(Exception):
 
 def _judge(name: str, claim: Claim, shelf: _Shelf) -> Judgement:
     try:
-        comparison = _compared(claim, shelf.panel(claim))
+        collected = shelf.panel(claim)
+        comparison = _compared(claim, collected)
         row = _row(claim, comparison)
     except (_Open, MaskbenchError) as missing:
         return Judgement(name, claim, "undecided", str(missing))
@@ -133,12 +135,28 @@ def _judge(name: str, claim: Claim, shelf: _Shelf) -> Judgement:
         status, reason = _by_values(claim, claim.expects, row)
     else:
         status, reason = _by_verdict(claim, comparison, row)
+    # Runs beyond a limit refute it whatever else is wrong with them, and a leak is what such a claim may be about.
+    is_beyond_doubt = status == "undecided" or (isinstance(claim.expects, Limit) and status == "refuted")
+    doubts = () if is_beyond_doubt else _doubts(claim, collected, comparison)
+    if doubts:
+        status, reason = "undecided", "; ".join((reason, *doubts))
     return Judgement(name, claim, status, reason, comparison, row)
 
 
 def _compared(claim: Claim, collected: Collected) -> Comparison:
     metric = None if claim.metric == STEP_TIME else claim.metric
     return tabulate(collected, Choices(metric, claim.against, min_effect=claim.min_effect))
+
+
+def _doubts(claim: Claim, collected: Collected, comparison: Comparison) -> tuple[str, ...]:
+    """Return the alarms that are about the arms of the claim: those that a table of them alone has, too."""
+    if claim.metric == STEP_TIME or not comparison.alarms:
+        return ()
+    found, names = collected.found, (claim.arm, comparison.settings.baseline)
+    pair = found.panel.model_copy(update={"arms": tuple(a for a in found.panel.arms if a.name in names)})
+    cells = {key: cell for key, cell in collected.cells.items() if key[0] in names}
+    alone = _compared(claim, replace(collected, found=replace(found, panel=pair), cells=cells))
+    return tuple(alarm for alarm in comparison.alarms if alarm in {*comparison.replanned, *alone.alarms})
 
 
 def _row(claim: Claim, comparison: Comparison) -> Row:
@@ -171,6 +189,8 @@ def _by_verdict(claim: Claim, comparison: Comparison, row: Row) -> tuple[Status,
     verdict = row.verdict
     if verdict not in ("better", "worse", "equivalent", "identical"):
         return "undecided", "; ".join([str(verdict), *row.notes])
+    if verdict == "identical" and row.difference and row.difference.n < 2:
+        return "undecided", "identical with one seed, which may be chance"
     if verdict in ("equivalent", "identical"):
         return ("supported" if claim.expects == "no difference" else "refuted"), _NO_DIFFERENCE[verdict]
     went = "higher" if (verdict == "better") == comparison.settings.info.higher_is_better else "lower"
@@ -189,5 +209,6 @@ def _too_small(claim: Claim, comparison: Comparison, row: Row) -> bool:
     if claim.min_effect is None or row.counts.diverged or baseline.counts.diverged:
         return False
     pairs = [value - baseline.values[seed] for seed, value in row.values.items() if seed in baseline.values]
-    limits = sign_flip_interval(pairs, 2 * settings.alpha)
+    n_arms = sum(other.difference is not None for other in comparison.rows)
+    limits = sign_flip_interval(pairs, 2 * settings.alpha / n_arms)
     return limits is not None and limits.within(claim.min_effect)

@@ -37,15 +37,20 @@ def sentences(rows: Sequence[Row], baseline: str) -> list[str]:
 
 
 def _counted(counts: Counts) -> str:
+    """Say how many runs ended badly, and how."""
     kinds = ((counts.failed, "failed"), (counts.diverged, "diverged"))
     told = " and ".join(f"{n} {word}" for n, word in kinds if n)
     return f"{told} of {_ended(counts)} runs"
 
 
 def _tested(counts: Counts, reference: Counts) -> str:
-    p = fisher_exact_p(_bad(counts), _ended(counts), _bad(reference), _ended(reference))
-    others = f"{_bad(reference) or 'none'} of the baseline's {_ended(reference)}"
-    verdict = "more than chance explains" if p <= 0.05 else "no more than chance explains"
+    """Compare how often runs diverged; one that failed says something of the machine, not of the arm."""
+    if not counts.diverged:
+        return ""
+    n, other_n = counts.done + counts.diverged, reference.done + reference.diverged
+    p = fisher_exact_p(counts.diverged, n, reference.diverged, other_n)
+    others = f"{reference.diverged or 'none'} of the baseline's {other_n} diverged"
+    verdict = "more than chance explains" if p <= 0.05 else f"{n} runs cannot tell it from chance"
     return f", {others}: {verdict} (Fisher's exact test, p = {p:.2g})"
 
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from maskbench.comparison.results import Comparison
+from maskbench.comparison.results import Comparison, Test
 from maskbench.comparison.wording import listed
+from maskbench.statistics.paired import RANDOM_FLIPS
+
+_TESTS: dict[Test, str] = {
+    "exact sign-flip": "exact sign-flip test",
+    "random sign-flip": f"sign-flip test over {RANDOM_FLIPS:,} random sign vectors",
+    "sign": "exact sign test on wins, because runs diverged",
+    "sequential": "from wins alone, valid however often one looks (sequential rule)",
+}
 
 
 def arm_notes(comparison: Comparison) -> list[str]:
@@ -23,7 +31,7 @@ def _notes_of(also_different: tuple[str, ...], unsafe: bool, oracle: bool) -> It
     if unsafe:
         yield "unsafe: its author says that its masks let through what they should hide"
     if oracle:
-        yield "oracle: its mask is told what no model knows; what it gains is a bound"
+        yield "its mask is told what no model knows; what it gains is a bound"
 
 
 def warnings(comparison: Comparison) -> list[str]:
@@ -43,9 +51,8 @@ def method(comparison: Comparison) -> Iterator[str]:
     differences = [row.difference for row in comparison.rows if row.difference is not None]
     if not any(difference.n for difference in differences):
         return
-    corrected = f", corrected for {len(differences)} arms (Holm)" if len(differences) > 1 else ""
     yield "differences: arm minus baseline, paired by seed; the claim is about other seeds, on these sentences"
-    yield f"p: {_test(comparison)}{corrected}"
+    yield from _p_values(comparison)
     methods = {d.interval.method for d in differences if d.interval}
     if "test" in methods:
         yield f"interval: the shifts that the sign-flip test does not reject, {_level(comparison)}"
@@ -57,10 +64,16 @@ def method(comparison: Comparison) -> Iterator[str]:
         yield f"{comparison.settings.metric}: {comparison.metric_signature}"
 
 
-def _test(comparison: Comparison) -> str:
-    if comparison.rule == "sequential":
-        return "from wins alone, valid however often one looks (sequential rule)"
-    return "exact sign-flip test"
+def _p_values(comparison: Comparison) -> Iterator[str]:
+    """Say where the p-values come from, and of which arms if there is more than one kind."""
+    arms: dict[Test, list[str]] = {}
+    judged = [row for row in comparison.rows if row.difference is not None]
+    for row in judged:
+        if row.difference and row.difference.test:
+            arms.setdefault(row.difference.test, []).append(row.title)
+    corrected = f", corrected for {len(judged)} arms (Holm)" if len(judged) > 1 else ""
+    for test, titles in arms.items():
+        yield f"p{f' of {listed(titles)}' if len(arms) > 1 else ''}: {_TESTS[test]}{corrected}"
 
 
 def _level(comparison: Comparison) -> str:

@@ -21,6 +21,7 @@ def match(couples: Sequence[tuple[Cell, Cell]], settings: Settings) -> Pairs:
     sign = 1 if settings.info.higher_is_better else -1
     states = [(a.state, b.state) for a, b in couples]
     finished = [(a, b) for a, b in couples if a.outcome and b.outcome]
+    alike = sum(_same_bytes(a, b) for a, b in finished)
     return Pairs(
         differences=tuple(sign * (score(a, settings) - score(b, settings)) for a, b in finished),
         baseline_diverged=states.count(("done", "diverged")),
@@ -28,7 +29,8 @@ def match(couples: Sequence[tuple[Cell, Cell]], settings: Settings) -> Pairs:
         both_diverged=states.count(("diverged", "diverged")),
         lost=sum("failed" in state for state in states),
         waiting=sum("waiting" in state and "failed" not in state for state in states),
-        identical=bool(finished) and all(_same_bytes(a, b) for a, b in finished),
+        identical=0 < len(finished) == alike,
+        alike=alike,
         sides=tuple(_side(a, b, settings) for a, b in _until_waiting(couples)),
     )
 

@@ -14,7 +14,7 @@ from maskbench.comparison.mixtures import mixtures, named
 from maskbench.config.metrics import metric_name
 from maskbench.config.schema import ArmConfig, PanelConfig
 from maskbench.errors import ConfigError
-from maskbench.records.collect import Cell, seed_list
+from maskbench.records.collect import Cell, Outcome, seed_list
 
 _DECODING = "decode."
 _BUDGET = ("train.steps", "train.epochs", "train.batch_tokens", "init_from")
@@ -55,7 +55,8 @@ def guard(panel: PanelConfig, cells: Iterable[Cell], metric: str, baseline: str)
         *_unpaired(panel.arms, cells, baseline),
         *(mixture.sentence for mixture in mixed if mixture.is_grave),
     )
-    return Findings(alarms, tuple(mixture.sentence for mixture in mixed if not mixture.is_grave))
+    mild = (mixture.sentence for mixture in mixed if not mixture.is_grave)
+    return Findings(alarms, (*mild, *_unrecorded(done)))
 
 
 def _selection(arms: Sequence[ArmConfig], metric: str) -> Iterator[str]:
@@ -128,17 +129,46 @@ def _refuse_undeclared_decoding(panel: PanelConfig) -> None:
 
 def _duplicates(done: Sequence[Cell]) -> Iterator[str]:
     """Say which runs of an arm are one run under several seeds."""
-    groups: dict[tuple[str, str], list[Cell]] = {}
-    for cell in done:
-        if cell.outcome is not None and cell.outcome.train_nll_sha256 is not None:
-            groups.setdefault((cell.arm, cell.outcome.train_nll_sha256), []).append(cell)
-    for (arm, _), twins in groups.items():
-        if len({cell.seed for cell in twins}) > 1:
-            yield (
-                f"duplicate seeds: {arm}, {seed_list([cell.seed for cell in twins])} logged the same training losses to"
-                " the last digit, which different seeds never do: they are one run counted"
-                f" {len(twins)} times, and p and interval are too good; move all but one away and run them again"
-            )
+    found: dict[tuple[str, tuple[int, ...]], str] = {}
+    for sign, what in (
+        (_losses, "logged the same training losses to the last digit"),
+        # A copy whose record of the losses was lost or altered still gives itself away.
+        (_results, "wrote the same translations and have all metrics equal to the last digit"),
+    ):
+        groups: dict[tuple[str, object], list[int]] = {}
+        for cell in done:
+            if cell.outcome is not None and (mark := sign(cell.outcome)) is not None:
+                groups.setdefault((cell.arm, mark), []).append(cell.seed)
+        for (arm, _), seeds in groups.items():
+            if len(seeds) > 1:
+                found.setdefault((arm, tuple(seeds)), what)
+    for (arm, twins), what in found.items():
+        yield (
+            f"duplicate seeds: {arm}, {seed_list(list(twins))} {what}, which different seeds never do: they are one"
+            f" run counted {len(twins)} times, and p and interval are too good; move all but one away and run them"
+            " again"
+        )
+
+
+def _losses(outcome: Outcome) -> object:
+    return outcome.train_nll_sha256
+
+
+def _results(outcome: Outcome) -> object:
+    """Return what no two runs share by chance; None without a likelihood, because counted scores may well agree."""
+    if outcome.outputs_sha256 is None or not any(name.endswith("/nll") for name in outcome.metrics):
+        return None
+    return outcome.outputs_sha256, tuple(sorted(outcome.metrics.items()))
+
+
+def _unrecorded(done: Sequence[Cell]) -> Iterator[str]:
+    """Say if nobody knows how any of the runs was made."""
+    origins = [cell.origin for cell in done if cell.origin]
+    if origins and not any(origin.versions or origin.environment or origin.commit for origin in origins):
+        yield (
+            "no run says by what it was made: neither commit nor packages nor machine stand in any run.json, so"
+            " nobody can tell whether all were made alike"
+        )
 
 
 def _unpaired(arms: Sequence[ArmConfig], cells: Sequence[Cell], baseline: str) -> Iterator[str]:
@@ -153,5 +183,5 @@ def _unpaired(arms: Sequence[ArmConfig], cells: Sequence[Cell], baseline: str) -
             yield (
                 f"unpaired: {pairs} of {len(halves)} pairs of {arm.title} and {baseline} do not count, because"
                 f" these runs have no result to use: {named(lost)}; `maskbench run` with the same file repeats what"
-                " failed"
+                " failed; of a damaged one, move the folder away first"
             )

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from maskbench.comparison.results import Noise
 from maskbench.randomness import Key, philox
 from maskbench.records.sentences import MEANS, Counts, score
+from maskbench.statistics.paired import Interval
 
 RESAMPLES = 1_000
 """Bootstrap resamples of the test sentences, for metrics that are no mean."""
@@ -41,16 +42,20 @@ class Parts:
         return max(self.seeds + self.sentences - self.both, self.seeds, self.sentences)
 
 
-def noise(metric: str, arm: Counts, baseline: Counts, alpha: float) -> Noise | None:
+def noise(
+    metric: str, arm: Counts, baseline: Counts, alpha: float, seeds_only: Interval | None = None
+) -> Noise | None:
     """Return where the uncertainty of the mean difference, arm minus baseline, comes from.
 
     The two shares are proportional to what the difference varies by with seeds alone and with sentences alone. The
     interval is Student's t with Satterthwaite's degrees of freedom (1946, "An approximate distribution of estimates of
-    variance components"); it assumes that seeds and sentences are samples of normal effects.
+    variance components"); it assumes that seeds and sentences are samples of normal effects. Where the sentences add
+    next to nothing it would be narrower than the test's own interval, which assumes less, so it is widened to hold that.
 
     Args:
         arm, baseline: Float64[S, N, K], of S runs in the same order of seeds and N sentences.
         alpha: 1 minus the interval's confidence.
+        seeds_only: the interval that is given for new seeds, of the same confidence.
 
     Returns:
         None with fewer than three seeds or two sentences, and where nothing varies.
@@ -67,7 +72,8 @@ def noise(metric: str, arm: Counts, baseline: Counts, alpha: float) -> Noise | N
     mean = float(differences.mean())
     half = float(stdtrit(_freedom(parts, n_seeds, n_sentences), 1 - alpha / 2)) * math.sqrt(parts.total)
     share = parts.seeds / (parts.seeds + parts.sentences)
-    return Noise(share, 1 - share, mean - half, mean + half)
+    low, high = (mean, mean) if seeds_only is None else (seeds_only.low, seeds_only.high)
+    return Noise(share, 1 - share, min(mean - half, low), max(mean + half, high))
 
 
 def two_way(arm: Counts, baseline: Counts) -> Parts:

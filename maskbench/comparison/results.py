@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from maskbench.config.metrics import MetricInfo
 from maskbench.statistics.effect import Share
@@ -51,6 +52,11 @@ class Noise:
     """Interval of the mean difference for new seeds and new sentences of the same kind, arm minus baseline."""
 
 
+Test: TypeAlias = Literal["exact sign-flip", "random sign-flip", "sign", "sequential"]
+"""Where a p-value comes from: all sign vectors or random ones of the differences, the wins alone because a run
+diverged, or the wins under the sequential rule."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """An arm minus the baseline, over the pairs of runs with the same seed."""
@@ -73,6 +79,8 @@ class Difference:
     """The largest evidence of any look under the sequential rule, at least 1; None under the fixed one."""
     noise: Noise | None = None
     """None where the runs kept no numbers of single sentences."""
+    test: Test | None = None
+    """What gave `p`; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +163,11 @@ class Comparison:
     metric_signature: str | None
     """How the metric itself was computed, where it says so."""
     alarms: tuple[str, ...]
-    """Sentences about arms that seem to see what they should not: to be read before the table."""
+    """Sentences that put the numbers themselves in doubt: to be read before the table."""
     warnings: tuple[str, ...]
     rows: tuple[Row, ...]
     """In the order of the experiment file."""
     rule: Rule = "fixed"
     """Whether the seeds were fixed in advance, or added until the comparison was decided."""
+    replanned: tuple[str, ...] = ()
+    """Of the alarms, those about a plan that was changed when there were results to see."""

@@ -15,6 +15,7 @@ from maskbench.comparison.leak import alarms
 from maskbench.comparison.matching import match, score
 from maskbench.comparison.misuse import guard
 from maskbench.comparison.noise import LEAST_SEEDS, noise
+from maskbench.comparison.replanned import replanned
 from maskbench.comparison.results import (
     Choices,
     Comparison,
@@ -25,6 +26,7 @@ from maskbench.comparison.results import (
     OtherMetric,
     Row,
     Settings,
+    Test,
 )
 from maskbench.comparison.settings import settings_of
 from maskbench.comparison.settings import warnings as settings_warnings
@@ -34,10 +36,10 @@ from maskbench.records.locate import panels_in
 from maskbench.records.sentences import SentenceReader
 from maskbench.statistics import effect, sequential
 from maskbench.statistics.costs import Ratio, ratio
-from maskbench.statistics.paired import Interval, mean_and_sd, smallest_p
+from maskbench.statistics.paired import EXACT_UP_TO, Interval, mean_and_sd, smallest_p
 from maskbench.statistics.pairs import Pairs
 from maskbench.statistics.sequential import Rule
-from maskbench.statistics.verdict import Decision, decide
+from maskbench.statistics.verdict import Decision, decide, interval_level
 
 
 def compare(directories: Sequence[Path], choices: Choices) -> list[Comparison]:
@@ -60,15 +62,20 @@ def tabulate(collected: Collected, choices: Choices) -> Comparison:
     table = _Table(collected, cells, settings, sentences, provenance.comparable_metrics(cells.values()))
     rows = table.rows()
     pairs = [row.difference.n for row in rows if row.difference is not None]
+    afterthoughts = replanned(collected)
     return Comparison(
         experiment=collected.found.experiment.name,
         panel=collected.found.panel.name,
         question=collected.found.experiment.question,
         settings=settings,
         smallest_p=_smallest_p(max(pairs), collected.rule) if any(pairs) else None,
-        signature=signature.of(rows, cells.values(), settings, collected.rule),
+        signature=signature.of(rows, collected.found.panel.arms, cells.values(), settings, collected.rule),
         metric_signature=provenance.metric_signature(cells.values(), settings.metric),
-        alarms=(*alarms(collected.found.panel.arms, collected.cells.values()), *guarded.alarms),
+        alarms=(
+            *alarms(collected.found.panel.arms, collected.cells.values()),
+            *guarded.alarms,
+            *afterthoughts,
+        ),
         warnings=(
             *settings_warnings(collected, choices),
             *guarded.warnings,
@@ -80,12 +87,23 @@ def tabulate(collected: Collected, choices: Choices) -> Comparison:
         ),
         rows=rows,
         rule=collected.rule,
+        replanned=afterthoughts,
     )
 
 
 def _smallest_p(n_pairs: int, rule: Rule) -> float:
     """Return the smallest p that so many pairs can reach."""
     return smallest_p(n_pairs) if rule == "fixed" else 1 / sequential.e_value(n_pairs, 0)
+
+
+def _test(pairs: Pairs, decision: Decision) -> Test | None:
+    if decision.p is None:
+        return None
+    if decision.e_value is not None:
+        return "sequential"
+    if pairs.diverged:
+        return "sign"
+    return "exact sign-flip" if pairs.n <= EXACT_UP_TO else "random sign-flip"
 
 
 def _with_metric(collected: Collected, metric: str) -> dict[tuple[str, int], Cell]:
@@ -181,15 +199,20 @@ class _Table:
             d_z=None if pairs.diverged else effect.d_z(own, baseline),
             pairing_gain=None if pairs.diverged else effect.pairing_gain(own, baseline),
             e_value=decision.e_value,
-            noise=None if pairs.diverged else self._noise(arm, scores),
+            noise=None if pairs.diverged else self._noise(arm, scores, limits),
+            test=_test(pairs, decision),
         )
 
-    def _noise(self, arm: str, scores: Mapping[int, tuple[float, float]]) -> Noise | None:
+    def _noise(
+        self, arm: str, scores: Mapping[int, tuple[float, float]], limits: Interval | None
+    ) -> Noise | None:
         """Return where the difference's uncertainty comes from, of the same pairs as its mean."""
         if len(scores) < LEAST_SEEDS:
             return None
         counts = self.sentences.paired(arm, self.settings.baseline, scores)
-        return counts and noise(self.sentences.metric, *counts, self.settings.alpha)
+        n_arms, settings = len(self.collected.found.panel.arms) - 1, self.settings
+        level = interval_level(n_arms, settings.alpha, simultaneous=settings.simultaneous)
+        return counts and noise(self.sentences.metric, *counts, level, limits)
 
     def _cost(self, arm: str) -> Cost:
         costs = self.collected.costs
@@ -214,6 +237,7 @@ class _Table:
         couples = self._couples(arm)
         own = [cell.outcome.metrics for cell in self._of(arm) if cell.outcome]
         both = [(a.outcome.metrics, b.outcome.metrics) for a, b in couples if a.outcome and b.outcome]
+        diverged = any("diverged" in (a.state, b.state) for a, b in couples)
         found = {}
         for name in self.metrics:
             mean, sd = mean_and_sd([metrics[name] for metrics in own if name in metrics])
@@ -221,6 +245,7 @@ class _Table:
                 continue
             gaps = [a[name] - b[name] for a, b in both if name in a and name in b]
             gap, _ = mean_and_sd([] if arm == self.settings.baseline else gaps)
-            pairs = () if arm == self.settings.baseline else tuple(gaps)
+            # An interval of the surviving pairs alone would be kinder than the truth.
+            pairs = () if arm == self.settings.baseline or diverged else tuple(gaps)
             found[name] = OtherMetric(mean, sd, sum(name in metrics for metrics in own), gap, pairs)
         return found

@@ -70,7 +70,9 @@ class Explanation:
     tags: tuple[Group, ...]
     """Empty where the corpus has none."""
     alarms: tuple[str, ...]
-    """Of the comparison: arms that seem to see what they should not."""
+    """Of the comparison: what puts its numbers in doubt."""
+    planned: int
+    """Seeds that both are to have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +125,9 @@ def explain(directory: Path, wanted: Wanted) -> Explained:
             baseline=baseline.name,
             titles=(arm.title, baseline.title),
             seeds=tuple(values),
+            planned=sum(
+                one == arm.name and (baseline.name, s) in collected.cells for one, s in collected.cells
+            ),
             most=some.most,
             only=only,
             sentences=len(ids),
@@ -217,7 +222,7 @@ def _outcomes(
     which = str(bare[0]) if bare else str(found.directory.path)
     more = f" and {len(bare) - 1} more" if len(bare) > 1 else ""
     raise RunDirectoryError(
-        f"{which}{more} kept no numbers of single sentences for {name}: earlier versions did not write them; "
+        f"the numbers of single sentences for {name} are not there in {which}{more}; "
         "train the experiment again in another --runs-dir, or move those folders away and run it again"
     )
 

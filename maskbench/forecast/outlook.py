@@ -122,8 +122,10 @@ def spread_of(collected: Collected, metric: str) -> Spread | None:
 
 def _differences(collected: Collected, arm: str, metric: str) -> Iterator[float]:
     for seed in collected.found.experiment.seeds:
-        pair = [collected.cells[name, seed].outcome for name in (arm, collected.found.panel.baseline)]
-        own, base = (None if outcome is None else outcome.metrics.get(metric) for outcome in pair)
+        # An arm that was closed early has no later seeds.
+        cells = [collected.cells.get((name, seed)) for name in (arm, collected.found.panel.baseline)]
+        outcomes = [None if cell is None else cell.outcome for cell in cells]
+        own, base = (None if outcome is None else outcome.metrics.get(metric) for outcome in outcomes)
         if own is not None and base is not None:
             yield own - base
 

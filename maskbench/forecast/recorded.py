@@ -73,7 +73,7 @@ def seconds_per_step(run: RunDirectory) -> float | None:
 
     A step that was done twice, before and after a kill, counts once.
     """
-    by_step = {int(line["step"]): float(line["seconds"]) for line in run.timing.read()}
+    by_step = {line["step"]: float(line["seconds"]) for line in run.timing.read()}
     steps = max(by_step, default=0)
     return sum(by_step.values()) / steps if steps else None
 

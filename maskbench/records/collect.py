@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import MaskbenchError
 from maskbench.records.locate import FoundPanel
-from maskbench.records.plans import Change, Plan, changed_after_results, read_plans
+from maskbench.records.plans import Plan, read_plans
 from maskbench.runs.directory import RunDirectory, Status
 from maskbench.runs.identity import asked_for
 from maskbench.statistics.sequential import Rule
@@ -99,10 +99,17 @@ class Collected:
     """Sentences about what lies there and was left out."""
     plans: tuple[Plan, ...] = ()
     """What was planned over time, the present plan last; empty where nobody kept it."""
+    plans_are_damaged: bool = False
+    """Whether plans were kept and cannot be read."""
 
     @property
     def rule(self) -> Rule:
-        """Whether the seeds were fixed in advance, or added until the comparison was decided."""
+        """Whether the seeds were fixed in advance, or added until the comparison was decided.
+
+        Where nobody can tell, it is the rule that holds in either case.
+        """
+        if self.plans_are_damaged:
+            return "sequential"
         return self.plans[-1].rule if self.plans else "fixed"
 
     @property
@@ -122,8 +129,7 @@ def collect(found: FoundPanel) -> Collected:
         if seed in closed.get(arm.name, found.experiment.seeds)
     }
     costs, unread = read_costs(found)
-    remarks = (*unknown, *map(_replanned, changed_after_results(plans)), *_unplanned(found), *unread)
-    return Collected(found, cells, costs, remarks, plans)
+    return Collected(found, cells, costs, (*unknown, *unplanned(found), *unread), plans, bool(unknown))
 
 
 def read_cell(run: RunDirectory, arm: ArmConfig) -> Cell:
@@ -133,8 +139,12 @@ def read_cell(run: RunDirectory, arm: ArmConfig) -> Cell:
         if status.state != "done":
             return _unfinished(run, status)
         record, result = run.record(), run.result()
-        if record is None or result is None:
+        if record is None:
             return Cell(arm.name, run.seed, "failed", "run.json is missing, so nobody knows what it is")
+        if result is None:
+            return Cell(
+                arm.name, run.seed, "failed", "result.json is missing, though status.json says it is done"
+            )
         reason = _foreign(record, run, arm)
         if reason:
             return Cell(arm.name, run.seed, "failed", reason)
@@ -163,26 +173,9 @@ def _plans(found: FoundPanel) -> tuple[tuple[Plan, ...], list[str]]:
         return read_plans(found.directory), []
     except _UNREADABLE as error:
         return (), [
-            f"plans.jsonl cannot be read, so nobody knows whether seeds were added after seeing results: "
-            f"{_explained(error)}"
+            "plans.jsonl cannot be read, so nobody knows whether seeds were added after seeing results, and the"
+            f" stricter rule for that case is used: {_explained(error)}"
         ]
-
-
-def _replanned(change: Change) -> str:
-    """Say what was planned anew with results in sight, what that spoils, and what to do."""
-    seeds, n = seed_list(list(change.seeds)), change.results
-    runs = f"{n} run{' had a result' if n == 1 else 's had results'}"
-    verb = "were" if len(change.seeds) > 1 else "was"
-    if change.kind == "added":
-        return (
-            f"extended after seeing results: {seeds} {verb} added when {runs}; p-values and intervals count as if all "
-            "had been planned before the first, so they promise too much; `maskbench run FILE --until-decided` adds "
-            "seeds by a rule that allows for looking"
-        )
-    return (
-        f"shortened after seeing results: {seeds} {verb} dropped when {runs}; p-values and intervals count as if nobody "
-        "had looked before stopping, so they promise too much; put them back and run the file again"
-    )
 
 
 def _unfinished(run: RunDirectory, status: Status) -> Cell:
@@ -225,12 +218,19 @@ def _outcome(result: Mapping[str, Any]) -> Outcome:
     return Outcome(
         metrics={str(name): _number(value) for name, value in result["metrics"].items()},
         signatures={str(name): str(text) for name, text in (result.get("signatures") or {}).items()},
-        outputs_sha256=result.get("outputs_sha256"),
-        train_nll_sha256=result.get("train_nll_sha256"),
+        outputs_sha256=_sha256(result, "outputs_sha256"),
+        train_nll_sha256=_sha256(result, "train_nll_sha256"),
         peak_memory_mb=None if memory is None else _number(memory),
         parameters=None if parameters is None else int(parameters),
         oracle=any(mask.get("oracle") is True for mask in result.get("masks") or ()),
     )
+
+
+def _sha256(result: Mapping[str, Any], key: str) -> str | None:
+    value = result.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{key} should be a text, got {value!r}")
+    return value
 
 
 def _number(value: Any) -> float:
@@ -247,7 +247,7 @@ def _explained(error: Exception) -> str:
     return f"damaged: {error}"
 
 
-def _unplanned(found: FoundPanel) -> list[str]:
+def unplanned(found: FoundPanel) -> list[str]:
     """Name runs that lie in the directory though experiment.yaml does not ask for them."""
     arms, seeds = {arm.name for arm in found.panel.arms}, set(found.experiment.seeds)
     present = [(run.arm, run.seed) for run in found.directory.runs()]

@@ -29,23 +29,26 @@ class Curve:
     """Seeds that logged the number at that step; a step that some have not reached yet is left out."""
 
 
-def curves(found: FoundPanel) -> Mapping[str, Sequence[Curve]]:
+def curves(found: FoundPanel, unread: list[str] | None = None) -> Mapping[str, Sequence[Curve]]:
     """Return, by tag, a curve for every arm that logged it, in the order of the arms.
 
     A step counts if every run that logged the tag at all logged it there: a mean over other seeds at every step would
-    jump where one of them ends. Runs that cannot be read are left out; `compare` says which.
+    jump where one of them ends.
+
+    Args:
+        unread: gets a sentence for each run that is left out because its lines are damaged.
     """
     logged: dict[str, list[Curve]] = defaultdict(list)
     for arm in found.panel.arms:
-        for curve in _of(found, arm):
+        for curve in _of(found, arm, [] if unread is None else unread):
             logged[curve.tag].append(curve)
     return logged
 
 
-def _of(found: FoundPanel, arm: ArmConfig) -> list[Curve]:
+def _of(found: FoundPanel, arm: ArmConfig, unread: list[str]) -> list[Curve]:
     values: dict[str, list[dict[int, float]]] = defaultdict(list)
     for seed in found.experiment.seeds:
-        for tag, points in _points(found, arm.name, seed).items():
+        for tag, points in _points(found, arm.name, seed, unread).items():
             values[tag].append(points)
     made = []
     for tag, runs in sorted(values.items()):
@@ -66,14 +69,15 @@ def _of(found: FoundPanel, arm: ArmConfig) -> list[Curve]:
     return made
 
 
-def _points(found: FoundPanel, arm: str, seed: int) -> dict[str, dict[int, float]]:
+def _points(found: FoundPanel, arm: str, seed: int, unread: list[str]) -> dict[str, dict[int, float]]:
     points: dict[str, dict[int, float]] = defaultdict(dict)
     try:
         records = found.directory.run(arm, seed).metrics.read()
-    except MaskbenchError:
+    except MaskbenchError as error:
+        unread.append(f"learning curves leave out {arm}, seed {seed}: {error}")
         return {}
     for record in records:
         for tag, value in record.items():
             if tag != "step":
-                points[tag][int(record["step"])] = float(value)
+                points[tag][record["step"]] = float(value)
     return points

@@ -1,17 +1,56 @@
 """What `maskbench run` was asked for over time: which seeds, under which stopping rule, and what was known by then.
 
 Under the fixed rule the seeds are chosen before the first result. Under the sequential one they are added, one at a
-time, until every arm is decided. plans.jsonl tells which it was, and whether a fixed choice was changed afterwards.
+time, until every arm is decided. plans.jsonl tells which it was, what was to be compared, and whether that was changed
+afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise, takewhile
 from typing import Any, Literal
 
+from maskbench.config.schema import Experiment
 from maskbench.runs.directory import ExperimentDirectory
 from maskbench.statistics.sequential import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the results: it can be chosen among answers just as seeds can."""
+
+    metric: str
+    alpha: float
+    min_effect: float | None
+    baseline: Mapping[str, str]
+    """By panel (an empty name where there are none)."""
+    arms: Mapping[str, tuple[str, ...]]
+    """By panel, the baseline among them: the correction counts them."""
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Question:
+        """Return what an experiment asks."""
+        declared, panels = experiment.compare, {panel.name or "": panel for panel in experiment.panels}
+        return cls(
+            declared.metric,
+            declared.alpha,
+            declared.min_effect,
+            {name: panel.baseline for name, panel in panels.items()},
+            {name: tuple(arm.name for arm in panel.arms) for name, panel in panels.items()},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its part of a line of plans.jsonl."""
+        arms = {panel: list(names) for panel, names in self.arms.items()}
+        return {
+            "metric": self.metric,
+            "alpha": self.alpha,
+            "min_effect": self.min_effect,
+            "baseline": dict(self.baseline),
+            "arms": arms,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +65,8 @@ class Plan:
     """By panel (an empty name where there are none) and arm: the seeds of an arm that gets no more of them."""
     results: int = 0
     """Runs that had finished by then: what whoever planned could have seen."""
+    question: Question | None = None
+    """None in a line of a version that did not write it down."""
 
     def closed_in(self, panel: str | None) -> Mapping[str, tuple[int, ...]]:
         """Return the closed arms of a panel, each with the seeds it has."""
@@ -42,6 +83,7 @@ class Plan:
             "limit": self.limit,
             "closed": closed,
             "results": self.results,
+            **({} if self.question is None else self.question.to_json()),
         }
 
 
@@ -78,6 +120,18 @@ def _plan(line: Mapping[str, Any]) -> Plan:
         None if limit is None else _count(limit),
         closed,
         _count(line["results"]),
+        _question(line) if "metric" in line else None,
+    )
+
+
+def _question(line: Mapping[str, Any]) -> Question:
+    alpha, min_effect = float(line["alpha"]), line["min_effect"]
+    return Question(
+        str(line["metric"]),
+        alpha,
+        None if min_effect is None else float(min_effect),
+        {str(panel): str(arm) for panel, arm in line["baseline"].items()},
+        {str(panel): tuple(map(str, arms)) for panel, arms in line["arms"].items()},
     )
 
 
@@ -93,27 +147,36 @@ def _count(value: Any) -> int:
     return value
 
 
+def since_results(plans: Sequence[Plan]) -> Sequence[Plan]:
+    """Return the plan under which the first results came and all after it.
+
+    What was planned before it was nobody's choice among results.
+    """
+    return plans[max((i for i, plan in enumerate(plans) if plan.results == 0), default=0) :]
+
+
 def changed_after_results(plans: Sequence[Plan]) -> list[Change]:
     """Return what was changed of a fixed plan once there was something to see.
 
     Seeds added under the sequential rule are what that rule is for: its evidence holds however many looks there were.
+    It does not allow for choosing among seeds, so what had been dropped before it began still counts.
     """
-    if not plans or plans[-1].rule == "sequential":
+    since = since_results(plans)
+    fixed = list(takewhile(lambda plan: plan.rule == "fixed", since))
+    if not fixed:
         return []
-    # The plan under which the first results came; what was planned before it was nobody's choice among results.
-    first = max((i for i, plan in enumerate(plans) if plan.results == 0), default=0)
-    later, now = plans[first + 1 :], plans[-1].seeds
-    ever = dict.fromkeys(seed for plan in plans[first:] for seed in plan.seeds)
-    added = tuple(seed for seed in now if seed not in plans[first].seeds)
-    dropped = tuple(seed for seed in ever if seed not in now)
+    first, last, now = fixed[0].seeds, fixed[-1].seeds, plans[-1].seeds
+    ever = dict.fromkeys(seed for plan in fixed for seed in plan.seeds)
+    added = tuple(seed for seed in now if seed not in first) if plans[-1].rule == "fixed" else ()
+    dropped = tuple(seed for seed in ever if seed not in last and seed not in now)
     changes = []
     if added:
-        at = next(plan for plan in later if set(added) & set(plan.seeds))
+        at = next(plan for plan in fixed[1:] if set(added) & set(plan.seeds))
         changes.append(Change("added", added, at.results))
     if dropped:
         at = next(
             after
-            for before, after in zip(plans[first:], later, strict=False)
+            for before, after in pairwise(fixed)
             if (set(before.seeds) - set(after.seeds)) & set(dropped)
         )
         changes.append(Change("dropped", dropped, at.results))

@@ -43,16 +43,26 @@ def has_parts(name: MetricName) -> bool:
     return name.metric in _WIDTHS and not name.part
 
 
+def split_of(name: MetricName) -> str:
+    """Return what the file of a metric's sentences is called by: `test`, or `test@none`."""
+    return str(name.whole).partition("/")[0]
+
+
+def adds_up(name: MetricName, counts: Counts, value: float) -> bool:
+    """Whether sentences, Float64[N, K], give the metric of the whole."""
+    return math.isclose(float(score(name.metric, counts.sum(0))), value, **_CLOSE)
+
+
 def read_counts(run: RunDirectory, name: MetricName) -> Counts | None:
     """Return what every sentence of a split adds to a metric, Float64[N, K]; None where the run did not keep that.
 
     Raises:
         RunDirectoryError: the file is damaged; the message says where.
+        OSError: it cannot be read.
     """
     if not has_parts(name):
         return None
-    split = str(name.whole).partition("/")[0]
-    file = run.sentences(split)
+    file = run.sentences(split_of(name))
     rows = _rows(file.path.read_bytes() if file.path.exists() else b"")
     if rows is None:
         rows = file.read()
@@ -121,10 +131,10 @@ class SentenceReader:
     def _checked(self, run: RunDirectory, value: float) -> Counts | None:
         try:
             counts = read_counts(run, self._name)
-        except MaskbenchError as error:
+        except (MaskbenchError, OSError) as error:
             self.remarks.append(f"the numbers of single sentences are left out: {error}")
             return None
-        if counts is None or math.isclose(float(score(self._name.metric, counts.sum(0))), value, **_CLOSE):
+        if counts is None or adds_up(self._name, counts, value):
             return counts
         self.remarks.append(
             f"the numbers of single sentences of {run.arm}, seed {run.seed}, are left out: "

@@ -9,6 +9,7 @@ from typing import get_args
 
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import MaskbenchError
+from maskbench.records.collect import read_cell
 from maskbench.records.locate import FoundPanel
 from maskbench.runs.directory import RunDirectory, State
 
@@ -58,7 +59,10 @@ def _state(run: RunDirectory, arm: ArmConfig) -> RunState:
     try:
         status = run.status()
         if status.state == "done":
-            return RunState(arm.name, run.seed, "done", steps=steps)
+            # As `compare` has it: a result that cannot be used is none.
+            cell = read_cell(run, arm)
+            state: State = "done" if cell.state == "done" else "failed"
+            return RunState(arm.name, run.seed, state, steps=steps, message=cell.reason)
         message = str((status.error or {}).get("message", ""))
         running = status.state == "running"
         return RunState(
@@ -76,4 +80,4 @@ def _state(run: RunDirectory, arm: ArmConfig) -> RunState:
 
 
 def _last_step(run: RunDirectory) -> int | None:
-    return max((int(line["step"]) for line in run.metrics.read()), default=None)
+    return max((line["step"] for line in run.metrics.read()), default=None)

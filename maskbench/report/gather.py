@@ -24,6 +24,8 @@ class Panel:
     collected: Collected
     comparison: Comparison
     curves: Mapping[str, Sequence[Curve]]
+    unread: tuple[str, ...]
+    """Sentences about runs that are left out of the curves."""
     looks: Mapping[str, Look]
 
     @property
@@ -55,11 +57,13 @@ def gather(directories: Sequence[Path], choices: Choices) -> list[Panel]:
 
 def _panel(collected: Collected, choices: Choices, key: str) -> Panel:
     comparison = tabulate(collected, choices)
+    unread: list[str] = []
     arms = [row.arm for row in comparison.rows]
     return Panel(
         key=key,
         collected=collected,
         comparison=comparison,
-        curves=curves(collected.found),
+        curves=curves(collected.found, unread),
+        unread=tuple(unread),
         looks=looks(arms, comparison.settings.baseline),
     )

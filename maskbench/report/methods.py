@@ -5,14 +5,14 @@ Every sentence is there because of something in the comparison; nothing is said 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from maskbench.comparison.figures import scale_of
-from maskbench.comparison.results import Comparison
+from maskbench.comparison.results import Comparison, Difference
 from maskbench.comparison.wording import listed
 from maskbench.records.collect import seed_list
 from maskbench.report.gather import Panel
-from maskbench.statistics.paired import EXACT_UP_TO, RANDOM_FLIPS
+from maskbench.statistics.paired import RANDOM_FLIPS
 
 
 def methods(panel: Panel) -> list[str]:
@@ -22,7 +22,7 @@ def methods(panel: Panel) -> list[str]:
         *_training(panel),
         *_test(comparison),
         *_interval(comparison),
-        *_rule(comparison),
+        *_rule(panel),
         *_failures(comparison),
         *_noise(comparison),
         *_cost(comparison),
@@ -66,10 +66,10 @@ def _warm(panel: Panel) -> bool:
 
 def _test(comparison: Comparison) -> Iterator[str]:
     differences = [row.difference for row in comparison.rows if row.difference is not None]
-    if not any(difference.n for difference in differences):
+    if not any(difference.test for difference in differences):
         return
     sequential = comparison.rule == "sequential"
-    yield _bet() if sequential else _flips({difference.n for difference in differences})
+    yield _bet() if sequential else _flips(differences)
     alpha = f"{comparison.settings.alpha:g}"
     if len(differences) > 1:
         yield (
@@ -85,12 +85,18 @@ def _test(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _flips(pairs: set[int]) -> str:
-    test = "Whether an arm differs from the baseline was tested by the two-sided sign-flip test on the paired differences"
-    if max(pairs) > EXACT_UP_TO:
-        return f"{test} (Fisher 1935), over {RANDOM_FLIPS:,} keyed random sign vectors where they are too many to try all."
+def _flips(differences: Sequence[Difference]) -> str:
+    tests = {difference.test for difference in differences}
+    asked = "Whether an arm differs from the baseline was tested by"
+    if not tests & {"exact sign-flip", "random sign-flip"}:
+        return f"{asked} the two-sided exact sign test on wins, because runs diverged."
+    test = f"{asked} the two-sided sign-flip test on the paired differences (Fisher 1935)"
+    if "random sign-flip" in tests:
+        some = " where they are too many to try all" if "exact sign-flip" in tests else ""
+        return f"{test}, over {RANDOM_FLIPS:,} keyed random sign vectors{some}."
+    pairs = {difference.n for difference in differences if difference.test == "exact sign-flip"}
     over = f"all {2 ** max(pairs):,} sign vectors" if len(pairs) == 1 else "all sign vectors"
-    return f"{test} (Fisher 1935), over {over}."
+    return f"{test}, over {over}."
 
 
 def _bet() -> str:
@@ -125,11 +131,16 @@ def _interval(comparison: Comparison) -> Iterator[str]:
         yield f"{level} intervals {few}are Student's t, which assumes normal differences."
 
 
-def _rule(comparison: Comparison) -> Iterator[str]:
+def _rule(panel: Panel) -> Iterator[str]:
+    comparison = panel.comparison
     if comparison.rule == "sequential":
         yield "Seeds were added to the open comparisons until each was decided or the limit was reached."
     elif any(row.difference for row in comparison.rows):
-        yield "Seeds were planned, not added until something came out: no verdict is given before all of them are there."
+        planned = panel.collected.plans and not comparison.replanned
+        kept = "Seeds were planned, not added until something came out: no" if planned else "No"
+        yield f"{kept} verdict is given before all {'of them' if planned else 'planned seeds'} are there."
+    if comparison.replanned:
+        yield "What had been planned was changed when there were results to see; above the verdicts it says how."
 
 
 def _failures(comparison: Comparison) -> Iterator[str]:
@@ -154,10 +165,9 @@ def _failures(comparison: Comparison) -> Iterator[str]:
         return
     yield f"Not every run finished ({'; '.join(lost)})."
     if any(row.counts.diverged for row in comparison.rows):
-        yield (
-            "A run that diverged counts as lost to the arm it is compared with, and the sign test on wins decides in place "
-            "of the sign-flip test."
-        )
+        signs = any(row.difference and row.difference.test == "sign" for row in comparison.rows)
+        instead = ", and the sign test on wins decides in place of the sign-flip test" if signs else ""
+        yield f"A run that diverged counts as lost to the arm it is compared with{instead}."
     if any(row.counts.failed for row in comparison.rows):
         yield "Pairs with a failed run are dropped, and beyond a quarter of them an arm gets no verdict."
 

@@ -46,6 +46,7 @@ def commands(panel: Panel, choices: Choices) -> list[str]:
         if value is not None
         for part in (option, str(value))
     ]
+    options += ["--simultaneous"] if choices.simultaneous else []
     return [
         shlex.join(["maskbench", "run", f"{name}.yaml"]),
         shlex.join(["maskbench", "compare", f"runs/{name}", *options]),

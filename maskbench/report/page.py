@@ -91,7 +91,7 @@ def _section(panel: Panel, choices: Choices) -> Section:
     return Section(
         panel=panel,
         answers=answers(panel),
-        warnings=tuple(warnings(panel.comparison)),
+        warnings=(*warnings(panel.comparison), *panel.unread),
         notes=tuple(arm_notes(panel.comparison)),
         lines=tuple(lines(panel)),
         forest=forest(panel),

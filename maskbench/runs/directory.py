@@ -23,7 +23,8 @@ from typing import Any, Literal, get_args
 import filelock
 
 from maskbench.errors import RunDirectoryError
-from maskbench.runs.files import explained, read_json, write_atomically, write_json
+from maskbench.runs import entries
+from maskbench.runs.files import damage_named, explained, read_json, write_atomically, write_json
 from maskbench.runs.identity import Identity
 from maskbench.runs.lines import JsonLines, json_line
 
@@ -67,22 +68,22 @@ class RunDirectory:
     @property
     def metrics(self) -> JsonLines:
         """Every logged number by step; no wall clock, so the same bytes in every repetition."""
-        return JsonLines(self.path / "metrics.jsonl")
+        return JsonLines(self.path / "metrics.jsonl", entries.logged_numbers)
 
     @property
     def timing(self) -> JsonLines:
         """Wall clock, memory and throughput; part of no hash and no comparison of bytes."""
-        return JsonLines(self.path / "timing.jsonl")
+        return JsonLines(self.path / "timing.jsonl", entries.timed_step)
 
     @property
     def samples(self) -> JsonLines:
         """Some translations for people: `{"step", "split", "id", "source", "reference", "hypothesis"}` a line."""
-        return JsonLines(self.path / "samples.jsonl")
+        return JsonLines(self.path / "samples.jsonl", entries.sample)
 
     @property
     def histograms(self) -> JsonLines:
         """Learned mask parameters by step: `{"step", "tag", "edges": [n + 1 numbers], "counts": [n numbers]}` a line."""
-        return JsonLines(self.path / "histograms.jsonl")
+        return JsonLines(self.path / "histograms.jsonl", entries.bars)
 
     def sentences(self, split: str) -> JsonLines:
         """What each metric counted of each pair of a split: `{"id": 3, "token_accuracy": [right, tokens], ...}` a line."""
@@ -139,15 +140,18 @@ class RunDirectory:
     def status(self) -> Status:
         """Return the state; a finished result outranks status.json, a dead process makes `running` `interrupted`."""
         found = read_json(self.path / "status.json") or {}
-        pid, host = found.get("pid"), found.get("host")
+        pid, host, error = (found.get(key) for key in ("pid", "host", "error"))
         if (self.path / "result.json").exists():
             return Status("done", None, pid, host)
-        state = found.get("state", "planned")
-        if state not in get_args(State):
-            raise RunDirectoryError(f"{self.path / 'status.json'} is damaged: no state is called {state!r}")
-        if state == "running" and not _alive(found):
-            state = "interrupted"
-        return Status(state, found.get("error"), pid, host)
+        with damage_named(self.path / "status.json"):
+            state = found.get("state", "planned")
+            if state not in get_args(State):
+                raise ValueError(f"no state is called {state!r}")
+            if error is not None and not isinstance(error, Mapping):
+                raise ValueError(f"error should be an object, got {error!r}")
+            if state == "running" and not _alive(found):
+                state = "interrupted"
+        return Status(state, error, pid, host)
 
     def write_status(self, state: State, error: Mapping[str, Any] | None = None) -> None:
         """Write status.json for this process."""
@@ -185,10 +189,8 @@ class RunDirectory:
             RunDirectoryError: the file is damaged.
         """
         file = JsonLines(self.path / "translations" / f"{split}.jsonl")
-        try:
+        with damage_named(file.path):
             return {int(row["id"]): str(row["hypothesis"]) for row in file.read()}
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunDirectoryError(f"{file.path} is damaged: {error!r} in one of its lines") from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -32,6 +32,21 @@ def explained(action: str, path: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turn what the body raises over a file of the right form and the wrong content into one sentence about the file.
+
+    Raises:
+        RunDirectoryError: it holds something else than it should.
+    """
+    try:
+        yield
+    except LookupError as error:
+        raise RunDirectoryError(f"{path} is damaged: the entry {error} is missing") from error
+    except (AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        raise RunDirectoryError(f"{path} is damaged: {error}") from error
+
+
 def _space_left(path: Path) -> str:
     place = next((p for p in (path, *path.parents) if p.exists()), None)
     if place is None:
@@ -124,11 +139,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise RunDirectoryError(f"{path} is damaged: {error}; move it away and run again") from error
+        raise RunDirectoryError(f"{path} is damaged: {error}") from error
     if not isinstance(value, dict):
-        raise RunDirectoryError(
-            f"{path} is damaged: it should hold a JSON object; move it away and run again"
-        )
+        raise RunDirectoryError(f"{path} is damaged: it should hold a JSON object")
     return value
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from maskbench.errors import RunDirectoryError
 from maskbench.runs.files import explained, sync_directory
+
+Check: TypeAlias = Callable[[Mapping[str, Any]], None]
+"""Raises a ValueError that says what is wrong with a line; see `maskbench.runs.entries`."""
 
 
 def json_line(record: Mapping[str, Any]) -> bytes:
@@ -28,8 +31,14 @@ def json_line(record: Mapping[str, Any]) -> bytes:
 class JsonLines:
     """One append-only file of JSON objects, one a line."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, check: Check = lambda line: None) -> None:
+        """Name a file; it need not exist.
+
+        Args:
+            check: what every line that is read must pass.
+        """
         self.path = path
+        self._check = check
         self._mended = False
 
     @property
@@ -54,17 +63,18 @@ class JsonLines:
         """Return every complete record; an empty list where there is no file.
 
         Raises:
-            RunDirectoryError: a complete line is not a JSON object.
+            RunDirectoryError: a complete line is not a JSON object, or not such as the file should have.
         """
         records: list[dict[str, Any]] = []
         lines = self._contents()[: self.size].split(b"\n")[:-1]
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
+                if not isinstance(record, dict):
+                    raise ValueError("a line should be a JSON object")
+                self._check(record)
             except (ValueError, RecursionError) as error:
                 raise RunDirectoryError(f"{self.path}:{number} is damaged: {error}") from error
-            if not isinstance(record, dict):
-                raise RunDirectoryError(f"{self.path}:{number} is damaged: a line should be a JSON object")
             records.append(record)
         return records
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from maskbench.runs import events, sessions
 from maskbench.runs.directory import RunDirectory, State
 from maskbench.runs.events import Entry, Event
+from maskbench.runs.files import damage_named
 from maskbench.runs.lines import JsonLines
 
 PICTURES = {
@@ -103,16 +104,21 @@ def rebuild_events(run: RunDirectory, steps: int | None = None) -> TensorBoardSi
 
     Args:
         steps: updates done so far; pictures of later ones are deleted, they will be drawn again. None: keep all.
+
+    Raises:
+        RunDirectoryError: one of those files is damaged; its event files are as they were.
     """
-    for old in events.event_files(run.path):
-        old.unlink(missing_ok=True)
     if steps is not None:
         for path in run.pictures():
             if _label_and_step(path)[1] > steps:
                 path.unlink(missing_ok=True)
     clock = _Clock(run)
+    # All of it is read before anything is deleted: a run with a damaged file keeps the event files it has.
+    found = sorted(_events(run, clock), key=lambda event: event.step)
+    for old in events.event_files(run.path):
+        old.unlink(missing_ok=True)
     sink = TensorBoardSink(run.path, clock.begun)
-    sink.take(*sorted(_events(run, clock), key=lambda event: event.step))
+    sink.take(*found)
     return sink
 
 
@@ -120,7 +126,7 @@ class _Clock:
     """When a step of a run was done, as far as timing.jsonl tells."""
 
     def __init__(self, run: RunDirectory) -> None:
-        times = {int(r["step"]): float(r["time"]) for r in run.timing.read() if "time" in r}
+        times = {line["step"]: float(line["time"]) for line in run.timing.read() if "time" in line}
         self._steps = sorted(times)
         self._times = [times[step] for step in self._steps]
         made = run.path / "run.json"
@@ -136,16 +142,16 @@ def _events(run: RunDirectory, clock: _Clock) -> Iterator[Event]:
     """Yield everything a run shows, kind by kind."""
     record, last = run.record(), 0
     if record is not None:
-        yield Event(clock.begun, 0, [sessions.start_entry(run, record, clock.begun)])
+        with damage_named(run.path / "run.json"):
+            start = sessions.start_entry(run, record, clock.begun)
+        yield Event(clock.begun, 0, [start])
     for line in run.metrics.read():
-        last = int(line["step"])
+        last = line["step"]
         yield Event(clock.at(last), last, _scalars({tag: x for tag, x in line.items() if tag != "step"}))
-    for (step, _), group in itertools.groupby(
-        run.samples.read(), lambda line: (int(line["step"]), line["split"])
-    ):
+    for (step, _), group in itertools.groupby(run.samples.read(), lambda line: (line["step"], line["split"])):
         yield Event(clock.at(step), step, [_samples(list(group))])
     for line in run.histograms.read():
-        yield Event(clock.at(int(line["step"])), int(line["step"]), [_histogram(line)])
+        yield Event(clock.at(line["step"]), line["step"], [_histogram(line)])
     for path in run.pictures():
         label, step = _label_and_step(path)
         yield Event(clock.at(step), step, [_image(label, path.read_bytes())])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from maskbench.statistics.pairs import Pairs
 from maskbench.statistics.power import Family, SeedRange
-from maskbench.statistics.sequential import is_futile
+from maskbench.statistics.sequential import Rule, is_futile
 
 SAME = {
     "identical": "does exactly what the baseline does: same training losses, same translations, byte for byte",
@@ -13,10 +13,29 @@ SAME = {
 """By verdict, of arms that nothing can be tested about."""
 
 
+def same_in(pairs: Pairs, *, more_to_come: bool) -> list[str]:
+    """Say in how many pairs an arm and the baseline are the same, where those are not all that were planned."""
+    if not more_to_come and not pairs.dropped:
+        return []
+    kind = "identical" if pairs.identical else "tied"
+    return [f"{kind} in the {_pairs(pairs.n)} there {_are(pairs.n)}{' so far' * more_to_come}"]
+
+
+def ties(pairs: Pairs) -> list[str]:
+    """Say how many pairs do not differ, where others do: a mask that is not always applied shows itself so."""
+    if not 0 < pairs.ties < len(pairs.differences):
+        return []
+    noted = f"{pairs.ties} of {_pairs(len(pairs.differences))} {_are(pairs.ties)} tied"
+    if not pairs.alike:
+        return [noted]
+    return [f"{noted}, {pairs.alike} of them byte for byte: with those seeds the arm did nothing"]
+
+
 def too_few(pairs: Pairs, counted: int, family: Family, least: int) -> str:
     """Say that `counted` pairs cannot decide anything, and how many more it takes to `least`."""
     sides = {pairs.wins: "better", pairs.losses: "worse"}
-    unanimous = f"all {pairs.n} of {pairs.n} seeds {sides[pairs.n]}, but " if pairs.n in sides else ""
+    everyone = f"{'all ' * (pairs.n > 1)}{pairs.n} of {seed_count(pairs.n)}"
+    unanimous = f"{everyone} {sides[pairs.n]}, but " if pairs.n in sides else ""
     arms = f" with {family.n_arms} arms" if family.n_arms > 1 else ""
     return (
         f"{unanimous}{seed_count(counted)} cannot reach p <= {family.alpha:g}{arms}: "
@@ -35,16 +54,23 @@ def undecided(pairs: Pairs, family: Family, limit: int | None) -> str:
         return f"not decided after {seed_count(pairs.n)}"
     if pairs.n >= limit:
         return f"not decided within the limit of {seed_count(limit)}"
-    ties = pairs.n - pairs.wins - pairs.losses
-    if is_futile(pairs.wins, pairs.losses, limit - ties, family.n_arms, family.alpha):
+    if is_given_up(pairs, family, limit):
         return (
             f"given up after {seed_count(pairs.n)}: winning or losing all up to {limit} would not decide it"
         )
     return f"not decided after {pairs.n} of at most {seed_count(limit)}"
 
 
-def losses(pairs: Pairs) -> list[str]:
-    """Say which runs did not end as planned, and how they count."""
+def is_given_up(pairs: Pairs, family: Family, limit: int | None) -> bool:
+    """Return whether no further pairs up to the limit can decide; ties and pairs that cannot count are spent."""
+    if limit is None:
+        return False
+    spent = pairs.n + pairs.dropped - pairs.wins - pairs.losses
+    return is_futile(pairs.wins, pairs.losses, limit - spent, family.n_arms, family.alpha)
+
+
+def losses(pairs: Pairs, rule: Rule = "fixed") -> list[str]:
+    """Say which runs did not end as planned, how they count, and of which pairs the difference is."""
     notes = []
     if pairs.dropped:
         notes.append(f"{pairs.dropped} of {pairs.planned} pairs dropped")
@@ -54,25 +80,47 @@ def losses(pairs: Pairs) -> list[str]:
         who = _runs(pairs.baseline_diverged)
         notes.append(f"{who} of the baseline diverged and {_count(pairs.baseline_diverged)} as won")
     if pairs.diverged:
-        notes.append("decided by the sign test on wins, and no interval is given")
+        sign_test = "decided by the sign test on wins, and " if rule == "fixed" else ""
+        notes.append(f"{sign_test}no interval is given")
+    if pairs.differences and pairs.diverged + pairs.dropped:
+        notes.append(f"the difference is that of the {_pairs(len(pairs.differences))} that finished")
     return notes
 
 
 def more_seeds(seeds: SeedRange, to_equal: SeedRange | None, n: int) -> str:
-    """Say how many more seeds a difference takes, and its absence."""
-    more, plural = _more(seeds, n)
-    noted = f"{more} more seed{plural} for an 80 % chance to see a difference of min_effect"
-    return noted if to_equal is None else f"{noted}, {_more(to_equal, n)[0]} to show that there is none"
+    """Say how many more seeds a difference takes, and its absence; the latter not where `n` were enough for it."""
+    chance = "an 80 % chance to see a difference of min_effect"
+    if seeds.high <= n:
+        return f"{seed_count(n)} were enough for {chance}"
+    noted = f"{_more(seeds, n)} more seed{'s' * (seeds.high - n > 1)} for {chance}"
+    if to_equal is None or to_equal.high <= n:
+        return noted
+    return f"{noted}, {_more(to_equal, n)} to show that there is none"
 
 
-def _more(seeds: SeedRange, n: int) -> tuple[str, str]:
-    low, high = max(seeds.low - n, 1), max(seeds.high - n, 1)
-    return (f"{low} to {high}" if low < high else f"{high}"), ("s" if high > 1 else "")
+def _more(seeds: SeedRange, n: int) -> str:
+    low, high = seeds.low - n, seeds.high - n
+    if low <= 0:
+        return f"up to {high}"
+    return f"{low} to {high}" if low < high else f"{high}"
+
+
+def resting_on(level: float, printed: float) -> str:
+    """Name the interval that a size rests on, where it is not the one that is printed."""
+    return "" if level == printed else f" by its {100 * (1 - level):.3g} % interval"
 
 
 def seed_count(n: int) -> str:
     """Return `1 seed`, `2 seeds`."""
     return f"{n} seed" if n == 1 else f"{n} seeds"
+
+
+def _pairs(n: int) -> str:
+    return f"{n} pair" if n == 1 else f"{n} pairs"
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
 
 
 def _runs(n: int) -> str:

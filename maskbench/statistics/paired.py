@@ -52,6 +52,10 @@ class Interval:
         """Whether 0 lies outside."""
         return self.low > 0 or self.high < 0
 
+    def beyond(self, bound: float) -> bool:
+        """Whether the interval lies outside (-bound, bound)."""
+        return self.low >= bound or self.high <= -bound
+
     def within(self, bound: float) -> bool:
         """Whether the interval lies strictly inside (-bound, bound)."""
         return -bound < self.low and self.high < bound

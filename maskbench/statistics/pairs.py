@@ -26,6 +26,8 @@ class Pairs:
     """Pairs of which a run is still to be done."""
     identical: bool = False
     """Whether in all pairs both runs logged and wrote the same bytes."""
+    alike: int = 0
+    """In how many they did."""
     sides: tuple[float, ...] | None = None
     """For the sequential rule: positive for a win, negative for a loss, 0 for neither, in the order of the seeds and up
     to the first pair that is waiting. None: as the differences lie, the diverged pairs after them."""
@@ -39,6 +41,11 @@ class Pairs:
     def losses(self) -> int:
         """Pairs in which the arm did worse."""
         return sum(d < 0 for d in self.differences) + self.arm_diverged
+
+    @property
+    def ties(self) -> int:
+        """Finished pairs with a difference of exactly 0."""
+        return sum(d == 0 for d in self.differences)
 
     @property
     def diverged(self) -> int:

@@ -20,6 +20,10 @@ Rule: TypeAlias = Literal["fixed", "sequential"]
 """Whether the seeds were fixed in advance, or are added until the comparison is decided."""
 
 
+LEAST_ALIKE = 3
+"""Pairs that must be the same byte for byte before an arm is closed as one that does nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """The strongest evidence over all looks, one after every pair."""

@@ -31,7 +31,7 @@ from maskbench.statistics.paired import (
 )
 from maskbench.statistics.pairs import Pairs
 from maskbench.statistics.power import Family, SeedRange, seeds_for_equivalence, seeds_needed
-from maskbench.statistics.sequential import Evidence, Rule, evidence, least_pairs
+from maskbench.statistics.sequential import LEAST_ALIKE, Evidence, Rule, evidence, least_pairs
 
 Verdict: TypeAlias = Literal[
     "identical", "tied", "unusable", "not testable", "better", "worse", "equivalent", "inconclusive"
@@ -76,9 +76,9 @@ def decide(
         simultaneous: whether all intervals together, not each alone, hold with 1 - alpha (Bonferroni: alpha / m each).
     """
     family = Family(len(pairs), alpha)
-    level = alpha / len(pairs) if simultaneous and pairs else alpha
+    level = interval_level(len(pairs), alpha, simultaneous=simultaneous)
     if rule == "sequential":
-        return _decide_sequentially([replace(arm, waiting=0) for arm in pairs], family, level, limit)
+        return _decide_sequentially(pairs, family, level, limit)
     judge = _Judge(family, min_effect, level)
     p_values = [_p_value(arm) for arm in pairs]
     return [
@@ -87,15 +87,24 @@ def decide(
     ]
 
 
+def interval_level(n_arms: int, alpha: float, *, simultaneous: bool) -> float:
+    """Return 1 minus the confidence of each arm's interval, so that it, or all of them together, hold with 1 - alpha."""
+    return alpha / max(n_arms, 1) if simultaneous else alpha
+
+
 def _decide_sequentially(
-    pairs: Sequence[Pairs], family: Family, level: float, limit: int | None
+    planned: Sequence[Pairs], family: Family, level: float, limit: int | None
 ) -> list[Decision]:
+    pairs = [replace(arm, waiting=0) for arm in planned]
     found = [None if _untested(arm) else evidence(arm.in_order) for arm in pairs]
     corrected = _corrected([None if e is None else e.p for e in found])
     # Holm asks less of an arm the more others are decided.
     n_open = sum(p is None or p > family.alpha for p in corrected)
     judge = _SequentialJudge(family, Family(n_open, family.alpha), level, limit)
-    return [judge.decision(arm, e, p) for arm, e, p in zip(pairs, found, corrected, strict=True)]
+    return [
+        judge.decision(arm, e, p, is_waiting=whole.waiting > 0)
+        for arm, whole, e, p in zip(pairs, planned, found, corrected, strict=True)
+    ]
 
 
 def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
@@ -136,12 +145,12 @@ class _Judge:
         verdict = self._verdict(pairs, p_holm)
         limits = _limits(pairs, self.level)
         seeds = self._seeds(pairs) if verdict in ("inconclusive", "not testable") else None
-        said = [*notes.losses(pairs), *self._verdict_notes(verdict, pairs, limits)]
+        said = [*notes.losses(pairs), *self._verdict_notes(verdict, pairs), *notes.ties(pairs)]
         undecided = verdict in ("inconclusive", "equivalent")
         if undecided and p is not None and p_holm is not None and p <= self.family.alpha < p_holm:
             said.append(notes.uncorrected(self.family))
         if seeds is not None:
-            said.append(notes.more_seeds(seeds, self._seeds_to_equal(pairs), pairs.n))
+            said.append(notes.more_seeds(seeds, self._seeds_to_equal(pairs, limits), pairs.n))
         return Decision(verdict, limits, p, p_holm, seeds, tuple(said))
 
     def _verdict(self, pairs: Pairs, p_holm: float | None) -> Verdict:
@@ -163,9 +172,9 @@ class _Judge:
         return pairs.wins > pairs.losses if pairs.diverged else sum(pairs.differences) > 0
 
     def _equivalent(self, pairs: Pairs) -> bool:
-        if self.min_effect is None or pairs.diverged or self.family.alpha >= 0.5:
+        if self.min_effect is None or pairs.diverged or self.family.share >= 0.5:
             return False
-        limits = sign_flip_interval(pairs.differences, 2 * self.family.alpha)
+        limits = sign_flip_interval(pairs.differences, 2 * self.family.share)
         return limits is not None and limits.within(self.min_effect)
 
     def _seeds(self, pairs: Pairs) -> SeedRange | None:
@@ -174,33 +183,41 @@ class _Judge:
             return None
         return seeds_needed(sd, len(pairs.differences), self.min_effect, self.family)
 
-    def _seeds_to_equal(self, pairs: Pairs) -> SeedRange | None:
+    def _seeds_to_equal(self, pairs: Pairs, limits: Interval | None) -> SeedRange | None:
         _, sd = mean_and_sd(pairs.differences)
-        if self.min_effect is None or sd is None or self.family.alpha >= 0.5:
+        if self.min_effect is None or sd is None or self.family.share >= 0.5:
+            return None
+        if limits is not None and limits.beyond(self.min_effect):
             return None
         return seeds_for_equivalence(sd, len(pairs.differences), self.min_effect, self.family)
 
-    def _verdict_notes(self, verdict: Verdict, pairs: Pairs, limits: Interval | None) -> list[str]:
+    def _verdict_notes(self, verdict: Verdict, pairs: Pairs) -> list[str]:
         if verdict in notes.SAME:
-            return [notes.SAME[verdict]]
+            return [notes.SAME[verdict], *notes.same_in(pairs, more_to_come=False)]
         if verdict == "not testable":
-            return [self._untestable_note(pairs)]
+            return self._untestable_notes(pairs)
+        if verdict == "equivalent":
+            return [f"within min_effect{notes.resting_on(2 * self.family.share, self.level)}"]
         if verdict in ("better", "worse") and self.min_effect is not None:
-            return [self._size_note(verdict, pairs, limits, self.min_effect)]
+            return self._size_notes(verdict, pairs, self.min_effect)
         return []
 
-    def _untestable_note(self, pairs: Pairs) -> str:
-        if pairs.waiting:
-            return f"{pairs.n} of {pairs.planned} pairs so far; the verdict waits for the planned seeds"
-        return notes.too_few(pairs, pairs.informative, self.family, self._least())
+    def _untestable_notes(self, pairs: Pairs) -> list[str]:
+        if not pairs.waiting:
+            return [notes.too_few(pairs, pairs.informative, self.family, self._least())]
+        waits = f"{pairs.n} of {pairs.planned} pairs so far; the verdict waits for the planned seeds"
+        alike = pairs.differences and not any(pairs.differences) and not pairs.diverged
+        return [waits, *notes.same_in(pairs, more_to_come=True)] if alike else [waits]
 
-    def _size_note(self, verdict: Verdict, pairs: Pairs, limits: Interval | None, min_effect: float) -> str:
+    def _size_notes(self, verdict: Verdict, pairs: Pairs, min_effect: float) -> list[str]:
+        """Judge the size, of all arms together like the verdicts."""
         if self._equivalent(pairs):
-            return f"{verdict}, but smaller than what you said matters"
-        beyond = limits is not None and (
-            limits.low >= min_effect if verdict == "better" else limits.high <= -min_effect
-        )
-        return "by at least min_effect" if beyond else "size uncertain"
+            judged = notes.resting_on(2 * self.family.share, self.level)
+            return [f"{verdict}, but smaller than what you said matters{judged}"]
+        limits = _limits(pairs, self.family.share)
+        if limits is None or not limits.beyond(min_effect):
+            return ["size uncertain"]
+        return [f"by at least min_effect{notes.resting_on(self.family.share, self.level)}"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +229,13 @@ class _SequentialJudge:
     level: float
     limit: int | None
 
-    def decision(self, pairs: Pairs, found: Evidence | None, p_holm: float | None) -> Decision:
+    def decision(
+        self, pairs: Pairs, found: Evidence | None, p_holm: float | None, *, is_waiting: bool
+    ) -> Decision:
         verdict = self._verdict(pairs, found, p_holm)
         limits = _limits(pairs, self.level)
-        said = [*notes.losses(pairs), *self._verdict_notes(verdict, pairs)]
+        noted = self._verdict_notes(verdict, pairs, is_waiting)
+        said = [*notes.losses(pairs, "sequential"), *noted, *notes.ties(pairs)]
         if found is None:
             return Decision(verdict, limits, None, None, None, tuple(said))
         if verdict == "inconclusive" and p_holm is not None and found.p <= self.family.alpha < p_holm:
@@ -235,10 +255,12 @@ class _SequentialJudge:
     def _least(self) -> int:
         return least_pairs(self.undecided.n_arms, self.undecided.alpha)
 
-    def _verdict_notes(self, verdict: Verdict, pairs: Pairs) -> list[str]:
+    def _verdict_notes(self, verdict: Verdict, pairs: Pairs, is_waiting: bool) -> list[str]:
         if verdict in notes.SAME:
-            return [notes.SAME[verdict]]
-        if verdict == "not testable" and pairs.n < (self.limit or math.inf):
+            more_to_come = is_waiting or pairs.n < LEAST_ALIKE
+            return [notes.SAME[verdict], *notes.same_in(pairs, more_to_come=more_to_come)]
+        is_over = notes.is_given_up(pairs, self.undecided, self.limit)
+        if verdict == "not testable" and pairs.n < (self.limit or math.inf) and not is_over:
             return [notes.too_few(pairs, pairs.wins + pairs.losses, self.undecided, self._least())]
         if verdict in ("not testable", "inconclusive"):
             return [notes.undecided(pairs, self.undecided, self.limit)]

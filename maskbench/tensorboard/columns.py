@@ -15,6 +15,7 @@ from maskbench.errors import MaskbenchError
 from maskbench.plain import plain
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.events import Entry
+from maskbench.runs.files import damage_named
 from maskbench.runs.sessions import Setting, place_of, plugin_entry, settings
 
 ALWAYS = ("arm", "masks")
@@ -53,21 +54,25 @@ def measured(runs: Iterable[RunDirectory], compared: str) -> list[str]:
     """Return every final metric of the runs, `compared` first."""
     names: dict[str, None] = {}
     for run in runs:
-        names |= dict.fromkeys((_read(run.result) or {}).get("metrics") or {})
+        names |= dict.fromkeys(_metrics(run))
     return sorted(names, key=lambda name: name != compared)
 
 
 def _settings(run: RunDirectory) -> dict[str, Setting] | None:
-    record = _read(run.record)
-    return None if record is None else settings(record, place_of(run))
-
-
-def _read(file: Any) -> Any:
-    """Return what a file holds; None for one that cannot be read, which `compare` reports."""
     try:
-        return file()
-    except MaskbenchError:
+        record = run.record()
+        with damage_named(run.path / "run.json"):
+            return None if record is None else settings(record, place_of(run))
+    except MaskbenchError:  # `compare` reports it
         return None
+
+
+def _metrics(run: RunDirectory) -> list[str]:
+    try:
+        with damage_named(run.path / "result.json"):
+            return list((run.result() or {"metrics": {}})["metrics"])
+    except MaskbenchError:  # `compare` reports it
+        return []
 
 
 def _info(key: str, values: Sequence[Setting]) -> Any:

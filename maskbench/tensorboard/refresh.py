@@ -55,11 +55,12 @@ def refresh(directory: Path) -> Written:
 
 
 def rebuild(directory: Path) -> Written:
-    """Delete every event file of an experiment, and write all of them from its JSON lines and pictures.
+    """Write every event file of an experiment anew, from its JSON lines and pictures.
 
     Raises:
         ConfigError: there is no experiment at `directory`.
-        RunDirectoryError: a run of it is in progress; nothing was touched.
+        RunDirectoryError: a run of it is in progress, and nothing was touched; or runs have damaged files: they keep the
+            event files they had, and those of all others are written.
         ResourceError: something cannot be written.
     """
     panels = whole(directory)
@@ -72,16 +73,40 @@ def rebuild(directory: Path) -> Written:
             shutil.rmtree(found.directory.path / FOLDER, ignore_errors=True)
         for file in event_files(_root(panels)):
             file.unlink(missing_ok=True)
-        for run in runs:
-            sink = rebuild_events(run)
-            if sink.failure is not None:
-                with explained("write", run.path):
-                    raise sink.failure
-        return Written(len(runs), refresh(directory).arms)
+        damaged = [reason for run in runs if (reason := _rebuilt(run))]
+        arms = refresh(directory).arms
+    if damaged:
+        rest = len(runs) - len(damaged)
+        raise RunDirectoryError(
+            "\n".join(
+                (
+                    *damaged,
+                    f"the event files of {len(damaged)} of {len(runs)} runs are as they were; those of the "
+                    f"other {rest} were written anew",
+                )
+            )
+        )
+    return Written(len(runs), arms)
+
+
+def _rebuilt(run: RunDirectory) -> str:
+    """Write a run's event file anew; return why that cannot be done, if so."""
+    try:
+        sink = rebuild_events(run)
+    except RunDirectoryError as error:
+        return str(error)
+    if sink.failure is not None:
+        with explained("write", run.path):
+            raise sink.failure
+    return ""
 
 
 def _refuse_running(run: RunDirectory) -> None:
-    if run.status().state == "running":
+    try:
+        is_running = run.status().state == "running"
+    except RunDirectoryError:
+        return  # Damaged, as is said once its event file is to be written.
+    if is_running:
         raise RunDirectoryError(
             f"{run.path} is still training, and its event file cannot be made anew under its hands; "
             "wait for it or stop it"

@@ -10,6 +10,7 @@ from typing import Any
 
 from maskbench.config.schema import ArmConfig
 from maskbench.errors import ConfigError, MaskbenchError
+from maskbench.records.collect import unplanned
 from maskbench.records.locate import panels_in
 from maskbench.registry import did_you_mean
 from maskbench.runs.directory import RunDirectory
@@ -62,6 +63,8 @@ class Contents:
     cells: tuple[Cell, ...]
     unfinished: tuple[str, ...]
     """Names of runs that are planned, in progress, failed or diverged."""
+    unplanned: tuple[str, ...]
+    """What else lies there, a sentence for each arm."""
 
 
 def contents(directory: Path) -> Contents:
@@ -70,8 +73,9 @@ def contents(directory: Path) -> Contents:
     Raises:
         ConfigError: there is no experiment.
     """
-    finished, unfinished = [], []
+    finished, unfinished, others = [], [], []
     for found in panels_in(directory):
+        others += unplanned(found)
         for arm in found.panel.arms:
             for seed in found.experiment.seeds:
                 run = found.directory.run(arm.name, seed)
@@ -80,7 +84,7 @@ def contents(directory: Path) -> Contents:
                     finished.append(cell)
                 elif run.path.is_dir():
                     unfinished.append(cell.name)
-    return Contents(tuple(finished), tuple(unfinished))
+    return Contents(tuple(finished), tuple(unfinished), tuple(others))
 
 
 def named(cells: Sequence[Cell], name: str) -> Cell:

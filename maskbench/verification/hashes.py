@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from maskbench.config.metrics import metric_name
 from maskbench.config.schema import CorpusConfig
 from maskbench.data import load_corpus
 from maskbench.errors import MaskbenchError
 from maskbench.planning import corpus_key
 from maskbench.records.collect import read_cell
+from maskbench.records.sentences import adds_up, has_parts, read_counts, split_of
 from maskbench.runs.checkpoint import scan
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.files import canonical_json, read_json
@@ -68,7 +70,7 @@ def check_hashes(
     found, corpora = Hashes(), _Corpora(cache_dir, told)
     told("checking the hashes")
     for cell in cells:
-        checks = (_identity, _checkpoints, _translations, _losses, _scores)
+        checks = (_identity, _checkpoints, _translations, _losses, _scores, _sentences)
         for check in checks:
             try:
                 check(cell.run, found)
@@ -111,7 +113,14 @@ def _checkpoints(run: RunDirectory, found: Hashes) -> None:
     scanned = scan(run.checkpoints, str(_record(run)["hash"]))
     found.right += FILES_OF_A_CHECKPOINT * len(scanned.valid)
     found.wrong += scanned.damaged
-    selected = (read_json(run.checkpoints / "best.json") or {}).get("step")
+    best = read_json(run.checkpoints / "best.json") or {}
+    selected, metric, value = (best.get(key) for key in ("step", "metric", "value"))
+    logged = [line[metric] for line in run.metrics.read() if line["step"] == selected and metric in line]
+    if best and value not in logged:
+        said = repr(logged[-1]) if logged else "nothing"
+        found.note(
+            f"{run.checkpoints / 'best.json'}: {metric} is {value!r} at step {selected}, and {said} was logged"
+        )
     if selected not in {checkpoint.step for checkpoint in scanned.valid}:
         found.note(f"{run.checkpoints}: the selected checkpoint, step {selected}, is not there whole")
 
@@ -146,9 +155,28 @@ def _scores(run: RunDirectory, found: Hashes) -> None:
         logged |= line
     for name, value in _result(run)["metrics"].items():
         if logged.get(name) != value:
+            said = repr(logged[name]) if name in logged else "nothing"
+            found.note(f"{run.path / 'result.json'}: {name} is {value!r}, and {said} was logged")
+
+
+def _sentences(run: RunDirectory, found: Hashes) -> None:
+    """Hold what was counted of single sentences against the scores of result.json; that is no hash either."""
+    missing: dict[Path, None] = {}
+    for metric, value in _result(run)["metrics"].items():
+        name = metric_name(metric)
+        if name is None or not has_parts(name):
+            continue
+        counts = read_counts(run, name)
+        if counts is None:
+            missing[run.sentences(split_of(name)).path] = None
+        elif not adds_up(name, counts, value):
             found.note(
-                f"{run.path / 'result.json'}: {name} is {value!r}, and {logged.get(name, 'nothing')!r} was logged"
+                f"{run.sentences(split_of(name)).path}: its sentences do not add up to {metric}, {value!r}"
             )
+    found.unchecked += [
+        f"{path} {'does not have all numbers of single sentences' if path.exists() else 'is not there'}"
+        for path in missing
+    ]
 
 
 def _corpus(cell: Cell, corpora: _Corpora, found: Hashes) -> None:

@@ -124,6 +124,11 @@ def test_the_seed_shown_is_one_where_it_wins_or_loses(directory: Path) -> None:
     assert document["attention"] == [] and document["seeds"] == [0, 1, 2, 3]
 
 
+def test_seeds_that_are_not_there_are_counted(directory: Path) -> None:
+    shutil.rmtree(directory / "up/seed-3")
+    assert "3 of 4 planned seeds, 12 sentences" in call(directory, "up", "--no-attention").stdout
+
+
 def test_tags_and_lengths_hold_the_sentences_that_have_them(directory: Path, corpus: Corpus) -> None:
     document = json.loads(call(directory, "up", "--json", "--no-attention").stdout)
     data = corpus.splits["test"]
@@ -217,7 +222,10 @@ def test_older_runs_are_named_with_what_to_do(directory: Path) -> None:
         shutil.rmtree(directory / "none" / f"seed-{seed}" / "sentences")
     result = call(directory, "up")
     assert result.exit_code == 5 and result.stdout == ""
-    assert f"{directory}/none/seed-1 and 1 more kept no numbers of single sentences" in result.stderr
+    assert (
+        f"single sentences for test/exact_match are not there in {directory}/none/seed-1 and 1 more"
+        in result.stderr
+    )
     assert "another --runs-dir" in result.stderr
 
 

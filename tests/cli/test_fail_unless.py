@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from made_comparisons import comparison, difference, every_verdict, row
 
-from maskbench.cli.fail_unless import VERDICTS, unmet
+from maskbench.cli.fail_unless import VERDICTS, doubts, unmet
 from maskbench.errors import ConfigError
 
 FOUND = every_verdict()
@@ -55,6 +55,11 @@ def test_a_demand_that_is_not_met_says_what_is(demand):
 def test_every_verdict_can_be_asked_for(verdict, demand):
     found = comparison(row("base"), row("x", difference(0.1, 0.0, 0.2), verdict))
     assert unmet([f"x {demand}"], [found]) == []
+
+
+def test_alarms_are_told_of_whatever_is_demanded():
+    assert doubts([FOUND]) == ["alarm: made / small: leak alarm: window-1 sees what it should not"]
+    assert doubts([replace(FOUND, alarms=())]) == []
 
 
 def test_all_shortfalls_are_told_at_once():

@@ -87,11 +87,19 @@ def test_three_seeds_are_told_that_they_decide_nothing_and_what_would(file: Path
     assert "standard deviations" not in said
 
 
+def test_the_smallest_p_is_the_corrected_one() -> None:
+    outlook = TestSentences().outlook(n_seeds=6, smallest_p=2**-5)
+    said = next(iter(shows(outlook, CompareConfig(metric="test/bleu"), TestSentences().spend())))
+    assert said.startswith(
+        "6 seeds can decide nothing: the smallest p they can reach, corrected for 2 arms, is 0.062, and"
+    )
+
+
 def test_without_an_earlier_spread_the_difference_is_in_standard_deviations(file: Path) -> None:
     said = words(invoke(file, "--seeds", 8))
     assert "the smallest p that 8 seeds can reach is 0.0078; a verdict" in said
     assert (
-        "8 seeds see a difference of 1.16 standard deviations of the paired differences (80 % power); no finished"
+        "8 seeds see a difference of 1.21 standard deviations of the paired differences (80 % power); no finished"
         " pair of runs with test/exact_match shows yet how large that is" in said
     )
 
@@ -103,9 +111,9 @@ def test_with_one_it_is_in_the_metric_s_unit_and_says_whose_spread(file: Path, t
         tmp_path / "runs", fake_runs.experiment(["none", "up"], 4, name="old"), {"none": base, "up": up}
     )
     said = words(invoke(file, "--seeds", 8))
-    # The spread is sqrt(0.02 / 3) = 8.2 points, of which 8 seeds see 1.16 times.
+    # The spread is sqrt(0.02 / 3) = 8.2 points, of which 8 seeds see 1.21 times.
     assert (
-        "8 seeds see a difference of 9.4 points of test/exact_match (80 % power), if it varies as in 4 pairs of old"
+        "8 seeds see a difference of 9.9 points of test/exact_match (80 % power), if it varies as in 4 pairs of old"
         in said
     )
     assert "to see min_effect, 5 points, takes " in said
@@ -246,3 +254,23 @@ class TestSentences:
     def test_panels_with_the_same_outlook_share_a_sentence(self) -> None:
         assert list(group([("a", ("x",)), ("b", ("y",)), ("c", ("x",))])) == [("a, c", ("x",)), ("b", ("y",))]
         assert list(group([("a", ("x",)), ("b", ("x",))])) == [("", ("x",))]
+
+
+def test_seeds_that_are_added_until_it_is_decided_are_not_counted_beforehand(file: Path) -> None:
+    finish(file, {})
+    plan = {
+        "seeds": [0, 1, 2, 3],
+        "rule": "sequential",
+        "limit": 9,
+        "closed": {"": {"near": [0, 1]}},
+        "results": 0,
+    }
+    (file.parent / "runs" / "trial" / "plans.jsonl").write_text(json.dumps(plan) + "\n", encoding="utf-8")
+    result = invoke(file)
+    assert result.exit_code == 0, (result.stderr, result.exception)
+    said = words(result)
+    assert (
+        "added until the comparison is decided (--until-decided): 4 so far, 9 at most; near gets no more"
+        in said
+    )
+    assert "can decide nothing" not in said

@@ -64,6 +64,18 @@ def test_runs_that_were_finished_before_count_as_over() -> None:
     assert (board.n_over, board.total) == (2, 3)
 
 
+def test_runs_that_ended_are_counted_once_although_seeds_are_added() -> None:
+    board = Board(FakeClock())
+    for seed in range(3):
+        before = [planned(arm, old, "finished") for old in range(seed) for arm in ("a", "b")]
+        due = [planned(arm, seed) for arm in ("a", "b")]
+        board.planned([*before, *due], workers=1)
+        for run in due:
+            board.started(run)
+            board.finished(Ended(run, "done", seconds=1))
+        assert (board.n_over, board.total) == (2 * (seed + 1), 2 * (seed + 1))
+
+
 def test_the_rest_of_a_run_is_foretold_from_its_own_speed_until_its_arm_has_finished_once() -> None:
     clock = FakeClock()
     board = Board(clock)

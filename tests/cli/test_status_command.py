@@ -167,3 +167,15 @@ def test_no_two_states_share_a_sign() -> None:
     for alphabet in zip(*SIGNS.values(), strict=True):
         assert len(set(alphabet)) == len(STATES)
     assert all(ascii_sign.isascii() for _, ascii_sign in SIGNS.values())
+
+
+@pytest.mark.parametrize(("name", "text"), [("result.json", "{"), ("run.json", "{}"), ("run.json", None)])
+def test_a_result_that_cannot_be_used_is_none(tmp_path: Path, name: str, text: str | None) -> None:
+    directory = write(tmp_path, experiment(["none", "near"], 2), {a: [DONE] * 2 for a in ("none", "near")})
+    file = directory / "near" / "seed-1" / name
+    file.unlink() if text is None else file.write_text(text)
+    result = invoke(directory)
+    assert result.exit_code == 0
+    assert row(result, "near").endswith("1 done, 1 failed") and row(result, "none").endswith("2 done")
+    said = " ".join(result.stdout.split())
+    assert "near, seed 1: failed: " in said and ("missing" in said or "damaged" in said)

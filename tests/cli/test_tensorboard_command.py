@@ -85,3 +85,17 @@ def test_it_serves_the_means_without_torch_until_it_is_told_to_stop(folder: Path
             assert process.stdout.read() == "False\n"
         finally:
             process.kill()
+
+
+def test_a_damaged_run_is_named_at_the_end_and_the_others_are_made_anew(folder: Path) -> None:
+    runs = {name: RunDirectory(folder / "runs" / "fake" / name) for name in ("none/seed-0", "window/seed-0")}
+    bad = runs["none/seed-0"]
+    old = bad.path / "events.out.tfevents.1.maskbench"
+    old.write_bytes(b"old")
+    with bad.metrics.path.open("a") as file:
+        file.write('{"step": null}\n')
+    found = CliRunner().invoke(app, ["tensorboard", "--rebuild", "runs/fake"])
+    assert found.exit_code == 5 and not found.stdout
+    assert "none/seed-0/metrics.jsonl:2 is damaged: step" in found.stderr
+    assert "1 of 4 runs are as they were" in found.stderr and "other 3 were written anew" in found.stderr
+    assert event_files(bad.path) == [old] and len(event_files(runs["window/seed-0"].path)) == 1

@@ -12,7 +12,8 @@ from maskbench.comparison.claims import Judgement, judge
 from maskbench.config.claims import Claim, Limit, load_claims
 from maskbench.errors import ConfigError
 
-BASE = (0.50, 0.51, 0.49, 0.52, 0.50, 0.48, 0.53)
+# No two alike, because runs of different seeds never are.
+BASE = (0.50, 0.5100001, 0.4900002, 0.5200003, 0.5000004, 0.4800005, 0.5300006)
 LINE = 'says: "It is better.", source: article 9, experiment: fake, arm: up'
 
 
@@ -101,8 +102,53 @@ def test_an_arm_that_does_what_the_other_does_makes_no_difference(tmp_path: Path
     }
 
 
+def planned(root: Path, *plans: tuple[list[int], int]) -> None:
+    """Write what was planned: seeds, and the results there were by then."""
+    lines = [
+        {"seeds": seeds, "rule": "fixed", "limit": None, "closed": {}, "results": results}
+        for seeds, results in plans
+    ]
+    (root / "fake/plans.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    "expects", ["higher", "lower", "no difference", Limit.model_validate({"above": 0.5})]
+)
+def test_chosen_seeds_leave_a_claim_open(tmp_path: Path, expects: object) -> None:
+    runs(tmp_path, UP)
+    now = list(range(7))
+    planned(tmp_path, (now, 0))
+    one = limit(expects=expects) if isinstance(expects, Limit) else claim(expects=expects)
+    assert judged(tmp_path, one).status != "undecided"
+    planned(tmp_path, ([*now, 7], 0), (now, 16))
+    found = judged(tmp_path, one)
+    assert found.status == "undecided" and "shortened after seeing results: seed 7" in found.reason
+
+
+def test_only_an_alarm_about_the_arms_of_a_claim_leaves_it_open(tmp_path: Path) -> None:
+    up = [scored(base + gain) for base, gain in zip(BASE, UP, strict=True)]
+    rows: dict[str, list[FakeRun | None]] = {
+        "none": [scored(base) for base in BASE],
+        "up": list(up),
+        "twice": [scored(0.58) for _ in BASE],
+    }
+    write(tmp_path, experiment(["none", "up", "twice"], 7), rows)
+    found = judged(tmp_path, claim())
+    assert found.comparison is not None and found.comparison.alarms
+    assert found.status == "supported"
+    other = judged(tmp_path, claim(arm="twice"))
+    assert (
+        other.reason.startswith("higher, as claimed; duplicate seeds: twice") and other.status == "undecided"
+    )
+
+
+def test_one_identical_pair_is_no_proof_of_sameness(tmp_path: Path) -> None:
+    runs(tmp_path, UP[:1])
+    assert judged(tmp_path, claim(arm="same", expects="no difference")).status == "undecided"
+
+
 def test_equal_scores_of_different_outputs_stay_open(tmp_path: Path) -> None:
-    rows = {name: [scored(1.0, outputs=name) for _ in BASE] for name in ("none", "up")}
+    rows = {name: [scored(1.0, outputs=f"{name} {i}") for i, _ in enumerate(BASE)] for name in ("none", "up")}
     write(tmp_path, experiment(["none", "up"], 7), rows)
     assert judged(tmp_path, claim(expects="no difference")).status == "undecided"
     assert judged(tmp_path, claim()).reason.startswith("tied")

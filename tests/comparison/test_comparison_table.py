@@ -294,3 +294,18 @@ class TestTheDocument:
         broken[0] = scored(0.5).with_(state="failed", message="\x1b[2J\u202e\ud800 oops")
         text = to_json([compared(tmp_path, {"none": baseline(), "up": broken})])
         assert text.isascii() and "\x1b" not in text
+
+
+def test_arms_with_other_streams_share_no_random_numbers(tmp_path: Path) -> None:
+    made = experiment(["none", "up", "twin"], 2)
+    (panel,) = made.panels
+    twin = panel.arms[2].config.model_copy(update={"streams": "b"})
+    arms = (
+        *panel.arms[:2],
+        panel.arms[2].model_copy(update={"config": twin, "also_different": ("streams",)}),
+    )
+    made = made.model_copy(update={"panels": (panel.model_copy(update={"arms": arms}),)})
+    scores = [scored(0.5), scored(0.6)]
+    directory = write(tmp_path, made, {name: scores for name in ("none", "up", "twin")})
+    (found,) = compare([directory], Choices())
+    assert "|pair:crn+none|" in found.signature

@@ -14,6 +14,7 @@ from scipy import stats
 from maskbench.comparison.noise import _resamples, noise, resampled, two_way
 from maskbench.comparison.results import Choices
 from maskbench.comparison.table import compare
+from maskbench.statistics.paired import Interval
 
 Floats = npt.NDArray[np.float64]
 
@@ -127,6 +128,16 @@ def test_the_interval_is_students_where_sentences_do_not_matter() -> None:
     expected = stats.t.interval(0.9, 5, gains.mean(), stats.sem(gains))
     assert (found.low, found.high) == pytest.approx(expected)
     assert (found.seeds, found.sentences) == (1, 0)
+
+
+def test_it_is_never_narrower_than_the_interval_for_seeds_alone() -> None:
+    counts = np.ones((4, 30, 2))
+    counts[..., 0] += np.random.default_rng(8).normal(0, 1, (4, 30))
+    baseline = np.ones((4, 30, 2))
+    alone = noise("nll", counts, baseline, 0.05)
+    assert alone is not None
+    wide = noise("nll", counts, baseline, 0.05, Interval(alone.low - 1, alone.high - 0.001, "test"))
+    assert wide is not None and (wide.low, wide.high) == (alone.low - 1, alone.high)
 
 
 def test_the_total_is_never_less_than_one_of_its_parts() -> None:

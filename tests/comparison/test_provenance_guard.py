@@ -159,6 +159,20 @@ class TestSeeds:
             " run them again",
         )
 
+    @pytest.mark.parametrize("altered", ["0" * 64, None])
+    def test_a_copy_with_other_losses_is_known_by_its_results(
+        self, tmp_path: Path, altered: str | None
+    ) -> None:
+        directory = write(tmp_path, experiment(["none", "up"], 8), runs())
+        self.copy_run(directory, "up", 2, 5)
+        path = directory / "up" / "seed-5" / "result.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "train_nll_sha256": altered}))
+        (found,) = compare([directory], Choices())
+        (alarm,) = found.alarms
+        assert alarm.startswith(
+            "duplicate seeds: up, seeds 2, 5 wrote the same translations and have all metrics"
+        )
+
     def test_the_same_run_in_two_arms_is_no_duplicate_seed(self, tmp_path: Path) -> None:
         same = [scored(0.8 + 0.01 * seed) for seed in range(8)]
         assert found(tmp_path, {"none": same, "up": same}).alarms == ()
@@ -256,3 +270,13 @@ def test_the_table_has_the_guard_s_sentences_in_their_places(tmp_path: Path) -> 
     (table,) = compare([write(tmp_path, experiment(["none", "up"], 8), made)], Choices())
     assert [alarm for alarm in table.alarms if "4 threads" in alarm]
     assert [warning for warning in table.warnings if "uncommitted" in warning]
+
+
+def test_runs_of_which_nobody_knows_how_they_were_made(tmp_path: Path) -> None:
+    directory = write(tmp_path, experiment(["none", "up"], 8), runs())
+    for path in directory.glob("*/*/run.json"):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "git": None, "versions": {}, "environment": {}}))
+    (found,) = compare([directory], Choices())
+    assert [said for said in found.warnings if said.startswith("no run says by what it was made")] != []
+    assert found.signature.endswith("code:unknown")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 from fake_runs import FakeRun, experiment, scored, write, write_costs
 
+from maskbench.cli.as_csv import to_csv
+from maskbench.cli.as_latex import to_latex
 from maskbench.comparison.document import panel_object
+from maskbench.comparison.footnotes import method
 from maskbench.comparison.results import Choices, Comparison, Row
 from maskbench.comparison.table import compare
 from maskbench.statistics.paired import exploratory_interval, sign_flip_interval
@@ -151,7 +155,7 @@ def test_failed_runs_are_counted_and_compared(tmp_path: Path) -> None:
     found = table(tmp_path, {"none": runs(), "up": broken})
     (said,) = [w for w in found.warnings if "Fisher" in w]
     assert said == (
-        "up: 2 diverged of 9 runs, none of the baseline's 9: no more than chance explains "
+        "up: 2 diverged of 9 runs, none of the baseline's 9 diverged: 9 runs cannot tell it from chance "
         "(Fisher's exact test, p = 0.47)"
     )
 
@@ -168,3 +172,41 @@ class TestIntervalsTogether:
             assert difference.interval == sign_flip_interval(gaps, level)
         assert "|ci:inv95|" in alone.signature and "|ci:inv97.5all|" in together.signature
         assert [r.verdict for r in alone.rows] == [r.verdict for r in together.rows]
+
+
+def test_the_table_says_which_test_every_p_comes_from(tmp_path: Path) -> None:
+    broken = runs(GAIN)
+    broken[3] = scored(0.5).with_(state="diverged")
+    arms: Runs = {"none": runs(), "up": runs(GAIN), "broken": broken}
+    said = list(method(table(tmp_path / "mixed", arms)))
+    assert "p of up: exact sign-flip test, corrected for 2 arms (Holm)" in said
+    assert "p of broken: exact sign test on wins, because runs diverged, corrected for 2 arms (Holm)" in said
+    many = [scored(0.5 + 0.001 * seed) for seed in range(21)]
+    more = [scored(0.6 + 0.0011 * seed) for seed in range(21)]
+    said = list(method(table(tmp_path / "many", {"none": many, "up": more}, seeds=21)))
+    assert "p: sign-flip test over 100,000 random sign vectors" in said
+    same = method(table(tmp_path / "same", {"none": runs(), "same": runs()}))
+    assert not [line for line in same if line.startswith("p")]
+
+
+def test_csv_and_latex_carry_every_warning(tmp_path: Path) -> None:
+    broken = runs(GAIN)
+    broken[3] = scored(0.5).with_(state="failed", message="disk full")
+    found = table(tmp_path, {"none": runs(), "up": broken})
+    assert found.alarms and found.warnings
+    latex = to_latex([found])
+    assert (
+        r"\textbf{unpaired: 1 of 9 pairs" in latex
+        and r"\emph{Warning:} up, seed 3: failed: disk full" in latex
+    )
+    for line in csv.DictReader(to_csv([found]).splitlines()):
+        assert line["warnings"].split(" | ") == [*found.alarms, *found.warnings]
+
+
+def test_other_metrics_of_an_arm_that_diverged_have_no_interval(tmp_path: Path) -> None:
+    broken = runs(GAIN)
+    broken[8] = scored(0.5).with_(state="diverged")
+    found = table(tmp_path, {"none": runs(), "up": runs(GAIN), "broken": broken})
+    whole, holed = (row(found, name).other_metrics["test/nll"] for name in ("up", "broken"))
+    assert len(whole.differences) == 9 and holed.differences == ()
+    assert holed.difference_mean is not None

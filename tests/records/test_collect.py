@@ -243,3 +243,14 @@ class TestLocating:
         assert newest(tmp_path) == new
         os.utime(old / "experiment.yaml", (3_000, 3_000))
         assert newest(tmp_path) == old
+
+
+@pytest.mark.parametrize("key", ["outputs_sha256", "train_nll_sha256"])
+@pytest.mark.parametrize("value", [[], {}, 3])
+def test_a_hash_that_is_no_text_is_damage(directory: Path, key: str, value: object) -> None:
+    def damage(run: Path) -> None:
+        result = json.loads((run / "result.json").read_text())
+        (run / "result.json").write_text(json.dumps({**result, key: value}))
+
+    cell = cell_after(directory, damage)
+    assert cell.state == "failed" and f"damaged: {key}" in cell.reason

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fake_runs import experiment, scored, write
 
+from maskbench.comparison.replanned import replanned
 from maskbench.comparison.results import Choices
 from maskbench.comparison.table import compare
 from maskbench.records.collect import Collected, collect
 from maskbench.records.locate import panels_in
-from maskbench.records.plans import Change, Plan, changed_after_results, read_plans
+from maskbench.records.plans import Change, Plan, Question, changed_after_results, read_plans
 from maskbench.runs.directory import ExperimentDirectory
 
 
@@ -73,6 +75,14 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
         ([plan(0, 1), plan(0, 1, 2, results=4), plan(0, 1, results=6)], [Change("dropped", (2,), 6)]),
         # The rule that allows for looking.
         ([plan(0, 1), plan(0, 1, 2, results=4, rule="sequential", limit=20)], []),
+        # It allows for looking, and not for having chosen among seeds before; unless they are back.
+        (
+            [plan(0, 1, 2), plan(0, 2, results=6), plan(0, 2, 3, results=4, rule="sequential")],
+            [Change("dropped", (1,), 6)],
+        ),
+        ([plan(0, 1, 2), plan(0, 2, results=6), plan(0, 1, 2, results=4, rule="sequential")], []),
+        # Seeds of a fixed plan that the sequential one had no need of.
+        ([plan(0, 1, 2), plan(0, results=2, rule="sequential")], []),
         # A record that begins with results was begun when an earlier one was lost; its first line is taken as given.
         ([plan(0, 1, results=2), plan(0, 1, 2, results=4)], [Change("added", (2,), 4)]),
     ],
@@ -81,18 +91,19 @@ def test_what_was_changed_after_the_first_results(plans: list[Plan], changes: li
     assert changed_after_results(plans) == changes
 
 
-def test_an_extension_is_a_warning_that_says_what_when_why_and_what_to_do(tmp_path: Path) -> None:
+def test_an_extension_is_an_alarm_that_says_what_when_why_and_what_to_do(tmp_path: Path) -> None:
     place = directory(tmp_path, [plan(0, 1), plan(0, 1, 2, 3, results=4)])
     (comparison,) = compare([place], Choices())
-    (warning,) = (text for text in comparison.warnings if text.startswith("extended after seeing results: "))
-    assert "seeds 2-3 were added when 4 runs had results" in warning
-    assert "promise too much" in warning and "--until-decided" in warning
+    (alarm,) = comparison.alarms
+    assert alarm.startswith("extended after seeing results: seeds 2-3 were added when 4 runs had results")
+    assert "promise too much" in alarm and "--until-decided" in alarm
+    assert comparison.replanned == (alarm,)
     assert comparison.rule == "fixed"
 
 
 def test_one_seed_and_one_run_are_spoken_of_as_one(tmp_path: Path) -> None:
     place = directory(tmp_path, [plan(0, 1), plan(0, results=1)], seeds=1)
-    (remark,) = (text for text in collected(place).remarks if "after seeing" in text)
+    (remark,) = replanned(collected(place))
     assert remark.startswith("shortened after seeing results: seed 1 was dropped when 1 run had a result;")
 
 
@@ -113,7 +124,8 @@ def test_a_damaged_record_of_plans_is_a_remark(tmp_path: Path, text: str) -> Non
     found = collected(directory(tmp_path, text=text))
     (remark,) = (text for text in found.remarks if "plans.jsonl" in text)
     assert "nobody knows whether seeds were added" in remark
-    assert found.rule == "fixed" and found.plans == () and len(found.cells) == 8
+    # Nobody can tell, so the rule is the one that holds in either case.
+    assert found.rule == "sequential" and found.plans == () and len(found.cells) == 8
 
 
 def test_a_torn_last_line_does_not_count(tmp_path: Path) -> None:
@@ -129,3 +141,63 @@ def test_later_seeds_of_a_closed_arm_are_not_planned(tmp_path: Path) -> None:
     assert [seed for arm, seed in found.cells if arm == "window"] == [0, 2]
     assert [seed for arm, seed in found.cells if arm == "none"] == [0, 1, 2, 3]
     assert found.limit == 9
+
+
+ASKED = Question("test/exact_match", 0.05, None, {"": "none"}, {"": ("none", "window")})
+
+
+def asking(results: int = 0, **changes: object) -> Plan:
+    return Plan((0, 1, 2, 3), results=results, question=replace(ASKED, **changes))  # type: ignore[arg-type]
+
+
+def test_the_question_of_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
+    plans = (plan(0), asking(min_effect=0.01, alpha=0.2))
+    assert read_plans(ExperimentDirectory(directory(tmp_path, plans))) == plans
+
+
+@pytest.mark.parametrize(
+    ("plans", "beginnings"),
+    [
+        ([asking()], []),
+        # What an earlier version did not write down is not known to have been otherwise.
+        ([plan(0, 1, 2, 3), asking(8)], []),
+        ([asking(alpha=0.2), asking()], []),
+        ([asking(), asking(8, alpha=0.2), asking(8)], []),
+        (
+            [
+                asking(alpha=0.2, metric="test/nll", min_effect=0.1, baseline={"": "window"}),
+                asking(8),
+                asking(9),
+            ],
+            [
+                "the question was changed after seeing results: metric test/exact_match instead of test/nll, baseline "
+                "none instead of window, alpha 0.05 instead of 0.2, min_effect none instead of 0.1; 8 runs had results "
+                "by then; "
+            ],
+        ),
+        (
+            [asking(arms={"": ("none", "window", "loser")}), asking(5)],
+            [
+                "arms were taken out after seeing results: loser; 5 runs had results by then; the correction counts fewer"
+            ],
+        ),
+        # The correction counts an arm that was added.
+        ([asking(arms={"": ("none",)}), asking(5)], []),
+        # experiment.yaml was edited past `maskbench run`.
+        (
+            [plan(0, 1, 2, 3, 4)],
+            ["experiment.yaml is not what was planned: seeds 0-3 instead of seeds 0-4; "],
+        ),
+        ([plan(1, 0, 2, 3)], ["experiment.yaml is not what was planned: its seeds in another order; "]),
+        (
+            [asking(alpha=0.01, arms={"": ("none", "window", "loser")})],
+            ["experiment.yaml is not what was planned: alpha 0.05 instead of 0.01, no arm loser; "],
+        ),
+    ],
+)
+def test_a_question_that_was_changed_after_the_answers_is_said_to_be(
+    tmp_path: Path, plans: list[Plan], beginnings: list[str]
+) -> None:
+    said = replanned(collected(directory(tmp_path, plans)))
+    assert len(said) == len(beginnings)
+    assert all(text.startswith(begin) for text, begin in zip(said, beginnings, strict=True)), said

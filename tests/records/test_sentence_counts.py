@@ -130,3 +130,11 @@ def test_runs_of_other_lengths_are_no_pair(tmp_path: Path) -> None:
     assert reader.paired("a", "b", {1: (1.0, 1.0)}) is None
     same = reader.paired("a", "a", {1: (1.0, 1.0)})
     assert same is not None and same[0].shape == (1, 2, 2)
+
+
+def test_a_folder_in_place_of_the_file_is_left_out_like_garbage(tmp_path: Path) -> None:
+    (tmp_path / "arm" / "seed-4" / "sentences" / "test.jsonl").mkdir(parents=True)
+    reader = SentenceReader(ExperimentDirectory(tmp_path), "test/nll")
+    assert reader.counts("arm", 4, 0.4) is None
+    (remark,) = reader.remarks
+    assert "are left out" in remark and "test.jsonl" in remark

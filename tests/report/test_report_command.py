@@ -65,3 +65,10 @@ def test_it_reads_the_runs_and_nothing_of_torch(directory):
     env = {**os.environ, "HOME": str(directory), "MPLBACKEND": "tkagg"}
     made = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, check=False)
     assert made.returncode == 0, made.stderr
+
+
+def test_simultaneous_intervals_are_those_of_compare_and_stand_in_the_command(directory):
+    file = directory / "report.html"
+    assert call(directory).exit_code == 0 and "--simultaneous" not in file.read_text(encoding="utf-8")
+    assert call(directory, "--simultaneous").exit_code == 0
+    assert file.read_text(encoding="utf-8").count("--simultaneous") >= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -267,6 +268,19 @@ def test_methods_say_what_was_done_and_nothing_else(page, bare, tmp_path):
     assert "Not every run finished (up: 1 diverged)." in lost and "sign test" in lost
 
 
+def test_seeds_are_said_to_be_planned_only_where_it_is_known_and_was_kept_to(bare, tmp_path):
+    assert "Seeds were planned" not in bare.text
+    directory = write_experiment(tmp_path, none=baseline(), up=gaining())
+    line = {"seeds": list(range(8)), "rule": "fixed", "limit": None, "closed": {}, "results": 0}
+    (directory / "plans.jsonl").write_text(json.dumps(line) + "\n")
+    assert "Seeds were planned, not added until something came out" in read(html([directory], Choices())).text
+    (directory / "plans.jsonl").write_text(
+        json.dumps(line | {"seeds": [0]}) + "\n" + json.dumps(line | {"results": 2}) + "\n"
+    )
+    changed = read(html([directory], Choices())).text
+    assert "Seeds were planned" not in changed and "was changed when there were results to see" in changed
+
+
 def test_limits_are_those_that_apply(page, tmp_path):
     assert "made up by a program" in page.text and "describe what happened" not in page.text
     few = write_experiment(tmp_path, none=baseline()[:1], up=gaining()[:1])
@@ -360,3 +374,14 @@ def test_samples_that_are_damaged_are_said_to_be(tmp_path):
     write_lines(directory / "none" / "seed-0" / "samples.jsonl", [{"step": 1, "split": "test"}])
     assert "the samples of none cannot be read" in read(html([directory], Choices())).text
     assert len(BASE) == 8
+
+
+@pytest.mark.parametrize("line", ["{}", '{"step": null, "valid/nll": 1}', '{"step": 1, "valid/nll": "x"}'])
+def test_runs_whose_lines_are_damaged_are_left_out_of_the_curves_and_named(tmp_path, line):
+    directory = write_full(tmp_path)
+    file = next(directory.glob("*/seed-1/metrics.jsonl"))
+    with file.open("a") as lines:
+        lines.write(f"{line}\n")
+    text = read(html([directory], Choices())).text
+    assert f"curves leave out {file.parts[-3]}, seed 1: {file}:4 is damaged" in text
+    assert text.count("curves leave out") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from maskbench.statistics import notes
 from maskbench.statistics.paired import sign_flip_interval
 from maskbench.statistics.pairs import Pairs
 from maskbench.statistics.power import SeedRange
@@ -90,7 +91,10 @@ def test_an_interval_clear_of_zero_without_a_verdict_is_explained() -> None:
 def test_the_size_of_a_real_difference_is_judged(
     differences: tuple[float, ...], min_effect: float, note: str
 ) -> None:
-    assert alone(Pairs(differences), min_effect).notes == (note,)
+    said = alone(Pairs(differences), min_effect).notes
+    # Smaller than what matters rests on an interval that is not the printed one, so that one is named.
+    named = " by its 90 % interval" if "smaller" in note else ""
+    assert said == (f"{note}{named}",)
 
 
 def test_without_a_smallest_difference_size_is_not_judged() -> None:
@@ -162,3 +166,69 @@ def test_equivalence_takes_the_90_percent_interval() -> None:
     between = (max(-narrow.low, narrow.high) + max(-wide.low, wide.high)) / 2
     assert narrow.within(between) and not wide.within(between)
     assert alone(Pairs(NOISE), min_effect=between).verdict == "equivalent"
+
+
+class TestTogether:
+    def test_equivalence_and_size_are_corrected_like_the_verdicts(self) -> None:
+        alone_, together = sign_flip_interval(NOISE, 0.1), sign_flip_interval(NOISE, 0.1 / 3)
+        assert alone_ is not None and together is not None
+        between = (max(-alone_.low, alone_.high) + max(-together.low, together.high)) / 2
+        assert alone(Pairs(NOISE), min_effect=between).verdict == "equivalent"
+        assert decide([Pairs(NOISE)] * 3, 0.05, between)[0].verdict == "inconclusive"
+        # All of CLEAR lie above 0.018; one interval of three reaches further down than one alone.
+        limits, wide = sign_flip_interval(CLEAR, 0.05), sign_flip_interval(CLEAR, 0.05 / 3)
+        assert limits is not None and wide is not None and wide.low < limits.low
+        least = (limits.low + wide.low) / 2
+        assert alone(Pairs(CLEAR), least).notes == ("by at least min_effect",)
+        assert decide([Pairs(CLEAR)] * 3, 0.05, least)[0].notes == ("size uncertain",)
+        (named,) = decide([Pairs(CLEAR)] * 3, 0.05, wide.low)[0].notes
+        assert named == "by at least min_effect by its 98.3 % interval"
+
+
+def test_ties_among_pairs_that_differ_are_told() -> None:
+    half = Pairs((*[0.0] * 5, *CLEAR[:3]), alike=4)
+    note = "5 of 8 pairs are tied, 4 of them byte for byte: with those seeds the arm did nothing"
+    assert note in alone(half).notes
+    assert "1 of 8 pairs is tied" in alone(Pairs((0.0, *CLEAR[:7]))).notes
+    assert not any("tied" in said for said in alone(Pairs(CLEAR)).notes)
+
+
+def test_sameness_is_said_of_the_pairs_there_are() -> None:
+    same = Pairs((0.0,) * 7, lost=1, identical=True, alike=7)
+    assert "identical in the 7 pairs there are" in alone(same).notes
+    waiting = Pairs((0.0,) * 3, waiting=5, identical=True, alike=3)
+    assert "identical in the 3 pairs there are so far" in alone(waiting).notes
+    (found,) = decide([waiting], 0.05, None, "sequential")
+    assert found.verdict == "identical" and "identical in the 3 pairs there are so far" in found.notes
+    for n, early in ((1, True), (2, True), (3, False)):
+        (found,) = decide([Pairs((0.0,) * n, identical=True)], 0.05, None, "sequential")
+        assert any("so far" in said for said in found.notes) == early
+
+
+def test_the_difference_of_survivors_says_so() -> None:
+    assert (
+        "the difference is that of the 7 pairs that finished" in alone(Pairs(CLEAR[:7], arm_diverged=1)).notes
+    )
+    assert "the difference is that of the 6 pairs that finished" in alone(Pairs(CLEAR[:6], lost=2)).notes
+    (found,) = decide([Pairs(CLEAR[:7], arm_diverged=1)], 0.05, None, "sequential")
+    assert "no interval is given" in found.notes
+
+
+def test_seeds_that_were_enough_are_not_asked_for_again() -> None:
+    enough, some, more = SeedRange(6, 8), SeedRange(7, 9), SeedRange(10, 13)
+    chance = "an 80 % chance to see a difference of min_effect"
+    assert notes.more_seeds(enough, more, 8) == f"8 seeds were enough for {chance}"
+    assert notes.more_seeds(some, None, 8) == f"up to 1 more seed for {chance}"
+    assert notes.more_seeds(more, enough, 8) == f"2 to 5 more seeds for {chance}"
+    assert notes.more_seeds(some, more, 6).endswith(f"{chance}, 4 to 7 to show that there is none")
+
+
+def test_a_difference_that_is_surely_there_is_not_to_be_shown_absent() -> None:
+    clear = (0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.0005, 0.02)
+    found = decide([Pairs(clear), *[Pairs(NOISE)] * 6], 0.05, 0.0003)
+    assert found[0].verdict != "better" and not any("there is none" in said for said in found[0].notes)
+    assert any("there is none" in said for said in found[1].notes)
+
+
+def test_one_seed_is_not_all() -> None:
+    assert any(said.startswith("1 of 1 seed better") for said in alone(Pairs(CLEAR[:1])).notes)

@@ -323,3 +323,42 @@ def test_what_cannot_be_asked_for_is_refused_in_a_sentence(
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     assert verify(tmp_path).exit_code == 2
+
+
+def test_sentences_that_do_not_add_up_are_wrong_and_missing_ones_are_said(
+    directory: Path, tmp_path: Path
+) -> None:
+    file = directory / RUNS[0] / "sentences" / "test.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[1]["nll"][0] += 0.5
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shutil.rmtree(directory / RUNS[1] / "sentences")
+    found = check(directory, tmp_path)
+    assert len(found.wrong) == 1 and f"{file}: its sentences do not add up to test/nll" in found.wrong[0]
+    assert found.unchecked == [f"{directory / RUNS[1]}/sentences/test.jsonl is not there"]
+
+
+def test_the_value_of_the_selected_checkpoint_is_held_against_what_was_logged(
+    directory: Path, tmp_path: Path
+) -> None:
+    edit(directory / RUNS[2] / "checkpoints/best.json", lambda best: best.update(value=1.0))
+    (wrong,) = check(directory, tmp_path).wrong
+    assert "best.json: valid/nll is 1.0 at step" in wrong and "was logged" in wrong and "nothing" not in wrong
+
+
+def test_what_was_never_logged_is_called_nothing(directory: Path, tmp_path: Path) -> None:
+    (directory / RUNS[0] / "metrics.jsonl").write_bytes(b"")
+    assert any(wrong.endswith("and nothing was logged") for wrong in check(directory, tmp_path).wrong)
+
+
+def test_the_document_says_what_the_lines_say_and_names_folders_that_nobody_planned(directory: Path) -> None:
+    shutil.copytree(directory / RUNS[0], directory / "none" / "seed-9")
+    other_score(directory / RUNS[1])
+    result = verify(directory, "--hashes-only", "--json")
+    document = json.loads(result.stdout)
+    assert result.exit_code == 3
+    assert document["runs"] == RUNS and document["replayed"] == document["unfinished"] == []
+    assert any("test/nll is 0.125" in wrong for wrong in document["hashes"]["wrong"])
+    assert document["hashes"]["right"] > 30 and document["hashes"]["not_checked"] == []
+    assert document["left_out"] == ["left out: none, seed 9, which experiment.yaml does not ask for"]
+    assert document["left_out"][0] in verify(directory, "--hashes-only").stdout.splitlines()
