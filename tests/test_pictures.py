@@ -61,6 +61,12 @@ def test_what_no_mask_could_open_is_neither_hidden_nor_shown() -> None:
     assert drawn.has_illegal and not drawn.has_shades
 
 
+def test_an_arm_that_may_see_the_future_is_drawn_seeing_it() -> None:
+    drawn = sheet("window", "decoder_self", "radius=1", "legality=no_causal", "unsafe=true", length=4)
+    ((grid,),) = [stage.grids for stage in drawn.stages]
+    assert grid.shades.tolist() == [[float(abs(i - j) <= 1) for j in range(4)] for i in range(4)]
+
+
 def test_queries_go_down_and_keys_across() -> None:
     ((grid,),) = [s.grids for s in sheet("wait_k", "cross", "k=2", length=4, source_length=7).stages]
     assert grid.shades.shape == (4, 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ def shades(plan: MaskPlan, placed: Placed, scene: Scene, layer: int, clock: Cloc
     ratios within a row matter to attention.
     """
     request = scene.request(placed.site, clock)
+    if {"no_causal", "none"} & {plan.legality(placed.site), placed.placement.legality}:
+        # What such an arm may see is the whole point of its picture. A placement drawn alone has no plan to say so.
+        request = replace(request, legal=torch.ones_like(request.legal))
     legal = request.legal.expand(1, scene.sizes.n_heads, -1, -1)[0]
     learned = _own_picture(placed, layer, clock, legal.shape[-1])
     if learned is not None and learned.shape == legal.shape:

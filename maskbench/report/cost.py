@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maskbench.comparison.figures import signed
 from maskbench.comparison.results import Difference
@@ -49,7 +49,14 @@ def points(panel: Panel) -> list[Point]:
                 (limits.low, limits.high) if limits else None,
             )
         )
+    if not _is_decided(panel):
+        return [replace(point, best=True) for point in found]
     return _with_best(found, 1 if panel.comparison.settings.info.higher_is_better else -1)
+
+
+def _is_decided(panel: Panel) -> bool:
+    """Whether any arm is shown to differ: a front among arms that are not would crown what is noise."""
+    return any(row.verdict in ("better", "worse") for row in panel.comparison.rows)
 
 
 def _mean(difference: Difference | None) -> float | None:
@@ -93,19 +100,27 @@ def cost_plot(panel: Panel) -> Plot | None:
             markersize=7,
             zorder=3,
         )
-    front = sorted((p.time, p.gain * scale.factor) for p in found if p.best)
-    axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+    decided = _is_decided(panel)
+    if decided:
+        front = sorted((p.time, p.gain * scale.factor) for p in found if p.best)
+        axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     axes.set_xlabel("time per training step, baseline = 1")
-    axes.set_ylabel("difference" + (", percentage points" if scale.factor == 100 else ""))
+    better = "upwards" if panel.comparison.settings.info.higher_is_better else "downwards"
+    axes.set_ylabel(f"difference{', percentage points' if scale.factor == 100 else ''}; better {better}")
     axes.margins(x=0.12, y=0.1)
     words = " ".join(
         f"{p.title}: {p.time:.2f} times the baseline's step, {signed(scale.number(p.gain))}"
-        f"{', on the front' if p.best else ''}."
+        f"{', on the front' if decided and p.best else ''}."
         for p in found
     )
     caption = (
         f"Difference in {panel.comparison.settings.metric} against the time of a training step, with intervals where "
-        "they are known. Filled marks, joined: the Pareto front of the estimates, where no arm is at least as good for less."
+        "they are known. "
+    )
+    caption += (
+        "Filled marks, joined: the Pareto front of the estimates, where no arm is at least as good for less."
+        if decided
+        else "No arm is shown to be better or worse than the baseline, so there is no front to draw."
     )
     return Plot(
         as_svg(figure, f"{panel.key}-cost", f"Quality against cost: {panel.name}", words),

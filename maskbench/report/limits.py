@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from maskbench.comparison.wording import listed
 from maskbench.report.gather import Panel
+from maskbench.statistics.paired import least_seeds
 
-FEWEST_SEEDS = 6
-"""With fewer, no two-sided test over seeds can reach 0.05 (2 ** (1 - 6) = 0.031)."""
 _MADE_UP = ("copy", "cue", "recall", "reverse", "sort", "toydeen")
 
 
@@ -24,7 +23,8 @@ def limits(panel: Panel) -> Iterator[str]:
     made = [name for name in corpora if name in _MADE_UP]
     if made:
         yield f"The data of {listed(made)} is made up by a program; what holds there need not hold for a natural language."
-    if len(experiment.seeds) < FEWEST_SEEDS:
+    arms = sum(row.difference is not None for row in comparison.rows)
+    if arms and len(experiment.seeds) < least_seeds(arms, comparison.settings.alpha):
         yield "So few seeds describe what happened; they cannot decide whether it would happen again."
     if any(row.other_metrics for row in comparison.rows):
         yield (

@@ -47,8 +47,9 @@ def commands(panel: Panel, choices: Choices) -> list[str]:
         for part in (option, str(value))
     ]
     options += ["--simultaneous"] if choices.simultaneous else []
+    rule = ["--until-decided"] if panel.comparison.rule == "sequential" else []
     return [
-        shlex.join(["maskbench", "run", f"{name}.yaml"]),
+        shlex.join(["maskbench", "run", f"{name}.yaml", *rule]),
         shlex.join(["maskbench", "compare", f"runs/{name}", *options]),
         shlex.join(["maskbench", "report", f"runs/{name}", *options]),
     ]

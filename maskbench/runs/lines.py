@@ -66,7 +66,8 @@ class JsonLines:
             RunDirectoryError: a complete line is not a JSON object, or not such as the file should have.
         """
         records: list[dict[str, Any]] = []
-        lines = self._contents()[: self.size].split(b"\n")[:-1]
+        # What stands behind the last newline is no record yet.
+        lines = self._contents().split(b"\n")[:-1]
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)

@@ -8,7 +8,7 @@ a multi-line chart names regular expressions.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from maskbench.config.schema import Experiment
@@ -37,12 +37,17 @@ def about_masks(logged: Iterable[str]) -> list[str]:
     return sorted({f"{_MASKS}{part[1]}/" for part in parts if len(part) > 2})
 
 
-def layout_entry(experiment: Experiment, logged: Sequence[str]) -> Entry:
-    """Return the layout for an experiment whose runs logged these tags."""
+def layout_entry(experiment: Experiment, logged: Sequence[str], over_time: Set[str]) -> Entry:
+    """Return the layout for an experiment.
+
+    Args:
+        logged: every tag that some run logged.
+        over_time: those that were logged at more than one step; a band of one step is no band.
+    """
     from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 
     tags, masks = charted(experiment, logged), about_masks(logged)
-    bands = [_chart(tag, margin=_band(tag)) for tag in tags]
+    bands = [_chart(tag, margin=_band(tag)) for tag in tags if tag in over_time]
     means = [_chart(tag, multiline=_lines(f"^{MEAN}/{re.escape(tag)}$")) for tag in tags]
     means += [_chart(group.rstrip("/"), multiline=_lines(f"^{MEAN}/{re.escape(group)}")) for group in masks]
     layout = layout_pb2.Layout(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,16 +41,18 @@ def refresh(directory: Path) -> Written:
     """
     panels = whole(directory)
     logged: set[str] = set()
+    over_time: set[str] = set()
     arms = 0
     for found in panels:
         by_tag = curves(found)
         logged |= by_tag.keys()
+        over_time |= {tag for tag, drawn in by_tag.items() if any(len(curve.steps) > 1 for curve in drawn)}
         written = events_by_arm(found, by_tag)
         for arm, events in written.items():
             _write(arm_folder(found, arm), events)
         _remove_others(found, written.keys())
         arms += len(written)
-    _write(_root(panels), _summary(panels, sorted(logged)))
+    _write(_root(panels), _summary(panels, sorted(logged), over_time))
     return Written(0, arms)
 
 
@@ -147,7 +149,7 @@ def _root(panels: Sequence[FoundPanel]) -> Path:
     return first.directory.path if first.panel.name is None else first.directory.path.parent
 
 
-def _summary(panels: Sequence[FoundPanel], logged: Sequence[str]) -> list[Event]:
+def _summary(panels: Sequence[FoundPanel], logged: Sequence[str], over_time: Set[str]) -> list[Event]:
     """Return what is said once of the whole experiment: its file, the layout and the columns."""
     experiment = panels[0].experiment
     runs = [
@@ -157,7 +159,7 @@ def _summary(panels: Sequence[FoundPanel], logged: Sequence[str]) -> list[Event]
         for seed in experiment.seeds
     ]
     file = panels[0].directory.experiment_file.read_text(encoding="utf-8")
-    entries = [text("experiment", file.splitlines()), layout_entry(experiment, logged)]
+    entries = [text("experiment", file.splitlines()), layout_entry(experiment, logged, over_time)]
     columns = columns_entry(runs, experiment.compare.metric)
     if columns is not None:
         entries.append(columns)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from maskbench.cli.main import app
 
 ROOT = Path(__file__).parents[2]
-BASE = (0.50, 0.51, 0.49, 0.52, 0.50, 0.48)
+BASE = (0.50, 0.51, 0.49, 0.52, 0.5001, 0.48)
 CLAIM = "source: article 9, experiment: fake, metric: test/exact_match, expects: higher, min_effect: 0.01"
 FILE = f"""claims:
   up-is-better: {{says: "Up is [bold]better[/bold].", arm: up, {CLAIM}}}

@@ -17,17 +17,22 @@ GAIN = (0.031, 0.029, 0.032, 0.030, 0.028, 0.033, 0.030, 0.027)
 
 
 def baseline() -> list[FakeRun]:
-    return [_run(score, score - 0.3) for score in BASE]
+    return _apart(_run(score, score - 0.3) for score in BASE)
 
 
 def gaining() -> list[FakeRun]:
     """Return the arm that wins with every seed, by a mean of 3.0 points."""
-    return [_run(s + g, s - 0.3 + 2 * g) for s, g in zip(BASE, GAIN, strict=True)]
+    return _apart(_run(s + g, s - 0.3 + 2 * g) for s, g in zip(BASE, GAIN, strict=True))
 
 
 def wavering() -> list[FakeRun]:
     """Return an arm that wins and loses by turns."""
-    return [_run(s + (0.01 if i % 2 else -0.012), s - 0.31) for i, s in enumerate(BASE)]
+    return _apart(_run(s + (0.01 if i % 2 else -0.012), s - 0.31) for i, s in enumerate(BASE))
+
+
+def _apart(runs: Iterable[FakeRun]) -> list[FakeRun]:
+    """Return the runs with translations of their own: seeds of the same score do not say the same."""
+    return [run.with_(outputs=f"{run.outputs}, seed {seed}") for seed, run in enumerate(runs)]
 
 
 def _run(score: float, noisy: float) -> FakeRun:

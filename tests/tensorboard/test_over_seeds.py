@@ -25,7 +25,7 @@ from maskbench.runs.directory import RunDirectory
 from maskbench.runs.events import event_files
 from maskbench.runs.sinks import JsonLinesSink
 from maskbench.tensorboard.columns import differing
-from maskbench.tensorboard.layout import about_masks, charted
+from maskbench.tensorboard.layout import about_masks, charted, layout_entry
 from maskbench.tensorboard.refresh import Written, experiments_in, rebuild, refresh
 
 CURVES = {
@@ -113,6 +113,14 @@ def test_every_band_names_three_tags_that_every_arm_has(finished: Path) -> None:
     (pattern,) = means["valid/nll"].multiline.tag
     assert re.match(pattern, "seeds_mean/valid/nll")
     assert not re.match(pattern, "seeds_mean/valid/nll[tag:x]") and not re.match(pattern, "valid/nll")
+
+
+def test_a_number_that_was_logged_once_has_no_band() -> None:
+    logged = ["test/exact_match", "valid/nll"]
+    entry = layout_entry(experiment(["none", "window"], 3), logged, {"valid/nll"})
+    bands, means = Layout.FromString(entry.tensor.string_val[0]).category
+    assert [chart.title for chart in bands.chart] == ["valid/nll"]
+    assert [chart.title for chart in means.chart] == logged
 
 
 def test_charts_are_of_what_is_compared_what_picks_and_how_training_went() -> None:
