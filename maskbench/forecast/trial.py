@@ -12,7 +12,7 @@ from typing import TypeAlias
 from maskbench.config.schema import RunConfig
 from maskbench.data.corpus import Corpus
 
-SECONDS = 0.6
+SECONDS = 0.25
 """All arms together; the step that is under way then is still finished."""
 
 
