@@ -17,11 +17,11 @@ from rich.text import Text
 from maskbench.comparison.figures import Scale, range_text, scale_of, signed
 from maskbench.comparison.results import Comparison, Row
 from maskbench.config.metrics import MetricName, metric_name
+from maskbench.plain import plain
 from maskbench.statistics.paired import exploratory_interval
 
 from .detail import Detail
 from .glyphs import Glyphs
-from .plain import plain
 from .shown import bare_table
 
 LINES = 24
@@ -56,7 +56,7 @@ def also_measured(
             yield Text(f"\n{plain(block.caption)}", style="italic")
             yield from (_table(list(columns.metrics)[:rows], chunk, glyphs) for chunk in chunks)
     if shown:
-        level = f"{100 * (1 - comparison.settings.alpha):g}"
+        level = comparison.settings.level
         yield Text(f"exploratory: difference [{level} %], not corrected, without verdict", style="dim")
     yield from _left_out([name for name in names if name not in shown])
 

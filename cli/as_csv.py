@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from io import StringIO
 
 from maskbench.comparison.results import Comparison, Cost, Difference, Noise, Row
-
-from .plain import plain
+from maskbench.plain import plain
 
 Cell = str | float | int | bool | None
 

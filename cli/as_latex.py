@@ -9,9 +9,9 @@ from maskbench.comparison.figures import scale_of
 from maskbench.comparison.footnotes import arm_notes, warnings
 from maskbench.comparison.results import Comparison
 from maskbench.comparison.wording import baseline_title, verdict_sentences
+from maskbench.plain import plain
 
-from .plain import plain
-from .written_cells import Written, level, p_heading, written
+from .written_cells import Written, p_heading, written
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -99,7 +99,7 @@ def _caption(comparison: Comparison) -> str:
 
 
 def _headings(comparison: Comparison) -> list[str]:
-    interval = f"{level(comparison)} % interval"
+    interval = f"{comparison.settings.level} % interval"
     names = (
         "arm",
         "n",

@@ -9,9 +9,9 @@ from maskbench.comparison.figures import scale_of
 from maskbench.comparison.footnotes import arm_notes, method, warnings
 from maskbench.comparison.results import Comparison
 from maskbench.comparison.wording import baseline_title, headline, noise_sentences, verdict_sentences
+from maskbench.plain import plain
 
-from .plain import plain
-from .written_cells import Written, level, p_heading, written
+from .written_cells import Written, p_heading, written
 
 # A backslash takes its meaning from any punctuation (CommonMark 2.4). Bare addresses are links and dollars formulas on
 # GitHub.
@@ -71,7 +71,14 @@ def _settings(comparison: Comparison) -> str:
 
 
 def _table(comparison: Comparison) -> Iterator[str]:
-    headings = ("arm", "n", "mean ± sd", f"difference [{level(comparison)} %]", p_heading(comparison), "wins")
+    headings = (
+        "arm",
+        "n",
+        "mean ± sd",
+        f"difference [{comparison.settings.level} %]",
+        p_heading(comparison),
+        "wins",
+    )
     yield _row(escaped(text) for text in (*headings, "verdict", "cost"))
     yield "| :-- | --: | --: | --: | --: | --: | :-- | --: |"
     for row in written(comparison):

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
+from maskbench.plain import plain
+
 from .mask_drawing import ASCII, BLOCKS, Ink
-from .plain import plain
 
 if TYPE_CHECKING:
     from maskbench.explain.attention import Attention

@@ -82,9 +82,9 @@ def _whole_catalogue(plugins: Sequence[Path]) -> list[list[Finding]]:
     """Return the findings of every strategy and preset; on a terminal, say how far it is."""
     from maskbench.audit.catalogue import names
     from maskbench.audit.workers import audit_names
+    from maskbench.plain import plain
 
     from .consoles import console_on
-    from .plain import plain
 
     found = []
     with console_on(sys.stderr).status("auditing the catalogue") as status:
@@ -99,9 +99,9 @@ def _findings(subjects: Iterable[Subject]) -> list[list[Finding]]:
     import torch
 
     from maskbench.audit import audit as examine
+    from maskbench.plain import plain
 
     from .consoles import console_on
-    from .plain import plain
 
     # Small models: a second thread would cost more than it does.
     torch.set_num_threads(1)

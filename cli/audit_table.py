@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TextIO, get_args
 from rich.table import Table
 from rich.text import Text
 
+from maskbench.plain import plain
+
 from .consoles import console_on
 from .mask_table import SHORT_SITES
-from .plain import plain
 
 if TYPE_CHECKING:
     from maskbench.audit.report import Finding

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from maskbench.comparison.calibration import Calibration, Floor, SingleSeed
 from maskbench.comparison.figures import Scale, scale_of
-
-from .plain import plain
+from maskbench.plain import plain
 
 WIDTH = 80
 _ANSWER = 54

@@ -13,11 +13,11 @@ from maskbench.comparison.claims import Judgement, Status
 from maskbench.comparison.figures import scale_of
 from maskbench.comparison.results import Comparison, Row
 from maskbench.config.claims import STEP_TIME, Claim, Limit
+from maskbench.plain import plain
 
 from .consoles import console_on
 from .figures import interval_cell, mean_cell, p_cell
 from .glyphs import ASCII, UNICODE, Glyphs
-from .plain import plain
 
 WIDTH = 80
 """Columns of what is written to a file or a pipe."""

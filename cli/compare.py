@@ -172,6 +172,6 @@ def _text(comparisons: Sequence[Comparison], format: Format, detail: Detail) -> 
 
 
 def _complain(sentence: str) -> None:
-    from .plain import plain
+    from maskbench.plain import plain
 
     typer.echo(plain(sentence), err=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maskbench.plain import plain
+
 from .options import Plugins, Quick
-from .plain import plain
 from .saving import refuse, save
 from .shown import glyphs, print_plainly
 

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from maskbench.data.export import annotations_of
+from maskbench.plain import plain
 
 from .glyphs import Glyphs
-from .plain import plain
 
 if TYPE_CHECKING:
     from maskbench.data.corpus import Split

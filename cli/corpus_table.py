@@ -11,8 +11,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from maskbench.plain import plain
+
 from .glyphs import Glyphs
-from .plain import plain
 from .shown import bare_table
 
 if TYPE_CHECKING:

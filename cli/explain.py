@@ -88,8 +88,7 @@ def _pictures(found: Explained, top: Example) -> tuple[list[tuple[str, Attention
     """Return titles and attention of both runs, or why there is none: checkpoints may be gone, results stay."""
     from maskbench.errors import MaskbenchError
     from maskbench.explain.attention import cross_attention
-
-    from .plain import plain
+    from maskbench.plain import plain
 
     drawn = []
     try:

@@ -13,9 +13,9 @@ from maskbench.config.metrics import METRICS, metric_name
 from maskbench.explain.examples import Example
 from maskbench.explain.explanation import Explanation
 from maskbench.explain.outcomes import Group
+from maskbench.plain import plain
 
 from .glyphs import Glyphs
-from .plain import plain
 from .shown import bare_table
 
 _INDENT = "   "

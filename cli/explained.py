@@ -11,8 +11,7 @@ from typing import ParamSpec, TypeVar
 import typer
 
 from maskbench.errors import MaskbenchError, ResourceError
-
-from .plain import plain
+from maskbench.plain import plain
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")

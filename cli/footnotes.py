@@ -10,9 +10,9 @@ from rich.text import Text
 from maskbench.comparison.footnotes import arm_notes, method, warnings
 from maskbench.comparison.results import Comparison
 from maskbench.comparison.wording import noise_sentences, verdict_sentences
+from maskbench.plain import plain
 
 from .glyphs import Glyphs
-from .plain import plain
 
 
 def verdicts(comparison: Comparison, glyphs: Glyphs) -> Table:

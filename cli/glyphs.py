@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from maskbench.comparison.symbols import IN_ASCII, SYMBOLS
+
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
@@ -20,17 +22,8 @@ class Glyphs:
 
     def verdict(self, verdict: str) -> str:
         """Return the symbol that stands before a verdict's word."""
-        return self.verdicts.get(verdict, "~")
+        return self.verdicts[verdict]
 
 
-_SAME = {
-    "identical": "=",
-    "tied": "=",
-    "equivalent": "=",
-    "not testable": "?",
-    "unusable": "!",
-    "inconclusive": "~",
-}
-
-UNICODE = Glyphs({"better": "▲", "worse": "▼", **_SAME}, "±", "×", "─", "·", "–", "≤")
-ASCII = Glyphs({"better": "^", "worse": "v", **_SAME}, "+-", "x", "-", "*", "-", "<=")
+UNICODE = Glyphs(SYMBOLS, "±", "×", "─", "·", "–", "≤")
+ASCII = Glyphs(IN_ASCII, "+-", "x", "-", "*", "-", "<=")

@@ -9,11 +9,11 @@ from rich.text import Text
 
 from maskbench.comparison.figures import Scale, scale_of
 from maskbench.comparison.results import Comparison, Row
+from maskbench.plain import plain
 
 from .columns import width_of
 from .figures import cost_cell, count_cell, interval_cell, mean_cell, p_cell
 from .glyphs import Glyphs
-from .plain import plain
 from .shown import bare_table
 
 _STYLES = {
@@ -64,7 +64,7 @@ def fitting(comparison: Comparison, width: int, glyphs: Glyphs) -> Table:
 def main_table(comparison: Comparison, layout: Layout, glyphs: Glyphs) -> Table:
     """Return the table in a layout."""
     table = bare_table(glyphs, layout.gap)
-    level = f"{100 * (1 - comparison.settings.alpha):g}"
+    level = comparison.settings.level
     between = "\n" if layout.stacked else " "
     p = "anytime p" if comparison.rule == "sequential" else "p"
     corrected = "\nHolm" if len(comparison.rows) > 2 else ""

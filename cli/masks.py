@@ -142,8 +142,9 @@ def _sheet(found: Entry, site: str | None, settings: list[str], view: View) -> S
 
 
 def _show(sheet: Sheet) -> None:
+    from maskbench.plain import plain
+
     from .mask_drawing import ASCII, BLOCKS, drawing
-    from .plain import plain
 
     printer = console()
     width = printer.width if printer.is_terminal else NARROWEST

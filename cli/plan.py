@@ -53,12 +53,12 @@ def show_plan(
     """
     from maskbench.forecast.expense import expense
     from maskbench.forecast.outlook import outlooks
+    from maskbench.plain import plain
     from maskbench.plan_log import present_plan
     from maskbench.planning import refuse_changed
     from maskbench.preparation import rehearse
     from maskbench.reporting import Silence
 
-    from .plain import plain
     from .shown import print_plainly
 
     class Warner(Silence):
@@ -93,7 +93,8 @@ def _shown(
     from rich.table import Table
     from rich.text import Text
 
-    from .plain import plain
+    from maskbench.plain import plain
+
     from .plan_sentences import group, open_ended, shows, takes
     from .plan_table import plan_table
     from .shown import glyphs

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, get_args
 from rich.table import Table
 from rich.text import Text
 
+from maskbench.plain import plain
 from maskbench.planning import PlannedRun, PlanState
 from maskbench.records.collect import seed_list
 
 from .glyphs import Glyphs
-from .plain import plain
 from .progress import duration
 from .shown import bare_table
 

@@ -17,12 +17,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from maskbench.plain import plain
 from maskbench.planning import PlannedRun
 from maskbench.reporting import Ended, Reporter
 
 from .board import Board, Line
 from .consoles import console_on
-from .plain import plain
 
 if TYPE_CHECKING:
     from maskbench.training.job import Progress

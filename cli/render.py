@@ -16,6 +16,7 @@ from rich.text import Text
 from maskbench.comparison.figures import scale_of
 from maskbench.comparison.results import Comparison
 from maskbench.comparison.wording import headline
+from maskbench.plain import plain
 
 from .also_measured import also_measured
 from .columns import width_of
@@ -24,7 +25,6 @@ from .detail import COMPACT, Detail
 from .footnotes import small_print, verdicts
 from .glyphs import ASCII, UNICODE, Glyphs
 from .main_table import ONE_LINE, fitting, main_table
-from .plain import plain
 
 NARROWEST = 80
 """Width of what is written to a file or a pipe, unless a table needs more."""

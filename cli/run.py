@@ -145,8 +145,7 @@ def _end(outcome: Outcome, directory: Path, as_json: bool) -> None:
 def say_what_happened(outcome: Outcome, directory: Path) -> None:
     """Say on stderr what became of the runs, what went wrong, and what to do next."""
     from maskbench.experiment import LOG
-
-    from .plain import plain
+    from maskbench.plain import plain
 
     for note in outcome.notes:
         typer.echo(f"note: {plain(note)}", err=True)

@@ -11,13 +11,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from maskbench.plain import plain
 from maskbench.records.collect import seed_list
 from maskbench.records.locate import FoundPanel
 from maskbench.records.states import STATES, RunState, count
 from maskbench.runs.directory import State
 
 from .glyphs import ASCII, Glyphs
-from .plain import plain
 from .shown import bare_table
 
 States: TypeAlias = Sequence[tuple[FoundPanel, Mapping[str, Sequence[RunState]]]]

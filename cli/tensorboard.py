@@ -56,9 +56,8 @@ def tensorboard(
 
 
 def _rebuild(experiments: Sequence[Path]) -> None:
+    from maskbench.plain import plain
     from maskbench.tensorboard import refresh
-
-    from .plain import plain
 
     for experiment in experiments:
         written = refresh.rebuild(experiment)
@@ -69,9 +68,8 @@ def _rebuild(experiments: Sequence[Path]) -> None:
 def _serve(top: Path, experiments: Sequence[Path], host: str | None, port: int | None) -> None:
     import time
 
+    from maskbench.plain import plain
     from maskbench.tensorboard.server import BANDS, serve
-
-    from .plain import plain
 
     said = _refresh(experiments, "")
     address = serve(top, host, port)
@@ -86,9 +84,8 @@ def _serve(top: Path, experiments: Sequence[Path], host: str | None, port: int |
 def _refresh(experiments: Sequence[Path], said: str) -> str:
     """Bring all up to date; return what stands in the way, after a warning unless that was said already."""
     from maskbench.errors import MaskbenchError
+    from maskbench.plain import plain
     from maskbench.tensorboard import refresh
-
-    from .plain import plain
 
     problems = []
     for experiment in experiments:

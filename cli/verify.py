@@ -96,11 +96,10 @@ def _verify(
     import maskbench.masks  # noqa: F401  registers the strategies
     from maskbench.executors.local import LocalExecutor
     from maskbench.executors.machine import side_by_side
+    from maskbench.plain import plain
     from maskbench.plugins import load_plugins
     from maskbench.verification.hashes import check_hashes
     from maskbench.verification.replay import replay
-
-    from .plain import plain
 
     def told(what: str) -> None:
         typer.echo(plain(what), err=True)
@@ -140,7 +139,7 @@ def _document(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> 
 
 def _print(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> None:
     """Print the result in one line, and under it what does not agree and why that may be."""
-    from .plain import plain
+    from maskbench.plain import plain
 
     lines = [_summary(found, hashes, replayed)]
     lines += [f"wrong: {sentence}" for sentence in hashes.wrong]

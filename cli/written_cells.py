@@ -39,11 +39,6 @@ def p_heading(comparison: Comparison) -> str:
     return f"{kind} (Holm)" if len(comparison.rows) > 2 else kind
 
 
-def level(comparison: Comparison) -> str:
-    """Return the confidence of the intervals in percent: `95`."""
-    return f"{100 * (1 - comparison.settings.alpha):g}"
-
-
 def _written(row: Row, scale: Scale) -> Written:
     difference = row.difference
     marks = " (unsafe)" * row.unsafe + " (oracle)" * row.oracle

@@ -38,6 +38,11 @@ class Settings:
     min_effect: float | None
     simultaneous: bool = False
 
+    @property
+    def level(self) -> str:
+        """How sure the intervals are, in percent: `95`."""
+        return f"{100 * (1 - self.alpha):g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Noise:

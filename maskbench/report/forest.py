@@ -89,7 +89,7 @@ def _axis(comparison: Comparison, scale: Scale) -> str:
 
 
 def _caption(comparison: Comparison, scale: Scale) -> str:
-    level = f"{100 * (1 - comparison.settings.alpha):g}"
+    level = comparison.settings.level
     band = comparison.settings.min_effect
     shaded = (
         ""

@@ -118,7 +118,7 @@ def _interval(comparison: Comparison) -> Iterator[str]:
         for row in comparison.rows
         if row.difference and row.difference.interval
     }
-    level = f"{100 * (1 - comparison.settings.alpha):g} %"
+    level = f"{comparison.settings.level} %"
     together = (
         "all of a table together"
         if comparison.settings.simultaneous

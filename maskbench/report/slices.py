@@ -131,7 +131,7 @@ def _plot(panel: Panel, chart: Chart, rows: Sequence[Row]) -> Plot:
     _dress(axes, chart, ordered)
     unit = "percentage points" if factor == 100 else "arm minus baseline"
     (axes.set_ylabel if ordered else axes.set_xlabel)(f"difference, {unit}")
-    level = f"{100 * (1 - panel.comparison.settings.alpha):g}"
+    level = panel.comparison.settings.level
     return Plot(
         as_svg(figure, f"{panel.key}-{chart.key}", f"{chart.title}: {panel.name}", " ".join(words)),
         f"{chart.title}: difference to the baseline with its {level} % interval. Exploratory, no verdict.",

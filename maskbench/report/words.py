@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from maskbench.comparison.figures import Scale, signed
 from maskbench.comparison.results import Row, Settings
-
-_SYMBOLS = {
-    "better": "▲",
-    "worse": "▼",
-    "identical": "=",
-    "tied": "=",
-    "equivalent": "=",
-    "not testable": "?",
-    "unusable": "!",
-    "inconclusive": "~",
-}
+from maskbench.comparison.symbols import SYMBOLS
 
 
 def verdict_shown(verdict: str | None) -> str:
     """Return a verdict with the symbol that stands before it everywhere."""
-    return "" if verdict is None else f"{_SYMBOLS.get(verdict, '~')} {verdict}"
+    return "" if verdict is None else f"{SYMBOLS[verdict]} {verdict}"
 
 
 def shortened(text: str, most: int) -> str:
@@ -35,6 +25,6 @@ def difference_in_words(row: Row, scale: Scale, settings: Settings) -> str:
     text = f"{row.title}: {signed(scale.number(difference.mean))}{scale.points}"
     if difference.interval is not None:
         low, high = scale.number(difference.interval.low), scale.number(difference.interval.high)
-        text += f", {100 * (1 - settings.alpha):g} % interval from {low} to {high}"
+        text += f", {settings.level} % interval from {low} to {high}"
     text += f", {difference.wins} of {difference.n} seeds better"
     return f"{text}; verdict: {row.verdict}." if row.verdict else f"{text}."

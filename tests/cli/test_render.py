@@ -17,12 +17,12 @@ from rich.console import Console
 
 from maskbench.cli.detail import Detail
 from maskbench.cli.glyphs import ASCII, UNICODE, Glyphs
-from maskbench.cli.plain import plain
 from maskbench.cli.render import as_text, print_comparisons, renderables
 from maskbench.comparison.figures import Scale, scale_of
 from maskbench.comparison.footnotes import warnings
 from maskbench.comparison.results import Choices, Comparison, OtherMetric
 from maskbench.comparison.table import tabulate
+from maskbench.plain import plain
 from maskbench.records.collect import collect
 from maskbench.records.locate import panels_in
 

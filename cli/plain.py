@@ -1,5 +1,0 @@
-"""Text from files, made harmless for a terminal; see `maskbench.plain`."""
-
-from maskbench.plain import plain
-
-__all__ = ["plain"]
