@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from maskbench.config.schema import ModelConfig
+from maskbench.config.schema.experiment import ModelConfig
 from maskbench.data.batches import Batch
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Sizes

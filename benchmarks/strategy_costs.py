@@ -21,9 +21,15 @@ from statistics import median
 import torch
 
 import maskbench.masks  # noqa: F401  registers the strategies
-from maskbench.config.schema import CorpusConfig, ModelConfig, PlacementConfig, RunConfig, TrainConfig
+from maskbench.config.schema.experiment import (
+    CorpusConfig,
+    ModelConfig,
+    PlacementConfig,
+    RunConfig,
+    TrainConfig,
+)
 from maskbench.data import load_corpus
-from maskbench.executors.probe import DROPPED_STEPS
+from maskbench.experiment.cost_probe import DROPPED_STEPS
 from maskbench.masks.catalogue import Entry, entries, example_arm
 from maskbench.training.trainer import make_trainer
 

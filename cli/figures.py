@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from maskbench.comparison.figures import Scale, p_text, range_text, signed
 from maskbench.comparison.results import Cost, Counts, Difference, Row
+from maskbench.comparison.text.number_format import Scale, p_text, range_text, signed
 
 from .glyphs import Glyphs
 

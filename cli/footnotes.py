@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.comparison.footnotes import arm_notes, method, warnings
 from maskbench.comparison.results import Comparison
-from maskbench.comparison.wording import noise_sentences, verdict_sentences
+from maskbench.comparison.text.footnotes import arm_notes, method, warnings
+from maskbench.comparison.text.sentences import noise_sentences, verdict_sentences
 from maskbench.plain import plain
 
 from .glyphs import Glyphs

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from maskbench.config.schema import Experiment
+    from maskbench.config.schema.experiment import Experiment
 
 
 def load(

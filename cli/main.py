@@ -9,20 +9,20 @@ import typer
 
 import maskbench
 
-from .audit import audit
-from .calibrate import calibrate
-from .claims import claims
-from .compare import compare
-from .corpus import corpus
-from .explain import explain
-from .explained import explained
-from .masks import masks
-from .plan import plan
-from .report import report
-from .run import run
-from .status import status
-from .tensorboard import tensorboard
-from .verify import verify
+from .commands.audit import audit
+from .commands.calibrate import calibrate
+from .commands.claims import claims
+from .commands.compare import compare
+from .commands.corpus import corpus
+from .commands.explain import explain
+from .commands.masks import masks
+from .commands.plan import plan
+from .commands.report import report
+from .commands.run import run
+from .commands.status import status
+from .commands.tensorboard import tensorboard
+from .commands.verify import verify
+from .error_handling import explained
 
 app = typer.Typer(
     name="maskbench",

@@ -23,7 +23,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, get_args
 
-from maskbench.config.schema import SITES
+from maskbench.config.schema.experiment import SITES
 from maskbench.errors import ConfigError
 from maskbench.masks.base import (
     ATTENTION_SITES,

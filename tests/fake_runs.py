@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from maskbench.config.load import dump_resolved
-from maskbench.config.schema import (
+from maskbench.config.schema.experiment import (
     ArmConfig,
     CompareConfig,
     CorpusConfig,

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskbench.config.schema import ModelConfig, PlacementConfig, Refresh
+from maskbench.config.schema.experiment import ModelConfig, PlacementConfig, Refresh
 from maskbench.data.batches import Batch
 from maskbench.data.corpus import Ragged
 from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, PAD
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionRequest, LogitContext, Sizes
-from maskbench.masks.facts import Facts
+from maskbench.masks.corpus_facts import Facts
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.transformer import EncoderDecoder
 

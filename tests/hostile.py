@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fake_runs import FakeRun, arm_config, experiment, scored, write, write_costs
 
-from maskbench.config.schema import Experiment, PanelConfig
+from maskbench.config.schema.experiment import Experiment, PanelConfig
 
 ELSEWHERE = "evil.example"
 """Nothing may be fetched from here."""

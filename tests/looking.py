@@ -10,7 +10,7 @@ import torch
 from helpers import plan, sizes, tiny_model
 from torch import Tensor
 
-from maskbench.config.schema import PlacementConfig
+from maskbench.config.schema.experiment import PlacementConfig
 from maskbench.data.batches import collate
 from maskbench.data.corpus import Ragged, Split
 from maskbench.data.vocabulary import EOS, N_SPECIAL

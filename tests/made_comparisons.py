@@ -16,7 +16,7 @@ from maskbench.comparison.results import (
     Settings,
     Share,
 )
-from maskbench.config.metrics import METRICS
+from maskbench.config.schema.metrics import METRICS
 from maskbench.statistics.paired import Interval
 from maskbench.statistics.power import SeedRange
 

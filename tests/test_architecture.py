@@ -26,19 +26,7 @@ LAYERS = [
     {"report", "tensorboard"},
     {"training", "audit"},
     {"executors"},
-    {
-        "experiment",
-        "planning",
-        "preparation",
-        "plan_log",
-        "costs",
-        "explain",
-        "reporting",
-        "sequential_run",
-        "calibration",
-        "verification",
-        "forecast",
-    },
+    {"experiment", "explain", "verification", "forecast"},
     {"cli"},
 ]
 """Lowest first; a module may import its own layer and those below."""
@@ -50,7 +38,7 @@ READERS_MAY_IMPORT = (
     "statistics",
     "runs.directory",
     "runs.identity",
-    "runs.lines",
+    "runs.jsonl",
     "config",
     "errors",
     "registry",
@@ -62,30 +50,30 @@ TORCH_FREE = [
     "maskbench.randomness",
     "maskbench.config.load",
     "maskbench.runs.directory",
-    "maskbench.comparison.document",
+    "maskbench.comparison.text.json_document",
     "maskbench.explain.explanation",
     "maskbench.report",
     "maskbench.tensorboard",
     "maskbench.tensorboard.refresh",
     "maskbench.tensorboard.server",
     "maskbench.cli.main",
-    "maskbench.cli.compare",
-    "maskbench.cli.attention_drawing",
-    "maskbench.cli.claims",
-    "maskbench.cli.claims_table",
-    "maskbench.cli.status",
-    "maskbench.cli.status_table",
-    "maskbench.cli.explain",
-    "maskbench.cli.explain_text",
-    "maskbench.cli.masks",
-    "maskbench.cli.mask_table",
-    "maskbench.cli.mask_drawing",
+    "maskbench.cli.commands.compare",
+    "maskbench.cli.views.attention_drawing",
+    "maskbench.cli.commands.claims",
+    "maskbench.cli.views.claims_table",
+    "maskbench.cli.commands.status",
+    "maskbench.cli.views.status_table",
+    "maskbench.cli.commands.explain",
+    "maskbench.cli.views.explain_text",
+    "maskbench.cli.commands.masks",
+    "maskbench.cli.views.mask_table",
+    "maskbench.cli.views.mask_drawing",
 ]
 
 
 def modules() -> list[tuple[str, Path]]:
     library = [(p.relative_to(ROOT / "maskbench"), p) for p in (ROOT / "maskbench").rglob("*.py")]
-    command_line = [(Path("cli") / p.name, p) for p in (ROOT / "cli").glob("*.py")]
+    command_line = [(p.relative_to(ROOT), p) for p in (ROOT / "cli").rglob("*.py")]
     named = [(".".join(r.with_suffix("").parts), p) for r, p in library + command_line]
     return [(name.removesuffix(".__init__"), p) for name, p in named if name != "__init__"]
 

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 import maskbench.data
 import maskbench.masks  # noqa: F401  (fills the registries)
 from maskbench.config.load import load_experiment
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 from maskbench.data.batches import collate
+from maskbench.data.corpora.cue import TAGS, Cue
 from maskbench.data.corpus import Corpus
-from maskbench.data.cue import TAGS, Cue
-from maskbench.experiment import run_experiment
+from maskbench.experiment.run import run_experiment
 from maskbench.masks.clock import Clock
 from maskbench.runs.directory import ExperimentDirectory
 

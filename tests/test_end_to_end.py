@@ -22,8 +22,8 @@ from maskbench.config.load import load_experiment
 from maskbench.executors import Listener, Task
 from maskbench.executors.local import LocalExecutor
 from maskbench.executors.worker import Interrupted
-from maskbench.experiment import run_experiment
-from maskbench.reporting import Outcome
+from maskbench.experiment.progress_events import Outcome
+from maskbench.experiment.run import run_experiment
 from maskbench.training.job import Progress, RunJob
 from maskbench.training.loop import train_run
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import maskbench.masks  # noqa: F401  registers the strategies
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 from maskbench.data import load_corpus
 from maskbench.masks.catalogue import example_arm
 from maskbench.masks.clock import Clock

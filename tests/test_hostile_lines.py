@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.live import Live
 from typer.testing import CliRunner
 
-from maskbench.cli.board import Board
-from maskbench.cli.explained import explained
+from maskbench.cli.error_handling import explained
 from maskbench.cli.main import app
-from maskbench.cli.progress import LiveBoard, PlainLines, board_view
-from maskbench.config.schema import ArmConfig, CorpusConfig, RunConfig
+from maskbench.cli.progress.display import LiveBoard, PlainLines, board_view
+from maskbench.cli.progress.state import Board
+from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, RunConfig
 from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError, ResourceError, RunFailed
-from maskbench.planning import PlannedRun
-from maskbench.reporting import Ended
+from maskbench.experiment.plan import PlannedRun
+from maskbench.experiment.progress_events import Ended
 from maskbench.runs.directory import RunDirectory
 
 each = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())

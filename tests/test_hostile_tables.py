@@ -23,14 +23,14 @@ import pytest
 from hostile import HOSTILE, is_harmful, shows, title, words_of, write_hostile
 from markdown_it import MarkdownIt
 
-from maskbench.cli.as_csv import to_csv
-from maskbench.cli.as_latex import to_latex
-from maskbench.cli.as_markdown import to_markdown
+from maskbench.cli.comparison.csv_format import to_csv
+from maskbench.cli.comparison.latex_format import to_latex
+from maskbench.cli.comparison.markdown_format import to_markdown
+from maskbench.cli.comparison.render import as_text
 from maskbench.cli.detail import Detail
-from maskbench.cli.render import as_text
-from maskbench.comparison.document import to_json
 from maskbench.comparison.results import Choices, Comparison
 from maskbench.comparison.table import compare
+from maskbench.comparison.text.json_document import to_json
 
 TEXTS = list(HOSTILE.values())
 

@@ -23,7 +23,10 @@ def metadata() -> configparser.ConfigParser:
 
 def folders() -> set[str]:
     library = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "maskbench").rglob("*.py")}
-    return library | {"maskbench.cli"}
+    commands = {
+        ".".join(("maskbench", *p.parent.relative_to(ROOT).parts)) for p in (ROOT / "cli").rglob("*.py")
+    }
+    return library | commands
 
 
 def test_setup_cfg_lists_every_package(metadata):
@@ -52,7 +55,8 @@ def test_the_wheel_holds_every_module_under_one_top_level_name(tmp_path):
         "maskbench/" + p.relative_to(ROOT / "maskbench").as_posix()
         for p in (ROOT / "maskbench").rglob("*.py")
     }
-    sources |= {f"maskbench/cli/{p.name}" for p in (ROOT / "cli").glob("*.py")} | {"maskbench/py.typed"}
+    sources |= {f"maskbench/{p.relative_to(ROOT).as_posix()}" for p in (ROOT / "cli").rglob("*.py")}
+    sources |= {"maskbench/py.typed"}
     sources |= {
         "maskbench/" + p.relative_to(ROOT / "maskbench").as_posix()
         for p in (ROOT / "maskbench/report/templates").iterdir()

@@ -17,7 +17,7 @@ import maskbench.masks  # noqa: F401
 from maskbench import plugins, registry
 from maskbench.errors import ConfigError
 from maskbench.executors.local import LocalExecutor
-from maskbench.experiment import run_experiment
+from maskbench.experiment.run import run_experiment
 from maskbench.plugins import Plugin, load_plugins
 from maskbench.registry import MASKS, PRESETS
 from maskbench.runs.directory import RunDirectory

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 import maskbench.data
 import maskbench.masks  # noqa: F401  (fills the registries)
 from maskbench.cli.main import app
-from maskbench.config import schema
-from maskbench.config.arms import LONG_FORM
 from maskbench.config.load import load_experiment
-from maskbench.config.plugins import PLACEMENT_KEYS
-from maskbench.config.shorthand import COMBINING
+from maskbench.config.resolve.arms import LONG_FORM
+from maskbench.config.resolve.placements import PLACEMENT_KEYS
+from maskbench.config.resolve.shorthand import COMBINING
+from maskbench.config.schema import experiment as schema
 from maskbench.registry import CORPORA, MASKS, PRESETS
 
 ROOT = Path(__file__).parent.parent

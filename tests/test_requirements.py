@@ -10,11 +10,11 @@ import pytest
 
 import maskbench.data
 import maskbench.masks  # noqa: F401  fills the registries
-from maskbench.config.arms import LONG_FORM
-from maskbench.config.metrics import METRICS
-from maskbench.config.plugins import PLACEMENT_KEYS
-from maskbench.config.resolve import KEYS
-from maskbench.config.schema import RunConfig
+from maskbench.config.resolve.arms import LONG_FORM
+from maskbench.config.resolve.experiment import KEYS
+from maskbench.config.resolve.placements import PLACEMENT_KEYS
+from maskbench.config.schema.experiment import RunConfig
+from maskbench.config.schema.metrics import METRICS
 from maskbench.registry import CORPORA, MASKS, PRESETS
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +66,7 @@ def exists(word: str, name: str) -> bool:
 
 
 def _top_level() -> dict[str, object]:
-    from maskbench.config.schema import Experiment
+    from maskbench.config.schema.experiment import Experiment
 
     return {"compare": Experiment.model_fields["compare"]}
 

@@ -10,11 +10,11 @@ import pytest
 
 import maskbench.data
 import maskbench.masks  # noqa: F401  (fills the registries)
-from maskbench.config.claims import STEP_TIME, Claim, Limit, load_claims
 from maskbench.config.load import load_experiment
-from maskbench.config.measuring import unmeasured
-from maskbench.config.metrics import metric_name
-from maskbench.config.schema import CorpusConfig, Experiment, PanelConfig
+from maskbench.config.resolve.evaluation import unmeasured
+from maskbench.config.schema.claims import STEP_TIME, Claim, Limit, load_claims
+from maskbench.config.schema.experiment import CorpusConfig, Experiment, PanelConfig
+from maskbench.config.schema.metrics import metric_name
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.model.transformer import build_model

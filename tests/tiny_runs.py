@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import maskbench.masks  # noqa: F401  registers the strategies
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 
 STEPS = 12
 TOKENS = {"site": "encoder_input", "mask": "tokens", "refresh": {"per": "example"}, "options": {"ratio": 0.3}}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from maskbench.audit.proofs import Verdict, proof
+from maskbench.audit.proofs.registry import Verdict, proof
 from maskbench.audit.subject import Case, distance
-from maskbench.config.schema import ATTENTION_SITES
+from maskbench.config.schema.experiment import ATTENTION_SITES
 from maskbench.masks.base import Normaliser
 from maskbench.training.loss import real_tokens
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskbench.audit.subject import Subject
-from maskbench.config.schema import ArmConfig, Experiment, RunConfig
+from maskbench.config.schema.experiment import ArmConfig, Experiment, RunConfig
 from maskbench.data import load_corpus
 from maskbench.data.batches import BatchSchedule, collate
 from maskbench.data.corpus import Corpus, Split

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from maskbench.audit.subject import Subject
-from maskbench.config.schema import ModelConfig, PlacementConfig
+from maskbench.config.schema.experiment import ModelConfig, PlacementConfig
 from maskbench.data.batches import Batch, collate
 from maskbench.data.corpus import Ragged, Split
 from maskbench.data.vocabulary import EOS, N_SPECIAL
 from maskbench.errors import ConfigError
 from maskbench.masks.catalogue import example_arm
 from maskbench.masks.context import Sizes
-from maskbench.masks.facts import Facts
+from maskbench.masks.corpus_facts import Facts
 from maskbench.registry import MASKS, PRESETS, did_you_mean
 
 MODEL = ModelConfig(d_model=12, n_heads=3, encoder_layers=2, decoder_layers=2, d_ff=20, dropout=0.2)

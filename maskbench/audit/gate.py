@@ -13,10 +13,10 @@ from functools import partial
 import torch
 
 from maskbench.audit.arms import arm_subject
-from maskbench.audit.changes import with_other_mates, with_other_padding
-from maskbench.audit.leaks import beside, future_leak, leak_limit, size_of, truncation
+from maskbench.audit.proofs.changes import with_other_mates, with_other_padding
+from maskbench.audit.proofs.leaks import beside, future_leak, leak_limit, size_of, truncation
 from maskbench.audit.subject import Case, Subject, distance, own_randomness
-from maskbench.config.schema import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig
 from maskbench.data.corpus import Corpus
 from maskbench.errors import LeakError
 

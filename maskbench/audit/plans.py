@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from maskbench.config.schema import ATTENTION_SITES, PlacementConfig
+from maskbench.config.schema.experiment import ATTENTION_SITES, PlacementConfig
 from maskbench.masks.context import AttentionDecision, AttentionRequest, Sizes
 from maskbench.masks.plan import MaskPlan
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from maskbench.audit.proofs import Family, Proof, Verdict, in_order
+from maskbench.audit.proofs.registry import Family, Proof, Verdict, in_order
 from maskbench.audit.subject import Case, Subject, own_randomness
 
 

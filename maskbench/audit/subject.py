@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from maskbench.audit.plans import CloseUpPlan
-from maskbench.config.schema import ATTENTION_SITES, ModelConfig, PlacementConfig
+from maskbench.config.schema.experiment import ATTENTION_SITES, ModelConfig, PlacementConfig
 from maskbench.data.batches import Batch
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import LogitContext, Sizes

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from maskbench.comparison.results import Choices, Comparison, Row
 from maskbench.comparison.table import tabulate
-from maskbench.config.claims import STEP_TIME, Claim, Limit
+from maskbench.config.schema.claims import STEP_TIME, Claim, Limit
 from maskbench.errors import MaskbenchError
 from maskbench.records.collect import Collected, collect
 from maskbench.records.locate import panels_in

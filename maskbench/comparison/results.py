@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from maskbench.config.metrics import MetricInfo
+from maskbench.config.schema.metrics import MetricInfo
 from maskbench.statistics.effect import Share
 from maskbench.statistics.paired import Interval
 from maskbench.statistics.power import SeedRange

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from maskbench.comparison.results import Choices, Settings
-from maskbench.config.metrics import METRICS, MetricInfo, metric_name
-from maskbench.config.schema import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig
+from maskbench.config.schema.metrics import METRICS, MetricInfo, metric_name
 from maskbench.errors import ConfigError
 from maskbench.records.collect import Collected
 from maskbench.registry import did_you_mean

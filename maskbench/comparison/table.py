@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison import failures, provenance, signature
-from maskbench.comparison.leak import alarms
+from maskbench.comparison.checks import failures, provenance
+from maskbench.comparison.checks.leak_alarm import alarms
+from maskbench.comparison.checks.misuse import guard
+from maskbench.comparison.checks.plan_changes import replanned
 from maskbench.comparison.matching import match, score
-from maskbench.comparison.misuse import guard
 from maskbench.comparison.noise import LEAST_SEEDS, noise
-from maskbench.comparison.replanned import replanned
 from maskbench.comparison.results import (
     Choices,
     Comparison,
@@ -30,7 +30,8 @@ from maskbench.comparison.results import (
 )
 from maskbench.comparison.settings import settings_of
 from maskbench.comparison.settings import warnings as settings_warnings
-from maskbench.config.schema import ArmConfig
+from maskbench.comparison.text import signature
+from maskbench.config.schema.experiment import ArmConfig
 from maskbench.records.collect import Cell, Collected, collect
 from maskbench.records.locate import panels_in
 from maskbench.records.sentences import SentenceReader

@@ -10,16 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.config.nodes import Change, Node
-from maskbench.config.overlays import QUICK_SECTIONS, lay_over, only_panels, read_changes, read_options
-from maskbench.config.plugins import Checks
-from maskbench.config.problems import Report, split_lines
-from maskbench.config.resolve import Selection, resolve
-from maskbench.config.resolved import dump_resolved
-from maskbench.config.schema import Experiment
-from maskbench.config.source import read_text
-from maskbench.config.validation import must_be
-from maskbench.config.yaml_loader import parse_yaml
+from maskbench.config.parsing.file_reader import read_text
+from maskbench.config.parsing.nodes import Change, Node
+from maskbench.config.parsing.problems import Report, split_lines
+from maskbench.config.parsing.validation import must_be
+from maskbench.config.parsing.yaml_reader import parse_yaml
+from maskbench.config.resolve.dump import dump_resolved
+from maskbench.config.resolve.experiment import Selection, resolve
+from maskbench.config.resolve.overrides import (
+    QUICK_SECTIONS,
+    lay_over,
+    only_panels,
+    read_changes,
+    read_options,
+)
+from maskbench.config.resolve.placements import Checks
+from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import ConfigError
 
 __all__ = ["dump_resolved", "load_experiment", "load_resolved", "problem_at"]

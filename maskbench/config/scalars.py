@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from maskbench.config.nodes import Scalar
+from maskbench.config.parsing.nodes import Scalar
 
 _DIGITS = "(?:0|[1-9][0-9]*)"
 _DECIMAL = re.compile(rf"[-+]?{_DIGITS}")

@@ -5,16 +5,16 @@ A new corpus is one file with a `CorpusBuilder` and one line here. Nothing in th
 """
 
 from maskbench.data.cache import load_corpus
-from maskbench.data.copying import Copy, Reverse, Sort
+from maskbench.data.corpora.copying import Copy, Reverse, Sort
+from maskbench.data.corpora.cue import Cue
+from maskbench.data.corpora.denoise import Denoise
+from maskbench.data.corpora.downloaded import Multi30k, Tatoeba
+from maskbench.data.corpora.files import Files
+from maskbench.data.corpora.label import Label
+from maskbench.data.corpora.mixture import Mixture
+from maskbench.data.corpora.recall import Recall
+from maskbench.data.corpora.toydeen.corpus import Toydeen
 from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split
-from maskbench.data.cue import Cue
-from maskbench.data.denoise import Denoise
-from maskbench.data.files import Files
-from maskbench.data.label import Label
-from maskbench.data.mixture import Mixture
-from maskbench.data.recall import Recall
-from maskbench.data.recipes import Multi30k, Tatoeba
-from maskbench.data.toydeen import Toydeen
 
 __all__ = [
     "Copy",

@@ -34,7 +34,7 @@ _ARRAYS, _TEXTS, _MANIFEST = "arrays.npz", "corpus.json", "manifest.json"
 
 
 class CorpusChoice(Protocol):
-    """What an experiment file says about its corpus (`maskbench.config.schema.CorpusConfig`)."""
+    """What an experiment file says about its corpus (`maskbench.config.schema.experiment.CorpusConfig`)."""
 
     @property
     def name(self) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from maskbench.config.nodes import Entry, Node
-from maskbench.config.overlays import lay_over, read_options
-from maskbench.config.plugins import Checks
-from maskbench.config.problems import Place, Report
-from maskbench.config.schema import CorpusConfig
+from maskbench.config.parsing.nodes import Entry, Node
+from maskbench.config.parsing.problems import Place, Report
+from maskbench.config.resolve.overrides import lay_over, read_options
+from maskbench.config.resolve.placements import Checks
+from maskbench.config.schema.experiment import CorpusConfig
 from maskbench.data.corpus import CorpusBuilder
 from maskbench.registry import CORPORA
 

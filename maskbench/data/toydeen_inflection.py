@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from maskbench.data.toydeen_lexicon import Agreement, Case, Declension, Determiner, Noun
+from maskbench.data.corpora.toydeen.lexicon import Agreement, Case, Declension, Determiner, Noun
 
 RELATIVE: Final[dict[Case, dict[Agreement, str]]] = {
     "nom": {"m": "der", "f": "die", "n": "das", "p": "die"},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from maskbench.data import toydeen_lexicon as lexicon
-from maskbench.data.toydeen_style import HELD_OUT_PAIRS, ONLY_SUBJECTS, Novelty
+from maskbench.data.corpora.toydeen import lexicon
+from maskbench.data.corpora.toydeen.split_styles import HELD_OUT_PAIRS, ONLY_SUBJECTS, Novelty
 
 _NOUNS: Final = {
     form: noun.english

@@ -27,7 +27,7 @@ from maskbench.executors.worker import Word, main
 
 StartMethod = Literal["forkserver", "spawn"]
 
-PRELOAD = ("maskbench.executors.preload",)
+PRELOAD = ("maskbench.experiment.preload",)
 """What the fork server imports before it forks the first child: everything that a run needs."""
 
 # Thread pools of numerical libraries are sized when they are loaded; one that exists when the fork server forks would

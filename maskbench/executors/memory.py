@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 
 _BASE_BYTES = 350_000_000
 """Of a process that has imported everything and loaded a small corpus."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskbench.config.metrics import MetricName
-from maskbench.config.schema import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig
+from maskbench.config.schema.metrics import MetricName
 from maskbench.data.corpus import Split
 from maskbench.explain.outcomes import Outcomes
 from maskbench.records.locate import FoundPanel

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from maskbench.comparison.results import Choices, Comparison, Row
 from maskbench.comparison.table import tabulate
-from maskbench.config.metrics import METRICS, MetricName, metric_name
-from maskbench.config.schema import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig
+from maskbench.config.schema.metrics import METRICS, MetricName, metric_name
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.errors import ConfigError, RunDirectoryError
+from maskbench.experiment.plan import CACHE
 from maskbench.explain.examples import Example, Texts
 from maskbench.explain.kinds import by_length, by_tag, chosen, groups
 from maskbench.explain.outcomes import Group, Luck, Outcomes, luck, ranked
-from maskbench.planning import CACHE
 from maskbench.records.collect import Collected, collect
 from maskbench.records.locate import FoundPanel, panels_in
 from maskbench.records.sentences import SentenceReader, has_parts
@@ -41,7 +41,7 @@ class Wanted:
     tag: str | None = None
     """Only sentences with such a target token."""
     length: str | None = None
-    """Only sources of that many words: a bin of `maskbench.config.metrics.LENGTHS`, such as `6-10`."""
+    """Only sources of that many words: a bin of `maskbench.config.schema.metrics.LENGTHS`, such as `6-10`."""
 
 
 @dataclass(frozen=True, slots=True)

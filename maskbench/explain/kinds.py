@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.config.metrics import LENGTHS, bin_name
+from maskbench.config.schema.metrics import LENGTHS, bin_name
 from maskbench.data.corpus import Corpus, Split
 from maskbench.errors import ConfigError
 from maskbench.explain.outcomes import Group, Outcomes, group

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.config.metrics import METRICS
+from maskbench.config.schema.metrics import METRICS
 from maskbench.randomness import Key, philox
 from maskbench.records.sentences import Counts, sentence_score
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from maskbench.config.schema import Experiment
+from maskbench.config.schema.experiment import Experiment
+from maskbench.experiment.plan import PlannedRun
 from maskbench.forecast.expense import Expense
 from maskbench.forecast.outlook import Outlook
-from maskbench.planning import PlannedRun
 
 
 def to_json(

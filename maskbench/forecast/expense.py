@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from maskbench.config.schema import ArmConfig, Experiment, TrainConfig
+from maskbench.config.schema.experiment import ArmConfig, Experiment, TrainConfig
 from maskbench.data.batches import BatchSchedule
 from maskbench.data.corpus import Corpus
 from maskbench.executors.machine import side_by_side
+from maskbench.experiment.plan import PlannedRun, corpus_key
+from maskbench.experiment.preparation import BuiltArm, Rehearsal
 from maskbench.forecast.recorded import StepRecords, kind_of
 from maskbench.forecast.trial import ArmName, try_steps
-from maskbench.planning import PlannedRun, corpus_key
-from maskbench.preparation import BuiltArm, Rehearsal
 from maskbench.runs.checkpoint import KEPT
 from maskbench.training.environment import origin, pick_device
 from maskbench.training.precision import compute_dtype

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.config.schema import Experiment, PanelConfig
+from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.errors import MaskbenchError
 from maskbench.records.collect import Collected, collect
 from maskbench.records.locate import FILE, panels_in

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 from maskbench.errors import MaskbenchError
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 from maskbench.runs.files import canonical_json

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from maskbench.config.schema import ModelConfig, PlacementConfig, Refresh
+from maskbench.config.schema.experiment import ModelConfig, PlacementConfig, Refresh
 from maskbench.masks.clock import Phase
 from maskbench.masks.context import (
     AttentionContext,
@@ -165,7 +165,7 @@ class AttentionMask(Strategy):
     kind = "attention mask"
     sliceable: bool = False
     """Whether the pattern for a length is a corner of the pattern for every greater one, and depends on nothing else
-    than positions, options and shared draws: only then is it kept between batches (`maskbench.masks.bank`)."""
+    than positions, options and shared draws: only then is it kept between batches (`maskbench.masks.pattern_cache`)."""
 
     @classmethod
     def is_causal(cls, options: Any) -> bool:

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from maskbench.config.schema import SITES, PlacementConfig
+from maskbench.config.schema.experiment import SITES, PlacementConfig
 from maskbench.errors import ConfigError
 from maskbench.masks.base import Strategy, StrategyOptions
 from maskbench.registry import MASKS, PRESETS, Preset, did_you_mean

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from maskbench.config.schema import Application
+from maskbench.config.schema.experiment import Application
 from maskbench.data.batches import Batch
 from maskbench.masks.clock import Clock
-from maskbench.masks.draws import Draws
-from maskbench.masks.facts import Facts
+from maskbench.masks.corpus_facts import Facts
+from maskbench.masks.random_draws import Draws
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from maskbench.config.names import slug
-from maskbench.config.schema import ArmConfig, PlacementConfig
+from maskbench.config.schema.experiment import ArmConfig, PlacementConfig
+from maskbench.config.schema.names import slug
 from maskbench.masks.schedules import Schedule
 from maskbench.registry import MASKS
 

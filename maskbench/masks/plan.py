@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from maskbench.config.schema import ATTENTION_SITES, Application, Legality, PlacementConfig
+from maskbench.config.schema.experiment import ATTENTION_SITES, Application, Legality, PlacementConfig
 from maskbench.data.vocabulary import N_SPECIAL
 from maskbench.errors import ConfigError
 from maskbench.masks.base import (
@@ -50,15 +50,15 @@ from maskbench.masks.context import (
     TokenContext,
     TokenInput,
 )
-from maskbench.masks.draws import Draws
-from maskbench.masks.placed import Placed, place
+from maskbench.masks.placement import Placed, place
+from maskbench.masks.random_draws import Draws
 from maskbench.masks.softmax import softmax
 
 S = TypeVar("S", bound=Strategy)
 
 
 class Observer(Protocol):
-    """Sees every answer that training uses; the mask proof is one (`maskbench.masks.proof`)."""
+    """Sees every answer that training uses; the mask proof is one (`maskbench.masks.mask_record`)."""
 
     def picks(
         self, placed: Placed, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from maskbench.config.schema import ModelConfig, PlacementConfig
+from maskbench.config.schema.experiment import ModelConfig, PlacementConfig
 from maskbench.masks.base import ScoreBias, StrategyOptions
 from maskbench.masks.context import AttentionContext
 from maskbench.masks.schedules import Strength

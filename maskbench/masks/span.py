@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from maskbench.masks.base import SELF_SITES, ScoreGate, StrategyOptions
 from maskbench.masks.context import AttentionContext, Sizes
-from maskbench.masks.gating import held
+from maskbench.masks.strategies.scores.gate_functions import held
 from maskbench.registry import MASKS
 
 

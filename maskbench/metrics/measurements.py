@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from maskbench.config.sections import DecodeConfig
+from maskbench.config.schema.sections import DecodeConfig
 from maskbench.data.corpus import Corpus, Split
 from maskbench.masks.clock import Clock
 from maskbench.metrics.attended import Attended, look
@@ -32,7 +32,7 @@ class Measurements:
             clock: where schedules stand; its phase is "eval".
             decode: how translations are searched.
             lowercase: whether the metrics of translations ignore case.
-            by: the kinds of slices wanted (`maskbench.config.metrics.SliceKind`).
+            by: the kinds of slices wanted (`maskbench.config.schema.metrics.SliceKind`).
         """
         self.model, self.corpus, self.clock = model, corpus, clock
         self.decode = decode or DecodeConfig()

@@ -1,7 +1,7 @@
 """Every metric by name, as a function from what was seen of a model to numbers.
 
 A meter returns the value over the whole split under the empty name, and the value of each slice under the slice's.
-A metric is described in `maskbench.config.metrics`, and defined by the function that computes it.
+A metric is described in `maskbench.config.schema.metrics`, and defined by the function that computes it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from maskbench.config.metrics import METRICS
+from maskbench.config.schema.metrics import METRICS
 from maskbench.data.corpus import Split
 from maskbench.metrics import altered
 from maskbench.metrics.attended import attention_entropy, best_layer_aer, distractor_mass

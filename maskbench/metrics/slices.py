@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.config.metrics import DISTANCES, LENGTHS, bin_name
+from maskbench.config.schema.metrics import DISTANCES, LENGTHS, bin_name
 from maskbench.data.corpus import Split
 
 Where: TypeAlias = npt.NDArray[np.bool_]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from maskbench.config.sections import DecodeConfig
+from maskbench.config.schema.sections import DecodeConfig
 from maskbench.data.batches import Ids, collate, evaluation_batches
 from maskbench.data.corpus import Corpus, Split
 from maskbench.data.vocabulary import EOS

@@ -19,7 +19,7 @@ from typing import TypeAlias
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from maskbench.config.schema import Legality
+from maskbench.config.schema.experiment import Legality
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionDecision, AttentionRequest, Source
 from maskbench.masks.plan import MaskPlan

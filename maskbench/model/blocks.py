@@ -9,7 +9,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maskbench.config.schema import ModelConfig
+from maskbench.config.schema.experiment import ModelConfig
 from maskbench.model.attention import CrossAttention, Projection, Scene, SelfAttention
 from maskbench.model.cache import LayerCache
 from maskbench.model.dropout import Dropout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 from maskbench.data.corpus import Corpus
 from maskbench.errors import ConfigError
 from maskbench.masks.plan import MaskPlan

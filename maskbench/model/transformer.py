@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from maskbench.config.schema import ModelConfig, RunConfig
+from maskbench.config.schema.experiment import ModelConfig, RunConfig
 from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Sizes, Source, TokenInput
-from maskbench.masks.facts import facts_of
+from maskbench.masks.corpus_facts import facts_of
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.attention import Scene, Watcher, legality
 from maskbench.model.blocks import DecoderLayer, EncoderLayer

@@ -11,7 +11,7 @@ from torch import Tensor
 from maskbench.masks.base import ScoreBias, ScoreGate
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionDecision
-from maskbench.masks.placed import Placed
+from maskbench.masks.placement import Placed
 from maskbench.masks.plan import MaskPlan
 from maskbench.pictures.scene import Scene
 from maskbench.pictures.sheet import Grid, Shades

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from maskbench.config.schema import ATTENTION_SITES, PlacementConfig
+from maskbench.config.schema.experiment import ATTENTION_SITES, PlacementConfig
 from maskbench.errors import ConfigError
 from maskbench.masks.base import LogitMask, LossMask, Normaliser, TensorGate, TokenMask
 from maskbench.masks.catalogue import placement_line
 from maskbench.masks.clock import Clock, Phase
-from maskbench.masks.placed import Placed, place
+from maskbench.masks.placement import Placed, place
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.schedules import Schedule
 from maskbench.pictures.attention import grids

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from maskbench.config.nodes import Change, Node
-from maskbench.config.overlays import lay_over, read_options
-from maskbench.config.plugins import Checks
-from maskbench.config.problems import Report
-from maskbench.config.schema import ModelConfig, PlacementConfig
-from maskbench.config.yaml_loader import parse_yaml
+from maskbench.config.parsing.nodes import Change, Node
+from maskbench.config.parsing.problems import Report
+from maskbench.config.parsing.yaml_reader import parse_yaml
+from maskbench.config.resolve.overrides import lay_over, read_options
+from maskbench.config.resolve.placements import Checks
+from maskbench.config.schema.experiment import ModelConfig, PlacementConfig
 from maskbench.errors import ConfigError
 from maskbench.masks.catalogue import flow
 from maskbench.registry import MASKS, PRESETS

@@ -17,7 +17,7 @@ from maskbench.data.corpus import Ragged
 from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, SPECIAL_NAMES
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionRequest, Sizes
-from maskbench.masks.facts import Facts
+from maskbench.masks.corpus_facts import Facts
 from maskbench.randomness import Key
 
 _TEXT = (

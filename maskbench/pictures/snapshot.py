@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskbench.config.schema import ATTENTION_SITES, PlacementConfig
+from maskbench.config.schema.experiment import ATTENTION_SITES, PlacementConfig
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Sizes
-from maskbench.masks.placed import Placed
+from maskbench.masks.placement import Placed
 from maskbench.masks.plan import MaskPlan
 from maskbench.pictures.attention import shades
 from maskbench.pictures.png import image

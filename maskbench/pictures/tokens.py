@@ -9,7 +9,7 @@ from maskbench.data.vocabulary import EOS, MASK
 from maskbench.masks.base import TensorGate
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import GateContext, LogitContext, TokenInput
-from maskbench.masks.placed import Placed
+from maskbench.masks.placement import Placed
 from maskbench.masks.plan import MaskPlan
 from maskbench.pictures.scene import Scene, normal, word
 from maskbench.pictures.sheet import Grid, Look, Row, Token

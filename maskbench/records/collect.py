@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from maskbench.config.schema import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig
 from maskbench.errors import MaskbenchError
 from maskbench.records.locate import FoundPanel
 from maskbench.records.plans import Plan, read_plans

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from maskbench.config.schema import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig
 from maskbench.errors import MaskbenchError
 from maskbench.records.locate import FoundPanel
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskbench.config.load import load_resolved
-from maskbench.config.schema import Experiment, PanelConfig
+from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.errors import ConfigError
 from maskbench.runs.directory import ExperimentDirectory
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 from typing import Any, Literal
 
-from maskbench.config.schema import Experiment
+from maskbench.config.schema.experiment import Experiment
 from maskbench.runs.directory import ExperimentDirectory
 from maskbench.statistics.sequential import Rule
 

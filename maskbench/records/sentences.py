@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.config.metrics import MetricName, metric_name
+from maskbench.config.schema.metrics import MetricName, metric_name
 from maskbench.errors import MaskbenchError, RunDirectoryError
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 

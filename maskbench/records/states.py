@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
-from maskbench.config.schema import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig
 from maskbench.errors import MaskbenchError
 from maskbench.records.collect import read_cell
 from maskbench.records.locate import FoundPanel

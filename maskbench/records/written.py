@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 from maskbench.config.load import load_resolved
-from maskbench.config.panels import flat_settings
-from maskbench.config.schema import ArmConfig, Experiment
+from maskbench.config.resolve.panels import flat_settings
+from maskbench.config.schema.experiment import ArmConfig, Experiment
 from maskbench.errors import MaskbenchError
 
 

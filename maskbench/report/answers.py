@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maskbench.comparison.wording import headline, verdict_sentence
+from maskbench.comparison.text.sentences import headline, verdict_sentence
 from maskbench.report.gather import Panel
 from maskbench.report.words import verdict_shown
 

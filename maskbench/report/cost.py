@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from maskbench.comparison.figures import signed
 from maskbench.comparison.results import Difference
+from maskbench.comparison.text.number_format import signed
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.gather import Panel
 from maskbench.report.palette import MUTED, PAPER, RULE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from maskbench.comparison.figures import Scale, range_text, signed
 from maskbench.comparison.results import Comparison, Row
+from maskbench.comparison.text.number_format import Scale, range_text, signed
 from maskbench.plain import plain
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.gather import Panel

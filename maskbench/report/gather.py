@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison.figures import Scale, scale_of
 from maskbench.comparison.results import Choices, Comparison
 from maskbench.comparison.table import tabulate
+from maskbench.comparison.text.number_format import Scale, scale_of
 from maskbench.records.collect import Collected, collect
 from maskbench.records.curves import Curve, curves
 from maskbench.records.locate import panels_in

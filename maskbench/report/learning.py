@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from maskbench.comparison.figures import scale_of
-from maskbench.config.metrics import metric_name
+from maskbench.comparison.text.number_format import scale_of
+from maskbench.config.schema.metrics import metric_name
 from maskbench.plain import plain
 from maskbench.records.curves import Curve
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes

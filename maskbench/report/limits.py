@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from maskbench.comparison.wording import listed
+from maskbench.comparison.text.sentences import listed
 from maskbench.report.gather import Panel
 from maskbench.statistics.paired import least_seeds
 

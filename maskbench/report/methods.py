@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from maskbench.comparison.figures import scale_of
 from maskbench.comparison.results import Comparison, Difference
-from maskbench.comparison.wording import listed
+from maskbench.comparison.text.number_format import scale_of
+from maskbench.comparison.text.sentences import listed
 from maskbench.records.collect import seed_list
 from maskbench.report.gather import Panel
 from maskbench.statistics.paired import RANDOM_FLIPS

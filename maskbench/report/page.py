@@ -13,9 +13,9 @@ import jinja2
 from markupsafe import Markup
 
 import maskbench
-from maskbench.comparison.footnotes import arm_notes, warnings
 from maskbench.comparison.results import Choices
-from maskbench.comparison.wording import noise_sentences
+from maskbench.comparison.text.footnotes import arm_notes, warnings
+from maskbench.comparison.text.sentences import noise_sentences
 from maskbench.config.load import dump_resolved
 from maskbench.plain import plain
 from maskbench.report.answers import Answers, answers

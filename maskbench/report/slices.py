@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maskbench.comparison.figures import scale_of, signed
 from maskbench.comparison.results import Row
-from maskbench.config.metrics import MetricName, metric_name
+from maskbench.comparison.text.number_format import scale_of, signed
+from maskbench.config.schema.metrics import MetricName, metric_name
 from maskbench.plain import plain
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.forest import paired

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from maskbench.comparison.figures import Scale, p_text, range_text, scale_of, signed
 from maskbench.comparison.results import OtherMetric, Row
-from maskbench.config.metrics import metric_name
+from maskbench.comparison.text.number_format import Scale, p_text, range_text, scale_of, signed
+from maskbench.config.schema.metrics import metric_name
 from maskbench.report.gather import Panel
 from maskbench.report.words import verdict_shown
 

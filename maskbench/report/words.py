@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from maskbench.comparison.figures import Scale, signed
 from maskbench.comparison.results import Row, Settings
 from maskbench.comparison.symbols import SYMBOLS
+from maskbench.comparison.text.number_format import Scale, signed
 
 
 def verdict_shown(verdict: str | None) -> str:

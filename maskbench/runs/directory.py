@@ -26,7 +26,7 @@ from maskbench.errors import RunDirectoryError
 from maskbench.runs import entries
 from maskbench.runs.files import damage_named, explained, read_json, write_atomically, write_json
 from maskbench.runs.identity import Identity
-from maskbench.runs.lines import JsonLines, json_line
+from maskbench.runs.jsonl import JsonLines, json_line
 
 State = Literal["planned", "running", "done", "failed", "diverged", "interrupted"]
 """What a run can be; `running` whose process is gone reads as `interrupted`."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 from maskbench.runs.files import canonical_json
 
 RESULTS_VERSION = 1

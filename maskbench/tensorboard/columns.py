@@ -14,9 +14,9 @@ from typing import Any
 from maskbench.errors import MaskbenchError
 from maskbench.plain import plain
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.events import Entry
 from maskbench.runs.files import damage_named
-from maskbench.runs.sessions import Setting, place_of, plugin_entry, settings
+from maskbench.tensorboard.events import Entry
+from maskbench.tensorboard.hparams import Setting, place_of, plugin_entry, settings
 
 ALWAYS = ("arm", "masks")
 

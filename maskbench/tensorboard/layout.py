@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
-from maskbench.config.schema import Experiment
-from maskbench.runs.events import Entry, tensor
+from maskbench.config.schema.experiment import Experiment
+from maskbench.tensorboard.events import Entry, tensor
 from maskbench.tensorboard.means import HIGHEST, LOWEST, MEAN
 
 _ALWAYS = ("valid/nll", "valid/token_accuracy", "train/nll")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from maskbench.records.curves import Curve
 from maskbench.records.locate import FoundPanel
-from maskbench.runs.events import Entry, Event, scalar
+from maskbench.tensorboard.events import Entry, Event, scalar
 
 FOLDER = "_aggregate"
 MEAN, LOWEST, HIGHEST = "seeds_mean", "seeds_lowest", "seeds_highest"

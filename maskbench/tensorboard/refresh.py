@@ -12,12 +12,12 @@ from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.records.curves import curves
 from maskbench.records.locate import FoundPanel, panels_in
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.events import Event, encoded, event_file, event_files, text
 from maskbench.runs.files import explained, write_atomically
-from maskbench.runs.sinks import rebuild_events
 from maskbench.tensorboard.columns import columns_entry
+from maskbench.tensorboard.events import Event, encoded, event_file, event_files, text
 from maskbench.tensorboard.layout import layout_entry
 from maskbench.tensorboard.means import FOLDER, arm_folder, events_by_arm, last_logged
+from maskbench.tensorboard.sinks import rebuild_events
 
 
 @dataclass(frozen=True, slots=True)

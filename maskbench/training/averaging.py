@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from maskbench.config.schema import TrainConfig
+from maskbench.config.schema.experiment import TrainConfig
 from maskbench.errors import RunDirectoryError
 from maskbench.runs.checkpoint import verify
 

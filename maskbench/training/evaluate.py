@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from maskbench.config.lending import OWN
-from maskbench.config.metrics import metric_name
-from maskbench.config.schema import RunConfig
+from maskbench.config.resolve.borrowed_masks import OWN
+from maskbench.config.schema.experiment import RunConfig
+from maskbench.config.schema.metrics import metric_name
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
 from maskbench.metrics import Measurements, measure, sentence_parts, translate_first
 from maskbench.model.lent import lent_plans, under
-from maskbench.runs.lines import json_line
+from maskbench.runs.jsonl import json_line
 from maskbench.training.logbook import SAMPLES
 from maskbench.training.trainer import Trainer
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.masks.placed import Placed
+from maskbench.masks.placement import Placed
 from maskbench.training.logbook import Logbook
 from maskbench.training.trainer import Trainer
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 from maskbench.runs.directory import RunDirectory, State
 from maskbench.runs.files import canonical_json, write_atomically
-from maskbench.runs.lines import JsonLines
-from maskbench.runs.sinks import JsonLinesSink, Sink, rebuild_events
+from maskbench.runs.jsonl import JsonLines
+from maskbench.tensorboard.sinks import JsonLinesSink, Sink, rebuild_events
 from maskbench.training.environment import peak_memory_mb
 from maskbench.training.trainer import Diverged
 

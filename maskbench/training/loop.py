@@ -15,7 +15,7 @@ from maskbench.data import load_corpus
 from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.masks.proof import MaskRecord
+from maskbench.masks.mask_record import MaskRecord
 from maskbench.runs.checkpoint import (
     Checkpoint,
     Snapshot,
@@ -298,5 +298,5 @@ class _Run:
 
 
 def observe_masks(trainer: Trainer) -> MaskRecord:
-    """Have a proof of the run's masks watch its plan (`maskbench.masks.proof`)."""
+    """Have a proof of the run's masks watch its plan (`maskbench.masks.mask_record`)."""
     return MaskRecord(trainer.model.masks)

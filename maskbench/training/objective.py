@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from maskbench.config.schema import TrainConfig
+from maskbench.config.schema.experiment import TrainConfig
 from maskbench.data.batches import Batch
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import LogitContext

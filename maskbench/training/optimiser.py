@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from maskbench.config.schema import TrainConfig
+from maskbench.config.schema.experiment import TrainConfig
 from maskbench.errors import RunDirectoryError
 from maskbench.model.attention import Projection
 

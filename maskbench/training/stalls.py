@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from maskbench.config.metrics import METRICS
+from maskbench.config.schema.metrics import METRICS
 
 
 class Stalls:

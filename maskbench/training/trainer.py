@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 from maskbench.data.batches import Batch, BatchSchedule, collate
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskbench.config.schema import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig
 from maskbench.errors import ConfigError, MaskbenchError
 from maskbench.records.collect import unplanned
 from maskbench.records.locate import panels_in

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from maskbench.config.metrics import metric_name
-from maskbench.config.schema import CorpusConfig
+from maskbench.config.schema.experiment import CorpusConfig
+from maskbench.config.schema.metrics import metric_name
 from maskbench.data import load_corpus
 from maskbench.errors import MaskbenchError
-from maskbench.planning import corpus_key
+from maskbench.experiment.plan import corpus_key
 from maskbench.records.collect import read_cell
 from maskbench.records.sentences import adds_up, has_parts, read_counts, split_of
 from maskbench.runs.checkpoint import scan

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskbench.executors import End, Executor, Task
-from maskbench.executors.jobs import train
+from maskbench.experiment.train_job import train
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import RESULTS_VERSION, Origin
 from maskbench.training.environment import moved

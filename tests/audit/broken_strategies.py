@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskbench.config.schema import Refresh
+from maskbench.config.schema.experiment import Refresh
 from maskbench.masks.base import (
     ATTENTION_SITES,
     AttentionMask,

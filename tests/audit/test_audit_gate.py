@@ -12,11 +12,11 @@ import maskbench.masks
 from maskbench.audit.arms import sentences
 from maskbench.audit.gate import admit
 from maskbench.config.load import load_experiment
-from maskbench.config.schema import Experiment
+from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import LeakError
-from maskbench.experiment import run_experiment
-from maskbench.preparation import rehearse
-from maskbench.reporting import Silence
+from maskbench.experiment.preparation import rehearse
+from maskbench.experiment.progress_events import Silence
+from maskbench.experiment.run import run_experiment
 
 FILE = """
 name: trial

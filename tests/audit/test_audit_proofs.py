@@ -11,11 +11,11 @@ import torch
 import maskbench.masks  # noqa: F401  (fills the registry)
 from maskbench.audit import Finding, audit
 from maskbench.audit.catalogue import names, subject, subjects
-from maskbench.audit.leaks import future_leak
-from maskbench.audit.proofs import PROOFS
+from maskbench.audit.proofs.leaks import future_leak
+from maskbench.audit.proofs.registry import PROOFS
+from maskbench.audit.proofs.support import jacobian
 from maskbench.audit.subject import Case
-from maskbench.audit.support import jacobian
-from maskbench.config.schema import PlacementConfig
+from maskbench.config.schema.experiment import PlacementConfig
 from maskbench.masks.base import Strategy
 
 

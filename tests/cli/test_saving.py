@@ -12,7 +12,7 @@ from fake_runs import experiment, scored, write
 from typer.testing import CliRunner, Result
 
 from maskbench.cli.main import app
-from maskbench.cli.saving import save
+from maskbench.cli.output_files import save
 from maskbench.errors import ConfigError, ResourceError
 
 

@@ -9,7 +9,7 @@ import pytest
 from fake_runs import FakeRun, experiment, scored, write, write_costs
 
 from maskbench.comparison.claims import Judgement, judge
-from maskbench.config.claims import Claim, Limit, load_claims
+from maskbench.config.schema.claims import Claim, Limit, load_claims
 from maskbench.errors import ConfigError
 
 # No two alike, because runs of different seeds never are.

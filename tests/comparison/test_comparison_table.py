@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from fake_runs import FakeRun, experiment, scored, write, write_costs
 
-from maskbench.comparison.document import panel_object, to_json
 from maskbench.comparison.results import Choices, Comparison, Row
 from maskbench.comparison.table import compare
+from maskbench.comparison.text.json_document import panel_object, to_json
 from maskbench.errors import ConfigError
 
 BASE = (0.90, 0.91, 0.89, 0.92, 0.90, 0.88, 0.91, 0.90)

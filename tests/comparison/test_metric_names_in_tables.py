@@ -13,14 +13,14 @@ import pytest
 from fake_runs import FakeRun, experiment, write
 from rich.console import Console
 
+from maskbench.cli.comparison.render import as_text, renderables
 from maskbench.cli.detail import COMPACT, Detail
-from maskbench.cli.render import as_text, renderables
-from maskbench.comparison.document import to_json
 from maskbench.comparison.results import Choices, Comparison
 from maskbench.comparison.table import compare
-from maskbench.config.metrics import metric_name
+from maskbench.comparison.text.json_document import to_json
+from maskbench.config.schema.metrics import metric_name
 from maskbench.errors import ConfigError
-from maskbench.runs.sinks import TensorBoardSink
+from maskbench.tensorboard.sinks import TensorBoardSink
 
 NAMES = {
     "test/exact_match": 0.5,

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from fake_runs import FakeRun, experiment, scored, write, write_costs
 
-from maskbench.cli.as_csv import to_csv
-from maskbench.cli.as_latex import to_latex
-from maskbench.comparison.document import panel_object
-from maskbench.comparison.footnotes import method
+from maskbench.cli.comparison.csv_format import to_csv
+from maskbench.cli.comparison.latex_format import to_latex
 from maskbench.comparison.results import Choices, Comparison, Row
 from maskbench.comparison.table import compare
+from maskbench.comparison.text.footnotes import method
+from maskbench.comparison.text.json_document import panel_object
 from maskbench.statistics.paired import exploratory_interval, sign_flip_interval
 
 N = 9

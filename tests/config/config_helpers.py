@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from maskbench import registry
 from maskbench.config.load import load_experiment
-from maskbench.config.schema import Experiment, ModelConfig, PlacementConfig
+from maskbench.config.schema.experiment import Experiment, ModelConfig, PlacementConfig
 from maskbench.errors import ConfigError
 
 MINIMAL = """\

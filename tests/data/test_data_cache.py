@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from maskbench.data.cache import load_corpus
-from maskbench.data.copying import Copy, CopyingOptions
+from maskbench.data.corpora.copying import Copy, CopyingOptions
+from maskbench.data.corpora.toydeen.corpus import Toydeen
 from maskbench.data.corpus import Corpus, Ragged
-from maskbench.data.toydeen import Toydeen
 from maskbench.errors import ConfigError, ResourceError
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import maskbench.data
-from maskbench.data.annotate import annotated
-from maskbench.data.copying import Copy, CopyingOptions, Reverse
+from maskbench.data.corpora.copying import Copy, CopyingOptions, Reverse
+from maskbench.data.corpora.toydeen.corpus import Toydeen, ToydeenOptions
 from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, assemble, encode_split
-from maskbench.data.distract import DISTRACT_SPLITS
-from maskbench.data.noise import NOISE_SPLITS
-from maskbench.data.toydeen import Toydeen, ToydeenOptions
+from maskbench.data.generation.annotations import annotated
+from maskbench.data.generation.distractors import DISTRACT_SPLITS
+from maskbench.data.generation.noise import NOISE_SPLITS
 from maskbench.data.vocabulary import EOS, UNK, WordVocabulary
 from maskbench.errors import CorpusError
 from maskbench.registry import CORPORA
@@ -150,7 +150,7 @@ def test_copy_keeps_to_its_lengths_and_symbols() -> None:
 def test_a_corpus_with_too_few_different_sentences_says_what_it_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("maskbench.data.generated._PATIENCE", 3_000)
+    monkeypatch.setattr("maskbench.data.generation.sampling._PATIENCE", 3_000)
     with pytest.raises(CorpusError, match=r"of 120 pairs for train.*ask for fewer pairs"):
         build("copy", symbols=2, min_length=1, max_length=4)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from maskbench.data.draws import Draws, draws_for
-from maskbench.data.pair_files import find
-from maskbench.data.text_files import MOST_LINE_BYTES
+from maskbench.data.generation.sentence_draws import Draws, draws_for
+from maskbench.data.text.pair_files import find
+from maskbench.data.text.text_files import MOST_LINE_BYTES
 from maskbench.errors import CorpusError
 from maskbench.randomness import Key
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_runs import STEPS, TOKENS, config
 
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.decoding import evaluating

@@ -9,10 +9,10 @@ import torch
 from helpers import HEADS, placement, plan, request, sizes
 from torch import Tensor
 
-from maskbench.config.schema import ModelConfig
+from maskbench.config.schema.experiment import ModelConfig
 from maskbench.masks.base import AttentionMask
 from maskbench.masks.context import AttentionContext, AttentionRequest
-from maskbench.masks.placed import Placed
+from maskbench.masks.placement import Placed
 from maskbench.registry import MASKS
 
 MODEL = ModelConfig(d_model=HEADS * 4, n_heads=HEADS)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from helpers import placement
 
-from maskbench.config.schema import ArmConfig, CorpusConfig, PlacementConfig, RunConfig
+from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, PlacementConfig, RunConfig
 from maskbench.masks.controls import controls
 
 STAGES = {"step": [[0, 2], [0.33, 4], [0.67, 8]]}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers import placement, plan, tiny_batch
 
-from maskbench.config.schema import PlacementConfig
+from maskbench.config.schema.experiment import PlacementConfig
 from maskbench.masks.clock import Clock
 
 PER_EPOCH, STEPS = 7, 50

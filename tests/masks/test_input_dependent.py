@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from maskbench.config.schema import ModelConfig
+from maskbench.config.schema.experiment import ModelConfig
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.selective import Selective, SelectiveOptions
 

@@ -36,7 +36,7 @@ from maskbench.masks.base import (
 )
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionContext, GateContext, LossContext, TokenInput
-from maskbench.masks.draws import Refresher
+from maskbench.masks.random_draws import Refresher
 from maskbench.registry import MASKS, Registry
 
 
@@ -110,7 +110,7 @@ def _more_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
         registry.register(name)(MASKS.lookup(name))
     for cls in (Feature, Heads, Gate, Weights, Halved, Flat):
         registry.register(cls.__name__.lower())(cls)
-    monkeypatch.setattr("maskbench.masks.placed.MASKS", registry)
+    monkeypatch.setattr("maskbench.masks.placement.MASKS", registry)
 
 
 def test_an_empty_plan_leaves_everything_as_it_is():

@@ -10,8 +10,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from maskbench.config.metrics import DISTANCES, LENGTHS, METRICS, SliceKind, bin_name, metric_name
-from maskbench.config.schema import ATTENTION_SITES
+from maskbench.config.schema.experiment import ATTENTION_SITES
+from maskbench.config.schema.metrics import DISTANCES, LENGTHS, METRICS, SliceKind, bin_name, metric_name
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS, WordVocabulary
 from maskbench.metrics import METERS, Measurements, measure

@@ -8,8 +8,8 @@ import pytest
 import torch
 from helpers import placement, plan, sizes
 
-from maskbench.config.schema import ModelConfig
-from maskbench.config.sections import DecodeConfig
+from maskbench.config.schema.experiment import ModelConfig
+from maskbench.config.schema.sections import DecodeConfig
 from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS, WordVocabulary

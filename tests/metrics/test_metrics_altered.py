@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskbench.data.annotate import annotated
 from maskbench.data.corpus import Ragged, Split, encode_split
-from maskbench.data.noise import noise_splits
+from maskbench.data.generation.annotations import annotated
+from maskbench.data.generation.noise import noise_splits
 from maskbench.data.vocabulary import EOS, WordVocabulary
 from maskbench.metrics.altered import information_loss, interference, milder, relative_drop, robustness
 from maskbench.metrics.forced import Forced, token_accuracy

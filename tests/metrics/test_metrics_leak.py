@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_runs import config
 
-from maskbench.config.schema import CorpusConfig, DecodeConfig, ModelConfig, RunConfig
+from maskbench.config.schema.experiment import CorpusConfig, DecodeConfig, ModelConfig, RunConfig
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskbench.config.metrics import DISTANCES, LENGTHS, bin_name
+from maskbench.config.schema.metrics import DISTANCES, LENGTHS, bin_name
 from maskbench.data.corpus import Ragged, Split
 from maskbench.data.vocabulary import EOS
 from maskbench.metrics.slices import evidence_span, sentence_slices, token_slices

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from maskbench.config.schema import LEAKING, Application
+from maskbench.config.schema.experiment import LEAKING, Application
 from maskbench.masks.context import AttentionDecision
 from maskbench.model.application import SMALL_FILL
 from maskbench.model.attention import attend, legality

@@ -9,7 +9,7 @@ import torch
 from helpers import plan, sizes
 from torch import Tensor, nn
 
-from maskbench.config.schema import ModelConfig
+from maskbench.config.schema.experiment import ModelConfig
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.attention import Projection
 from maskbench.model.embedding import Table

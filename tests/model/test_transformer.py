@@ -10,7 +10,7 @@ import torch
 from helpers import VOCAB, plan, sizes, tiny_batch, tiny_model
 from torch import Tensor
 
-from maskbench.config.schema import ModelConfig
+from maskbench.config.schema.experiment import ModelConfig
 from maskbench.data.batches import Batch
 from maskbench.errors import CorpusError
 from maskbench.masks.clock import Clock

@@ -7,8 +7,8 @@ from mutations.mutant import family
 ALIBI, RELATIVE, GAUSSIAN, FORGETTING, SELECTIVE = (
     f"masks/{n}.py" for n in ("bias", "relative", "gaussian", "forgetting", "selective")
 )
-T = "masks/test_biases.py masks/test_soft_masks.py masks/test_input_dependent.py"
-CONFORMS = "masks/test_conformance.py"
+T = "masks/strategies/scores/test_biases.py masks/test_soft_masks.py masks/test_input_dependent.py"
+CONFORMS = "masks/strategies/test_conformance.py"
 
 BIASES = family(
     "biases",

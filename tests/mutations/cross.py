@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-CROSS_, WAIT_K, ORACLE, CONTEXT = "masks/cross.py", "masks/wait_k.py", "masks/oracle.py", "masks/context.py"
-T, IN_WAIT_K, IN_ORACLE = "masks/test_cross.py", "masks/test_wait_k.py", "masks/test_oracle.py"
-CONFORMS = "masks/test_conformance.py"
+CROSS_, WAIT_K, ORACLE, CONTEXT = (
+    "masks/strategies/attention/cross.py",
+    "masks/strategies/attention/wait_k.py",
+    "masks/strategies/attention/annotated.py",
+    "masks/context.py",
+)
+T, IN_WAIT_K, IN_ORACLE = (
+    "masks/strategies/attention/test_cross.py",
+    "masks/strategies/attention/test_wait_k.py",
+    "masks/strategies/attention/test_oracle.py",
+)
+CONFORMS = "masks/strategies/test_conformance.py"
 _WHOLE = '(placement.layers, placement.heads) != ("all", "all")'
 _K_OF = "(k[b] if isinstance(k, Tensor) else k)"
 

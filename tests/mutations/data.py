@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-BATCHES, FACTS, ANNOTATE = "data/batches.py", "masks/facts.py", "data/annotate.py"
-T = "data/test_data_annotations.py"
+BATCHES, FACTS, ANNOTATE = "data/batches.py", "masks/corpus_facts.py", "data/generation/annotations.py"
+T = "data/generation/test_data_annotations.py"
 
 DATA = family(
     "data",
@@ -25,14 +25,14 @@ DATA = family(
         FACTS,
         "len(train.tgt.values) / max(1, len(train.src.values))",
         "len(train.src.values) / max(1, len(train.tgt.values))",
-        "masks/test_facts.py",
+        "masks/test_corpus_facts.py",
     ),
     (
         "side",
         FACTS,
         "for side in (train.src, train.tgt))",
         "for side in (train.src, train.src))",
-        "masks/test_facts.py",
+        "masks/test_corpus_facts.py",
     ),
     (
         "legality",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-DROPS_ = "masks/drops.py"
-T = "masks/test_drops.py"
+DROPS_ = "masks/strategies/attention_dropout.py"
+T = "masks/strategies/test_drops.py"
 _ROWS = 'rows = queries if at.unit == "element" else torch.zeros_like(queries[:1])'
 
 DROPS = family(

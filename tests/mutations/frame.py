@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-PLAN, PLACED = "masks/plan.py", "masks/placed.py"
+PLAN, PLACED = "masks/plan.py", "masks/placement.py"
 T = "masks/test_plan.py"
-CONFORMS = "masks/test_conformance.py"
+CONFORMS = "masks/strategies/test_conformance.py"
 _AND = "keep = placed.keep(at, ctx)\n            decision = replace(decision, keep=decision.keep {} keep)"
 _HIDES = "bias = bias.masked_fill(~keep, 0.0)"
 _HIDES_AND = _HIDES + "\n                decision = replace(decision, keep=decision.keep & keep)"
@@ -24,7 +24,7 @@ FRAME = family(
         T,
     ),
     ("combination", PLAN, _AND.format("&"), _AND.format("|"), T),
-    ("legality", PLAN, _HIDES_AND, _HIDES, "masks/test_learned.py"),
+    ("legality", PLAN, _HIDES_AND, _HIDES, "masks/strategies/scores/test_learned.py"),
     ("combination", PLAN, _SUM, "bias=bias)", T),
     ("combination", PLAN, "decision.factors * factors", "factors", T),
     ("heads", PLAN, "bias = placed.on_heads(bias, 0.0)", "bias = bias.clone()", T),
@@ -41,9 +41,15 @@ FRAME = family(
         PLAN,
         "keep is None else keep & allowed",
         "keep is None else keep | allowed",
-        "masks/test_logit_masks.py",
+        "masks/strategies/outputs/test_logit_masks.py",
     ),
-    ("gold", PLAN, "keep.scatter(-1, gold.unsqueeze(-1), True)", "keep", "masks/test_logit_masks.py"),
+    (
+        "gold",
+        PLAN,
+        "keep.scatter(-1, gold.unsqueeze(-1), True)",
+        "keep",
+        "masks/strategies/outputs/test_logit_masks.py",
+    ),
     (
         "combination",
         PLAN,
@@ -56,7 +62,7 @@ FRAME = family(
         PLAN,
         "eligible = (positions < lengths[:, None]) & (ids >= N_SPECIAL)",
         "eligible = positions < lengths[:, None]",
-        "masks/test_token_masks.py",
+        "masks/strategies/inputs/test_token_masks.py",
     ),
     (
         "legality",
@@ -65,7 +71,13 @@ FRAME = family(
         "eligible = ids >= N_SPECIAL",
         f"{CONFORMS} -k tokens",
     ),
-    ("combination", PLAN, "eligible = eligible & ~picked", "pass", f"{T} masks/test_token_masks.py"),
+    (
+        "combination",
+        PLAN,
+        "eligible = eligible & ~picked",
+        "pass",
+        f"{T} masks/strategies/inputs/test_token_masks.py",
+    ),
     ("unsafe", PLAN, "if placed.placement.leaks and not", "if False and not", T),
     (
         "off by one",
@@ -96,6 +108,6 @@ FRAME = family(
         PLACED,
         "return self.bank.get(situation, ctx.request.q_idx, ctx.request.kv_idx, compute)",
         "return self.bank.get(situation, ctx.request.kv_idx, ctx.request.q_idx, compute).mT",
-        "masks/test_bank.py",
+        "masks/test_pattern_cache.py",
     ),
 )

@@ -6,7 +6,11 @@ from mutations.mutant import family
 
 TRANSFORM, DMAN, SPAN, FULL = (f"masks/{n}.py" for n in ("transform", "dman", "span", "full"))
 HEAD, GATING, GATES, FEATURES = (f"masks/{n}.py" for n in ("headgates", "gates", "gating", "features"))
-T, IN_TRANSFORM, CONFORMS = "masks/test_learned.py", "masks/test_transform.py", "masks/test_conformance.py"
+T, IN_TRANSFORM, CONFORMS = (
+    "masks/strategies/scores/test_learned.py",
+    "masks/strategies/scores/test_transform.py",
+    "masks/strategies/test_conformance.py",
+)
 _HELD = "return raw.clamp(low, high).detach() + (raw - raw.detach())"
 _SIDES = 't @ base if at.side == "left" else base @ t'
 _AMOUNT = "self.amount = nn.Parameter(torch.{}(n_layers, sizes.n_heads))"

@@ -19,7 +19,13 @@ MODEL = family(
     ("mode", APPLY, "return left / mass.masked_fill(mass == 0, 1.0)", "return left", T),
     ("mode", APPLY, "softmax(scores * keep)", "softmax(scores.masked_fill(~keep, -math.inf))", T),
     ("mode", APPLY, "masked_fill(~keep, SMALL_FILL)", "masked_fill(~keep, -math.inf)", T),
-    ("factors", APPLY, "weights * decision.factors.to(weights.dtype)", "weights", f"{T} masks/test_drops.py"),
+    (
+        "factors",
+        APPLY,
+        "weights * decision.factors.to(weights.dtype)",
+        "weights",
+        f"{T} masks/strategies/test_drops.py",
+    ),
     ("off by one", ATTENTION, "kv_idx <= q_idx[:, None]", "kv_idx < q_idx[:, None]", T),
     ("axes", ATTENTION, "(kv_idx <= q_idx[:, None])", "(kv_idx[:, None] <= q_idx)", f"{T} {IN_TRANSFORMER}"),
     (
@@ -27,7 +33,7 @@ MODEL = family(
         TRANSFORMER,
         "return masked, source.after(masked)",
         "return masked, source",
-        "masks/test_fixed_length.py masks/test_token_masks.py",
+        "masks/strategies/inputs/test_fixed_length.py masks/strategies/inputs/test_token_masks.py",
     ),
     (
         "rows",
@@ -42,7 +48,7 @@ MODEL = family(
         DECODING,
         "self.original.ids, self.original.lengths",
         "self.source.ids, self.source.lengths",
-        "masks/test_logit_masks.py",
+        "masks/strategies/outputs/test_logit_masks.py",
     ),
     ("denominator", OBJECTIVE, "nll / (len(seen) * batch.n_tokens)", "nll / batch.n_tokens", IN_OBJECTIVE),
     ("view", OBJECTIVE, "[clock, replace(clock, view=1)]", "[clock, clock]", IN_OBJECTIVE),

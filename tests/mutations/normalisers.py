@@ -7,9 +7,9 @@ from mutations.mutant import family
 CONTENT, ENTMAX, UNNORMALISED, INVERTED, SOFTMAX = (
     f"masks/{n}.py" for n in ("content", "entmax", "unnormalised", "inverted", "softmax")
 )
-T = "masks/test_normalisers.py"
+T = "masks/strategies/normalisers/test_normalisers.py"
 IN_SOFT = "masks/test_soft_masks.py"
-CONFORMS = "masks/test_conformance.py"
+CONFORMS = "masks/strategies/test_conformance.py"
 _IN_SIGHT = "visible = keep.expand(scores.shape).sum(-1, keepdim=True)"
 _ALL_KEYS = "visible = torch.full_like(scores[..., :1], scores.shape[-1])"
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-LOGITS, LOSS, LEXICON = "masks/logits.py", "masks/loss.py", "masks/lexicon.py"
-T, IN_LOSS, CONFORMS = "masks/test_logit_masks.py", "masks/test_loss_masks.py", "masks/test_conformance.py"
+LOGITS, LOSS, LEXICON = (
+    "masks/strategies/outputs/vocabulary_masks.py",
+    "masks/strategies/outputs/loss_tokens.py",
+    "masks/lexicon.py",
+)
+T, IN_LOSS, CONFORMS = (
+    "masks/strategies/outputs/test_logit_masks.py",
+    "masks/strategies/outputs/test_loss_masks.py",
+    "masks/strategies/test_conformance.py",
+)
 
 OUTPUT = family(
     "output",

@@ -6,13 +6,17 @@ from mutations.mutant import family
 
 WINDOWS, STRUCTURE_, SPARSE, DRAWN = (f"masks/{n}.py" for n in ("windows", "structure", "sparse", "drawn"))
 HEADS, DOCUMENTS, COMPOSE, PARTS = (f"masks/{n}.py" for n in ("heads", "documents", "compose", "parts"))
-T, IN_SPARSE, IN_HEADS = "masks/test_structure.py", "masks/test_sparse.py", "masks/test_heads.py"
-IN_DOCUMENTS, IN_COMPOSE, IN_WAIT_K = (
-    "masks/test_documents.py",
-    "masks/test_compose.py",
-    "masks/test_wait_k.py",
+T, IN_SPARSE, IN_HEADS = (
+    "masks/strategies/attention/test_structure.py",
+    "masks/strategies/attention/test_sparse.py",
+    "masks/strategies/attention/test_heads.py",
 )
-CONFORMS = "masks/test_conformance.py"
+IN_DOCUMENTS, IN_COMPOSE, IN_WAIT_K = (
+    "masks/strategies/attention/test_documents.py",
+    "masks/strategies/attention/test_compose.py",
+    "masks/strategies/attention/test_wait_k.py",
+)
+CONFORMS = "masks/strategies/test_conformance.py"
 
 STRUCTURE = family(
     "structure",

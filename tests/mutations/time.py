@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-DRAWS, SCHEDULES, CLOCK = "masks/draws.py", "masks/schedules.py", "masks/clock.py"
-BANK, PLACED, PROOF = "masks/bank.py", "masks/placed.py", "masks/proof.py"
-IN_PLAN, IN_PROOF, IN_BANK = "masks/test_plan.py", "masks/test_proof.py", "masks/test_bank.py"
+DRAWS, SCHEDULES, CLOCK = "masks/random_draws.py", "masks/schedules.py", "masks/clock.py"
+BANK, PLACED, PROOF = "masks/pattern_cache.py", "masks/placement.py", "masks/mask_record.py"
+IN_PLAN, IN_PROOF, IN_BANK = "masks/test_plan.py", "masks/test_mask_record.py", "masks/test_pattern_cache.py"
 IN_SCHEDULES, IN_FREEZING = "masks/test_schedules.py", "masks/test_freezing.py"
-TOKENS = "masks/test_token_masks.py"
-CONFORMS = "masks/test_conformance.py"
+TOKENS = "masks/strategies/inputs/test_token_masks.py"
+CONFORMS = "masks/strategies/test_conformance.py"
 _STREAM = "(self.site, self.name, self.ordinal, moment)"
 _COUNT = 'count = clock.step if self.refresh.per == "step" else clock.epoch'
 _OF_EXAMPLE = "examples if per_example else shared, per_example)"
@@ -36,7 +36,7 @@ TIME = family(
         f"torch.arange(len(examples)) if per_example {_OF_EXAMPLE[24:]}",
         f"{CONFORMS} -k batch_mates and (tokens or drop)",
     ),
-    ("parts", DRAWS, '"part", *rest, index)', '"part", *rest)', "masks/test_compose.py"),
+    ("parts", DRAWS, '"part", *rest, index)', '"part", *rest)', "masks/strategies/attention/test_compose.py"),
     ("key", DRAWS, '"schedule-example", clock, clock.epoch)', '"schedule-example", clock, 0)', IN_PLAN),
     ("off by one", CLOCK, "self.step <= stop", "self.step < 0", IN_FREEZING),
     ("epoch", CLOCK, "stop // self.steps_per_epoch if", "self.epoch if", IN_FREEZING),

@@ -8,11 +8,11 @@ TOKENS_, PICKING, UNITS, REPLACING = (f"masks/{n}.py" for n in ("tokens", "picki
 FIXED, FEATURE, PRESETS, PREFERRING = (
     f"masks/{n}.py" for n in ("fixed_length", "feature_dropout", "presets", "preferring")
 )
-T, IN_UNITS = "masks/test_token_masks.py", "masks/test_token_units.py"
+T, IN_UNITS = "masks/strategies/inputs/test_token_masks.py", "masks/strategies/inputs/test_token_units.py"
 IN_FIXED, IN_FEATURE, IN_PRESETS = (
     f"masks/test_{n}.py" for n in ("fixed_length", "feature_dropout", "presets")
 )
-CONFORMS = "masks/test_conformance.py"
+CONFORMS = "masks/strategies/test_conformance.py"
 _OF_REAL = "quota(eligible.sum(1, keepdim=True), "
 _OF_ALL = "quota(torch.full_like(eligible[:, :1], eligible.shape[1], dtype=torch.int64), "
 

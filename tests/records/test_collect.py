@@ -12,7 +12,7 @@ import pytest
 from fake_runs import FakeRun, arm_config, experiment, scored, write, write_run
 
 from maskbench.config.load import dump_resolved
-from maskbench.config.schema import Experiment, PanelConfig
+from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.errors import ConfigError
 from maskbench.records.collect import Cell, Collected, collect, seed_list
 from maskbench.records.locate import newest, panels_in

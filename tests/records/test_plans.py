@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake_runs import experiment, scored, write
 
-from maskbench.comparison.replanned import replanned
+from maskbench.comparison.checks.plan_changes import replanned
 from maskbench.comparison.results import Choices
 from maskbench.comparison.table import compare
 from maskbench.records.collect import Collected, collect

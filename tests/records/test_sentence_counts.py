@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from maskbench.config.metrics import METRICS, metric_name
+from maskbench.config.schema.metrics import METRICS, metric_name
 from maskbench.errors import RunDirectoryError
 from maskbench.metrics import ADDITIVE
 from maskbench.records.sentences import SentenceReader, read_counts, score, sentence_score

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from maskbench.errors import ResourceError, RunDirectoryError
 from maskbench.runs.files import canonical_json, read_json, write_atomically, write_json
-from maskbench.runs.lines import JsonLines, json_line
+from maskbench.runs.jsonl import JsonLines, json_line
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

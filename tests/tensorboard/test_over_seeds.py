@@ -17,16 +17,16 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams import api_pb2, metadata
 
 from maskbench.config.load import dump_resolved
-from maskbench.config.schema import Experiment, PanelConfig
+from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.records.collect import collect
 from maskbench.records.locate import panels_in
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.events import event_files
-from maskbench.runs.sinks import JsonLinesSink
 from maskbench.tensorboard.columns import differing
+from maskbench.tensorboard.events import event_files
 from maskbench.tensorboard.layout import about_masks, charted, layout_entry
 from maskbench.tensorboard.refresh import Written, experiments_in, rebuild, refresh
+from maskbench.tensorboard.sinks import JsonLinesSink
 
 CURVES = {
     "none": ([4.0, 2.0], [5.0, 1.0], [9.0, 3.0]),

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_runs import STEPS, config
 
-from maskbench.config.schema import TrainConfig
+from maskbench.config.schema.experiment import TrainConfig
 from maskbench.data import load_corpus
 from maskbench.errors import RunDirectoryError
 from maskbench.masks.clock import Clock

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from maskbench.config.schema import TrainConfig
+from maskbench.config.schema.experiment import TrainConfig
 from maskbench.errors import RunDirectoryError
 from maskbench.model.attention import Projection
 from maskbench.model.embedding import Table

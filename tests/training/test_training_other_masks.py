@@ -13,8 +13,8 @@ from tiny_runs import STEPS, TOKENS, config
 from maskbench.config.load import load_experiment
 from maskbench.data import load_corpus
 from maskbench.errors import ConfigError, LeakError
+from maskbench.experiment.preparation import rehearse
 from maskbench.model.lent import lent_plans, under
-from maskbench.preparation import rehearse
 from maskbench.runs.directory import RunDirectory
 from maskbench.training import loop
 from maskbench.training.evaluate import outputs_sha256

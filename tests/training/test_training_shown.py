@@ -19,7 +19,7 @@ from maskbench.model.transformer import build_model
 from maskbench.pictures.png import size_of
 from maskbench.pictures.words import Attention, cross_attention, png_of
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.sinks import rebuild_events
+from maskbench.tensorboard.sinks import rebuild_events
 from maskbench.training.histograms import BARS, bars
 from maskbench.training.job import RunJob
 from maskbench.training.logbook import Logbook

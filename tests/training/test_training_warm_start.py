@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tiny_runs import STEPS, TOKENS, config
 from torch import Tensor
 
-from maskbench.config.schema import RunConfig
+from maskbench.config.schema.experiment import RunConfig
 from maskbench.data import load_corpus
 from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.masks.clock import Clock

@@ -1,0 +1,113 @@
+"""`maskbench audit`: proofs that arms and strategies hide what they say, and let nothing through."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..options import RUNS, Plugins, RunsDir
+
+if TYPE_CHECKING:
+    from maskbench.audit.report import Finding
+    from maskbench.audit.subject import Subject
+
+_ENDINGS = (".yaml", ".yml")
+
+
+def audit(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE or STRATEGY]...",
+            help="Experiment files, whose arms are audited, and names of strategies or presets.",
+            show_default=False,
+        ),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Audit the whole catalogue.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print every proof as JSON, and nothing else.")
+    ] = False,
+    plugins: Plugins = None,
+    runs_dir: RunsDir = RUNS,
+) -> None:
+    """Prove that masks leak nothing and keep their other promises; exit with 3 if one is broken.
+
+    Every arm is tried as a whole model, in float64 and in the number format it trains in.
+    """
+    from maskbench.errors import ConfigError
+    from maskbench.plugins import load_plugins
+
+    load_plugins(plugins or [])
+    if bool(targets) == everything:
+        raise ConfigError(
+            "name an experiment file, strategies or presets to audit, or give --all for the whole catalogue"
+        )
+    if everything:
+        found = _whole_catalogue(plugins or [])
+    else:
+        # All of them first, so that a mistake in the last one does not cost the work on the others.
+        found = _findings(list(_subjects(targets or [], plugins or [], runs_dir)))
+    if as_json:
+        typer.echo(json.dumps([finding.document() for one in found for finding in one], indent=1))
+    else:
+        from ..views.audit_table import print_findings
+
+        print_findings(found)
+    if any(finding.passed is False for one in found for finding in one):
+        raise typer.Exit(3)
+
+
+def _subjects(targets: Sequence[str], plugins: Sequence[Path], runs_dir: Path) -> Iterator[Subject]:
+    """Yield what is to be audited, in the order it was asked for; a name that is none is refused first."""
+    from maskbench.audit.arms import experiment_subjects
+    from maskbench.audit.catalogue import subjects
+    from maskbench.experiment.plan import CACHE
+
+    from ..loading import load, placed_problems
+
+    files = [target for target in targets if target.endswith(_ENDINGS) or Path(target).is_file()]
+    yield from subjects([target for target in targets if target not in files])
+    for file in map(Path, files):
+        experiment = load(file, [], plugins=plugins)
+        with placed_problems(file, []):
+            yield from experiment_subjects(experiment, runs_dir / CACHE)
+
+
+def _whole_catalogue(plugins: Sequence[Path]) -> list[list[Finding]]:
+    """Return the findings of every strategy and preset; on a terminal, say how far it is."""
+    from maskbench.audit.catalogue import names
+    from maskbench.audit.workers import audit_names
+    from maskbench.plain import plain
+
+    from ..consoles import console_on
+
+    found = []
+    with console_on(sys.stderr).status("auditing the catalogue") as status:
+        for one in audit_names(names(), plugins):
+            status.update(plain(f"audited {one[0].name}" if one else ""))
+            found.append(one)
+    return found
+
+
+def _findings(subjects: Iterable[Subject]) -> list[list[Finding]]:
+    """Return the findings of every subject; on a terminal, say which one is at work."""
+    import torch
+
+    from maskbench.audit import audit as examine
+    from maskbench.plain import plain
+
+    from ..consoles import console_on
+
+    # Small models: a second thread would cost more than it does.
+    torch.set_num_threads(1)
+    found = []
+    with console_on(sys.stderr).status("auditing") as status:
+        for subject in subjects:
+            status.update(plain(f"auditing {subject.name} {subject.site}"))
+            found += list(examine([subject]))
+    return found

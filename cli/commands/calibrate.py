@@ -1,0 +1,98 @@
+"""`maskbench calibrate`: how much chance alone does in an experiment, found out by training its baseline against itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..options import RUNS, File, Overrides, Plugins, Quick, RunsDir, Seeds
+
+if TYPE_CHECKING:
+    from maskbench.comparison.calibration import Calibration
+    from maskbench.config.schema.experiment import Experiment
+    from maskbench.experiment.progress_events import Outcome
+
+
+def calibrate(
+    file: File,
+    runs_dir: RunsDir = RUNS,
+    twins: Annotated[
+        int, typer.Option(min=1, max=50, help="Copies of the baseline, each with other random numbers.")
+    ] = 1,
+    overrides: Overrides = None,
+    seeds: Seeds = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", "-j", min=1, help="Runs at once.", show_default="as cores and memory allow"
+        ),
+    ] = None,
+    quick: Quick = False,
+    plugins: Plugins = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the numbers as JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """Train the baseline against itself, and say how often chance alone would name a winner.
+
+    The runs make an experiment of their own, called NAME-calibrate. They are kept, so asking again costs nothing.
+    """
+    from maskbench.executors.signals import exit_code, leaving_on_signals
+    from maskbench.experiment.null_experiment import calibration_of
+
+    from ..loading import load, placed_problems
+    from .run import say_what_happened
+
+    with leaving_on_signals():
+        settings, files = overrides or [], plugins or []
+        experiment = load(file, settings, seeds, [], quick, files)
+        calibration = calibration_of(experiment, twins)
+        with placed_problems(file, settings):
+            outcome = _train(calibration, runs_dir, workers, files)
+        directory = runs_dir / calibration.name
+        say_what_happened(outcome, directory)
+        if outcome.signal is not None:
+            raise typer.Exit(exit_code(outcome.signal))
+        _print(_calibrations(experiment, directory), as_json)
+    if not outcome.is_sound:
+        raise typer.Exit(3)
+
+
+def _train(experiment: Experiment, runs_dir: Path, workers: int | None, plugins: list[Path]) -> Outcome:
+    import sys
+
+    from maskbench.experiment.run import run_experiment
+
+    from ..progress.display import shown_on
+
+    with shown_on(sys.stderr) as reporter:
+        return run_experiment(experiment, runs_dir, workers=workers, reporter=reporter, plugins=plugins)
+
+
+def _calibrations(experiment: Experiment, directory: Path) -> list[Calibration]:
+    from maskbench.comparison.calibration import calibrate as calibrated
+    from maskbench.records.collect import collect
+    from maskbench.records.locate import panels_in
+
+    n_arms = {panel.name: len(panel.arms) - 1 for panel in experiment.panels}
+    return [calibrated(collect(found), n_arms.get(found.panel.name, 1)) for found in panels_in(directory)]
+
+
+def _print(calibrations: Sequence[Calibration], as_json: bool) -> None:
+    if as_json:
+        import json
+
+        documents = [one.document() for one in calibrations]
+        typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1, allow_nan=False))
+        return
+
+    from ..views.calibration_table import lines
+
+    for index, one in enumerate(calibrations):
+        if index:
+            typer.echo()
+        for line in lines(one):
+            typer.echo(line)

@@ -1,0 +1,124 @@
+"""`maskbench explain`: the sentences behind a difference."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..options import Plugins
+from ..terminal import NARROWEST, console, glyphs, print_plainly
+
+if TYPE_CHECKING:
+    from maskbench.explain.attention import Attention
+    from maskbench.explain.examples import Example
+    from maskbench.explain.explanation import Explained
+
+
+def explain(
+    directory: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="An experiment, or a panel of one.", show_default=False),
+    ],
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="The arm to explain.", show_default=False)],
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="ARM", help="Compare with this arm.", show_default="the experiment's"),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT/METRIC", help="What sentences are judged by.", show_default="the experiment's"
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="SPLIT", help="Sentences of this split.", show_default="the metric's"),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="Sentences to show of either kind.")] = 3,
+    tag: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG", help="Only sentences with a target word of this tag.", show_default="all"
+        ),
+    ] = None,
+    length: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS", help="Only sources of so many words, such as 6-10 or 21+.", show_default="all"
+        ),
+    ] = None,
+    attention: Annotated[
+        bool, typer.Option("--attention/--no-attention", help="Draw where both models look.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    plugins: Plugins = None,
+) -> None:
+    """Show the sentences that an arm wins and loses in most seeds, and where the two models look."""
+    from maskbench.explain.explanation import Wanted
+    from maskbench.explain.explanation import explain as find
+    from maskbench.plugins import load_plugins
+
+    load_plugins(plugins or [])
+    found = find(directory, Wanted(arm, baseline, metric, split, count, tag, length))
+    explanation = found.explanation
+    top = next(iter((*explanation.won, *explanation.lost)), None)
+    pictures, reason = _pictures(found, top) if top is not None and attention else ([], "")
+    if as_json:
+        document: dict[str, Any] = dataclasses.asdict(explanation)
+        document["attention"] = [_document(picture) for _, picture in pictures]
+        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+        return
+
+    from ..views.explain_text import explanation_text
+
+    printer = console()
+    width = printer.width if printer.is_terminal else NARROWEST
+    print_plainly(explanation_text(explanation, width, glyphs()))
+    if top is not None and pictures:
+        _draw(top, pictures, width)
+    if reason:
+        typer.echo(f"warning: no pictures of attention: {reason}", err=True)
+
+
+def _pictures(found: Explained, top: Example) -> tuple[list[tuple[str, Attention]], str]:
+    """Return titles and attention of both runs, or why there is none: checkpoints may be gone, results stay."""
+    from maskbench.errors import MaskbenchError
+    from maskbench.explain.attention import cross_attention
+    from maskbench.plain import plain
+
+    drawn = []
+    try:
+        for arm, title in zip(found.arms, found.explanation.titles, strict=True):
+            run, name = found.run(arm, top.seed), found.name
+            seen = cross_attention(run, arm.config, found.corpus, name.split, top.id, name.masks)
+            drawn.append((title, seen))
+    except MaskbenchError as error:
+        return [], plain(str(error))
+    return drawn, ""
+
+
+def _draw(top: Example, pictures: list[tuple[str, Attention]], width: int) -> None:
+    from textwrap import wrap
+
+    from ..glyphs import UNICODE
+    from ..views.attention_drawing import ASCII, BLOCKS, attention_lines
+
+    about = (
+        f"cross attention in sentence {top.id}, seed {top.seed}: last decoder layer, mean of its heads, while the "
+        "reference is predicted word by word (rows) from the source (columns)"
+    )
+    ink = BLOCKS if glyphs() is UNICODE else ASCII
+    for line in ("", *wrap(about, width), "", *attention_lines(pictures, width, ink)):
+        typer.echo(line)
+
+
+def _document(attention: Attention) -> dict[str, Any]:
+    return {
+        "words": attention.words,
+        "sources": attention.sources,
+        "weights": attention.weights.tolist(),
+    }

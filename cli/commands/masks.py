@@ -1,0 +1,173 @@
+"""`maskbench masks`: the catalogue of strategies, one of them in full, and pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..options import Plugins
+from ..output_files import refuse, save
+from ..terminal import NARROWEST, console, glyphs, print_plainly
+
+if TYPE_CHECKING:
+    from maskbench.masks.catalogue import Entry
+    from maskbench.pictures.draw import View
+    from maskbench.pictures.sheet import Sheet
+
+LONGEST = 64
+"""The longest sentence that characters can show."""
+
+
+def masks(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="A strategy or a preset.", show_default="the whole catalogue"),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Draw it in the terminal.")] = False,
+    png: Annotated[
+        Path | None,
+        typer.Option("--png", metavar="FILE", help="Draw it into a new file.", show_default=False),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            metavar="OPTION=VALUE",
+            help="An option to draw it with; may be repeated.",
+            show_default="its example",
+        ),
+    ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(metavar="SITE", help="Where it is placed; without NAME: only what acts there."),
+    ] = None,
+    length: Annotated[int, typer.Option(min=2, max=256, help="Tokens of the sentence.")] = 12,
+    source_length: Annotated[
+        int | None,
+        typer.Option(min=2, max=256, help="Tokens of the source.", show_default="as many"),
+    ] = None,
+    layers: Annotated[
+        list[int] | None,
+        typer.Option("--layer", min=0, help="Only this layer; may be repeated.", show_default=False),
+    ] = None,
+    heads: Annotated[
+        list[int] | None,
+        typer.Option("--head", min=0, help="Only this head; may be repeated.", show_default=False),
+    ] = None,
+    epoch: Annotated[
+        int,
+        typer.Option("--epoch", "--variant", min=0, help="How often a random mask has met the sentence."),
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed random masks are drawn with.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is declared as JSON.")] = False,
+    plugins: Plugins = None,
+) -> None:
+    """List the mask strategies, describe one of them, or draw what it hides."""
+    from maskbench.errors import ConfigError
+    from maskbench.masks.catalogue import entries, entry
+    from maskbench.plugins import load_plugins
+
+    load_plugins(plugins or [])
+    if name is None:
+        if show or png is not None or settings:
+            raise ConfigError(
+                "--show, --png and --set are about one strategy: name it, as in `maskbench masks window --show`"
+            )
+        _list([e for e in entries() if site is None or site in e.sites], site, as_json)
+        return
+    found = entry(name)
+    if settings and not show and png is None:
+        raise ConfigError("--set changes what is drawn; give --show or --png FILE with it")
+    if as_json:
+        typer.echo(json.dumps([found.to_json()], indent=2, ensure_ascii=False))
+        return
+    if not show and png is None:
+        from ..views.mask_table import description
+
+        print_plainly(description(found, glyphs()))
+        return
+
+    from maskbench.pictures.draw import View
+
+    chosen = (tuple(layers) if layers else None, tuple(heads) if heads else None)
+    view = View(length, source_length, *chosen, epoch, seed)
+    if png is not None:
+        _refuse_to_draw_into(png)
+    if show and max(length, source_length or 0) > LONGEST:
+        raise ConfigError(f"--show draws sentences of up to {LONGEST} tokens; --png FILE draws longer ones")
+    sheet = _sheet(found, site, settings or [], view)
+    if show:
+        _show(sheet)
+    if png is not None:
+        _save(sheet, png)
+
+
+def _list(found: list[Entry], site: str | None, as_json: bool) -> None:
+    from maskbench.config.schema.experiment import SITES
+    from maskbench.errors import ConfigError
+    from maskbench.registry import did_you_mean
+
+    if site is not None and site not in SITES:
+        raise ConfigError(
+            f"--site: no site named {site!r}{did_you_mean(site, SITES)} (sites: {', '.join(SITES)})"
+        )
+    if as_json:
+        typer.echo(json.dumps([e.to_json() for e in found], indent=2, ensure_ascii=False))
+        return
+
+    from ..views.mask_table import catalogue_table
+
+    print_plainly(catalogue_table(found, glyphs()))
+
+
+def _sheet(found: Entry, site: str | None, settings: list[str], view: View) -> Sheet:
+    from maskbench.config.schema.experiment import ModelConfig
+    from maskbench.errors import ConfigError
+    from maskbench.pictures.draw import draw
+    from maskbench.pictures.placement import placement_of
+    from maskbench.registry import did_you_mean
+
+    if site is not None and site not in found.sites:
+        raise ConfigError(
+            f"--site: {found.name} does not act at {site!r}{did_you_mean(site, found.sites)}"
+            f" (its sites: {', '.join(found.sites)})"
+        )
+    placement = placement_of(found.name, site or found.sites[0], settings, ModelConfig())
+    return draw(placement, view)
+
+
+def _show(sheet: Sheet) -> None:
+    from maskbench.plain import plain
+
+    from ..views.mask_drawing import ASCII, BLOCKS, drawing
+
+    printer = console()
+    width = printer.width if printer.is_terminal else NARROWEST
+    ink = BLOCKS if printer.encoding.startswith("utf") else ASCII
+    title = "\n".join(wrap(sheet.title, width, subsequent_indent="  "))
+    typer.echo(plain(f"{title}\n\n{drawing(sheet, width, ink)}", lines=True))
+
+
+def _refuse_to_draw_into(path: Path) -> None:
+    """Refuse a file that could not be written, or that would be lost, before anything is drawn."""
+    from maskbench.errors import ConfigError
+
+    if path.suffix.lower() != ".png":
+        raise ConfigError(f"--png {path}: the file's name must end in .png")
+    if path.exists():
+        raise ConfigError(f"--png {path}: there is such a file already; give another name, or remove it")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"--png {path}: there is no folder {path.parent}")
+    refuse(path)
+
+
+def _save(sheet: Sheet, path: Path) -> None:
+    from maskbench.pictures.figure import png
+
+    save(png(sheet), path)
+    typer.echo(f"saved {path}", err=True)

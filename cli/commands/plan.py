@@ -1,0 +1,147 @@
+"""`maskbench plan`: what a run would do, and what it could show, without training anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..options import RUNS, Arms, File, Overrides, Plugins, Quick, RunsDir, Seeds, Workers
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from maskbench.config.schema.experiment import Experiment
+    from maskbench.experiment.plan import PlannedRun
+    from maskbench.forecast.expense import Expense
+    from maskbench.forecast.outlook import Outlook
+    from maskbench.records.plans import Plan
+
+
+def plan(
+    file: File,
+    runs_dir: RunsDir = RUNS,
+    overrides: Overrides = None,
+    seeds: Seeds = None,
+    arms: Arms = None,
+    workers: Workers = None,
+    quick: Quick = False,
+    plugins: Plugins = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the plan as JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """Show what would run, what is kept, what it takes, and what these seeds could show; train nothing.
+
+    For an arm with a schedule, the two arms it should be compared with are written out, ready to paste.
+    """
+    from ..loading import load, placed_problems
+
+    experiment = load(file, overrides or [], seeds, arms or [], quick, plugins or [])
+    with placed_problems(file, overrides or []):
+        show_plan(experiment, runs_dir, workers, as_json)
+
+
+def show_plan(
+    experiment: Experiment, runs_dir: Path, workers: int | None = None, as_json: bool = False
+) -> None:
+    """Print every run and what would happen to it, what it takes, and what the seeds can show.
+
+    Raises:
+        RunDirectoryError: a directory of the plan holds another run; it is said after the plan was printed.
+    """
+    from maskbench.experiment.plan import refuse_changed
+    from maskbench.experiment.plan_log import present_plan
+    from maskbench.experiment.preparation import rehearse
+    from maskbench.experiment.progress_events import Silence
+    from maskbench.forecast.expense import expense
+    from maskbench.forecast.outlook import outlooks
+    from maskbench.plain import plain
+
+    from ..terminal import print_plainly
+
+    class Warner(Silence):
+        """Passes on warnings alone."""
+
+        def warned(self, warning: str) -> None:
+            """Say it on stderr."""
+            typer.echo(plain(f"warning: {warning}"), err=True)
+
+    rehearsal = rehearse(experiment, runs_dir, Warner())
+    expected = expense(experiment, rehearsal, runs_dir, workers)
+    prospects = outlooks(experiment, runs_dir)
+    if as_json:
+        from maskbench.forecast.document import to_json
+
+        typer.echo(to_json(experiment, rehearsal.planned, expected, prospects))
+    else:
+        present = present_plan(runs_dir, experiment.name)
+        print_plainly(_shown(experiment, rehearsal.planned, expected, prospects, present))
+        _write_controls(experiment)
+    refuse_changed(rehearsal.planned)
+
+
+def _shown(
+    experiment: Experiment,
+    runs: tuple[PlannedRun, ...],
+    expected: Expense,
+    prospects: list[Outlook],
+    present: Plan | None,
+) -> RenderableType:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from maskbench.plain import plain
+
+    from ..terminal import glyphs
+    from ..views.plan_sentences import group, open_ended, shows, takes
+    from ..views.plan_table import plan_table
+
+    due = sum(run.is_due for run in runs)
+    heading = Text(plain(experiment.name), style="bold")
+    heading.append(f": {due} of {len(runs)} runs to train", style="not bold")
+    words = Table.grid(padding=(0, 2, 0, 0))
+    words.add_column(no_wrap=True, style="bold")
+    words.add_column(overflow="fold")
+    for label, sentence in takes(expected, due):
+        words.add_row(label, Text(plain(sentence)))
+    if present is not None and present.rule == "sequential":
+        # What a fixed number of seeds could show is beside the point: the evidence decides how many there are.
+        said = [(one.panel, tuple([open_ended(one.panel, present)])) for one in prospects]
+    else:
+        said = [(one.panel, tuple(shows(one, experiment.compare, expected))) for one in prospects]
+    for panels, sentences in group(said):
+        for number, sentence in enumerate(sentences):
+            start = f"{panels}: " if panels and not number else ""
+            words.add_row("" if number else "seeds", Text(plain(start + sentence)))
+    return Group(heading, "", plan_table(runs, expected, glyphs()), "", words)
+
+
+def _write_controls(experiment: Experiment) -> None:
+    """Print the controls of scheduled arms that the experiment does not have yet."""
+    from maskbench.masks.controls import controls
+
+    arms = experiment.panels[0].arms
+    names = {arm.name for arm in arms}
+    missing = [control for arm in arms for control in controls(arm) if control.name not in names]
+    if not missing:
+        return
+    typer.echo(
+        "\nA scheduled mask differs from a constant one in its average strength and in its course. To tell"
+    )
+    typer.echo(
+        "which of them matters, compare it with the constant at its average, and with the course backwards:"
+    )
+    for control in missing:
+        typer.echo(f"  {control.name}: {_flow(control.masks)}")
+
+
+def _flow(value: Any) -> str:
+    """Return YAML on one line."""
+    import yaml
+
+    return yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True
+    ).strip()

@@ -1,0 +1,50 @@
+"""`maskbench status`: which runs of an experiment are done, which are running, and which are still to come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import RUNS
+
+
+def status(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            help="An experiment, or a panel of one, such as runs/quickstart.",
+            show_default="the newest experiment in --runs-dir",
+        ),
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Where experiments are looked for.")] = RUNS,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the states as JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """Show what every run of an experiment is doing: one sign for each arm and seed.
+
+    Nothing is locked or changed, so it may be asked while `maskbench run` works.
+    """
+    from maskbench.records.locate import newest, panels_in
+    from maskbench.records.states import states_of
+
+    panels = [(found, states_of(found)) for found in panels_in(directory or newest(runs_dir))]
+    if as_json:
+        from ..views.status_table import to_json
+
+        typer.echo(to_json(panels))
+        return
+
+    from ..terminal import console, glyphs, print_plainly
+    from ..views.status_table import status_table
+
+    if not console().encoding.startswith("utf"):
+        # An arm's title may hold characters that this encoding lacks.
+        import sys
+
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="replace")
+    print_plainly(status_table(panels, glyphs()))

@@ -1,0 +1,103 @@
+"""`maskbench tensorboard`: an experiment's curves, tables and pictures in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import RUNS
+
+EVERY = 30.0
+"""Seconds after which means over seeds are brought up to date again, for runs in progress."""
+
+
+def tensorboard(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="DIR",
+            help="An experiment, such as runs/quickstart, or a folder of experiments.",
+            show_default="the newest experiment in --runs-dir",
+        ),
+    ] = None,
+    runs_dir: Annotated[Path, typer.Option(help="Where experiments are looked for.")] = RUNS,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild", help="Write every event file anew from the runs' own files, and start no server."
+        ),
+    ] = False,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="this machine only")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to listen on.", show_default="6006, or the next free one"),
+    ] = None,
+) -> None:
+    """Show an experiment in TensorBoard: every run, the arms' means with bands over seeds, settings, pictures, samples.
+
+    It stays up to date while `maskbench run` works, until Ctrl-C. Results never depend on event files: --rebuild
+    makes all of them again, which is refused while a run is in progress.
+    """
+    from maskbench.executors.signals import leaving_on_signals
+    from maskbench.records.locate import newest
+    from maskbench.tensorboard.refresh import experiments_in
+
+    with leaving_on_signals():
+        top, experiments = experiments_in(directory or newest(runs_dir))
+        if rebuild:
+            _rebuild(experiments)
+        else:
+            _serve(top, experiments, host, port)
+
+
+def _rebuild(experiments: Sequence[Path]) -> None:
+    from maskbench.plain import plain
+    from maskbench.tensorboard import refresh
+
+    for experiment in experiments:
+        written = refresh.rebuild(experiment)
+        counted = f"{_count(written.runs, 'run')} and the means of {_count(written.arms, 'arm')}"
+        typer.echo(plain(f"{experiment}: event files of {counted} written anew"))
+
+
+def _serve(top: Path, experiments: Sequence[Path], host: str | None, port: int | None) -> None:
+    import time
+
+    from maskbench.plain import plain
+    from maskbench.tensorboard.server import BANDS, serve
+
+    said = _refresh(experiments, "")
+    address = serve(top, host, port)
+    typer.echo(f"{plain(str(top))} is shown at\n  {address}")
+    typer.echo(f"its arms over seeds, with bands, at\n  {address}{BANDS}")
+    typer.echo("Ctrl-C ends it", err=True)
+    while True:
+        time.sleep(EVERY)
+        said = _refresh(experiments, said)
+
+
+def _refresh(experiments: Sequence[Path], said: str) -> str:
+    """Bring all up to date; return what stands in the way, after a warning unless that was said already."""
+    from maskbench.errors import MaskbenchError
+    from maskbench.plain import plain
+    from maskbench.tensorboard import refresh
+
+    problems = []
+    for experiment in experiments:
+        try:
+            refresh.refresh(experiment)
+        except MaskbenchError as error:
+            problems.append(f"the means over seeds of {experiment} are not up to date: {error}")
+    problem = "\n".join(problems)
+    if problem and problem != said:
+        typer.echo(f"warning: {plain(problem, lines=True)}", err=True)
+    return problem
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""One comparison as a terminal table, CSV, Markdown, LaTeX or JSON."""

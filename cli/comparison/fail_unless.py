@@ -1,0 +1,105 @@
+"""What a comparison is required to say, for scripts and CI: `dynamic better`, `dynamic not worse`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from maskbench.comparison.results import Comparison, Row
+from maskbench.comparison.text.sentences import verdict_sentence
+from maskbench.errors import ConfigError
+from maskbench.registry import did_you_mean
+from maskbench.statistics.verdict import Verdict
+
+EXIT_CODE = 6
+"""Of `maskbench compare` when a demand is not met."""
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+_UNTESTED: tuple[Verdict, ...] = ("not testable", "unusable")
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One `--fail-unless`."""
+
+    text: str
+    """As the user wrote it."""
+    arm: str
+    """Name or title."""
+    verdicts: frozenset[Verdict]
+    """What is allowed."""
+
+
+def unmet(demands: Sequence[str], comparisons: Sequence[Comparison]) -> list[str]:
+    """Return a sentence for every demand that is not met in some panel that has its arm.
+
+    Raises:
+        ConfigError: a demand names no arm beside the baseline, or no verdict.
+    """
+    parsed = [_parsed(text, comparisons) for text in demands]
+    return [sentence for demand in parsed for sentence in _shortfalls(demand, comparisons)]
+
+
+def doubts(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the alarms of all panels: a demand may be met by numbers that nobody should rely on."""
+    return [
+        f"alarm: {_name(comparison)}: {alarm}" for comparison in comparisons for alarm in comparison.alarms
+    ]
+
+
+def _shortfalls(demand: Demand, comparisons: Sequence[Comparison]) -> Iterator[str]:
+    judged = [(row, c) for c in comparisons for row in _judged(c) if demand.arm in (row.arm, row.title)]
+    for row, comparison in judged:
+        if row.verdict not in demand.verdicts:
+            yield f"not met: {demand.text!r} in {_name(comparison)}: {verdict_sentence(row, comparison)}"
+
+
+def _name(comparison: Comparison) -> str:
+    return comparison.experiment + (f" / {comparison.panel}" if comparison.panel else "")
+
+
+def _judged(comparison: Comparison) -> list[Row]:
+    return [row for row in comparison.rows if row.verdict is not None]
+
+
+def _parsed(text: str, comparisons: Sequence[Comparison]) -> Demand:
+    arms = dict.fromkeys(name for c in comparisons for row in _judged(c) for name in (row.arm, row.title))
+    words = text.strip()
+    # A title may hold spaces, so the longest name that fits is meant.
+    fitting = [name for name in arms if re.match(re.escape(name) + r"\s", words)]
+    if not fitting:
+        raise ConfigError(_no_such_arm(words, list(arms), comparisons))
+    arm = max(fitting, key=len)
+    return Demand(words, arm, _verdicts(words, words[len(arm) :].strip()))
+
+
+def _no_such_arm(words: str, arms: Sequence[str], comparisons: Sequence[Comparison]) -> str:
+    asked = words.split()[0] if words else ""
+    if words in arms:
+        return f"--fail-unless {words!r} lacks a verdict, such as {f'{words} better'!r}"
+    if asked in {name for c in comparisons for row in c.rows for name in (row.arm, row.title)}:
+        return f"--fail-unless {words!r}: {asked} is the baseline, which gets no verdict"
+    listed = ", ".join(arms) or "none"
+    return f"--fail-unless {words!r}: no arm named {asked!r}{did_you_mean(asked, arms)} (arms with a verdict: {listed})"
+
+
+def _verdicts(words: str, wanted: str) -> frozenset[Verdict]:
+    """Read `better`, `better|equivalent` or `not worse`.
+
+    What could not be tested is not shown to be anything, so it meets no demand that does not name it.
+    """
+    named = wanted.replace("_", " ")
+    negated = (
+        named not in VERDICTS and named.startswith("not ") and named.split("|")[0].strip() not in VERDICTS
+    )
+    parts = [part.strip() for part in named.removeprefix("not " if negated else "").split("|")]
+    for part in parts:
+        if part not in VERDICTS:
+            hint = did_you_mean(part, VERDICTS)
+            raise ConfigError(
+                f"--fail-unless {words!r}: no verdict is called {part!r}{hint} (verdicts: {', '.join(VERDICTS)})"
+            )
+    given = frozenset(verdict for verdict in VERDICTS if verdict in parts)
+    return frozenset(VERDICTS) - given - frozenset(_UNTESTED) if negated else given

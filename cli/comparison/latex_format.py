@@ -1,0 +1,136 @@
+"""A comparison as LaTeX: a table in the style of booktabs, to be taken into a paper. Everything from files is text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from maskbench.comparison.results import Comparison
+from maskbench.comparison.text.footnotes import arm_notes, warnings
+from maskbench.comparison.text.number_format import scale_of
+from maskbench.comparison.text.sentences import baseline_title, verdict_sentences
+from maskbench.plain import plain
+
+from .cells import Written, p_heading, written
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
+    '"': r"\symbol{34}",
+    # Behind the end of a row these would be its optional space or its star.
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    "±": r"\textpm{}",
+    "×": r"\texttimes{}",
+}
+# Two of these in a row become a dash or a quotation mark.
+_LIGATURE = re.compile(r"(?<=([-',]))(?=\1)")
+_SPECIAL = re.compile("|".join(map(re.escape, _ESCAPES)))
+
+HEAD = r"""% Needs \usepackage{booktabs}, and \usepackage{textcomp} with a LaTeX from before 2020.
+"""
+
+
+def to_latex(comparisons: Sequence[Comparison]) -> str:
+    """Return a table environment for every panel."""
+    return HEAD + "\n".join("\n".join(_panel(comparison)) + "\n" for comparison in comparisons)
+
+
+def escaped(text: str) -> str:
+    """Return text that LaTeX prints as it is, on one line."""
+    return _LIGATURE.sub("{}", _SPECIAL.sub(lambda found: _ESCAPES[found[0]], plain(text)))
+
+
+def label(comparison: Comparison) -> str:
+    r"""Return what `\ref` finds the table by: letters, digits and hyphens only."""
+    name = "-".join(filter(None, (comparison.experiment, comparison.panel)))
+    return "tab:" + re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+
+
+def _panel(comparison: Comparison) -> Iterator[str]:
+    yield r"\begin{table}[t]"
+    yield r"\centering\small"
+    yield rf"\caption{{{_caption(comparison)}}}"
+    yield rf"\label{{{label(comparison)}}}"
+    yield r"\begin{tabular}{lrrrrrrll}"
+    yield r"\toprule"
+    yield " & ".join(_headings(comparison)) + r" \\"
+    yield r"\midrule"
+    for row in written(comparison):
+        yield " & ".join(_cells(row)) + r" \\"
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+    yield r"\par\smallskip"
+    yield r"\begin{minipage}{\linewidth}\footnotesize"
+    for alarm in comparison.alarms:
+        yield rf"\textbf{{{escaped(alarm)}}}\par"
+    for sentence in (*verdict_sentences(comparison), *arm_notes(comparison)):
+        yield rf"{escaped(sentence)}\par"
+    for warning in warnings(comparison):
+        yield rf"\emph{{Warning:}} {escaped(warning)}\par"
+    # A line may end behind each part.
+    yield rf"\texttt{{{escaped(comparison.signature).replace('textbar{}', 'textbar{}' + chr(92) + 'allowbreak{}')}}}"
+    yield r"\end{minipage}"
+    yield r"\end{table}"
+
+
+def _caption(comparison: Comparison) -> str:
+    settings, scale = comparison.settings, scale_of(comparison)
+    name = f"{comparison.experiment} / {comparison.panel}" if comparison.panel else comparison.experiment
+    direction = "higher" if settings.info.higher_is_better else "lower"
+    words = f"{name}: {settings.metric}{scale.unit} ({direction} is better), mean and standard deviation over seeds"
+    words += f"; differences to {baseline_title(comparison)} are paired by seed"
+    if settings.min_effect is not None:
+        words += f"; a difference of {scale.number(settings.min_effect)} matters"
+    return escaped(f"{words}.")
+
+
+def _headings(comparison: Comparison) -> list[str]:
+    interval = f"{comparison.settings.level} % interval"
+    names = (
+        "arm",
+        "n",
+        "mean ± sd",
+        "difference",
+        interval,
+        p_heading(comparison),
+        "wins",
+        "verdict",
+        "cost",
+    )
+    return [escaped(name) for name in names]
+
+
+def _cells(row: Written) -> list[str]:
+    mean = f"{_number(row.mean)} \\textpm{{}} {_number(row.sd)}" if row.sd else _number(row.mean)
+    numbers = [mean, _number(row.difference), _interval(row.interval), _number(row.p)]
+    texts = [escaped(row.wins), escaped(row.verdict), _interval(row.cost)]
+    return [escaped(row.arm), escaped(row.n), *numbers, *texts]
+
+
+def _number(text: str) -> str:
+    """Return a number with a minus instead of a hyphen; mathematics has its own less-than sign."""
+    return f"${text}$" if text else ""
+
+
+def _interval(text: str) -> str:
+    """Return numbers between text: `1.34x [1.29, 1.40]`."""
+    return (
+        re.sub(r"-[\d.]+", lambda found: _number(found[0]), text)
+        .replace("[", "{[}")
+        .replace("]", "{]}")
+        .replace("x", r"\texttimes{}")
+    )

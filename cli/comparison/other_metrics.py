@@ -1,0 +1,199 @@
+"""What a comparison measured besides its metric, with intervals and without verdicts, as tables that fit the terminal.
+
+Unasked, that is the compared metric on the other splits, the other metrics on the compared split, and the compared
+metric's slices there, each block cut where it would take more than `LINES` lines. What is left out is counted.
+`forced_gap`, which every run measures and which should be 0, is shown where it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+from maskbench.comparison.results import Comparison, Row
+from maskbench.comparison.text.number_format import Scale, range_text, scale_of, signed
+from maskbench.config.schema.metrics import MetricName, metric_name
+from maskbench.plain import plain
+from maskbench.statistics.paired import exploratory_interval
+
+from ..detail import Detail
+from ..glyphs import Glyphs
+from ..terminal import bare_table
+
+LINES = 24
+"""A block that was not asked for takes about this many lines, however many arms there are."""
+
+_GAP = 2
+_FEWEST = 3
+"""Rows that a block keeps at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Metrics that stand under one caption, one a row."""
+
+    caption: str
+    metrics: dict[str, MetricName]
+    """From a row's heading to the metric."""
+
+
+def also_measured(
+    comparison: Comparison, detail: Detail, width: int, glyphs: Glyphs
+) -> Iterator[Text | Table]:
+    """Yield captions and tables, and at last how much is not shown; nothing where nothing else was measured."""
+    names, shown = _others(comparison), set[MetricName]()
+    lines = None if detail.all_metrics or detail.slices else LINES
+    for block in _chosen(comparison, names, metric_name(comparison.settings.metric), detail):
+        columns = _columns(comparison, dict(list(block.metrics.items())[:lines]), glyphs)
+        chunks = list(_chunks(columns, width))
+        rows = len(columns.metrics) if lines is None else max(_FEWEST, lines // len(chunks))
+        if columns.metrics:
+            shown.update(list(columns.metrics.values())[:rows])
+            yield Text(f"\n{plain(block.caption)}", style="italic")
+            yield from (_table(list(columns.metrics)[:rows], chunk, glyphs) for chunk in chunks)
+    if shown:
+        level = comparison.settings.level
+        yield Text(f"exploratory: difference [{level} %], not corrected, without verdict", style="dim")
+    yield from _left_out([name for name in names if name not in shown])
+
+
+def _left_out(names: Sequence[MetricName]) -> Iterator[Text]:
+    slices = sum(bool(name.part) for name in names)
+    kinds = (("metric", len(names) - slices, "--all-metrics"), ("slice", slices, "--slices"))
+    counted = [f"{n} more {kind}{'s' if n > 1 else ''} ({option})" for kind, n, option in kinds if n]
+    if counted:
+        yield Text(f"not shown: {', '.join(counted)}", style="dim")
+
+
+def _others(comparison: Comparison) -> list[MetricName]:
+    found = dict.fromkeys(name for row in comparison.rows for name in row.other_metrics)
+    names = [parts for name in found if (parts := metric_name(name))]
+    return [name for name in names if name.metric != "forced_gap" or _rings(comparison, str(name))]
+
+
+def _rings(comparison: Comparison, name: str) -> bool:
+    """Whether the gap, which is measured unasked and should be 0, is not."""
+    found = (row.other_metrics.get(name) for row in comparison.rows)
+    return any(other is not None and other.mean != 0 for other in found)
+
+
+def _chosen(
+    comparison: Comparison, names: Sequence[MetricName], compared: MetricName | None, detail: Detail
+) -> Iterator[Block]:
+    """Yield the blocks to show, every metric in one of them at most."""
+    whole = [name for name in names if not name.part]
+    slices = [name for name in names if name.part]
+    if compared is not None:
+        elsewhere = [n for n in names if (n.metric, n.part) == (compared.metric, compared.part)]
+        here = [n for n in whole if _place(n) == _place(compared)]
+        beside = [n for n in slices if n.whole == compared.whole]
+        yield from _elsewhere(comparison, compared, elsewhere)
+        yield from _on(comparison, f"other metrics on {_place(compared)}", here)
+        yield from _slices(comparison, beside)
+        shown = {*elsewhere, *here, *beside}
+        whole, slices = ([n for n in part if n not in shown] for part in (whole, slices))
+    if detail.all_metrics:
+        for place in dict.fromkeys(map(_place, whole)):
+            yield from _on(comparison, f"metrics on {place}", [n for n in whole if _place(n) == place])
+    if detail.slices:
+        yield from _slices(comparison, slices)
+
+
+def _place(name: MetricName) -> str:
+    """Return the split, with the masks it was measured under if they are not the run's own."""
+    return str(name).partition("/")[0]
+
+
+def _elsewhere(comparison: Comparison, compared: MetricName, names: Sequence[MetricName]) -> Iterator[Block]:
+    metric = str(compared).partition("/")[2]
+    caption = f"{metric}{scale_of(comparison).unit} on other splits"
+    yield Block(caption, {_place(name): name for name in names})
+
+
+def _on(comparison: Comparison, caption: str, names: Sequence[MetricName]) -> Iterator[Block]:
+    yield Block(caption, {f"{name.metric}{scale_of(comparison, str(name)).percent}": name for name in names})
+
+
+def _slices(comparison: Comparison, names: Sequence[MetricName]) -> Iterator[Block]:
+    for whole in dict.fromkeys(name.whole for name in names):
+        caption = f"{whole}{scale_of(comparison, str(whole)).unit} by slice"
+        yield Block(caption, {name.part: name for name in names if name.whole == whole})
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """A block's cells by arm, for the arms that have any; each column begins with its heading."""
+
+    metrics: dict[str, MetricName]
+    baseline: list[list[str]]
+    """The baseline's column alone."""
+    arms: list[list[str]]
+
+
+def _columns(comparison: Comparison, metrics: dict[str, MetricName], glyphs: Glyphs) -> _Columns:
+    found = _Columns(metrics, [], [])
+    scales = _scales(comparison, list(metrics.values()))
+    for row in comparison.rows:
+        if any(str(name) in row.other_metrics for name in metrics.values()):
+            cells = [_cell(comparison, row, str(name), scales[name], glyphs) for name in metrics.values()]
+            side = found.baseline if row.arm == comparison.settings.baseline else found.arms
+            side.append([plain(row.title), *cells])
+    return found
+
+
+def _scales(comparison: Comparison, names: Sequence[MetricName]) -> dict[MetricName, Scale]:
+    """Return a scale for each; rows of one metric get the same, the coarsest, so that their numbers align."""
+    own = {name: scale_of(comparison, str(name)) for name in names}
+    decimals: dict[str, int] = {}
+    for name, scale in own.items():
+        decimals[name.metric] = min(scale.decimals, decimals.get(name.metric, scale.decimals))
+    return {name: replace(scale, decimals=decimals[name.metric]) for name, scale in own.items()}
+
+
+def _chunks(columns: _Columns, width: int) -> Iterator[list[list[str]]]:
+    """Yield the columns of a table, or of several, each with the baseline, where one would be too wide."""
+    # Widths are added up here, because Rich would lay out every candidate.
+    room = width - max(map(_length, columns.metrics), default=0) - sum(map(_widest, columns.baseline))
+    chunk: list[list[str]] = []
+    for column in columns.arms:
+        if chunk and sum(map(_widest, (*chunk, column))) > room:
+            yield [*columns.baseline, *chunk]
+            chunk = []
+        chunk.append(column)
+    yield [*columns.baseline, *chunk]
+
+
+def _length(heading: str) -> int:
+    return cell_len(plain(heading))
+
+
+def _widest(column: Sequence[str]) -> int:
+    return max(map(cell_len, column)) + _GAP
+
+
+def _table(metrics: Sequence[str], columns: Sequence[Sequence[str]], glyphs: Glyphs) -> Table:
+    table = bare_table(glyphs, _GAP)
+    table.add_column("", overflow="fold", no_wrap=False)
+    for heading, *_ in columns:
+        table.add_column(Text(heading), justify="right", overflow="fold")
+    for number, heading in enumerate(metrics, start=1):
+        table.add_row(Text(plain(heading)), *(Text(column[number]) for column in columns))
+    return table
+
+
+def _cell(comparison: Comparison, row: Row, name: str, scale: Scale, glyphs: Glyphs) -> str:
+    """Return the baseline's mean, or another arm's difference to it with its interval."""
+    other = row.other_metrics.get(name)
+    if other is None:
+        return glyphs.nothing
+    if row.arm == comparison.settings.baseline:
+        return scale.number(other.mean)
+    if other.difference_mean is None:
+        return f"({scale.number(other.mean)})"
+    limits = exploratory_interval(other.differences, comparison.settings.alpha)
+    difference = signed(scale.number(other.difference_mean))
+    return f"{difference} {range_text(scale, limits.low, limits.high)}" if limits else difference

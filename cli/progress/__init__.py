@@ -1,0 +1,1 @@
+"""Progress of a running experiment on stderr: its state, and how a terminal or a log file shows it."""

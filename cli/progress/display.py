@@ -1,0 +1,256 @@
+"""Shows how an experiment proceeds: a live board on a terminal, plain lines everywhere else.
+
+`maskbench.cli.progress.state` keeps the state; here it is drawn. Names and messages come from files, so they reach the terminal
+as `Text`, never as markup, and without control characters.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from maskbench.experiment.plan import PlannedRun
+from maskbench.experiment.progress_events import Ended, Reporter
+from maskbench.plain import plain
+
+from ..consoles import console_on
+from .state import Board, Line
+
+if TYPE_CHECKING:
+    from maskbench.training.job import Progress
+
+SECONDS_BETWEEN_LINES = 30.0
+"""Between two lines about the overall state, where there is no live board."""
+
+_SECONDS_BETWEEN_FRAMES = 0.1
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time span as people say it: `7 s`, `3 min 20 s`, `2 h 5 min`; `?` for None."""
+    if seconds is None:
+        return "?"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def summary(board: Board) -> str:
+    """Return the state of the whole experiment in one line."""
+    if board.doing:
+        return plain(board.doing)
+    bad = [f"{n} {state}" for state, n in board.counts.items() if state != "done"]
+    parts = [f"{board.n_over} of {board.total} runs over", *bad, f"{len(board.running)} training"]
+    return ", ".join([*parts, f"about {duration(board.eta())} left"])
+
+
+def board_view(board: Board) -> RenderableType:
+    """Draw the board: a bar for every running run, and one for the experiment."""
+    table = Table.grid(padding=(0, 2))
+    for justify in ("left", "left", "right", "right", "right", "right"):
+        table.add_column(justify=justify, no_wrap=True)
+    for line in board.running.values():
+        table.add_row(*_cells(board, line))
+    whole = ProgressBar(total=max(1, board.total), completed=board.n_over, width=24)
+    if board.share_done is not None:
+        whole = ProgressBar(total=1.0, completed=board.share_done, width=24)
+    return Group(table, _beside(whole, Text(summary(board))))
+
+
+def _cells(board: Board, line: Line) -> list[RenderableType]:
+    name = f"{line.run.panel}/" if line.run.panel else ""
+    steps = f"{line.step}/{line.total_steps}" if line.total_steps else line.state
+    return [
+        Text(plain(f"{name}{line.run.arm.title} seed {line.run.seed}")),
+        ProgressBar(total=1.0, completed=line.part, width=24),
+        Text(steps if line.state in ("starting", "training") else line.state),
+        Text("" if line.loss is None else f"loss {line.loss:.3f}"),
+        Text("" if line.tokens_per_second is None else f"{line.tokens_per_second:.0f} tokens/s"),
+        Text(f"{duration(board.remaining(line))} left"),
+    ]
+
+
+def _beside(*parts: RenderableType) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(*parts)
+    return grid
+
+
+def end_line(board: Board, ended: Ended) -> str:
+    """Return the line that says how a run ended."""
+    again = f" after {ended.retries} retry" if ended.retries else ""
+    reason = f": {ended.message}" if ended.message else f" in {duration(ended.seconds)}"
+    place = f"[{board.n_over}/{board.total}] "
+    return plain(f"{place}{ended.run.name} {ended.state}{again}{reason}")
+
+
+def is_note(progress: Progress) -> bool:
+    """Whether a report says something that no other line will say; why a run ended is said at its end."""
+    return bool(progress.message) and progress.state not in ("done", "failed", "diverged")
+
+
+class _Shown:
+    """A reporter that keeps a board."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+
+    def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
+        self.board.planned(runs, workers)
+
+    def preparing(self, what: str) -> None:
+        self.board.preparing(what)
+
+    def downloading(self, name: str, received: int, size: int) -> None:
+        self.board.downloading(name, received, size)
+
+    def started(self, run: PlannedRun) -> None:
+        self.board.started(run)
+
+    def progressed(self, run: PlannedRun, progress: Progress) -> None:
+        self.board.progressed(run, progress)
+
+    def ended(self, ended: Ended) -> None:
+        self.board.finished(ended)
+
+
+class PlainLines(_Shown):
+    """One line per start and end of a run, and one about the whole at most every 30 seconds."""
+
+    def __init__(self, board: Board, stream: TextIO) -> None:
+        super().__init__(board)
+        self._stream = stream
+        self._last = board.clock()
+
+    def _say(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
+    def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
+        """Say how many runs there are to do."""
+        super().planned(runs, workers)
+        due = self.board.total - self.board.skipped
+        self._say(f"{due} of {self.board.total} runs to train, {workers} at a time")
+
+    def preparing(self, what: str) -> None:
+        """Say what is being done."""
+        super().preparing(what)
+        self._say(plain(what))
+
+    def downloading(self, name: str, received: int, size: int) -> None:
+        """Say that a file is coming, once."""
+        super().downloading(name, received, size)
+        if not received:
+            self._say(plain(self.board.doing))
+
+    def warned(self, warning: str) -> None:
+        """Say it."""
+        self._say(plain(f"warning: {warning}"))
+
+    def started(self, run: PlannedRun) -> None:
+        """Say that a run starts."""
+        super().started(run)
+        word = "resumes" if run.state == "resumed" else "starts"
+        self._say(plain(f"{run.name} {word}"))
+
+    def progressed(self, run: PlannedRun, progress: Progress) -> None:
+        """Say how the whole stands, if that was not said for a while."""
+        super().progressed(run, progress)
+        if is_note(progress):
+            self._say(plain(f"{run.name}: {progress.message}"))
+        now = self.board.clock()
+        if now - self._last >= SECONDS_BETWEEN_LINES:
+            self._last = now
+            self._say(summary(self.board))
+
+    def ended(self, ended: Ended) -> None:
+        """Say how a run ended."""
+        super().ended(ended)
+        self._say(end_line(self.board, ended))
+
+    def looked(self, sentence: str) -> None:
+        """Say how the arms stand."""
+        self._say(plain(sentence))
+
+
+class LiveBoard(_Shown):
+    """Redraws the board in place; only what went wrong leaves a line behind."""
+
+    def __init__(self, board: Board, live: Live) -> None:
+        super().__init__(board)
+        self._live = live
+        self._last = float("-inf")
+
+    def _draw(self, *, now: bool = True) -> None:
+        moment = self.board.clock()
+        if now or moment - self._last >= _SECONDS_BETWEEN_FRAMES:
+            self._last = moment
+            self._live.update(board_view(self.board), refresh=True)
+
+    def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
+        """Draw the plan."""
+        super().planned(runs, workers)
+        self._draw()
+
+    def preparing(self, what: str) -> None:
+        """Draw what is being done."""
+        super().preparing(what)
+        self._draw()
+
+    def downloading(self, name: str, received: int, size: int) -> None:
+        """Draw how much of a file has come, not more often than an eye can follow."""
+        super().downloading(name, received, size)
+        self._draw(now=received in (0, size))
+
+    def warned(self, warning: str) -> None:
+        """Leave a line above the board."""
+        self._live.console.print(Text(plain(f"warning: {warning}"), style="yellow"), soft_wrap=True)
+
+    def started(self, run: PlannedRun) -> None:
+        """Draw the new run."""
+        super().started(run)
+        self._draw()
+
+    def progressed(self, run: PlannedRun, progress: Progress) -> None:
+        """Draw the new figures, not more often than an eye can follow."""
+        super().progressed(run, progress)
+        if is_note(progress):
+            self._live.console.print(Text(plain(f"{run.name}: {progress.message}")), soft_wrap=True)
+        self._draw(now=False)
+
+    def ended(self, ended: Ended) -> None:
+        """Draw without the run; leave a line if it did not end well."""
+        super().ended(ended)
+        if ended.state != "done":
+            self._live.console.print(Text(end_line(self.board, ended)), soft_wrap=True)
+        self._draw()
+
+    def looked(self, sentence: str) -> None:
+        """Leave a line above the board."""
+        self._live.console.print(Text(plain(sentence)), soft_wrap=True)
+
+
+def is_live(stream: TextIO) -> bool:
+    """Whether the stream is a terminal on which lines can be redrawn, and nobody asked for plain output."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def shown_on(stream: TextIO) -> Iterator[Reporter]:
+    """Show an experiment's progress on the stream while inside."""
+    board = Board()
+    if not is_live(stream):
+        yield PlainLines(board, stream)
+        return
+    console = console_on(stream)
+    with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
+        yield LiveBoard(board, live)

@@ -1,0 +1,119 @@
+"""An explanation for people: counts beside what luck would give, sentences with both translations, tables, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+
+from rich.console import Group as Stack
+from rich.console import RenderableType
+from rich.text import Text
+
+from maskbench.config.schema.metrics import METRICS, metric_name
+from maskbench.explain.examples import Example
+from maskbench.explain.explanation import Explanation
+from maskbench.explain.outcomes import Group
+from maskbench.plain import plain
+
+from ..glyphs import Glyphs
+from ..terminal import bare_table
+
+_INDENT = "   "
+
+
+def explanation_text(found: Explanation, width: int, glyphs: Glyphs) -> RenderableType:
+    """Return everything but the pictures."""
+    parts: list[RenderableType] = [_heading(found), "", *_counts(found, width)]
+    names = _names(found)
+    for title, examples in (("where it wins", found.won), ("where it loses", found.lost)):
+        parts += ["", Text(title, style="bold")]
+        for number, example in enumerate(examples):
+            parts += [""] * (number > 0) + [Text(line) for line in _example(example, found, names, width)]
+        if not examples:
+            parts.append(Text(f"{_INDENT}no sentence"))
+    for title, groups in (("target tag", found.tags), ("source words", found.lengths)):
+        if groups:
+            parts += ["", _table(title, groups, found, glyphs)]
+    return Stack(*parts)
+
+
+def _names(found: Explanation) -> tuple[str, str]:
+    return plain(found.titles[0]), plain(found.titles[1])
+
+
+def _heading(found: Explanation) -> Text:
+    name = plain(found.experiment)
+    heading = Text(f"{name} / {plain(found.panel)}" if found.panel else name, style="bold")
+    own, baseline = _names(found)
+    metric = metric_name(found.metric)
+    better = "higher" if metric and METRICS[metric.metric].higher_is_better else "lower"
+    only = f", only {plain(found.only)}" if found.only else ""
+    return heading.append(
+        f"\n{own} against {baseline}, sentence by sentence on {plain(found.metric)} ({better} is better)"
+        f"\n{len(found.seeds)}{_missing(found)} seeds, {found.sentences} sentences{only}",
+        style="not bold",
+    )
+
+
+def _missing(found: Explanation) -> str:
+    return f" of {found.planned} planned" if len(found.seeds) < found.planned else ""
+
+
+def _counts(found: Explanation, width: int) -> Iterator[Text]:
+    for alarm in found.alarms:
+        yield Text(f"! {plain(alarm)}", style="bold red")
+    luck, seeds = found.luck, len(found.seeds)
+    for verb, count, share in (("won", luck.won, luck.as_many_won), ("lost", luck.lost, luck.as_many_lost)):
+        yield Text(f"{count} {verb} in at least {found.most} of {seeds} seeds (luck alone: {_chance(share)})")
+    yield Text(f"luck alone gives {luck.expected:.1f} of either on average")
+    note = (
+        "Luck alone is what is left when the two arms' names are swapped at random, in a seed for all sentences at "
+        "once. The examples below are the clearest there are, so they look clearer than the arm is; whether it is "
+        "better is said by the comparison."
+    )
+    yield from (Text(line, style="dim") for line in wrap(note, width))
+
+
+def _chance(share: float) -> str:
+    return (
+        "as many in less than 0.1 % of cases" if share < 0.001 else f"as many in {100 * share:.1f} % of cases"
+    )
+
+
+def _example(example: Example, found: Explanation, names: tuple[str, str], width: int) -> Iterator[str]:
+    seeds = len(found.seeds)
+    yield f"{_INDENT}sentence {example.id}: won in {example.won} of {seeds} seeds, lost in {example.lost}"
+    own, baseline = (f"{value:.4g}" for value in (example.own_score, example.baseline_score))
+    yield f"{_INDENT}seed {example.seed}: {plain(found.metric)} {own} against {baseline}"
+    lines = [("source", example.source), ("reference", example.reference)]
+    lines += [
+        (name, text)
+        for name, text in zip(names, (example.own, example.baseline), strict=True)
+        if text is not None
+    ]
+    label = min(16, max(len(name) for name, _ in lines))
+    for name, text in lines:
+        start = f"{_INDENT}{_INDENT}{name[:label].ljust(label)}  "
+        yield from wrap(
+            plain(text) or "(nothing)", width, initial_indent=start, subsequent_indent=" " * len(start)
+        )
+    if example.own is None:
+        yield f"{_INDENT}{_INDENT}(no translations: no metric of this split asked for them)"
+
+
+def _table(title: str, groups: Sequence[Group], found: Explanation, glyphs: Glyphs) -> RenderableType:
+    table = bare_table(glyphs)
+    table.add_column(title, overflow="fold")
+    for heading in ("sentences", "won %", "lost %", "won - lost", "seeds won", "seeds lost"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in groups:
+        table.add_row(
+            Text(plain(one.name)),
+            str(one.sentences),
+            f"{100 * one.won:.1f}",
+            f"{100 * one.lost:.1f}",
+            f"{100 * (one.won - one.lost):+.1f}",
+            f"{one.seeds_for}/{len(found.seeds)}",
+            f"{one.seeds_against}/{len(found.seeds)}",
+        )
+    return table

@@ -1,0 +1,152 @@
+"""What a plan says in words: time, memory, disk, and what the seeds could show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from maskbench.config.schema.experiment import CompareConfig
+from maskbench.config.schema.metrics import metric_name
+
+from ..progress.display import duration
+
+if TYPE_CHECKING:
+    from maskbench.forecast.expense import Expense, StepTime
+    from maskbench.forecast.outlook import Outlook
+    from maskbench.records.plans import Plan
+
+
+def takes(expected: Expense, due: int) -> Iterator[tuple[str, str]]:
+    """Yield label and sentence of everything the runs that are due will take."""
+    if not due:
+        return
+    at_once = "one run at a time" if expected.workers == 1 else f"{expected.workers} runs at a time"
+    yield (
+        "time",
+        f"about {duration(expected.seconds)} of training on this machine, {at_once}; evaluating comes on top",
+    )
+    yield "", f"step times: {'; '.join(_sources(expected))}"
+    whole = "" if expected.workers == 1 else f", {size(expected.workers * expected.memory)} in all"
+    yield "memory", f"about {size(expected.memory)} for a run{whole}"
+    yield "disk", f"at most {size(expected.disk)} of checkpoints, and a little for the logs"
+
+
+def shows(outlook: Outlook, compare: CompareConfig, expected: Expense) -> Iterator[str]:
+    """Yield sentences on what the seeds of a panel can show, and on what they cannot."""
+    arms = f"{outlook.n_arms} arm{'s' * (outlook.n_arms > 1)} beside the baseline"
+    seeds = f"{outlook.n_seeds} seed{'s' * (outlook.n_seeds > 1)}"
+    if not outlook.can_decide:
+        yield (
+            f"{seeds} can decide nothing: the smallest p they can reach{_correction(outlook)} is"
+            f" {_smallest_p(outlook):.2g}, and a verdict at alpha {outlook.alpha:g} with {arms} takes"
+            f" {outlook.least_seeds} seeds"
+        )
+        yield _what_it_takes(outlook, expected)
+        yield from _in_sight(outlook, compare)
+        return
+    yield (
+        f"the smallest p that {seeds} can reach{_correction(outlook)} is {_smallest_p(outlook):.2g}; a verdict at alpha"
+        f" {outlook.alpha:g} with {arms} takes {outlook.least_seeds} seeds"
+    )
+    if outlook.difference is not None and outlook.spread is not None:
+        yield (
+            f"{seeds} see a difference of {amount(outlook.difference, compare.metric)} of {compare.metric} (80 %"
+            f" power), if it varies as in {outlook.spread.pairs} pairs of {outlook.spread.experiment}"
+        )
+    elif outlook.effect is not None:
+        yield (
+            f"{seeds} see a difference of {outlook.effect:.2f} standard deviations of the paired differences (80 %"
+            f" power); no finished pair of runs with {compare.metric} shows yet how large that is"
+        )
+    yield from _in_sight(outlook, compare)
+
+
+def open_ended(panel: str | None, present: Plan) -> str:
+    """Return how far a panel is whose seeds are added until it is decided."""
+    closed = ", ".join(present.closed_in(panel))
+    rest = f"; {closed} get{'s' * (len(present.closed_in(panel)) == 1)} no more" if closed else ""
+    most = "" if present.limit is None else f", {present.limit} at most"
+    return (
+        f"added until the comparison is decided (--until-decided): {len(present.seeds)} so far{most}{rest};"
+        " `maskbench compare` says what they show"
+    )
+
+
+def _smallest_p(outlook: Outlook) -> float:
+    """Return the smallest p after Holm's correction, which multiplies the smallest of them by the arms."""
+    return min(1.0, outlook.n_arms * outlook.smallest_p)
+
+
+def _correction(outlook: Outlook) -> str:
+    return f", corrected for {outlook.n_arms} arms," if outlook.n_arms > 1 else ""
+
+
+def _what_it_takes(outlook: Outlook, expected: Expense) -> str:
+    more = outlook.least_seeds - outlook.n_seeds
+    extra = expected.more_seeds(more)
+    time = f", about {duration(extra)} more" if extra is not None else ""
+    return (
+        f"needed: {more} more seed{'s' * (more > 1)} of every arm{time} (`seeds: {outlook.least_seeds}` in the file, or"
+        f" --seeds {outlook.least_seeds})"
+    )
+
+
+def _in_sight(outlook: Outlook, compare: CompareConfig) -> Iterator[str]:
+    """Say how many seeds it takes to see the difference that matters."""
+    if compare.min_effect is None or outlook.needed is None or outlook.spread is None:
+        return
+    low, high = outlook.needed.low, outlook.needed.high
+    count = f"{low}" if low == high else f"{low} to {high}"
+    enough = "" if outlook.n_seeds < low else ": these are enough" if outlook.n_seeds >= high else ""
+    source = "" if outlook.can_decide else f", if it varies as in {outlook.spread.experiment}"
+    yield (
+        f"to see min_effect, {amount(compare.min_effect, compare.metric)}, takes {count} seeds{enough}{source}"
+    )
+
+
+def _sources(expected: Expense) -> Iterator[str]:
+    """Say where the step times come from, arms with the same source together."""
+    groups: dict[str, list[str]] = {}
+    for (panel, arm), step in expected.steps.items():
+        groups.setdefault(_source(step), []).append(f"{panel}/{arm}" if panel else arm)
+    largest = max(groups, key=lambda source: len(groups[source]))
+    for source in sorted(groups, key=lambda source: source == largest):
+        arms = "the others" if source == largest else ", ".join(groups[source])
+        yield source if len(groups) == 1 else f"{arms}: {source}"
+
+
+def _source(step: StepTime) -> str:
+    if step.source == "tried":
+        return "a few steps of each arm, taken just now"
+    if step.source == "assumed":
+        return f"taken to be that of {step.where}"
+    return f"as measured in runs of {step.where}"
+
+
+def amount(value: float, metric: str) -> str:
+    """Return a difference in the metric's unit, to two digits; shares in points of a hundred."""
+    name = metric_name(metric)
+    if name is None:
+        return f"{value:.2g}"
+    if name.info.high == 1:
+        points = f"{100 * value:.2g}"
+        return f"{points} point{'s' * (points != '1')}"
+    return f"{value:.2g} {name.info.unit}"
+
+
+def size(n_bytes: float) -> str:
+    """Return a size with two digits: `410 MB`, `1.2 GB`."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= 0.995 * factor:
+            value = n_bytes / factor
+            return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+    return f"{n_bytes / 1e3:.0f} kB"
+
+
+def group(panels: Sequence[tuple[str | None, tuple[str, ...]]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield what is said, once for all the panels of which it is true, with their names; `` if it is of all."""
+    said: dict[tuple[str, ...], list[str]] = {}
+    for panel, sentences in panels:
+        said.setdefault(sentences, []).append(panel or "")
+    for sentences, names in said.items():
+        yield "" if len(said) == 1 else ", ".join(names), sentences

@@ -1,0 +1,77 @@
+"""Decoding a position at a time gives the scores of decoding all at once, and evaluation leaves nothing to chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from maskbench.audit.proofs.leaks import EXACT, size_of
+from maskbench.audit.proofs.registry import Verdict, proof
+from maskbench.audit.subject import Case, distance, finished
+from maskbench.masks.context import LogitContext
+from maskbench.model.cache import DecoderCache
+from maskbench.training.loss import real_tokens
+
+
+def decoded(case: Case, pieces: Sequence[tuple[int, int]], cache: DecoderCache | None) -> Tensor:
+    """Return the scores of the batch's targets, computed piece by piece as a search computes them."""
+    model, batch, clock = case.model.eval(), case.batch, case.subject.evaluation
+    masks, found = model.masks, []
+    with torch.no_grad():
+        inputs, source = model.read(batch, clock)
+        memory = model.encode(inputs, source, clock)
+        for start, end in pieces:
+            so_far = torch.full_like(batch.tgt_lengths, end)
+            tokens = masks.corrupt(
+                "decoder_input", batch.tgt_in[:, start:end], so_far, batch.ids, clock, start=start
+            )
+            hidden = model.decode(tokens, memory, source, clock, cache=cache)
+            gated = masks.gated_logits(model.logits(hidden), clock, batch.ids, start)
+            context = LogitContext(
+                batch.tgt_in[:, :end],
+                torch.arange(start, end, device=batch.src.device),
+                batch.src,
+                batch.src_lengths,
+                clock,
+            )
+            found.append(masks.banned(gated, context, None, batch.ids))
+    return torch.cat(found, 1)
+
+
+@proof("cached decoding", "decoding", "exact")
+def cached_decoding(case: Case) -> Iterable[Verdict]:
+    """Are scores from cached keys and values those of a whole pass?"""
+    if not case.plan.cacheable:
+        names = sorted({p.name for p in case.plan.placed if not p.strategy.cacheable})
+        yield Verdict.skipped(f"{', '.join(names)}: decoding recomputes the prefix, as declared")
+        return
+    length = case.batch.tgt_in.shape[1]
+    whole = decoded(case, [(0, length)], None)
+    cache = DecoderCache(case.subject.sizes.decoder_layers, length)
+    steps = decoded(case, [(t, t + 1) for t in range(length)], cache)
+    real = real_tokens(case.batch.tgt_lengths, length)
+    yield Verdict.at_most(distance(steps[real], whole[real]), EXACT * max(1.0, size_of(whole)))
+
+
+@proof("own randomness", "draws", "own")
+def own_draws_only(case: Case) -> Iterable[Verdict]:
+    """Does training without dropout leave torch's generator as it is?"""
+    torch.default_generator.manual_seed(5)
+    before = torch.get_rng_state()
+    case.model.train(False)
+    with torch.no_grad(), case.precise():
+        finished(case.model, case.model(case.batch, case.subject.train), case.batch, case.subject.train)
+    used = not torch.equal(torch.get_rng_state(), before)
+    yield Verdict.at_most(float(used), 0.0, "a mask draws from torch's generator" if used else "")
+
+
+@proof("evaluation repeats", "decoding", "both")
+def evaluation_repeats(case: Case) -> Iterable[Verdict]:
+    """Is an evaluation the same in another epoch and another state of torch's generator?"""
+    clock = case.subject.evaluation
+    first = case.unchanged(clock)
+    again = case.answers(case.model, case.batch, replace(clock, epoch=clock.epoch + 7), seed=4)
+    yield Verdict.at_most(distance(again, first), 0.0, "another epoch and another state of torch's generator")

@@ -1,0 +1,105 @@
+"""The density a strategy claims in closed form, against pairs that are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskbench.audit.proofs.registry import Verdict, proof
+from maskbench.audit.subject import Case
+from maskbench.config.schema.experiment import PlacementConfig, Refresh
+from maskbench.masks.base import AttentionMask
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import Annotations, AttentionContext, AttentionRequest
+from maskbench.masks.placement import Placed
+from maskbench.registry import MASKS
+
+PATTERNS = 400
+"""Draws that are counted where the density is an expectation."""
+SIGMAS = 5.0
+LENGTHS = {
+    "encoder_self": ((6, 6), (11, 11)),
+    "decoder_self": ((6, 6), (11, 11)),
+    "cross": ((5, 8), (9, 4)),
+}
+"""Query and key lengths at each site."""
+
+
+@proof("density", "density", "own")
+@torch.no_grad()
+def density(case: Case) -> Iterable[Verdict]:
+    """Is the density a strategy claims the share of pairs it keeps?"""
+    masks = [p for p in case.subject.placements if issubclass(MASKS.lookup(p.mask), AttentionMask)]
+    found = [verdict for placement in masks for verdict in _of_one(case, placement)]
+    if found:
+        yield from found
+    else:
+        reason = "no density is given in closed form" if masks else "no pairs are chosen by position"
+        yield Verdict.skipped(reason)
+
+
+def _of_one(case: Case, placement: PlacementConfig) -> Iterable[Verdict]:
+    placed = _placed(case, placement)
+    stochastic = placed.strategy.stochastic
+    examples = torch.arange(PATTERNS if stochastic else 2)
+    clock = Clock("train", 0, 100)
+    at = placed.at(clock, 0, examples)
+    for q_len, kv_len in LENGTHS[placed.site]:
+        if max(q_len, kv_len) > case.subject.sizes.max_length:
+            continue
+        claimed = placed.strategy.density(at, q_len, kv_len)
+        if claimed is None:
+            continue
+        counted = _counted(case, placed, at, request_of(case, examples, clock, q_len, kv_len))
+        spread = float(counted.std()) / len(counted) ** 0.5
+        off = abs(float(counted.mean()) - claimed)
+        detail = (
+            f"{placed.name}, {q_len} by {kv_len}: claims {claimed:.4f}, keeps {float(counted.mean()):.4f}"
+        )
+        yield Verdict.at_most(off, SIGMAS * spread + 1e-9, detail)
+
+
+def _placed(case: Case, placement: PlacementConfig) -> Placed:
+    """Return the placement; one that draws gets a pattern of its own for every example, to count many."""
+    subject = case.subject
+    if MASKS.lookup(placement.mask).stochastic:
+        placement = placement.model_copy(update={"refresh": Refresh(per="example")})
+    return Placed(placement, 0, subject.sizes, subject.seed, subject.streams)
+
+
+def request_of(case: Case, examples: Tensor, clock: Clock, q_len: int, kv_len: int) -> AttentionRequest:
+    """Return the question about sentences of exactly these lengths, of the case's first words over and over."""
+    plain = AttentionRequest.of_positions(
+        torch.arange(q_len), torch.arange(kv_len), examples, clock, case.subject.sizes.n_heads
+    )
+    words = case.batch.src[0, : max(1, int(case.batch.src_lengths[0]) - 1)].cpu()
+    rows = len(examples)
+    return AttentionRequest(
+        plain.query,
+        plain.key,
+        plain.x,
+        plain.q_idx,
+        plain.kv_idx,
+        plain.legal,
+        torch.full((rows,), kv_len),
+        examples,
+        clock,
+        words[torch.arange(kv_len) % len(words)].expand(rows, -1),
+        words[torch.arange(q_len) % len(words)].expand(rows, -1),
+        Annotations(torch.zeros(rows, kv_len).bool(), torch.zeros(rows, q_len, kv_len).bool()),
+    )
+
+
+def _counted(case: Case, placed: Placed, at: Any, request: AttentionRequest) -> Tensor:
+    """Return the share of legal pairs that are kept, for every example."""
+    strategy, heads = placed.strategy, case.subject.sizes.n_heads
+    assert isinstance(strategy, AttentionMask)
+    context = AttentionContext(request, placed.site, 0, heads, placed.draws(request.clock, request.examples))
+    shape = (len(request.examples), heads, len(request.q_idx), len(request.kv_idx))
+    keep = strategy.keep(at, context).expand(shape)
+    legal = torch.ones(shape[2:], dtype=torch.bool)
+    legal = legal.tril() if placed.site == "decoder_self" else legal
+    return (keep & legal).sum((1, 2, 3)).double() / (heads * int(legal.sum()))

@@ -1,0 +1,184 @@
+"""Does a prediction depend on target tokens that come after it?
+
+Asked of the whole model, at every offset: a mean over a block of 64 tokens leaks from one position to 63 others, and
+a test of neighbours alone would see one leak in 64. Shapes are equal before and after, so the computation is the same
+and the answer must be the same bit for bit, in every number format. Only `renormalise`, which computes with what it
+hides and divides it out, is given its rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from maskbench.audit.proofs.changes import cut, other_words, stacked, with_other_padding, with_targets
+from maskbench.audit.proofs.registry import Verdict, proof
+from maskbench.audit.sharpen import sharpened
+from maskbench.audit.subject import Case, distance
+from maskbench.data.batches import Batch
+from maskbench.masks.clock import Clock
+from maskbench.model.transformer import EncoderDecoder
+
+EXACT = 1e-10
+"""Allowed in float64 where shapes differ, and with them the order of sums."""
+VISITS = 12
+"""Draws within which a random mask must have done something."""
+
+
+def leak_limit(case: Case, scale: float) -> float:
+    """Return how much a hidden token may move a score of size `scale`: nothing, or the rounding of `renormalise`.
+
+    That rounds weights three times; in low precision one rounding of a weight can move a sum of a few dozen terms by
+    as many units in the last place.
+    """
+    if not case.renormalises():
+        return 0.0
+    return 1e-12 if case.dtype == torch.float64 else 64 * case.eps * max(1.0, scale)
+
+
+def size_of(scores: torch.Tensor) -> float:
+    """Return the largest finite score."""
+    return float(scores.nan_to_num(neginf=0.0, posinf=0.0).abs().max())
+
+
+def later_changes(batch: Batch, vocab_size: int, *, single: bool) -> Iterator[tuple[int, Batch]]:
+    """Yield `t` and a batch in which tokens after t are others: all of them, and with `single` also t + 1 alone."""
+    for t in range(batch.tgt_in.shape[1] - 1):
+        new = other_words(batch.tgt_in, vocab_size, t)
+        after = torch.arange(batch.tgt_in.shape[1], device=new.device) > t
+        yield t, with_targets(batch, torch.where(after, new, batch.tgt_in))
+        if single:
+            only = batch.tgt_in.clone()
+            only[:, t + 1] = new[:, t + 1]
+            yield t, with_targets(batch, only)
+
+
+def beside(
+    model: EncoderDecoder,
+    batch: Batch,
+    variants: Sequence[Batch],
+    scores: Callable[[EncoderDecoder, Batch], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Return the batch's scores and those of variants of equal shape, each `[variants batch tgt anything]`.
+
+    Two passes give them all: one of the batch over and over, one of the variants. A variant stands in the rows where
+    the batch stood, so where nothing depends on what was changed, not one bit is another.
+    """
+    shape = (len(variants), len(batch.ids))
+    before, after = (scores(model, stacked(rows)) for rows in ([batch] * len(variants), list(variants)))
+    return before.view(*shape, *before.shape[1:]), after.view(*shape, *after.shape[1:])
+
+
+def future_leak(
+    case: Case, model: EncoderDecoder, clock: Clock, *, dropout: bool, single: bool = True
+) -> tuple[float, int, float]:
+    """Return the most that scores at or before t move when tokens after t are others, that t, and the scores' size."""
+    changes = list(later_changes(case.batch, case.subject.sizes.vocab_size, single=single))
+    if not changes:
+        return 0.0, 0, 0.0
+    before, after = beside(
+        model,
+        case.batch,
+        [changed for _, changed in changes],
+        lambda m, b: case.logits(m, b, clock, dropout=dropout),
+    )
+    moved = [(distance(after[n, :, : t + 1], before[n, :, : t + 1]), t) for n, (t, _) in enumerate(changes)]
+    worst, where = max(moved, key=lambda found: found[0])
+    return worst, where, size_of(before)
+
+
+@proof("differs", "leaks", "both")
+def differs(case: Case) -> Iterable[Verdict]:
+    """Does the arm do anything?"""
+    subject = case.subject
+    if not subject.placements:
+        yield Verdict.skipped("the arm has no masks")
+        return
+    if _claims_to_hide_nothing(case):
+        yield Verdict.skipped("it claims to keep every legal pair")
+        return
+    tries = [(case.batch, clock) for clock in (*case.clocks, *_other_visits(case))]
+    if case.subject.longest is not None:
+        tries.append((case.subject.longest.to(case.subject.device), case.subject.train))
+    moved, least = 0.0, 0.0
+    for batch, clock in tries:
+        without = case.answers(case.plain, batch, clock)
+        moved = distance(case.answers(case.model, batch, clock), without)
+        # Equal up to rounding is no difference.
+        least = EXACT * max(1.0, size_of(without)) if case.dtype == torch.float64 else 0.0
+        if moved > least:
+            break
+    if moved <= least and subject.kind == "arm" and _waits_for_an_occasion(case):
+        yield Verdict.skipped("nothing in the sentences tried gives it occasion to act")
+        return
+    yield Verdict(
+        moved > least, moved, least, "" if moved > least else "at least: nothing the model says changes"
+    )
+
+
+def _waits_for_an_occasion(case: Case) -> bool:
+    """Whether the arm acts on what few sentences have: a mark of the corpus, a repeated phrase, a rare draw."""
+    audited = case.plan.placed[: len(case.subject.placements)]
+    rare = {"annotation", "input"}
+    return any(rare & p.strategy.depends_on or p.strategy.stochastic for p in audited)
+
+
+def _other_visits(case: Case) -> list[Clock]:
+    """Return further moments for arms that draw: on a few short sentences a mask may by chance hide nothing."""
+    if not any(placed.strategy.stochastic for placed in case.plan.placed):
+        return []
+    train = case.subject.train
+    return [replace(train, step=train.step + n, epoch=train.epoch + n) for n in range(1, VISITS)]
+
+
+def _claims_to_hide_nothing(case: Case) -> bool:
+    """Whether every audited placement gives a density of 1 at its site, for the longest sentences there are."""
+    placed, n = case.plan.placed[: len(case.subject.placements)], case.subject.sizes.max_length
+    return all(p.strategy.density(p.at(case.subject.train), n, n) == 1.0 for p in placed)
+
+
+@proof("causality", "leaks", "both")
+def causality(case: Case) -> Iterable[Verdict]:
+    """Do scores at t stay when target tokens after t change, all of them and each alone?"""
+    for clock in case.clocks:
+        moved, t, size = future_leak(case, case.model, clock, dropout=clock.phase == "train")
+        where = f"{clock.phase}: tokens after {t} move scores at or before it" if moved else clock.phase
+        yield Verdict.at_most(moved, leak_limit(case, size), where)
+
+
+@proof("truncation", "leaks", "exact")
+def truncation(case: Case) -> Iterable[Verdict]:
+    """Do scores up to t stay when the target ends after t?"""
+    # Cached decoding, which is held to whole passes, asks the same of an evaluation.
+    for clock in case.clocks[:1] if case.plan.cacheable else case.clocks:
+        whole = case.logits(case.model, case.batch, clock)
+        worst, where = 0.0, 0
+        for t in range(1, whole.shape[1]):
+            kept = case.logits(case.model, cut(case.batch, t), clock)
+            real = torch.arange(t, device=kept.device) < case.batch.tgt_lengths[:, None]
+            moved = distance(kept[real], whole[:, :t][real])
+            worst, where = (moved, t) if moved > worst else (worst, where)
+        detail = (
+            f"{clock.phase}: cutting the target after {where} tokens moves scores" if worst > EXACT else ""
+        )
+        yield Verdict.at_most(worst, EXACT * max(1.0, size_of(whole)), detail or clock.phase)
+
+
+@proof("large scores", "leaks", "both")
+def large_scores(case: Case) -> Iterable[Verdict]:
+    """Does what is hidden stay hidden when scores are 10,000 and beyond?"""
+    if case.renormalises():
+        yield Verdict.skipped("renormalise is declared for scores of unit scale")
+        return
+    model, largest = sharpened(case)
+    clock = case.subject.train
+    future, _, _ = future_leak(case, model, clock, dropout=False, single=False)
+    real = case.logits(model, case.batch, clock)
+    padding = case.logits(model, with_other_padding(case.batch, case.subject.sizes.vocab_size), clock)
+    rows = torch.arange(real.shape[1], device=real.device) < case.batch.tgt_lengths[:, None]
+    worst = max(future, distance(padding[rows], real[rows]))
+    what = "later tokens" if future >= worst else "padding"
+    yield Verdict.at_most(worst, 0.0, f"scores up to {largest:.0e}" + (f": {what} leak" if worst else ""))

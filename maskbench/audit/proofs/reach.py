@@ -1,0 +1,124 @@
+"""Which tokens can reach which outputs, by the masks alone.
+
+What the plan decided at every layer is a graph from keys to queries; following it through the layers gives the
+positions from which anything can flow into an output. This is arithmetic on booleans: it knows the masks and nothing
+of weights. Every keep is cut down to what the task allows, whatever the arm's legality says, so an arm that lets the
+future in is found to have influence from beyond its reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from maskbench.data.batches import Batch
+from maskbench.masks.base import InputFeature, TensorGate
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import AttentionContext, AttentionDecision, Source
+from maskbench.masks.placement import Placed
+from maskbench.masks.plan import MaskPlan
+from maskbench.masks.random_draws import Draws
+from maskbench.model.attention import legality
+
+
+class Witness:
+    """Sees what a plan decides for every layer."""
+
+    def __init__(self) -> None:
+        self.decisions: dict[tuple[str, int], AttentionDecision] = {}
+
+    def decided(self, site: str, layer: int, decision: AttentionDecision) -> None:
+        """Note a layer's combined answer."""
+        self.decisions[site, layer] = decision
+
+    def picks(
+        self, placed: Placed, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
+    ) -> None:
+        """Pass over what token masks pick."""
+
+    def pattern(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
+        """Pass over single strategies' answers."""
+
+    def used(self, placed: Placed, clock: Clock, examples: Tensor) -> None:
+        """Pass over gates, features and logit masks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """True where the later axis can flow into the earlier one."""
+
+    target: Bool[Tensor, "batch tgt tgt"]
+    """Decoder inputs into predictions."""
+    source: Bool[Tensor, "batch tgt src"]
+    """Source tokens into predictions, through the encoder's output."""
+    memory: Bool[Tensor, "batch src src"]
+    """Source tokens into the encoder's output."""
+
+
+def follow(first: Tensor, second: Tensor) -> Tensor:
+    """Return which c reach a, for `first [batch a b]` and `second [batch b c]`."""
+    return (first.float() @ second.float()) > 0
+
+
+def reach_of(
+    plan: MaskPlan, decisions: Mapping[tuple[str, int], AttentionDecision], batch: Batch, source: Source
+) -> Reach:
+    """Return what can flow where.
+
+    Args:
+        decisions: the plan's, by site and layer; where it decided nothing, legality holds.
+        source: the source as the encoder read it.
+    """
+    n_src, n_tgt, device = source.ids.shape[1], batch.tgt_in.shape[1], source.ids.device
+    s, t = torch.arange(n_src, device=device), torch.arange(n_tgt, device=device)
+    legal = {
+        "encoder_self": legality("encoder_self", s, s, source.lengths),
+        "decoder_self": legality("decoder_self", t, t, None),
+        "cross": legality("cross", t, s, source.lengths),
+    }
+    queries = {"encoder_self": n_src, "decoder_self": n_tgt, "cross": n_tgt}
+
+    def legal_pairs(site: str) -> Tensor:
+        return legal[site].expand(len(batch.ids), 1, queries[site], -1)[:, 0]
+
+    def kept(site: str, layer: int) -> Tensor:
+        decision = decisions.get((site, layer))
+        here = legal_pairs(site)
+        return here if decision is None else decision.keep.any(1) & here
+
+    real, before = legal_pairs("encoder_self"), legal_pairs("decoder_self")
+    memory = _encoder(plan, kept, torch.eye(n_src, device=device).bool(), real)
+    target, attended = _decoder(plan, kept, torch.eye(n_tgt, device=device).bool(), before)
+    return Reach(target, follow(attended, memory), memory)
+
+
+Kept = Callable[[str, int], Tensor]
+
+
+def _mixes(plan: MaskPlan, site: str) -> bool:
+    """Whether a strategy that may read several positions at once stands at a site without attention."""
+    return any(p.site == site and isinstance(p.strategy, TensorGate | InputFeature) for p in plan.placed)
+
+
+def _encoder(plan: MaskPlan, kept: Kept, itself: Tensor, real: Tensor) -> Tensor:
+    flow = itself | real if _mixes(plan, "encoder_input") else itself.expand(real.shape)
+    for layer in range(plan.sizes.encoder_layers):
+        flow = flow | follow(kept("encoder_self", layer), flow)
+    return flow | follow(real, flow) if _mixes(plan, "memory") else flow
+
+
+def _decoder(plan: MaskPlan, kept: Kept, itself: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what flows into predictions from decoder inputs and from the encoder's output."""
+    flow = before if _mixes(plan, "decoder_input") else itself.expand(before.shape)
+    attended = torch.zeros_like(kept("cross", 0))
+    for layer in range(plan.sizes.decoder_layers):
+        own, cross = kept("decoder_self", layer), kept("cross", layer)
+        flow = flow | follow(own, flow)
+        attended = attended | follow(own, attended) | cross
+    if _mixes(plan, "logits"):
+        flow, attended = flow | follow(before, flow), attended | follow(before, attended)
+    return flow, attended

@@ -1,0 +1,114 @@
+"""Rows of attention weights: they sum to one, hold nothing that is hidden, and may be empty without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from maskbench.audit.plans import Decided
+from maskbench.audit.proofs.registry import Verdict, proof
+from maskbench.audit.subject import Case
+from maskbench.masks.context import AttentionDecision, AttentionRequest
+from maskbench.model.application import attention_weights
+from maskbench.training.loss import real_tokens
+
+
+def weights_of(request: AttentionRequest, decision: AttentionDecision) -> Tensor:
+    """Return the attention weights that come of a request and the plan's decision, `[batch heads q kv]`."""
+    scores = request.query @ request.key.transpose(-1, -2) * request.query.shape[-1] ** -0.5
+    scores = scores if scores.dtype.itemsize >= 4 else scores.float()
+    scores = scores if decision.bias is None else scores + decision.bias
+    return attention_weights(scores.clone(), decision)[0].detach()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The attention weights of one layer in one forward pass."""
+
+    of: Decided
+    weights: Tensor
+
+    def __str__(self) -> str:
+        return f"{self.of.request.clock.phase}: {self.of.site}, layer {self.of.layer}"
+
+
+def recorded(case: Case) -> list[Rows]:
+    """Return the weights of every layer at which something is placed, in training and in evaluation."""
+
+    def record() -> list[Rows]:
+        with case.plan.recording() as notes:
+            for clock in case.clocks:
+                case.logits(case.model, case.batch, clock)
+        return [Rows(note, weights_of(note.request, note.decision)) for note in notes]
+
+    return case.once("rows", record)
+
+
+def worst_row(off: Iterable[tuple[Tensor, Rows]]) -> tuple[float, str] | None:
+    """Return the greatest of some tensors and whose it is, None where there are none; NaN is infinite."""
+    found = [(float(amount.nan_to_num(nan=torch.inf).max()), str(rows)) for amount, rows in off]
+    return max(found, key=lambda one: one[0]) if found else None
+
+
+@proof("rows sum to one", "rows", "both")
+def rows_sum_to_one(case: Case) -> Iterable[Verdict]:
+    """Does every row of attention weights that may see something sum to one?"""
+    exempt = {p.site for p in case.plan.placed if not p.strategy.rows_sum_to_one}
+    looked_at = [r for r in recorded(case) if r.of.site not in exempt and r.of.decision.apply != "raw"]
+    worst = worst_row(((r.weights.sum(-1) - 1).abs() * _sees_something(r.of), r) for r in looked_at)
+    if worst is None:
+        reason = (
+            "it is declared that they do not" if exempt else "no attention site is masked, or all are raw"
+        )
+        yield Verdict.skipped(reason)
+    else:
+        yield Verdict.at_most(worst[0], 1e-10 if case.dtype == torch.float64 else 1e-5, worst[1])
+
+
+def _sees_something(one: Decided) -> Tensor:
+    """Return True on rows that some key is left for, under the way the site hides the others."""
+    exact = one.decision.apply in ("hard", "renormalise")
+    return one.decision.keep.any(-1) if exact else torch.ones_like(one.decision.keep.any(-1))
+
+
+@proof("hidden weights", "rows", "both")
+def hidden_weights(case: Case) -> Iterable[Verdict]:
+    """Is the weight of every hidden pair exactly 0?"""
+
+    def off(rows: Rows) -> Tensor:
+        keep = rows.of.decision.keep
+        # A row with nothing to see is opened before the softmax and multiplied by zero behind it.
+        return rows.weights.abs() * (~keep & keep.any(-1, keepdim=True))
+
+    worst = worst_row((off(rows), rows) for rows in recorded(case))
+    yield (
+        Verdict.skipped("no attention site is masked")
+        if worst is None
+        else Verdict.at_most(worst[0], 0.0, worst[1])
+    )
+
+
+@proof("empty rows", "rows", "both")
+def empty_rows(case: Case) -> Iterable[Verdict]:
+    """Are scores and the gradients of all parameters finite when queries have nothing to attend to?"""
+    for clock in case.clocks:
+        model, plan = case.model.eval(), case.plan
+        model.zero_grad(set_to_none=True)
+        with plan.emptied(), case.precise():
+            raw = model(case.batch, clock)
+        raw = plan.gated_logits(raw if raw.dtype.itemsize >= 4 else raw.float(), clock, case.batch.ids)
+        real = real_tokens(case.batch.tgt_lengths, raw.shape[1])
+        bad = int((~raw[real].isfinite()).sum())
+        loss, penalty = raw[real].log_softmax(-1).square().mean(), plan.penalty()
+        torch.autograd.backward([loss] if penalty is None else [loss, penalty])
+        broken = [
+            n for n, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()
+        ]
+        model.zero_grad(set_to_none=True)
+        detail = f"{clock.phase}: {bad} scores not finite" if bad else clock.phase
+        if broken:
+            detail += f": gradient not finite in {', '.join(broken[:3])}"
+        yield Verdict.at_most(float(bad + len(broken)), 0.0, detail)

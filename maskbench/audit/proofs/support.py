@@ -1,0 +1,206 @@
+"""The exact support of the model's Jacobian, against what the masks let through.
+
+The gradient of a prediction in an embedding is exactly 0 where no path connects them: a zero weight multiplies every
+term. So one backward pass for each position shows, for a whole row of inputs and without trying other tokens, what
+the prediction depends on; and where the masks leave a path it should be non-zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from maskbench.audit.proofs.leaks import leak_limit
+from maskbench.audit.proofs.reach import Reach, Witness, reach_of
+from maskbench.audit.proofs.registry import Verdict, proof
+from maskbench.audit.subject import Case, distance
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import Source
+from maskbench.model.transformer import EncoderDecoder
+
+USED = 0.99
+"""The share of reachable pairs that must carry something."""
+NUDGE = 0.5
+"""How far an embedding is moved to see whether a gradient from out of reach is a real dependence."""
+
+BLOCKS = {
+    "target": "decoder inputs into predictions",
+    "source": "source tokens into predictions",
+    "memory": "source tokens into the encoder's output",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """One forward pass whose embeddings can be told apart."""
+
+    memory: Tensor
+    predictions: Tensor
+    source: Source
+
+
+@contextmanager
+def adding(side: nn.Module, amount: Tensor) -> Iterator[None]:
+    """Inside, `amount` is added to the embeddings of one side, behind the positions and before any mask on them."""
+    handle = side.register_forward_hook(lambda _module, _inputs, output: output + amount.to(output.dtype))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def forward(case: Case, model: EncoderDecoder, clock: Clock, probes: dict[str, Tensor]) -> Outputs:
+    """Go through the model with `probes` added to the embeddings of source and target."""
+    batch = case.batch
+    model.eval()
+    masked, source = model.read(batch, clock)
+    inputs = model.masks.corrupt("decoder_input", batch.tgt_in, batch.tgt_lengths, batch.ids, clock)
+    with case.precise():
+        with adding(model.encoder.positions, probes["source"]):
+            memory = model.encode(masked, source, clock)
+        with adding(model.decoder.positions, probes["target"]):
+            hidden = model.decode(inputs, memory, source, clock)
+        raw = model.logits(hidden)
+    raw = raw if raw.dtype.itemsize >= 4 else raw.float()
+    return Outputs(memory, model.masks.gated_logits(raw, clock, batch.ids), source)
+
+
+def blank(case: Case, clock: Clock) -> dict[str, Tensor]:
+    """Return zeros of the embeddings' shapes."""
+    batch, like = case.batch, next(case.model.parameters())
+    n_src = case.model.read(batch, clock)[0].ids.shape[1]
+    return {
+        "source": like.new_zeros(len(batch.ids), n_src, case.subject.sizes.d_model),
+        "target": like.new_zeros(*batch.tgt_in.shape, case.subject.sizes.d_model),
+    }
+
+
+def jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], Source]:
+    """Return how strongly every output depends on every embedding: the largest entry of one projection's gradient.
+
+    Returns:
+        by block, `[batch outputs inputs]`; and the source as the encoder read it.
+    """
+    return case.once(("jacobian", clock), lambda: _jacobian(case, clock))
+
+
+def _jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], Source]:
+    probes = {side: zeros.requires_grad_() for side, zeros in blank(case, clock).items()}
+    out = forward(case, case.model, clock, probes)
+
+    def rows(output: Tensor, sides: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
+        direction = torch.linspace(0.3, 1.7, output.shape[-1], device=output.device, dtype=output.dtype).cos()
+        for i in range(output.shape[1]):
+            gradients = torch.autograd.grad(
+                (output[:, i] * direction).sum(),
+                [probes[side] for side in sides],
+                retain_graph=True,
+                materialize_grads=True,
+            )
+            yield tuple(gradient.abs().amax(-1) for gradient in gradients)
+
+    targets, sources = zip(*rows(out.predictions, ("target", "source")), strict=True)
+    (memories,) = zip(*rows(out.memory, ("source",)), strict=True)
+    blocks = {"target": targets, "source": sources, "memory": memories}
+    return {name: torch.stack(found, 1) for name, found in blocks.items()}, out.source
+
+
+def witnessed_reach(case: Case, clock: Clock, source: Source) -> tuple[Reach, Witness]:
+    """Return what the masks of one forward pass let through, and what the plan decided in it."""
+    witness = Witness()
+    case.plan.observer = witness
+    try:
+        with torch.no_grad():
+            forward(case, case.model, clock, blank(case, clock))
+    finally:
+        case.plan.observer = None
+    return reach_of(case.plan, witness.decisions, case.batch, source), witness
+
+
+def real_pairs(case: Case, source: Source) -> dict[str, Tensor]:
+    """Return, by block, True where the output is that of a real token."""
+    tgt = torch.arange(case.batch.tgt_in.shape[1], device=source.ids.device) < case.batch.tgt_lengths[:, None]
+    src = torch.arange(source.ids.shape[1], device=source.ids.device) < source.lengths[:, None]
+    return {"target": tgt[:, :, None], "source": tgt[:, :, None], "memory": src[:, :, None]}
+
+
+@proof("support", "reach", "both")
+def support(case: Case) -> Iterable[Verdict]:
+    """Is the gradient of every output exactly 0 in every embedding its masks cut it off from?"""
+    for clock in case.clocks if case.dtype == torch.float64 else case.clocks[:1]:
+        blocks, source = jacobian(case, clock)
+        reach, _ = witnessed_reach(case, clock, source)
+        real = real_pairs(case, source)
+        for name, strength in blocks.items():
+            cut_off = real[name] & ~getattr(reach, name)
+            yield _outside(case, clock, name, strength, cut_off)
+
+
+def _outside(case: Case, clock: Clock, name: str, strength: Tensor, cut_off: Tensor) -> Verdict:
+    what = f"{clock.phase}: {BLOCKS[name]}, {int(cut_off.sum())} pairs cut off"
+    outside = torch.where(cut_off, strength.nan_to_num(nan=torch.inf), 0.0)
+    worst = float(outside.max()) if outside.numel() else 0.0
+    limit = leak_limit(case, 1.0)
+    if worst <= limit:
+        return Verdict.at_most(worst, limit, what)
+    if not _depends(case, clock, name, outside > limit):
+        return Verdict(True, 0.0, limit, f"{what}; gradients there are a surrogate, nothing moves")
+    _, i, j = (outside == outside.max()).nonzero()[0].tolist()
+    return Verdict.at_most(worst, limit, f"{what}; output {i} depends on input {j}")
+
+
+def _depends(case: Case, clock: Clock, name: str, suspects: Tensor) -> bool:
+    """Whether an output moves when an embedding from which it only has a gradient is moved.
+
+    A hard mask that is learned has a gradient by a surrogate (a straight-through estimate): no dependence.
+    """
+    side = "target" if name == "target" else "source"
+    with torch.no_grad():
+        before = forward(case, case.model, clock, blank(case, clock))
+        for j in suspects.any(1).any(0).nonzero().flatten().tolist():
+            probes = blank(case, clock)
+            probes[side][:, j] = NUDGE * torch.linspace(-1, 1, case.subject.sizes.d_model)
+            after = forward(case, case.model, clock, probes)
+            pair = (
+                (after.memory, before.memory) if name == "memory" else (after.predictions, before.predictions)
+            )
+            hit = suspects[:, :, j]
+            if distance(pair[0][hit], pair[1][hit]) > leak_limit(case, 1.0):
+                return True
+    return False
+
+
+@proof("reach is used", "reach", "exact")
+def reach_is_used(case: Case) -> Iterable[Verdict]:
+    """Do outputs depend on what their masks leave them?"""
+    clock = case.subject.evaluation
+    blocks, source = jacobian(case, clock)
+    reach, witness = witnessed_reach(case, clock, source)
+    real = real_pairs(case, source)
+    sparse = _thins_out(case, witness)
+    for name, strength in blocks.items():
+        reachable = real[name] & getattr(reach, name)
+        share = float((strength[reachable] != 0).double().mean()) if reachable.any() else 1.0
+        detail = f"{BLOCKS[name]}: {share:.1%} of {int(reachable.sum())} reachable pairs are non-zero"
+        if sparse:
+            yield Verdict(None, share, None, f"{detail}; {sparse}")
+        else:
+            yield Verdict(share >= USED, share, USED, f"{detail}, at least {USED:.0%} asked")
+
+
+def _thins_out(case: Case, witness: Witness) -> str:
+    """Return why reachable pairs may be zero in this arm, an empty string where nothing explains it."""
+    decisions = witness.decisions.values()
+    if any(d.normaliser is not None for d in decisions):
+        return "a normaliser may give weight 0"
+    if any(d.factors is not None or d.head_gate is not None for d in decisions):
+        return "weights or heads are multiplied, by 0 too"
+    if any(d.bias is not None and not d.bias.isfinite().all() for d in decisions):
+        return "a bias is infinite"
+    if any(p.site in ("encoder_input", "decoder_input", "memory", "logits") for p in case.plan.placed):
+        return "what enters or leaves the attention is multiplied or replaced"
+    return ""

@@ -1,0 +1,55 @@
+"""The leak alarm: arms that are right only as long as they are given the words they are to find.
+
+The metric is `forced_gap`, which every run measures that scores and translates a split; see `maskbench.metrics.leak`
+for why it is 0 for every model that cannot see the future.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from maskbench.config.schema.experiment import ArmConfig
+from maskbench.config.schema.metrics import MetricName, metric_name
+from maskbench.records.collect import Cell, Outcome
+
+GAP = 0.02
+"""The alarm rings above this share of the sentences. Without a leak the gap is exactly 0, but for a tie that rounding
+decides now and then: one sentence in a thousand, not one in fifty. A test split of 100 sentences may differ by two."""
+
+
+def alarms(arms: Sequence[ArmConfig], cells: Iterable[Cell]) -> list[str]:
+    """Return a sentence for every arm of which a run has a gap above `GAP` on any split, in the order of the arms."""
+    cells = list(cells)
+    return [sentence for arm in arms for sentence in _alarm(arm, [c for c in cells if c.arm == arm.name])]
+
+
+def _alarm(arm: ArmConfig, cells: Sequence[Cell]) -> Iterator[str]:
+    done = [(cell.seed, cell.outcome) for cell in cells if cell.outcome is not None]
+    loud = [(gap, name, seed, run) for seed, run in done for name, gap in _gaps(run) if gap > GAP]
+    if not loud:
+        return
+    gap, worst, seed, run = max(loud, key=lambda found: found[0])
+    ringing = len({seed for _, _, seed, _ in loud})
+    others = len({name for _, name, _, _ in loud} - {worst})
+    where = worst.split + (f" under the masks of {worst.masks}" if worst.masks else "")
+    also = f", and less so on {others} more split{'s' if others > 1 else ''}" if others else ""
+    yield (
+        f"leak alarm: of 100 sentences of {where}, {arm.title} gets {100 * gap:.0f} more right when it is given the"
+        f" reference's words than when it goes on from its own ({_evidence(worst, run)}seed {seed}; likewise in"
+        f" {ringing} of {len(done)} runs{also}): it sees what it should not, or something acts only in decoding, such as a mask"
+        " of the logits or the limit on length"
+    )
+
+
+def _gaps(run: Outcome) -> Iterator[tuple[MetricName, float]]:
+    for name, value in run.metrics.items():
+        parts = metric_name(name)
+        if parts is not None and parts.metric == "forced_gap":
+            yield parts, value
+
+
+def _evidence(name: MetricName, run: Outcome) -> str:
+    """Return what else was measured there and shows the gap, as the beginning of a list."""
+    shown = (("token_accuracy", "token accuracy"), ("exact_match", "exact match"))
+    values = [(words, run.metrics.get(str(name._replace(metric=metric)))) for metric, words in shown]
+    return "".join(f"{words} {100 * value:.1f} %, " for words, value in values if value is not None)

@@ -1,0 +1,187 @@
+"""The misuse guard: what makes a table say more than its runs can carry.
+
+Each rule is a sentence that says what is wrong, in which runs, why it matters and what to do. What could have made the
+differences stands above the table (`alarms`), because whoever reads the numbers should know before; what is merely
+worth knowing stands below it (`warnings`). What makes comparing meaningless is refused: see `provenance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from maskbench.comparison.checks.mixtures import mixtures, named
+from maskbench.config.schema.experiment import ArmConfig, PanelConfig
+from maskbench.config.schema.metrics import metric_name
+from maskbench.errors import ConfigError
+from maskbench.records.collect import Cell, Outcome, seed_list
+
+_DECODING = "decode."
+_BUDGET = ("train.steps", "train.epochs", "train.batch_tokens", "init_from")
+"""Keys that decide how much an arm learns from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the guard has to say of a panel."""
+
+    alarms: tuple[str, ...]
+    """To be read before the table."""
+    warnings: tuple[str, ...]
+    """To be read after it."""
+
+
+def guard(panel: PanelConfig, cells: Iterable[Cell], metric: str, baseline: str) -> Findings:
+    """Return a sentence for everything about a panel that a careful reader should hear.
+
+    Args:
+        panel: the arms as the experiment declares them.
+        cells: every planned run.
+        metric: the one that is compared.
+        baseline: name of the arm that the others are compared with.
+
+    Raises:
+        ConfigError: the arms are decoded differently and do not say so.
+    """
+    cells = list(cells)
+    done = [cell for cell in cells if cell.state == "done"]
+    _refuse_undeclared_decoding(panel)
+    mixed = mixtures(done, baseline)
+    alarms = (
+        *_selection(panel.arms, metric),
+        *_budget(panel),
+        *_decoding(panel),
+        *_duplicates(done),
+        *_unpaired(panel.arms, cells, baseline),
+        *(mixture.sentence for mixture in mixed if mixture.is_grave),
+    )
+    mild = (mixture.sentence for mixture in mixed if not mixture.is_grave)
+    return Findings(alarms, (*mild, *_unrecorded(done)))
+
+
+def _selection(arms: Sequence[ArmConfig], metric: str) -> Iterator[str]:
+    """Say if the compared numbers are those by which checkpoints were picked."""
+    compared = metric_name(metric)
+    if compared is None:
+        return
+    config = arms[0].config
+    picks = metric_name(config.train.select)
+    # A file may serve as both splits: then they are one under two names.
+    same_file = config.corpus.options.get("valid") == compared.split
+    if picks is not None and (picks.split == compared.split or same_file):
+        yield (
+            f"tuned on what is compared: {metric} is measured on the sentences on which {config.train.select} picked"
+            " every run's checkpoint, so it flatters all arms, and the one that varies most of all; compare a metric"
+            f" of sentences that nothing was chosen by, such as test/{compared.metric}"
+        )
+
+
+def _budget(panel: PanelConfig) -> Iterator[str]:
+    """Say which arms were given more or less training than the baseline."""
+    for arm, keys in _differing(panel, lambda key: key in _BUDGET):
+        yield (
+            f"unequal budgets: {arm.title} has another {_values(panel, arm, keys)}: what it gains or loses may be"
+            " the training and not the mask; give both the same, or read the row as a comparison of budgets"
+        )
+
+
+def _decoding(panel: PanelConfig) -> Iterator[str]:
+    """Say which arms are decoded differently from the baseline, as they declare."""
+    for arm, keys in _differing(panel, lambda key: key.startswith(_DECODING)):
+        yield (
+            f"unequal decoding: {arm.title} has another {_values(panel, arm, keys)}: metrics of its translations"
+            " may differ by the search alone; compare token_accuracy or nll, which need none, or decode alike"
+        )
+
+
+def _differing(panel: PanelConfig, wanted: Callable[[str], bool]) -> Iterator[tuple[ArmConfig, list[str]]]:
+    for arm in panel.arms:
+        keys = [key for key in arm.also_different if wanted(key)]
+        if keys:
+            yield arm, keys
+
+
+def _values(panel: PanelConfig, arm: ArmConfig, keys: Sequence[str]) -> str:
+    """Return `train.steps (400 instead of 200)` for each key."""
+    base = next(other for other in panel.arms if other.name == panel.baseline)
+    return " and ".join(f"{key} ({_value(arm, key)} instead of {_value(base, key)})" for key in keys)
+
+
+def _value(arm: ArmConfig, key: str) -> str:
+    section, _, name = key.rpartition(".")
+    holder = getattr(arm.config, section) if section else arm.config
+    value = getattr(holder, name)
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _refuse_undeclared_decoding(panel: PanelConfig) -> None:
+    base = next(arm for arm in panel.arms if arm.name == panel.baseline)
+    for arm in panel.arms:
+        own, others = arm.config.decode.model_dump(), base.config.decode.model_dump()
+        silent = [key for key in own if own[key] != others[key] and _DECODING + key not in arm.also_different]
+        if silent:
+            keys = [_DECODING + key for key in silent]
+            raise ConfigError(
+                f"these runs cannot be compared: {arm.title} was decoded with another {_values(panel, arm, keys)},"
+                f" and does not declare it; write it into the arm, as `set: {{{keys[0]}: {_value(arm, keys[0])}}}`"
+            )
+
+
+def _duplicates(done: Sequence[Cell]) -> Iterator[str]:
+    """Say which runs of an arm are one run under several seeds."""
+    found: dict[tuple[str, tuple[int, ...]], str] = {}
+    for sign, what in (
+        (_losses, "logged the same training losses to the last digit"),
+        # A copy whose record of the losses was lost or altered still gives itself away.
+        (_results, "wrote the same translations and have all metrics equal to the last digit"),
+    ):
+        groups: dict[tuple[str, object], list[int]] = {}
+        for cell in done:
+            if cell.outcome is not None and (mark := sign(cell.outcome)) is not None:
+                groups.setdefault((cell.arm, mark), []).append(cell.seed)
+        for (arm, _), seeds in groups.items():
+            if len(seeds) > 1:
+                found.setdefault((arm, tuple(seeds)), what)
+    for (arm, twins), what in found.items():
+        yield (
+            f"duplicate seeds: {arm}, {seed_list(list(twins))} {what}, which different seeds never do: they are one"
+            f" run counted {len(twins)} times, and p and interval are too good; move all but one away and run them"
+            " again"
+        )
+
+
+def _losses(outcome: Outcome) -> object:
+    return outcome.train_nll_sha256
+
+
+def _results(outcome: Outcome) -> object:
+    """Return what no two runs share by chance; None without a likelihood, because counted scores may well agree."""
+    if outcome.outputs_sha256 is None or not any(name.endswith("/nll") for name in outcome.metrics):
+        return None
+    return outcome.outputs_sha256, tuple(sorted(outcome.metrics.items()))
+
+
+def _unrecorded(done: Sequence[Cell]) -> Iterator[str]:
+    """Say if nobody knows how any of the runs was made."""
+    origins = [cell.origin for cell in done if cell.origin]
+    if origins and not any(origin.versions or origin.environment or origin.commit for origin in origins):
+        yield (
+            "no run says by what it was made: neither commit nor packages nor machine stand in any run.json, so"
+            " nobody can tell whether all were made alike"
+        )
+
+
+def _unpaired(arms: Sequence[ArmConfig], cells: Sequence[Cell], baseline: str) -> Iterator[str]:
+    """Say which pairs do not count because one of their runs was lost; what still runs is no loss."""
+    base = {cell.seed: cell for cell in cells if cell.arm == baseline}
+    for arm in arms:
+        own = [cell for cell in cells if cell.arm == arm.name != baseline]
+        halves = [(cell, base[cell.seed]) for cell in own if cell.seed in base]
+        lost = [run for pair in halves for run in pair if run.state == "failed"]
+        if lost:
+            pairs = len({run.seed for run in lost})
+            yield (
+                f"unpaired: {pairs} of {len(halves)} pairs of {arm.title} and {baseline} do not count, because"
+                f" these runs have no result to use: {named(lost)}; `maskbench run` with the same file repeats what"
+                " failed; of a damaged one, move the folder away first"
+            )

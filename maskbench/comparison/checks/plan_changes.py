@@ -1,0 +1,114 @@
+"""What a table must say before its numbers where the plan was changed with results in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from maskbench.config.schema.experiment import Experiment
+from maskbench.records.collect import Collected, seed_list
+from maskbench.records.plans import Change, Plan, Question, changed_after_results, since_results
+from maskbench.statistics.sequential import Rule
+
+
+def replanned(collected: Collected) -> tuple[str, ...]:
+    """Return a sentence for every change of a panel's plan that results could have led to."""
+    plans, experiment, place = collected.plans, collected.found.experiment, collected.found.panel.name or ""
+    if not plans:
+        return ()
+    return (
+        *(_seeds_changed(change, plans[-1].rule) for change in changed_after_results(plans)),
+        *_question_changed(plans, place),
+        *_edited(plans[-1], experiment, place),
+    )
+
+
+def _seeds_changed(change: Change, rule: Rule) -> str:
+    """Say what was planned anew with results in sight, what that spoils, and what to do."""
+    seeds, runs = seed_list(list(change.seeds)), _had_results(change.results)
+    verb = "were" if len(change.seeds) > 1 else "was"
+    if change.kind == "added":
+        return (
+            f"extended after seeing results: {seeds} {verb} added when {runs}; p-values and intervals count as if all "
+            "had been planned before the first, so they promise too much; `maskbench run FILE --until-decided` adds "
+            "seeds by a rule that allows for looking"
+        )
+    dropped = f"shortened after seeing results: {seeds} {verb} dropped when {runs}"
+    if rule == "sequential":
+        return (
+            f"{dropped}, before seeds were added until it was decided; that rule allows for looking, not for choosing "
+            "which seeds count, so verdicts promise too much; begin anew in another runs folder"
+        )
+    return (
+        f"{dropped}; p-values and intervals count as if nobody had looked before stopping, so they promise too much; "
+        "put them back and run the file again"
+    )
+
+
+def _question_changed(plans: Sequence[Plan], panel: str) -> Iterator[str]:
+    """Say what else is asked now than when the first results came, as far as it was written down."""
+    since = [
+        (plan.results, plan.question)
+        for plan in since_results(plans)
+        if plan.question is not None and panel in plan.question.baseline
+    ]
+    if not since:
+        return
+    changed = _differences(since[0][1], since[-1][1], panel)
+    if changed:
+        results = next(n for n, asked in since if _differences(since[0][1], asked, panel))
+        yield (
+            f"the question was changed after seeing results: {', '.join(changed)}; {_had_results(results)} by then; "
+            "verdicts count as if it had been asked before, so they promise too much; put it back, or ask it of new "
+            "seeds in another runs folder"
+        )
+    ever = dict.fromkeys(arm for _, asked in since for arm in asked.arms.get(panel, ()))
+    gone = [arm for arm in ever if arm not in since[-1][1].arms.get(panel, ())]
+    if gone:
+        results = next(
+            n
+            for (_, before), (n, after) in pairwise(since)
+            if (set(before.arms.get(panel, ())) - set(after.arms.get(panel, ()))) & set(gone)
+        )
+        yield (
+            f"arms were taken out after seeing results: {', '.join(gone)}; {_had_results(results)} by then; the correction "
+            "counts fewer arms than there were, so p-values promise too much; put them back and run the file again"
+        )
+
+
+def _differences(before: Question, after: Question, panel: str) -> list[str]:
+    """Return `alpha 0.2 instead of 0.05` for whatever differs; arms aside."""
+    asked = (
+        ("metric", before.metric, after.metric),
+        ("baseline", before.baseline.get(panel), after.baseline.get(panel)),
+        ("alpha", before.alpha, after.alpha),
+        ("min_effect", before.min_effect, after.min_effect),
+    )
+    return [f"{name} {_shown(new)} instead of {_shown(old)}" for name, old, new in asked if old != new]
+
+
+def _edited(last: Plan, experiment: Experiment, panel: str) -> Iterator[str]:
+    """Say in what experiment.yaml is not what `maskbench run` wrote there."""
+    changed = []
+    if set(experiment.seeds) != set(last.seeds):
+        changed.append(f"{seed_list(list(experiment.seeds))} instead of {seed_list(list(last.seeds))}")
+    elif experiment.seeds != last.seeds:
+        changed.append("its seeds in another order")
+    if last.question is not None:
+        now = Question.of(experiment)
+        changed += _differences(last.question, now, panel)
+        gone = [arm for arm in last.question.arms.get(panel, ()) if arm not in now.arms.get(panel, ())]
+        changed += [f"no arm {arm}" for arm in gone]
+    if changed:
+        yield (
+            f"experiment.yaml is not what was planned: {', '.join(changed)}; it was edited after `maskbench run` wrote it, "
+            "so nobody knows what was chosen after seeing results; run the experiment's own file again, which writes it anew"
+        )
+
+
+def _had_results(runs: int) -> str:
+    return f"{runs} run{' had a result' if runs == 1 else 's had results'}"
+
+
+def _shown(value: str | float | None) -> str:
+    return "none" if value is None else value if isinstance(value, str) else f"{value:g}"

@@ -1,0 +1,95 @@
+"""Whether the runs of a table may stand side by side: the same data, and the metric computed in the same way.
+
+Otherwise a difference means nothing, so that is refused. What only makes it doubtful is said: see `misuse`. What did
+not finish is listed, run by run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from maskbench.comparison.checks.mixtures import named
+from maskbench.config.schema.experiment import ArmConfig
+from maskbench.config.schema.metrics import metric_name
+from maskbench.errors import ConfigError
+from maskbench.records.collect import Cell, seed_list
+
+_SHORT = 8
+
+
+def refuse_mixtures(cells: Iterable[Cell], metric: str) -> None:
+    """Check that the finished runs saw the same data and computed the metric the same way.
+
+    Raises:
+        ConfigError: they did not; the message names the runs of each kind.
+    """
+    done = _done(cells)
+    data = _groups(done, lambda cell: cell.origin.data_sha256[:_SHORT] if cell.origin else "")
+    if len(data) > 1:
+        raise ConfigError(
+            f"these runs cannot be compared: they were trained on different data\n{_listed(data)}\n"
+            "move the runs of one kind away and run the experiment again"
+        )
+    kinds = _groups(done, lambda cell: _signature(cell, metric))
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"these runs cannot be compared on {metric}: it was computed in different ways\n{_listed(kinds)}\n"
+            "move the runs of one kind away and run the experiment again, or choose another --metric"
+        )
+
+
+def comparable_metrics(cells: Iterable[Cell]) -> list[str]:
+    """Return every metric that was computed the same way wherever it was, in the order of the results."""
+    done = _done(cells)
+    names = dict.fromkeys(name for cell in done if cell.outcome for name in cell.outcome.metrics)
+    return [name for name in names if len(_signatures(done, name)) < 2]
+
+
+def metric_signature(cells: Iterable[Cell], metric: str) -> str | None:
+    """Return how the metric was computed, or None if it needs no saying."""
+    found = _signatures(_done(cells), metric)
+    return next(iter(found)) or None if found else None
+
+
+def left_out(cells: Iterable[Cell], metric: str) -> list[str]:
+    """Return a sentence that names the metrics, but for the compared one, that runs computed in different ways."""
+    done = _done(cells)
+    names = dict.fromkeys(name for cell in done if cell.outcome for name in cell.outcome.metrics)
+    mixed = [name for name in names if name != metric and len(_signatures(done, name)) > 1]
+    return [f"left out, because runs computed them in different ways: {', '.join(mixed)}"] if mixed else []
+
+
+def unfinished(arms: Sequence[ArmConfig], cells: Iterable[Cell]) -> list[str]:
+    """Return a sentence for every group of runs that are not done, in the order of the arms."""
+    titles = {arm.name: arm.title for arm in arms}
+    groups: dict[tuple[str, str], list[int]] = {}
+    for cell in cells:
+        if cell.state != "done":
+            groups.setdefault((cell.arm, cell.reason), []).append(cell.seed)
+    return [f"{titles[arm]}, {seed_list(seeds)}: {reason}" for (arm, reason), seeds in groups.items()]
+
+
+def _done(cells: Iterable[Cell]) -> list[Cell]:
+    return [cell for cell in cells if cell.state == "done"]
+
+
+def _signature(cell: Cell, metric: str) -> str:
+    """Return the metric's signature in a run; results name them by metric, with or without split and slice."""
+    signatures = cell.outcome.signatures if cell.outcome else {}
+    name = metric_name(metric)
+    return signatures.get(metric, signatures.get(name.metric, "") if name else "")
+
+
+def _signatures(done: Iterable[Cell], metric: str) -> set[str]:
+    return {_signature(cell, metric) for cell in done if cell.outcome and metric in cell.outcome.metrics}
+
+
+def _groups(cells: Iterable[Cell], kind: Callable[[Cell], str]) -> dict[str, list[Cell]]:
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(kind(cell), []).append(cell)
+    return groups
+
+
+def _listed(groups: dict[str, list[Cell]]) -> str:
+    return "\n".join(f"  {kind or 'none recorded'}: {named(cells)}" for kind, cells in groups.items())

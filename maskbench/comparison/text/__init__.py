@@ -1,0 +1,1 @@
+"""A comparison in words, formatted numbers and JSON."""

@@ -1,0 +1,247 @@
+"""A comparison in words: what its verdicts are and what they rest on, for the terminal and the page alike.
+
+Plain text; whoever prints it escapes it. Numbers are in the metric's unit, and a size is turned so that "better by"
+and "worse by" are followed by a positive number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from maskbench.comparison.results import Comparison, Cost, Difference, Noise, Row
+from maskbench.comparison.text.number_format import p_text, range_text, scale_of, signed
+from maskbench.statistics import notes
+from maskbench.statistics.paired import least_seeds, smallest_p
+
+NAMED = 6
+"""A headline names at most this many arms of a kind."""
+
+_SAME = {
+    "identical": "is identical to {}: the same training losses and translations, byte for byte",
+    "tied": "is tied with {}: the same score with every seed, though not the same outputs",
+}
+
+_CLEAR = 2 / 3
+"""A share of the variance from which on its source is what should be enlarged."""
+
+
+def headline(comparison: Comparison) -> str:
+    """Return the outcome of a panel in a few words: what is better or worse, what is not decided and why."""
+    judged = [row for row in comparison.rows if row.difference is not None]
+    if not judged:
+        return "There is one arm, and nothing to compare it with."
+    if not any(row.difference and row.difference.n for row in judged):
+        return "Nothing is decided yet: no pair of runs is finished."
+    settled = [row for row in judged if row.verdict not in ("not testable", "unusable")]
+    if len(settled) < len(judged) and all(row.verdict in _SAME for row in settled):
+        same = [_outcome(comparison, settled)] if settled else []
+        return " ".join([*same, _undecided(comparison, judged, " else" if same else "")])
+    return _outcome(comparison, judged)
+
+
+def verdict_sentence(row: Row, comparison: Comparison) -> str:
+    """Return an arm's verdict with all it rests on, in a sentence; empty for the baseline."""
+    predicate = _predicate(row, comparison)
+    return f"{row.title} {predicate}" if predicate else ""
+
+
+def verdict_sentences(comparison: Comparison) -> list[str]:
+    """Return the sentences of all arms; arms of which the same is to be said share one."""
+    grouped: dict[str, list[str]] = {}
+    for row in comparison.rows:
+        predicate = _predicate(row, comparison)
+        if predicate:
+            grouped.setdefault(predicate, []).append(row.title)
+    return [f"{listed(titles)} {_agreeing(predicate, len(titles))}" for predicate, titles in grouped.items()]
+
+
+def noise_sentences(comparison: Comparison) -> list[str]:
+    """Return where the uncertainty comes from and what would lessen it; nothing where it was not split."""
+    noisy = [(r.title, r.difference.noise) for r in comparison.rows if r.difference and r.difference.noise]
+    if not noisy:
+        return []
+    groups: dict[str, list[tuple[str, Noise]]] = {}
+    for title, noise in noisy:
+        groups.setdefault(_advice(noise), []).append((title, noise))
+    scale = scale_of(comparison)
+    wide = [f"{title} {range_text(scale, noise.low, noise.high)}" for title, noise in noisy]
+    return [
+        *(_noise_line(advice, found, len(groups) > 1) for advice, found in groups.items()),
+        f"intervals for other test sentences as well: {', '.join(wide)}",
+    ]
+
+
+def cost_text(cost: Cost) -> str:
+    """Return the relative time of a training step, `1.34x [1.29, 1.40]`; empty where it was not measured."""
+    if cost.relative_step_time is None:
+        return ""
+    if cost.step_time_low is None or cost.step_time_high is None:
+        return f"{cost.relative_step_time:.2f}x"
+    return f"{cost.relative_step_time:.2f}x [{cost.step_time_low:.2f}, {cost.step_time_high:.2f}]"
+
+
+def listed(names: Sequence[str], most: int | None = None) -> str:
+    """Return `a`, `a and b`, `a, b and c`; of more than `most`, the first ones and how many more there are."""
+    if most is not None and len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1] if names else "")))
+
+
+def baseline_title(comparison: Comparison) -> str:
+    """Return what the baseline is called in tables."""
+    return next(row.title for row in comparison.rows if row.arm == comparison.settings.baseline)
+
+
+def _predicate(row: Row, comparison: Comparison) -> str:
+    """Return what is said of an arm, without its name; empty for the baseline."""
+    difference, baseline = row.difference, baseline_title(comparison)
+    if difference is None or row.verdict is None:
+        return ""
+    if row.verdict in _SAME:
+        said = [note for note in row.notes if note not in notes.SAME.values()]
+        return _ended(_SAME[row.verdict].format(baseline), "; ", [*said, *_costs(row)])
+    if row.verdict in ("not testable", "unusable"):
+        return _ended(f"is {row.verdict} against {baseline}", ": ", row.notes)
+    core = _measured(row, difference, baseline, comparison)
+    facts = [core, *_wins(row, difference), *_evidence(difference, comparison)]
+    return _ended(", ".join(facts), "; ", [*row.notes, *_costs(row)])
+
+
+def _ended(core: str, joint: str, rest: Sequence[str]) -> str:
+    return f"{joint.join((core, '; '.join(rest))) if rest else core}."
+
+
+def _agreeing(predicate: str, subjects: int) -> str:
+    """Return a predicate in the number of its subjects."""
+    return predicate if subjects == 1 else f"are {predicate.removeprefix('is ')}"
+
+
+def _measured(row: Row, difference: Difference, baseline: str, comparison: Comparison) -> str:
+    scale = scale_of(comparison)
+    if row.verdict in ("better", "worse"):
+        # The sign test on wins gives no size.
+        size = f" by {_size(row, difference, comparison)}" if difference.interval else ""
+        return f"is {row.verdict} than {baseline}{size}{_between(row, difference, comparison)}"
+    found = "" if difference.mean is None else f": {signed(scale.number(difference.mean))}{scale.points}"
+    if found and difference.interval:
+        found += f" {range_text(scale, difference.interval.low, difference.interval.high)}"
+    if row.verdict == "equivalent" and comparison.settings.min_effect is not None:
+        matters = f"{scale.number(comparison.settings.min_effect)}{scale.points}"
+        return f"is equivalent to {baseline}{found}, within the {matters} that matter"
+    return f"is {row.verdict} against {baseline}{found}"
+
+
+def _upwards(row: Row, comparison: Comparison) -> bool:
+    """Whether what is said of the arm is that its number is greater."""
+    return comparison.settings.info.higher_is_better == (row.verdict == "better")
+
+
+def _size(row: Row, difference: Difference, comparison: Comparison) -> str:
+    """Return `1.7 points`, turned so that the verdict's word and the sign agree."""
+    scale, mean = scale_of(comparison), difference.mean or 0.0
+    return f"{scale.number(mean if _upwards(row, comparison) else -mean)}{scale.points}"
+
+
+def _between(row: Row, difference: Difference, comparison: Comparison) -> str:
+    """Return ` [0.9, 2.5]`, turned like the size."""
+    limits = difference.interval
+    if limits is None:
+        return ""
+    low, high = limits.low, limits.high
+    return " " + range_text(
+        scale_of(comparison), *((low, high) if _upwards(row, comparison) else (-high, -low))
+    )
+
+
+def _wins(row: Row, difference: Difference) -> Iterator[str]:
+    counted = f"{difference.wins} of {difference.n} seeds"
+    yield f"in {counted}" if row.verdict == "better" else f"better in {counted}"
+
+
+def _evidence(difference: Difference, comparison: Comparison) -> Iterator[str]:
+    if difference.p_holm is None:
+        return
+    arms = sum(row.difference is not None for row in comparison.rows)
+    kind = "anytime p" if comparison.rule == "sequential" else "p"
+    corrected = f"Holm {kind}" if arms > 1 else kind
+    evidence = "" if difference.e_value is None else f" (E {difference.e_value:.3g})"
+    yield f"{corrected} {p_text(difference.p_holm)}{evidence}"
+
+
+def _costs(row: Row) -> list[str]:
+    cost = cost_text(row.cost)
+    return [f"a step costs {cost}"] if cost else []
+
+
+def _undecided(comparison: Comparison, judged: Sequence[Row], other: str) -> str:
+    """Say why no arm could be tested, and what it takes."""
+    testable = [row for row in judged if row.verdict == "not testable"]
+    if not testable:
+        return f"Nothing{other} can be decided: too many runs failed."
+    seeds = max(row.difference.n for row in testable if row.difference)
+    counts = [row.counts for row in judged if row.counts.waiting]
+    if counts:
+        planned = max(c.done + c.failed + c.diverged + c.waiting for c in counts)
+        return f"Nothing{other} is decided yet: {seeds} of {planned} pairs are finished."
+    if comparison.rule == "sequential":
+        return f"Nothing{other} is decided after {notes.seed_count(seeds)}."
+    least, alpha = least_seeds(len(judged), comparison.settings.alpha), comparison.settings.alpha
+    smallest = min(1.0, len(judged) * smallest_p(seeds))
+    arms = f" with {len(judged)} arms" if len(judged) > 1 else ""
+    return (
+        f"{notes.seed_count(seeds)} cannot decide anything{other}: the smallest p they can "
+        f"reach{arms} is {smallest:.2g}, above alpha {alpha:g}; it takes at least {least} seeds."
+    )
+
+
+def _outcome(comparison: Comparison, judged: Sequence[Row]) -> str:
+    baseline, parts = baseline_title(comparison), []
+    of: dict[str | None, list[Row]] = {}
+    for row in judged:
+        of.setdefault(row.verdict, []).append(row)
+    for verdict in ("better", "worse"):
+        if verdict in of:
+            parts.append(f"{verdict} than {baseline}: {_by_size(of[verdict], comparison)}")
+    for words, verdicts in _GROUPS.items():
+        titles = [row.title for verdict in verdicts for row in of.get(verdict, ())]
+        if titles:
+            parts.append(f"{words.format(baseline)}: {listed(titles, NAMED)}")
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+_GROUPS: Mapping[str, Sequence[str]] = {
+    "identical to {}": ("identical",),
+    "tied with {}": ("tied",),
+    "equivalent to {}": ("equivalent",),
+    "not decided": ("inconclusive", "not testable", "unusable"),
+}
+
+
+def _by_size(rows: Sequence[Row], comparison: Comparison) -> str:
+    """Return the arms with their differences, the greatest first."""
+    ordered = sorted(rows, key=lambda row: -abs(row.difference.mean or 0.0 if row.difference else 0.0))
+    sizes = [
+        _size(r, r.difference, comparison) if r.difference and r.difference.interval else "" for r in ordered
+    ]
+    return listed([f"{r.title} by {s}" if s else r.title for r, s in zip(ordered, sizes, strict=True)], NAMED)
+
+
+def _advice(noise: Noise) -> str:
+    if noise.seeds >= _CLEAR:
+        return "more seeds help, more sentences hardly"
+    if noise.sentences >= _CLEAR:
+        return "more test sentences help, more seeds hardly"
+    return "more seeds and more test sentences both help"
+
+
+def _noise_line(advice: str, found: Sequence[tuple[str, Noise]], named: bool) -> str:
+    who = f" of {listed([title for title, _ in found])}" if named else ""
+    seeds = _percent([noise.seeds for _, noise in found])
+    sentences = _percent([noise.sentences for _, noise in found])
+    return f"noise{who}: {seeds} seeds, {sentences} test sentences: {advice}"
+
+
+def _percent(shares: Sequence[float]) -> str:
+    low, high = (f"{100 * share:.0f}" for share in (min(shares), max(shares)))
+    return f"{low} %" if low == high else f"{low} to {high} %"

@@ -1,0 +1,95 @@
+"""Reads the bytes of an experiment file, carefully: a regular file, not too large, UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import stat
+from pathlib import Path
+
+from maskbench.config.parsing.problems import Place, Report, split_lines
+from maskbench.registry import did_you_mean
+
+MAX_BYTES = 2**20
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+# What YAML calls printable; its parsers refuse the rest, each in words of its own.
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff")
+
+
+def read_text(path: Path, report: Report) -> str:
+    """Return the text of an experiment file without its byte order mark.
+
+    Raises:
+        ConfigError: it is missing, unreadable, no regular file, larger than 1 MiB, not UTF-8, or holds control
+            characters.
+    """
+    return decode(_read_bytes(path, report), report)
+
+
+def _read_bytes(path: Path, report: Report) -> bytes:
+    try:
+        # Asked before opening: opening a pipe would wait for a writer for ever.
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise report.fail(Place(), "this is a directory; name the experiment file in it")
+        if not stat.S_ISREG(mode):
+            raise report.fail(Place(), "this is not a regular file (a pipe, a socket or a device)")
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise report.fail(Place(), f"no such file{_similar(path)}") from None
+    except (OSError, ValueError) as error:
+        # ValueError: a path with a null character.
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise report.fail(Place(), f"cannot be read: {reason}") from None
+    if len(data) > MAX_BYTES:
+        raise report.fail(Place(), "is larger than 1 MiB; an experiment file is a page of text")
+    return data
+
+
+def _similar(path: Path) -> str:
+    """Return a hint at a file of nearly that name beside it."""
+    try:
+        beside = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, beside)
+
+
+def decode(data: bytes, report: Report) -> str:
+    """Return `data` as text, and keep it in the report so that problems can show their line.
+
+    Raises:
+        ConfigError: it is not UTF-8, or holds control characters.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            raise report.fail(Place(), f"is encoded in {encoding}; save it as UTF-8")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if b"\0" in data[:4]:
+        raise report.fail(Place(), "holds null bytes, as UTF-16 and binary files do; save it as UTF-8 text")
+    try:
+        report.text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        report.text = data.decode("utf-8", "replace")
+        place = _place(data[: error.start].decode("utf-8"))
+        raise report.fail(
+            place, f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        ) from None
+    if found := _CONTROL.search(report.text):
+        place = _place(report.text[: found.start()])
+        raise report.fail(place, f"control character U+{ord(found.group()):04X} is not allowed")
+    return report.text
+
+
+def _place(before: str) -> Place:
+    """Return the place of the character that follows `before`."""
+    lines = split_lines(before)
+    return Place(line=len(lines), column=len(lines[-1]) + 1)

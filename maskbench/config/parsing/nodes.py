@@ -1,0 +1,149 @@
+"""A value from an experiment file together with the place it was written at.
+
+The trees are immutable. Laying a panel's settings or a `--set` over a file makes a new tree that shares all but the
+path to the change with the old one, and every value keeps the place it came from; so a complaint about a value can
+always point at the line that said it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from maskbench.config.parsing.problems import Place
+
+Scalar: TypeAlias = bool | int | float | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key's place in a mapping, and its value."""
+
+    key_place: Place
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and its place: a scalar, a mapping or a list."""
+
+    place: Place
+    value: Scalar | dict[str, Entry] | tuple[Node, ...]
+    size: int = field(init=False, compare=False)
+    """How many values there are from here down, an aliased one counted wherever it is used."""
+    height: int = field(init=False, compare=False)
+    """How many levels there are below."""
+
+    def __post_init__(self) -> None:
+        children = list(self.children())
+        object.__setattr__(self, "size", 1 + sum(child.size for child in children))
+        object.__setattr__(self, "height", 1 + max((child.height for child in children), default=-1))
+
+    def children(self) -> Iterator[Node]:
+        """Yield what a mapping or a list holds."""
+        if isinstance(self.value, dict):
+            yield from (entry.node for entry in self.value.values())
+        elif isinstance(self.value, tuple):
+            yield from self.value
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The entries of a mapping; empty for anything else."""
+        return self.value if isinstance(self.value, dict) else {}
+
+    @property
+    def items(self) -> tuple[Node, ...]:
+        """The elements of a list; empty for anything else."""
+        return self.value if isinstance(self.value, tuple) else ()
+
+    def get(self, key: str) -> Node | None:
+        """Return the value of `key`, None where this is no mapping or has no such key."""
+        entry = self.entries.get(key)
+        return entry.node if entry else None
+
+    def plain(self) -> Any:
+        """Return the value as dictionaries, lists and scalars."""
+        if isinstance(self.value, dict):
+            return {key: entry.node.plain() for key, entry in self.value.items()}
+        if isinstance(self.value, tuple):
+            return [child.plain() for child in self.value]
+        return self.value
+
+    def walk(self) -> Iterator[Node]:
+        """Yield this node and everything below it."""
+        yield self
+        for child in self.children():
+            yield from child.walk()
+
+    def only(self, keep: Callable[[str], bool]) -> Node:
+        """Return the mapping with the keys that `keep` accepts; the place stays."""
+        return Node(self.place, {key: entry for key, entry in self.entries.items() if keep(key)})
+
+    def replace_scalars(self, replace: Callable[[Node], Node]) -> Node:
+        """Return the tree with `replace` applied to every scalar."""
+        if isinstance(self.value, dict):
+            changed = {k: Entry(e.key_place, e.node.replace_scalars(replace)) for k, e in self.value.items()}
+            return Node(self.place, changed)
+        if isinstance(self.value, tuple):
+            return Node(self.place, tuple(child.replace_scalars(replace) for child in self.value))
+        return replace(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A value for a dotted key, such as `train.steps`, and where it was said."""
+
+    key: str
+    key_place: Place
+    node: Node
+
+    @property
+    def root(self) -> str:
+        """The section the key belongs to."""
+        return self.key.partition(".")[0]
+
+
+def mapping(place: Place) -> Node:
+    """Return an empty mapping."""
+    return Node(place, {})
+
+
+def put(tree: Node, change: Change) -> Node:
+    """Return `tree` with `change` made; mappings on the way are made where they are missing.
+
+    Elements of a list go by their number. Where the file itself has dotted keys, as a panel does, the rest of the key
+    is one of those: `panels.small.corpus.pairs` is the key `corpus.pairs` of the panel `small`.
+
+    Raises:
+        ValueError: the path leads through something that holds nothing by that name; the message says what.
+    """
+    return _put(tree, _segments(change.key), change)
+
+
+def _segments(key: str) -> list[str]:
+    """Split a dotted key, except where the file itself has dotted keys."""
+    path = key.split(".")
+    whole = (
+        1 if path[0] == "quick" else 2 if path[0] == "panels" else 3 if path[2:3] == ["set"] else len(path)
+    )
+    return path[:whole] + ([".".join(path[whole:])] if path[whole:] else [])
+
+
+def _put(tree: Node, path: list[str], change: Change) -> Node:
+    if not path:
+        return change.node
+    key, rest = path[0], path[1:]
+    if isinstance(tree.value, tuple):
+        items = tree.value
+        if not key.isdecimal() or int(key) >= len(items):
+            raise ValueError(f"{key!r} is no element of a list of {len(items)}; they are counted from 0")
+        i = int(key)
+        return Node(tree.place, (*items[:i], _put(items[i], rest, change), *items[i + 1 :]))
+    if not isinstance(tree.value, dict):
+        raise ValueError(f"there is no {'.'.join(path)!r} in what is not a mapping")
+    old = tree.value.get(key)
+    child = _put(old.node if old else mapping(change.key_place), rest, change)
+    # A key on the way keeps its place; the last one has the place of the change.
+    place = old.key_place if old and rest else change.key_place
+    return Node(tree.place, tree.value | {key: Entry(place, child)})

@@ -1,0 +1,1 @@
+"""From the checked file to arms and panels: shorthand, grids, borrowed masks, overrides."""

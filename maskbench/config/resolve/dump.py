@@ -1,0 +1,190 @@
+"""Writes an experiment back as a file: defaults filled in, grids expanded, `--set` applied.
+
+The file is a valid experiment file. Loading it gives an equal `Experiment`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from maskbench.config.resolve.panels import flat_settings
+from maskbench.config.scalars import resolve as resolve_scalar
+from maskbench.config.schema.experiment import (
+    ArmConfig,
+    Experiment,
+    PanelConfig,
+    PlacementConfig,
+    RunConfig,
+    StartConfig,
+)
+
+_WIDTH = 110
+_LENGTH = "train.length"
+_TAGS = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null"}
+
+Flat = dict[str, Any]
+"""What arms may set, by dotted key; `steps` or `epochs`, of which there is only one, is one key, `train.length`."""
+
+
+def dump_resolved(experiment: Experiment) -> str:
+    """Return the experiment as the text of an experiment file.
+
+    Raises:
+        ValueError: no file can say this: the panels have different arms, or an arm's masks differ between them.
+    """
+    first = experiment.panels[0]
+    rows = _rows(experiment.panels)
+    common = _common(rows, first.baseline)
+    config = first.arms[0].config
+    data: dict[str, Any] = {
+        "name": experiment.name,
+        "seeds": list(experiment.seeds),
+        "baseline": first.baseline,
+    }
+    data["compare"] = experiment.compare.model_dump(mode="json")
+    data["corpus"] = _corpus(config)
+    for key, value in _spelled(common[0]).items():
+        section, _, name = key.partition(".")
+        data.setdefault(section, {})[name] = value
+    data["evaluate"] = _evaluate(first)
+    data["arms"] = {arm.name: _arm(arm, rows[arm.name], common) for arm in first.arms}
+    if first.name is not None:
+        named = zip(experiment.panels, common, strict=True)
+        data["panels"] = {panel.name: _panel(panel, settings, first, common[0]) for panel, settings in named}
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in experiment.question.split("\n"))
+    return (comment if experiment.question else "") + _to_yaml(data)
+
+
+def _rows(panels: tuple[PanelConfig, ...]) -> dict[str, list[Flat]]:
+    """Return what each arm has set, panel by panel."""
+    rows: dict[str, list[Flat]] = {arm.name: [] for arm in panels[0].arms}
+    for panel in panels:
+        same_arms = [arm.name for arm in panel.arms] == list(rows)
+        for arm, first in zip(panel.arms, panels[0].arms, strict=same_arms):
+            if not same_arms or _unsettable(arm) != _unsettable(first):
+                raise ValueError(f"panel {panel.name!r} has other arms than {panels[0].name!r}")
+            rows[arm.name].append(_flat(arm.config))
+    return rows
+
+
+def _unsettable(arm: ArmConfig) -> tuple[object, ...]:
+    """Return what an arm has that no panel can change."""
+    config = arm.config
+    return arm.title, config.masks, config.streams, config.init_from, config.train_only
+
+
+def _flat(config: RunConfig) -> Flat:
+    """Return the settings an arm may set."""
+    settings = {key: value for key, value in flat_settings(config).items() if _is_settable(key)}
+    for key in ("train.steps", "train.epochs"):
+        if key in settings:
+            settings[_LENGTH] = (key, settings.pop(key))
+    return settings
+
+
+def _is_settable(key: str) -> bool:
+    return key.startswith(("model.", "train.", "decode."))
+
+
+def _spelled(settings: Flat) -> Flat:
+    """Return settings under the keys they have in a file."""
+    spelled = {key: value for key, value in settings.items() if key != _LENGTH}
+    return {**spelled, **dict([settings[_LENGTH]])} if _LENGTH in settings else spelled
+
+
+def _common(rows: dict[str, list[Flat]], baseline: str) -> list[Flat]:
+    """Return, panel by panel, the settings of an arm that sets nothing itself.
+
+    What an arm sets is the same in every panel. So where an arm's value differs between panels, it is the panels'
+    own; where no arm's does, the baseline's will do.
+    """
+    common: list[Flat] = [{} for _ in rows[baseline]]
+    for key in rows[baseline][0]:
+        columns = [[settings[key] for settings in row] for row in (rows[baseline], *rows.values())]
+        varying = (column for column in columns if any(value != column[0] for value in column))
+        for settings, value in zip(common, next(varying, columns[0]), strict=True):
+            settings[key] = value
+    return common
+
+
+def _arm(arm: ArmConfig, row: list[Flat], common: list[Flat]) -> Any:
+    """Return the arm in its short form if that says everything."""
+    own: Flat = {}
+    for here, shared in zip(row, common, strict=True):
+        own |= {key: value for key, value in here.items() if value != shared[key]}
+    if any(here[key] != value for here in row for key, value in own.items()):
+        raise ValueError(f"arm {arm.name!r} differs between panels")
+    long: dict[str, Any] = {"title": arm.title} if arm.title != arm.name else {}
+    long["masks"] = [_placement(placement) for placement in arm.config.masks]
+    if own:
+        long["set"] = _spelled(own)
+    if arm.config.streams != "a":
+        long["streams"] = arm.config.streams
+    start = arm.config.model_dump(mode="json", include=set(StartConfig.model_fields), exclude_none=True)
+    long |= {key: start[key] for key in StartConfig.model_fields if key in start}
+    return long if len(long) > 1 else long["masks"]
+
+
+def _placement(placement: PlacementConfig) -> dict[str, Any]:
+    """Return a placement as it is written: flat."""
+    fields = placement.model_dump(mode="json", exclude={"options"}, exclude_none=True)
+    return {**fields, **placement.options}
+
+
+def _evaluate(panel: PanelConfig) -> dict[str, Any]:
+    """Return how a panel is measured; masks of arms that are not there are written out."""
+    config = panel.arms[0].config
+    there = {"own", *(arm.name for arm in panel.arms)}
+    named = [name if name in there else _masks(name, config.under[name]) for name in config.evaluate.masks]
+    return {**config.evaluate.model_dump(mode="json"), "masks": named}
+
+
+def _masks(name: str, placements: tuple[PlacementConfig, ...]) -> Any:
+    """Return masks that no arm has as an item of `evaluate.masks`."""
+    if name == "none" and not placements:
+        return name
+    return {name: [_placement(placement) for placement in placements]}
+
+
+def _corpus(config: RunConfig) -> dict[str, Any]:
+    return {"name": config.corpus.name, **config.corpus.options}
+
+
+def _panel(panel: PanelConfig, settings: Flat, first: PanelConfig, base: Flat) -> dict[str, Any]:
+    """Return what a panel has otherwise than the first."""
+    mine, others = panel.arms[0].config, first.arms[0].config
+    changes: dict[str, Any] = {}
+    if mine.corpus != others.corpus:
+        changes["corpus"] = _corpus(mine)
+    changes |= _spelled({key: value for key, value in settings.items() if value != base[key]})
+    evaluate = _evaluate(first)
+    for key, value in _evaluate(panel).items():
+        if value != evaluate[key]:
+            changes[f"evaluate.{key}"] = value
+    return changes
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the words that this program's reader, not PyYAML's, would take for something else than text."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """Return the tag an unquoted scalar has."""
+        if kind is not yaml.ScalarNode or not implicit[0]:
+            return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+        try:
+            return f"tag:yaml.org,2002:{_TAGS[type(resolve_scalar(value))]}" if value != "<<" else "!quoted"
+        except ValueError:
+            return "!quoted"
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write equal values out, each time."""
+        return True
+
+
+def _to_yaml(data: dict[str, Any]) -> str:
+    text: str = yaml.dump(
+        data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=None
+    )
+    return text

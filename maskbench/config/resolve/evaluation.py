@@ -1,0 +1,108 @@
+"""Whether what a file wants measured exists: the splits, what the metrics need to know of them, and what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from maskbench.config.schema.experiment import ATTENTION_SITES, EvaluateConfig
+from maskbench.config.schema.metrics import DISTANCES, LENGTHS, METRICS, MetricName, bin_name, metric_name
+from maskbench.registry import did_you_mean
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_NEEDED_BY_SLICE = {"tag": "tags", "distance": "deps"}
+_IN_WORDS = {
+    "junk": "marks of meaningless words",
+    "links": "a gold alignment",
+    "deps": "what each target word hangs on",
+    "tags": "tags",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a corpus can be evaluated on."""
+
+    corpus: str
+    splits: tuple[str, ...]
+    annotations: frozenset[str]
+    tags: tuple[str, ...]
+    origins: Mapping[str, str]
+    """Of which split each altered copy is a copy."""
+
+    def slices(self, kind: str) -> list[str]:
+        """Return what the slices of a kind can be called."""
+        if kind == "tag":
+            return list(self.tags)
+        return [bin_name(limits) for limits in (LENGTHS if kind == "length" else DISTANCES)]
+
+
+def problems(evaluate: EvaluateConfig, offer: Offer) -> Iterator[tuple[Path, str]]:
+    """Yield what cannot be measured on the corpus, each with the place in the file that asks for it."""
+    for i, split in enumerate(evaluate.splits):
+        if split not in offer.splits:
+            known = ", ".join(offer.splits)
+            message = f"the corpus {offer.corpus} has no split {split!r}{did_you_mean(split, offer.splits)}"
+            yield ("evaluate", "splits", i), f"{message} (splits: {known})"
+    for i, name in enumerate(evaluate.metrics):
+        needs = METRICS[name].needs
+        for missing in sorted(needs - {"origin"} - offer.annotations):
+            message = f"{name} needs {_IN_WORDS[missing]}, which the corpus {offer.corpus} does not have"
+            yield ("evaluate", "metrics", i), message
+        if "origin" in needs and not any(split in offer.origins for split in evaluate.splits):
+            copies = ", ".join(offer.origins) or "none"
+            message = f"{name} needs a split that is an altered copy of another (of {offer.corpus}: {copies})"
+            yield ("evaluate", "metrics", i), message
+    for i, kind in enumerate(evaluate.by):
+        needed = _NEEDED_BY_SLICE.get(kind)
+        if needed and needed not in offer.annotations:
+            message = f"by {kind} needs {_IN_WORDS[needed]}, which the corpus {offer.corpus} does not have"
+            yield ("evaluate", "by", i), message
+
+
+def unmeasured(metric: str, evaluate: EvaluateConfig, offer: Offer | None) -> Iterator[tuple[str, str]]:
+    """Yield why the compared metric would not be measured, each with the key of `evaluate` it is about."""
+    name = metric_name(metric)
+    if name is None:
+        return
+    for wanted, value, key, there in (
+        ("split", name.split, "splits", evaluate.splits),
+        ("metric", name.metric, "metrics", evaluate.metrics),
+        ("masks of", name.masks or "own", "masks", evaluate.masks),
+    ):
+        if value not in there:
+            known = f"evaluate.{key}: {', '.join(there)}"
+            yield key, f"compare.metric {metric!r} needs the {wanted} {value!r} to be evaluated ({known})"
+    if name.part:
+        yield from _unmeasured_part(name, metric, evaluate, offer)
+    if offer and "origin" in name.info.needs and name.split not in offer.origins:
+        message = f"compare.metric {metric!r}: {name.split} is no altered copy of another split"
+        yield "splits", f"{message} (those are: {', '.join(offer.origins) or 'none'})"
+
+
+def _unmeasured_part(
+    name: MetricName, metric: str, evaluate: EvaluateConfig, offer: Offer | None
+) -> Iterator[tuple[str, str]]:
+    kind, _, value = name.part.partition(":")
+    if name.info.sites and kind == "site":
+        known = list(ATTENTION_SITES)
+    elif kind not in name.info.slices:
+        kinds = ", ".join(name.info.slices) or "none"
+        yield "by", f"compare.metric {metric!r}: {name.metric} has no slices by {kind!r} (it has: {kinds})"
+        return
+    elif kind not in evaluate.by:
+        by = ", ".join(evaluate.by) or "nothing"
+        yield "by", f"compare.metric {metric!r} needs {kind} in evaluate.by (which holds {by})"
+        return
+    elif offer is None:
+        return
+    else:
+        known = offer.slices(kind)
+    if value not in known:
+        hint = did_you_mean(value, known)
+        yield (
+            "by",
+            f"compare.metric {metric!r}: there is no {kind} {value!r}{hint} (there are: {', '.join(known)})",
+        )

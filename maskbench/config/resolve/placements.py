@@ -1,0 +1,201 @@
+"""Checks what the file says about plug-ins, the corpus and the mask strategies, against what they declare.
+
+Plug-ins are found in the registries, which the caller has filled. A resolved file is trusted instead: it was checked
+when it was written, and reading it must not need the plug-ins, which need torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from maskbench import registry
+from maskbench.config.parsing.nodes import Entry, Node
+from maskbench.config.parsing.problems import Report, shorten
+from maskbench.config.parsing.validation import must_be, show, validate
+from maskbench.config.resolve.evaluation import Offer
+from maskbench.config.resolve.placement_rules import Fit, check_arm, reason
+from maskbench.config.resolve.shorthand import are_parts, preset_of, write_out
+from maskbench.config.schema.experiment import CorpusConfig, ModelConfig, PlacementConfig
+from maskbench.errors import ConfigError, MaskbenchError
+from maskbench.registry import did_you_mean
+
+PLACEMENT_KEYS = (
+    *("site", "mask", "layers", "heads", "phases", "refresh"),
+    *("apply", "legality", "unsafe", "freeze_at"),
+)
+"""The keys of a placement that are not options of its strategy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Where problems go, and whether plug-ins are asked."""
+
+    report: Report
+    trusted: bool = False
+    """True for a resolved file: options are taken as they stand."""
+
+    def corpus(self, node: Node) -> CorpusConfig | None:
+        """Return the corpus with its options normalised; None, and the problems noted, if something is wrong."""
+        if not must_be("mapping", node, "corpus", self.report):
+            return None
+        named = validate(CorpusConfig, node.only(lambda key: key == "name"), "corpus", self.report)
+        if named is None:
+            return None
+        options = node.only(lambda key: key != "name")
+        if self.trusted:
+            return CorpusConfig(name=named.name, options=options.plain())
+        cls = self._lookup(registry.CORPORA, named.name, node.get("name"))
+        checked = validate(cls.Options, options, "corpus", self.report, ("name",)) if cls else None
+        if checked is None:
+            return None
+        return CorpusConfig(name=named.name, options=checked.model_dump(mode="json"))
+
+    def offer(self, config: CorpusConfig, node: Node) -> Offer | None:
+        """Return what the corpus can be evaluated on; None where that is unknown."""
+        if self.trusted:
+            return None
+        cls = registry.CORPORA.lookup(config.name)
+        try:
+            options = cls.Options.model_validate(config.options)
+            return Offer(
+                config.name,
+                tuple(cls.split_names(options)),
+                cls.annotations(options),
+                cls.tags(options),
+                cls.origins(options),
+            )
+        except (ValueError, MaskbenchError) as error:
+            self.report.add(node.place, f"corpus: {reason(error)}")
+            return None
+
+    def arm(self, nodes: Sequence[Node], what: str, model: ModelConfig | None) -> list[PlacementConfig]:
+        """Return the placements of an arm with their options normalised; without those that have problems.
+
+        Args:
+            nodes: the placements in the file.
+            what: how messages call the arm.
+            model: the model it acts in; None if that has problems of its own.
+        """
+        if self.trusted:
+            read = [self._as_written(node, f"{what}[{i}]") for i, node in enumerate(nodes)]
+            return [placement for placement in read if placement is not None]
+        noted = self.report.noted
+        found = [self._placement(node, f"{what}[{i}]", model) for i, node in enumerate(nodes)]
+        fits = [fit for fit in found if fit is not None]
+        if self.report.noted == noted and len(fits) == len(found):
+            check_arm(fits)
+        return [fit.placement for fit in fits]
+
+    def placement(self, node: Node, what: str, model: ModelConfig) -> PlacementConfig | None:
+        """Return one placement, whatever else its arm may have to hold; None, and the problems noted, if it is wrong."""
+        fit = self._placement(node, what, model)
+        return fit.placement if fit else None
+
+    def _as_written(self, node: Node, what: str) -> PlacementConfig | None:
+        if not self._is_placement(node, what):
+            return None
+        fields, options = _halves(node)
+        placement = validate(PlacementConfig, fields, what, self.report)
+        return placement and placement.model_copy(update={"options": options.plain()})
+
+    def _is_placement(self, node: Node, what: str) -> bool:
+        is_mapping = isinstance(node.value, dict)
+        if not is_mapping:
+            example = "{site: encoder_self, mask: window, radius: 2}"
+            self.report.add(node.place, f"{what} must be a mapping such as {example}, got {show(node)}")
+        return is_mapping
+
+    def _placement(self, node: Node, what: str, model: ModelConfig | None) -> Fit | None:
+        """Return a placement and its strategy; None, and the problems noted, if something is wrong."""
+        if not self._is_placement(node, what):
+            return None
+        preset, node = preset_of(node), write_out(node, what, self.report)
+        placement = validate(PlacementConfig, _halves(node)[0], what, self.report)
+        cls = self._strategy(node.get("mask"))
+        if cls is None:
+            return None
+        fit = Fit(self.report, cls, placement, node, what, preset) if placement else None
+        written = self._with_parts(node, what, fit, model)
+        options = self._options(cls, written) if written else None
+        if fit is None:
+            return None
+        if options is not None:
+            fit = _filled(fit, options)
+        checked = fit.check(options, model)
+        return replace(fit, placement=checked) if checked and options is not None else None
+
+    def _options(self, cls: Any, node: Node, beside: tuple[str, ...] = PLACEMENT_KEYS) -> Any:
+        name = str(node.entries["mask"].node.value)
+        return validate(cls.Options, _halves(node)[1], name, self.report, beside)
+
+    def _with_parts(self, node: Node, what: str, whole: Fit | None, model: ModelConfig | None) -> Node | None:
+        """Return a placement, or a part of a combination, whose own parts are written out.
+
+        None, and the problems noted, if something is wrong with one of them.
+        """
+        parts = node.get("of")
+        if parts is None or not are_parts(parts):
+            return node
+        what = f"{what}.{node.entries['mask'].node.value}"
+        found = [self._part(part, f"{what}[{i}]", whole, model) for i, part in enumerate(parts.items)]
+        written = tuple(part for part in found if part is not None)
+        of = Entry(node.entries["of"].key_place, Node(parts.place, written))
+        return Node(node.place, {**node.entries, "of": of}) if len(written) == len(found) else None
+
+    def _part(self, node: Node, what: str, whole: Fit | None, model: ModelConfig | None) -> Node | None:
+        """Return a part of a combination, written out; None, and the problems noted, if it is wrong."""
+        noted = self.report.noted
+        if not isinstance(node.value, dict):
+            example = "{mask: window, radius: 2}"
+            self.report.add(node.place, f"{what} must be a mapping such as {example}, got {show(node)}")
+            return None
+        preset, node = preset_of(node), write_out(node, what, self.report)
+        for key in PLACEMENT_KEYS:
+            if key != "mask" and key in node.entries:
+                message = f"{what}: {key} is said once for the whole combination, not for a part of it"
+                self.report.add(node.entries[key].key_place, message)
+        name = node.get("mask")
+        if name is None or not isinstance(name.value, str):
+            self.report.add((name or node).place, f"{what} must name its mask, got {show(name)}")
+        cls = self._strategy(name) if self.report.noted == noted else None
+        written = self._with_parts(node, what, whole, model) if cls else None
+        options = self._options(cls, written, ("mask",)) if written else None
+        if whole is not None and options is not None:
+            alike = whole.placement.model_copy(update={"mask": str(node.entries["mask"].node.value)})
+            part = _filled(Fit(self.report, cls, alike, node, what, preset), options)
+            part.check_as_part(options, model)
+        return written if options is not None and self.report.noted == noted else None
+
+    def _strategy(self, name: Node | None) -> Any:
+        """Return the class of a mask's name; None, and the problem noted, if there is none."""
+        if name is None or not isinstance(name.value, str):
+            return None
+        if name.value in registry.MASKS.names():
+            return registry.MASKS.lookup(name.value)
+        known, presets = registry.MASKS.names(), sorted(registry.PRESETS)
+        listed = f"known: {', '.join(known)}" + (f"; presets: {', '.join(presets)}" if presets else "")
+        hint = did_you_mean(name.value, [*known, *presets])
+        message = f"no {registry.MASKS.kind} named {shorten(name.value)!r}{hint} ({listed})"
+        self.report.add(name.place, shorten(message, 600))
+        return None
+
+    def _lookup(self, plugins: registry.Registry[Any], name: str, node: Node | None) -> Any:
+        try:
+            return plugins.lookup(name)
+        except ConfigError as error:
+            if node:
+                self.report.add(node.place, shorten(str(error), 600))
+            return None
+
+
+def _halves(node: Node) -> tuple[Node, Node]:
+    """Return the keys of a placement itself, and the options of its strategy."""
+    return node.only(lambda key: key in PLACEMENT_KEYS), node.only(lambda key: key not in PLACEMENT_KEYS)
+
+
+def _filled(fit: Fit, options: Any) -> Fit:
+    """Return a placement with its options normalised."""
+    update = {"options": options.model_dump(mode="json")}
+    return replace(fit, placement=fit.placement.model_copy(update=update))

@@ -1,0 +1,1 @@
+"""The keys of an experiment file, their types and defaults."""

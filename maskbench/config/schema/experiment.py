@@ -1,0 +1,228 @@
+"""The settings of an experiment, as the rest of the program sees them: strict, frozen, within range.
+
+`Experiment`, `PanelConfig` and `ArmConfig` are what loading a file results in: every arm of every panel with all its
+settings, nothing left to look up. The sections they are made of stand in `maskbench.config.schema.sections`.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from maskbench.config.schema.names import Name
+from maskbench.config.schema.sections import (
+    CompareConfig,
+    Count,
+    DecodeConfig,
+    EvaluateConfig,
+    ModelConfig,
+    Section,
+    StartConfig,
+    TrainConfig,
+    refuse_repeats,
+)
+
+__all__ = [
+    "ATTENTION_SITES",
+    "LEAKING",
+    "MAX_SEED",
+    "SITES",
+    "Application",
+    "ArmConfig",
+    "CompareConfig",
+    "CorpusConfig",
+    "DecodeConfig",
+    "EvaluateConfig",
+    "Experiment",
+    "Legality",
+    "ModelConfig",
+    "PanelConfig",
+    "PlacementConfig",
+    "Refresh",
+    "RunConfig",
+    "Section",
+    "Site",
+    "StartConfig",
+    "TrainConfig",
+]
+
+Site = Literal[
+    "encoder_input", "decoder_input", "encoder_self", "decoder_self", "cross", "memory", "logits", "loss"
+]
+SITES: tuple[str, ...] = get_args(Site)
+"""Where a mask can act."""
+ATTENTION_SITES = ("encoder_self", "decoder_self", "cross")
+"""The sites that have layers and heads."""
+
+Application = Literal["hard", "renormalise", "raw", "multiply_scores", "small_fill"]
+"""How an attention site's combined mask, legality included, is applied to the scores."""
+LEAKING: tuple[Application, ...] = ("raw", "multiply_scores", "small_fill")
+"""The applications under which what is hidden still has an influence."""
+Legality = Literal["full", "no_causal", "no_padding", "none"]
+"""Which parts of legality are in force at an attention site."""
+
+MAX_SEED = 2**32 - 1
+
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+class CorpusConfig(Section):
+    """The corpus: its name and the options of that corpus, defaults filled in."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Refresh(Section):
+    """When a new random mask is drawn."""
+
+    per: Literal["example", "epoch", "step", "run"]
+    variants: Count | Literal["unlimited"] = "unlimited"
+    """How many different masks there are before the first one comes again."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, data: Any) -> Any:
+        short = {"static": 1, "dynamic": "unlimited"}
+        if isinstance(data, str):
+            if data not in short:
+                raise ValueError("must be static, dynamic, or a mapping such as {per: example, variants: 10}")
+            return {"per": "example", "variants": short[data]}
+        return data
+
+
+def _indices(value: Any) -> Any:
+    """Normalise `layers` and `heads`: sorted, unique, or the word "all"."""
+    if value == "all":
+        return value
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("must be all, or a list of numbers counted from 0, such as [0, 1]")
+    if any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in value):
+        raise ValueError("must hold whole numbers counted from 0")
+    return tuple(sorted(refuse_repeats(tuple(value))))
+
+
+Indices = Annotated[Literal["all"] | tuple[int, ...], BeforeValidator(_indices)]
+"""Which layers or heads: "all", or their numbers counted from 0, ascending."""
+
+
+class PlacementConfig(Section):
+    """A strategy at a site. In the file it is flat: what is no field here is an option of the strategy."""
+
+    site: Site
+    mask: str
+    layers: Indices = "all"
+    heads: Indices = "all"
+    phases: Annotated[tuple[Literal["train", "eval"], ...], Field(strict=False, min_length=1)] | None = None
+    """None: the strategy's own."""
+    refresh: Refresh | None = None
+    """None: the strategy draws nothing, or has no default."""
+    apply: Application = "hard"
+    """Of the whole site: its placements must not disagree."""
+    legality: Legality = "full"
+    """Of the whole site, likewise."""
+    unsafe: bool = False
+    """Whether the author knows that this arm leaks; leaking settings are refused without it."""
+    freeze_at: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The share of training after which the placement stops changing: schedules, draws and learned parameters."""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _legality_that_is_there(self) -> PlacementConfig:
+        nothing = {("encoder_self", "no_causal"), ("cross", "no_causal"), ("decoder_self", "no_padding")}
+        if (self.site, self.legality) in nothing:
+            part = self.legality.removeprefix("no_")
+            message = f"{self.legality} changes nothing at {self.site}, where no {part} mask is in force"
+            raise PydanticCustomError("cross_field", "{message}", {"message": message, "at": "legality"})
+        return self
+
+    @property
+    def leaks(self) -> bool:
+        """Whether its site lets hidden positions have an influence."""
+        return self.apply in LEAKING or self.legality != "full"
+
+    @field_validator("phases")
+    @classmethod
+    def _phases_once(cls, phases: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if phases is None else tuple(sorted(refuse_repeats(phases), reverse=True))
+
+
+def _without_paths(options: dict[str, Any]) -> dict[str, Any]:
+    """Return a corpus's options without the folder of its files, nor those of corpora inside it."""
+    return {
+        key: _without_paths(value) if isinstance(value, dict) else value
+        for key, value in options.items()
+        # A part of a corpus may be called `path`, and is a mapping.
+        if key != "path" or isinstance(value, dict)
+    }
+
+
+class RunConfig(StartConfig):
+    """Everything one run of an arm depends on, except its seed."""
+
+    corpus: CorpusConfig
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    decode: DecodeConfig = DecodeConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    masks: Annotated[tuple[PlacementConfig, ...], Field(strict=False)] = ()
+    streams: Name = "a"
+    """Which family of random streams; runs that differ in nothing else are replicates."""
+    under: dict[str, Annotated[tuple[PlacementConfig, ...], Field(strict=False)]] = Field(
+        default_factory=dict
+    )
+    """Other masks that the trained model is evaluated under, by the name that `evaluate.masks` has for them."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return, as plain JSON, everything that can change a number: what a run's hash is made of.
+
+        How often a checkpoint is saved changes none, nor where a corpus or the weights to start from lie (their
+        content is hashed beside this), nor that the author calls a placement unsafe; of `steps` and `epochs` only the
+        one that counts is there.
+        """
+        identity = self.model_dump(mode="json", exclude={"init_from"})
+        if self.train_only is None:
+            del identity["train_only"]
+        identity["corpus"]["options"] = _without_paths(identity["corpus"]["options"])
+        if not self.under:
+            del identity["under"]
+        for placement in chain(identity["masks"], *identity.get("under", {}).values()):
+            del placement["unsafe"]
+        del identity["train"]["save_every"]
+        return identity
+
+
+class ArmConfig(Section):
+    """One mask setting."""
+
+    name: Name
+    """Its folder."""
+    title: str
+    """As tables show it, for instance `window(radius=1)`."""
+    config: RunConfig
+    also_different: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Dotted keys, masks aside, at which the settings differ from the baseline's; `streams` may be among them."""
+
+
+class PanelConfig(Section):
+    """Arms that are compared with each other."""
+
+    name: Name | None
+    """None if the experiment has no panels."""
+    arms: Annotated[tuple[ArmConfig, ...], Field(strict=False, min_length=1)]
+    baseline: Name
+    """The name of the arm the others are compared with."""
+
+
+class Experiment(Section):
+    """A loaded experiment file: every arm of every panel with all its settings."""
+
+    name: Name
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
+    compare: CompareConfig = CompareConfig()
+    panels: Annotated[tuple[PanelConfig, ...], Field(strict=False, min_length=1)]
+    question: str = ""
+    """The file's opening comment, without the hash signs."""

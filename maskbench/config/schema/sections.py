@@ -1,0 +1,227 @@
+"""The sections of the experiment file, field by field: defaults, types and ranges stand here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
+
+from maskbench.config.schema.metrics import METRICS, SliceKind, metric_name
+from maskbench.registry import did_you_mean
+
+Size = Annotated[int, Field(ge=1, le=65_536)]
+Layers = Annotated[int, Field(ge=1, le=256)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Texts = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+class Section(BaseModel):
+    """What all settings have in common: exact types, no unknown keys, no change afterwards, finite numbers."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def check_metric(name: str) -> str:
+    """Return `name` if it is `split/metric`, perhaps with a slice, and the metric exists."""
+    found = metric_name(name)
+    if found is None:
+        raise ValueError("must be a split and a metric, such as test/bleu")
+    if found.metric not in METRICS:
+        known = ", ".join(METRICS)
+        raise ValueError(f"names no metric{did_you_mean(found.metric, METRICS)} (metrics: {known})")
+    if found.masks == "own":
+        plain = found._replace(masks=None)
+        raise ValueError(f"must not name the run's own masks: write {plain}")
+    return name
+
+
+def refuse_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return `values`; a ValueError names the first that is there twice."""
+    twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
+    if twice is not None:
+        raise ValueError(f"names {twice!r} twice")
+    return values
+
+
+class ModelConfig(Section):
+    """The encoder-decoder Transformer."""
+
+    d_model: Size = 128
+    n_heads: Annotated[int, Field(ge=1, le=1024, validate_default=True)] = 4
+    encoder_layers: Layers = 2
+    decoder_layers: Layers = 2
+    d_ff: Annotated[int, Field(ge=1, le=1_048_576)] = 512
+    dropout: Share = 0.1
+    positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
+    tied: bool = True
+    """Whether both embeddings and the output projection are one table."""
+
+    @field_validator("n_heads")
+    @classmethod
+    def _heads_divide_the_width(cls, n_heads: int, info: ValidationInfo) -> int:
+        d_model = info.data.get("d_model")
+        if d_model is not None and d_model % n_heads:
+            message = f"must divide d_model, but {d_model} / {n_heads} is not a whole number"
+            raise PydanticCustomError("cross_field", "{message}", {"message": message, "at": "d_model"})
+        return n_heads
+
+
+class TrainConfig(Section):
+    """How a run is trained. Either `steps` or `epochs` counts: with `epochs` given, `steps` means nothing."""
+
+    steps: Count = 2000
+    epochs: Count | None = None
+    batch_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 2048
+    """Sentences x longest padded side, the target with its end mark."""
+    lr: Annotated[float, Field(gt=0, le=100)] = 1e-3
+    schedule: Literal["inverse_sqrt", "constant"] = "inverse_sqrt"
+    warmup_steps: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200
+    label_smoothing: Share = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.0
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    """The greatest norm of the gradient."""
+    rdrop: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    """How strongly two views of a batch, under different masks and dropout, are drawn together; 0: one view."""
+    valid_every: Count = 200
+    save_every: Count = 500
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    select: str = "valid/nll"
+    """The metric of the validation split that picks the checkpoint."""
+    average: Annotated[int, Field(ge=1, le=100)] = 1
+    """How many of the last validations' weights are averaged and evaluated; 1: the checkpoint that `select` picks."""
+
+    @field_validator("select")
+    @classmethod
+    def _select_on_valid(cls, select: str) -> str:
+        check_metric(select)
+        found = metric_name(select)
+        if found is None or found.split != "valid" or found.masks:
+            raise ValueError(
+                "must be measured on the split valid, such as valid/nll: never choose on a test split"
+            )
+        if found.part or found.info.needs:
+            raise ValueError("must be a metric of the whole split that every corpus has, such as valid/nll")
+        return select
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs is not None and "steps" in self.model_fields_set:
+            message = "steps and epochs are both given; keep one of them"
+            raise PydanticCustomError("cross_field", "{message}", {"message": message, "at": "epochs"})
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_counts(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out whichever of `steps` and `epochs` means nothing, so that a dump can be loaded again."""
+        fields: dict[str, Any] = dump(self)
+        del fields["epochs" if self.epochs is None else "steps"]
+        return fields
+
+
+class StartConfig(Section):
+    """What a run starts from, and what of it is trained; keys of an arm's long form."""
+
+    init_from: Annotated[str, Field(min_length=1)] | None = None
+    """A folder of finished runs, whose weights the run starts from; None: new, random ones."""
+    train_only: Texts | None = None
+    """Patterns over the names of parameters: the others stay as they start. None: everything is trained."""
+
+    @field_validator("init_from")
+    @classmethod
+    def _one_line(cls, path: str | None) -> str | None:
+        if path is not None and not (path.isprintable() and path.strip() == path):
+            raise ValueError("must be a path on one line, such as runs/other/none")
+        return path
+
+    @field_validator("train_only")
+    @classmethod
+    def _patterns_once(cls, patterns: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if patterns is not None and not all(patterns):
+            raise ValueError('must hold patterns such as "decoder.*"')
+        return None if patterns is None else refuse_repeats(patterns)
+
+
+class DecodeConfig(Section):
+    """How translations are searched."""
+
+    beam_size: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Hypotheses of a sentence that go on at a time; 1 is greedy search."""
+    length_penalty: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Alpha of Wu et al. 2016: a hypothesis's log-likelihood is divided by ((5 + length) / 6)^alpha."""
+    max_length_ratio: Annotated[float, Field(gt=0, le=100)] = 2.0
+    """The most target tokens per source token."""
+    n_best: Annotated[int, Field(ge=1, le=1024, validate_default=True)] = 1
+    """Translations of a sentence that are written down; the best one is measured."""
+
+    @field_validator("n_best")
+    @classmethod
+    def _within_the_beam(cls, n_best: int, info: ValidationInfo) -> int:
+        beam_size = info.data.get("beam_size")
+        if beam_size is not None and n_best > beam_size:
+            message = f"must be at most beam_size, which is {beam_size}: a beam holds no more hypotheses"
+            raise PydanticCustomError("cross_field", "{message}", {"message": message, "at": "beam_size"})
+        return n_best
+
+
+class EvaluateConfig(Section):
+    """What the selected checkpoint is measured on."""
+
+    splits: Texts = ("test",)
+    metrics: Texts = ("nll", "token_accuracy", "exact_match", "bleu", "chrf")
+    by: Annotated[tuple[SliceKind, ...], Field(strict=False)] = ()
+    """What the metrics that can be are told apart by as well."""
+    lowercase: bool = False
+    masks: Texts = ("own",)
+    """Under whose masks to evaluate: `own`, or names of `RunConfig.under`."""
+
+    @field_validator("splits", "metrics", "by", "masks")
+    @classmethod
+    def _no_repeats(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return refuse_repeats(values)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
+        for name in metrics:
+            if name not in METRICS:
+                known = ", ".join(METRICS)
+                raise ValueError(f"has no metric {name!r}{did_you_mean(name, METRICS)} (metrics: {known})")
+        return metrics
+
+
+class CompareConfig(Section):
+    """The one metric that gets verdicts, and how loud the evidence must be."""
+
+    metric: str = "test/exact_match"
+    min_effect: Annotated[float, Field(gt=0)] | None = None
+    """The least difference worth having, in the metric's unit."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, metric: str) -> str:
+        return check_metric(metric)
+
+    @field_validator("min_effect")
+    @classmethod
+    def _reachable(cls, min_effect: float | None, info: ValidationInfo) -> float | None:
+        name = metric_name(info.data.get("metric", ""))
+        if name and min_effect is not None:
+            metric = name.info
+            if min_effect >= metric.high - metric.low:
+                raise ValueError(
+                    f"is out of reach: {metric.name} lies between {metric.low:g} and {metric.high:g}"
+                )
+        return min_effect

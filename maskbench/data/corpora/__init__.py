@@ -1,0 +1,1 @@
+"""The corpora an experiment file can name, one file or package each."""

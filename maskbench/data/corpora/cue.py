@@ -1,0 +1,205 @@
+"""The corpus `cue`: a word-for-word language in which one word can be translated only by who sees another one.
+
+Every sentence holds one ambiguous word with two senses and, a known distance away, one of two cues that decides
+between them. All other words are fillers and stand for themselves. How far information travels through windows of
+attention follows from the windows alone, so accuracy on the ambiguous word is known in advance for every distance:
+1 within reach and one half beyond. The word of target position t is at position t of the source. With encoder windows
+of w positions to each side in L_e layers, decoder windows of v previous positions in L_d layers, and cross-attention
+to the source positions from t - b to t + b, a cue d positions away reaches the ambiguous word if and only if
+
+- to its right: d <= b + L_e w, since the decoder has not seen the future and what it saw before reaches less far;
+- to its left: d <= max(L_d v + 1, b + L_e w + (L_d - 1) v), since the translation of a cue is a decoder input one
+  position later, and what cross-attention brings in at a layer travels on through the layers after it.
+
+Every sentence is there twice, once with each cue. So the sense is independent of all else there is to see, and a
+model that does not see the cue is right on exactly half of the ambiguous words, or on fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble, encode_split
+from maskbench.data.generation.annotations import Links, annotated, with_sources
+from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
+from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, candidates, fill
+from maskbench.data.generation.sentence_draws import Draws
+from maskbench.data.pseudowords import MOST, pseudowords
+from maskbench.data.vocabulary import MASK, SPECIAL_NAMES, WordVocabulary
+from maskbench.randomness import Key
+from maskbench.registry import CORPORA
+
+CUES: Final = (("hot", "heiss"), ("cold", "kalt"))
+"""The two cues and their translations."""
+TAGS: Final = ("end", "filler", "cue", "ambiguous")
+HIDDEN_SPLITS: Final = {"hidden-cue-50": 2, "hidden-cue-100": 1}
+"""Copies of test without the cue in every n-th sentence and its twin, n the number here."""
+
+_SLOT: Final = "?"
+"""Stands for the cue in a frame."""
+
+Frame: TypeAlias = tuple[str, int, int]
+"""A source with a slot for its cue, the place of its ambiguous word, and the place of the slot."""
+
+
+class CueOptions(GeneratedOptions):
+    """Options of `cue`."""
+
+    pairs: int = Field(default=8_000, ge=1, le=200_000, description="training pairs, all different")
+    direction: Literal["right", "left"] = Field(
+        default="right", description="on which side of the ambiguous word its cue stands"
+    )
+    max_distance: int = Field(default=10, ge=1, le=100, description="greatest distance of a cue")
+    min_length: int = Field(default=12, ge=2, le=1_000, description="words in the shortest sentence")
+    max_length: int = Field(default=16, ge=2, le=1_000, description="words in the longest sentence")
+    ambiguous: int = Field(default=8, ge=1, le=MOST, description="different ambiguous words")
+    fillers: int = Field(default=30, ge=1, le=MOST, description="different fillers")
+
+    @model_validator(mode="after")
+    def _cues_fit(self) -> Self:
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length {self.min_length} is above max_length {self.max_length}")
+        if self.max_distance >= self.min_length:
+            raise ValueError(
+                f"max_distance {self.max_distance} does not fit into a sentence of min_length {self.min_length}"
+            )
+        return self
+
+
+@CORPORA.register("cue")
+class Cue(CorpusBuilder):
+    """One ambiguous word and, at a known distance, the cue that decides its sense."""
+
+    Options = CueOptions
+
+    @classmethod
+    def split_names(cls, options: CueOptions) -> list[str]:
+        """Return valid, test, a split for every distance, and the altered copies of test."""
+        return ["valid", "test", *_distance_splits(options), *HIDDEN_SPLITS, *NOISE_SPLITS]
+
+    @classmethod
+    def annotations(cls, options: CueOptions) -> frozenset[str]:
+        """Return what is known of the words: all but junk, of which there is none."""
+        return frozenset({"links", "deps", "tags"})
+
+    @classmethod
+    def tags(cls, options: CueOptions) -> tuple[str, ...]:
+        """Return what a target word can be."""
+        return TAGS
+
+    @classmethod
+    def origins(cls, options: CueOptions) -> dict[str, str]:
+        """Return that the splits without cues and the noisy ones are copies of test."""
+        return dict.fromkeys([*HIDDEN_SPLITS, *NOISE_SPLITS], "test")
+
+    @classmethod
+    def build(cls, options: CueOptions) -> Corpus:
+        """Draw the sentences. Splits of one distance hold as many pairs as test, and none that can be trained on."""
+        language = _Language.of(options)
+        sizes = options.sizes()
+        frames = fill(_frames(language, options), {name: -(-size // 2) for name, size in sizes.items()})
+        splits = [language.split(name, frames[name], sizes[name]) for name in SPLITS]
+        for distance, name in enumerate(_distance_splits(options), 1):
+            wanted = {"train": 0, "valid": 0, "test": -(-options.test // 2)}
+            drawn = fill(_frames(language, options, distance), wanted)["test"]
+            splits.append(language.split(name, drawn, options.test))
+        test = splits[SPLITS.index("test")]
+        splits += [_without_cues(test, frames["test"], name, every) for name, every in HIDDEN_SPLITS.items()]
+        # A replaced word becomes a filler, so that there is never a second cue.
+        splits += noise_splits(test, language.vocabulary, list(language.fillers))
+        note = "every sentence is there twice, once with each cue: without its cue, an ambiguous word is a coin toss"
+        return assemble("cue", language.vocabulary, splits, [note], TAGS)
+
+
+def _distance_splits(options: CueOptions) -> list[str]:
+    return [f"distance-{distance}" for distance in range(1, options.max_distance + 1)]
+
+
+def _frames(language: _Language, options: CueOptions, distance: int | None = None) -> Iterator[Frame]:
+    """Yield frames without end, of one distance or, with None, of every distance equally often."""
+    key = Key.of(options.seed, "cue", *([] if distance is None else [str(distance)]))
+    fillers, ambiguous = list(language.fillers), list(language.senses)
+
+    def derive(draws: Draws) -> Frame:
+        length = options.min_length + draws.below(options.max_length - options.min_length + 1)
+        d = 1 + draws.below(options.max_distance) if distance is None else distance
+        first = draws.below(length - d)
+        place, slot = (first, first + d) if options.direction == "right" else (first + d, first)
+        words = [draws.choice(fillers) for _ in range(length)]
+        words[place], words[slot] = draws.choice(ambiguous), _SLOT
+        return " ".join(words), place, slot
+
+    return candidates(key, options.max_length + 4, derive)
+
+
+@dataclass(frozen=True)
+class _Language:
+    """Words and how they are translated."""
+
+    fillers: dict[str, str]
+    senses: dict[str, tuple[str, str]]
+    """Of each ambiguous word, its translation under either cue."""
+    vocabulary: WordVocabulary
+
+    @classmethod
+    def of(cls, options: CueOptions) -> _Language:
+        """Return the language of a corpus."""
+        n, k = options.fillers, options.ambiguous
+        fillers = dict(zip(pseudowords(n), pseudowords(n, "n"), strict=True))
+        senses = zip(pseudowords(k, "xin"), pseudowords(k, "xur"), strict=True)
+        ambiguous = dict(zip(pseudowords(k, "x"), senses, strict=True))
+        sources = [*fillers, *ambiguous, *(cue for cue, _ in CUES)]
+        targets = [
+            *fillers.values(),
+            *(t for both in ambiguous.values() for t in both),
+            *(t for _, t in CUES),
+        ]
+        return cls(fillers, ambiguous, WordVocabulary([*sources, *targets]))
+
+    def split(self, name: str, frames: Sequence[Frame], size: int) -> Split:
+        """Return the split that holds every frame with both cues, `size` pairs of them."""
+        drawn = [(frame, value) for frame in frames for value in (0, 1)][:size]
+        split = encode_split(name, [self._pair(frame, value) for frame, value in drawn], self.vocabulary)
+        links = [[t * (len(row)) + t for t in range(len(row) - 1)] for row in split.src.rows()]
+        deps = [_deps(row, frame) for row, (frame, _) in zip(links, drawn, strict=True)]
+        tags = [_tags(len(row), frame) for row, (frame, _) in zip(links, drawn, strict=True)]
+        return annotated(split, links, deps=deps, tags=tags)
+
+    def _pair(self, frame: Frame, value: int) -> tuple[str, str]:
+        text, place, slot = frame
+        source = text.split()
+        source[slot], cue = CUES[value]
+        target = [self.fillers.get(word, cue) for word in source]
+        target[place] = self.senses[source[place]][value]
+        return " ".join(source), " ".join(target)
+
+
+def _deps(links: Links, frame: Frame) -> Links:
+    """Return what every word hangs on: itself and, for the ambiguous one, the cue."""
+    _, place, slot = frame
+    return sorted([*links, place * (len(links) + 1) + slot])
+
+
+def _tags(length: int, frame: Frame) -> list[int]:
+    _, place, slot = frame
+    tags = [TAGS.index("filler")] * length
+    tags[place], tags[slot] = TAGS.index("ambiguous"), TAGS.index("cue")
+    return tags
+
+
+def _without_cues(test: Split, frames: Sequence[Frame], name: str, every: int) -> Split:
+    """Return the copy of test whose frames 0, `every`, 2 `every`, ... have the MASK token for their cue.
+
+    With twins altered alike, the best possible accuracy on the ambiguous word of such a frame is exactly one half.
+    """
+    sources, rows = [line.split() for line in test.sources], list(test.src.rows())
+    for i, (words, row) in enumerate(zip(sources, rows, strict=True)):
+        if i // 2 % every == 0:
+            _, _, slot = frames[i // 2]
+            words[slot], row[slot] = SPECIAL_NAMES[MASK], MASK
+    places = [range(len(words)) for words in sources]
+    return with_sources(test, name, [" ".join(words) for words in sources], Ragged.from_rows(rows), places)

@@ -1,0 +1,154 @@
+"""The corpus `files`: parallel text of one's own, in two aligned files per split, in tables, or in JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from maskbench.data.corpus import Corpus, CorpusBuilder
+from maskbench.data.generation.noise import NOISE_SPLITS
+from maskbench.data.text.pair_files import Header, Source, Text, find
+from maskbench.data.text.text_corpus import TextOptions, build_corpus, deal, left_out
+from maskbench.data.text.text_files import folder_of, sha256_of
+from maskbench.errors import CorpusError
+from maskbench.registry import CORPORA
+
+Stem = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Share = Annotated[float, Field(gt=0, lt=0.5)]
+
+
+class FilesOptions(TextOptions):
+    """Options of `files`."""
+
+    path: str = Field(min_length=1, description="folder of the files; a relative one is looked up from here")
+    src: Stem = Field(
+        default="src",
+        description="ending of the source files, such as de; in JSON lines the key of the source",
+    )
+    tgt: Stem = Field(default="tgt", description="ending of the target files, such as en; or their key")
+    train: Stem = Field(default="train", description="name of the training files without their ending")
+    valid: Stem | Share = Field(
+        default="valid",
+        description="name of the validation files, or a share of the training files, such as 0.05",
+    )
+    test: Stem | Share | list[Stem] = Field(
+        default=["test"],
+        description="names of the test files, or a share of the training files; noise is made from the first",
+    )
+    header: Header = Field(
+        default="auto",
+        description="whether tables have a header; auto: if their first line names the columns",
+    )
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.src == self.tgt:
+            raise ValueError(f"src and tgt both are {self.src!r}, so they name the same files")
+        tests = self.tests()
+        if not tests or len(set(tests)) < len(tests):
+            raise ValueError("test must name at least one split, and none twice")
+        for stem in tests:
+            if stem in ("train", "valid", self.train) or stem in NOISE_SPLITS:
+                raise ValueError(f"a test split cannot be called {stem!r}: that name has a meaning already")
+        return self
+
+    def tests(self) -> list[str]:
+        """Return the names of the test splits."""
+        if isinstance(self.test, float):
+            return ["test"]
+        return [self.test] if isinstance(self.test, str) else list(self.test)
+
+    def stems(self) -> dict[str, str]:
+        """Return the stem of every split that has files of its own, by the split's name."""
+        stems = {"train": self.train}
+        if isinstance(self.valid, str):
+            stems["valid"] = self.valid
+        return stems if isinstance(self.test, float) else stems | {stem: stem for stem in self.tests()}
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of every split that is dealt from the training files."""
+        named = {"valid": self.valid, "test": self.test}
+        return {name: share for name, share in named.items() if isinstance(share, float)}
+
+
+@CORPORA.register("files")
+class Files(CorpusBuilder):
+    """Parallel text files."""
+
+    Options = FilesOptions
+    version = 2
+
+    @classmethod
+    def split_names(cls, options: FilesOptions) -> list[str]:
+        """Return valid, the test splits, and the noisy copies of the first of them."""
+        return ["valid", *options.tests(), *NOISE_SPLITS]
+
+    @classmethod
+    def origins(cls, options: FilesOptions) -> Mapping[str, str]:
+        """Return that the noisy splits are copies of the first test split."""
+        return dict.fromkeys(NOISE_SPLITS, options.tests()[0])
+
+    @classmethod
+    def inputs(cls, options: FilesOptions) -> Mapping[str, str]:
+        """Return the sha256 of every file that would be read, under its own name."""
+        return hashes(_locate(options))
+
+    @classmethod
+    def build(cls, options: FilesOptions) -> Corpus:
+        """Read the files, learn the vocabulary on the training text, and encode."""
+        return build_corpus("files", _texts(options), options)
+
+    @classmethod
+    def left_out(cls, options: FilesOptions) -> list[str]:
+        """Return `file:line: reason` of every training pair that is left out; the corpus's notes name the first."""
+        return left_out(_texts(options), options)
+
+
+def locate(
+    folder: Path, stems: Mapping[str, str], src: str, tgt: str, header: Header = "auto"
+) -> dict[str, Source]:
+    """Return where every split's lines are.
+
+    Args:
+        folder: of the files.
+        stems: the stem of every split, by the split's name.
+        src, tgt: endings of aligned files, names of columns and keys.
+        header: of tables.
+
+    Raises:
+        CorpusError: some are nowhere; the message lists every path that was looked for.
+    """
+    found, missing = {}, []
+    for name, stem in stems.items():
+        source, looked_for = find(folder, stem, src, tgt, header)
+        if source is None:
+            missing.append(f"  {name}: " + ", ".join(path.name for path in looked_for))
+        else:
+            found[name] = source
+    if missing:
+        reason = "" if folder.is_dir() else " (there is no such folder)"
+        raise CorpusError(
+            f"no files for {len(missing)} of {len(stems)} splits in {folder}{reason}; looked for\n"
+            + "\n".join(missing)
+            + "\nput the files there, or correct path, src, tgt and the names of the splits in the experiment file"
+        )
+    return found
+
+
+def hashes(sources: Mapping[str, Source]) -> dict[str, str]:
+    """Return the sha256 of every file under its own name."""
+    return {path.name: sha256_of(path) for source in sources.values() for path in source.files}
+
+
+def _locate(options: FilesOptions) -> dict[str, Source]:
+    return locate(folder_of(options.path), options.stems(), options.src, options.tgt, options.header)
+
+
+def _texts(options: FilesOptions) -> dict[str, Text]:
+    """Return the text of every split: train, valid, and the test splits in order."""
+    read = {name: source.read() for name, source in _locate(options).items()}
+    read |= deal(read["train"], options.shares())
+    return {name: read[name] for name in ("train", "valid", *options.tests())}

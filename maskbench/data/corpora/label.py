@@ -1,0 +1,149 @@
+"""The corpus `label`: text classification, as translation into one word.
+
+A source is a review: opinions among words that say nothing. An opinion is a good or a bad word, and `not` before it
+turns it around. The label is that of the majority, and the number of opinions is odd, so the right answer is always
+known: the best possible accuracy is 1. Both labels are equally likely, whatever the length and the number of
+opinions. A model that goes by single words, not by pairs, is wrong where `not` decides; one that does not see the whole
+text, where the opinions are apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble, encode_split
+from maskbench.data.generation.annotations import annotated
+from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
+from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, candidates, fill
+from maskbench.data.generation.sentence_draws import Draws
+from maskbench.data.vocabulary import WordVocabulary
+from maskbench.randomness import Key
+from maskbench.registry import CORPORA
+
+GOOD: Final = ("good", "great", "fine", "lovely", "clever", "funny", "warm", "fresh")
+BAD: Final = ("bad", "awful", "poor", "ugly", "silly", "boring", "cold", "stale")
+NOT: Final = "not"
+# fmt: off
+NEUTRAL: Final = (
+    "the", "a", "this", "that", "it", "is", "was", "and", "with", "of", "film",
+    "book", "play", "story", "actor", "scene", "plot", "cast", "music", "ending", "screen", "page",
+)
+# fmt: on
+LABELS: Final = ("negative", "positive")
+TAGS: Final = ("end", *LABELS)
+
+Review: TypeAlias = tuple[str, str, list[int]]
+"""A source, its label, and the places of the words that decide."""
+
+
+class LabelOptions(GeneratedOptions):
+    """Options of `label`."""
+
+    min_length: int = Field(default=6, ge=1, le=1_000, description="words in the shortest review")
+    max_length: int = Field(default=20, ge=1, le=1_000, description="words in the longest review")
+    opinions: int = Field(default=5, ge=1, le=99, description="most opinions in a review; an odd number")
+    negation: float = Field(default=0.3, ge=0, le=1, description="share of opinions that are turned around")
+
+    @model_validator(mode="after")
+    def _opinions_fit(self) -> Self:
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length {self.min_length} is above max_length {self.max_length}")
+        if self.opinions % 2 == 0:
+            raise ValueError(f"opinions {self.opinions} must be an odd number, so that one side wins")
+        if 2 * self.opinions > self.max_length:
+            raise ValueError(
+                f"opinions {self.opinions} may take two words each, more than max_length {self.max_length}"
+            )
+        return self
+
+
+@CORPORA.register("label")
+class Label(CorpusBuilder):
+    """Whether a review says more good or more bad things."""
+
+    Options = LabelOptions
+
+    @classmethod
+    def split_names(cls, options: LabelOptions) -> list[str]:
+        """Return valid, test, a split for every number of opinions, and the noisy copies of test."""
+        return ["valid", "test", *_opinion_splits(options), *NOISE_SPLITS]
+
+    @classmethod
+    def annotations(cls, options: LabelOptions) -> frozenset[str]:
+        """Return what is known of the words: everything; the label is linked to the words that decide."""
+        return frozenset({"junk", "links", "deps", "tags"})
+
+    @classmethod
+    def tags(cls, options: LabelOptions) -> tuple[str, ...]:
+        """Return what a target word can be: either label."""
+        return TAGS
+
+    @classmethod
+    def origins(cls, options: LabelOptions) -> dict[str, str]:
+        """Return that the noisy splits are copies of test."""
+        return dict.fromkeys(NOISE_SPLITS, "test")
+
+    @classmethod
+    def build(cls, options: LabelOptions) -> Corpus:
+        """Draw the reviews. Splits of one number of opinions hold as many pairs as test, none that can be trained on."""
+        vocabulary = WordVocabulary([*NEUTRAL, NOT, *GOOD, *BAD, *LABELS])
+        drawn = fill(_reviews(options), options.sizes())
+        splits = [_split(name, drawn[name], vocabulary) for name in SPLITS]
+        for name, count in _opinion_splits(options).items():
+            drawn = fill(_reviews(options, count), {"train": 0, "valid": 0, "test": options.test})
+            splits.append(_split(name, drawn["test"], vocabulary))
+        # A replaced word becomes a neutral one, so that noise takes opinions away and never adds any.
+        noisy = noise_splits(splits[SPLITS.index("test")], vocabulary, NEUTRAL)
+        return assemble("label", vocabulary, [*splits, *noisy], tags=TAGS)
+
+
+def _opinion_splits(options: LabelOptions) -> dict[str, int]:
+    return {f"opinions-{n}": n for n in range(1, options.opinions + 1, 2)}
+
+
+def _reviews(options: LabelOptions, opinions: int | None = None) -> Iterator[Review]:
+    """Yield reviews without end, with a number of opinions or, with None, with every odd number equally often."""
+    key = Key.of(options.seed, "label", *([] if opinions is None else [opinions]))
+    most = options.opinions
+
+    def derive(draws: Draws) -> Review:
+        n = 1 + 2 * draws.below((most + 1) // 2) if opinions is None else opinions
+        length = options.min_length + draws.below(options.max_length - options.min_length + 1)
+        said = [_opinion(draws, options.negation) for _ in range(n)]
+        # What is too short for its opinions gets no neutral words.
+        free = max(0, length - sum(len(words) for words, _ in said))
+        parts = draws.shuffled([*said, *(([draws.choice(NEUTRAL)], 0) for _ in range(free))])
+        return _review(parts)
+
+    return candidates(key, 2 + 3 * most + 2 * options.max_length, derive)
+
+
+def _opinion(draws: Draws, negation: float) -> tuple[list[str], int]:
+    """Return the words of an opinion, and 1 or -1 for what it says."""
+    good, turned = draws.chance(0.5), draws.chance(negation)
+    word = draws.choice(GOOD if good else BAD)
+    return [NOT, word] if turned else [word], 1 if good != turned else -1
+
+
+def _review(parts: Sequence[tuple[list[str], int]]) -> Review:
+    """Return the review of opinions and neutral words (worth 0), in this order."""
+    source: list[str] = []
+    deciding: list[int] = []
+    for words, worth in parts:
+        deciding += range(len(source), len(source) + abs(worth) * len(words))
+        source += words
+    return " ".join(source), LABELS[sum(worth for _, worth in parts) > 0], deciding
+
+
+def _split(name: str, drawn: Sequence[Review], vocabulary: WordVocabulary) -> Split:
+    split = encode_split(name, [(source, label) for source, label, _ in drawn], vocabulary)
+    # With one target word, the number of a link is the place in the source.
+    links, tags = [deciding for _, _, deciding in drawn], [[TAGS.index(label)] for _, label, _ in drawn]
+    junk = [
+        [int(s not in deciding) for s in range(source.count(" ") + 1)] + [0] for source, _, deciding in drawn
+    ]
+    return replace(annotated(split, links, tags=tags), junk=Ragged.from_rows(junk))

@@ -1,0 +1,272 @@
+"""The corpus `mixture`: several tasks in one run, each source with a word in front that says which task it is.
+
+That is how one model is taught to translate between several languages (Johnson et al. 2017), or to translate, answer
+and classify (Raffel et al. 2020): the tasks share every weight and the vocabulary, and a marker chooses among them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from maskbench.data.corpora.nested import Part, Task, first_test
+from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble
+from maskbench.data.vocabulary import N_SPECIAL, UNK, Vocabulary, WordVocabulary
+from maskbench.errors import CorpusError
+from maskbench.registry import CORPORA
+
+_TASK = re.compile(r"[a-z][a-z0-9_]{0,23}")
+
+
+class MixtureOptions(BaseModel):
+    """Options of `mixture`."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    tasks: dict[str, Task] = Field(
+        min_length=2, max_length=8, description="a corpus for every task, such as {say: {name: copy}}"
+    )
+
+    @field_validator("tasks")
+    @classmethod
+    def _names_are_markers(cls, tasks: dict[str, Any]) -> dict[str, Any]:
+        for task in tasks:
+            if not _TASK.fullmatch(task):
+                # Without a hyphen, so that `<task>-<split>` can be taken apart again.
+                rule = "a small letter, then small letters, digits and _, at most 24 in all"
+                raise ValueError(f"{task[:40]!r} cannot be the name of a task ({rule})")
+        return tasks
+
+    def parts(self) -> dict[str, Part]:
+        """Return the corpus of every task."""
+        return {task: Part.of(described) for task, described in self.tasks.items()}
+
+
+def marker_of(task: str) -> str:
+    """Return the word in front of every source of a task."""
+    return f"[{task}]"
+
+
+@CORPORA.register("mixture")
+class Mixture(CorpusBuilder):
+    """Several corpora as the tasks of one model, told apart by a marker in front of every source."""
+
+    Options = MixtureOptions
+
+    @classmethod
+    def split_names(cls, options: MixtureOptions) -> list[str]:
+        """Return valid and test of all tasks together, and every split of every task as `<task>-<split>`."""
+        own = (f"{task}-{split}" for task, part in options.parts().items() for split in part.split_names())
+        return ["valid", "test", *own]
+
+    @classmethod
+    def annotations(cls, options: MixtureOptions) -> frozenset[str]:
+        """Return what is known in all tasks."""
+        return reduce(frozenset.intersection, (part.annotations() for part in options.parts().values()))
+
+    @classmethod
+    def tags(cls, options: MixtureOptions) -> tuple[str, ...]:
+        """Return the tags of all tasks, each once; none unless every task has tags."""
+        if "tags" not in cls.annotations(options):
+            return ()
+        return _united(part.builder.tags(part.options) for part in options.parts().values())
+
+    @classmethod
+    def origins(cls, options: MixtureOptions) -> dict[str, str]:
+        """Return the tasks' own altered copies."""
+        return {
+            f"{task}-{copy}": f"{task}-{origin}"
+            for task, part in options.parts().items()
+            for copy, origin in part.builder.origins(part.options).items()
+        }
+
+    @classmethod
+    def versions(cls, options: MixtureOptions) -> list[Any]:
+        """Return the versions of this corpus and of its tasks."""
+        return [cls.version, *(part.versions() for part in options.parts().values())]
+
+    @classmethod
+    def inputs(cls, options: MixtureOptions) -> dict[str, str]:
+        """Return the sha256 of every file of every task."""
+        return {
+            file: sha256
+            for task, part in options.parts().items()
+            for file, sha256 in part.inputs(task).items()
+        }
+
+    @classmethod
+    def build(cls, options: MixtureOptions) -> Corpus:
+        """Build every task, and put a marker in front of its sources."""
+        parts = options.parts()
+        corpora = {task: part.build(f"task {task}") for task, part in parts.items()}
+        _refuse_used_markers(corpora)
+        vocabulary, ids = _shared_vocabulary(corpora)
+        kept, tags = cls.annotations(options), cls.tags(options)
+        tasks = [
+            _Task(task, ids[task], _marker_ids(task, vocabulary), kept, _places(corpus.tags, tags))
+            for task, corpus in corpora.items()
+        ]
+        own = {
+            task.name: [task.split(split) for split in corpora[task.name].splits.values()] for task in tasks
+        }
+        named = {split.name: split for splits in own.values() for split in splits}
+        together = [
+            _joined("train", [named.pop(f"{task}-train") for task in parts]),
+            _joined("valid", [named[f"{task}-valid"] for task in parts]),
+            _joined(
+                "test", [named[f"{task}-{first_test(part.split_names())}"] for task, part in parts.items()]
+            ),
+        ]
+        notes = [f"{task}: {note}" for task, corpus in corpora.items() for note in corpus.notes]
+        return assemble("mixture", vocabulary, [*together, *named.values()], notes, tags)
+
+
+def _united(tags: Iterator[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in tags for name in names))
+
+
+def _places(own: Sequence[str], united: Sequence[str]) -> list[int]:
+    """Return where each of a task's tags stands among all; nothing where tags are not kept."""
+    return [united.index(name) for name in own] if united else []
+
+
+def _refuse_used_markers(corpora: Mapping[str, Corpus]) -> None:
+    """Raise if a marker is a word of some line.
+
+    Raises:
+        CorpusError: it is; the message says where.
+    """
+    for marker, task in ((marker_of(task), task) for task in corpora):
+        for other, corpus in corpora.items():
+            for split in corpus.splits.values():
+                for line in (*split.sources, *split.references):
+                    if marker in line and marker in line.split():
+                        raise CorpusError(
+                            f"the marker {marker} of the task {task} is a word of the task {other} already (in"
+                            f" {split.name}); give the task another name"
+                        )
+
+
+def _shared_vocabulary(
+    corpora: Mapping[str, Corpus],
+) -> tuple[Vocabulary, dict[str, npt.NDArray[np.int32]]]:
+    """Return one vocabulary for all tasks, and the id in it of every id that a task had before.
+
+    Raises:
+        CorpusError: there is none: some task does not go by words, and the vocabularies differ.
+    """
+    own = {task: corpus.vocabulary for task, corpus in corpora.items()}
+    if all(isinstance(vocabulary, WordVocabulary) for vocabulary in own.values()):
+        ordinary = {task: _ordinary(vocabulary) for task, vocabulary in own.items()}
+        words = [word for words in ordinary.values() for word in words]
+        shared = WordVocabulary(list(dict.fromkeys([*map(marker_of, own), *words])))
+        marks = list(range(N_SPECIAL))
+        return shared, {
+            task: np.array([*marks, *(shared.id_of(word) for word in words)], dtype=np.int32)
+            for task, words in ordinary.items()
+        }
+    first = next(iter(own.values()))
+    if any(vocabulary.to_json() != first.to_json() for vocabulary in own.values()):
+        kinds = ", ".join(
+            f"{task}: {json.loads(vocabulary.to_json())['kind']}" for task, vocabulary in own.items()
+        )
+        raise CorpusError(
+            f"the tasks of a mixture need one vocabulary, and these have none in common ({kinds}); tasks go together"
+            " that all have words as tokens (tokenizer: word), or that are made of the same files"
+        )
+    return first, {task: np.arange(len(first), dtype=np.int32) for task in own}
+
+
+def _ordinary(vocabulary: Vocabulary) -> list[str]:
+    return [vocabulary.token(index) for index in range(N_SPECIAL, len(vocabulary))]
+
+
+def _marker_ids(task: str, vocabulary: Vocabulary) -> list[int]:
+    """Return the ids in front of every source of a task."""
+    ids = vocabulary.encode(marker_of(task))
+    if UNK in ids:
+        raise CorpusError(
+            f"the vocabulary cannot write {marker_of(task)}, the marker of the task {task}; use tokenizer: word or bpe"
+        )
+    return [*ids, *vocabulary.gap]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Turns the splits of one task's corpus into splits of the mixture."""
+
+    name: str
+    ids: npt.NDArray[np.int32]
+    """The new id of every old one."""
+    marker: list[int]
+    kept: frozenset[str]
+    """The annotations that all tasks have."""
+    tags: list[int]
+    """The new place of every tag."""
+
+    def split(self, split: Split) -> Split:
+        """Return the split with the marker in front of every source, what is known of it moved along."""
+        shift = len(self.marker)
+        lengths = list(zip(split.src.lengths.tolist(), split.tgt.lengths.tolist(), strict=True))
+        src = Ragged(self.ids[split.src.values], split.src.offsets)
+        known = {name: getattr(split, name) for name in self.kept}
+        for name in known.keys() & {"links", "deps"}:
+            rows = zip(known[name].rows(), lengths, strict=True)
+            # The end mark hangs on every source token, and so on the marker too.
+            moved = [_shifted(row, *sizes, shift, all_of_end=name == "deps") for row, sizes in rows]
+            known[name] = Ragged.from_rows(moved)
+        if "junk" in known:
+            known["junk"] = Ragged.from_rows([[0] * shift + row for row in known["junk"].rows()])
+        if "tags" in known:
+            places = np.array(self.tags, dtype=np.int32)
+            known["tags"] = Ragged(places[known["tags"].values], known["tags"].offsets)
+        return Split(
+            name=f"{self.name}-{split.name}",
+            src=Ragged.from_rows([self.marker + row for row in src.rows()]),
+            tgt=Ragged(self.ids[split.tgt.values], split.tgt.offsets),
+            sources=[f"{marker_of(self.name)} {line}" for line in split.sources],
+            references=split.references,
+            origin=None if split.origin is None else f"{self.name}-{split.origin}",
+            touched=split.touched if "deps" in self.kept else None,
+            **known,
+        )
+
+
+def _shifted(links: list[int], before: int, targets: int, shift: int, *, all_of_end: bool) -> list[int]:
+    """Return links of one sentence whose source, once `before` tokens long, has `shift` more in front."""
+    now = before + shift
+    moved = [t * now + s + shift for t, s in (divmod(link, before) for link in links)]
+    return sorted(moved + [(targets - 1) * now + s for s in range(shift)]) if all_of_end else moved
+
+
+def _joined(name: str, splits: Sequence[Split]) -> Split:
+    """Return all pairs of several splits as one, which is no copy of anything."""
+    known: dict[str, Any] = {
+        part: None
+        if getattr(splits[0], part) is None
+        else _stacked([getattr(split, part) for split in splits])
+        for part in ("src", "tgt", "junk", "links", "deps", "tags")
+    }
+    return replace(
+        splits[0],
+        name=name,
+        sources=[line for split in splits for line in split.sources],
+        references=[line for split in splits for line in split.references],
+        origin=None,
+        touched=None,
+        **known,
+    )
+
+
+def _stacked(parts: Sequence[Ragged]) -> Ragged:
+    lengths = np.concatenate([part.lengths for part in parts])
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+    return Ragged(np.concatenate([part.values for part in parts]), offsets)

@@ -1,0 +1,175 @@
+"""The corpus `recall`: question answering without language, as multi-query associative recall.
+
+A source states facts, each a key followed by its value, and then asks: behind a separator stand some of the keys. The
+reference is their values, in the order asked. A value must be found by its key, so what is tested is whether attention
+can look up content across a distance; meaningless words between the facts are what can distract it.
+
+After the task of Arora et al. 2024 (Zoology, arXiv:2312.04927), where the answers of a decoder are scored in place.
+Here they are a sequence of their own, all questions come after all facts, and those that are asked are drawn evenly,
+where Zoology draws the gap between a fact and its question from a power law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble, encode_split
+from maskbench.data.generation.annotations import Links, annotated
+from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
+from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, candidates, fill
+from maskbench.data.generation.sentence_draws import Draws
+from maskbench.data.pseudowords import MOST, pseudowords
+from maskbench.data.vocabulary import WordVocabulary
+from maskbench.randomness import Key
+from maskbench.registry import CORPORA
+
+SEPARATOR: Final = "ask"
+TAGS: Final = ("end", "answer")
+
+Question: TypeAlias = tuple[str, str, list[tuple[int, int]], list[int]]
+"""A source, its reference, for every answer the places of its question and of the value, and the places of junk."""
+
+
+class RecallOptions(GeneratedOptions):
+    """Options of `recall`."""
+
+    min_facts: int = Field(default=2, ge=1, le=MOST, description="facts of the shortest source")
+    max_facts: int = Field(default=8, ge=1, le=MOST, description="facts of the longest source")
+    queries: int = Field(default=4, ge=1, le=MOST, description="most facts that are asked for, at least one")
+    keys: int = Field(default=32, ge=1, le=MOST, description="different keys")
+    values: int = Field(default=32, ge=1, le=MOST, description="different values")
+    distractors: int = Field(default=4, ge=0, le=1_000, description="most meaningless words of a source")
+
+    @model_validator(mode="after")
+    def _facts_have_keys(self) -> Self:
+        if self.min_facts > self.max_facts:
+            raise ValueError(f"min_facts {self.min_facts} is above max_facts {self.max_facts}")
+        if self.max_facts > self.keys:
+            raise ValueError(f"max_facts {self.max_facts} needs as many keys, but keys is {self.keys}")
+        return self
+
+
+@CORPORA.register("recall")
+class Recall(CorpusBuilder):
+    """Facts, and questions about some of them."""
+
+    Options = RecallOptions
+
+    @classmethod
+    def split_names(cls, options: RecallOptions) -> list[str]:
+        """Return valid, test, splits with a given number of facts, and the noisy copies of test."""
+        return ["valid", "test", *_fact_splits(options), *NOISE_SPLITS]
+
+    @classmethod
+    def annotations(cls, options: RecallOptions) -> frozenset[str]:
+        """Return what is known of the words: everything."""
+        return frozenset({"junk", "links", "deps", "tags"})
+
+    @classmethod
+    def tags(cls, options: RecallOptions) -> tuple[str, ...]:
+        """Return what a target word can be."""
+        return TAGS
+
+    @classmethod
+    def origins(cls, options: RecallOptions) -> dict[str, str]:
+        """Return that the noisy splits are copies of test."""
+        return dict.fromkeys(NOISE_SPLITS, "test")
+
+    @classmethod
+    def build(cls, options: RecallOptions) -> Corpus:
+        """Draw the questions. Splits of one number of facts hold as many pairs as test, none that can be trained on."""
+        words = _Words.of(options)
+        drawn = fill(_questions(words, options), options.sizes())
+        splits = [_split(name, drawn[name], words.vocabulary) for name in SPLITS]
+        for name, facts in _fact_splits(options).items():
+            wanted = {"train": 0, "valid": 0, "test": options.test}
+            drawn = fill(_questions(words, options, facts), wanted)
+            splits.append(_split(name, drawn["test"], words.vocabulary))
+        test = splits[SPLITS.index("test")]
+        noisy = noise_splits(test, words.vocabulary, [*words.keys, *words.values, *words.junk])
+        return assemble("recall", words.vocabulary, [*splits, *noisy], tags=TAGS)
+
+
+def _fact_splits(options: RecallOptions) -> dict[str, int]:
+    """Return the numbers of facts that have a split of their own by its name: powers of two, and the least and most."""
+    powers = {2**i for i in range(8)} | {options.min_facts, options.max_facts}
+    return {f"facts-{n}": n for n in sorted(powers) if options.min_facts <= n <= options.max_facts}
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The words of the sources, by kind; references have no others than values."""
+
+    keys: list[str]
+    values: list[str]
+    junk: list[str]
+    vocabulary: WordVocabulary
+
+    @classmethod
+    def of(cls, options: RecallOptions) -> _Words:
+        """Return the words of a corpus."""
+        keys, values, junk = (
+            pseudowords(options.keys),
+            pseudowords(options.values, "n"),
+            pseudowords(12, "x"),
+        )
+        return cls(keys, values, junk, WordVocabulary([*keys, *values, *junk, SEPARATOR]))
+
+
+def _questions(words: _Words, options: RecallOptions, facts: int | None = None) -> Iterator[Question]:
+    """Yield questions without end, about `facts` facts or, with None, about every number of them equally often."""
+    key = Key.of(options.seed, "recall", *([] if facts is None else [facts]))
+    most = options.max_facts
+
+    def derive(draws: Draws) -> Question:
+        n = options.min_facts + draws.below(most - options.min_facts + 1) if facts is None else facts
+        keys = draws.shuffled(words.keys)[:n]
+        parts = [[key, draws.choice(words.values)] for key in keys]
+        asked = draws.shuffled(range(n))[: 1 + draws.below(min(options.queries, n))]
+        # A meaningless word stands before some fact or behind the last, never between a key and its value.
+        for _ in range(draws.below(options.distractors + 1)):
+            parts.insert(draws.below(len(parts) + 1), [draws.choice(words.junk)])
+        return _asked(parts, [keys[i] for i in asked])
+
+    return candidates(key, options.keys + 2 * most + 2 * options.distractors + 3, derive)
+
+
+def _asked(parts: Sequence[Sequence[str]], queries: Sequence[str]) -> Question:
+    """Return the question about facts (two words) among meaningless words (one)."""
+    source: list[str] = []
+    places, junk = {}, []
+    for part in parts:
+        if len(part) == 1:
+            junk.append(len(source))
+        else:
+            places[part[0]] = len(source) + 1
+        source += part
+    source.append(SEPARATOR)
+    found = [(len(source) + t, places[query]) for t, query in enumerate(queries)]
+    reference = [source[value] for _, value in found]
+    return " ".join([*source, *queries]), " ".join(reference), found, junk
+
+
+def _split(name: str, drawn: Sequence[Question], vocabulary: WordVocabulary) -> Split:
+    split = encode_split(name, [(source, reference) for source, reference, _, _ in drawn], vocabulary)
+    widths = split.src.lengths.tolist()
+    links = [_links(question, width) for question, width in zip(drawn, widths, strict=True)]
+    deps = [_deps(question, width) for question, width in zip(drawn, widths, strict=True)]
+    tags = [[TAGS.index("answer")] * len(found) for _, _, found, _ in drawn]
+    junk = [[int(s in junk) for s in range(width)] for (*_, junk), width in zip(drawn, widths, strict=True)]
+    return replace(annotated(split, links, deps=deps, tags=tags), junk=Ragged.from_rows(junk))
+
+
+def _links(question: Question, width: int) -> Links:
+    """Return that every answer is the value of the fact."""
+    return [t * width + value for t, (_, value) in enumerate(question[2])]
+
+
+def _deps(question: Question, width: int) -> Links:
+    """Return that every answer hangs on the key and the value of the fact, and on the question."""
+    found = enumerate(question[2])
+    return [t * width + s for t, (query, value) in found for s in (value - 1, value, query)]

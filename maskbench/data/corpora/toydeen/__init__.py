@@ -1,0 +1,1 @@
+"""toydeen: a synchronous English to German grammar with gold alignments."""

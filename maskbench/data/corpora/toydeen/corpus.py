@@ -1,0 +1,184 @@
+"""The corpus `toydeen`: English to a German-like language, from a grammar that has what masks may break.
+
+Agreement within a noun phrase is local, the number of a verb reaches across a prepositional phrase or a relative
+clause, clauses end in their verbs, particles are separated from theirs, a fronted adverb turns subject and verb around,
+relative pronouns look back to their head and personal ones to a noun of the clause before, and the sense of a homograph
+hangs on a cue at either end of the sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from pydantic import Field
+
+from maskbench.data.corpora.toydeen.checks import promised
+from maskbench.data.corpora.toydeen.grammar import MOST_DRAWS, derive
+from maskbench.data.corpora.toydeen.minimal_pairs import minimal_pairs
+from maskbench.data.corpora.toydeen.split_styles import LONG, NOVEL, PLAIN, ROOM_FOR, Novelty, Style
+from maskbench.data.corpora.toydeen.tree import Drawn, Sentence, read
+from maskbench.data.corpora.toydeen.vocabulary import english_words, german_words, junk_words, openers
+from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble, encode_split
+from maskbench.data.generation.annotations import annotated
+from maskbench.data.generation.distractors import DISTRACT_SPLITS, Distractor
+from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
+from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, Patience, candidates, fill, too_few
+from maskbench.data.toydeen_novel import novelties
+from maskbench.data.toydeen_tags import TAGS
+from maskbench.data.vocabulary import WordVocabulary
+from maskbench.randomness import Key
+from maskbench.registry import CORPORA
+
+
+class ToydeenOptions(GeneratedOptions):
+    """Options of `toydeen`."""
+
+    pairs: int = Field(default=20_000, ge=100, le=200_000, description="training pairs, all different")
+    max_length: int = Field(default=16, ge=8, le=100, description="longest sentence in words, on either side")
+    distractors: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="meaningless words inserted into every training, validation and test source, beyond max_length",
+    )
+
+
+@CORPORA.register("toydeen")
+class Toydeen(CorpusBuilder):
+    """A synchronous English-German grammar, with everything known of its words.
+
+    Beside `test` there are `long-1` to `long-3`, of 17 to 20, 21 to 24 and 25 to 32 English words; a bin that training
+    could reach, because `max_length` with the `distractors` added is as large, is left out. `novel` has, in turn, the
+    kinds of `toydeen_style.NOVEL`, each alone, in sentences as short as those of training; kinds that such
+    sentences have no room for (`toydeen_style.ROOM_FOR`) are left out. `minimal` has pairs of sentences in rows 2k and 2k + 1:
+    for even k they differ in the cue, for odd k in the number of a noun. Noisy and distracted copies of `test` follow.
+    All have `test` pairs, `minimal` one more if that is odd; all but the training split are the same for every `pairs`,
+    and `minimal` for every `seed`.
+    """
+
+    Options = ToydeenOptions
+    version = 4
+
+    @classmethod
+    def split_names(cls, options: ToydeenOptions) -> list[str]:
+        """Return valid, test, the splits that are unlike training, and the noisy and distracted copies of test."""
+        return ["valid", "test", *_long(options), "novel", "minimal", *NOISE_SPLITS, *DISTRACT_SPLITS]
+
+    @classmethod
+    def annotations(cls, options: ToydeenOptions) -> frozenset[str]:
+        """Return that everything is known of the words."""
+        return frozenset({"junk", "links", "deps", "tags"})
+
+    @classmethod
+    def tags(cls, options: ToydeenOptions) -> tuple[str, ...]:
+        """Return what a German word can be an instance of."""
+        return tuple(TAGS)
+
+    @classmethod
+    def origins(cls, options: ToydeenOptions) -> dict[str, str]:
+        """Return that noisy and distracted splits are copies of test.
+
+        With `distractors`, `test` has other sources than what the distracted splits are made of, so they are copies of
+        no split.
+        """
+        return dict.fromkeys(
+            NOISE_SPLITS if options.distractors else [*NOISE_SPLITS, *DISTRACT_SPLITS], "test"
+        )
+
+    @classmethod
+    def build(cls, options: ToydeenOptions) -> Corpus:
+        """Derive the sentences; the vocabulary is the grammar's, so it is the same for every size and seed.
+
+        Raises:
+            CorpusError: there are not enough different sentences.
+        """
+        drawn = _drawn(options)
+        notes = promised(drawn)
+        vocabulary = WordVocabulary(list(dict.fromkeys([*english_words(), *german_words()])))
+        splits = {name: _split(name, sentences, vocabulary) for name, sentences in drawn.items()}
+        distractor = Distractor(junk_words(), openers(), vocabulary)
+        # Distracted copies are made of the plain test split, so that their number is all there is.
+        distracted = distractor.copies(splits["test"])
+        if options.distractors:
+            distracted = [_of_none(split) for split in distracted]
+            for name in SPLITS:
+                key = Key.of(options.seed, "distractors", name)
+                splits[name] = _of_none(distractor.copy(splits[name], name, options.distractors, key))
+        noisy = noise_splits(splits["test"], vocabulary, english_words())
+        return assemble("toydeen", vocabulary, [*splits.values(), *noisy, *distracted], notes, TAGS)
+
+
+def _of_none(split: Split) -> Split:
+    """Return an altered split as one that is a copy of none."""
+    return replace(split, origin=None, touched=None)
+
+
+def _long(options: ToydeenOptions) -> list[str]:
+    return [name for name, (bin_, _) in LONG.items() if bin_.start > options.max_length + options.distractors]
+
+
+def _drawn(options: ToydeenOptions) -> dict[str, list[Sentence]]:
+    """Return the sentences of every split that is no copy of another."""
+    minimal = minimal_pairs(-(-options.test // 2), options.max_length)
+    kept_back = {sentence.source for sentence in minimal}
+    plain = sentences(options.seed, options.max_length)
+    drawn = fill((one for one in plain if one.source not in kept_back), options.sizes())
+    drawn |= {name: _long_sentences(name, options) for name in _long(options)}
+    drawn["novel"] = _novel(options)
+    return {**drawn, "minimal": [read(one) for one in minimal]}
+
+
+def sentences(seed: int, max_length: int) -> Iterator[Sentence]:
+    """Yield plain sentences without end, repetitions among them, at most `max_length` words long on either side."""
+    stream = _stream(Key.of(seed, "toydeen"), PLAIN)
+    return (read(one) for one in stream if max(one.lengths) <= max_length)
+
+
+def _long_sentences(name: str, options: ToydeenOptions) -> list[Sentence]:
+    words, style = LONG[name]
+    stream = _stream(Key.of(options.seed, "toydeen", name), style)
+    return _first(options.test, stream, lambda one: one.lengths[0] in words, name)
+
+
+def _novel(options: ToydeenOptions) -> list[Sentence]:
+    """Return the sentences of `novel`, each new in one way, the ways taking turns."""
+    kinds = [kind for kind in NOVEL if options.max_length >= ROOM_FOR[kind]]
+    each = -(-options.test // len(kinds))
+    turns = [_new_in_one_way(kind, each, options) for kind in kinds]
+    return [turns[row % len(kinds)][row // len(kinds)] for row in range(options.test)]
+
+
+def _new_in_one_way(kind: Novelty, count: int, options: ToydeenOptions) -> list[Sentence]:
+    def fits(one: Drawn) -> bool:
+        return max(one.lengths) <= options.max_length and novelties(one.source) == {kind}
+
+    stream = _stream(Key.of(options.seed, "toydeen", "novel", kind), NOVEL[kind])
+    return _first(count, stream, fits, f"novel ({kind})")
+
+
+def _stream(key: Key, style: Style) -> Iterator[Drawn]:
+    return candidates(key, MOST_DRAWS, lambda draws: derive(draws, style))
+
+
+def _first(count: int, stream: Iterator[Drawn], fits: Callable[[Drawn], bool], name: str) -> list[Sentence]:
+    """Return the first `count` different sentences that fit, for the split `name`.
+
+    Raises:
+        CorpusError: there are too few.
+    """
+    found: dict[str, Drawn] = {}
+    patience = Patience(lambda: too_few(len(found), count, name))
+    while len(found) < count:
+        one = next(stream)
+        is_new = one.source not in found and fits(one)
+        patience.note(found=is_new)
+        if is_new:
+            found[one.source] = one
+    return [read(one) for one in found.values()]
+
+
+def _split(name: str, drawn: Sequence[Sentence], vocabulary: WordVocabulary) -> Split:
+    pairs = [(one.source, one.reference) for one in drawn]
+    links, deps, tags = ([getattr(one, part) for one in drawn] for part in ("links", "deps", "tags"))
+    return annotated(encode_split(name, pairs, vocabulary), links, deps=deps, tags=tags, junk=True)

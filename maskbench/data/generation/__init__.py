@@ -1,0 +1,1 @@
+"""What generated corpora share: sampling, annotations, noise, distraction."""

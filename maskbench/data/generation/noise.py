@@ -1,0 +1,151 @@
+"""Noisy copies of a test split: what a model loses when source words are hidden, lost, exchanged or wrong.
+
+The noise is a property of the corpus, not of a run: its key holds no seed, so every arm, every seed and every
+machine is tested on the same noisy sentences. References are never touched. Words are altered before they are
+encoded, and a masked word becomes the MASK id itself, so text that happens to read `<mask>` stays text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Final, TypeAlias
+
+from maskbench.data.corpus import Ragged, Split
+from maskbench.data.generation.annotations import with_sources
+from maskbench.data.generation.sentence_draws import Draws, draws_for
+from maskbench.data.vocabulary import EOS, MASK, SPECIAL_NAMES, Vocabulary
+from maskbench.randomness import Key
+
+KINDS: Final = ("mask", "drop", "swap", "replace")
+PERCENTS: Final = (10, 20, 30)
+NOISE_SPLITS: Final = tuple(f"noise-{kind}-{percent}" for kind in KINDS for percent in PERCENTS)
+"""The noisy splits of every corpus, named `noise-<kind>-<percent of the words>`."""
+
+Words: TypeAlias = list[tuple[int, str | None]]
+"""A sentence as words, each with the place it had before; None is a masked word."""
+
+
+def noise_splits(clean: Split, vocabulary: Vocabulary, source_words: Sequence[str]) -> list[Split]:
+    """Return every noisy copy of `clean`.
+
+    Of a sentence of n words, n * percent / 100 are touched, rounded up or down at random so that the expectation is
+    exact; with the same kind, the words touched at 10 % are among those touched at 20 and 30 % (not for swaps). What is
+    known of a word stays with it; a masked or replaced one keeps the links of the word in whose place it stands.
+
+    Args:
+        clean: the split to alter.
+        vocabulary: encodes the altered sentences.
+        source_words: the words a replacement is drawn from, in a fixed order.
+    """
+    return [
+        noisy_copy(clean, kind, percent, vocabulary, source_words) for kind in KINDS for percent in PERCENTS
+    ]
+
+
+def noisy_copy(
+    clean: Split,
+    kind: str,
+    percent: int,
+    vocabulary: Vocabulary,
+    source_words: Sequence[str],
+    key: Key | None = None,
+) -> Split:
+    """Return one noisy copy of `clean`, with `percent` of the words touched; a key of its own draws other words."""
+    alter = _ALTER[kind]
+    lines = [line.split() for line in clean.sources]
+    longest = max(map(len, lines), default=0)
+    altered: list[Words | None] = []
+    # The usual key holds the kind alone: the same words are touched first at every percentage.
+    key = Key.of(0, "noise", kind) if key is None else key
+    for words, draws in zip(lines, draws_for(key, 0, len(lines), 3 * longest + 1), strict=True):
+        altered.append(alter(words, percent / 100, draws, source_words))
+    rows = [
+        clean.src[i].tolist() if words is None else [*_encode(words, vocabulary), EOS]
+        for i, words in enumerate(altered)
+    ]
+    sources = [
+        line
+        if words is None
+        else " ".join(SPECIAL_NAMES[MASK] if word is None else word for _, word in words)
+        for line, words in zip(clean.sources, altered, strict=True)
+    ]
+    places = [
+        range(len(line)) if words is None else [place for place, _ in words]
+        for line, words in zip(lines, altered, strict=True)
+    ]
+    return with_sources(clean, f"noise-{kind}-{percent}", sources, Ragged.from_rows(rows), places)
+
+
+def _encode(words: Words, vocabulary: Vocabulary) -> list[int]:
+    parts: list[list[int]] = []
+    for is_masked, run in groupby((word for _, word in words), lambda word: word is None):
+        # Words between two masks are encoded together, as they would be in a line.
+        if is_masked:
+            parts += [[MASK] for _ in run]
+        else:
+            parts.append(vocabulary.encode(" ".join(filter(None, run))))
+    ids: list[int] = []
+    for part in parts:
+        ids += [*(vocabulary.gap if ids else ()), *part]
+    return ids
+
+
+def _count(expected: float, most: int, draws: Draws) -> int:
+    """Round `expected` up or down with the right probability; the draw is taken even where it decides nothing."""
+    down = int(expected)
+    return min(most, down + draws.chance(expected - down))
+
+
+def _mask(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
+    count = _count(rate * len(words), len(words), draws)
+    hidden = set(draws.shuffled(range(len(words)))[:count])
+    return [(i, None if i in hidden else word) for i, word in enumerate(words)] if hidden else None
+
+
+def _drop(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
+    count = _count(rate * len(words), max(0, len(words) - 1), draws)
+    dropped = set(draws.shuffled(range(len(words)))[:count])
+    return [(i, word) for i, word in enumerate(words) if i not in dropped] if dropped else None
+
+
+def _swap(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
+    """Exchange neighbours; an exchange touches two words, and no word is touched twice."""
+    count = _count(rate * len(words) / 2, len(words) // 2, draws)
+    # Choosing among len - count places and spreading them by one each gives pairs that never overlap.
+    places = sorted(draws.shuffled(range(len(words) - count))[:count])
+    out: Words = list(enumerate(words))
+    for spread, place in enumerate(places):
+        i = place + spread
+        out[i], out[i + 1] = out[i + 1], out[i]
+    return out if places else None
+
+
+def _replace(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
+    count = _count(rate * len(words), len(words), draws)
+    out = list(words)
+    for i in draws.shuffled(range(len(words)))[:count]:
+        out[i] = _another(words[i], draws, source_words)
+    return list(enumerate(out)) if out != words else None
+
+
+def _another(word: str, draws: Draws, source_words: Sequence[str]) -> str:
+    """Return a word of `source_words` that is not `word`; `word` itself where there is no other."""
+    if len(source_words) < 2:
+        return source_words[0] if source_words else word
+    first = draws.below(len(source_words))
+    step = 1 + draws.below(len(source_words) - 1)
+    # Every other word is equally likely: a hit on the word itself moves on by a uniform non-zero step.
+    return (
+        source_words[first]
+        if source_words[first] != word
+        else source_words[(first + step) % len(source_words)]
+    )
+
+
+_ALTER: Final[dict[str, Callable[[list[str], float, Draws, Sequence[str]], Words | None]]] = {
+    "mask": _mask,
+    "drop": _drop,
+    "swap": _swap,
+    "replace": _replace,
+}

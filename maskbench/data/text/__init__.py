@@ -1,0 +1,1 @@
+"""Parallel text of one's own: reading files, downloading, tokenising, dealing it into splits."""

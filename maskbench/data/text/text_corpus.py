@@ -1,0 +1,232 @@
+"""From the pairs of files to a corpus: what is left out of training, the vocabulary, and what a person is told.
+
+What is read strictly and what is left out gently differ on purpose. A training pair with an empty side, or longer
+than `max_length`, teaches nothing and is left out, counted and named; an evaluation pair is never left out, because a
+score on fewer sentences is another score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from maskbench.data.corpus import Corpus, Split, assemble, encode_split
+from maskbench.data.generation.noise import noise_splits
+from maskbench.data.text.pair_files import Pair, Text
+from maskbench.data.vocabulary import (
+    N_SPECIAL,
+    BpeVocabulary,
+    CharacterVocabulary,
+    Vocabulary,
+    WordVocabulary,
+)
+from maskbench.errors import CorpusError
+
+MOST_EVALUATION_TOKENS: Final = 1024
+"""An evaluation pair may not be longer than this on either side."""
+
+_MOST_NUMBERS: Final = 10
+"""So many line numbers are named in a note; `left_out` names all."""
+
+
+class TextOptions(BaseModel):
+    """How text from files is read, cut into tokens and selected."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    tokenizer: Literal["bpe", "word", "char"] = Field(
+        default="bpe", description="subwords of both languages, words, or characters (a space is one)"
+    )
+    vocab_size: int = Field(default=8_000, ge=6, le=200_000, description="most entries, 5 marks among them")
+    lowercase: bool = Field(
+        default=False, description="lower the case of everything as it is read, references too"
+    )
+    max_length: int = Field(
+        default=100, ge=1, le=1024, description="longer training pairs are left out (tokens)"
+    )
+    min_frequency: int = Field(
+        default=1, ge=1, description="rarer words or characters are unknown (not with bpe)"
+    )
+
+    @model_validator(mode="after")
+    def _tokenizer_makes_sense(self) -> Self:
+        if self.tokenizer == "bpe" and self.vocab_size < N_SPECIAL + 256:
+            raise ValueError(
+                f"vocab_size must be at least {N_SPECIAL + 256} (all bytes and the marks) with bpe"
+            )
+        if self.tokenizer == "bpe" and self.min_frequency > 1:
+            raise ValueError("min_frequency is for tokenizer: word or char; bpe knows every word")
+        return self
+
+
+class Selected(NamedTuple):
+    """The training pairs that are used, the vocabulary learned on them, and what was left out."""
+
+    text: Text
+    vocabulary: Vocabulary
+    empty: list[int]
+    """Places in the whole text of the pairs with an empty side."""
+    too_long: list[int]
+    """Likewise of those above `max_length` on either side."""
+
+
+def build_corpus(
+    name: str, texts: Mapping[str, Text], options: TextOptions, notes: Iterable[str] = ()
+) -> Corpus:
+    """Learn the vocabulary on the training text, encode, and add the noisy copies of the first test split.
+
+    Args:
+        name: of the corpus.
+        texts: by the split's name: "train", "valid", and the test splits in order.
+        options: how to read them.
+        notes: sentences that come before those about the text.
+
+    Raises:
+        CorpusError: a split has no pairs, or an evaluation pair is far too long.
+    """
+    texts = _read(texts, options)
+    chosen = _select(texts["train"], options)
+    train = encode_split("train", chosen.text.pairs, chosen.vocabulary)
+    said = [*notes, *(note for text in _different(texts) for note in text.notes)]
+    said += _left_out_notes(texts["train"], chosen, options.max_length)
+    splits = [train]
+    known = set(chosen.text.pairs)
+    for split, text in texts.items():
+        if split != "train":
+            splits.append(_evaluation_split(split, text, chosen.vocabulary))
+            said += _remarks(split, text.pairs, known)
+    words = sorted({word for line in train.sources for word in line.split()})
+    return assemble(
+        name, chosen.vocabulary, [*splits, *noise_splits(splits[2], chosen.vocabulary, words)], said
+    )
+
+
+def left_out(texts: Mapping[str, Text], options: TextOptions) -> list[str]:
+    """Return `file:line: reason` of every training pair that is left out, by reason and line."""
+    text = _read(texts, options)["train"]
+    chosen = _select(text, options)
+    return [f"{text.where(i, 0)}: has an empty side" for i in chosen.empty] + [
+        f"{text.where(i, 0)}: longer than {options.max_length} tokens" for i in chosen.too_long
+    ]
+
+
+def deal(text: Text, shares: Mapping[str, float]) -> dict[str, Text]:
+    """Return "train" and a split for every share, dealt by a hash of the source.
+
+    So all translations of a source are in one split, and what is in a split depends neither on the order of the lines
+    nor on what else is in the file. Pairs with an empty side stay in train, where they are left out and counted.
+
+    Raises:
+        CorpusError: the share of a split comes to no pair.
+    """
+    places: dict[str, list[int]] = {name: [] for name in ("train", *shares)}
+    for i, pair in enumerate(text.pairs):
+        places[_dealt_to(pair, shares)].append(i)
+    for name in shares:
+        if not places[name]:
+            raise CorpusError(
+                f"{text.source.files[0]}: a share of {shares[name]:g} of its pairs for {name} comes to none; raise it,"
+                f" or give {name} files of its own"
+            )
+    return {name: text.only(chosen) for name, chosen in places.items()}
+
+
+def _dealt_to(pair: Pair, shares: Mapping[str, float]) -> str:
+    if _is_full(pair):
+        # In lower case, so that the splits do not depend on `lowercase`, and no source is in two in either case.
+        digest = hashlib.blake2b(pair[0].lower().encode("utf-8"), digest_size=8).digest()
+        place = int.from_bytes(digest, "big") / 2**64
+        for name, share in shares.items():
+            if place < share:
+                return name
+            place -= share
+    return "train"
+
+
+def _different(texts: Mapping[str, Text]) -> list[Text]:
+    """Return one text for every file, since splits dealt from one share its notes."""
+    return list({text.source: text for text in texts.values()}.values())
+
+
+def _read(texts: Mapping[str, Text], options: TextOptions) -> Mapping[str, Text]:
+    return {name: text.lower() for name, text in texts.items()} if options.lowercase else texts
+
+
+def _is_full(pair: Pair) -> bool:
+    return bool(pair[0].strip() and pair[1].strip())
+
+
+def _select(text: Text, options: TextOptions) -> Selected:
+    full = [i for i, pair in enumerate(text.pairs) if _is_full(pair)]
+    if not full:
+        raise CorpusError(f"{text.source.files[0]}: there is no training pair with two sides")
+    empty = sorted(set(range(len(text.pairs))) - set(full))
+    # The vocabulary is learned on the long pairs too: their words are words of the text.
+    vocabulary = _learn(text.only(full).pairs, options)
+    split = encode_split("train", text.only(full).pairs, vocabulary)
+    # The EOS at the end of each side is not counted.
+    fits = (split.src.lengths <= options.max_length + 1) & (split.tgt.lengths <= options.max_length + 1)
+    kept = [i for i, fit in zip(full, fits, strict=True) if fit]
+    if not kept:
+        raise CorpusError(
+            f"{text.source.files[0]}: all {len(full)} training pairs are longer than max_length"
+            f" {options.max_length}; raise it"
+        )
+    too_long = [i for i, fit in zip(full, fits, strict=True) if not fit]
+    return Selected(text.only(kept), vocabulary, empty, too_long)
+
+
+def _learn(pairs: Sequence[Pair], options: TextOptions) -> Vocabulary:
+    texts = (text for pair in pairs for text in pair)
+    if options.tokenizer == "bpe":
+        return BpeVocabulary.train(texts, size=options.vocab_size)
+    kind = WordVocabulary if options.tokenizer == "word" else CharacterVocabulary
+    return kind.train(texts, size=options.vocab_size, min_frequency=options.min_frequency)
+
+
+def _evaluation_split(name: str, text: Text, vocabulary: Vocabulary) -> Split:
+    if not text.pairs:
+        raise CorpusError(f"{text.source.files[0]}: has no lines, so nothing can be evaluated on {name}")
+    split = encode_split(name, text.pairs, vocabulary)
+    for side, rows in enumerate((split.src, split.tgt)):
+        longest = int(rows.lengths.argmax())
+        tokens = int(rows.lengths[longest]) - 1
+        if tokens > MOST_EVALUATION_TOKENS:
+            raise CorpusError(
+                f"{text.where(longest, side)}: this line has {tokens} tokens, above the limit of"
+                f" {MOST_EVALUATION_TOKENS}; evaluation pairs are never left out, so split or shorten the line"
+            )
+    return split
+
+
+def _left_out_notes(text: Text, chosen: Selected, max_length: int) -> list[str]:
+    reasons = {"with an empty side": chosen.empty, f"longer than {max_length} tokens": chosen.too_long}
+    return [
+        f"left out of train: {_pairs(len(places))} {reason} ({_lines([text.numbers[i] for i in places])})"
+        for reason, places in reasons.items()
+        if places
+    ]
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    more = len(numbers) - _MOST_NUMBERS
+    first = ", ".join(map(str, numbers[:_MOST_NUMBERS]))
+    return f"{'line' if len(numbers) == 1 else 'lines'} {first}" + (f" and {more} more" if more > 0 else "")
+
+
+def _remarks(name: str, pairs: Sequence[Pair], known: set[Pair]) -> list[str]:
+    overlap = sum(pair in known for pair in pairs)
+    empty = sum(not _is_full(pair) for pair in pairs)
+    notes = []
+    if overlap:
+        notes.append(f"{overlap} of {_pairs(len(pairs))} of {name} are also in train, word for word")
+    if empty:
+        notes.append(f"kept in {name}: {_pairs(empty)} with an empty side")
+    return notes
+
+
+def _pairs(count: int) -> str:
+    return f"{count} pair" if count == 1 else f"{count} pairs"

@@ -1,0 +1,1 @@
+"""Plan, prepare, train, measure: everything that runs a whole experiment."""

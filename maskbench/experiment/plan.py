@@ -1,0 +1,169 @@
+"""The plan of an experiment: which runs it consists of, in which order, and what would happen to each.
+
+Planning reads run directories and writes nothing. What has a result is kept, what was begun is resumed, and a
+directory that holds another run is refused; so running the same file again costs nothing, and arms or seeds added to
+it cost only themselves. No torch here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, Experiment
+from maskbench.errors import MaskbenchError, RunDirectoryError
+from maskbench.records.collect import read_cell
+from maskbench.runs.directory import ExperimentDirectory, RunDirectory
+from maskbench.runs.files import damage_named
+from maskbench.runs.identity import asked_for
+from maskbench.runs.starting_point import starting_point
+
+CACHE = ".cache"
+"""Where built corpora lie, inside the runs directory; no experiment can be called that."""
+
+PlanState = Literal["new", "finished", "resumed", "diverged", "changed", "damaged"]
+
+
+class RunName(NamedTuple):
+    """Which run of an experiment."""
+
+    panel: str | None
+    arm: str
+    seed: int
+
+    def __str__(self) -> str:
+        place = f"{self.panel}/{self.arm}" if self.panel else self.arm
+        return f"{place} seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One run of the plan, and what would happen to it."""
+
+    panel: str | None
+    arm: ArmConfig
+    seed: int
+    directory: RunDirectory
+    state: PlanState
+    """`new`: trained; `resumed`: was begun, trained to its end; `finished`, `diverged`: left as it is, since the same
+    seed would end in the same way; `changed`: the directory holds another run, refused; `damaged`: it is done, and its
+    files cannot be used, refused."""
+    differences: tuple[str, ...] = ()
+    """Of a changed run: `train.lr 0.001 -> 0.0003`, recorded -> asked for. Of a damaged one: what is wrong."""
+
+    @property
+    def name(self) -> RunName:
+        """Panel, arm and seed."""
+        return RunName(self.panel, self.arm.name, self.seed)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether this run would train."""
+        return self.state in ("new", "resumed")
+
+
+def corpus_key(corpus: CorpusConfig) -> str:
+    """Return what tells one corpus setting from another."""
+    return json.dumps([corpus.name, corpus.options], sort_keys=True)
+
+
+def plan(
+    experiment: Experiment, runs_dir: Path, data: Mapping[str, str] | None = None
+) -> tuple[PlannedRun, ...]:
+    """Return every run of the experiment in the order in which they would start; reads directories, writes nothing.
+
+    All arms of one seed come before the next seed, so an interrupted study stays balanced, and the order of the arms
+    is rotated from seed to seed, so that no arm always trains at the same time of the study.
+
+    Args:
+        experiment: the loaded experiment.
+        runs_dir: the directory that holds experiments.
+        data: the sha256 of each corpus by `corpus_key`, once it is built; without it, corpora that were changed since
+            are not noticed.
+    """
+    runs = []
+    for position, seed in enumerate(experiment.seeds):
+        for panel in experiment.panels:
+            turn = position % len(panel.arms)
+            for arm in (*panel.arms[turn:], *panel.arms[:turn]):
+                directory = ExperimentDirectory.of(runs_dir, experiment.name, panel.name).run(arm.name, seed)
+                sha256 = None if data is None else data[corpus_key(arm.config.corpus)]
+                state, differences = _examine(directory, arm, seed, sha256)
+                runs.append(PlannedRun(panel.name, arm, seed, directory, state, differences))
+    return tuple(runs)
+
+
+def _examine(
+    directory: RunDirectory, arm: ArmConfig, seed: int, data_sha256: str | None
+) -> tuple[PlanState, tuple[str, ...]]:
+    try:
+        record, status = directory.record(), directory.status()
+        if record is None and status.state != "done":
+            return "new", ()
+        if record is not None:
+            with damage_named(directory.path / "run.json"):
+                recorded = record["identity"]
+                weights = _starting_weights(arm, seed)
+                wanted = asked_for(arm.config, recorded, data_sha256=data_sha256, init_sha256=weights)
+                differences = wanted.differences(recorded)
+            if differences:
+                return "changed", tuple(differences)
+    except RunDirectoryError as error:
+        return "damaged", (str(error),)
+    if status.state == "done":
+        cell = read_cell(directory, arm)
+        place = "" if str(directory.path) in cell.reason else f"{directory.path}: "
+        return ("finished", ()) if cell.state == "done" else ("damaged", (place + cell.reason,))
+    return ("diverged" if status.state == "diverged" else "resumed"), ()
+
+
+def _starting_weights(arm: ArmConfig, seed: int) -> str | None:
+    """Return the hash of another run's weights that a run would start from; None where it makes its own.
+
+    None also where they cannot be read: a finished run needs them no more, and one that is due is refused when its
+    model is built, with the reason.
+    """
+    if arm.config.init_from is None:
+        return None
+    try:
+        return starting_point(arm.config.init_from, seed).sha256
+    except MaskbenchError:
+        return None
+
+
+def refuse_changed(runs: Sequence[PlannedRun]) -> None:
+    """Raise if any directory of the plan holds another run, or a finished one that cannot be used.
+
+    Raises:
+        RunDirectoryError: naming every such run, what differs, and what to do.
+    """
+    damaged = [run for run in runs if run.state == "damaged"]
+    if damaged:
+        n = len(damaged)
+        lines = [f"{n} of {len(runs)} runs {'is' if n == 1 else 'are'} damaged; nothing was trained"]
+        lines += [f"  {run.name}: {run.differences[0]}" for run in damaged]
+        lines.append(
+            f"move {'its folder' if n == 1 else 'their folders'} away, for example {damaged[0].directory.path}, and the "
+            "same command trains what is missing anew"
+        )
+        raise RunDirectoryError("\n".join(lines))
+    changed = [run for run in runs if run.state == "changed"]
+    if not changed:
+        return
+    groups: dict[tuple[str, ...], list[PlannedRun]] = {}
+    for run in changed:
+        groups.setdefault(run.differences, []).append(run)
+    lines = [f"{len(changed)} of {len(runs)} runs were made with other settings; nothing was trained"]
+    for differences, members in groups.items():
+        lines += [f"  {_named(members)}:", *(f"    {line}" for line in differences)]
+    lines.append("restore the settings, give the experiment another name, choose another --runs-dir,")
+    lines.append(f"or move these runs away, for example {changed[0].directory.path}")
+    raise RunDirectoryError("\n".join(lines))
+
+
+def _named(runs: Sequence[PlannedRun]) -> str:
+    shown = ", ".join(str(run.name) for run in runs[:3])
+    return f"{shown} and {len(runs) - 3} more" if len(runs) > 3 else shown

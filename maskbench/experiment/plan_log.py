@@ -1,0 +1,112 @@
+"""Writes down what is planned and asked whenever that changes, so that a table can tell a plan from an afterthought.
+
+A plan is written before its first run starts, into the experiment's plans.jsonl and those of its panels, each with the
+runs that had finished there by then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from maskbench.config.load import load_resolved
+from maskbench.config.schema.experiment import Experiment
+from maskbench.errors import MaskbenchError, RunDirectoryError
+from maskbench.records.plans import Plan, Question, read_plans
+from maskbench.runs.directory import ExperimentDirectory
+
+
+def present_plan(runs_dir: Path, experiment: str) -> Plan | None:
+    """Return what is planned in an experiment's directory now; None if there never was a plan.
+
+    Raises:
+        RunDirectoryError: plans.jsonl is damaged.
+    """
+    plans = past_plans(runs_dir, experiment)
+    return plans[-1] if plans else None
+
+
+def past_plans(runs_dir: Path, experiment: str) -> Sequence[Plan]:
+    """Return every plan of an experiment, the present one last; see `present_plan`."""
+    return _plans(ExperimentDirectory.of(runs_dir, experiment))
+
+
+def plan_of(whole: Experiment, part: Experiment, present: Plan | None) -> Plan:
+    """Return what is planned once `part` of the experiment `whole` is to be trained.
+
+    What is trained is planned, and what is planned is not forgotten: if a selection could leave seeds out of the
+    comparison, choosing among them would go unseen. Where seeds were once added after looking, the rule stays the one
+    that allows for it; an arm that was closed is open again if it is to be trained with more seeds.
+    """
+    if present is None or present.rule == "fixed":
+        return Plan(_joined(whole.seeds, part.seeds))
+    closed = {}
+    for panel in part.panels:
+        asked = {arm.name for arm in panel.arms}
+        kept = {
+            arm: seeds
+            for arm, seeds in present.closed_in(panel.name).items()
+            if arm not in asked or set(part.seeds) <= set(seeds)
+        }
+        closed[panel.name or ""] = kept
+    return replace(present, seeds=_joined(present.seeds, part.seeds), closed={**present.closed, **closed})
+
+
+def record_plan(experiment: Experiment, runs_dir: Path, wanted: Plan) -> None:
+    """Append the plan, and what the experiment asks, to the plans.jsonl of the experiment and of each of its panels.
+
+    Nothing is appended where both are there already.
+
+    Called before experiment.yaml is written: what an earlier version did not note down, that file still tells, and it
+    comes first.
+
+    Raises:
+        RunDirectoryError: a plans.jsonl is damaged.
+    """
+    wanted = replace(wanted, question=Question.of(experiment))
+    own = [ExperimentDirectory.of(runs_dir, experiment.name, panel.name) for panel in experiment.panels]
+    for directory in dict.fromkeys((ExperimentDirectory.of(runs_dir, experiment.name), *own)):
+        plans = _plans(directory)
+        within = [directory] if directory in own else own
+        results = sum(run.status().state == "done" for one in within for run in one.runs())
+        noted = read_plans(directory)
+        for plan in plans:
+            if plan not in noted:
+                _append(directory, plan)
+        if not plans or replace(plans[-1], results=0) != replace(wanted, results=0):
+            _append(directory, replace(wanted, results=results))
+        directory.plans.sync()
+
+
+def _append(directory: ExperimentDirectory, plan: Plan) -> None:
+    directory.plans.append({**plan.to_json(), "time": time.time()})
+
+
+def _plans(directory: ExperimentDirectory) -> Sequence[Plan]:
+    """Return every plan; where nobody kept them, what experiment.yaml says, as if it had been planned at the start.
+
+    Likewise what the present plan asks, where it was kept without.
+    """
+    try:
+        plans = read_plans(directory)
+    except MaskbenchError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise RunDirectoryError(
+            f"{directory.plans.path} is damaged ({error}); it tells whether seeds were added after seeing results. "
+            "Restore it, or move it away to begin a new record"
+        ) from error
+    if (plans and plans[-1].question) or not directory.experiment_file.exists():
+        return plans
+    try:
+        written = load_resolved(directory.experiment_file)
+    except MaskbenchError:  # damaged; it is about to be written anew
+        return plans
+    last = plans[-1] if plans else Plan(written.seeds)
+    return (*plans[:-1], replace(last, question=Question.of(written)))
+
+
+def _joined(seeds: Sequence[int], others: Sequence[int]) -> tuple[int, ...]:
+    return (*seeds, *(seed for seed in others if seed not in seeds))

@@ -1,0 +1,172 @@
+"""What comes before the first step: corpora built, arms built and audited, everything refused that can be.
+
+The same is done for `maskbench plan`, which then trains nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskbench.config.schema.experiment import ArmConfig, Experiment
+from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError
+from maskbench.experiment.plan import CACHE, PlannedRun, corpus_key, plan
+from maskbench.experiment.progress_events import Reporter, Silence
+
+if TYPE_CHECKING:
+    from maskbench.data.corpus import Corpus
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltArm:
+    """What building an arm showed."""
+
+    parameters: int
+    memory: int
+    """Bytes that one run of it needs to train, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What `run_experiment` would do."""
+
+    planned: tuple[PlannedRun, ...]
+    corpora: Mapping[str, Corpus]
+    """By `corpus_key`."""
+    built: Mapping[tuple[str | None, str], BuiltArm]
+    """The arms that are due, by panel and name."""
+
+
+def rehearse(experiment: Experiment, runs_dir: Path, reporter: Reporter | None = None) -> Rehearsal:
+    """Return what `run_experiment` would do, after building the corpora and the arms that are due; train nothing.
+
+    Runs that would be refused are in the plan, and say why.
+
+    Raises:
+        ConfigError, CorpusError: an arm or a corpus cannot be built.
+        LeakError: an arm leaks and does not say so.
+    """
+    told = reporter or Silence()
+    planned, corpora = survey(experiment, runs_dir, told)
+    built: dict[tuple[str | None, str], BuiltArm] = {}
+    build_each_arm(planned, corpora, told, built)
+    return Rehearsal(planned, corpora, built)
+
+
+def survey(
+    experiment: Experiment, runs_dir: Path, told: Reporter, known: Mapping[str, Corpus] | None = None
+) -> tuple[tuple[PlannedRun, ...], dict[str, Corpus]]:
+    """Return the plan, which knows the content of every corpus, and the corpora, `known` ones among them."""
+    import maskbench.masks  # noqa: F401  registers the strategies
+
+    corpora = _corpora(experiment, runs_dir, told, known or {})
+    return plan(experiment, runs_dir, {key: corpus.sha256 for key, corpus in corpora.items()}), corpora
+
+
+def _corpora(
+    experiment: Experiment, runs_dir: Path, told: Reporter, known: Mapping[str, Corpus]
+) -> dict[str, Corpus]:
+    """Build every corpus once, into the cache from which the runs will load it."""
+    from maskbench.data import load_corpus
+    from maskbench.data.text.download import heard_by
+
+    corpora = dict(known)
+    for panel in experiment.panels:
+        for arm in panel.arms:
+            key = corpus_key(arm.config.corpus)
+            if key not in corpora:
+                told.preparing(f"preparing the corpus {arm.config.corpus.name}")
+                try:
+                    with heard_by(told.downloading):
+                        corpora[key] = load_corpus(arm.config.corpus, runs_dir / CACHE)
+                except CorpusError as error:
+                    raise CorpusError(str(error), key="corpus.path") from error
+    return corpora
+
+
+def build_each_arm(
+    planned: Sequence[PlannedRun],
+    corpora: Mapping[str, Corpus],
+    told: Reporter,
+    built: dict[tuple[str | None, str], BuiltArm],
+) -> None:
+    """Build and audit every arm that is due, so that an impossible or a leaking one fails now and not after hours.
+
+    The reporter hears of arms that say themselves that they leak. Arms in `built` have passed before; others join them.
+
+    Raises:
+        LeakError: an arm leaks and does not say so.
+    """
+    from maskbench.training.environment import repeatable
+
+    # Building and proving is a thousand small products, which several threads only slow down.
+    with repeatable(1):
+        _build_and_audit(planned, corpora, told, built)
+
+
+def _build_and_audit(
+    planned: Sequence[PlannedRun],
+    corpora: Mapping[str, Corpus],
+    told: Reporter,
+    built: dict[tuple[str | None, str], BuiltArm],
+) -> None:
+    from maskbench.audit.gate import admit
+    from maskbench.executors.memory import memory_need
+    from maskbench.model.lent import lent_plans
+    from maskbench.model.transformer import build_model
+    from maskbench.training.warm_start import freeze_all_but, load_starting_weights
+
+    asked = {run.name[:2] for run in planned if run.is_due}
+    for run in planned:
+        # Runs of one arm differ only in the weights they start from.
+        if not run.is_due or (run.name[:2] in built and run.arm.config.init_from is None):
+            continue
+        is_first = run.name[:2] not in built
+        told.preparing(f"building {run.arm.title}")
+        corpus = corpora[corpus_key(run.arm.config.corpus)]
+        with _about(run.arm.name):
+            model = build_model(run.arm.config, corpus, run.seed)
+        if run.arm.config.init_from is not None:
+            with _about(run.arm.name, "init_from"):
+                load_starting_weights(model, run.arm.config.init_from, run.seed, corpus.vocabulary)
+        if run.arm.config.train_only is not None:
+            with _about(run.arm.name, "train_only"):
+                freeze_all_but(model, run.arm.config.train_only)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        need = memory_need(run.arm.config, parameters, len(corpus.vocabulary))
+        built[run.name[:2]] = BuiltArm(parameters, need)
+        if not is_first:
+            continue
+        lent_plans(run.arm.config, corpus, run.seed)
+        # Masks that no arm due has are asked about once.
+        others = [arm for arm in _under_others(run.arm) if (run.name[0], arm.name) not in asked]
+        asked |= {(run.name[0], arm.name) for arm in others}
+        for arm in (run.arm, *others):
+            with _about(arm.name):
+                warning = admit(arm, corpus, run.seed)
+            if warning:
+                told.warned(warning)
+
+
+def _under_others(arm: ArmConfig) -> Iterator[ArmConfig]:
+    """Yield the arm with each of the other masks that it is evaluated under as its own."""
+    for name, masks in arm.config.under.items():
+        config = arm.config.model_copy(update={"masks": masks, "under": {}})
+        yield arm.model_copy(update={"name": name, "title": name, "config": config})
+
+
+@contextmanager
+def _about(arm: str, key: str = "") -> Iterator[None]:
+    """Say of an error which arm, and which of its keys, it is about."""
+    place, name = (f"arms.{arm}.{key}", f"{key}: ") if key else (f"arms.{arm}", "")
+    try:
+        yield
+    except LeakError:  # it says which arm, and is no mistake in the file
+        raise
+    except MaskbenchError as error:
+        raise type(error)(f"arm {arm}: {name}{error}", key=place) from error
+    except ValueError as error:
+        raise ConfigError(f"arm {arm} cannot be built: {name}{error}", key=place) from error

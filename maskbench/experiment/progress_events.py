@@ -1,0 +1,112 @@
+"""What running an experiment came to, and who is told while it runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from maskbench.experiment.plan import PlannedRun
+
+if TYPE_CHECKING:
+    from maskbench.training.job import Progress
+
+EndState = Literal["done", "failed", "diverged", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run that was due ended."""
+
+    run: PlannedRun
+    state: EndState
+    message: str = ""
+    """Why it failed or diverged; else empty."""
+    seconds: float = 0.0
+    retries: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What running an experiment came to."""
+
+    planned: tuple[PlannedRun, ...]
+    ended: list[Ended] = field(default_factory=list)
+    signal: int | None = None
+    """The signal that stopped it, if one did."""
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of the corpora."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many runs were `skipped` (finished before) and how many ended now as `done`, `failed`, ...
+
+        A run that diverged before counts as diverged: it is still part of the experiment.
+        """
+        counts = Counter[str](ended.state for ended in self.ended)
+        counts["skipped"] += sum(run.state == "finished" for run in self.planned)
+        counts["diverged"] += sum(run.state == "diverged" for run in self.planned)
+        return {word: counts[word] for word in ("done", "skipped", "failed", "diverged", "interrupted")}
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether no run failed or diverged."""
+        return not self.counts["failed"] and not self.counts["diverged"]
+
+
+class Reporter(Protocol):
+    """Is told how an experiment proceeds; the command line shows it."""
+
+    def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
+        """The runs that are due are about to start, so many at once."""
+
+    def preparing(self, what: str) -> None:
+        """Something other than training is being done now: `building the corpus toydeen`."""
+
+    def downloading(self, name: str, received: int, size: int) -> None:
+        """So many bytes of a file of a corpus have come over the network; 0 at the start."""
+
+    def warned(self, warning: str) -> None:
+        """Something a person should know before anything is trained: an arm that leaks as it says."""
+
+    def started(self, run: PlannedRun) -> None:
+        """A run's process is being started."""
+
+    def progressed(self, run: PlannedRun, progress: Progress) -> None:
+        """A run reported a step."""
+
+    def ended(self, ended: Ended) -> None:
+        """A run is over."""
+
+    def looked(self, sentence: str) -> None:
+        """Seeds are added until every arm is decided; this is how they stand after the last one."""
+
+
+class Silence:
+    """A reporter that shows nothing."""
+
+    def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
+        """Show nothing."""
+
+    def preparing(self, what: str) -> None:
+        """Show nothing."""
+
+    def downloading(self, name: str, received: int, size: int) -> None:
+        """Show nothing."""
+
+    def warned(self, warning: str) -> None:
+        """Show nothing."""
+
+    def started(self, run: PlannedRun) -> None:
+        """Show nothing."""
+
+    def progressed(self, run: PlannedRun, progress: Progress) -> None:
+        """Show nothing."""
+
+    def ended(self, ended: Ended) -> None:
+        """Show nothing."""
+
+    def looked(self, sentence: str) -> None:
+        """Show nothing."""

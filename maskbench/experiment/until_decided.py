@@ -1,0 +1,251 @@
+"""Adding seeds until every arm is decided: train the next seed, look, go on with the arms that are still open.
+
+Looking after every seed raises no false alarms, because the rule that decides allows for it
+(`maskbench.statistics.sequential`). An arm is closed when it is better, worse or identical, or when no further seeds up
+to the limit could decide it. Everything that is remembered lies on disk: what was planned in plans.jsonl, the results in
+the runs. So a run that was stopped goes on where it stood, and one that is decided trains nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from maskbench.comparison.results import Choices, Comparison, Row
+from maskbench.comparison.table import tabulate
+from maskbench.config.schema.experiment import Experiment, PanelConfig
+from maskbench.executors import Executor
+from maskbench.experiment.plan import PlannedRun
+from maskbench.experiment.plan_log import past_plans
+from maskbench.experiment.progress_events import Outcome, Reporter, Silence
+from maskbench.experiment.run import Session, write_plan
+from maskbench.records.collect import Collected, collect
+from maskbench.records.locate import FoundPanel
+from maskbench.records.plans import Plan, changed_after_results
+from maskbench.runs.directory import ExperimentDirectory
+from maskbench.runs.locks import sole_writer
+from maskbench.statistics.sequential import LEAST_ALIKE, is_futile
+
+MAX_SEEDS = 20
+"""The most seeds there may be, unless told otherwise: enough to see a difference of about its own spread."""
+
+DECIDED = ("better", "worse", "identical")
+"""Verdicts that more seeds are not meant to change. `equivalent` is none of them: it comes from an interval that does
+not allow for looking after every seed, so it may be said at the end but must not be stopped at."""
+
+
+def run_until_decided(
+    experiment: Experiment,
+    runs_dir: Path,
+    *,
+    max_seeds: int = MAX_SEEDS,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    reporter: Reporter | None = None,
+    plugins: Sequence[Path] = (),
+) -> Outcome:
+    """Train seed by seed until every arm of every panel is decided or futile, or there are `max_seeds` seeds.
+
+    The seeds are those of the experiment, in their order, and then the smallest numbers that are not among them. If a
+    run fails no further seed is added, since nobody knows yet why it did; the next call tries it again.
+
+    An experiment that was begun with a fixed number of seeds may be continued: its seeds were chosen without looking
+    at results, so they are the first looks, and evidence that allows for any number of looks allows for having skipped
+    some. The other way round would not be sound; so once the rule is sequential it stays so (`plan_log.plan_of`).
+
+    Args:
+        experiment: the loaded experiment, whole: the arms of a panel share its chance of a false alarm.
+        runs_dir: the directory that holds experiments; made if need be.
+        max_seeds: at least 1.
+        workers, executor, reporter, plugins: as of `run_experiment`.
+
+    Returns:
+        What became of every run that was planned.
+
+    Raises:
+        RunDirectoryError, ConfigError, CorpusError, LeakError: as `run_experiment`.
+    """
+    told = reporter or Silence()
+    with sole_writer(ExperimentDirectory.of(runs_dir, experiment.name).path):
+        session = Session(runs_dir, workers=workers, executor=executor, reporter=told, plugins=plugins)
+        planned = _first_plan(experiment, runs_dir, past_plans(runs_dir, experiment.name), max_seeds)
+        whole = Outcome(())
+        while True:
+            now = experiment.model_copy(update={"seeds": planned.seeds})
+            outcome = session.prepare(now, _Wanted(planned))
+            write_plan(experiment, runs_dir, planned)
+            looks = [_look(now, panel, runs_dir, planned) for panel in now.panels]
+            closed = {look.panel or "": look.closed for look in looks if look.closed}
+            if closed != planned.closed:
+                # An arm that was closed is not trained; one that a higher limit has opened again must catch up first.
+                planned = replace(planned, closed=closed)
+                continue
+            _join(whole, outcome)
+            if any(run.is_due for run in outcome.planned):
+                session.train(now, outcome)
+                _add(whole, outcome)
+                if outcome.signal is not None or outcome.counts["failed"]:
+                    return whole
+                continue
+            for look in looks:
+                told.looked(look.sentence)
+            if len(planned.seeds) >= max_seeds or not any(look.open for look in looks):
+                return whole
+            planned = replace(planned, seeds=(*planned.seeds, _next(experiment, planned.seeds)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Whether a run belongs to a plan: its arm is open, or had this seed before it was closed."""
+
+    plan: Plan
+
+    def __call__(self, run: PlannedRun) -> bool:
+        return run.seed in self.plan.closed_in(run.panel).get(run.arm.name, self.plan.seeds)
+
+
+def _first_plan(experiment: Experiment, runs_dir: Path, plans: Sequence[Plan], limit: int) -> Plan:
+    """Return the plan to begin or to go on with: every seed that was begun, or the first one.
+
+    Seeds that were dropped once there were results come back, each at the look at which it was first planned: the rule
+    allows for looking, but not for choosing which seeds to look at.
+    """
+    if plans and plans[-1].rule == "sequential":
+        before = plans[-1]
+        names = {panel.name or "": {arm.name for arm in panel.arms} for panel in experiment.panels}
+        closed = {
+            panel: {arm: seeds for arm, seeds in arms.items() if arm in names.get(panel, ())}
+            for panel, arms in before.closed.items()
+        }
+        return Plan(
+            before.seeds, "sequential", limit, {panel: arms for panel, arms in closed.items() if arms}
+        )
+    ever = dict.fromkeys(seed for plan in plans for seed in plan.seeds)
+    dropped = {s for change in changed_after_results(plans) if change.kind == "dropped" for s in change.seeds}
+    begun = tuple(seed for seed in ever if seed in dropped or _is_begun(experiment, runs_dir, seed))
+    return Plan(begun or (_next(experiment, ()),), "sequential", limit)
+
+
+def _is_begun(experiment: Experiment, runs_dir: Path, seed: int) -> bool:
+    directories = (
+        ExperimentDirectory.of(runs_dir, experiment.name, panel.name).run(arm.name, seed)
+        for panel in experiment.panels
+        for arm in panel.arms
+    )
+    return any(run.record() is not None for run in directories)
+
+
+def _next(experiment: Experiment, seeds: Sequence[int]) -> int:
+    """Return the seed that comes after these; which one must not depend on any result."""
+    return next(seed for seed in itertools.chain(experiment.seeds, itertools.count()) if seed not in seeds)
+
+
+def _join(whole: Outcome, outcome: Outcome) -> None:
+    """Add runs that are new to the outcome of the whole; a run is listed as what it was before anything was trained."""
+    listed = {run.name: run for run in (*outcome.planned, *whole.planned)}
+    whole.planned = tuple(listed.values())
+    whole.notes = outcome.notes
+
+
+def _add(whole: Outcome, outcome: Outcome) -> None:
+    """Add what a round of training came to."""
+    whole.ended += outcome.ended
+    whole.warnings += outcome.warnings
+    whole.signal = outcome.signal
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the results of a panel say after some seeds."""
+
+    panel: str | None
+    closed: Mapping[str, tuple[int, ...]]
+    """Arms that get no more seeds, each with those it has; the baseline is among them once no arm is open."""
+    open: tuple[str, ...]
+    """Arms beside the baseline that need more seeds."""
+    sentence: str
+    """All of it for a person."""
+
+
+def _look(experiment: Experiment, panel: PanelConfig, runs_dir: Path, planned: Plan) -> Look:
+    """Return which arms of a panel are still open.
+
+    An arm of which a run is still to be trained stays as it is, so that no decision hangs on when a run was stopped.
+    """
+    place = ExperimentDirectory.of(runs_dir, experiment.name, panel.name)
+    collected = collect(FoundPanel(place, experiment, panel))
+    comparison = tabulate(collected, Choices())
+    judge = _Judge(comparison, planned.limit or len(planned.seeds))
+    before = planned.closed_in(panel.name)
+    closed: dict[str, tuple[int, ...]] = {}
+    for row in judge.rows:
+        is_over = row.arm in before if _is_waiting(collected, row.arm) else judge.reason(row) != ""
+        if is_over:
+            closed[row.arm] = before.get(row.arm, planned.seeds)
+    still_open = tuple(row.arm for row in judge.rows if row.arm not in closed)
+    if not still_open:
+        closed[panel.baseline] = before.get(panel.baseline, planned.seeds)
+    return Look(panel.name, closed, still_open, judge.sentence(len(planned.seeds)))
+
+
+def _is_waiting(collected: Collected, arm: str) -> bool:
+    """Whether a run of the arm, or one of the baseline that it is compared with, is still to be done."""
+    ours = [cell for (name, _), cell in collected.cells.items() if name == arm]
+    baseline = collected.found.panel.baseline
+    theirs = [collected.cells.get((baseline, cell.seed)) for cell in ours]
+    return any(cell is None or cell.state == "waiting" for cell in (*ours, *theirs))
+
+
+class _Judge:
+    """Says of each arm why it needs no more seeds, if so."""
+
+    def __init__(self, comparison: Comparison, limit: int) -> None:
+        self.rows = [row for row in comparison.rows if row.difference is not None]
+        self._baseline = next(row for row in comparison.rows if row.arm == comparison.settings.baseline)
+        self._comparison, self._limit = comparison, limit
+        # Holm asks less of an arm the more others are decided.
+        self._n_open = max(1, sum(row.verdict not in ("better", "worse") for row in self.rows))
+
+    def reason(self, row: Row) -> str:
+        """Return the verdict that closes an arm, or `futile`; empty while it is open."""
+        if row.verdict in DECIDED and not self._is_early(row):
+            return str(row.verdict)
+        wins, losses = self._sides(row)
+        counts = row.counts
+        # Ties and pairs that failed are spent, and no evidence.
+        spent = counts.done + counts.failed + counts.diverged - wins - losses
+        alpha = self._comparison.settings.alpha
+        return "futile" if is_futile(wins, losses, self._limit - spent, self._n_open, alpha) else ""
+
+    def _is_early(self, row: Row) -> bool:
+        """Whether so few pairs are the same that a mask which acts now and then could look like one that never does."""
+        return row.verdict == "identical" and row.difference is not None and row.difference.n < LEAST_ALIKE
+
+    def sentence(self, n_seeds: int) -> str:
+        """Return how every arm stands after so many seeds."""
+        place = f"{self._comparison.panel}: " if self._comparison.panel else ""
+        seeds = f"{n_seeds} seed{'s' * (n_seeds > 1)}"
+        return f"{place}after {seeds}: {'; '.join(map(self._standing, self.rows))}"
+
+    def _standing(self, row: Row) -> str:
+        wins, losses = self._sides(row)
+        evidence = 1.0 if row.difference is None or row.difference.e_value is None else row.difference.e_value
+        seen = f"{wins} won, {losses} lost, E {evidence:.3g}"
+        reason = self.reason(row)
+        if reason == "futile":
+            return f"{row.title} is given up ({seen}; {self._limit} seeds cannot decide it any more)"
+        if reason:
+            return f"{row.title} is {reason} ({seen})"
+        return (
+            f"{row.title} is open ({seen}; decided at {self._n_open / self._comparison.settings.alpha:.3g})"
+        )
+
+    def _sides(self, row: Row) -> tuple[int, int]:
+        """Return how many pairs the arm won and lost; ties are neither."""
+        difference = row.difference
+        if difference is None:
+            return 0, 0
+        ties = sum(self._baseline.values.get(seed) == value for seed, value in row.values.items())
+        return difference.wins, difference.n - difference.wins - ties

@@ -1,0 +1,302 @@
+"""The mask proof: what a run's masks really did, so that nobody has to believe its arm's name.
+
+A `MaskRecord` watches every answer that training uses and ends as one entry for each placement: how many visits and
+random draws there were, how many different patterns came out, a fingerprint of them all, the realised ratio of hidden
+tokens and the density of kept pairs. Masks are pure functions of keys, so a resumed run replays the steps already done
+without a model and ends with the same record. A mask that chooses by the model's losses cannot be replayed: it has no
+fingerprint, and its realised ratio is the mean of those that were logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskbench.data.batches import Batch
+from maskbench.masks.base import AttentionMask, LossMask, Normaliser, TokenMask
+from maskbench.masks.clock import Clock
+from maskbench.masks.context import AttentionContext, AttentionDecision, AttentionRequest
+from maskbench.masks.placement import Placed
+from maskbench.masks.plan import MaskPlan
+from maskbench.masks.random_draws import Draws
+
+_SIDE, _SIDE_PER_EXAMPLE = 64, 16
+"""The square over which an attention pattern is fingerprinted; a smaller one where every example has its own."""
+
+
+def _fingerprint(patterns: Iterable[object]) -> str:
+    """Return 16 hex digits for a set of patterns, whatever order they came in."""
+    digest = hashlib.blake2b(digest_size=8)
+    for pattern in sorted(map(repr, patterns)):
+        digest.update(pattern.encode())
+    return digest.hexdigest()
+
+
+@dataclass
+class _Share:
+    """Part of a whole, summed over a step or a run."""
+
+    part: int = 0
+    whole: int = 0
+
+    def add(self, part: Tensor, whole: Tensor) -> None:
+        self.part += int(part)
+        self.whole += int(whole)
+
+    @property
+    def value(self) -> float | None:
+        return self.part / self.whole if self.whole else None
+
+
+@dataclass
+class _PickRecord:
+    """What a token or loss mask picked."""
+
+    reads_losses: bool = False
+    """Whether its picks cannot be replayed without the model: then only what was logged of them counts."""
+    visits: int = 0
+    draws: set[tuple[int, object]] = field(default_factory=set)
+    patterns: set[tuple[int, int]] = field(default_factory=set)
+    ever_picked: dict[int, int] = field(default_factory=dict)
+    ever_eligible: dict[int, int] = field(default_factory=dict)
+    run: _Share = field(default_factory=_Share)
+    step: _Share = field(default_factory=_Share)
+
+    def add(self, words: object, picked: Tensor, eligible: Tensor, examples: Tensor) -> None:
+        counts = picked.sum(), eligible.sum()
+        self.step.add(*counts)
+        self.visits += len(examples)
+        if words is not None:
+            self.draws.update((example, words) for example in examples.tolist())
+        if self.reads_losses:
+            return
+        self.run.add(*counts)
+        rows = zip(examples.tolist(), _bits(picked), _bits(eligible), strict=True)
+        for example, bits, possible in rows:
+            self.patterns.add((example, bits))
+            self.ever_picked[example] = self.ever_picked.get(example, 0) | bits
+            self.ever_eligible[example] = self.ever_eligible.get(example, 0) | possible
+
+    def entry(self, logged: float | None) -> dict[str, Any]:
+        """Return the proof; `logged` is the mean of the ratios that were logged."""
+        if self.reads_losses:
+            unknown = dict.fromkeys(("distinct", "most_patterns_of_one_example", "fingerprint"))
+            counts = {"visits": self.visits, "draws": len(self.draws)}
+            return {**counts, **unknown, "realised_ratio": logged, "coverage": None}
+        seen = Counter(example for example, _ in self.patterns)
+        picked, possible = (
+            sum(map(int.bit_count, d.values())) for d in (self.ever_picked, self.ever_eligible)
+        )
+        return {
+            "visits": self.visits,
+            "draws": len(self.draws),
+            "distinct": len(self.patterns),
+            "most_patterns_of_one_example": max(seen.values(), default=0),
+            "fingerprint": _fingerprint(self.patterns),
+            "realised_ratio": self.run.value,
+            "coverage": picked / possible if possible else None,
+        }
+
+
+def _bits(rows: Tensor) -> list[int]:
+    """Return every row of a boolean matrix as one integer, its first column the lowest bit."""
+    packed = np.packbits(rows.cpu().numpy(), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+@dataclass
+class _PatternRecord:
+    """Which patterns an attention strategy used."""
+
+    draws: set[object] = field(default_factory=set)
+    known: set[object] = field(default_factory=set)
+    """Options, key, layer and example of the patterns whose picture has been taken."""
+    pictures: set[object] = field(default_factory=set)
+    step: _Share = field(default_factory=_Share)
+
+    def entry(self, density: float | None) -> dict[str, Any]:
+        return {
+            "draws": len(self.draws),
+            "distinct": len(self.pictures),
+            "fingerprint": _fingerprint(self.pictures),
+            "realised_ratio": None,
+            "density": density,
+        }
+
+
+class MaskRecord:
+    """Watches a plan through training; see the module."""
+
+    def __init__(self, plan: MaskPlan) -> None:
+        self._plan = plan
+        self._picks = {
+            p.label: _PickRecord(isinstance(p.strategy, LossMask) and p.strategy.reads_losses)
+            for p in plan.placed
+            if isinstance(p.strategy, TokenMask | LossMask)
+        }
+        self._patterns = {p.label: _PatternRecord() for p in plan.placed if p.label not in self._picks}
+        self._measure = False
+        self._target_lengths: Tensor | None = None
+        plan.observer = self
+
+    def begin_step(self, batch: Batch, *, measure: bool) -> None:
+        """Announce a training step; `measure` asks for the densities of its attention masks."""
+        self._measure = measure
+        self._target_lengths = batch.tgt_lengths
+        for picks in self._picks.values():
+            picks.step = _Share()
+        for patterns in self._patterns.values():
+            patterns.step = _Share()
+
+    def decided(self, site: str, layer: int, decision: AttentionDecision) -> None:
+        """See a layer's combined answer (called by the plan); the proof is about each placement."""
+
+    def picks(
+        self, placed: Placed, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
+    ) -> None:
+        """See which tokens a token or loss mask picked (called by the plan)."""
+        if self._plan.training:
+            words = None if draws is None else draws.key.words
+            self._picks[placed.label].add(words, picked, eligible, examples)
+
+    def used(self, placed: Placed, clock: Clock, examples: Tensor) -> None:
+        """See that a gate, feature or logit mask was asked (called by the plan)."""
+        if self._plan.training:
+            self._note(placed, 0, clock, examples)
+
+    def pattern(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
+        """See what an attention strategy answered (called by the plan)."""
+        if not self._plan.training:
+            return
+        self._note(placed, ctx.layer, ctx.request.clock, ctx.request.examples)
+        if self._measure:
+            self._measure_density(placed, ctx, keep)
+
+    def _measure_density(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
+        r = ctx.request
+        real = self._real_queries(ctx)
+        legal = (r.legal & real).expand(len(r.examples), ctx.n_heads, len(r.q_idx), len(r.kv_idx))
+        share = self._patterns[placed.label].step
+        if keep is not None:
+            share.add((keep & legal).sum(), legal.sum())
+        elif isinstance(placed.strategy, Normaliser):
+            visible = legal.sum(-1)
+            kept = placed.strategy.kept(placed.at(r.clock, ctx.layer, r.examples), visible)
+            if kept is not None:
+                seen = visible.expand(-1, ctx.n_heads, -1).double()
+                share.add(placed.on_heads(kept.double().expand_as(seen), seen).sum(), seen.sum())
+
+    def _real_queries(self, ctx: AttentionContext) -> Tensor:
+        """Return True on queries that are not padding, `[batch, 1, q, 1]`."""
+        lengths = ctx.request.src_lengths if ctx.site == "encoder_self" else self._target_lengths
+        assert lengths is not None  # begin_step has run
+        return (ctx.request.q_idx < lengths[:, None])[:, None, :, None]
+
+    def _note(self, placed: Placed, layer: int, clock: Clock, examples: Tensor) -> None:
+        """Remember which pattern is in force; its picture is taken once."""
+        record = self._patterns[placed.label]
+        draws = placed.draws(clock, examples)
+        at = placed.at(clock, layer)
+        if not placed.varies_by_example and (draws is None or not draws.per_example):
+            examples = torch.zeros(1, dtype=torch.int64)
+        words = None if draws is None else draws.key.words
+        if words is not None:
+            record.draws.update((words, example) for example in examples.tolist())
+        visit = placed.seen(clock).epoch if placed.varies_by_example else 0
+        situation = (at.model_dump_json(), words, layer, visit)
+        new = [example for example in examples.tolist() if (*situation, example) not in record.known]
+        if new:
+            record.known.update((*situation, example) for example in new)
+            heads = self._plan.sizes.n_heads
+            record.pictures.update(_pictures(placed, layer, clock, torch.tensor(new), heads))
+
+    def replay(self, steps: Iterable[tuple[Batch, Clock]]) -> None:
+        """Watch the steps that an earlier process did, without a model."""
+        self._plan.train()
+        for batch, clock in steps:
+            self.begin_step(batch, measure=False)
+            self._plan.corrupt("encoder_input", batch.src, batch.src_lengths, batch.ids, clock)
+            self._plan.corrupt("decoder_input", batch.tgt_in, batch.tgt_lengths, batch.ids, clock)
+            real = (
+                torch.arange(batch.tgt_out.shape[1], device=batch.tgt_out.device) < batch.tgt_lengths[:, None]
+            )
+            self._plan.loss_weights(
+                real, batch.ids, clock, partial(torch.zeros, real.shape, device=real.device)
+            )
+            for placed in self._plan.placed:
+                if placed.label in self._patterns:
+                    for layer in (n for n in placed.layers if placed.acts(clock, n)):
+                        self._note(placed, layer, clock, batch.ids)
+
+    def scalars(self) -> dict[str, float]:
+        """Return what the last measured step showed, by TensorBoard tag."""
+        found = [("ratio", label, r.step.value) for label, r in self._picks.items()]
+        found += [("density", label, r.step.value) for label, r in self._patterns.items()]
+        return {f"mask/{what}/{label}": value for what, label, value in found if value is not None}
+
+    def entries(self, logged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the proof, one entry for each placement in the arm's order.
+
+        Args:
+            logged: the lines of metrics.jsonl; an attention mask's density is the mean of those logged, and so is the
+                ratio of a mask that chooses by the losses.
+        """
+        entries = []
+        for placed in self._plan.placed:
+            oracle = "annotation" in placed.strategy.depends_on
+            entry: dict[str, Any] = {"site": placed.site, "mask": placed.name, "oracle": oracle}
+            picks = self._picks.get(placed.label)
+            tag = f"mask/{'density' if picks is None else 'ratio'}/{placed.label}"
+            values = [value for line in logged if (value := line.get(tag)) is not None]
+            mean = sum(values) / len(values) if values else None
+            if picks is None:
+                entry |= self._patterns[placed.label].entry(mean)
+            else:
+                entry |= {**picks.entry(mean), "density": None}
+            entries.append(entry)
+        return entries
+
+
+def _pictures(placed: Placed, layer: int, clock: Clock, examples: Tensor, n_heads: int) -> list[object]:
+    """Return a digest of each example's pattern over a fixed square; where the pattern hangs on more than positions,
+    of the options and draws in force."""
+    if not isinstance(placed.strategy, AttentionMask) or placed.strategy.depends_on:
+        return [_digest(f"{placed.name}{text}".encode()) for text in _options(placed, layer, clock, examples)]
+    draws = placed.draws(clock, examples)
+    per_example = placed.varies_by_example or (draws is not None and draws.per_example)
+    n = _SIDE_PER_EXAMPLE if per_example else _SIDE
+    index, batch = torch.arange(n), len(examples)
+    request = AttentionRequest.of_positions(index, index, examples, clock, n_heads)
+    context = AttentionContext(request, placed.site, layer, n_heads, draws)
+    at = placed.at(clock, layer, examples)
+    keep = placed.on_heads_keep(placed.strategy.keep(at, context)).expand(batch, n_heads, n, n)
+    digests = [_digest(np.packbits(pattern).tobytes()) for pattern in keep.numpy()]
+    # A pattern of an example counts for that example: two examples never share one by chance.
+    return list(zip(examples.tolist(), digests, strict=True)) if per_example else list(digests)
+
+
+def _options(placed: Placed, layer: int, clock: Clock, examples: Tensor) -> list[str]:
+    """Return, as text, all that an answer depends on beside what it reads: the options and draws in force.
+
+    One text for all, or one for each example where examples have options or draws of their own.
+    """
+    draws = placed.draws(clock, examples)
+    drawn = "" if draws is None else repr(draws.key.words)
+    if not placed.varies_by_example:
+        text = placed.at(clock, layer).model_dump_json() + drawn
+        own = draws is not None and draws.per_example
+        return [f"{text} {example}" for example in examples.tolist()] if own else [text]
+    each = [placed.at(clock, layer, examples[i : i + 1]) for i in range(len(examples))]
+    return [f"{at!r} {drawn} {example}" for at, example in zip(each, examples.tolist(), strict=True)]
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()

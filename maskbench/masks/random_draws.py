@@ -1,0 +1,99 @@
+"""When a random mask is drawn anew, and the numbers it is drawn from.
+
+A mask's key is a hash of (version, seed, site, strategy's registry name, ordinal among equals in the arm, variant);
+the example's id and the positions (layer and head among them where the strategy asks) are the counter. So a static mask (one variant), BERT's ten
+copies (ten variants) and RoBERTa's dynamic masks (unlimited variants) are one number apart, and no draw depends on
+batch-mates, on the arm's name or on what else the arm holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from maskbench.config.schema.experiment import Refresh
+from maskbench.masks.clock import Clock
+from maskbench.randomness import Key, philox
+
+UNLIMITED = "unlimited"
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The random words of one placement at one moment, one set for each example or one shared by all."""
+
+    key: Key
+    variant: int
+    """Which of the pattern's variants this is: 0 in evaluation."""
+    examples: Int[Tensor, "batch_or_1"]
+    """Counters: the example ids, or a single 0 where the draw is shared by all."""
+    per_example: bool
+
+    def words(self, a: Int[Tensor, "*a"], b: Int[Tensor, "*b"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return four independent int64 words in [0, 2**32) for each example and position pair `(a, b)`.
+
+        `a` and `b` broadcast against each other and have no batch axis: the result has the examples in front.
+        """
+        ndim = max(a.ndim, b.ndim)
+        examples = self.examples.reshape(-1, *[1] * ndim)
+        return philox(self.key, a, b, examples)
+
+    def part(self, index: int) -> Draws:
+        """Return the draws of part `index` of a strategy that is made of several; independent of every other part's."""
+        first, *rest = self.key.words
+        return replace(self, key=Key.of(first, "part", *rest, index))
+
+
+def below(words: Tensor, probability: float) -> Tensor:
+    """Return True with the given probability: exact to 2**-32."""
+    return words < round(probability * 2**32)
+
+
+@dataclass(frozen=True, slots=True)
+class Refresher:
+    """Knows a placement's stream and gives its draws at any moment."""
+
+    seed: int
+    streams: str
+    site: str
+    name: str
+    ordinal: int
+    refresh: Refresh
+
+    def variant(self, clock: Clock) -> int:
+        """Return which variant of the pattern is in force."""
+        if clock.phase == "eval" or self.refresh.per == "run":
+            return 0
+        count = clock.step if self.refresh.per == "step" else clock.epoch
+        variants = self.refresh.variants
+        return count if variants == UNLIMITED else count % int(variants)
+
+    def draws(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Draws:
+        """Return the draws for these examples."""
+        variant = self.variant(clock)
+        key = self._key("mask", clock, variant)
+        shared = torch.zeros(1, dtype=torch.int64, device=examples.device)
+        per_example = self.refresh.per == "example"
+        return Draws(key, variant, examples if per_example else shared, per_example)
+
+    def uniform(self, clock: Clock) -> float | None:
+        """Return the number in [0, 1) that `sample` schedules read at this step, None in evaluation."""
+        return None if clock.phase == "eval" else self._key("schedule", clock, clock.step).low32 / 2**32
+
+    def uniforms(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Float[Tensor, "batch"] | None:
+        """Return a number in [0, 1) for each example at this visit, None in evaluation."""
+        if clock.phase == "eval":
+            return None
+        zero = torch.zeros(1, dtype=torch.int64, device=examples.device)
+        word = philox(self._key("schedule-example", clock, clock.epoch), zero, zero, examples)[0]
+        return word.double() / 2**32
+
+    def _key(self, stream: str, clock: Clock, moment: int) -> Key:
+        stream = stream if self.streams == "a" else f"{self.streams}:{stream}"
+        position: tuple[int | str, ...] = (self.site, self.name, self.ordinal, moment)
+        if clock.view:
+            position = (*position, "view", clock.view)
+        return Key.of(self.seed, stream, *position)

@@ -1,0 +1,1 @@
+"""Which pairs of positions attend: boolean masks."""

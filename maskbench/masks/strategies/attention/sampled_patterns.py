@@ -1,0 +1,160 @@
+"""Patterns over positions with a random part, drawn so that they do not depend on any length.
+
+The pair (i, j) is drawn from its own positions, so a short sentence sees the corner of the pattern that a long one
+sees, cached decoding meets the same rows as training, and no query knows how much is still to come.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from maskbench.config.schema.experiment import Refresh
+from maskbench.masks.base import MaskMod, StrategyOptions
+from maskbench.masks.context import AttentionContext, Sizes
+from maskbench.masks.random_draws import below
+from maskbench.masks.schedules import Radius, Ratio
+from maskbench.masks.strategies.attention.position_mask import PositionMask, legal_pairs
+from maskbench.registry import MASKS
+
+
+class RandomSparseOptions(StrategyOptions):
+    """How many pairs stay, and who shares a pattern."""
+
+    density: Ratio
+    """The probability that a pair stays."""
+    diagonal: bool = True
+    """Always keep the pair of a position with itself."""
+    per_head: bool = False
+    """Draw a pattern of its own for every head."""
+    per_layer: bool = False
+    """Draw a pattern of its own for every layer."""
+
+
+@MASKS.register("random_sparse")
+class RandomSparse(PositionMask):
+    """Every pair stays with probability `density`, by a draw of its own: the control for every structured pattern.
+
+    keep(i, j) = u(i, j) < density or i = j, with u keyed by the two positions, so that a pattern does not depend on
+    the lengths. By default one pattern holds for the whole run, in training and evaluation.
+    """
+
+    stochastic = True
+    default_refresh = Refresh(per="run")
+    source = "Zaheer et al. 2020 (the random part of BigBird, arXiv:2007.14062)"
+    Options = RandomSparseOptions
+    example = RandomSparseOptions(density=0.4)
+
+    def __init__(self, options: RandomSparseOptions, sizes: Sizes, site: str) -> None:
+        super().__init__(options, sizes, site)
+        self.may_empty_rows = site == "cross" or not options.diagonal
+
+    def mask_mod(self, at: RandomSparseOptions, ctx: AttentionContext) -> MaskMod:
+        def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
+            stays = below(pair_words(at, ctx, h, q_idx, kv_idx), at.density)
+            return stays | (q_idx == kv_idx) if at.diagonal else stays
+
+        return keep
+
+    def density(self, at: RandomSparseOptions, q_len: int, kv_len: int) -> float | None:
+        """The expected density: `density` off the diagonal, 1 on it if it is kept."""
+        legal = legal_pairs(self.site, q_len, kv_len)
+        if legal is None:
+            return None
+        fixed = q_len / legal if at.diagonal else 0.0
+        return fixed + float(at.density) * (1 - fixed)
+
+
+class BigBirdOptions(StrategyOptions):
+    """The three parts."""
+
+    radius: Radius = 1
+    """The window: neighbours on either side that a query sees."""
+    first: Radius = 1
+    """Positions from the front that see every key and are seen by every query."""
+    random: Radius = 2
+    """Keys drawn for every position among those before it that window and global positions leave hidden."""
+    per_head: bool = False
+    """Draw a pattern of its own for every head."""
+    per_layer: bool = False
+    """Draw a pattern of its own for every layer."""
+
+
+@MASKS.register("bigbird")
+class BigBird(PositionMask):
+    """A query sees a window, the global positions at the front, and a few keys drawn at random.
+
+    keep(i, j) = |i - j| <= radius or i < first or j < first or j is drawn for i or i is drawn for j. Every position
+    draws exactly `random` of the earlier positions that are still hidden (all, where there are fewer), and a drawn
+    pair is open both ways: so the pattern knows no length, the causal decoder has `random` drawn keys in a row, and the
+    encoder as many again, on average, among the later ones. By default one pattern holds for the whole run.
+    """
+
+    stochastic = True
+    default_refresh = Refresh(per="run")
+    source = "Zaheer et al. 2020 (BigBird, arXiv:2007.14062)"
+    Options = BigBirdOptions
+    example = BigBirdOptions(radius=1, first=1, random=1)
+
+    def __init__(self, options: BigBirdOptions, sizes: Sizes, site: str) -> None:
+        super().__init__(options, sizes, site)
+        self.may_empty_rows = site == "cross" and options.first == 0
+
+    def mask_mod(self, at: BigBirdOptions, ctx: AttentionContext) -> MaskMod:
+        def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
+            n = int(torch.cat([q_idx.flatten(), kv_idx.flatten()]).max()) + 1
+            chosen = self._chosen(at, ctx, h, torch.arange(n, device=q_idx.device))
+            later, earlier = torch.maximum(q_idx, kv_idx), torch.minimum(q_idx, kv_idx)
+            drawn = chosen[:, :, later[0, 0], earlier[0, 0]]
+            return _fixed(at, later, earlier) | drawn
+
+        return keep
+
+    @staticmethod
+    def _chosen(
+        at: BigBirdOptions, ctx: AttentionContext, h: Tensor, index: Tensor
+    ) -> Bool[Tensor, "b h n n"]:
+        """Return True where a position (the row) has drawn an earlier one, over all positions up to the last."""
+        row, column = index[None, None, :, None], index[None, None, None]
+        candidate = (column < row) & ~_fixed(at, row, column)
+        # The smallest words among the candidates are a draw without repeats that no later position can change.
+        words = pair_words(at, ctx, h, row, column).masked_fill(~candidate, 2**32)
+        rank = words.argsort(dim=-1, stable=True).argsort(dim=-1)
+        return candidate & (rank < int(at.random))
+
+    def density(self, at: BigBirdOptions, q_len: int, kv_len: int) -> float | None:
+        """Exact: of its b earlier positions, position b sees all but max(0, b - radius - first), and draws among those."""
+        legal, n = legal_pairs(self.site, q_len, kv_len), q_len
+        if legal is None:
+            return None
+        radius, first, random = int(at.radius), int(at.first), int(at.random)
+        side = 0
+        for b in range(n):
+            hidden = max(0, b - radius - first)
+            side += b - hidden + min(random, hidden)
+        return (n + side * (2 if self.site == "encoder_self" else 1)) / legal
+
+
+def _fixed(at: BigBirdOptions, later: Tensor, earlier: Tensor) -> Tensor:
+    """Return True where window or global positions keep the pair."""
+    # A pair has a global position if its earlier one is.
+    return (later - earlier <= int(at.radius)) | (earlier < int(at.first))
+
+
+def pair_words(
+    at: RandomSparseOptions | BigBirdOptions, ctx: AttentionContext, h: Tensor, a: Tensor, b: Tensor
+) -> Tensor:
+    """Return a word in [0, 2**32) for every head and pair of positions, `[examples or 1, heads or 1, a, b]`.
+
+    Args:
+        at: says whether heads and layers share the words.
+        h: head numbers, `[1, heads, 1, 1]`.
+        a: positions, `[1, 1, a, 1]`.
+        b: positions, `[1, 1, 1, b]`.
+    """
+    assert ctx.draws is not None  # stochastic: the plan always draws
+    # Layer and head enter above the positions: the same words in all of them unless asked otherwise.
+    layer = (ctx.layer + 1 if at.per_layer else 0) * 2**16
+    head = h[0] + 1 if at.per_head else torch.zeros_like(h[0, :1])
+    return ctx.draws.words(a[0] + layer, b[0] + head * 2**16)[0]

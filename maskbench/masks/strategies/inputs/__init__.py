@@ -1,0 +1,1 @@
+"""What happens to tokens and embeddings before a layer reads them."""

@@ -1,0 +1,88 @@
+"""Setting numbers of the embeddings or of the encoder's output to zero."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import model_validator
+from torch import Tensor
+
+from maskbench.config.schema.experiment import Refresh
+from maskbench.masks.base import INPUT_SITES, StrategyOptions, TensorGate
+from maskbench.masks.context import GateContext
+from maskbench.masks.random_draws import Draws
+from maskbench.masks.schedules import RatioEach
+from maskbench.masks.strategies.inputs.token_selection import chance, per_row
+from maskbench.masks.strategies.inputs.token_units import Spans, running
+from maskbench.registry import MASKS
+
+
+class FeatureDropoutOptions(StrategyOptions):
+    """How much is set to zero, in which pieces."""
+
+    ratio: RatioEach = 0.1
+    """Share that is set to zero."""
+    granularity: Literal["feature", "token", "span", "channel"] = "feature"
+    """What falls at once: a number, a token's whole vector, the vectors of a span, or one feature of every token."""
+    span: Spans | None = None
+    """With `granularity: span`: how long spans of tokens are."""
+    rescale: bool = False
+    """Whether what stays is divided by 1 - ratio, so that the mean does not change."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> FeatureDropoutOptions:
+        if self.granularity != "span" and self.span is not None:
+            raise ValueError(f"span: describes spans, but granularity is {self.granularity}; leave it out")
+        if self.span is not None and self.span.of != "token":
+            raise ValueError("span: of: vectors have no words; use token")
+        return self
+
+
+@MASKS.register("feature_dropout")
+class FeatureDropout(TensorGate):
+    """A random share of the embeddings, or of the encoder's output, is set to zero.
+
+    X' = X * M with M in {0, 1}, drawn for each example, position and feature (`granularity`); with `rescale`,
+    M in {0, 1 / (1 - ratio)}. At an input X is word plus position, so a zeroed token tells not even where it stands,
+    but it can still be attended to (`tokens` with `replace: zero` leaves the position). A share of the numbers is not a
+    share of the words: a feature mask hides no word entirely.
+    """
+
+    sites = INPUT_SITES | {"memory"}
+    stochastic = True
+    default_refresh = Refresh(per="example")
+    default_phases = ("train",)
+    source = "Srivastava et al. 2014 (dropout, JMLR 15); Shen et al. 2020 (token, span and feature cutoff, arXiv:2009.13818)"
+    Options = FeatureDropoutOptions
+    example = FeatureDropoutOptions(ratio=0.3)
+
+    def gate(
+        self, at: FeatureDropoutOptions, tensor: Float[Tensor, "batch len width"], ctx: GateContext
+    ) -> Float[Tensor, "#batch #len #width"]:
+        assert ctx.draws is not None  # stochastic: the plan always draws
+        kept = (~_fallen(at, ctx.positions, tensor.shape[2], ctx.draws)).to(tensor.dtype)
+        if not at.rescale:
+            return kept
+        rest = 1 - torch.as_tensor(at.ratio, dtype=torch.float64, device=tensor.device).reshape(-1, 1, 1)
+        # Where everything falls there is nothing to rescale.
+        return kept / torch.where(rest > 0, rest, 1.0).to(tensor.dtype)
+
+
+def _fallen(
+    at: FeatureDropoutOptions, positions: Tensor, width: int, draws: Draws
+) -> Bool[Tensor, "#batch #len #width"]:
+    """Return True on what is set to zero."""
+    if at.granularity == "span":
+        chances = torch.tensor((at.span or Spans()).chances(), dtype=torch.float64, device=positions.device)
+        return running(positions, at.ratio, chances, draws)[0][..., None]
+    if at.granularity == "token":
+        return chance(draws.words(positions, positions * 0)[0], per_row(at.ratio))[..., None]
+    # A draw gives four words, so it serves four features.
+    fours = torch.arange((width + 3) // 4, device=positions.device)
+    one_for_all = at.granularity == "channel"
+    places = positions[:1] * 0 if one_for_all else positions
+    words = torch.stack(draws.words(places[:, None], fours[None]), dim=-1).flatten(2)[..., :width]
+    ratio = at.ratio[:, None, None] if isinstance(at.ratio, Tensor) else at.ratio
+    return chance(words, ratio)

@@ -1,0 +1,1 @@
+"""What happens to output logits and to the loss."""

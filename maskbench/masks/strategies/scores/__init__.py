@@ -1,0 +1,1 @@
+"""What is added to attention scores: biases and log-gates."""

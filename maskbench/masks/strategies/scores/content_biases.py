@@ -1,0 +1,73 @@
+"""A forget gate at every position: the farther back a key lies, the more gates its score has to pass."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from maskbench.masks.base import SELF_SITES, ScoreGate, StrategyOptions
+from maskbench.masks.context import AttentionContext, Sizes
+from maskbench.masks.schedules import Strength
+from maskbench.masks.strategies.scores.gate_functions import acting
+from maskbench.registry import MASKS
+
+
+class ForgettingGateOptions(StrategyOptions):
+    """How strongly the gates act."""
+
+    strength: Strength = 1.0
+    """Multiplies the log-gates; a schedule can let them fade in or out."""
+
+
+@MASKS.register("forgetting_gate")
+class ForgettingGate(ScoreGate):
+    """Every word decides how much of what lies behind it is forgotten: a soft window that follows the text.
+
+    f_l = sigmoid(w_h . x_l + b_h) at every position l; log-gate(h, i, j) = strength * a_h * sum of log f_l over l from
+    i towards j, i among them, j not. In the causal decoder that is the published sum over l = j + 1, ..., i, times
+    a_h; in the encoder keys ahead are treated like keys behind. Every a_h starts at 0, so step 0 equals the model
+    without it exactly (a bias of 5, in common use, only nearly); a negative one acts as 0.
+    """
+
+    sites = SELF_SITES
+    depends_on = frozenset({"input", "parameters"})
+    starts_as_identity = True
+    source = "Lin et al. 2025 (forgetting transformer, arXiv:2503.02130)"
+    Options = ForgettingGateOptions
+    example = ForgettingGateOptions()
+
+    def __init__(self, options: ForgettingGateOptions, sizes: Sizes, site: str) -> None:
+        super().__init__(options, sizes, site)
+        # The gates of earlier positions need their x, which a cached step does not have.
+        self.cacheable = site != "decoder_self"
+        places = sizes.layers(site), sizes.n_heads
+        self.amount = nn.Parameter(torch.zeros(places))
+        self.weight = nn.Parameter(torch.zeros(*places, sizes.d_model))
+        self.bias = nn.Parameter(torch.zeros(places))
+
+    def log_forget(self, ctx: AttentionContext) -> Float[Tensor, "batch heads q"]:
+        """Return log f_l, at most 0, for every position."""
+        x = ctx.request.x.to(torch.promote_types(ctx.request.x.dtype, self.weight.dtype))
+        with torch.autocast(x.device.type, enabled=False):
+            products = x @ self.weight[ctx.layer].mT.to(x.dtype)
+        return F.logsigmoid(products + self.bias[ctx.layer]).mT
+
+    def log_gate(self, at: ForgettingGateOptions, ctx: AttentionContext) -> Float[Tensor, "batch heads q kv"]:
+        log_forget = self.log_forget(ctx)
+        upto = _running_sums(log_forget)
+        before = upto - log_forget
+        back = upto[..., :, None] - upto[..., None, :]
+        ahead = before[..., None, :] - before[..., :, None]
+        behind = ctx.request.kv_idx <= ctx.request.q_idx[:, None]
+        # Padding lies behind every real position, so no sum between two of them meets it.
+        cost = -torch.where(behind, back, ahead).clamp(max=0.0)
+        return -float(at.strength) * acting(self.amount[ctx.layer, :, None, None], cost)
+
+
+def _running_sums(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows n"]:
+    """Return the sums up to and with every position; a GPU has no reproducible `cumsum` of floating-point numbers."""
+    n = values.shape[-1]
+    with torch.autocast(values.device.type, enabled=False):
+        return values @ values.new_ones(n, n).triu()

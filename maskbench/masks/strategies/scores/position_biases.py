@@ -1,0 +1,98 @@
+"""A learned bias for every distance, distances grouped into buckets."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from maskbench.config.schema.experiment import ModelConfig, PlacementConfig
+from maskbench.masks.base import SELF_SITES, ScoreBias, StrategyOptions
+from maskbench.masks.context import AttentionContext, Sizes
+from maskbench.registry import MASKS
+
+
+def bucket(distance: int, buckets: int, max_distance: int) -> int:
+    """Return which of `buckets` a distance falls into: one for each of the near ones, then ever wider ones.
+
+    With e = buckets // 2, a distance d below e has bucket d; beyond, the bucket is
+    e + floor((buckets - e) * log(d / e) / log(max_distance / e)), at most buckets - 1. Computed in whole numbers, so
+    that no rounded logarithm moves an edge.
+
+    Args:
+        distance: in positions, at least 0.
+        buckets: at least 2.
+        max_distance: from here on all distances share the last bucket; greater than `buckets // 2`.
+    """
+    exact = buckets // 2
+    if distance < exact:
+        return distance
+    wide = buckets - exact
+    steps = 0
+    # (distance / exact) ** wide >= (max_distance / exact) ** (steps + 1), without the fractions.
+    while steps + 1 < wide and (
+        distance**wide * exact ** (steps + 1) >= max_distance ** (steps + 1) * exact**wide
+    ):
+        steps += 1
+    return exact + steps
+
+
+class T5BiasOptions(StrategyOptions):
+    """How distances are grouped."""
+
+    buckets: int = Field(8, ge=4, le=256)
+    """Groups of distances; at encoder_self one half is for keys before the query and one for keys after it."""
+    max_distance: int = Field(16, ge=3, le=10_000)
+    """All distances from here on share the last group, in positions."""
+
+    @model_validator(mode="after")
+    def _room(self) -> T5BiasOptions:
+        if self.max_distance <= self.buckets // 2:
+            raise ValueError(
+                f"max_distance must exceed buckets // 2 = {self.buckets // 2}, the distances that have a bucket of "
+                f"their own; got {self.max_distance}"
+            )
+        return self
+
+
+@MASKS.register("t5_bias")
+class T5Bias(ScoreBias):
+    """Every head learns a bias for every bucket of distances, near ones told apart more finely than far ones.
+
+    bias(h, i, j) = b_h[bucket(j - i)]. At encoder_self keys before and after the query have buckets of their own, in
+    the causal decoder all buckets are for keys before it. Every layer learns a table, where the paper has one for all
+    layers. Tables start at 0, so step 0 equals the model without it exactly.
+    """
+
+    sites = SELF_SITES
+    depends_on = frozenset({"parameters"})
+    starts_as_identity = True
+    source = "Raffel et al. 2020 (T5, arXiv:1910.10683)"
+    Options = T5BiasOptions
+    example = T5BiasOptions()
+
+    def __init__(self, options: T5BiasOptions, sizes: Sizes, site: str) -> None:
+        super().__init__(options, sizes, site)
+        self.two_sided = site == "encoder_self"
+        own = options.buckets // 2 if self.two_sided else options.buckets
+        back = torch.tensor([bucket(d, own, options.max_distance) for d in range(sizes.max_length)])
+        ahead = back + own if self.two_sided else torch.zeros_like(back)
+        # Indexed by j - i from the most negative to the most positive; 0 counts as behind.
+        self.register_buffer("bucket_of", torch.cat([back.flip(0), ahead[1:]]), persistent=False)
+        self.table = nn.Parameter(torch.zeros(sizes.layers(site), options.buckets, sizes.n_heads))
+
+    @classmethod
+    def check(cls, site: str, options: T5BiasOptions, placement: PlacementConfig, model: ModelConfig) -> None:
+        super().check(site, options, placement, model)
+        if site == "encoder_self" and options.buckets % 2:
+            raise ValueError(f"buckets must be even at {site}, one half for each side; got {options.buckets}")
+
+    def buckets(self, ctx: AttentionContext) -> Int[Tensor, "q kv"]:
+        """Return the bucket of every pair."""
+        ahead = ctx.request.kv_idx - ctx.request.q_idx[:, None]
+        found: Tensor = self.get_buffer("bucket_of")[ahead + self.sizes.max_length - 1]
+        return found
+
+    def bias(self, at: T5BiasOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
+        return self.table[ctx.layer][self.buckets(ctx)].permute(2, 0, 1)[None]

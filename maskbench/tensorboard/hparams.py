@@ -1,0 +1,136 @@
+"""What TensorBoard's HParams page is told about a run: its settings, the group that averages its seeds, how it ended.
+
+The records are written into the run's own event file, so that its curves and its settings belong to one run. Settings
+come from run.json. The page knows numbers and texts; whatever is neither is written as text, because it drops or
+refuses the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from maskbench.plain import plain
+from maskbench.runs.directory import RunDirectory, State
+from maskbench.runs.files import canonical_json
+from maskbench.tensorboard.events import Entry
+
+Setting = float | str
+"""What a column of the page holds."""
+
+NO_MASK = "none"
+
+
+def settings(record: Mapping[str, Any], place: str) -> dict[str, Setting]:
+    """Return a run's settings by dotted key, from the contents of run.json.
+
+    `arm`, `masks` and `panel` come first; an option of a mask is called `site.mask.option`, with a number where a mask
+    stands at a site twice.
+
+    Args:
+        place: the folder the arm lies in: its panel's, or the experiment's where there are no panels.
+    """
+    config = record["identity"]["config"]
+    masks = list(_named_masks(config.get("masks") or ()))
+    found: dict[str, Setting] = {"arm": str(record["arm"])}
+    found["masks"] = ", ".join(name for name, _ in masks) or NO_MASK
+    found["panel"] = place
+    for name, placement in masks:
+        options = {key: value for key, value in placement.items() if key not in ("site", "mask", "options")}
+        found |= dict(_flat(f"{name}.", options))
+        # As they are: a schedule, too, is one option.
+        found |= {f"{name}.{key}": _plain(value) for key, value in (placement.get("options") or {}).items()}
+    for section, value in config.items():
+        if section != "masks":
+            found |= dict(_flat("", {section: value}))
+    return {
+        # Half a surrogate pair, which JSON may hold, cannot be written.
+        plain(key.replace("corpus.options.", "corpus.")): plain(value) if isinstance(value, str) else value
+        for key, value in found.items()
+    }
+
+
+def group(record: Mapping[str, Any], place: str) -> str:
+    """Return the name that all seeds of an arm have in common: the arm, and the hash of everything but the seed.
+
+    Args:
+        place: as for `settings`; it tells equal arms of two experiments apart.
+    """
+    identity = record["identity"]
+    told = {"config": identity["config"], "data": identity["data_sha256"], "place": place}
+    return f"{plain(str(record['arm']))}-{hashlib.sha256(canonical_json(told).encode()).hexdigest()[:12]}"
+
+
+def place_of(run: RunDirectory) -> str:
+    """Return the name of the folder a run's arm lies in."""
+    return run.path.resolve().parent.parent.name
+
+
+def start_entry(run: RunDirectory, record: Mapping[str, Any], time: float) -> Entry:
+    """Return the record that opens a run."""
+    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
+
+    place = place_of(run)
+    info = SessionStartInfo(group_name=group(record, place), start_time_secs=time)
+    for key, value in settings(record, place).items():
+        if isinstance(value, str):
+            info.hparams[key].string_value = value
+        else:
+            info.hparams[key].number_value = value
+    return plugin_entry(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info))
+
+
+def end_entry(state: State, time: float) -> Entry | None:
+    """Return the record that closes a run; None for a state that is no end."""
+    from tensorboard.plugins.hparams import api_pb2, metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+
+    statuses = {
+        "done": api_pb2.STATUS_SUCCESS,
+        "failed": api_pb2.STATUS_FAILURE,
+        "diverged": api_pb2.STATUS_FAILURE,
+    }
+    if state not in statuses:
+        return None
+    info = SessionEndInfo(status=statuses[state], end_time_secs=time)
+    return plugin_entry(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=info))
+
+
+def plugin_entry(tag: str, data: Any) -> Entry:
+    """Return an entry whose content is plug-in data of the HParams page."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import metadata
+
+    described = metadata.create_summary_metadata(data)
+    return Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)
+
+
+def _named_masks(placements: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    names = [f"{placement['site']}.{placement['mask']}" for placement in placements]
+    seen: Counter[str] = Counter()
+    for name, placement in zip(names, placements, strict=True):
+        seen[name] += 1
+        yield (f"{name}-{seen[name]}" if names.count(name) > 1 else name), placement
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Setting]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(f"{prefix}{key}.", value)
+        else:
+            yield f"{prefix}{key}", _plain(value)
+
+
+def _plain(value: Any) -> Setting:
+    """Return a value of a JSON file as the page shows it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if value is None:
+        return "none"
+    return json.dumps(value, ensure_ascii=False)

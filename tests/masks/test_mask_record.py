@@ -1,0 +1,228 @@
+"""The mask proof: how many patterns there were, how much was hidden, and that a resumed run knows the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from helpers import placement, plan, sizes, tiny_batch, tiny_model
+
+from maskbench.config.schema.experiment import PlacementConfig
+from maskbench.data.batches import Batch
+from maskbench.data.vocabulary import EOS, N_SPECIAL
+from maskbench.masks.clock import Clock
+from maskbench.masks.mask_record import MaskRecord
+
+EXAMPLES, WORDS = 400, 12
+
+
+def corpus_batch() -> Batch:
+    """Every example of a small corpus at once: twelve words and the end mark on both sides."""
+    generator = torch.Generator().manual_seed(2)
+    side = torch.randint(N_SPECIAL, 23, (EXAMPLES, WORDS + 1), generator=generator)
+    side[:, -1] = EOS
+    lengths = torch.full((EXAMPLES,), WORDS + 1)
+    return Batch(torch.arange(EXAMPLES), side, lengths, side, side, lengths)
+
+
+def epochs(count: int) -> list[tuple[Batch, Clock]]:
+    return [(corpus_batch(), Clock("train", e, count, epoch=e)) for e in range(count)]
+
+
+def proof(where: PlacementConfig, visits: int) -> dict[str, Any]:
+    record = MaskRecord(plan(where))
+    record.replay(epochs(visits))
+    (entry,) = record.entries([])
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("refresh", "visits", "draws"),
+    [("static", 3, 1), ({"per": "example", "variants": 2}, 3, 2), ("dynamic", 3, 3)],
+)
+def test_a_pattern_of_each_example_is_counted_example_by_example(refresh, visits, draws):
+    entry = proof(placement("encoder_self", "random_sparse", refresh, density=0.5), visits)
+    assert entry["draws"] == entry["distinct"] == EXAMPLES * draws
+
+
+@pytest.mark.parametrize(
+    ("refresh", "draws"), [("static", EXAMPLES), ("dynamic", 3 * EXAMPLES), ({"per": "epoch"}, 3)]
+)
+def test_what_has_no_picture_counts_its_draws(refresh, draws):
+    entry = proof(placement("cross", "attention_dropout", refresh, rate=0.2), 3)
+    assert entry["draws"] == entry["distinct"]
+    # Two decoder layers draw from one key, at positions of their own.
+    assert entry["distinct"] == draws
+
+
+def test_patterns_for_the_run_and_for_each_example_have_other_fingerprints():
+    wheres = [
+        placement("cross", "random_sparse", per, density=0.5) for per in ({"per": "run"}, "static", "dynamic")
+    ]
+    assert len({proof(where, 2)["fingerprint"] for where in wheres}) == 3
+
+
+@pytest.mark.parametrize("site", ["encoder_input", "loss"])
+@pytest.mark.parametrize(
+    ("refresh", "visits", "draws", "most"),
+    [("static", 5, 1, 1), ({"per": "example", "variants": 3}, 5, 3, 3), ("dynamic", 5, 5, 5)],
+)
+def test_an_example_meets_as_many_draws_as_its_refresh_allows(site, refresh, visits, draws, most):
+    mask = "tokens" if site == "encoder_input" else "loss_tokens"
+    entry = proof(placement(site, mask, refresh, ratio=0.4), visits)
+    assert entry["visits"] == EXAMPLES * visits
+    assert entry["draws"] == EXAMPLES * draws
+    assert entry["most_patterns_of_one_example"] == most
+    assert EXAMPLES * (draws - 0.2) < entry["distinct"] <= EXAMPLES * draws
+
+
+def test_a_static_mask_shows_each_example_exactly_one_pattern():
+    entry = proof(placement("encoder_input", "tokens", "static", ratio=0.15), 6)
+    assert entry["draws"] == entry["distinct"] == EXAMPLES
+
+
+@pytest.mark.parametrize("variants", [1, 2, 10, "unlimited"])
+def test_coverage_grows_as_one_minus_the_chance_of_never_being_picked(variants):
+    ratio, visits = 0.15, 6
+    entry = proof(
+        placement("encoder_input", "tokens", {"per": "example", "variants": variants}, ratio=ratio), visits
+    )
+    draws = visits if variants == "unlimited" else min(visits, variants)
+    expected = 1 - (1 - ratio) ** draws
+    # Positions of a sentence share its count, which lowers the variance: the binomial error bounds it.
+    assert entry["coverage"] == pytest.approx(
+        expected, abs=4 * (expected * (1 - expected) / (EXAMPLES * WORDS)) ** 0.5
+    )
+
+
+def test_the_realised_ratio_is_the_asked_one_on_average():
+    entry = proof(placement("encoder_input", "tokens", ratio=0.15), 4)
+    assert entry["realised_ratio"] == pytest.approx(0.15, abs=0.005)
+    assert entry["density"] is None
+    # A quarter of twelve words is three of them, in every sentence.
+    quarter = proof(placement("encoder_input", "tokens", ratio=0.25), 2)
+    assert quarter["realised_ratio"] == 0.25
+
+
+def test_arms_with_other_masks_have_other_fingerprints_and_equal_ones_the_same():
+    wheres = [
+        placement("encoder_input", "tokens", "static", ratio=0.2),
+        placement("encoder_input", "tokens", ratio=0.2),
+    ]
+    prints = [proof(where, 2)["fingerprint"] for where in (*wheres, wheres[0])]
+    assert prints[0] != prints[1]
+    assert prints[0] == prints[2]
+
+
+def test_a_resumed_run_ends_with_the_same_proof():
+    where = (
+        placement("encoder_input", "tokens", ratio=0.3),
+        placement("decoder_self", "random_sparse", {"per": "step"}, density=0.5),
+    )
+    whole, resumed = (tiny_model(plan(*where)).train() for _ in range(2))
+    batch, clocks = tiny_batch(), [Clock("train", s, 4, epoch=s // 2) for s in range(4)]
+    entries = []
+    for model, replayed in ((whole, 0), (resumed, 2)):
+        record = MaskRecord(model.masks)
+        record.replay((batch, clock) for clock in clocks[:replayed])
+        for clock in clocks[replayed:]:
+            record.begin_step(batch, measure=False)
+            model(batch, clock)
+        entries.append(record.entries([]))
+    assert entries[0] == entries[1]
+    assert entries[0][1]["draws"] == entries[0][1]["distinct"] == 4
+
+
+def test_evaluation_leaves_no_trace():
+    model = tiny_model(plan(placement("encoder_self", "window", radius=1))).eval()
+    record = MaskRecord(model.masks)
+    record.begin_step(tiny_batch(), measure=True)
+    model(tiny_batch(), Clock.evaluation(1, 1))
+    assert record.scalars() == {} and record.entries([])[0]["distinct"] == 0
+
+
+def test_the_density_counts_real_queries_and_legal_pairs_only():
+    model, batch = tiny_model(plan(placement("encoder_self", "window", radius=1))).train(), tiny_batch()
+    record = MaskRecord(model.masks)
+    record.begin_step(batch, measure=True)
+    model(batch, Clock("train", 0, 1))
+    lengths = batch.src_lengths.tolist()
+    expected = sum(3 * n - 2 for n in lengths) / sum(n * n for n in lengths)
+    assert record.scalars() == {"mask/density/encoder_self-window-0": pytest.approx(expected)}
+
+
+def test_the_density_of_topk_is_what_its_rows_may_keep():
+    model, batch = tiny_model(plan(placement("decoder_self", "topk", k=2))).train(), tiny_batch()
+    record = MaskRecord(model.masks)
+    record.begin_step(batch, measure=True)
+    model(batch, Clock("train", 0, 1))
+    lengths = batch.tgt_lengths.tolist()
+    expected = sum(2 * n - 1 for n in lengths) / sum(n * (n + 1) / 2 for n in lengths)
+    assert record.scalars() == {"mask/density/decoder_self-topk-0": pytest.approx(expected)}
+
+
+def test_the_logged_densities_are_averaged():
+    record = MaskRecord(plan(placement("cross", "window", radius=1)))
+    tag = "mask/density/cross-window-0"
+    assert record.entries([{"step": 1, tag: 0.25}, {"step": 2}, {"step": 3, tag: 0.75}])[0]["density"] == 0.5
+
+
+def test_only_a_mask_that_reads_annotations_is_an_oracle():
+    told = sizes()
+    told = replace(told, facts=replace(told.facts, annotations=frozenset({"junk", "links"})))
+    arm = plan(
+        placement("cross", "oracle"),
+        placement("cross", "window", radius=1),
+        placement("cross", "any", of=[{"mask": "oracle"}]),
+        placement("cross", "any", of=[{"mask": "window", "radius": 1}]),
+        of=told,
+    )
+    entries = MaskRecord(arm).entries([])
+    assert [entry["oracle"] for entry in entries] == [True, False, True, False]
+
+
+def test_a_fixed_pattern_has_one_fingerprint_and_a_scheduled_one_as_many_as_stages():
+    record = MaskRecord(plan(placement("cross", "window", radius={"step": [[0, 1], [0.5, 2]]})))
+    record.replay(epochs(4))
+    entry = record.entries([])[0]
+    assert entry["draws"] == 0 and entry["distinct"] == 2
+
+
+@pytest.mark.parametrize(
+    ("site", "mask", "options"),
+    [
+        ("encoder_input", "feature_dropout", {"ratio": 0.3}),
+        ("logits", "drop_vocabulary", {"ratio": 0.2}),
+    ],
+)
+def test_what_hides_no_pairs_and_picks_no_words_counts_its_draws_too(site, mask, options):
+    entry = proof(placement(site, mask, "dynamic", **options), 3)
+    assert entry["draws"] == entry["distinct"] == 3 * EXAMPLES
+
+
+def test_what_draws_nothing_reports_no_draws():
+    entry = proof(placement("loss", "loss_tokens", choose="prefix", first=2), 3)
+    assert (entry["draws"], entry["visits"]) == (0, 3 * EXAMPLES)
+
+
+def test_two_views_of_an_example_are_two_draws():
+    record = MaskRecord(plan(placement("encoder_input", "tokens", "static", ratio=0.3)))
+    batch, clock = corpus_batch(), Clock("train", 0, 9)
+    record.replay([(batch, clock), (batch, replace(clock, view=1))])
+    (entry,) = record.entries([])
+    assert entry["draws"] == 2 * EXAMPLES
+
+
+def test_heads_a_normaliser_leaves_alone_count_as_they_are():
+    where = placement("cross", "topk", k=1)
+    some = where.model_copy(update={"heads": (1,)})
+    model = tiny_model(plan(some)).train()
+    record, batch = MaskRecord(model.masks), tiny_batch()
+    record.begin_step(batch, measure=True)
+    model(batch, Clock("train", 0, 9))
+    # One of three heads keeps one of each source's 7, 4 and 6 keys; targets have 5, 8 and 3 words.
+    kept = sum(rows * (2 * keys + 1) for rows, keys in zip((5, 8, 3), (7, 4, 6), strict=True))
+    seen = sum(rows * 3 * keys for rows, keys in zip((5, 8, 3), (7, 4, 6), strict=True))
+    assert record.scalars()["mask/density/cross-topk-0"] == pytest.approx(kept / seen)

@@ -1,0 +1,146 @@
+"""TensorBoard itself, started on the runs of a small quickstart, shows them."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import maskbench.data
+import maskbench.masks  # noqa: F401  (fills the registries)
+from maskbench.config.load import load_experiment
+from maskbench.executors.local import LocalExecutor
+from maskbench.experiment.run import run_experiment
+
+QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
+SMALL = (
+    "seeds=[0, 1]",
+    "corpus.pairs=200",
+    "corpus.valid=20",
+    "corpus.test=30",
+    "model.d_model=16",
+    "model.d_ff=16",
+    "train.steps=8",
+    "train.valid_every=4",
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    runs = tmp_path_factory.mktemp("tensorboard") / "runs"
+    experiment = load_experiment(QUICKSTART, overrides=SMALL, arms=["static", "dynamic"])
+    assert run_experiment(experiment, runs, executor=LocalExecutor(2)).is_sound
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = ["--logdir", str(runs), "--host", "127.0.0.1", "--port", str(port), "--load_fast", "false"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tensorboard.main", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}/data"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def fetch(request: str | urllib.request.Request) -> Any:
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def when_loaded(url: str, enough: int) -> Any:
+    """Ask until the server is up and has read `enough` entries."""
+    for _ in range(240):
+        try:
+            found = fetch(url)
+            if len(found) >= enough:
+                return found
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            pass
+        time.sleep(0.25)
+    raise AssertionError(f"{url} never had {enough} entries")
+
+
+ARMS = ("static", "dynamic")
+RUNS = {f"quickstart/{arm}/seed-{seed}" for arm in ARMS for seed in (0, 1)}
+MEANS = {f"quickstart/_aggregate/{arm}" for arm in ARMS}
+
+
+def test_every_arm_and_seed_is_a_run_with_the_same_tags(server):
+    tags = when_loaded(f"{server}/plugin/scalars/tags", len(RUNS | MEANS))
+    assert set(tags) == RUNS | MEANS
+    common = {"train/nll", "train/loss", "train/lr", "valid/nll", "noise-mask-20/token_accuracy"}
+    for run in RUNS:
+        assert common | {"mask/ratio/encoder_input-tokens-0"} <= set(tags[run])
+
+
+def test_a_curve_holds_every_validated_step_once(server):
+    when_loaded(f"{server}/plugin/scalars/tags", len(RUNS))
+    curve = fetch(f"{server}/plugin/scalars/scalars?run=quickstart/static/seed-1&tag=valid/nll")
+    assert [step for _, step, _ in curve] == [4, 8]
+    assert all(1 < value < 10 for _, _, value in curve)
+
+
+def test_sample_translations_are_shown_as_text(server):
+    tags = when_loaded(f"{server}/plugin/text/tags", len(RUNS))
+    (tag,) = tags["quickstart/dynamic/seed-0"]
+    (shown,) = fetch(f"{server}/plugin/text/text?run=quickstart/dynamic/seed-0&tag={tag}")
+    assert shown["step"] == 8
+    assert "the" in shown["text"]
+
+
+def test_an_arm_is_one_row_of_the_settings_page_with_the_mean_of_its_seeds(server):
+    tags = when_loaded(f"{server}/plugin/scalars/tags", len(RUNS | MEANS))
+    asked = {"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "colParams": [], "sliceSize": 9}
+    body, headers = json.dumps(asked).encode(), {"Content-Type": "application/json"}
+    found = fetch(urllib.request.Request(f"{server}/plugin/hparams/session_groups", body, headers))
+    rows = {group["hparams"]["arm"]: group for group in found["sessionGroups"]}
+    assert set(rows) == set(ARMS)
+    for arm, row in rows.items():
+        assert {session["name"] for session in row["sessions"]} == {run for run in RUNS if f"/{arm}/" in run}
+        assert {session["status"] for session in row["sessions"]} == {"STATUS_SUCCESS"}
+        means = {metric["name"]["tag"]: metric["value"] for metric in row["metricValues"]}
+        assert "test/token_accuracy" in means and set(means) < {tag for run in RUNS for tag in tags[run]}
+        seeds = [
+            fetch(f"{server}/plugin/scalars/scalars?run={run}&tag=test/token_accuracy")
+            for run in RUNS
+            if arm in run
+        ]
+        assert means["test/token_accuracy"] == pytest.approx(sum(points[-1][2] for points in seeds) / 2)
+
+
+def test_every_band_of_the_layout_has_its_three_curves_for_every_arm(server):
+    when_loaded(f"{server}/plugin/scalars/tags", len(RUNS | MEANS))
+    bands, _ = fetch(f"{server}/plugin/custom_scalars/layout")["category"]
+    assert {"valid/nll", "train/nll"} < {chart["title"] for chart in bands["chart"]}
+    for chart in bands["chart"]:
+        (series,) = chart["margin"]["series"]
+        wanted = [series[key] for key in ("value", "lower", "upper")]
+        for run in MEANS:
+            pattern = urllib.parse.quote("|".join(f"({re.escape(tag)})" for tag in wanted))
+            curves = fetch(f"{server}/plugin/custom_scalars/scalars?run={run}&tag={pattern}")["tag_to_events"]
+            mean, low, high = ([point[1:] for point in curves[tag]] for tag in wanted)
+            assert [step for step, _ in mean] == [step for step, _ in low] == [step for step, _ in high] != []
+            assert all(a[1] <= b[1] <= c[1] for a, b, c in zip(low, mean, high, strict=True))
+
+
+def test_the_experiment_is_shown_as_text_and_attention_as_an_image(server):
+    when_loaded(f"{server}/plugin/scalars/tags", len(RUNS | MEANS))
+    (shown,) = fetch(f"{server}/plugin/text/text?run=quickstart&tag=experiment")
+    assert "batch_tokens" in shown["text"]
+    images = fetch(f"{server}/plugin/images/tags")
+    assert all("attention/cross" in images[run] for run in RUNS)
