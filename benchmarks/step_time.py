@@ -23,8 +23,8 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import Sizes
 from maskbench.masks.plan import MaskPlan
 from maskbench.model import EncoderDecoder
-from maskbench.model.allocator import keep_freed_memory
 from maskbench.model.initialise import initialise
+from maskbench.training.environment import keep_freed_memory
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,6 @@ TORCH_FREE = [
     "maskbench.report",
     "maskbench.tensorboard",
     "maskbench.tensorboard.refresh",
-    "maskbench.tensorboard.server",
     "maskbench.cli.main",
     "maskbench.cli.commands.compare",
     "maskbench.cli.views.attention_drawing",

@@ -26,8 +26,8 @@ from markdown_it import MarkdownIt
 from maskbench.cli.comparison.csv_format import to_csv
 from maskbench.cli.comparison.latex_format import to_latex
 from maskbench.cli.comparison.markdown_format import to_markdown
+from maskbench.cli.comparison.other_metrics import Detail
 from maskbench.cli.comparison.render import as_text
-from maskbench.cli.detail import Detail
 from maskbench.comparison.results import Choices, Comparison
 from maskbench.comparison.table import compare
 from maskbench.comparison.text.json_document import to_json

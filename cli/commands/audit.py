@@ -81,10 +81,10 @@ def _subjects(targets: Sequence[str], plugins: Sequence[Path], runs_dir: Path) -
 def _whole_catalogue(plugins: Sequence[Path]) -> list[list[Finding]]:
     """Return the findings of every strategy and preset; on a terminal, say how far it is."""
     from maskbench.audit.catalogue import names
-    from maskbench.audit.workers import audit_names
+    from maskbench.audit.report import audit_names
     from maskbench.plain import plain
 
-    from ..consoles import console_on
+    from ..terminal import console_on
 
     found = []
     with console_on(sys.stderr).status("auditing the catalogue") as status:
@@ -101,7 +101,7 @@ def _findings(subjects: Iterable[Subject]) -> list[list[Finding]]:
     from maskbench.audit import audit as examine
     from maskbench.plain import plain
 
-    from ..consoles import console_on
+    from ..terminal import console_on
 
     # Small models: a second thread would cost more than it does.
     torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from ..options import RUNS, Alpha, Baseline, Directories, Metric, MinEffect, Run
 if TYPE_CHECKING:
     from maskbench.comparison.results import Comparison
 
-    from ..detail import Detail
+    from ..comparison.other_metrics import Detail
 
 
 class Format(StrEnum):
@@ -91,7 +91,7 @@ def compare(
     from maskbench.records.locate import newest
 
     from ..comparison.fail_unless import EXIT_CODE, doubts, unmet
-    from ..detail import Detail
+    from ..comparison.other_metrics import Detail
 
     written_as = format or _guessed(output)
     choices = Choices(metric, baseline, alpha, min_effect, simultaneous)

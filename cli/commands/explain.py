@@ -104,7 +104,7 @@ def _pictures(found: Explained, top: Example) -> tuple[list[tuple[str, Attention
 def _draw(top: Example, pictures: list[tuple[str, Attention]], width: int) -> None:
     from textwrap import wrap
 
-    from ..glyphs import UNICODE
+    from ..terminal import UNICODE
     from ..views.attention_drawing import ASCII, BLOCKS, attention_lines
 
     about = (

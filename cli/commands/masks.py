@@ -128,8 +128,7 @@ def _list(found: list[Entry], site: str | None, as_json: bool) -> None:
 def _sheet(found: Entry, site: str | None, settings: list[str], view: View) -> Sheet:
     from maskbench.config.schema.experiment import ModelConfig
     from maskbench.errors import ConfigError
-    from maskbench.pictures.draw import draw
-    from maskbench.pictures.placement import placement_of
+    from maskbench.pictures.draw import draw, placement_of
     from maskbench.registry import did_you_mean
 
     if site is not None and site not in found.sites:

@@ -72,7 +72,7 @@ def show_plan(
     expected = expense(experiment, rehearsal, runs_dir, workers)
     prospects = outlooks(experiment, runs_dir)
     if as_json:
-        from maskbench.forecast.document import to_json
+        from maskbench.forecast.outlook import to_json
 
         typer.echo(to_json(experiment, rehearsal.planned, expected, prospects))
     else:

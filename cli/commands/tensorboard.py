@@ -69,7 +69,7 @@ def _serve(top: Path, experiments: Sequence[Path], host: str | None, port: int |
     import time
 
     from maskbench.plain import plain
-    from maskbench.tensorboard.server import BANDS, serve
+    from maskbench.tensorboard.refresh import BANDS, serve
 
     said = _refresh(experiments, "")
     address = serve(top, host, port)

@@ -11,10 +11,8 @@ from maskbench.comparison.results import Comparison, Row
 from maskbench.comparison.text.number_format import Scale, scale_of
 from maskbench.plain import plain
 
-from ..columns import width_of
-from ..figures import cost_cell, count_cell, interval_cell, mean_cell, p_cell
-from ..glyphs import Glyphs
-from ..terminal import bare_table
+from ..terminal import Glyphs, bare_table, width_of
+from .cells import cost_cell, count_cell, interval_cell, mean_cell, p_cell
 
 _STYLES = {
     "better": "green",

@@ -20,9 +20,21 @@ from maskbench.config.schema.metrics import MetricName, metric_name
 from maskbench.plain import plain
 from maskbench.statistics.paired import exploratory_interval
 
-from ..detail import Detail
-from ..glyphs import Glyphs
-from ..terminal import bare_table
+from ..terminal import Glyphs, bare_table
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What was asked for; by default, what fits a screen."""
+
+    all_metrics: bool = False
+    """Every metric of every split."""
+    slices: bool = False
+    """Every slice."""
+
+
+COMPACT = Detail()
+
 
 LINES = 24
 """A block that was not asked for takes about this many lines, however many arms there are."""

@@ -11,20 +11,41 @@ from io import StringIO
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from maskbench.comparison.results import Comparison
+from maskbench.comparison.text.footnotes import arm_notes, method, warnings
 from maskbench.comparison.text.number_format import scale_of
-from maskbench.comparison.text.sentences import headline
+from maskbench.comparison.text.sentences import headline, noise_sentences, verdict_sentences
 from maskbench.plain import plain
 
-from ..columns import width_of
-from ..consoles import console_on
-from ..detail import COMPACT, Detail
-from ..footnotes import small_print, verdicts
-from ..glyphs import ASCII, UNICODE, Glyphs
+from ..terminal import ASCII, UNICODE, Glyphs, console_on, width_of
 from .main_table import ONE_LINE, fitting, main_table
-from .other_metrics import also_measured
+from .other_metrics import COMPACT, Detail, also_measured
+
+
+def verdicts(comparison: Comparison, glyphs: Glyphs) -> Table:
+    """Return every verdict as a sentence, and what a reader must know of the arms, as a list."""
+    lines = (*verdict_sentences(comparison), *noise_sentences(comparison), *arm_notes(comparison))
+    return _list([(Text(glyphs.bullet), Text(plain(line))) for line in lines])
+
+
+def small_print(comparison: Comparison, glyphs: Glyphs) -> Table:
+    """Return the method and, last, where the eye ends, what went wrong, as a list."""
+    said = [(Text(glyphs.bullet, style="dim"), Text(plain(s), style="dim")) for s in method(comparison)]
+    wrong = [(Text("!", style="bold yellow"), Text(plain(s))) for s in warnings(comparison)]
+    return _list([*said, *wrong])
+
+
+def _list(items: Sequence[tuple[Text, Text]]) -> Table:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for mark, text in items:
+        grid.add_row(mark, text)
+    return grid
+
 
 NARROWEST = 80
 """Width of what is written to a file or a pipe, unless a table needs more."""

@@ -21,7 +21,7 @@ from maskbench.experiment.plan import PlannedRun
 from maskbench.experiment.progress_events import Ended, Reporter
 from maskbench.plain import plain
 
-from ..consoles import console_on
+from ..terminal import console_on
 from .state import Board, Line
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from maskbench.plain import plain
 
-from ..consoles import console_on
+from ..terminal import console_on
 from .mask_table import SHORT_SITES
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ from maskbench.comparison.text.number_format import scale_of
 from maskbench.config.schema.claims import STEP_TIME, Claim, Limit
 from maskbench.plain import plain
 
-from ..consoles import console_on
-from ..figures import interval_cell, mean_cell, p_cell
-from ..glyphs import ASCII, UNICODE, Glyphs
+from ..comparison.cells import interval_cell, mean_cell, p_cell
+from ..terminal import ASCII, UNICODE, Glyphs, console_on
 
 WIDTH = 80
 """Columns of what is written to a file or a pipe."""

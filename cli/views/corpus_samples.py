@@ -14,7 +14,7 @@ from rich.text import Text
 from maskbench.data.export import annotations_of
 from maskbench.plain import plain
 
-from ..glyphs import Glyphs
+from ..terminal import Glyphs
 
 if TYPE_CHECKING:
     from maskbench.data.corpus import Split

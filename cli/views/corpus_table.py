@@ -13,8 +13,7 @@ from rich.text import Text
 
 from maskbench.plain import plain
 
-from ..glyphs import Glyphs
-from ..terminal import bare_table
+from ..terminal import Glyphs, bare_table
 
 if TYPE_CHECKING:
     from maskbench.data.catalogue import CorpusEntry, Option

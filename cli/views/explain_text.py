@@ -15,8 +15,7 @@ from maskbench.explain.explanation import Explanation
 from maskbench.explain.outcomes import Group
 from maskbench.plain import plain
 
-from ..glyphs import Glyphs
-from ..terminal import bare_table
+from ..terminal import Glyphs, bare_table
 
 _INDENT = "   "
 

@@ -12,9 +12,8 @@ from maskbench.experiment.plan import PlannedRun, PlanState
 from maskbench.plain import plain
 from maskbench.records.collect import seed_list
 
-from ..glyphs import Glyphs
 from ..progress.display import duration
-from ..terminal import bare_table
+from ..terminal import Glyphs, bare_table
 
 if TYPE_CHECKING:
     from maskbench.forecast.expense import Expense

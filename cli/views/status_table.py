@@ -17,8 +17,7 @@ from maskbench.records.locate import FoundPanel
 from maskbench.records.states import STATES, RunState, count
 from maskbench.runs.directory import State
 
-from ..glyphs import ASCII, Glyphs
-from ..terminal import bare_table
+from ..terminal import ASCII, Glyphs, bare_table
 
 States: TypeAlias = Sequence[tuple[FoundPanel, Mapping[str, Sequence[RunState]]]]
 """Panels, each with the states of its runs by arm."""

@@ -5,13 +5,11 @@ and sentences to try it on) becomes two `Case`s (float64, and what the run compu
 `Verdict`s, and `audit` collects them as `Finding`s.
 """
 
-from maskbench.audit import agreement
 from maskbench.audit.proofs import decoding, density, draws, gradients, invariance, leaks, rows, support
 from maskbench.audit.report import Finding, audit, is_sound
 
 __all__ = [
     "Finding",
-    "agreement",
     "audit",
     "decoding",
     "density",

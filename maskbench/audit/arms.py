@@ -16,8 +16,7 @@ from maskbench.data.batches import BatchSchedule, collate
 from maskbench.data.corpus import Corpus, Split
 from maskbench.masks.clock import Clock
 from maskbench.model.transformer import sizes_of
-from maskbench.training.environment import pick_device
-from maskbench.training.precision import compute_dtype
+from maskbench.training.environment import compute_dtype, pick_device
 
 COMFORTABLE = 12
 """Tokens a sentence may have: proofs take a forward pass for every offset."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from maskbench.audit.catalogue import subjects
 from maskbench.audit.proofs.registry import Family, Proof, Verdict, in_order
 from maskbench.audit.subject import Case, Subject, own_randomness
+from maskbench.plugins import load_plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +105,29 @@ def asked(ask: Callable[[Case], Iterable[Verdict]], case: Case) -> list[Verdict]
 def is_sound(findings: Iterable[Finding]) -> bool:
     """Whether no promise is broken."""
     return all(finding.passed is not False for finding in findings)
+
+
+def audit_names(wanted: Sequence[str], plugins: Sequence[Path]) -> Iterator[list[Finding]]:
+    """Yield the findings of every named strategy and preset at every site, in the order of `subjects`.
+
+    Args:
+        wanted: names the catalogue knows.
+        plugins: files that enter strategies; every process loads them.
+    """
+    files = [file.resolve() for file in plugins]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), context, initializer=_begin, initargs=(files,)) as pool:
+        for found in pool.map(_audit, wanted):
+            yield from found
+
+
+def _begin(plugins: list[Path]) -> None:
+    import maskbench.masks  # noqa: F401  registers the strategies
+
+    load_plugins(plugins)
+
+
+def _audit(name: str) -> list[list[Finding]]:
+    # Models of a few thousand weights: a second thread would cost more than it does.
+    torch.set_num_threads(1)
+    return list(audit(subjects([name])))

@@ -19,8 +19,8 @@ from maskbench.masks.context import LogitContext, Sizes
 from maskbench.model.initialise import initialise
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.randomness import Key
+from maskbench.training.environment import autocast
 from maskbench.training.loss import nll_of, real_tokens
-from maskbench.training.precision import autocast
 
 T = TypeVar("T")
 

@@ -36,7 +36,7 @@ from maskbench.records.collect import Cell, Collected, collect
 from maskbench.records.locate import panels_in
 from maskbench.records.sentences import SentenceReader
 from maskbench.statistics import effect, sequential
-from maskbench.statistics.costs import Ratio, ratio
+from maskbench.statistics.effect import Ratio, ratio
 from maskbench.statistics.paired import EXACT_UP_TO, Interval, mean_and_sd, smallest_p
 from maskbench.statistics.pairs import Pairs
 from maskbench.statistics.sequential import Rule

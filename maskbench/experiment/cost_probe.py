@@ -18,7 +18,7 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.data import load_corpus
 from maskbench.executors.worker import Interrupted, stop_requested, use_threads
 from maskbench.plugins import load_plugins
-from maskbench.statistics.costs import batch_logs, ratio
+from maskbench.statistics.effect import batch_logs, ratio
 from maskbench.training.environment import repeatable
 from maskbench.training.trainer import make_trainer
 
@@ -101,7 +101,7 @@ def take_turns(
 def summarise(times: StepTimes, identities: Mapping[str, str]) -> dict[str, Any]:
     """Return the contents of cost.json: medians over steps, and relative step times as geometric means paired by step.
 
-    `log_step_seconds` is what an interval of any two arms' ratio is made of (`maskbench.statistics.costs`).
+    `log_step_seconds` is what an interval of any two arms' ratio is made of (`maskbench.statistics.effect`).
 
     Args:
         times: the baseline's first; at least one step.

@@ -11,13 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskbench.config.schema.experiment import ArmConfig, Experiment
+from maskbench.config.schema.experiment import ArmConfig, Experiment, RunConfig
 from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError
 from maskbench.experiment.plan import CACHE, PlannedRun, corpus_key, plan
 from maskbench.experiment.progress_events import Reporter, Silence
 
 if TYPE_CHECKING:
     from maskbench.data.corpus import Corpus
+
+
+_BASE_BYTES = 350_000_000
+"""Of a process that has imported everything and loaded a small corpus."""
+
+
+def memory_need(config: RunConfig, parameters: int, vocabulary: int) -> int:
+    """Return roughly how many bytes a run needs to train; an estimate for deciding how many fit side by side.
+
+    Weights, gradient, two moments and the copy a checkpoint makes; what the layers keep for the backward pass; and
+    four arrays of the size of the logits.
+    """
+    model, tokens = config.model, config.train.batch_tokens
+    layers = model.encoder_layers + model.decoder_layers
+    kept_per_token = layers * (16 * model.d_model + 4 * model.d_ff)
+    floats = 5 * parameters + tokens * kept_per_token + 4 * tokens * vocabulary
+    return _BASE_BYTES + 4 * floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +131,6 @@ def _build_and_audit(
     built: dict[tuple[str | None, str], BuiltArm],
 ) -> None:
     from maskbench.audit.gate import admit
-    from maskbench.executors.memory import memory_need
     from maskbench.model.lent import lent_plans
     from maskbench.model.transformer import build_model
     from maskbench.training.warm_start import freeze_all_but, load_starting_weights

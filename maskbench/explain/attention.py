@@ -15,14 +15,12 @@ from maskbench.data.corpus import Corpus
 from maskbench.decoding import evaluating
 from maskbench.errors import RunDirectoryError
 from maskbench.masks.clock import Clock
-from maskbench.metrics.attended import watching
-from maskbench.metrics.attention import shares
+from maskbench.metrics.attended import shares, watching
 from maskbench.model.lent import lent_plans, under
 from maskbench.model.transformer import EncoderDecoder, build_model
 from maskbench.runs.checkpoint import best
 from maskbench.runs.directory import RunDirectory
-from maskbench.training.averaging import averaged_weights
-from maskbench.training.stalls import Stalls
+from maskbench.training.stalls import Stalls, averaged_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,8 +17,7 @@ from maskbench.experiment.preparation import BuiltArm, Rehearsal
 from maskbench.forecast.recorded import StepRecords, kind_of
 from maskbench.forecast.trial import ArmName, try_steps
 from maskbench.runs.checkpoint import KEPT
-from maskbench.training.environment import origin, pick_device
-from maskbench.training.precision import compute_dtype
+from maskbench.training.environment import compute_dtype, origin, pick_device
 
 Source = Literal["own", "other", "tried", "assumed"]
 """Where a step time comes from: runs of this experiment, runs of another one, steps taken just now, or another arm of

@@ -6,13 +6,17 @@ it, but an earlier experiment with the same metric may have shown it.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.errors import MaskbenchError
+from maskbench.experiment.plan import PlannedRun
+from maskbench.forecast.expense import Expense
 from maskbench.records.collect import Collected, collect
 from maskbench.records.locate import FILE, panels_in
 from maskbench.statistics.paired import least_seeds, mean_and_sd, smallest_p
@@ -156,3 +160,48 @@ def _likeness(name: str, panel: PanelConfig, found: Collected) -> tuple[bool, in
     same = [ours.corpus == theirs.corpus, ours.model == theirs.model, ours.train == theirs.train]
     itself = found.found.experiment.name == name and found.found.panel.name == panel.name
     return itself and all(same), sum(same)
+
+
+def to_json(
+    experiment: Experiment, runs: Sequence[PlannedRun], expected: Expense, prospects: Sequence[Outlook]
+) -> str:
+    """Return one document; times are seconds, sizes bytes, differences in the metric's unit."""
+    document = {
+        "experiment": experiment.name,
+        "due": sum(run.is_due for run in runs),
+        "seconds": expected.seconds,
+        "workers": expected.workers,
+        "memory_bytes": {"run": expected.memory, "all": expected.memory * expected.workers},
+        "disk_bytes": expected.disk,
+        "runs": [_run_entry(run) for run in runs],
+        "steps": [
+            {"panel": panel, "arm": arm, **asdict(step), "run_seconds": expected.run_seconds[panel, arm]}
+            for (panel, arm), step in expected.steps.items()
+        ],
+        "metric": experiment.compare.metric,
+        "min_effect": experiment.compare.min_effect,
+        "seeds": [_outlook_entry(outlook, expected) for outlook in prospects],
+    }
+    # ASCII only: text from files can then neither break the encoding nor steer a terminal.
+    return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=1)
+
+
+def _run_entry(run: PlannedRun) -> dict[str, Any]:
+    return {
+        "panel": run.panel,
+        "arm": run.arm.name,
+        "seed": run.seed,
+        "state": run.state,
+        "differences": list(run.differences),
+    }
+
+
+def _outlook_entry(outlook: Outlook, expected: Expense) -> dict[str, Any]:
+    missing = max(0, outlook.least_seeds - outlook.n_seeds)
+    return {
+        **asdict(outlook),
+        "can_decide": outlook.can_decide,
+        "difference": outlook.difference,
+        "missing_seeds": missing,
+        "missing_seconds": expected.more_seeds(missing),
+    }

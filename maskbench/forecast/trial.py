@@ -46,8 +46,7 @@ def try_steps(
     if not arms:
         return {}
     from maskbench.audit.subject import own_randomness
-    from maskbench.model.allocator import keep_freed_memory
-    from maskbench.training.environment import repeatable
+    from maskbench.training.environment import keep_freed_memory, repeatable
 
     # As the runs will.
     keep_freed_memory()
@@ -90,9 +89,8 @@ def _steps(config: RunConfig, corpus: Corpus, seed: int) -> Iterator[None]:
     from maskbench.data.batches import BatchSchedule, collate
     from maskbench.masks.clock import Clock
     from maskbench.model.transformer import build_model
-    from maskbench.training.environment import pick_device
+    from maskbench.training.environment import compute_dtype, pick_device
     from maskbench.training.objective import Objective
-    from maskbench.training.precision import compute_dtype
     from maskbench.training.warm_start import freeze_all_but
 
     device, train = pick_device(), config.train

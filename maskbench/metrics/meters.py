@@ -12,11 +12,10 @@ from typing import TypeAlias
 from maskbench.config.schema.metrics import METRICS
 from maskbench.data.corpus import Split
 from maskbench.metrics import altered
+from maskbench.metrics.altered import forced_gap
 from maskbench.metrics.attended import attention_entropy, best_layer_aer, distractor_mass
-from maskbench.metrics.calibration import expected_calibration_error, words
 from maskbench.metrics.effective_context import effective_context
-from maskbench.metrics.forced import Forced, nll, token_accuracy
-from maskbench.metrics.leak import forced_gap
+from maskbench.metrics.forced import Forced, expected_calibration_error, nll, token_accuracy, words
 from maskbench.metrics.measurements import Measurements
 from maskbench.metrics.slices import sentence_slices, token_slices
 from maskbench.metrics.translation import text_scores

@@ -3,7 +3,7 @@
 The order is fixed: scaled scores -> biases and log-gates -> hidden pairs to -inf -> empty-row rule -> normaliser ->
 factors on the weights -> dropout -> values -> head gates. Masks arrive as one boolean tensor (True = may attend) and
 are filled once; there is no "very small number" that a score could outweigh and no sum of two planes (unless an arm
-asks for one of the other ways in `maskbench.model.application`). A query with nothing to attend to outputs zeros: its
+asks for one of the other ways in `maskbench.model.attention`). A query with nothing to attend to outputs zeros: its
 row is opened before the softmax, so that no gradient is NaN, and multiplied by zero afterwards.
 
 The layers are those of Vaswani et al. 2017, "Attention is all you need", section 3.2.
@@ -11,6 +11,7 @@ The layers are those of Vaswani et al. 2017, "Attention is all you need", sectio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,9 +24,45 @@ from maskbench.config.schema.experiment import Legality
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionDecision, AttentionRequest, Source
 from maskbench.masks.plan import MaskPlan
-from maskbench.model.application import attention_weights
+from maskbench.masks.softmax import softmax
 from maskbench.model.cache import LayerCache
 from maskbench.model.dropout import Dropout
+
+SMALL_FILL = -1e4
+"""The finite fill in common use."""
+
+
+def attention_weights(
+    scores: Float[Tensor, "batch heads q kv"], decision: AttentionDecision
+) -> tuple[Float[Tensor, "batch heads q kv"], Bool[Tensor, "#batch #heads #q 1"] | None]:
+    """Return the weights, and True on rows that have something to attend to, None where every row counts as such.
+
+    Args:
+        scores: scaled, biases included; float32 or float64. They may be overwritten.
+    """
+    if decision.apply == "hard":
+        some = decision.keep.any(-1, keepdim=True)
+        # Opened before the softmax, so that no gradient is NaN; the caller multiplies them by zero.
+        keep = decision.keep | ~some
+        scores = scores.masked_fill_(~keep, -math.inf)
+        weights = softmax(scores) if decision.normaliser is None else decision.normaliser(scores, keep)
+    else:
+        weights, some = _otherwise(scores, decision), None
+    return weights if decision.factors is None else weights * decision.factors.to(weights.dtype), some
+
+
+def _otherwise(scores: Tensor, decision: AttentionDecision) -> Float[Tensor, "batch heads q kv"]:
+    keep = decision.keep
+    if decision.apply == "multiply_scores":
+        return softmax(scores * keep)
+    if decision.apply == "small_fill":
+        return softmax(scores.masked_fill(~keep, SMALL_FILL))
+    left = softmax(scores) * keep
+    if decision.apply == "raw":
+        return left
+    mass = left.sum(-1, keepdim=True)
+    return left / mass.masked_fill(mass == 0, 1.0)
+
 
 Watcher: TypeAlias = Callable[[str, int, Tensor, Tensor], None]
 """`(site, layer, weights [batch heads q kv], keep [#batch #heads #q kv])`: sees the weights of one attention layer as

@@ -15,8 +15,7 @@ from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus
 from maskbench.decoding import evaluating
 from maskbench.masks.clock import Clock
-from maskbench.metrics.attended import watching
-from maskbench.metrics.attention import shares
+from maskbench.metrics.attended import shares, watching
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.plain import plain
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from maskbench.comparison.text.sentences import headline, verdict_sentence
 from maskbench.report.gather import Panel
-from maskbench.report.words import verdict_shown
+from maskbench.report.tables import verdict_shown
 
 
 @dataclass(frozen=True, slots=True)

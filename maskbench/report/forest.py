@@ -10,7 +10,7 @@ from maskbench.plain import plain
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.gather import Panel
 from maskbench.report.palette import BAND, INK, MUTED
-from maskbench.report.words import difference_in_words, shortened, verdict_shown
+from maskbench.report.tables import difference_in_words, shortened, verdict_shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

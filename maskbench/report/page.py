@@ -24,8 +24,7 @@ from maskbench.report.figure import Plot, own_settings
 from maskbench.report.forest import forest
 from maskbench.report.gather import Panel, gather
 from maskbench.report.learning import learning_curves, still
-from maskbench.report.limits import limits
-from maskbench.report.methods import methods
+from maskbench.report.methods import limits, methods
 from maskbench.report.origin import commands, facts
 from maskbench.report.pictures import Pictures, pictures
 from maskbench.report.samples import Samples, samples

@@ -18,7 +18,7 @@ from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.forest import paired
 from maskbench.report.gather import Panel
 from maskbench.report.palette import MUTED
-from maskbench.report.words import shortened
+from maskbench.report.tables import shortened
 from maskbench.statistics.paired import Interval, exploratory_interval
 
 if TYPE_CHECKING:

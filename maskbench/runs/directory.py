@@ -23,10 +23,9 @@ from typing import Any, Literal, get_args
 import filelock
 
 from maskbench.errors import RunDirectoryError
-from maskbench.runs import entries
 from maskbench.runs.files import damage_named, explained, read_json, write_atomically, write_json
 from maskbench.runs.identity import Identity
-from maskbench.runs.jsonl import JsonLines, json_line
+from maskbench.runs.jsonl import JsonLines, bars, json_line, logged_numbers, sample, timed_step
 
 State = Literal["planned", "running", "done", "failed", "diverged", "interrupted"]
 """What a run can be; `running` whose process is gone reads as `interrupted`."""
@@ -68,22 +67,22 @@ class RunDirectory:
     @property
     def metrics(self) -> JsonLines:
         """Every logged number by step; no wall clock, so the same bytes in every repetition."""
-        return JsonLines(self.path / "metrics.jsonl", entries.logged_numbers)
+        return JsonLines(self.path / "metrics.jsonl", logged_numbers)
 
     @property
     def timing(self) -> JsonLines:
         """Wall clock, memory and throughput; part of no hash and no comparison of bytes."""
-        return JsonLines(self.path / "timing.jsonl", entries.timed_step)
+        return JsonLines(self.path / "timing.jsonl", timed_step)
 
     @property
     def samples(self) -> JsonLines:
         """Some translations for people: `{"step", "split", "id", "source", "reference", "hypothesis"}` a line."""
-        return JsonLines(self.path / "samples.jsonl", entries.sample)
+        return JsonLines(self.path / "samples.jsonl", sample)
 
     @property
     def histograms(self) -> JsonLines:
         """Learned mask parameters by step: `{"step", "tag", "edges": [n + 1 numbers], "counts": [n numbers]}` a line."""
-        return JsonLines(self.path / "histograms.jsonl", entries.bars)
+        return JsonLines(self.path / "histograms.jsonl", bars)
 
     def sentences(self, split: str) -> JsonLines:
         """What each metric counted of each pair of a split: `{"id": 3, "token_accuracy": [right, tokens], ...}` a line."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterable, Sequence, Set
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.errors import ConfigError, RunDirectoryError
+from maskbench.errors import ConfigError, ResourceError, RunDirectoryError
 from maskbench.records.curves import curves
 from maskbench.records.locate import FoundPanel, panels_in
 from maskbench.runs.directory import RunDirectory
@@ -187,3 +188,35 @@ def _remove_others(found: FoundPanel, arms: Iterable[str]) -> None:
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)
+
+
+BANDS = f"#custom_scalars&regexInput={FOLDER}&_smoothingWeight=0"
+"""The page of bands over seeds with the arms' means chosen and nothing smoothed.
+
+With more than 40 runs TensorBoard chooses none by itself; it counts those that the filter lets through.
+"""
+
+
+def serve(directory: Path, host: str | None = None, port: int | None = None) -> str:
+    """Start a server in a thread that ends with this process, and return its address.
+
+    Args:
+        directory: whose event files are shown, those of its subdirectories included.
+        host: None: only this machine.
+        port: None: 6006, or the next that is free; 0: any that is free.
+
+    Raises:
+        ResourceError: the port is taken or the host is none of this machine's.
+    """
+    from tensorboard import program
+
+    server = program.TensorBoard()
+    server.configure(argv=("maskbench",), logdir=str(directory), host=host, port=port)
+    try:
+        # It speaks of options that this program does not have.
+        with redirect_stderr(io.StringIO()):
+            return str(server.launch())
+    except program.TensorBoardServerException as error:
+        raise ResourceError(f"{error.msg}; choose another --port or --host") from error
+    except OSError as error:
+        raise ResourceError(f"TensorBoard cannot listen on {host or 'localhost'}: {error}") from error

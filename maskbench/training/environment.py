@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import platform
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import torch
@@ -85,3 +86,49 @@ def peak_memory_mb() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Kilobytes on Linux, bytes on macOS.
     return float(peak) / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_NEVER = 2**31 - 1
+
+
+def keep_freed_memory() -> bool:
+    """Tell the C library of this process to reuse freed memory; call it before the first large tensor.
+
+    Results do not depend on it. Returns False where there is no glibc, and nothing has changed then.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_TOP_PAD, 64 << 20))
+    return all(mallopt(name, value) == 1 for name, value in settings)
+
+
+SMALLEST_WIDTH = 64
+"""The d_model from which bfloat16 pays."""
+
+
+def compute_dtype(
+    precision: Literal["auto", "float32", "bfloat16"], d_model: int, device: torch.device
+) -> torch.dtype:
+    """Return the format of matrix products: for `auto`, bfloat16 where the device has it and the model is wide enough."""
+    if precision == "auto":
+        pays = d_model >= SMALLEST_WIDTH and has_bfloat16(device)
+        return torch.bfloat16 if pays else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 natively; emulated, it is slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def autocast(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """Return the context in which a model computes in `dtype`."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)

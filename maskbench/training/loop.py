@@ -28,7 +28,6 @@ from maskbench.runs.checkpoint import (
 )
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, run_record
-from maskbench.training.averaging import averaged_steps, averaged_weights
 from maskbench.training.environment import moved, origin, repeatable
 from maskbench.training.evaluate import (
     Evaluation,
@@ -43,7 +42,7 @@ from maskbench.training.logbook import Logbook, log_every
 from maskbench.training.objective import views
 from maskbench.training.optimiser import moments, restore_moments
 from maskbench.training.pictures import RunPictures
-from maskbench.training.stalls import Stalls
+from maskbench.training.stalls import Stalls, averaged_steps, averaged_weights
 from maskbench.training.trainer import Diverged, StepReport, Trainer, make_trainer
 from maskbench.training.warm_start import vocabulary_sha256
 

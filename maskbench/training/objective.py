@@ -20,6 +20,7 @@ from maskbench.data.batches import Batch
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import LogitContext
 from maskbench.model.transformer import EncoderDecoder
+from maskbench.training.environment import autocast
 from maskbench.training.loss import (
     Targets,
     backward_through_output,
@@ -28,7 +29,6 @@ from maskbench.training.loss import (
     normalised,
     real_tokens,
 )
-from maskbench.training.precision import autocast
 
 
 def views(clock: Clock, train: TrainConfig) -> list[Clock]:

@@ -5,10 +5,17 @@ Both are functions of the validation values logged so far, so a resumed run rebu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from maskbench.config.schema.experiment import TrainConfig
 from maskbench.config.schema.metrics import METRICS
+from maskbench.errors import RunDirectoryError
+from maskbench.runs.checkpoint import verify
 
 
 class Stalls:
@@ -39,3 +46,39 @@ class Stalls:
     def by(self, step: int) -> int:
         """Return how many validations after at most `step` updates found no better model."""
         return sum(stalled <= step for stalled in self._stalled)
+
+
+def averaged_steps(train: TrainConfig, total: int) -> tuple[int, ...]:
+    """Return the updates after which the weights count, ascending: the last `train.average` validations of a run.
+
+    Empty where nothing is averaged; fewer where a run has fewer validations.
+    """
+    if train.average == 1:
+        return ()
+    validations = sorted({*range(train.valid_every, total + 1, train.valid_every), total})
+    return tuple(validations[-train.average :])
+
+
+def _at(folder: Path, step: int) -> dict[str, Tensor]:
+    try:
+        return verify(folder / f"step-{step:06d}").model()
+    except RunDirectoryError as error:
+        raise RunDirectoryError(
+            f"{error}; its weights are wanted for train.average and cannot be made again: move {folder.parent} away and"
+            " train the run again"
+        ) from error
+
+
+def averaged_weights(folder: Path, steps: Sequence[int]) -> dict[str, Tensor]:
+    """Return the mean of the weights of several checkpoints, summed in float64; what is no number with a fraction
+    has the value of the last.
+
+    Raises:
+        RunDirectoryError: one of them is missing or damaged.
+    """
+    total: dict[str, Tensor] = {}
+    for step in steps:
+        weights = _at(folder, step)
+        total = {name: total.get(name, 0.0) + tensor.double() for name, tensor in weights.items()}
+    means = {name: (total[name] / len(steps)).to(tensor.dtype) for name, tensor in weights.items()}
+    return {name: mean if torch.is_floating_point(mean) else weights[name] for name, mean in means.items()}

@@ -15,13 +15,11 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.data.batches import Batch, BatchSchedule, collate
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.model.allocator import keep_freed_memory
 from maskbench.model.transformer import EncoderDecoder, build_model
 from maskbench.randomness import Key
-from maskbench.training.environment import pick_device
+from maskbench.training.environment import compute_dtype, keep_freed_memory, pick_device
 from maskbench.training.objective import Objective
 from maskbench.training.optimiser import build_optimiser, learning_rate, set_learning_rate
-from maskbench.training.precision import compute_dtype
 from maskbench.training.warm_start import freeze_all_but, load_starting_weights
 
 

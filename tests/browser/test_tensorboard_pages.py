@@ -14,8 +14,7 @@ import pytest
 from chromium import Chromium, is_elsewhere
 from hostile import HOSTILE, is_harmful, shows
 
-from maskbench.tensorboard.refresh import rebuild
-from maskbench.tensorboard.server import BANDS
+from maskbench.tensorboard.refresh import BANDS, rebuild
 
 ARMS = ("none", "static", "dynamic")
 OWN_NOISE = (

@@ -12,8 +12,8 @@ from fake_runs import experiment, scored, write
 from rich.text import Text
 from typer.testing import CliRunner
 
-from maskbench.cli.consoles import console_on
 from maskbench.cli.main import app
+from maskbench.cli.terminal import console_on
 
 CLI = Path(__file__).parents[2] / "cli"
 

@@ -13,8 +13,8 @@ import pytest
 from fake_runs import FakeRun, experiment, write
 from rich.console import Console
 
+from maskbench.cli.comparison.other_metrics import COMPACT, Detail
 from maskbench.cli.comparison.render import as_text, renderables
-from maskbench.cli.detail import COMPACT, Detail
 from maskbench.comparison.results import Choices, Comparison
 from maskbench.comparison.table import compare
 from maskbench.comparison.text.json_document import to_json

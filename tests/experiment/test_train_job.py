@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from maskbench.config.schema.experiment import CorpusConfig, ModelConfig, RunConfig
-from maskbench.executors.memory import memory_need
 from maskbench.executors.worker import Interrupted
 from maskbench.experiment import train_job
+from maskbench.experiment.preparation import memory_need
 from maskbench.training.job import Progress
 
 

@@ -27,9 +27,8 @@ from maskbench.data.corpus import Corpus
 from maskbench.experiment.plan import corpus_key, plan
 from maskbench.experiment.preparation import BuiltArm, Rehearsal
 from maskbench.forecast import trial
-from maskbench.forecast.document import to_json
 from maskbench.forecast.expense import Expense, expense, makespan
-from maskbench.forecast.outlook import Spread, earlier_spread, outlooks
+from maskbench.forecast.outlook import Spread, earlier_spread, outlooks, to_json
 from maskbench.forecast.recorded import StepRecords, kind_of, seconds_per_step
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 from maskbench.statistics.power import Family, detectable_effect, seeds_needed

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from maskbench.config.schema.experiment import ModelConfig
 from maskbench.masks.plan import MaskPlan
-from maskbench.masks.selective import Selective, SelectiveOptions
+from maskbench.masks.strategies.scores.content_biases import Selective, SelectiveOptions
 
 N = 6
 

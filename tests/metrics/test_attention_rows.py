@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskbench.metrics.attention import entropy, mass, shares
+from maskbench.metrics.attended import entropy, mass, shares
 
 ALL = torch.ones(1, 4, dtype=torch.bool)
 

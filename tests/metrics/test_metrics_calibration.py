@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskbench.data.vocabulary import EOS
-from maskbench.metrics.calibration import BINS, expected_calibration_error, words
-from maskbench.metrics.forced import Forced
+from maskbench.metrics.forced import BINS, Forced, expected_calibration_error, words
 
 
 def sure(*tokens: tuple[float, bool], gold: int = 9) -> Forced:

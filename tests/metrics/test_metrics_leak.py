@@ -16,8 +16,8 @@ from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS
 from maskbench.masks.clock import Clock
 from maskbench.metrics import Measurements, measure
+from maskbench.metrics.altered import forced_gap
 from maskbench.metrics.forced import Forced
-from maskbench.metrics.leak import forced_gap
 from maskbench.metrics.translation import Said
 from maskbench.training.evaluate import evaluate
 from maskbench.training.trainer import Trainer, make_trainer

@@ -27,7 +27,7 @@ def test_memory_once_used_is_used_again_without_page_faults():
 
 
 def test_other_systems_are_left_as_they_are(monkeypatch):
-    from maskbench.model.allocator import keep_freed_memory
+    from maskbench.training.environment import keep_freed_memory
 
     monkeypatch.setattr(sys, "platform", "darwin")
     assert keep_freed_memory() is False

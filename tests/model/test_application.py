@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from maskbench.config.schema.experiment import LEAKING, Application
 from maskbench.masks.context import AttentionDecision
-from maskbench.model.application import SMALL_FILL
-from maskbench.model.attention import attend, legality
+from maskbench.model.attention import SMALL_FILL, attend, legality
 
 OFF = nn.Identity()
 B, H, Q, K, D = 2, 3, 4, 6, 5

@@ -5,7 +5,11 @@ from __future__ import annotations
 from mutations.mutant import family
 
 ALIBI, RELATIVE, GAUSSIAN, FORGETTING, SELECTIVE = (
-    f"masks/{n}.py" for n in ("bias", "relative", "gaussian", "forgetting", "selective")
+    "masks/strategies/scores/position_biases.py",
+    "masks/strategies/scores/position_biases.py",
+    "masks/strategies/scores/gaussian.py",
+    "masks/strategies/scores/content_biases.py",
+    "masks/strategies/scores/content_biases.py",
 )
 T = "masks/strategies/scores/test_biases.py masks/test_soft_masks.py masks/test_input_dependent.py"
 CONFORMS = "masks/strategies/test_conformance.py"

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-TRANSFORM, DMAN, SPAN, FULL = (f"masks/{n}.py" for n in ("transform", "dman", "span", "full"))
-HEAD, GATING, GATES, FEATURES = (f"masks/{n}.py" for n in ("headgates", "gates", "gating", "features"))
+TRANSFORM, DMAN, SPAN, FULL = (
+    "masks/strategies/scores/transform.py",
+    "masks/strategies/scores/dman.py",
+    "masks/strategies/scores/learned_position_gates.py",
+    "masks/strategies/scores/learned_position_gates.py",
+)
+HEAD, GATING, GATES, FEATURES = (
+    "masks/strategies/tensor_gates.py",
+    "masks/strategies/tensor_gates.py",
+    "masks/strategies/scores/gate_functions.py",
+    "masks/strategies/inputs/features.py",
+)
 T, IN_TRANSFORM, CONFORMS = (
     "masks/strategies/scores/test_learned.py",
     "masks/strategies/scores/test_transform.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-APPLY, ATTENTION, CACHE = "model/application.py", "model/attention.py", "model/cache.py"
+APPLY, ATTENTION, CACHE = "model/attention.py", "model/attention.py", "model/cache.py"
 TRANSFORMER, DECODING, OBJECTIVE = "model/transformer.py", "decoding/prefixes.py", "training/objective.py"
 T = "model/test_attention.py model/test_application.py"
 GREEDY = "decoding/greedy.py"

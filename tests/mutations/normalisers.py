@@ -5,7 +5,11 @@ from __future__ import annotations
 from mutations.mutant import family
 
 CONTENT, ENTMAX, UNNORMALISED, INVERTED, SOFTMAX = (
-    f"masks/{n}.py" for n in ("content", "entmax", "unnormalised", "inverted", "softmax")
+    "masks/strategies/normalisers/topk_threshold.py",
+    "masks/strategies/normalisers/entmax.py",
+    "masks/strategies/normalisers/unnormalised.py",
+    "masks/strategies/normalisers/unnormalised.py",
+    "masks/softmax.py",
 )
 T = "masks/strategies/normalisers/test_normalisers.py"
 IN_SOFT = "masks/test_soft_masks.py"

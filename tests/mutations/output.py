@@ -7,7 +7,7 @@ from mutations.mutant import family
 LOGITS, LOSS, LEXICON = (
     "masks/strategies/outputs/vocabulary_masks.py",
     "masks/strategies/outputs/loss_tokens.py",
-    "masks/lexicon.py",
+    "masks/strategies/outputs/vocabulary_masks.py",
 )
 T, IN_LOSS, CONFORMS = (
     "masks/strategies/outputs/test_logit_masks.py",

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-WINDOWS, STRUCTURE_, SPARSE, DRAWN = (f"masks/{n}.py" for n in ("windows", "structure", "sparse", "drawn"))
-HEADS, DOCUMENTS, COMPOSE, PARTS = (f"masks/{n}.py" for n in ("heads", "documents", "compose", "parts"))
+WINDOWS, STRUCTURE_, SPARSE, DRAWN = (
+    "masks/strategies/attention/windows.py",
+    "masks/strategies/attention/full_causal_block.py",
+    "masks/strategies/attention/sparse.py",
+    "masks/strategies/attention/sampled_patterns.py",
+)
+HEADS, DOCUMENTS, COMPOSE, PARTS = (
+    "masks/strategies/attention/per_head_patterns.py",
+    "masks/strategies/attention/annotated.py",
+    "masks/strategies/attention/boolean.py",
+    "masks/strategies/attention/composite.py",
+)
 T, IN_SPARSE, IN_HEADS = (
     "masks/strategies/attention/test_structure.py",
     "masks/strategies/attention/test_sparse.py",

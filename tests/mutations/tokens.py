@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-TOKENS_, PICKING, UNITS, REPLACING = (f"masks/{n}.py" for n in ("tokens", "picking", "units", "replacing"))
+TOKENS_, PICKING, UNITS, REPLACING = (
+    "masks/strategies/inputs/tokens.py",
+    "masks/strategies/inputs/token_selection.py",
+    "masks/strategies/inputs/token_units.py",
+    "masks/strategies/inputs/token_replacement.py",
+)
 FIXED, FEATURE, PRESETS, PREFERRING = (
-    f"masks/{n}.py" for n in ("fixed_length", "feature_dropout", "presets", "preferring")
+    "masks/strategies/inputs/fixed_length.py",
+    "masks/strategies/inputs/features.py",
+    "masks/strategies/presets.py",
+    "masks/strategies/inputs/selection_order.py",
 )
 T, IN_UNITS = "masks/strategies/inputs/test_token_masks.py", "masks/strategies/inputs/test_token_units.py"
 IN_FIXED, IN_FEATURE, IN_PRESETS = (
-    f"masks/test_{n}.py" for n in ("fixed_length", "feature_dropout", "presets")
+    "masks/strategies/inputs/test_fixed_length.py",
+    "masks/strategies/inputs/test_feature_dropout.py",
+    "masks/strategies/test_presets.py",
 )
 CONFORMS = "masks/strategies/test_conformance.py"
 _OF_REAL = "quota(eligible.sum(1, keepdim=True), "

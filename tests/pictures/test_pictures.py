@@ -16,11 +16,10 @@ from maskbench.config.schema.experiment import ModelConfig, RunConfig
 from maskbench.errors import ConfigError
 from maskbench.masks.catalogue import entries
 from maskbench.pictures.attention import _label, _numbers
-from maskbench.pictures.draw import View, draw
+from maskbench.pictures.draw import View, draw, placement_of
 from maskbench.pictures.figure import figure, png
-from maskbench.pictures.placement import placement_of
-from maskbench.pictures.png import encode, image, size_of
 from maskbench.pictures.sheet import Sheet
+from maskbench.pictures.snapshot import encode, image, size_of
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.sinks import TensorBoardSink, rebuild_events
 from maskbench.training.job import RunJob

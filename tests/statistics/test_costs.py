@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from maskbench.statistics.costs import BATCHES, batch_logs, ratio
+from maskbench.statistics.effect import BATCHES, batch_logs, ratio
 
 times = st.lists(st.floats(1e-4, 10.0), min_size=1, max_size=57)
 

@@ -9,7 +9,7 @@ import pytest
 from fake_runs import arm_config, scored, write_run
 from tensorboard.util.tensor_util import make_ndarray
 
-from maskbench.pictures.png import image
+from maskbench.pictures.snapshot import image
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.files import write_atomically
 from maskbench.tensorboard.events import event_files

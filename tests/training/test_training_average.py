@@ -15,9 +15,9 @@ from maskbench.errors import RunDirectoryError
 from maskbench.masks.clock import Clock
 from maskbench.runs.directory import RunDirectory
 from maskbench.training import loop
-from maskbench.training.averaging import averaged_steps, averaged_weights
 from maskbench.training.evaluate import evaluate, final_metrics
 from maskbench.training.job import RunJob
+from maskbench.training.stalls import averaged_steps, averaged_weights
 from maskbench.training.trainer import make_trainer
 
 

@@ -11,6 +11,7 @@ from maskbench.config.schema.experiment import TrainConfig
 from maskbench.errors import RunDirectoryError
 from maskbench.model.attention import Projection
 from maskbench.model.embedding import Table
+from maskbench.training.environment import compute_dtype
 from maskbench.training.optimiser import (
     build_optimiser,
     decayed,
@@ -19,7 +20,6 @@ from maskbench.training.optimiser import (
     restore_moments,
     set_learning_rate,
 )
-from maskbench.training.precision import compute_dtype
 
 
 class Small(nn.Module):

@@ -16,15 +16,14 @@ from tiny_runs import STEPS
 from maskbench.masks.clock import Clock
 from maskbench.metrics.attended import watching
 from maskbench.model.transformer import build_model
-from maskbench.pictures.png import size_of
+from maskbench.pictures.snapshot import size_of
 from maskbench.pictures.words import Attention, cross_attention, png_of
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.sinks import rebuild_events
-from maskbench.training.histograms import BARS, bars
 from maskbench.training.job import RunJob
 from maskbench.training.logbook import Logbook
 from maskbench.training.loop import _Killed, train_run
-from maskbench.training.pictures import RunPictures
+from maskbench.training.pictures import BARS, RunPictures, bars
 from maskbench.training.trainer import make_trainer
 
 LEARNED = {"site": "decoder_self", "mask": "transform"}

@@ -9,18 +9,88 @@ hides and divides it out, is given its rounding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskbench.audit.proofs.changes import cut, other_words, stacked, with_other_padding, with_targets
 from maskbench.audit.proofs.registry import Verdict, proof
-from maskbench.audit.sharpen import sharpened
 from maskbench.audit.subject import Case, distance
+from maskbench.config.schema.experiment import ATTENTION_SITES
 from maskbench.data.batches import Batch
+from maskbench.masks.base import Normaliser
 from maskbench.masks.clock import Clock
+from maskbench.model.attention import CrossAttention, SelfAttention
 from maskbench.model.transformer import EncoderDecoder
+from maskbench.training.loss import real_tokens
+
+AGREEMENT = 1e-6
+
+
+@proof("hard and renormalise agree", "rows", "exact")
+def hard_and_renormalise_agree(case: Case) -> Iterable[Verdict]:
+    """Do hiding before the softmax and dividing by what is left after it give the same scores?"""
+    arm = case.subject.arm
+    sites = {p.site for p in case.plan.placed if p.site in ATTENTION_SITES}
+    normalised = {p.site for p in case.plan.placed if isinstance(p.strategy, Normaliser)}
+    if case.plan.is_unsafe or not sites - normalised:
+        yield Verdict.skipped("no attention site is masked in one of the two ways")
+        return
+    clock = case.subject.train
+    models = [
+        case.build([p.model_copy(update={"apply": how}) if p.site in sites - normalised else p for p in arm])
+        for how in ("hard", "renormalise")
+        if how == "renormalise" or case.renormalises()
+    ]
+    real = real_tokens(case.batch.tgt_lengths, case.batch.tgt_in.shape[1])
+    first = case.model if len(models) == 1 else models[0]
+    hard, other = (case.logits(model, case.batch, clock)[real] for model in (first, models[-1]))
+    yield Verdict.at_most(distance(hard, other), AGREEMENT)
+
+
+FACTOR = 1000.0
+"""Multiplies queries and keys each: scores of 0.1 become 100,000."""
+
+
+@torch.no_grad()
+def sharpened(case: Case) -> tuple[EncoderDecoder, float]:
+    """Return the case's model with larger scores everywhere, and the largest score on its batch."""
+    model = case.build()
+    for module in model.modules():
+        if isinstance(module, SelfAttention):
+            module.qkv.weight[: 2 * module.qkv.in_features] *= FACTOR
+        elif isinstance(module, CrossAttention):
+            module.query.weight *= FACTOR
+            module.key_value.weight[: module.key_value.in_features] *= FACTOR
+    with _largest_score(model) as seen:
+        case.logits(model, case.batch, case.subject.train)
+    return model, max(seen)
+
+
+@contextmanager
+def _largest_score(model: EncoderDecoder) -> Iterator[list[float]]:
+    """Inside, the largest scaled score of every self-attention is noted, from the queries and keys it computes."""
+    seen: list[float] = []
+
+    def note(layer: SelfAttention) -> Callable[[nn.Module, object, Tensor], None]:
+        def noted(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            batch, length, _ = output.shape
+            query, key, _value = output.float().view(batch, length, 3, layer.n_heads, -1).unbind(2)
+            scores = torch.einsum("bihd,bjhd->bhij", query, key) / query.shape[-1] ** 0.5
+            seen.append(float(scores.abs().max()))
+
+        return noted
+
+    layers = [m for m in model.modules() if isinstance(m, SelfAttention)]
+    handles = [layer.qkv.register_forward_hook(note(layer)) for layer in layers]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
 
 EXACT = 1e-10
 """Allowed in float64 where shapes differ, and with them the order of sums."""

@@ -12,7 +12,7 @@ from maskbench.audit.plans import Decided
 from maskbench.audit.proofs.registry import Verdict, proof
 from maskbench.audit.subject import Case
 from maskbench.masks.context import AttentionDecision, AttentionRequest
-from maskbench.model.application import attention_weights
+from maskbench.model.attention import attention_weights
 from maskbench.training.loss import real_tokens
 
 

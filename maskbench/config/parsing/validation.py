@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from maskbench.config.parsing.nodes import Node
 from maskbench.config.parsing.problems import Place, Report, shorten
-from maskbench.config.scalars import resolve
+from maskbench.config.parsing.yaml_reader import resolve
 from maskbench.registry import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)

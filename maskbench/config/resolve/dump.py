@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from maskbench.config.parsing.yaml_reader import resolve as resolve_scalar
 from maskbench.config.resolve.panels import flat_settings
-from maskbench.config.scalars import resolve as resolve_scalar
 from maskbench.config.schema.experiment import (
     ArmConfig,
     Experiment,

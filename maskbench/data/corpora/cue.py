@@ -26,9 +26,8 @@ from pydantic import Field, model_validator
 from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble, encode_split
 from maskbench.data.generation.annotations import Links, annotated, with_sources
 from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
-from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, candidates, fill
+from maskbench.data.generation.sampling import MOST, SPLITS, GeneratedOptions, candidates, fill, pseudowords
 from maskbench.data.generation.sentence_draws import Draws
-from maskbench.data.pseudowords import MOST, pseudowords
 from maskbench.data.vocabulary import MASK, SPECIAL_NAMES, WordVocabulary
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA

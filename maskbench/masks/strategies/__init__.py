@@ -3,8 +3,6 @@
 A new strategy is one file and one import here.
 """
 
-from maskbench.masks import bias, documents, features, headgates, inverted, selective, span
-from maskbench.masks.strategies import attention_dropout, tensor_gates
 from maskbench.masks.strategies.attention import (
     annotated,
     boolean,
@@ -16,8 +14,7 @@ from maskbench.masks.strategies.attention import (
     wait_k,
     windows,
 )
-from maskbench.masks.strategies.inputs import features as feature_dropout
-from maskbench.masks.strategies.inputs import fixed_length, tokens
+from maskbench.masks.strategies.inputs import features, fixed_length, tokens
 from maskbench.masks.strategies.normalisers import entmax, topk_threshold, unnormalised
 from maskbench.masks.strategies.outputs import loss_tokens, vocabulary_masks
 from maskbench.masks.strategies.scores import (
@@ -29,33 +26,24 @@ from maskbench.masks.strategies.scores import (
     transform,
 )
 
-from maskbench.masks.strategies import presets  # isort: skip  (names strategies, so it comes last)
-
 __all__ = [
     "annotated",
     "attention_dropout",
-    "bias",
     "boolean",
     "content_biases",
     "cross",
     "dman",
-    "documents",
     "entmax",
-    "feature_dropout",
     "features",
     "fixed_length",
     "full_causal_block",
     "gaussian",
-    "headgates",
-    "inverted",
     "learned_position_gates",
     "loss_tokens",
     "per_head_patterns",
     "position_biases",
     "presets",
     "sampled_patterns",
-    "selective",
-    "span",
     "sparse",
     "tensor_gates",
     "tokens",

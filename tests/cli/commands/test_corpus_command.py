@@ -16,8 +16,8 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import maskbench.data
-from maskbench.cli.glyphs import ASCII
 from maskbench.cli.main import app
+from maskbench.cli.terminal import ASCII
 from maskbench.cli.views.corpus_samples import sample
 from maskbench.cli.views.corpus_table import numbers_of
 from maskbench.data.corpora.copying import CopyingOptions, Reverse

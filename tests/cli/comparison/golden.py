@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from made_comparisons import every_verdict
 
 from maskbench.cli.comparison.render import renderables
-from maskbench.cli.glyphs import ASCII, UNICODE
+from maskbench.cli.terminal import ASCII, UNICODE
 
 for name, width, glyphs in (("80", 80, UNICODE), ("120", 120, UNICODE), ("ascii", 80, ASCII)):
     console = Console(file=StringIO(), width=width, color_system=None, _environ={})

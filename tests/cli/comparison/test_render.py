@@ -15,9 +15,9 @@ from made_comparisons import difference, every_verdict, on, others, row
 from rich.cells import cell_len
 from rich.console import Console
 
+from maskbench.cli.comparison.other_metrics import Detail
 from maskbench.cli.comparison.render import as_text, print_comparisons, renderables
-from maskbench.cli.detail import Detail
-from maskbench.cli.glyphs import ASCII, UNICODE, Glyphs
+from maskbench.cli.terminal import ASCII, UNICODE, Glyphs
 from maskbench.comparison.results import Choices, Comparison, OtherMetric
 from maskbench.comparison.table import tabulate
 from maskbench.comparison.text.footnotes import warnings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskbench.config.scalars import resolve
+from maskbench.config.parsing.yaml_reader import resolve
 
 
 @pytest.mark.parametrize(

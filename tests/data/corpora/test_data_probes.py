@@ -19,8 +19,7 @@ from maskbench.data.corpora.label import BAD, GOOD, Label, _review
 from maskbench.data.corpora.recall import Recall, _asked
 from maskbench.data.corpus import ANNOTATIONS, Corpus, Ragged, Split
 from maskbench.data.generation.noise import NOISE_SPLITS
-from maskbench.data.generation.sampling import SPLITS
-from maskbench.data.pseudowords import MOST, pseudowords
+from maskbench.data.generation.sampling import MOST, SPLITS, pseudowords
 from maskbench.data.vocabulary import UNK
 from maskbench.registry import CORPORA
 

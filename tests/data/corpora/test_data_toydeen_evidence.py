@@ -13,9 +13,8 @@ from maskbench.data.corpora.toydeen.corpus import Toydeen, sentences
 from maskbench.data.corpora.toydeen.grammar import MOST_DRAWS, derive
 from maskbench.data.corpora.toydeen.minimal_pairs import minimal_pairs
 from maskbench.data.corpora.toydeen.split_styles import LONG, NOVEL, PLAIN, Style
-from maskbench.data.corpora.toydeen.tree import Sentence, read
+from maskbench.data.corpora.toydeen.tree import TAGS, Sentence, read
 from maskbench.data.generation.sentence_draws import Draws, draws_for
-from maskbench.data.toydeen_tags import TAGS
 from maskbench.randomness import Key
 
 NAMES = list(TAGS)

@@ -11,12 +11,12 @@ from maskbench.data.corpora.toydeen import lexicon
 from maskbench.data.corpora.toydeen.checks import promised, reorders
 from maskbench.data.corpora.toydeen.corpus import Toydeen, ToydeenOptions, sentences
 from maskbench.data.corpora.toydeen.minimal_pairs import is_minimal, minimal_pairs
+from maskbench.data.corpora.toydeen.novel_combinations import novelties
 from maskbench.data.corpora.toydeen.split_styles import HELD_OUT_PAIRS, ONLY_SUBJECTS, ROOM_FOR
 from maskbench.data.corpora.toydeen.tree import Sentence
 from maskbench.data.corpus import Corpus
 from maskbench.data.generation.distractors import DISTRACT_SPLITS
 from maskbench.data.generation.noise import NOISE_SPLITS
-from maskbench.data.toydeen_novel import novelties
 from maskbench.errors import CorpusError
 
 SMALL = {"pairs": 600, "valid": 11, "test": 39}

@@ -10,10 +10,9 @@ from typing import Final
 import numpy as np
 
 from maskbench.data.corpora.toydeen.minimal_pairs import is_minimal
+from maskbench.data.corpora.toydeen.novel_combinations import lemmas, novelties
 from maskbench.data.corpora.toydeen.split_styles import HELD_OUT_PAIRS, ONLY_SUBJECTS
-from maskbench.data.corpora.toydeen.tree import Sentence
-from maskbench.data.toydeen_novel import lemmas, novelties
-from maskbench.data.toydeen_tags import NUMBERS
+from maskbench.data.corpora.toydeen.tree import NUMBERS, Sentence
 from maskbench.errors import CorpusError
 
 ENOUGH: Final = 1_000

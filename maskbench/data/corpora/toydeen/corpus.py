@@ -16,16 +16,15 @@ from pydantic import Field
 from maskbench.data.corpora.toydeen.checks import promised
 from maskbench.data.corpora.toydeen.grammar import MOST_DRAWS, derive
 from maskbench.data.corpora.toydeen.minimal_pairs import minimal_pairs
+from maskbench.data.corpora.toydeen.novel_combinations import novelties
 from maskbench.data.corpora.toydeen.split_styles import LONG, NOVEL, PLAIN, ROOM_FOR, Novelty, Style
-from maskbench.data.corpora.toydeen.tree import Drawn, Sentence, read
+from maskbench.data.corpora.toydeen.tree import TAGS, Drawn, Sentence, read
 from maskbench.data.corpora.toydeen.vocabulary import english_words, german_words, junk_words, openers
 from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble, encode_split
 from maskbench.data.generation.annotations import annotated
 from maskbench.data.generation.distractors import DISTRACT_SPLITS, Distractor
 from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
 from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, Patience, candidates, fill, too_few
-from maskbench.data.toydeen_novel import novelties
-from maskbench.data.toydeen_tags import TAGS
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
@@ -50,8 +49,8 @@ class Toydeen(CorpusBuilder):
 
     Beside `test` there are `long-1` to `long-3`, of 17 to 20, 21 to 24 and 25 to 32 English words; a bin that training
     could reach, because `max_length` with the `distractors` added is as large, is left out. `novel` has, in turn, the
-    kinds of `toydeen_style.NOVEL`, each alone, in sentences as short as those of training; kinds that such
-    sentences have no room for (`toydeen_style.ROOM_FOR`) are left out. `minimal` has pairs of sentences in rows 2k and 2k + 1:
+    kinds of `split_styles.NOVEL`, each alone, in sentences as short as those of training; kinds that such
+    sentences have no room for (`split_styles.ROOM_FOR`) are left out. `minimal` has pairs of sentences in rows 2k and 2k + 1:
     for even k they differ in the cue, for odd k in the number of a noun. Noisy and distracted copies of `test` follow.
     All have `test` pairs, `minimal` one more if that is odd; all but the training split are the same for every `pairs`,
     and `minimal` for every `seed`.

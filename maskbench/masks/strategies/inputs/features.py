@@ -7,11 +7,11 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from pydantic import model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from maskbench.config.schema.experiment import Refresh
-from maskbench.masks.base import INPUT_SITES, StrategyOptions, TensorGate
-from maskbench.masks.context import GateContext
+from maskbench.masks.base import INPUT_SITES, InputFeature, StrategyOptions, TensorGate
+from maskbench.masks.context import GateContext, Sizes, TokenInput
 from maskbench.masks.random_draws import Draws
 from maskbench.masks.schedules import RatioEach
 from maskbench.masks.strategies.inputs.token_selection import chance, per_row
@@ -86,3 +86,38 @@ def _fallen(
     words = torch.stack(draws.words(places[:, None], fours[None]), dim=-1).flatten(2)[..., :width]
     ratio = at.ratio[:, None, None] if isinstance(at.ratio, Tensor) else at.ratio
     return chance(words, ratio)
+
+
+class ConcatFeatureOptions(StrategyOptions):
+    """There is nothing to set."""
+
+
+@MASKS.register("concat_feature")
+class ConcatFeature(InputFeature):
+    """The embeddings get one more channel, 1 where a word is shown and 0 where a token mask at the site hid it.
+
+    x' = [x, m] projected back to d_model, which is x + W m for a projection that starts as the identity on x: W starts
+    at 0, so step 0 equals the model without it exactly. Nothing is hidden by it: what to do with the channel is
+    learned. It also acts in evaluation, where every word is shown. Without a token mask at the site the channel is 1
+    everywhere, and W a learned offset.
+    """
+
+    sites = INPUT_SITES
+    depends_on = frozenset({"parameters", "input"})
+    default_phases = ("train", "eval")
+    starts_as_identity = True
+    source = "Yoon et al. 2018 (GAIN, arXiv:1806.02920), whose generator is given the mask beside the data"
+    Options = ConcatFeatureOptions
+    example = ConcatFeatureOptions()
+
+    def __init__(self, options: ConcatFeatureOptions, sizes: Sizes, site: str) -> None:
+        super().__init__(options, sizes, site)
+        self.channel = nn.Parameter(torch.zeros(sizes.d_model))
+
+    def feature(
+        self, at: ConcatFeatureOptions, x: Float[Tensor, "batch len d_model"], tokens: TokenInput
+    ) -> Float[Tensor, "batch len d_model"]:
+        shown = torch.ones_like(tokens.ids, dtype=torch.bool)
+        for hidden in (tokens.picked, tokens.zeroed):
+            shown = shown if hidden is None else shown & ~hidden
+        return shown[..., None] * self.channel.to(x.dtype)

@@ -19,12 +19,12 @@ from maskbench.data.corpus import Ragged
 from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, PAD
 from maskbench.decoding import greedy
 from maskbench.errors import ConfigError
-from maskbench.masks import lexicon as lexicon_module
 from maskbench.masks.base import LogitMask
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import LogitContext, Source
 from maskbench.masks.corpus_facts import Facts
-from maskbench.masks.lexicon import dice_lexicon, most_frequent
+from maskbench.masks.strategies.outputs import vocabulary_masks as lexicon_module
+from maskbench.masks.strategies.outputs.vocabulary_masks import dice_lexicon, most_frequent
 
 EVAL = Clock.evaluation(1, 1)
 
