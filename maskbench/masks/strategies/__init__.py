@@ -3,6 +3,7 @@
 A new strategy is one file and one import here.
 """
 
+from maskbench.masks.strategies import attention_dropout, tensor_gates
 from maskbench.masks.strategies.attention import (
     annotated,
     boolean,
@@ -25,6 +26,8 @@ from maskbench.masks.strategies.scores import (
     position_biases,
     transform,
 )
+
+from maskbench.masks.strategies import presets  # isort: skip  (names strategies, so it comes last)
 
 __all__ = [
     "annotated",
