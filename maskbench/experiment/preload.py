@@ -12,3 +12,6 @@ import sacrebleu  # noqa: F401
 import tensorboard.plugins.hparams.api_pb2
 import tensorboard.summary.v1  # noqa: F401
 import torch._inductor.config  # noqa: F401  torch.use_deterministic_algorithms imports it, which takes seconds
+
+import maskbench.experiment.cost_probe
+import maskbench.experiment.train_job  # noqa: F401
