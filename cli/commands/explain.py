@@ -13,9 +13,9 @@ from ..options import Plugins
 from ..terminal import NARROWEST, console, glyphs, print_plainly
 
 if TYPE_CHECKING:
-    from maskbench.explain.attention import Attention
     from maskbench.explain.examples import Example
     from maskbench.explain.explanation import Explained
+    from maskbench.pictures.cross_attention import CrossAttention
 
 
 def explain(
@@ -84,24 +84,24 @@ def explain(
         typer.echo(f"warning: no pictures of attention: {reason}", err=True)
 
 
-def _pictures(found: Explained, top: Example) -> tuple[list[tuple[str, Attention]], str]:
+def _pictures(found: Explained, top: Example) -> tuple[list[tuple[str, CrossAttention]], str]:
     """Return titles and attention of both runs, or why there is none: checkpoints may be gone, results stay."""
     from maskbench.errors import MaskbenchError
-    from maskbench.explain.attention import cross_attention
+    from maskbench.explain.run_attention import run_cross_attention
     from maskbench.plain import plain
 
     drawn = []
     try:
         for arm, title in zip(found.arms, found.explanation.titles, strict=True):
             run, name = found.run(arm, top.seed), found.name
-            seen = cross_attention(run, arm.config, found.corpus, name.split, top.id, name.masks)
+            seen = run_cross_attention(run, arm.config, found.corpus, name.split, top.id, name.masks)
             drawn.append((title, seen))
     except MaskbenchError as error:
         return [], plain(str(error))
     return drawn, ""
 
 
-def _draw(top: Example, pictures: list[tuple[str, Attention]], width: int) -> None:
+def _draw(top: Example, pictures: list[tuple[str, CrossAttention]], width: int) -> None:
     from textwrap import wrap
 
     from ..terminal import UNICODE
@@ -116,9 +116,9 @@ def _draw(top: Example, pictures: list[tuple[str, Attention]], width: int) -> No
         typer.echo(line)
 
 
-def _document(attention: Attention) -> dict[str, Any]:
+def _document(attention: CrossAttention) -> dict[str, Any]:
     return {
-        "words": attention.words,
-        "sources": attention.sources,
+        "words": attention.target_tokens,
+        "sources": attention.source_tokens,
         "weights": attention.weights.tolist(),
     }

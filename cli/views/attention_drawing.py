@@ -19,7 +19,7 @@ from maskbench.plain import plain
 from .mask_drawing import ASCII, BLOCKS, Ink
 
 if TYPE_CHECKING:
-    from maskbench.explain.attention import Attention
+    from maskbench.pictures.cross_attention import CrossAttention
 
 __all__ = ["ASCII", "BLOCKS", "attention_lines"]
 
@@ -30,16 +30,16 @@ _LABEL = 12
 _GAP = 3
 
 
-def attention_lines(pictures: Sequence[tuple[str, Attention]], width: int, ink: Ink) -> list[str]:
+def attention_lines(pictures: Sequence[tuple[str, CrossAttention]], width: int, ink: Ink) -> list[str]:
     """Return the pictures under their titles, side by side where they fit, and what their signs mean.
 
     Args:
         pictures: titles and what was attended to; all of the same words.
         width: columns there are.
     """
-    words = [plain(word) for word in pictures[0][1].words]
+    words = [plain(word) for word in pictures[0][1].target_tokens]
     label = min(_LABEL, max(cell_len(word) for word in words))
-    longest = max(len(attention.sources) for _, attention in pictures)
+    longest = max(len(attention.source_tokens) for _, attention in pictures)
     room = width - label - 1
     together = (room - _GAP * (len(pictures) - 1)) // len(pictures)
     beside = longest <= together
@@ -59,8 +59,8 @@ def attention_lines(pictures: Sequence[tuple[str, Attention]], width: int, ink: 
     return [*lines, *_legend(pictures, shown, longest, width, ink)]
 
 
-def _block(title: str, attention: Attention, cell: int, shown: int, ink: Ink) -> Iterator[str]:
-    columns = min(shown, len(attention.sources))
+def _block(title: str, attention: CrossAttention, cell: int, shown: int, ink: Ink) -> Iterator[str]:
+    columns = min(shown, len(attention.source_tokens))
     room = max(cell * shown, _LABEL)
     yield set_cell_size(plain(title), min(room, cell_len(plain(title))))
     yield "".join(letter.ljust(cell) for letter in ascii_letters[:columns])
@@ -74,9 +74,9 @@ def _shade(share: float, ink: Ink) -> str:
 
 
 def _legend(
-    pictures: Sequence[tuple[str, Attention]], shown: int, longest: int, width: int, ink: Ink
+    pictures: Sequence[tuple[str, CrossAttention]], shown: int, longest: int, width: int, ink: Ink
 ) -> Iterator[str]:
-    sources = list(dict.fromkeys(attention.sources for _, attention in pictures))
+    sources = list(dict.fromkeys(attention.source_tokens for _, attention in pictures))
     for source in sources:
         keyed = zip(ascii_letters, source[:shown], strict=False)
         # Lines are broken between entries, never inside of one.

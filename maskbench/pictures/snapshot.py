@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor
 
 from maskbench.config.schema.experiment import ATTENTION_SITES, PlacementConfig
@@ -39,7 +39,7 @@ def image(grids: Sequence[Sequence[Shades]]) -> bytes:
     rows, columns = grids[0][0].shape
     cell = max(2, _SIDE // max(rows, columns))
     drawn = [np.concatenate([_framed(_pixels(grid, cell)) for grid in line], 1) for line in grids]
-    return encode(np.concatenate(drawn, 0))
+    return encode_png(np.concatenate(drawn, 0))
 
 
 def _pixels(shades: Shades, cell: int) -> Pixels:
@@ -53,30 +53,11 @@ def _framed(pixels: Pixels) -> Pixels:
     return np.pad(outline, ((4, 4), (4, 4), (0, 0)), constant_values=255)
 
 
-def encode(pixels: Pixels) -> bytes:
-    """Return an 8-bit RGB image as PNG (ISO/IEC 15948)."""
-    height, width, _ = pixels.shape
-    # Every line begins with its filter: 0, none.
-    lines = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, 3 * width)], 1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in parts)
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def size_of(png: bytes) -> tuple[int, int]:
-    """Return width and height of a PNG.
-
-    Raises:
-        ValueError: the bytes are no PNG.
-    """
-    if len(png) < 24 or png[:8] != b"\x89PNG\r\n\x1a\n":
-        raise ValueError("not a PNG image")
-    width, height = struct.unpack(">II", png[16:24])
-    return width, height
+def encode_png(pixels: Pixels) -> bytes:
+    """Return an 8-bit RGB image as the bytes of a PNG file, without text chunks."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="png")
+    return buffer.getvalue()
 
 
 _LENGTH = 24

@@ -88,10 +88,10 @@ class RunPictures:
             clock: of phase "eval", at the end of the run.
         """
         with _at_no_cost("picture of the attention", clock.step):
-            from maskbench.pictures.words import cross_attention, png_of
+            from maskbench.pictures.cross_attention import compute_cross_attention, render_attention_png
 
-            seen = cross_attention(self._trainer.model, corpus, split, clock)
-            self._log.show_picture(clock.step, ATTENTION, png_of(seen))
+            seen = compute_cross_attention(self._trainer.model, corpus, split, 0, clock)
+            self._log.show_picture(clock.step, ATTENTION, render_attention_png(seen))
 
     def _draw(self, done: int, stalls: int) -> None:
         trainer = self._trainer

@@ -13,7 +13,7 @@ from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.decoding import evaluating
 from maskbench.errors import RunDirectoryError
-from maskbench.explain.attention import cross_attention, finished_model
+from maskbench.explain.run_attention import load_finished_model, run_cross_attention
 from maskbench.metrics.attended import look
 from maskbench.metrics.forced import force, nll
 from maskbench.runs.directory import RunDirectory
@@ -65,7 +65,7 @@ def run(
 
 def test_the_model_is_the_one_that_was_measured(run: tuple[RunDirectory, RunConfig, Corpus]) -> None:
     directory, wanted, corpus = run
-    model, clock = finished_model(directory, wanted, corpus)
+    model, clock = load_finished_model(directory, wanted, corpus)
     result = directory.result()
     assert result is not None and clock.step == STEPS
     assert clock.stalls > 0 or wanted.train.lr < 1, "no validation failed to improve, so stalls go untested"
@@ -77,16 +77,16 @@ def test_rows_are_predicted_words_and_the_last_layer_is_shown(
 ) -> None:
     directory, wanted, corpus = run
     data = corpus.splits["test"]
-    model, clock = finished_model(directory, wanted, corpus)
+    model, clock = load_finished_model(directory, wanted, corpus)
     with evaluating(model):
         aligned = look(model, data, clock).aligned
     differing = False
     for sentence in range(len(data)):
-        found = cross_attention(directory, wanted, corpus, "test", sentence)
-        assert found.words == (*data.references[sentence].split(), "</s>")
-        assert found.sources == (*data.sources[sentence].split(), "</s>")
-        assert found.weights.shape == (len(found.words), len(found.sources))
-        assert found.weights.sum(1) == pytest.approx(np.ones(len(found.words)))
+        found = run_cross_attention(directory, wanted, corpus, "test", sentence)
+        assert found.target_tokens == (*data.references[sentence].split(), "</s>")
+        assert found.source_tokens == (*data.sources[sentence].split(), "</s>")
+        assert found.weights.shape == (len(found.target_tokens), len(found.source_tokens))
+        assert found.weights.sum(1) == pytest.approx(np.ones(len(found.target_tokens)))
         # The end mark aside, the largest weight of a row is where the query that predicts its word looks.
         start, end = data.tgt.offsets[sentence : sentence + 2]
         assert found.weights[:, :-1].argmax(1).tolist() == aligned[-1, start:end].tolist()
@@ -102,7 +102,9 @@ def test_other_masks_can_be_lent(tmp_path: Path, cache: Path) -> None:
         masks=[TOKENS],
     )
     directory, corpus = trained(tmp_path, cache, wanted)
-    free, held = (cross_attention(directory, wanted, corpus, "test", 2, masks) for masks in (None, "narrow"))
+    free, held = (
+        run_cross_attention(directory, wanted, corpus, "test", 2, masks) for masks in (None, "narrow")
+    )
     assert (free.weights > 0).all()
     assert ((held.weights > 0).sum(1) <= 1).all()
 
@@ -111,7 +113,7 @@ def test_without_checkpoints_there_is_no_model(tmp_path: Path, cache: Path) -> N
     directory, corpus = trained(tmp_path, cache, settings())
     (directory.checkpoints / "best.json").unlink()
     with pytest.raises(RunDirectoryError, match="no checkpoint has been selected"):
-        cross_attention(directory, settings(), corpus, "test", 0)
+        run_cross_attention(directory, settings(), corpus, "test", 0)
     (directory.path / "result.json").unlink()
     with pytest.raises(RunDirectoryError, match="is not finished"):
-        cross_attention(directory, settings(), corpus, "test", 0)
+        run_cross_attention(directory, settings(), corpus, "test", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tiny_runs
 import torch
+from helpers import png_size
 
 import maskbench.masks  # noqa: F401
 from maskbench.config.schema.experiment import ModelConfig, RunConfig
@@ -19,7 +21,7 @@ from maskbench.pictures.attention import _label, _numbers
 from maskbench.pictures.draw import View, draw, placement_of
 from maskbench.pictures.figure import figure, png
 from maskbench.pictures.sheet import Sheet
-from maskbench.pictures.snapshot import encode, image, size_of
+from maskbench.pictures.snapshot import encode_png, image
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.sinks import TensorBoardSink, rebuild_events
 from maskbench.training.job import RunJob
@@ -193,22 +195,44 @@ def test_a_figure_has_axes_for_every_head_and_says_what_they_are() -> None:
     ("name", "site"), [("window", "cross"), ("tokens", "encoder_input"), ("ban_tokens", "logits")]
 )
 def test_a_figure_becomes_a_png(name: str, site: str) -> None:
-    width, height = size_of(png(sheet(name, site, length=5)))
+    width, height = png_size(png(sheet(name, site, length=5)))
     assert width > 100 and height > 100
 
 
-def test_a_png_decodes_to_its_pixels() -> None:
+def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Name and content of every chunk of a PNG file, read by hand; a wrong checksum fails."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    found, place = [], 8
+    while place < len(data):
+        end = place + 8 + int.from_bytes(data[place : place + 4], "big")
+        assert zlib.crc32(data[place + 4 : end]) == int.from_bytes(data[end : end + 4], "big")
+        found.append((data[place + 4 : place + 8], data[place + 8 : end]))
+        place = end + 4
+    return found
+
+
+def unfiltered(lines: bytes, width: int) -> bytes:
+    """The pixels of lines that each begin with their filter, for three bytes a pixel."""
+    above, out = bytes(width), b""
+    for start in range(0, len(lines), width + 1):
+        kind, line = lines[start], bytearray(lines[start + 1 : start + 1 + width])
+        for i, byte in enumerate(line):
+            left, corner = (line[i - 3], above[i - 3]) if i >= 3 else (0, 0)
+            guess = left + above[i] - corner
+            paeth = min((left, above[i], corner), key=lambda near: abs(guess - near))
+            line[i] = (byte + (0, left, above[i], (left + above[i]) // 2, paeth)[kind]) % 256
+        above = bytes(line)
+        out += above
+    return out
+
+
+def test_a_png_decodes_to_its_pixels_and_holds_no_text() -> None:
     pixels = (np.arange(3 * 5 * 3) * 5 % 256).astype(np.uint8).reshape(3, 5, 3)
-    data = encode(pixels)
-    assert size_of(data) == (5, 3)
-    start = data.index(b"IDAT")
-    length = int.from_bytes(data[start - 4 : start], "big")
-    lines = zlib.decompress(data[start + 4 : start + 4 + length])
-    assert [lines[i * 16] for i in range(3)] == [0, 0, 0]
-    assert b"".join(lines[i * 16 + 1 : (i + 1) * 16] for i in range(3)) == pixels.tobytes()
-    assert zlib.crc32(data[start : start + 4 + length]) == int.from_bytes(
-        data[start + 4 + length : start + 8 + length], "big"
-    )
+    (header, *parts, end) = chunks(encode_png(pixels))
+    assert header == (b"IHDR", struct.pack(">IIBBBBB", 5, 3, 8, 2, 0, 0, 0)) and end == (b"IEND", b"")
+    assert {name for name, _ in parts} == {b"IDAT"}
+    lines = zlib.decompress(b"".join(content for _, content in parts))
+    assert len(lines) == 3 * 16 and unfiltered(lines, 15) == pixels.tobytes()
 
 
 def test_matplotlib_reads_the_image_of_a_grid_dark_where_it_is_open(tmp_path: Path) -> None:
@@ -276,7 +300,7 @@ def test_a_finished_run_has_pictures_of_its_attention_masks(undisturbed: RunDire
     accumulator.Reload()
     (event, *_) = accumulator.Tensors("mask/picture/encoder_self-window-0")
     width, height, data = event.tensor_proto.string_val
-    assert (int(width), int(height)) == size_of(data)
+    assert (int(width), int(height)) == png_size(data)
 
 
 def test_a_scheduled_mask_looks_different_later_and_a_learned_one_too(undisturbed: RunDirectory) -> None:

@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 import tiny_runs
 import torch
+from helpers import png_size
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import STEPS
 
 from maskbench.masks.clock import Clock
 from maskbench.metrics.attended import watching
 from maskbench.model.transformer import build_model
-from maskbench.pictures.snapshot import size_of
-from maskbench.pictures.words import Attention, cross_attention, png_of
+from maskbench.pictures.cross_attention import (
+    CrossAttention,
+    compute_cross_attention,
+    render_attention_png,
+)
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.sinks import rebuild_events
 from maskbench.training.job import RunJob
@@ -155,7 +159,7 @@ def test_attention_is_that_of_the_last_layer_with_heads_averaged(cache: Path) ->
     config = config.model_copy(update={"model": config.model.model_copy(update={"decoder_layers": 2})})
     corpus = load_corpus(config.corpus, cache)
     model, clock = build_model(config, corpus, 1), Clock.evaluation(0, 10)
-    seen = cross_attention(model, corpus, "valid", clock)
+    seen = compute_cross_attention(model, corpus, "valid", 0, clock)
     weights: dict[int, torch.Tensor] = {}
 
     def watch(site: str, layer: int, found: torch.Tensor, keep: torch.Tensor) -> None:
@@ -170,19 +174,19 @@ def test_attention_is_that_of_the_last_layer_with_heads_averaged(cache: Path) ->
     assert np.allclose(seen.weights, want[:rows, :columns], atol=1e-6) and not np.allclose(
         want, weights[0][0].mean(0)
     )
-    assert " ".join(seen.read[:-1]) == corpus.splits["valid"].sources[0]
-    assert " ".join(seen.predicted[:-1]) == corpus.splits["valid"].references[0]
-    assert (rows, columns) == (len(seen.predicted), len(seen.read))
+    assert " ".join(seen.source_tokens[:-1]) == corpus.splits["valid"].sources[0]
+    assert " ".join(seen.target_tokens[:-1]) == corpus.splits["valid"].references[0]
+    assert (rows, columns) == (len(seen.target_tokens), len(seen.source_tokens))
     assert np.allclose(seen.weights.sum(1), 1.0)
 
 
 def test_a_picture_of_attention_copes_with_any_words() -> None:
     words = ("$x_{", "\x1b[31mred", "語", "a" * 90, "<b>")
-    picture = png_of(Attention(np.eye(5), words, words))
-    width, height = size_of(picture)
+    picture = render_attention_png(CrossAttention(words, words, np.eye(5)))
+    width, height = png_size(picture)
     assert 100 < width < 600 and 100 < height < 600
-    assert picture == png_of(Attention(np.eye(5), words, words))
-    long = size_of(png_of(Attention(np.zeros((300, 200)), ("w",) * 300, ("v",) * 200)))
+    assert picture == render_attention_png(CrossAttention(words, words, np.eye(5)))
+    long = png_size(render_attention_png(CrossAttention(("w",) * 300, ("v",) * 200, np.zeros((300, 200)))))
     assert max(long) < 2000
 
 
@@ -190,7 +194,7 @@ def test_a_picture_of_attention_that_fails_stops_nothing(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from maskbench.data import load_corpus
-    from maskbench.pictures import words
+    from maskbench.pictures import cross_attention
 
     def broken(*_: object) -> None:
         raise RuntimeError("no paint")
@@ -198,6 +202,6 @@ def test_a_picture_of_attention_that_fails_stops_nothing(
     config = tiny_runs.config()
     corpus = load_corpus(config.corpus, cache)
     trainer, log = make_trainer(config, corpus, 0), Logbook(RunDirectory(tmp_path / "seed-0"), 0)
-    monkeypatch.setattr(words, "png_of", broken)
+    monkeypatch.setattr(cross_attention, "render_attention_png", broken)
     RunPictures(trainer, log, 0).draw_attention(corpus, "test", Clock.evaluation(STEPS, STEPS))
     assert f"no picture of the attention at step {STEPS}: RuntimeError: no paint" in capsys.readouterr().err

@@ -1,0 +1,52 @@
+"""The cross attention of a finished run's model over one sentence pair."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+from maskbench.config.schema.experiment import RunConfig
+from maskbench.data.corpus import Corpus
+from maskbench.errors import RunDirectoryError
+from maskbench.masks.clock import Clock
+from maskbench.model.lent import lent_plans, under
+from maskbench.model.transformer import EncoderDecoder, build_model
+from maskbench.pictures.cross_attention import CrossAttention, compute_cross_attention
+from maskbench.runs.checkpoint import best
+from maskbench.runs.directory import RunDirectory
+from maskbench.training.stalls import Stalls, averaged_weights
+
+
+def load_finished_model(run: RunDirectory, config: RunConfig, corpus: Corpus) -> tuple[EncoderDecoder, Clock]:
+    """Return the model that a finished run was measured with, and the clock of that measurement.
+
+    Raises:
+        RunDirectoryError: the run is not finished, or its checkpoints are gone or damaged.
+    """
+    result, logged = run.result(), run.metrics.read()
+    if result is None or not logged:
+        raise RunDirectoryError(f"{run.path} is not finished")
+    model = build_model(config, corpus, run.seed)
+    averaged = result.get("averaged_steps") or []
+    best(run.checkpoints).load_into(model)
+    if averaged:
+        model.load_state_dict(averaged_weights(run.checkpoints, averaged), strict=True)
+    total = int(logged[-1]["step"])
+    return model, Clock.evaluation(total, total, Stalls(config.train.select, logged).by(total))
+
+
+def run_cross_attention(
+    run: RunDirectory, config: RunConfig, corpus: Corpus, split: str, sentence: int, masks: str | None = None
+) -> CrossAttention:
+    """Return what a finished run's model attends to in one sentence pair, under teacher forcing.
+
+    Args:
+        sentence: its index in the split.
+        masks: the arm whose masks the model uses; None: its own.
+
+    Raises:
+        RunDirectoryError: the model cannot be loaded.
+    """
+    model, clock = load_finished_model(run, config, corpus)
+    plan = None if masks is None else lent_plans(config, corpus, run.seed)[masks]
+    with nullcontext() if plan is None else under(model, plan):
+        return compute_cross_attention(model, corpus, split, sentence, clock)
