@@ -16,12 +16,12 @@ def save(written: bytes, output: Path) -> None:
         ConfigError: the file belongs to an experiment.
         ResourceError: there is no such folder, it cannot be written, or the file is read-only.
     """
-    from maskbench.runs.files import explained, write_atomically
+    from maskbench.files import wrap_os_errors, write_atomically
 
     refuse(output)
     if output.exists() and not output.is_file():
         # Nothing may take the place of a pipe or a device.
-        with explained("write", output), output.open("wb") as stream:
+        with wrap_os_errors("write", output), output.open("wb") as stream:
             stream.write(written)
     else:
         write_atomically(output.resolve(), written)

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors"},
-    {"registry", "randomness", "plain"},
+    {"registry", "randomness", "plain", "files"},
     {"statistics"},
     {"config"},
     {"data"},
@@ -39,6 +39,8 @@ READERS_MAY_IMPORT = (
     "runs.directory",
     "runs.identity",
     "runs.jsonl",
+    "runs.json_files",
+    "files",
     "config",
     "errors",
     "registry",

@@ -12,9 +12,8 @@ import hashlib
 import io
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -24,6 +23,7 @@ import numpy.typing as npt
 from maskbench.data.corpus import RAGGED, Corpus, CorpusBuilder, Ragged, Split
 from maskbench.data.vocabulary import Vocabulary
 from maskbench.errors import ResourceError
+from maskbench.files import remove_folder, unfinished_folder
 from maskbench.randomness import VERSION
 from maskbench.registry import CORPORA
 
@@ -79,16 +79,13 @@ def _key(name: str, builder: type[CorpusBuilder], options: Any) -> str:
 
 def _write(corpus: Corpus, entry: Path) -> None:
     entry.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
-    try:
+    with unfinished_folder(entry) as building:
         contents = {_ARRAYS: _pack_arrays(corpus), _TEXTS: _pack_texts(corpus)}
         for name, data in contents.items():
             (building / name).write_bytes(data)
         sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
         (building / _MANIFEST).write_text(json.dumps(sums), encoding="ascii")
         _move_into_place(building, entry)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _move_into_place(building: Path, entry: Path) -> None:
@@ -102,18 +99,8 @@ def _move_into_place(building: Path, entry: Path) -> None:
                 raise
         if _read(entry) is not None:
             return
-        _remove(entry)
-
-
-def _remove(entry: Path) -> None:
-    # Renamed first, so that no reader meets a folder that is half gone.
-    aside = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
-    try:
-        os.rename(entry, aside / "damaged")
-    except FileNotFoundError:
-        pass  # Another builder removed it.
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        with suppress(FileNotFoundError):  # Another builder removed it.
+            remove_folder(entry)
 
 
 def _read(entry: Path) -> Corpus | None:

@@ -17,8 +17,8 @@ from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, Experime
 from maskbench.errors import MaskbenchError, RunDirectoryError
 from maskbench.records.collect import read_cell
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
-from maskbench.runs.files import damage_named
 from maskbench.runs.identity import asked_for
+from maskbench.runs.json_files import wrap_corruption
 from maskbench.runs.starting_point import starting_point
 
 CACHE = ".cache"
@@ -104,7 +104,7 @@ def _examine(
         if record is None and status.state != "done":
             return "new", ()
         if record is not None:
-            with damage_named(directory.path / "run.json"):
+            with wrap_corruption(directory.path / "run.json"):
                 recorded = record["identity"]
                 weights = _starting_weights(arm, seed)
                 wanted = asked_for(arm.config, recorded, data_sha256=data_sha256, init_sha256=weights)

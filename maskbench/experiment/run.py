@@ -23,7 +23,7 @@ from maskbench.experiment.preparation import BuiltArm, build_each_arm, survey
 from maskbench.experiment.progress_events import Ended, EndState, Outcome, Reporter, Silence
 from maskbench.records.plans import Plan
 from maskbench.runs.directory import ExperimentDirectory
-from maskbench.runs.locks import sole_writer
+from maskbench.runs.locks import lock_experiment
 
 if TYPE_CHECKING:
     from maskbench.data.corpus import Corpus
@@ -67,7 +67,7 @@ def run_experiment(
         ConfigError, CorpusError: an arm or a corpus cannot be built.
         LeakError: an arm leaks and does not say so.
     """
-    with sole_writer(ExperimentDirectory.of(runs_dir, experiment.name).path):
+    with lock_experiment(ExperimentDirectory.of(runs_dir, experiment.name).path):
         session = Session(runs_dir, workers=workers, executor=executor, reporter=reporter, plugins=plugins)
         outcome = session.prepare(experiment)
         planned = plan_of(whole or experiment, experiment, present_plan(runs_dir, experiment.name))
@@ -81,7 +81,7 @@ def run_experiment(
 class Session:
     """Prepares and trains runs, in one round or in several: what was built and proved once is not proved again.
 
-    The caller holds the experiment's directory (`sole_writer`).
+    The caller holds the experiment's directory (`lock_experiment`).
     """
 
     def __init__(

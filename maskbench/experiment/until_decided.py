@@ -25,7 +25,7 @@ from maskbench.records.collect import Collected, collect
 from maskbench.records.locate import FoundPanel
 from maskbench.records.plans import Plan, changed_after_results
 from maskbench.runs.directory import ExperimentDirectory
-from maskbench.runs.locks import sole_writer
+from maskbench.runs.locks import lock_experiment
 from maskbench.statistics.sequential import LEAST_ALIKE, is_futile
 
 MAX_SEEDS = 20
@@ -68,7 +68,7 @@ def run_until_decided(
         RunDirectoryError, ConfigError, CorpusError, LeakError: as `run_experiment`.
     """
     told = reporter or Silence()
-    with sole_writer(ExperimentDirectory.of(runs_dir, experiment.name).path):
+    with lock_experiment(ExperimentDirectory.of(runs_dir, experiment.name).path):
         session = Session(runs_dir, workers=workers, executor=executor, reporter=told, plugins=plugins)
         planned = _first_plan(experiment, runs_dir, past_plans(runs_dir, experiment.name), max_seeds)
         whole = Outcome(())

@@ -15,7 +15,7 @@ from typing import Any
 from maskbench.config.schema.experiment import RunConfig
 from maskbench.errors import MaskbenchError
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
-from maskbench.runs.files import canonical_json
+from maskbench.runs.json_files import canonical_json
 
 _MACHINE = ("device", "capability", "machine", "system")
 """What of a run's environment says that it ran on a machine like this one."""

@@ -25,15 +25,16 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from maskbench.errors import MaskbenchError, ResourceError, RunDirectoryError
-from maskbench.runs.files import (
-    explained,
-    json_bytes,
-    read_json,
+from maskbench.files import (
+    UNFINISHED,
+    remove_folder,
     sha256_of,
     sync_directory,
-    write_json,
+    unfinished_folder,
+    wrap_os_errors,
     write_synced,
 )
+from maskbench.runs.json_files import json_bytes, read_json, write_json
 
 FORMAT_VERSION = 1
 """Raised when an older program could misread a newer checkpoint."""
@@ -43,7 +44,6 @@ KEPT = 2
 
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 _STEP = re.compile(r"step-(\d{6,})")
-_UNFINISHED = ".tmp-"
 
 
 class DeterminismAlarm(MaskbenchError):
@@ -128,24 +128,20 @@ def save_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
         ResourceError: the disk is full or not writable; every older checkpoint is untouched.
     """
     target = folder / f"step-{snapshot.step:06d}"
-    built = folder / f"{_UNFINISHED}{target.name}-{os.getpid()}-{secrets.token_hex(4)}"
-    with explained("write a checkpoint to", folder):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+    with wrap_os_errors("write a checkpoint to", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with unfinished_folder(target) as built:
             manifest = _build(built, snapshot)
             if target.exists() and _same_as_present(target, manifest):
                 return target
             os.rename(built, target)
             sync_directory(folder)
-        finally:
-            shutil.rmtree(built, ignore_errors=True)
     return target
 
 
 def _build(place: Path, snapshot: Snapshot) -> dict[str, Any]:
-    """Write the files of a checkpoint into a new folder, the manifest last, and return the manifest."""
+    """Write the files of a checkpoint into an empty folder, the manifest last, and return the manifest."""
     contents = (_serialise(snapshot.model), _serialise(snapshot.optimizer), json_bytes(snapshot.state))
-    place.mkdir()
     for name, data in zip(_FILES, contents, strict=True):
         write_synced(place / name, data)
     manifest = {
@@ -272,20 +268,15 @@ def prune(folder: Path, also: Collection[int] = ()) -> None:
     newest = valid[:KEPT]
     needed = {c.step for c in newest} | {c.best_step for c in newest} | set(also)
     needed.add((read_json(folder / "best.json") or {}).get("step"))
-    with explained("prune", folder):
+    with wrap_os_errors("prune", folder):
         for checkpoint in valid:
             if checkpoint.step not in needed:
-                # Renamed first: a kill halfway must not leave a folder that looks like a damaged checkpoint.
-                doomed = checkpoint.path.with_name(
-                    f"{_UNFINISHED}{checkpoint.path.name}-{secrets.token_hex(4)}"
-                )
-                os.rename(checkpoint.path, doomed)
-                shutil.rmtree(doomed)
+                remove_folder(checkpoint.path)
 
 
 def remove_unfinished(folder: Path) -> None:
     """Delete what a killed process left half built; the caller holds the run's lock."""
-    for path in folder.glob(f"{_UNFINISHED}*"):
+    for path in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path, ignore_errors=True)
         path.unlink(missing_ok=True)
 

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import filelock
-
 from maskbench.errors import RunDirectoryError
-from maskbench.runs.files import damage_named, explained, read_json, write_atomically, write_json
+from maskbench.files import write_atomically
 from maskbench.runs.identity import Identity
+from maskbench.runs.json_files import read_json, wrap_corruption, write_json
 from maskbench.runs.jsonl import JsonLines, bars, json_line, logged_numbers, sample, timed_step
+from maskbench.runs.locks import lock_directory
 
 State = Literal["planned", "running", "done", "failed", "diverged", "interrupted"]
 """What a run can be; `running` whose process is gone reads as `interrupted`."""
@@ -142,7 +142,7 @@ class RunDirectory:
         pid, host, error = (found.get(key) for key in ("pid", "host", "error"))
         if (self.path / "result.json").exists():
             return Status("done", None, pid, host)
-        with damage_named(self.path / "status.json"):
+        with wrap_corruption(self.path / "status.json"):
             state = found.get("state", "planned")
             if state not in get_args(State):
                 raise ValueError(f"no state is called {state!r}")
@@ -188,7 +188,7 @@ class RunDirectory:
             RunDirectoryError: the file is damaged.
         """
         file = JsonLines(self.path / "translations" / f"{split}.jsonl")
-        with damage_named(file.path):
+        with wrap_corruption(file.path):
             return {int(row["id"]): str(row["hypothesis"]) for row in file.read()}
 
     @contextmanager
@@ -198,21 +198,13 @@ class RunDirectory:
         Raises:
             RunDirectoryError: another process holds it.
         """
-        with explained("write", self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            # A lock that is a mere file would outlive a killed owner, so none is better than that one.
-            held = filelock.FileLock(self.path / ".lock", fallback_to_soft=False)
-            try:
-                held.acquire(blocking=False)
-            except filelock.Timeout:
-                owner = (read_json(self.path / "status.json") or {}).get("pid", "unknown")
-                raise RunDirectoryError(
-                    f"{self.path} is busy: another process is writing it (pid {owner}); wait for it or stop it"
-                ) from None
-        try:
+
+        def describe_holder() -> str:
+            pid = (read_json(self.path / "status.json") or {}).get("pid", "unknown")
+            return f"another process is writing it (pid {pid}); wait for it or stop it"
+
+        with lock_directory(self.path, describe_holder):
             yield
-        finally:
-            held.release()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from maskbench.config.schema.experiment import RunConfig
-from maskbench.runs.files import canonical_json
+from maskbench.runs.json_files import canonical_json
 
 RESULTS_VERSION = 1
 """Part of every identity; raised whenever a change of the code changes results."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from maskbench.errors import RunDirectoryError
-from maskbench.runs.files import explained, sync_directory
+from maskbench.files import sync_directory, wrap_os_errors
 
 Check: TypeAlias = Callable[[Mapping[str, Any]], None]
 """Raises a ValueError that says what is wrong with a line; see `maskbench.runs.jsonl`."""
@@ -57,7 +57,7 @@ class JsonLines:
         line = json_line(record)
         if not self._mended:
             self.truncate(self.size)
-        with explained("write", self.path), self.path.open("ab") as file:
+        with wrap_os_errors("write", self.path), self.path.open("ab") as file:
             file.write(line)
 
     def read(self) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ class JsonLines:
                 f"{self.path} holds {present} bytes where {size} were logged; "
                 "move the run directory away to start this run anew"
             )
-        with explained("write", self.path):
+        with wrap_os_errors("write", self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if present > size:
                 os.truncate(self.path, size)
@@ -113,13 +113,13 @@ class JsonLines:
         """Wait until the disk has every appended record."""
         if not self.path.exists():
             return
-        with explained("write", self.path):
+        with wrap_os_errors("write", self.path):
             with self.path.open("ab") as file:
                 os.fsync(file.fileno())
             sync_directory(self.path.parent)
 
     def _contents(self) -> bytes:
-        with explained("read", self.path):
+        with wrap_os_errors("read", self.path):
             try:
                 return self.path.read_bytes()
             except FileNotFoundError:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskbench.errors import ConfigError
+from maskbench.files import sha256_of, wrap_os_errors
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.files import explained, read_json, sha256_of
+from maskbench.runs.json_files import read_json
 
 _RUN = re.compile(r"seed-\d+")
 _SHOWN = 8
@@ -54,7 +55,7 @@ def starting_point(init_from: str, seed: int) -> StartingPoint:
     manifest = checkpoint / "manifest.json"
     if not manifest.is_file():
         raise ConfigError(f"{run.path} has lost its selected checkpoint; move it away and train it again")
-    with explained("read", manifest):
+    with wrap_os_errors("read", manifest):
         sha256 = sha256_of(manifest)
     vocabulary = (run.record() or {}).get("vocabulary_sha256")
     return StartingPoint(run, checkpoint, sha256, None if vocabulary is None else str(vocabulary))

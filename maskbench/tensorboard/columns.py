@@ -14,7 +14,7 @@ from typing import Any
 from maskbench.errors import MaskbenchError
 from maskbench.plain import plain
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.files import damage_named
+from maskbench.runs.json_files import wrap_corruption
 from maskbench.tensorboard.events import Entry
 from maskbench.tensorboard.hparams import Setting, place_of, plugin_entry, settings
 
@@ -61,7 +61,7 @@ def measured(runs: Iterable[RunDirectory], compared: str) -> list[str]:
 def _settings(run: RunDirectory) -> dict[str, Setting] | None:
     try:
         record = run.record()
-        with damage_named(run.path / "run.json"):
+        with wrap_corruption(run.path / "run.json"):
             return None if record is None else settings(record, place_of(run))
     except MaskbenchError:  # `compare` reports it
         return None
@@ -69,7 +69,7 @@ def _settings(run: RunDirectory) -> dict[str, Setting] | None:
 
 def _metrics(run: RunDirectory) -> list[str]:
     try:
-        with damage_named(run.path / "result.json"):
+        with wrap_corruption(run.path / "result.json"):
             return list((run.result() or {"metrics": {}})["metrics"])
     except MaskbenchError:  # `compare` reports it
         return []

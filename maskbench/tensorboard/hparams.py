@@ -15,7 +15,7 @@ from typing import Any
 
 from maskbench.plain import plain
 from maskbench.runs.directory import RunDirectory, State
-from maskbench.runs.files import canonical_json
+from maskbench.runs.json_files import canonical_json
 from maskbench.tensorboard.events import Entry
 
 Setting = float | str

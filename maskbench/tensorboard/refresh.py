@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskbench.errors import ConfigError, ResourceError, RunDirectoryError
+from maskbench.files import wrap_os_errors, write_atomically
 from maskbench.records.curves import curves
 from maskbench.records.locate import FoundPanel, panels_in
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.files import explained, write_atomically
 from maskbench.tensorboard.columns import columns_entry
 from maskbench.tensorboard.events import Event, encoded, event_file, event_files, text
 from maskbench.tensorboard.layout import layout_entry
@@ -99,7 +99,7 @@ def _rebuilt(run: RunDirectory) -> str:
     except RunDirectoryError as error:
         return str(error)
     if sink.failure is not None:
-        with explained("write", run.path):
+        with wrap_os_errors("write", run.path):
             raise sink.failure
     return ""
 

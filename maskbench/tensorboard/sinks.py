@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from maskbench.runs.directory import RunDirectory, State
-from maskbench.runs.files import damage_named
+from maskbench.runs.json_files import wrap_corruption
 from maskbench.runs.jsonl import JsonLines
 from maskbench.tensorboard import events, hparams
 from maskbench.tensorboard.events import Entry, Event
@@ -142,7 +142,7 @@ def _events(run: RunDirectory, clock: _Clock) -> Iterator[Event]:
     """Yield everything a run shows, kind by kind."""
     record, last = run.record(), 0
     if record is not None:
-        with damage_named(run.path / "run.json"):
+        with wrap_corruption(run.path / "run.json"):
             start = hparams.start_entry(run, record, clock.begun)
         yield Event(clock.begun, 0, [start])
     for line in run.metrics.read():

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from maskbench.files import write_atomically
 from maskbench.runs.directory import RunDirectory, State
-from maskbench.runs.files import canonical_json, write_atomically
+from maskbench.runs.json_files import canonical_json
 from maskbench.runs.jsonl import JsonLines
 from maskbench.tensorboard.sinks import JsonLinesSink, Sink, rebuild_events
 from maskbench.training.environment import peak_memory_mb

@@ -14,8 +14,8 @@ from maskbench.records.collect import unplanned
 from maskbench.records.locate import panels_in
 from maskbench.registry import did_you_mean
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.files import canonical_json
 from maskbench.runs.identity import RESULTS_VERSION
+from maskbench.runs.json_files import canonical_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from maskbench.records.collect import read_cell
 from maskbench.records.sentences import adds_up, has_parts, read_counts, split_of
 from maskbench.runs.checkpoint import scan
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.files import canonical_json, read_json
 from maskbench.runs.identity import hash_of
+from maskbench.runs.json_files import canonical_json, read_json
 from maskbench.training.evaluate import outputs_sha256
 from maskbench.verification.cells import Cell
 

@@ -12,8 +12,8 @@ from maskbench.executors import End, Executor, Task
 from maskbench.experiment.train_job import train
 from maskbench.runs.checkpoint import Checkpoint, scan
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.files import read_json
 from maskbench.runs.identity import RESULTS_VERSION, Origin
+from maskbench.runs.json_files import read_json
 from maskbench.training.environment import moved
 from maskbench.training.job import Progress, RunJob
 from maskbench.verification.cells import Cell

@@ -24,7 +24,7 @@ from maskbench.experiment.run import run_experiment
 from maskbench.registry import CORPORA
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, Origin, run_record
-from maskbench.runs.locks import sole_writer
+from maskbench.runs.locks import lock_experiment
 from maskbench.training.job import RunJob
 
 FILE = """
@@ -260,15 +260,15 @@ def test_the_cost_is_measured_for_arms_that_finished_and_kept_with_what_it_was_m
 def test_a_second_writer_is_refused_and_told_who_the_first_one_is(tmp_path: Path) -> None:
     import os
 
-    with sole_writer(tmp_path / "trial"):
+    with lock_experiment(tmp_path / "trial"):
         with (
             pytest.raises(RunDirectoryError, match=f"busy.*pid {os.getpid()}"),
-            sole_writer(tmp_path / "trial"),
+            lock_experiment(tmp_path / "trial"),
         ):
             pass
-        with sole_writer(tmp_path / "other"):
+        with lock_experiment(tmp_path / "other"):
             pass
-    with sole_writer(tmp_path / "trial"):
+    with lock_experiment(tmp_path / "trial"):
         pass
 
 

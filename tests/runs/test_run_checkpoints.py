@@ -109,7 +109,7 @@ def test_a_kill_during_writing_leaves_no_folder_that_counts(
     class Killed(BaseException):
         pass
 
-    from maskbench.runs.files import write_synced
+    from maskbench.files import write_synced
 
     written: list[str] = []
 

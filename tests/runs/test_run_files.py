@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskbench.errors import ResourceError, RunDirectoryError
-from maskbench.runs.files import canonical_json, read_json, write_atomically, write_json
+from maskbench.files import write_atomically
+from maskbench.runs.json_files import canonical_json, read_json, write_json
 from maskbench.runs.jsonl import JsonLines, json_line
 
 json_values = st.recursive(

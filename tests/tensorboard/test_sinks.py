@@ -9,9 +9,9 @@ import pytest
 from fake_runs import arm_config, scored, write_run
 from tensorboard.util.tensor_util import make_ndarray
 
+from maskbench.files import write_atomically
 from maskbench.pictures.snapshot import image
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.files import write_atomically
 from maskbench.tensorboard.events import event_files
 from maskbench.tensorboard.sinks import JsonLinesSink, TensorBoardSink, rebuild_events
 

@@ -12,7 +12,7 @@ from maskbench.data.corpus import Corpus, CorpusBuilder
 from maskbench.data.generation.noise import NOISE_SPLITS
 from maskbench.data.text.pair_files import Header, Source, Text, find
 from maskbench.data.text.text_corpus import TextOptions, build_corpus, deal, left_out
-from maskbench.data.text.text_files import folder_of, sha256_of
+from maskbench.data.text.text_files import corpus_file_sha256, folder_of
 from maskbench.errors import CorpusError
 from maskbench.registry import CORPORA
 
@@ -140,7 +140,7 @@ def locate(
 
 def hashes(sources: Mapping[str, Source]) -> dict[str, str]:
     """Return the sha256 of every file under its own name."""
-    return {path.name: sha256_of(path) for source in sources.values() for path in source.files}
+    return {path.name: corpus_file_sha256(path) for source in sources.values() for path in source.files}
 
 
 def _locate(options: FilesOptions) -> dict[str, Source]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +20,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from maskbench.data.text.text_files import folder_of, sha256_of
+from maskbench.data.text.text_files import corpus_file_sha256, folder_of
 from maskbench.errors import CorpusError, ResourceError
+from maskbench.files import replace_file
 
 Listener: TypeAlias = Callable[[str, int, int], None]
 """Is told a file's name, how many of its bytes are here, and how many there will be."""
@@ -114,30 +114,17 @@ def fetch(remote: Remote, folder: Path, schemes: tuple[str, ...] = _HTTPS) -> Pa
         ResourceError: the folder cannot be written.
     """
     path = folder / remote.name
-    if path.is_file() and sha256_of(path) == remote.sha256:
+    if path.is_file() and corpus_file_sha256(path) == remote.sha256:
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{remote.name}-", suffix=".part", dir=folder)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with replace_file(path) as file:
             _receive(remote, file, schemes)
-        # mkstemp makes files private; a data folder may be shared.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
     except OSError as error:
-        raise _unwritable(folder, error) from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        raise ResourceError(
+            f"cannot write {folder}: {error.strerror or error}; free some space, or name another folder in MASKBENCH_DATA"
+        ) from error
     return path
-
-
-def _unwritable(folder: Path, error: OSError) -> ResourceError:
-    return ResourceError(
-        f"cannot write {folder}: {error.strerror or error}; free some space, or name another folder in MASKBENCH_DATA"
-    )
 
 
 def _receive(remote: Remote, file: BinaryIO, schemes: tuple[str, ...]) -> None:
@@ -159,8 +146,6 @@ def _receive(remote: Remote, file: BinaryIO, schemes: tuple[str, ...]) -> None:
             remote,
             f"it has another content than it should: sha256 {digest.hexdigest()}, not {remote.sha256}",
         )
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _chunks(remote: Remote, schemes: tuple[str, ...]) -> Iterator[bytes]:

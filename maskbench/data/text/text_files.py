@@ -8,13 +8,13 @@ the start of the file are not text and are removed.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from maskbench.errors import CorpusError
+from maskbench.files import sha256_of
 
 MOST_BYTES: Final = 2 << 30
 """The largest file that is read, after decompression."""
@@ -39,15 +39,14 @@ def folder_of(path: str) -> Path:
         raise CorpusError(f"{path}: there is no such home folder; write the whole path") from error
 
 
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's bytes.
+def corpus_file_sha256(path: Path) -> str:
+    """Return the sha256 of a corpus file's bytes.
 
     Raises:
         CorpusError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from maskbench.data.text import text_files
 from maskbench.data.text.pair_files import Source
-from maskbench.data.text.text_files import MOST_LINE_BYTES, folder_of, read_lines, sha256_of
+from maskbench.data.text.text_files import MOST_LINE_BYTES, corpus_file_sha256, folder_of, read_lines
 from maskbench.errors import CorpusError
 
 ODD = ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"]
@@ -169,6 +169,6 @@ def test_a_line_is_located_on_its_side(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_opened_is_a_corpus_error(tmp_path: Path) -> None:
-    for reader in (sha256_of, lambda path: list(read_lines(path))):
+    for reader in (corpus_file_sha256, lambda path: list(read_lines(path))):
         with pytest.raises(CorpusError, match="cannot be read"):
             reader(tmp_path / "nowhere")
