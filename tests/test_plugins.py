@@ -46,7 +46,7 @@ class First(AttentionMask):
     Options = FirstOptions
     example = FirstOptions()
 
-    def mask_mod(self, at, ctx):
+    def mask_mod(self, options, ctx):
         return lambda b, h, q_idx, kv_idx: (kv_idx == 0) | (kv_idx == q_idx)
 '''
 

@@ -154,7 +154,7 @@ class Strategy(nn.Module, ABC):
         """
         return None
 
-    def density(self, at: Any, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: Any, q_len: int, kv_len: int) -> float | None:
         """Return kept over legal pairs for these lengths in closed form, None where there is none."""
         return None
 
@@ -173,12 +173,12 @@ class AttentionMask(Strategy):
         return False
 
     @abstractmethod
-    def mask_mod(self, at: Any, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: Any, ctx: AttentionContext) -> MaskMod:
         """Return the pattern as a function of index tensors."""
 
-    def keep(self, at: Any, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
+    def keep(self, options: Any, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
         """Return the pattern as a tensor; overridden by patterns that read the input."""
-        return self.mask_mod(at, ctx)(*ctx.indices())
+        return self.mask_mod(options, ctx)(*ctx.indices())
 
 
 class ScoreBias(Strategy):
@@ -187,10 +187,10 @@ class ScoreBias(Strategy):
     kind = "score bias"
 
     @abstractmethod
-    def bias(self, at: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
+    def bias(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
         """Return the bias."""
 
-    def picture(self, at: Any, layer: int, n: int) -> Float[Tensor, "heads n n"] | None:
+    def picture(self, options: Any, layer: int, n: int) -> Float[Tensor, "heads n n"] | None:
         """Return what every head adds over the first `n` positions, None where that depends on the input."""
         return None
 
@@ -203,10 +203,10 @@ class ScoreGate(Strategy):
     """Whether a gate can be exactly 0, its log -inf: the plan then hides the pair as a mask would."""
 
     @abstractmethod
-    def log_gate(self, at: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
+    def log_gate(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
         """Return log-gates, at most 0."""
 
-    def picture(self, at: Any, layer: int, n: int) -> Float[Tensor, "heads n n"] | None:
+    def picture(self, options: Any, layer: int, n: int) -> Float[Tensor, "heads n n"] | None:
         """Return every head's gates in [0, 1] over the first `n` positions, without what depends on the input."""
         return None
 
@@ -219,7 +219,7 @@ class WeightMask(Strategy):
     rows_sum_to_one = False
 
     @abstractmethod
-    def factors(self, at: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
+    def factors(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
         """Return factors, at least 0."""
 
 
@@ -229,7 +229,7 @@ class HeadGate(Strategy):
     kind = "gate"
 
     @abstractmethod
-    def head_gate(self, at: Any, ctx: AttentionContext) -> Float[Tensor, "#batch heads"]:
+    def head_gate(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch heads"]:
         """Return factors, at least 0."""
 
 
@@ -241,7 +241,7 @@ class Normaliser(Strategy):
     @abstractmethod
     def weights(
         self,
-        at: Any,
+        options: Any,
         scores: Float[Tensor, "batch heads q kv"],
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,
@@ -251,16 +251,16 @@ class Normaliser(Strategy):
         Scores are float32 or float64 and include the biases in force.
         """
 
-    def kept(self, at: Any, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"] | None:
+    def kept(self, options: Any, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"] | None:
         """Return how many of `visible` keys get weight in a row, None where that depends on the scores."""
         return None
 
-    def density(self, at: Any, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: Any, q_len: int, kv_len: int) -> float | None:
         """Return kept over legal pairs where `kept` knows them: a row of the causal decoder sees one key more each."""
         legal = torch.full((q_len,), kv_len)
         if self.site == "decoder_self":
             legal = torch.arange(1, q_len + 1).clamp(max=kv_len)
-        kept = self.kept(at, legal)
+        kept = self.kept(options, legal)
         return None if kept is None else float(kept.sum() / legal.sum())
 
 
@@ -271,7 +271,7 @@ class TokenMask(Strategy):
     default_phases: ClassVar[tuple[Phase, ...]] = ("train",)
 
     @abstractmethod
-    def change(self, at: Any, ctx: TokenContext) -> tuple[TokenInput, Bool[Tensor, "batch len"]]:
+    def change(self, options: Any, ctx: TokenContext) -> tuple[TokenInput, Bool[Tensor, "batch len"]]:
         """Return the changed input and the positions, as they came in, that this strategy picked.
 
         At `decoder_input` a pick at t may depend on the draw and on tokens up to t only. At `encoder_input` the result
@@ -287,7 +287,7 @@ class InputFeature(Strategy):
 
     @abstractmethod
     def feature(
-        self, at: Any, x: Float[Tensor, "batch len d_model"], tokens: TokenInput
+        self, options: Any, x: Float[Tensor, "batch len d_model"], tokens: TokenInput
     ) -> Float[Tensor, "batch len d_model"]:
         """Return what is added to the embeddings `x`."""
 
@@ -299,7 +299,7 @@ class TensorGate(Strategy):
 
     @abstractmethod
     def gate(
-        self, at: Any, tensor: Float[Tensor, "batch len width"], ctx: GateContext
+        self, options: Any, tensor: Float[Tensor, "batch len width"], ctx: GateContext
     ) -> Float[Tensor, "#batch #len #width"]:
         """Return factors, at least 0, that multiply `tensor`.
 
@@ -314,7 +314,7 @@ class LogitMask(Strategy):
     default_phases: ClassVar[tuple[Phase, ...]] = ("train",)
 
     @abstractmethod
-    def allowed(self, at: Any, ctx: LogitContext) -> Bool[Tensor, "#batch #len vocab"]:
+    def allowed(self, options: Any, ctx: LogitContext) -> Bool[Tensor, "#batch #len vocab"]:
         """Return the entries that stay, for every row of `ctx.positions`."""
 
 
@@ -327,5 +327,5 @@ class LossMask(Strategy):
     """Whether its picks depend on the losses, so that they cannot be drawn again without the model."""
 
     @abstractmethod
-    def weights(self, at: Any, ctx: LossContext) -> Float[Tensor, "batch len"]:
+    def weights(self, options: Any, ctx: LossContext) -> Float[Tensor, "batch len"]:
         """Return weights, at least 0."""

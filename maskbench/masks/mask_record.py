@@ -189,7 +189,7 @@ class MaskRecord:
             share.add((keep & legal).sum(), legal.sum())
         elif isinstance(placed.strategy, Normaliser):
             visible = legal.sum(-1)
-            kept = placed.strategy.kept(placed.at(r.clock, ctx.layer, r.examples), visible)
+            kept = placed.strategy.kept(placed.options_at(r.clock, ctx.layer, r.examples), visible)
             if kept is not None:
                 seen = visible.expand(-1, ctx.n_heads, -1).double()
                 share.add(placed.on_heads(kept.double().expand_as(seen), seen).sum(), seen.sum())
@@ -204,14 +204,14 @@ class MaskRecord:
         """Remember which pattern is in force; its picture is taken once."""
         record = self._patterns[placed.label]
         draws = placed.draws(clock, examples)
-        at = placed.at(clock, layer)
+        options = placed.options_at(clock, layer)
         if not placed.varies_by_example and (draws is None or not draws.per_example):
             examples = torch.zeros(1, dtype=torch.int64)
         words = None if draws is None else draws.key.words
         if words is not None:
             record.draws.update((words, example) for example in examples.tolist())
         visit = placed.seen(clock).epoch if placed.varies_by_example else 0
-        situation = (at.model_dump_json(), words, layer, visit)
+        situation = (options.model_dump_json(), words, layer, visit)
         new = [example for example in examples.tolist() if (*situation, example) not in record.known]
         if new:
             record.known.update((*situation, example) for example in new)
@@ -276,8 +276,8 @@ def _pictures(placed: Placed, layer: int, clock: Clock, examples: Tensor, n_head
     index, batch = torch.arange(n), len(examples)
     request = AttentionRequest.of_positions(index, index, examples, clock, n_heads)
     context = AttentionContext(request, placed.site, layer, n_heads, draws)
-    at = placed.at(clock, layer, examples)
-    keep = placed.on_heads_keep(placed.strategy.keep(at, context)).expand(batch, n_heads, n, n)
+    options = placed.options_at(clock, layer, examples)
+    keep = placed.on_heads_keep(placed.strategy.keep(options, context)).expand(batch, n_heads, n, n)
     digests = [_digest(np.packbits(pattern).tobytes()) for pattern in keep.numpy()]
     # A pattern of an example counts for that example: two examples never share one by chance.
     return list(zip(examples.tolist(), digests, strict=True)) if per_example else list(digests)
@@ -291,11 +291,13 @@ def _options(placed: Placed, layer: int, clock: Clock, examples: Tensor) -> list
     draws = placed.draws(clock, examples)
     drawn = "" if draws is None else repr(draws.key.words)
     if not placed.varies_by_example:
-        text = placed.at(clock, layer).model_dump_json() + drawn
+        text = placed.options_at(clock, layer).model_dump_json() + drawn
         own = draws is not None and draws.per_example
         return [f"{text} {example}" for example in examples.tolist()] if own else [text]
-    each = [placed.at(clock, layer, examples[i : i + 1]) for i in range(len(examples))]
-    return [f"{at!r} {drawn} {example}" for at, example in zip(each, examples.tolist(), strict=True)]
+    each = [placed.options_at(clock, layer, examples[i : i + 1]) for i in range(len(examples))]
+    return [
+        f"{options!r} {drawn} {example}" for options, example in zip(each, examples.tolist(), strict=True)
+    ]
 
 
 def _digest(data: bytes) -> str:

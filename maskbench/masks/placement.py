@@ -82,7 +82,7 @@ class Placed:
         """Return the clock as the placement sees it: one with `freeze_at` lets it stop."""
         return clock if self.placement.freeze_at is None else clock.stopped_at(self.placement.freeze_at)
 
-    def at(self, clock: Clock, layer: int = 0, examples: Int[Tensor, "batch"] | None = None) -> Any:
+    def options_at(self, clock: Clock, layer: int = 0, examples: Int[Tensor, "batch"] | None = None) -> Any:
         """Return the options with every schedule at its present value.
 
         Args:
@@ -100,21 +100,21 @@ class Placed:
         """Return the keyed draws, None for a strategy that draws nothing."""
         return self._refresher.draws(self.seen(clock), examples) if self.strategy.stochastic else None
 
-    def keep(self, at: Any, ctx: AttentionContext) -> Bool[Tensor, "b _ q kv"]:
+    def keep(self, options: Any, ctx: AttentionContext) -> Bool[Tensor, "b _ q kv"]:
         """Return an attention mask's pattern, nothing hidden in the heads the placement does not act on."""
         strategy = self.strategy
         assert isinstance(strategy, AttentionMask)
         if self.bank is None or not len(ctx.request.q_idx) or not len(ctx.request.kv_idx):
-            return self.on_heads_keep(strategy.keep(at, ctx))
+            return self.on_heads_keep(strategy.keep(options, ctx))
 
         def compute(q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             # One example stands for all: a pattern that is kept does not depend on any.
             one = ctx.request.examples[:1]
             wide = AttentionRequest.of_positions(q_idx, kv_idx, one, ctx.request.clock, ctx.n_heads)
-            return self.on_heads_keep(strategy.keep(at, replace(ctx, request=wide)))
+            return self.on_heads_keep(strategy.keep(options, replace(ctx, request=wide)))
 
         words = None if ctx.draws is None else ctx.draws.key.words
-        situation = (at.model_dump_json() if self.options.schedules() else "", words, ctx.layer)
+        situation = (options.model_dump_json() if self.options.schedules() else "", words, ctx.layer)
         return self.bank.get(situation, ctx.request.q_idx, ctx.request.kv_idx, compute)
 
     def on_heads_keep(self, keep: Bool[Tensor, "b _ q kv"]) -> Bool[Tensor, "b _ q kv"]:

@@ -179,7 +179,7 @@ class MaskPlan(nn.Module):
         for placed, strategy in masks:
             draws = placed.draws(clock, examples)
             context = TokenContext(current, eligible, positions, draws, lengths, examples)
-            changed, picked = strategy.change(placed.at(clock, 0, examples), context)
+            changed, picked = strategy.change(placed.options_at(clock, 0, examples), context)
             if self.observer is not None:
                 self.observer.picks(placed, draws, picked, eligible, examples)
             if changed.origin is current.origin:
@@ -208,7 +208,7 @@ class MaskPlan(nn.Module):
         x = self._gated(site, x, clock, examples, start)
         added = []
         for placed, strategy in self._acting(site, InputFeature, clock):
-            added.append(strategy.feature(placed.at(clock, 0, examples), x, tokens))
+            added.append(strategy.feature(placed.options_at(clock, 0, examples), x, tokens))
             self._tell_used(placed, clock, examples)
         return torch.stack([x, *added]).sum(0) if added else x
 
@@ -223,7 +223,7 @@ class MaskPlan(nn.Module):
         for placed, strategy in self._acting(site, TensorGate, clock):
             positions = torch.arange(start, start + x.shape[1], device=x.device)
             draws = placed.draws(clock, examples)
-            gate = strategy.gate(placed.at(clock, 0, examples), x, GateContext(positions, draws))
+            gate = strategy.gate(placed.options_at(clock, 0, examples), x, GateContext(positions, draws))
             x = x * gate.to(x.dtype)
             self._tell_used(placed, clock, examples)
         return x
@@ -253,13 +253,20 @@ class MaskPlan(nn.Module):
     def _combine(
         self, decision: AttentionDecision, placed: Placed, ctx: AttentionContext
     ) -> AttentionDecision:
-        strategy, at = placed.strategy, placed.at(ctx.request.clock, ctx.layer, ctx.request.examples)
+        strategy, options = (
+            placed.strategy,
+            placed.options_at(ctx.request.clock, ctx.layer, ctx.request.examples),
+        )
         keep = None
         if isinstance(strategy, AttentionMask):
-            keep = placed.keep(at, ctx)
+            keep = placed.keep(options, ctx)
             decision = replace(decision, keep=decision.keep & keep)
         elif isinstance(strategy, ScoreBias | ScoreGate):
-            bias = strategy.bias(at, ctx) if isinstance(strategy, ScoreBias) else strategy.log_gate(at, ctx)
+            bias = (
+                strategy.bias(options, ctx)
+                if isinstance(strategy, ScoreBias)
+                else strategy.log_gate(options, ctx)
+            )
             bias = placed.on_heads(bias, 0.0)
             if isinstance(strategy, ScoreGate) and strategy.hides:
                 keep = bias > -torch.inf
@@ -267,16 +274,16 @@ class MaskPlan(nn.Module):
                 decision = replace(decision, keep=decision.keep & keep)
             decision = replace(decision, bias=bias if decision.bias is None else decision.bias + bias)
         elif isinstance(strategy, WeightMask):
-            factors = placed.on_heads(strategy.factors(at, ctx), 1.0)
+            factors = placed.on_heads(strategy.factors(options, ctx), 1.0)
             factors = factors if decision.factors is None else decision.factors * factors
             decision = replace(decision, factors=factors)
         elif isinstance(strategy, HeadGate):
-            gate = placed.on_heads(strategy.head_gate(at, ctx), 1.0)
+            gate = placed.on_heads(strategy.head_gate(options, ctx), 1.0)
             decision = replace(
                 decision, head_gate=gate if decision.head_gate is None else decision.head_gate * gate
             )
         elif isinstance(strategy, Normaliser):
-            decision = replace(decision, normaliser=partial(_normalise, placed, strategy, at, ctx))
+            decision = replace(decision, normaliser=partial(_normalise, placed, strategy, options, ctx))
         if self.observer is not None:
             self.observer.pattern(placed, ctx, keep)
         return decision
@@ -316,7 +323,7 @@ class MaskPlan(nn.Module):
         keep: Tensor | None = None
         for placed, mask in self._acting("logits", LogitMask, ctx.clock):
             draws = placed.draws(ctx.clock, examples)
-            allowed = mask.allowed(placed.at(ctx.clock, 0, examples), ctx.with_draws(draws))
+            allowed = mask.allowed(placed.options_at(ctx.clock, 0, examples), ctx.with_draws(draws))
             self._tell_used(placed, ctx.clock, examples)
             keep = allowed if keep is None else keep & allowed
         if keep is None:
@@ -342,7 +349,9 @@ class MaskPlan(nn.Module):
         product: Tensor | None = None
         for placed, strategy in self._acting("loss", LossMask, clock):
             draws = placed.draws(clock, examples)
-            weights = strategy.weights(placed.at(clock, 0, examples), LossContext(real, draws, losses))
+            weights = strategy.weights(
+                placed.options_at(clock, 0, examples), LossContext(real, draws, losses)
+            )
             if self.observer is not None:
                 self.observer.picks(placed, draws, real & (weights == 0), real, examples)
             product = weights if product is None else product * weights
@@ -356,7 +365,7 @@ class MaskPlan(nn.Module):
 
 
 def _normalise(
-    placed: Placed, strategy: Normaliser, at: object, ctx: AttentionContext, scores: Tensor, keep: Tensor
+    placed: Placed, strategy: Normaliser, options: object, ctx: AttentionContext, scores: Tensor, keep: Tensor
 ) -> Tensor:
     """Apply a placed normaliser to its heads and the softmax to the others."""
-    return placed.on_heads(strategy.weights(at, scores, keep, ctx), softmax(scores))
+    return placed.on_heads(strategy.weights(options, scores, keep, ctx), softmax(scores))

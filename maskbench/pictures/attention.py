@@ -45,7 +45,7 @@ def _own_picture(placed: Placed, layer: int, clock: Clock, n: int) -> Tensor | N
     draw = getattr(placed.strategy, "picture", None)
     if draw is None or not isinstance(placed.strategy, ScoreGate | ScoreBias):
         return None
-    found = draw(placed.at(clock, layer), layer, n)
+    found = draw(placed.options_at(clock, layer), layer, n)
     if not isinstance(found, Tensor):
         return None
     if isinstance(placed.strategy, ScoreBias):

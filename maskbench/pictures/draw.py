@@ -163,9 +163,9 @@ class _Drawer:
             return
         for progress, name in _STAGES:
             clock = self._clock(progress)
-            at = self.placed.at(clock, 0)
+            options = self.placed.options_at(clock, 0)
             moving = [k for k, s in self.placed.options.schedules().items() if s.name != "per_layer"]
-            yield f"{name} ({', '.join(f'{key} {_number(getattr(at, key))}' for key in moving)})", clock
+            yield f"{name} ({', '.join(f'{key} {_number(getattr(options, key))}' for key in moving)})", clock
 
     def _stages(self, grids_at: Callable[[Clock], tuple[Grid, ...]]) -> tuple[Stage, ...]:
         stages = tuple(Stage(label, grids_at(clock)) for label, clock in self._moments())

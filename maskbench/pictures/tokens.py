@@ -66,7 +66,7 @@ def gated(placed: Placed, scene: Scene, clock: Clock) -> Grid:
     width = scene.sizes.vocab_size if placed.site == "logits" else scene.sizes.d_model
     examples = torch.zeros(1, dtype=torch.int64)
     context = GateContext(torch.arange(n), placed.draws(clock, examples))
-    gate = placed.strategy.gate(placed.at(clock, 0, examples), normal("tensor", 1, n, width), context)
+    gate = placed.strategy.gate(placed.options_at(clock, 0, examples), normal("tensor", 1, n, width), context)
     factors = gate.expand(1, n, width)[0, :, :_DIMENSIONS].float()
     return Grid("", (factors / factors.max().clamp(min=1.0)).numpy())
 

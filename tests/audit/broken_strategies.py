@@ -46,7 +46,7 @@ class Broken(AttentionMask):
     Options = NoOptions
     example = NoOptions()
 
-    def mask_mod(self, at: Any, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: Any, ctx: AttentionContext) -> MaskMod:
         raise AssertionError("it answers with a tensor")
 
 
@@ -55,7 +55,7 @@ class ReadsTargetLength(Broken):
 
     depends_on = frozenset({"input"})
 
-    def keep(self, at: Any, ctx: AttentionContext) -> Tensor:
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
         r = ctx.request
         assert r.tgt_ids is not None
         long = (r.tgt_ids != 0).sum(1) > 4
@@ -67,7 +67,7 @@ class SeesTheFuture(Broken):
 
     depends_on = frozenset({"input"})
 
-    def keep(self, at: Any, ctx: AttentionContext) -> Tensor:
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
         r = ctx.request
         assert r.tgt_ids is not None
         even = (r.tgt_ids.roll(-1, 1) % 2 == 0)[:, r.q_idx]
@@ -80,7 +80,7 @@ class DrawsByRow(Broken):
     stochastic = True
     default_refresh = Refresh(per="example")
 
-    def keep(self, at: Any, ctx: AttentionContext) -> Tensor:
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
         b, _, q, kv = ctx.indices()
         assert ctx.draws is not None
         return (b * 7 + q * 3 + kv * 5 + ctx.draws.key.words[0]) % 3 > 0
@@ -89,7 +89,7 @@ class DrawsByRow(Broken):
 class HidesByPadding(Broken):
     """Hides a key the further in front, the wider the batch is padded."""
 
-    def keep(self, at: Any, ctx: AttentionContext) -> Tensor:
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
         r = ctx.request
         return (r.kv_idx != len(r.kv_idx) % 5)[None, None, None].expand(1, 1, len(r.q_idx), -1)
 
@@ -100,7 +100,7 @@ class RandomInEvaluation(Broken):
     stochastic = True
     default_refresh = Refresh(per="run")
 
-    def keep(self, at: Any, ctx: AttentionContext) -> Tensor:
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
         r = ctx.request
         return torch.rand(1, 1, len(r.q_idx), len(r.kv_idx)) < 0.6
 
@@ -111,7 +111,7 @@ class NeverDrawsAnew(Broken):
     stochastic = True
     default_refresh = Refresh(per="example")
 
-    def keep(self, at: Any, ctx: AttentionContext) -> Tensor:
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
         _, _, q, kv = ctx.indices()
         assert ctx.draws is not None
         return (ctx.draws.examples[:, None, None, None] + q * 3 + kv * 5) % 3 > 0
@@ -120,11 +120,11 @@ class NeverDrawsAnew(Broken):
 class WrongDensity(Broken):
     """Keeps half of what it claims."""
 
-    def keep(self, at: Any, ctx: AttentionContext) -> Tensor:
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
         r = ctx.request
         return (r.kv_idx % 2 == r.q_idx[:, None] % 2)[None, None]
 
-    def density(self, at: Any, q_len: int, kv_len: int) -> float:
+    def density(self, options: Any, q_len: int, kv_len: int) -> float:
         return 0.9
 
 
@@ -142,7 +142,7 @@ class NoIdentity(ScoreGate):
         super().__init__(options, sizes, site)
         self.slope = nn.Parameter(torch.full((1, sizes.n_heads, 1, 1), 0.5))
 
-    def log_gate(self, at: Any, ctx: AttentionContext) -> Tensor:
+    def log_gate(self, options: Any, ctx: AttentionContext) -> Tensor:
         _, _, q, kv = ctx.indices()
         return -self.slope.square() * (q - kv).abs()
 
@@ -155,7 +155,7 @@ class DropsTheMaskWhenFast(Normaliser):
     Options = NoOptions
     example = NoOptions()
 
-    def weights(self, at: Any, scores: Tensor, keep: Tensor, ctx: AttentionContext) -> Tensor:
+    def weights(self, options: Any, scores: Tensor, keep: Tensor, ctx: AttentionContext) -> Tensor:
         if scores.dtype == torch.float64:
             return (scores / 2).softmax(-1)
         return torch.where(scores.isinf(), 0.0, scores / 2).softmax(-1)
@@ -169,7 +169,7 @@ class SharpEdge(Normaliser):
     Options = NoOptions
     example = NoOptions()
 
-    def weights(self, at: Any, scores: Tensor, keep: Tensor, ctx: AttentionContext) -> Tensor:
+    def weights(self, options: Any, scores: Tensor, keep: Tensor, ctx: AttentionContext) -> Tensor:
         weights = scores.softmax(-1)
         return weights * (1 + 0 * (1 - weights.amax(-1, keepdim=True)).sqrt())
 
@@ -182,7 +182,7 @@ class HalfRows(Normaliser):
     Options = NoOptions
     example = NoOptions()
 
-    def weights(self, at: Any, scores: Tensor, keep: Tensor, ctx: AttentionContext) -> Tensor:
+    def weights(self, options: Any, scores: Tensor, keep: Tensor, ctx: AttentionContext) -> Tensor:
         return scores.softmax(-1) / 2
 
 
@@ -195,6 +195,6 @@ class NeedsTheCache(ScoreGate):
     Options = NoOptions
     example = NoOptions()
 
-    def log_gate(self, at: Any, ctx: AttentionContext) -> Tensor:
+    def log_gate(self, options: Any, ctx: AttentionContext) -> Tensor:
         mean = ctx.request.query.cumsum(2).mean(-1)
         return -mean.sigmoid()[..., None] * (ctx.request.q_idx[:, None] - ctx.request.kv_idx).abs()

@@ -37,9 +37,9 @@ def kept(
 def pattern(placed: Placed, asked: AttentionRequest, layer: int = 0) -> Tensor:
     """A strategy's own answer to a request, computed afresh, [batch, heads, q, kv]."""
     assert isinstance(placed.strategy, AttentionMask)
-    at = placed.at(asked.clock, layer, asked.examples)
+    options = placed.options_at(asked.clock, layer, asked.examples)
     draws = placed.draws(asked.clock, asked.examples)
-    keep = placed.strategy.keep(at, AttentionContext(asked, placed.site, layer, HEADS, draws))
+    keep = placed.strategy.keep(options, AttentionContext(asked, placed.site, layer, HEADS, draws))
     return keep.expand(len(asked.examples), HEADS, len(asked.q_idx), len(asked.kv_idx))
 
 

@@ -39,14 +39,14 @@ def test_after_the_share_every_draw_is_the_one_at_the_share(refresh):
 
 def test_a_schedule_stops_at_its_value_then():
     (placed,) = plan(frozen(0.4, "tokens", ratio={"linear": [0.0, 1.0]})).placed
-    assert [placed.at(clock(step)).ratio for step in (0, 10, 20, 21, 49)] == pytest.approx(
+    assert [placed.options_at(clock(step)).ratio for step in (0, 10, 20, 21, 49)] == pytest.approx(
         [0, 0.2, 0.4, 0.4, 0.4]
     )
 
 
 def test_without_the_key_nothing_stops():
     (placed,) = plan(placement("encoder_input", "tokens", ratio={"linear": [0.0, 1.0]})).placed
-    assert placed.at(clock(49)).ratio == pytest.approx(0.98)
+    assert placed.options_at(clock(49)).ratio == pytest.approx(0.98)
     assert not placed.is_frozen(clock(49))
 
 

@@ -49,8 +49,8 @@ class Feature(InputFeature):
     source = "test"
     Options = Amount
 
-    def feature(self, at: Amount, x: Tensor, tokens: TokenInput) -> Tensor:
-        return torch.full_like(x, at.amount)
+    def feature(self, options: Amount, x: Tensor, tokens: TokenInput) -> Tensor:
+        return torch.full_like(x, options.amount)
 
 
 class Heads(HeadGate):
@@ -58,8 +58,8 @@ class Heads(HeadGate):
     source = "test"
     Options = Amount
 
-    def head_gate(self, at: Amount, ctx: AttentionContext) -> Tensor:
-        return torch.full((1, ctx.n_heads), at.amount)
+    def head_gate(self, options: Amount, ctx: AttentionContext) -> Tensor:
+        return torch.full((1, ctx.n_heads), options.amount)
 
 
 class Gate(TensorGate):
@@ -67,8 +67,8 @@ class Gate(TensorGate):
     source = "test"
     Options = Amount
 
-    def gate(self, at: Amount, tensor: Tensor, ctx: GateContext) -> Tensor:
-        return torch.full_like(tensor[:1, :1], at.amount)
+    def gate(self, options: Amount, tensor: Tensor, ctx: GateContext) -> Tensor:
+        return torch.full_like(tensor[:1, :1], options.amount)
 
 
 class Weights(LossMask):
@@ -76,8 +76,8 @@ class Weights(LossMask):
     source = "test"
     Options = Amount
 
-    def weights(self, at: Amount, ctx: LossContext) -> Tensor:
-        return ctx.real * at.amount
+    def weights(self, options: Amount, ctx: LossContext) -> Tensor:
+        return ctx.real * options.amount
 
 
 class Halved(WeightMask):
@@ -85,8 +85,8 @@ class Halved(WeightMask):
     source = "test"
     Options = Amount
 
-    def factors(self, at: Amount, ctx: AttentionContext) -> Tensor:
-        return torch.full((1, HEADS, len(ctx.request.q_idx), len(ctx.request.kv_idx)), at.amount)
+    def factors(self, options: Amount, ctx: AttentionContext) -> Tensor:
+        return torch.full((1, HEADS, len(ctx.request.q_idx), len(ctx.request.kv_idx)), options.amount)
 
 
 class Flat(ScoreBias):
@@ -95,8 +95,8 @@ class Flat(ScoreBias):
     cacheable = False
     Options = Amount
 
-    def bias(self, at: Amount, ctx: AttentionContext) -> Tensor:
-        return torch.full((1, HEADS, len(ctx.request.q_idx), len(ctx.request.kv_idx)), at.amount)
+    def bias(self, options: Amount, ctx: AttentionContext) -> Tensor:
+        return torch.full((1, HEADS, len(ctx.request.q_idx), len(ctx.request.kv_idx)), options.amount)
 
     def penalty(self, acts: Tensor) -> Tensor:
         return torch.tensor(2.5)
@@ -276,7 +276,7 @@ def test_a_value_for_each_example_is_drawn_anew_at_every_visit():
         Clock("train", 7, 100, epoch=0),
         Clock("train", 60, 100, epoch=1),
     ]
-    one, same_visit, next_visit = (arm.placed[0].at(t, 0, torch.arange(50)).ratio for t in times)
+    one, same_visit, next_visit = (arm.placed[0].options_at(t, 0, torch.arange(50)).ratio for t in times)
     assert torch.equal(one, same_visit)
     assert not bool((one == next_visit).any())
 

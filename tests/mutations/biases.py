@@ -16,7 +16,7 @@ CONFORMS = "masks/strategies/test_conformance.py"
 
 BIASES = family(
     "biases",
-    ("polarity", ALIBI, "-float(at.scale) * slopes", "float(at.scale) * slopes", T),
+    ("polarity", ALIBI, "-float(options.scale) * slopes", "float(options.scale) * slopes", T),
     ("off by one", ALIBI, "(h + 1) / ctx.n_heads", "h / ctx.n_heads", T),
     ("axes", ALIBI, "(q_idx - kv_idx).abs()", "(q_idx - kv_idx)", T),
     (

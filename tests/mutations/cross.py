@@ -25,9 +25,9 @@ CROSS = family(
     ("off by one", CROSS_, "(lengths - 1).double()", "lengths.double()", T),
     ("polarity", CROSS_, "((kv_idx - centre).abs() <= width)", "((kv_idx - centre).abs() > width)", T),
     ("empty rows", CROSS_, " | (kv_idx == (centre + 0.5).floor())", "", T),
-    ("sign", CROSS_, "(-2 * float(at.sigma) ** 2)", "(2 * float(at.sigma) ** 2)", T),
+    ("sign", CROSS_, "(-2 * float(options.sigma) ** 2)", "(2 * float(options.sigma) ** 2)", T),
     ("sign", CROSS_, "return -amount[None", "return amount[None", T),
-    ("width", CROSS_, "sigma = float(at.half_width) / 2", "sigma = float(at.half_width)", T),
+    ("width", CROSS_, "sigma = float(options.half_width) / 2", "sigma = float(options.half_width)", T),
     (
         "batch row",
         WAIT_K,

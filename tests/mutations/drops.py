@@ -6,15 +6,15 @@ from mutations.mutant import family
 
 DROPS_ = "masks/strategies/attention_dropout.py"
 T = "masks/strategies/test_drops.py"
-_ROWS = 'rows = queries if at.unit == "element" else torch.zeros_like(queries[:1])'
+_ROWS = 'rows = queries if options.unit == "element" else torch.zeros_like(queries[:1])'
 
 DROPS = family(
     "drops",
     ("polarity", DROPS_, "stays = ~below(head_words(", "stays = below(head_words(", T),
-    ("rescale", DROPS_, "stays.to(r.query.dtype) / (1 - float(at.rate))", "stays.to(r.query.dtype)", T),
+    ("rescale", DROPS_, "stays.to(r.query.dtype) / (1 - float(options.rate))", "stays.to(r.query.dtype)", T),
     ("axes", DROPS_, _ROWS, "rows = queries", T),
-    ("off by one", DROPS_, "for back in range(at.span)]", "for back in range(at.span + 1)]", T),
-    ("rate", DROPS_, "begins = 1 - (1 - at.rate) ** (1 / at.span)", "begins = at.rate", T),
+    ("off by one", DROPS_, "for back in range(options.span)]", "for back in range(options.span + 1)]", T),
+    ("rate", DROPS_, "begins = 1 - (1 - options.rate) ** (1 / options.span)", "begins = options.rate", T),
     ("layers", DROPS_, "(ctx.layer + 1) * 2**16", "2**16", T),
     ("heads", DROPS_, "(groups[:, None, None] + 1) * 2**16", "(0 * groups[:, None, None] + 1) * 2**16", T),
     ("legality", DROPS_, "(stays & real).any", "stays.any", T),

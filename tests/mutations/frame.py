@@ -7,12 +7,14 @@ from mutations.mutant import family
 PLAN, PLACED = "masks/plan.py", "masks/placement.py"
 T = "masks/test_plan.py"
 CONFORMS = "masks/strategies/test_conformance.py"
-_AND = "keep = placed.keep(at, ctx)\n            decision = replace(decision, keep=decision.keep {} keep)"
+_AND = (
+    "keep = placed.keep(options, ctx)\n            decision = replace(decision, keep=decision.keep {} keep)"
+)
 _HIDES = "bias = bias.masked_fill(~keep, 0.0)"
 _HIDES_AND = _HIDES + "\n                decision = replace(decision, keep=decision.keep & keep)"
 _SUM = "bias=bias if decision.bias is None else decision.bias + bias)"
-_HEAD_GATE = "placed.on_heads(strategy.head_gate(at, ctx), {})"
-_WITH_SOFTMAX = "placed.on_heads(strategy.weights(at, scores, keep, ctx), softmax(scores))"
+_HEAD_GATE = "placed.on_heads(strategy.head_gate(options, ctx), {})"
+_WITH_SOFTMAX = "placed.on_heads(strategy.weights(options, scores, keep, ctx), softmax(scores))"
 
 FRAME = family(
     "frame",
@@ -33,7 +35,7 @@ FRAME = family(
         "heads",
         PLAN,
         _WITH_SOFTMAX,
-        "strategy.weights(at, scores, keep, ctx)",
+        "strategy.weights(options, scores, keep, ctx)",
         T,
     ),
     (

@@ -22,12 +22,12 @@ T, IN_TRANSFORM, CONFORMS = (
     "masks/strategies/test_conformance.py",
 )
 _HELD = "return raw.clamp(low, high).detach() + (raw - raw.detach())"
-_SIDES = 't @ base if at.side == "left" else base @ t'
+_SIDES = 't @ base if options.side == "left" else base @ t'
 _AMOUNT = "self.amount = nn.Parameter(torch.{}(n_layers, sizes.n_heads))"
 
 LEARNED = family(
     "learned",
-    ("axes", TRANSFORM, _SIDES, 'base @ t if at.side == "left" else t @ base', IN_TRANSFORM),
+    ("axes", TRANSFORM, _SIDES, 'base @ t if options.side == "left" else t @ base', IN_TRANSFORM),
     ("polarity", TRANSFORM, '"causal": j <= i', '"causal": j > i', IN_TRANSFORM),
     (
         "off by one",
@@ -36,8 +36,14 @@ LEARNED = family(
         "(i - j).abs() < options.radius",
         IN_TRANSFORM,
     ),
-    ("layers", TRANSFORM, "self.maps[at.stage - 1][layer]", "self.maps[at.stage - 1][0]", IN_TRANSFORM),
-    ("time", TRANSFORM, "self.maps[at.stage - 1][layer]", "self.maps[-1][layer]", IN_TRANSFORM),
+    (
+        "layers",
+        TRANSFORM,
+        "self.maps[options.stage - 1][layer]",
+        "self.maps[options.stage - 1][0]",
+        IN_TRANSFORM,
+    ),
+    ("time", TRANSFORM, "self.maps[options.stage - 1][layer]", "self.maps[-1][layer]", IN_TRANSFORM),
     (
         "length",
         TRANSFORM,
@@ -45,7 +51,7 @@ LEARNED = family(
         "[: len(r.q_idx)][:, : len(r.kv_idx)]",
         f"{CONFORMS} -k cached and transform",
     ),
-    ("axes", TRANSFORM, 'mapped.mT if at.side == "left" else mapped', "mapped", IN_TRANSFORM),
+    ("axes", TRANSFORM, 'mapped.mT if options.side == "left" else mapped', "mapped", IN_TRANSFORM),
     (
         "identity",
         TRANSFORM,

@@ -20,8 +20,8 @@ _ALL_KEYS = "visible = torch.full_like(scores[..., :1], scores.shape[-1])"
 NORMALISERS = family(
     "normalisers",
     ("polarity", CONTENT, "descending=True", "descending=False", IN_SOFT),
-    ("off by one", CONTENT, "order[..., : at.k]", "order[..., : at.k + 1]", IN_SOFT),
-    ("denominator", CONTENT, "(p * visible >= float(at.share))", "(p >= float(at.share))", T),
+    ("off by one", CONTENT, "order[..., : options.k]", "order[..., : options.k + 1]", IN_SOFT),
+    ("denominator", CONTENT, "(p * visible >= float(options.share))", "(p >= float(options.share))", T),
     ("length", CONTENT, _IN_SIGHT, _ALL_KEYS, f"{T} {CONFORMS} -k threshold"),
     ("axes", ENTMAX, "slope / slope.sum(-1, keepdim=True)", "slope / slope.sum(-2, keepdim=True)", T),
     (
@@ -55,6 +55,6 @@ NORMALISERS = family(
         T,
     ),
     ("legality", SOFTMAX, "value=-math.inf", "value=0.0", "model/test_attention.py"),
-    ("sign", UNNORMALISED, "+ at.shift", "- at.shift", T),
+    ("sign", UNNORMALISED, "+ options.shift", "- options.shift", T),
     ("empty rows", CONTENT, " | (p == p.amax(-1, keepdim=True))", "", "masks/test_input_dependent.py"),
 )

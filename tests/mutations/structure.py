@@ -33,8 +33,14 @@ STRUCTURE = family(
     ("polarity", WINDOWS, "inside & (ahead >= -left)", "inside & (ahead < -left)", T),
     ("axes", WINDOWS, "ahead = kv_idx - q_idx", "ahead = q_idx - kv_idx", T),
     ("off by one", WINDOWS, "inside & (ahead <= right)", "inside & (ahead < right)", T),
-    ("dilation", WINDOWS, "((kv_idx - q_idx) % at.dilation == 0)", "(kv_idx % at.dilation == 0)", T),
-    ("axes", WINDOWS, "(kv_idx < int(at.sinks))", "(q_idx < int(at.sinks))", T),
+    (
+        "dilation",
+        WINDOWS,
+        "((kv_idx - q_idx) % options.dilation == 0)",
+        "(kv_idx % options.dilation == 0)",
+        T,
+    ),
+    ("axes", WINDOWS, "(kv_idx < int(options.sinks))", "(q_idx < int(options.sinks))", T),
     ("legality", WINDOWS, " and options.sinks == 1", "", f"{T} {IN_WAIT_K}"),
     (
         "density",
@@ -44,7 +50,7 @@ STRUCTURE = family(
         f"{CONFORMS} -k density and window",
     ),
     ("polarity", STRUCTURE_, "return kv_idx <= q_idx", "return kv_idx >= q_idx", T),
-    ("axes", STRUCTURE_, "(kv_idx < int(at.prefix))", "(q_idx < int(at.prefix))", T),
+    ("axes", STRUCTURE_, "(kv_idx < int(options.prefix))", "(q_idx < int(options.prefix))", T),
     (
         "empty rows",
         COMPOSE,
@@ -69,7 +75,7 @@ STRUCTURE = family(
     (
         "diagonal",
         DRAWN,
-        "return stays | (q_idx == kv_idx) if at.diagonal else stays",
+        "return stays | (q_idx == kv_idx) if options.diagonal else stays",
         "return stays",
         f"{IN_SPARSE} {T}",
     ),
@@ -77,8 +83,8 @@ STRUCTURE = family(
     (
         "layers",
         DRAWN,
-        "(ctx.layer + 1 if at.per_layer else 0)",
-        "(1 if at.per_layer else 0)",
+        "(ctx.layer + 1 if options.per_layer else 0)",
+        "(1 if options.per_layer else 0)",
         f"{IN_SPARSE} {T}",
     ),
     (
@@ -93,15 +99,15 @@ STRUCTURE = family(
     (
         "combination",
         COMPOSE,
-        "reduce(or_, self.patterns(at, ctx))",
-        "reduce(and_, self.patterns(at, ctx))",
+        "reduce(or_, self.patterns(options, ctx))",
+        "reduce(and_, self.patterns(options, ctx))",
         IN_COMPOSE,
     ),
     (
         "combination",
         COMPOSE,
-        "_joined(self.mask_mods(at, ctx), and_)",
-        "_joined(self.mask_mods(at, ctx), or_)",
+        "_joined(self.mask_mods(options, ctx), and_)",
+        "_joined(self.mask_mods(options, ctx), or_)",
         IN_COMPOSE,
     ),
     ("draws", PARTS, "ctx.draws.part(i)", "ctx.draws", IN_COMPOSE),

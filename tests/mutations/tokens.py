@@ -39,7 +39,7 @@ TOKENS = family(
     (
         "specials",
         TOKENS_,
-        "ctx.eligible & ~self._visible(at.always_visible, ctx)",
+        "ctx.eligible & ~self._visible(options.always_visible, ctx)",
         "ctx.eligible",
         f"{T} {IN_UNITS}",
     ),
@@ -57,8 +57,8 @@ TOKENS = family(
     (
         "axes",
         FEATURE,
-        'one_for_all = at.granularity == "channel"',
-        'one_for_all = at.granularity != "channel"',
+        'one_for_all = options.granularity == "channel"',
+        'one_for_all = options.granularity != "channel"',
         IN_FEATURE,
     ),
     ("rescale", FEATURE, "rest = 1 - torch.as_tensor", "rest = torch.as_tensor", IN_FEATURE),

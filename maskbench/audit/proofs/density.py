@@ -46,14 +46,14 @@ def _of_one(case: Case, placement: PlacementConfig) -> Iterable[Verdict]:
     stochastic = placed.strategy.stochastic
     examples = torch.arange(PATTERNS if stochastic else 2)
     clock = Clock("train", 0, 100)
-    at = placed.at(clock, 0, examples)
+    options = placed.options_at(clock, 0, examples)
     for q_len, kv_len in LENGTHS[placed.site]:
         if max(q_len, kv_len) > case.subject.sizes.max_length:
             continue
-        claimed = placed.strategy.density(at, q_len, kv_len)
+        claimed = placed.strategy.density(options, q_len, kv_len)
         if claimed is None:
             continue
-        counted = _counted(case, placed, at, request_of(case, examples, clock, q_len, kv_len))
+        counted = _counted(case, placed, options, request_of(case, examples, clock, q_len, kv_len))
         spread = float(counted.std()) / len(counted) ** 0.5
         off = abs(float(counted.mean()) - claimed)
         detail = (
@@ -93,13 +93,13 @@ def request_of(case: Case, examples: Tensor, clock: Clock, q_len: int, kv_len: i
     )
 
 
-def _counted(case: Case, placed: Placed, at: Any, request: AttentionRequest) -> Tensor:
+def _counted(case: Case, placed: Placed, options: Any, request: AttentionRequest) -> Tensor:
     """Return the share of legal pairs that are kept, for every example."""
     strategy, heads = placed.strategy, case.subject.sizes.n_heads
     assert isinstance(strategy, AttentionMask)
     context = AttentionContext(request, placed.site, 0, heads, placed.draws(request.clock, request.examples))
     shape = (len(request.examples), heads, len(request.q_idx), len(request.kv_idx))
-    keep = strategy.keep(at, context).expand(shape)
+    keep = strategy.keep(options, context).expand(shape)
     legal = torch.ones(shape[2:], dtype=torch.bool)
     legal = legal.tril() if placed.site == "decoder_self" else legal
     return (keep & legal).sum((1, 2, 3)).double() / (heads * int(legal.sum()))

@@ -207,7 +207,7 @@ def _other_visits(case: Case) -> list[Clock]:
 def _claims_to_hide_nothing(case: Case) -> bool:
     """Whether every audited placement gives a density of 1 at its site, for the longest sentences there are."""
     placed, n = case.plan.placed[: len(case.subject.placements)], case.subject.sizes.max_length
-    return all(p.strategy.density(p.at(case.subject.train), n, n) == 1.0 for p in placed)
+    return all(p.strategy.density(p.options_at(case.subject.train), n, n) == 1.0 for p in placed)
 
 
 @proof("causality", "leaks", "both")

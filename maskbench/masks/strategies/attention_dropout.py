@@ -66,10 +66,10 @@ class AttentionDropout(WeightMask):
     Options = DropOptions
     example = DropOptions(rate=0.3)
 
-    def factors(self, at: DropOptions, ctx: AttentionContext) -> Float[Tensor, "#batch heads q kv"]:
+    def factors(self, options: DropOptions, ctx: AttentionContext) -> Float[Tensor, "#batch heads q kv"]:
         r = ctx.request
-        stays = ~below(head_words(ctx, r.q_idx, r.kv_idx), at.rate)
-        return stays.to(r.query.dtype) / (1 - float(at.rate))
+        stays = ~below(head_words(ctx, r.q_idx, r.kv_idx), options.rate)
+        return stays.to(r.query.dtype) / (1 - float(options.rate))
 
 
 class DropAttentionOptions(DropOptions):
@@ -100,22 +100,22 @@ class DropAttention(AttentionMask):
     Options = DropAttentionOptions
     example = DropAttentionOptions(rate=0.3)
 
-    def mask_mod(self, at: DropAttentionOptions, ctx: AttentionContext) -> MaskMod:
-        begins = 1 - (1 - at.rate) ** (1 / at.span)
+    def mask_mod(self, options: DropAttentionOptions, ctx: AttentionContext) -> MaskMod:
+        begins = 1 - (1 - options.rate) ** (1 / options.span)
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             queries, keys = q_idx.flatten(), kv_idx.flatten()
-            rows = queries if at.unit == "element" else torch.zeros_like(queries[:1])
+            rows = queries if options.unit == "element" else torch.zeros_like(queries[:1])
             # Position j is dropped by a span that begins at j - span + 1 .. j; moved up, no position is negative.
-            dropped = [below(head_words(ctx, rows, keys + back), begins) for back in range(at.span)]
+            dropped = [below(head_words(ctx, rows, keys + back), begins) for back in range(options.span)]
             stays = ~torch.stack(dropped).any(0)[:, h.flatten()]
             return stays.expand(-1, -1, len(queries), -1)
 
         return keep
 
-    def density(self, at: DropAttentionOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: DropAttentionOptions, q_len: int, kv_len: int) -> float | None:
         """The expected density: every pair stays with probability 1 - rate."""
-        return 1 - float(at.rate)
+        return 1 - float(options.rate)
 
 
 register_preset(
@@ -152,11 +152,11 @@ class DropHead(HeadGate):
         if placement.heads != "all":
             raise ValueError("heads: drop_head chooses among all heads of a layer; leave heads out")
 
-    def head_gate(self, at: DropOptions, ctx: AttentionContext) -> Float[Tensor, "#batch heads"]:
+    def head_gate(self, options: DropOptions, ctx: AttentionContext) -> Float[Tensor, "#batch heads"]:
         assert ctx.draws is not None  # stochastic: the plan always draws
         heads = torch.arange(ctx.n_heads, device=ctx.request.q_idx.device)
         words = ctx.draws.words(torch.full_like(heads, ctx.layer), heads)[0]
-        stays = ~below(words, at.rate) | (words == words.amax(-1, keepdim=True))
+        stays = ~below(words, options.rate) | (words == words.amax(-1, keepdim=True))
         return stays.to(ctx.request.query.dtype) * (ctx.n_heads / stays.sum(-1, keepdim=True))
 
 
@@ -177,23 +177,23 @@ class MemoryDropout(AttentionMask):
     Options = DropOptions
     example = DropOptions(rate=0.3)
 
-    def mask_mod(self, at: DropOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: DropOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            stays = self._stays(at, ctx, kv_idx.flatten())
+            stays = self._stays(options, ctx, kv_idx.flatten())
             return stays[:, None, None].expand(-1, -1, q_idx.numel(), -1)
 
         return keep
 
     @staticmethod
     def _stays(
-        at: DropOptions, ctx: AttentionContext, kv_idx: Int[Tensor, "kv"]
+        options: DropOptions, ctx: AttentionContext, kv_idx: Int[Tensor, "kv"]
     ) -> Bool[Tensor, "examples_or_batch kv"]:
         assert ctx.draws is not None  # stochastic: the plan always draws
-        stays = ~below(ctx.draws.words(kv_idx, torch.zeros_like(kv_idx))[0], at.rate)
+        stays = ~below(ctx.draws.words(kv_idx, torch.zeros_like(kv_idx))[0], options.rate)
         lengths = ctx.request.src_lengths
         real = torch.ones_like(stays) if lengths is None else kv_idx < lengths[:, None]
         return stays | ~(stays & real).any(-1, keepdim=True)
 
-    def density(self, at: DropOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: DropOptions, q_len: int, kv_len: int) -> float | None:
         """The expected density: a sentence of which all would be hidden counts as kept."""
-        return 1 - float(at.rate) + float(at.rate) ** kv_len
+        return 1 - float(options.rate) + float(options.rate) ** kv_len

@@ -53,7 +53,7 @@ class LearnedGate(TensorGate):
         self.offset = nn.Parameter(torch.zeros(out))
 
     def gate(
-        self, at: LearnedGateOptions, tensor: Float[Tensor, "batch len width"], ctx: GateContext
+        self, options: LearnedGateOptions, tensor: Float[Tensor, "batch len width"], ctx: GateContext
     ) -> Float[Tensor, "batch len #width"]:
         with torch.autocast(tensor.device.type, enabled=False):
             middle = torch.tanh(tensor.to(self.down.dtype) @ self.down.T)
@@ -96,7 +96,7 @@ class LearnedHeadGate(HeadGate):
         self.cost = options.cost
         self.open = nn.Parameter(torch.ones(sizes.layers(site), sizes.n_heads))
 
-    def head_gate(self, at: HeadGateOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads"]:
+    def head_gate(self, options: HeadGateOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads"]:
         return held(self.open[ctx.layer], 0.0, 1.0)[None]
 
     def penalty(self, acts: Bool[Tensor, "layers heads"]) -> Float[Tensor, ""] | None:

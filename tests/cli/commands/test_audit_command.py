@@ -39,10 +39,10 @@ class LooksAhead(AttentionMask):
     Options = NoOptions
     example = NoOptions()
 
-    def mask_mod(self, at: Any, ctx: AttentionContext) -> Any:
+    def mask_mod(self, options: Any, ctx: AttentionContext) -> Any:
         raise AssertionError("it answers with a tensor")
 
-    def keep(self, at: Any, ctx: AttentionContext) -> Tensor:
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
         r = ctx.request
         even = (r.tgt_ids.roll(-1, 1) % 2 == 0)[:, r.q_idx]
         return ~(even[:, None, :, None] & (r.kv_idx == 0))

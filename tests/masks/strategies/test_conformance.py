@@ -408,7 +408,7 @@ def pattern(placed: Placed, q_idx: Tensor, kv_idx: Tensor, examples: Tensor, lay
     draws = placed.draws(asked.clock, examples)
     context = AttentionContext(asked, placed.site, layer, HEADS, draws)
     assert isinstance(placed.strategy, AttentionMask)
-    keep: Tensor = placed.strategy.keep(placed.at(asked.clock, layer, examples), context)
+    keep: Tensor = placed.strategy.keep(placed.options_at(asked.clock, layer, examples), context)
     return keep.expand(len(examples), HEADS, len(q_idx), len(kv_idx))
 
 
@@ -434,7 +434,9 @@ def test_what_the_bank_keeps_is_the_fresh_pattern(arm: Arm) -> None:
     for q_len, kv_len in [(13, 17), (18, 4), (7, 11), (1, 6)]:
         asked = request(q_len, kv_len)
         context = AttentionContext(asked, arm.site, 0, HEADS, placed.draws(asked.clock, asked.examples))
-        kept = placed.keep(placed.at(asked.clock, 0, asked.examples), context).expand(2, HEADS, q_len, kv_len)
+        kept = placed.keep(placed.options_at(asked.clock, 0, asked.examples), context).expand(
+            2, HEADS, q_len, kv_len
+        )
         fresh = pattern(placed, torch.arange(q_len), torch.arange(kv_len), asked.examples)
         assert torch.equal(kept, fresh)
     assert placed.bank.hits > 0
@@ -448,8 +450,8 @@ def test_a_density_that_is_given_is_the_density_counted(arm: Arm) -> None:
     examples = torch.arange(400 if arm.strategy.stochastic else 2)
     lengths = [(6, 6), (11, 11)] if arm.site != "cross" else [(5, 8), (9, 4)]
     for q_len, kv_len in lengths:
-        at = placed.at(Clock("train", 0, 100), 0, examples)
-        claimed = placed.strategy.density(at, q_len, kv_len)
+        options = placed.options_at(Clock("train", 0, 100), 0, examples)
+        claimed = placed.strategy.density(options, q_len, kv_len)
         if claimed is None:
             continue
         keep = pattern(placed, torch.arange(q_len), torch.arange(kv_len), examples)

@@ -45,12 +45,12 @@ class NearOrRare(AttentionMask):
         rare[order] = more_frequent >= options.common * counts.sum()
         self.register_buffer("rare", rare, persistent=False)
 
-    def mask_mod(self, at: NearOrRareOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: NearOrRareOptions, ctx: AttentionContext) -> MaskMod:
         words = ctx.request.src_ids
         assert words is not None  # the encoder always reads the source
         rare = self.get_buffer("rare")[words]
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            return ((q_idx - kv_idx).abs() <= at.radius) | rare[b, kv_idx]
+            return ((q_idx - kv_idx).abs() <= options.radius) | rare[b, kv_idx]
 
         return keep

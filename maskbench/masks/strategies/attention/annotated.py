@@ -35,7 +35,7 @@ class Oracle(AttentionMask):
     Options = OracleOptions
     example = OracleOptions()
 
-    def mask_mod(self, at: OracleOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: OracleOptions, ctx: AttentionContext) -> MaskMod:
         junk = ctx.request.annotations.junk
         assert junk is not None  # needs junk: the plan refuses a corpus without
         marks = junk
@@ -70,13 +70,13 @@ class AlignWindow(AttentionMask):
     Options = AlignWindowOptions
     example = AlignWindowOptions(width=0)
 
-    def mask_mod(self, at: AlignWindowOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: AlignWindowOptions, ctx: AttentionContext) -> MaskMod:
         links, lengths = ctx.request.annotations.links, ctx.request.src_lengths
         assert links is not None and lengths is not None  # needs links: the plan refuses a corpus without
         rows, columns = links.shape[1:]
         # Padding has no links, whatever stands in its columns.
         links = links & (torch.arange(columns, device=links.device) < lengths[:, None])[:, None]
-        width = min(int(at.width), columns)
+        width = min(int(options.width), columns)
         around = F.max_pool1d(links.float(), 2 * width + 1, stride=1, padding=width) > 0
         around = around | ~links.any(-1, keepdim=True)
 
@@ -134,7 +134,7 @@ class Document(AttentionMask):
         assert ids is not None  # a request at this site has them
         return (ids == self.separator).long().cumsum(1)
 
-    def mask_mod(self, at: DocumentOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: DocumentOptions, ctx: AttentionContext) -> MaskMod:
         of_queries = self._of_source(ctx) if self.site == "encoder_self" else self._of_target(ctx)
         of_keys = self._of_target(ctx) if self.site == "decoder_self" else self._of_source(ctx)
 

@@ -52,11 +52,11 @@ class AnyOf(Composite):
     def is_causal(cls, options: PartsOptions) -> bool:
         return all(part.strategy.is_causal(part.options) for part in options.of)
 
-    def mask_mod(self, at: PartsOptions, ctx: AttentionContext) -> MaskMod:
-        return _joined(self.mask_mods(at, ctx), or_)
+    def mask_mod(self, options: PartsOptions, ctx: AttentionContext) -> MaskMod:
+        return _joined(self.mask_mods(options, ctx), or_)
 
-    def keep(self, at: PartsOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
-        return reduce(or_, self.patterns(at, ctx))
+    def keep(self, options: PartsOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
+        return reduce(or_, self.patterns(options, ctx))
 
 
 @MASKS.register("all")
@@ -82,11 +82,11 @@ class AllOf(Composite):
     def is_causal(cls, options: PartsOptions) -> bool:
         return any(part.strategy.is_causal(part.options) for part in options.of)
 
-    def mask_mod(self, at: PartsOptions, ctx: AttentionContext) -> MaskMod:
-        return _joined(self.mask_mods(at, ctx), and_)
+    def mask_mod(self, options: PartsOptions, ctx: AttentionContext) -> MaskMod:
+        return _joined(self.mask_mods(options, ctx), and_)
 
-    def keep(self, at: PartsOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
-        return reduce(and_, self.patterns(at, ctx))
+    def keep(self, options: PartsOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
+        return reduce(and_, self.patterns(options, ctx))
 
 
 class NotOptions(PartsOptions):
@@ -108,17 +108,17 @@ class Not(Composite):
     Options = NotOptions
     example = NotOptions.model_validate({"of": [{"mask": "window", "left": 1, "right": 1}]})
 
-    def mask_mod(self, at: NotOptions, ctx: AttentionContext) -> MaskMod:
-        (part,) = self.mask_mods(at, ctx)
+    def mask_mod(self, options: NotOptions, ctx: AttentionContext) -> MaskMod:
+        (part,) = self.mask_mods(options, ctx)
         return lambda b, h, q_idx, kv_idx: ~part(b, h, q_idx, kv_idx)
 
-    def keep(self, at: NotOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
-        (pattern,) = self.patterns(at, ctx)
+    def keep(self, options: NotOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
+        (pattern,) = self.patterns(options, ctx)
         return ~pattern
 
-    def density(self, at: NotOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: NotOptions, q_len: int, kv_len: int) -> float | None:
         """What the mask leaves."""
-        kept = self.densities(at, q_len, kv_len)
+        kept = self.densities(options, q_len, kv_len)
         return None if kept is None else 1.0 - kept[0]
 
 

@@ -162,28 +162,33 @@ class Composite(AttentionMask):
         for part in cls.Options.model_validate(placement.options).of:  # type: ignore[attr-defined]
             part.strategy.check_arm(part.as_placement(placement), arm)
 
-    def patterns(self, at: PartsOptions, ctx: AttentionContext) -> list[Bool[Tensor, "#batch #heads q kv"]]:
+    def patterns(
+        self, options: PartsOptions, ctx: AttentionContext
+    ) -> list[Bool[Tensor, "#batch #heads q kv"]]:
         """Return every part's pattern."""
-        return [mask.keep(options, own) for mask, options, own in self._asked(at, ctx)]
+        return [mask.keep(now, own) for mask, now, own in self._asked(options, ctx)]
 
-    def mask_mods(self, at: PartsOptions, ctx: AttentionContext) -> list[MaskMod]:
+    def mask_mods(self, options: PartsOptions, ctx: AttentionContext) -> list[MaskMod]:
         """Return every part's pattern as a function of index tensors."""
-        return [mask.mask_mod(options, own) for mask, options, own in self._asked(at, ctx)]
+        return [mask.mask_mod(now, own) for mask, now, own in self._asked(options, ctx)]
 
     def _asked(
-        self, at: PartsOptions, ctx: AttentionContext
+        self, options: PartsOptions, ctx: AttentionContext
     ) -> list[tuple[AttentionMask, StrategyOptions, AttentionContext]]:
         """Return every part with its present options and what it is told."""
         asked = []
-        for i, (mask, part) in enumerate(zip(self.parts, at.of, strict=True)):
+        for i, (mask, part) in enumerate(zip(self.parts, options.of, strict=True)):
             assert isinstance(mask, AttentionMask)
             draws = ctx.draws.part(i) if ctx.draws is not None and mask.stochastic else None
             asked.append((mask, part.options, replace(ctx, draws=draws)))
         return asked
 
-    def densities(self, at: PartsOptions, q_len: int, kv_len: int) -> list[float] | None:
+    def densities(self, options: PartsOptions, q_len: int, kv_len: int) -> list[float] | None:
         """Return every part's density, None if one has none in closed form."""
-        each = [mask.density(o.options, q_len, kv_len) for mask, o in zip(self.parts, at.of, strict=True)]  # type: ignore[operator]
+        each = [
+            mask.density(part.options, q_len, kv_len)  # type: ignore[operator]
+            for mask, part in zip(self.parts, options.of, strict=True)
+        ]
         known = [density for density in each if density is not None]
         return known if len(known) == len(each) else None
 

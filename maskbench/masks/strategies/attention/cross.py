@@ -58,8 +58,8 @@ class Diagonal(AttentionMask):
     Options = DiagonalOptions
     example = DiagonalOptions(width=1)
 
-    def mask_mod(self, at: DiagonalOptions, ctx: AttentionContext) -> MaskMod:
-        lengths, ratio, width = source_lengths(ctx), self.sizes.facts.length_ratio, int(at.width)
+    def mask_mod(self, options: DiagonalOptions, ctx: AttentionContext) -> MaskMod:
+        lengths, ratio, width = source_lengths(ctx), self.sizes.facts.length_ratio, int(options.width)
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             centre = expected_place(q_idx, lengths[b], ratio)
@@ -67,12 +67,12 @@ class Diagonal(AttentionMask):
 
         return keep
 
-    def density(self, at: DiagonalOptions, q_len: int, kv_len: int) -> float:
+    def density(self, options: DiagonalOptions, q_len: int, kv_len: int) -> float:
         """The sum over t of min(S - 1, floor(c + width)) - max(0, ceil(c - width)) + 1, at least 1, of T * S."""
         kept = 0
         for t in range(q_len):
             centre = min(t / self.sizes.facts.length_ratio, kv_len - 1)
-            first, last = math.ceil(centre - at.width), math.floor(centre + at.width)
+            first, last = math.ceil(centre - options.width), math.floor(centre + options.width)
             kept += max(1, min(kv_len - 1, last) - max(0, first) + 1)
         return kept / (q_len * kv_len)
 
@@ -98,10 +98,10 @@ class SoftDiagonal(ScoreBias):
     Options = SoftDiagonalOptions
     example = SoftDiagonalOptions(sigma=1.5)
 
-    def bias(self, at: SoftDiagonalOptions, ctx: AttentionContext) -> Float[Tensor, "batch 1 q kv"]:
+    def bias(self, options: SoftDiagonalOptions, ctx: AttentionContext) -> Float[Tensor, "batch 1 q kv"]:
         b, _, q_idx, kv_idx = ctx.indices()
         centre = expected_place(q_idx, source_lengths(ctx)[b], self.sizes.facts.length_ratio)
-        bias = (kv_idx - centre).square() / (-2 * float(at.sigma) ** 2)
+        bias = (kv_idx - centre).square() / (-2 * float(options.sigma) ** 2)
         return bias.to(torch.promote_types(ctx.request.query.dtype, torch.float32))
 
 
@@ -151,10 +151,10 @@ class LocalP(ScoreBias):
             share = torch.sigmoid(state @ self.place[layer].T)
         return share.transpose(1, 2)[..., None] * lengths[:, None, None, None]
 
-    def bias(self, at: LocalPOptions, ctx: AttentionContext) -> Float[Tensor, "batch heads q kv"]:
+    def bias(self, options: LocalPOptions, ctx: AttentionContext) -> Float[Tensor, "batch heads q kv"]:
         r = ctx.request
         away = r.kv_idx - self.places(r.x, source_lengths(ctx), ctx.layer)
         # Attention is never pushed away: a negative amount acts as 0, but its gradient passes, so it can come back.
         amount = held(self.amount[ctx.layer], 0.0)
-        sigma = float(at.half_width) / 2
+        sigma = float(options.half_width) / 2
         return -amount[None, :, None, None] * away.square() / (2 * sigma**2)

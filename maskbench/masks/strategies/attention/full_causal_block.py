@@ -29,13 +29,13 @@ class Nothing(PositionMask):
     Options = NoOptions
     example = NoOptions()
 
-    def mask_mod(self, at: NoOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: NoOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             return torch.ones_like(q_idx + kv_idx, dtype=torch.bool)
 
         return keep
 
-    def density(self, at: NoOptions, q_len: int, kv_len: int) -> float:
+    def density(self, options: NoOptions, q_len: int, kv_len: int) -> float:
         return 1.0
 
 
@@ -56,13 +56,13 @@ class Causal(PositionMask):
     def is_causal(cls, options: NoOptions) -> bool:
         return True
 
-    def mask_mod(self, at: NoOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: NoOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             return kv_idx <= q_idx
 
         return keep
 
-    def density(self, at: NoOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: NoOptions, q_len: int, kv_len: int) -> float | None:
         """n (n + 1) / 2 pairs."""
         legal = legal_pairs(self.site, q_len, kv_len)
         return None if legal is None else q_len * (q_len + 1) / 2 / legal
@@ -93,15 +93,15 @@ class PrefixLM(PositionMask):
     def is_causal(cls, options: PrefixLMOptions) -> bool:
         return bool(options.prefix == 1)
 
-    def mask_mod(self, at: PrefixLMOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: PrefixLMOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            return (kv_idx < int(at.prefix)) | (kv_idx <= q_idx)
+            return (kv_idx < int(options.prefix)) | (kv_idx <= q_idx)
 
         return keep
 
-    def density(self, at: PrefixLMOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: PrefixLMOptions, q_len: int, kv_len: int) -> float | None:
         """n (n + 1) / 2 causal pairs and p (p - 1) / 2 inside the prefix of p <= n."""
-        legal, p = legal_pairs(self.site, q_len, kv_len), min(int(at.prefix), kv_len)
+        legal, p = legal_pairs(self.site, q_len, kv_len), min(int(options.prefix), kv_len)
         return None if legal is None else (q_len * (q_len + 1) + p * (p - 1)) / 2 / legal
 
 
@@ -130,8 +130,8 @@ class BlockLocal(PositionMask):
     def is_causal(cls, options: BlockLocalOptions) -> bool:
         return bool(options.size == 1 and options.overlap == 0)
 
-    def mask_mod(self, at: BlockLocalOptions, ctx: AttentionContext) -> MaskMod:
-        size, overlap = int(at.size), int(at.overlap)
+    def mask_mod(self, options: BlockLocalOptions, ctx: AttentionContext) -> MaskMod:
+        size, overlap = int(options.size), int(options.overlap)
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             first = q_idx // size * size
@@ -139,13 +139,13 @@ class BlockLocal(PositionMask):
 
         return keep
 
-    def density(self, at: BlockLocalOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: BlockLocalOptions, q_len: int, kv_len: int) -> float | None:
         """Segment by segment: c of its own positions (all pairs, or the causal half) and what it sees beyond."""
         legal, n, size, overlap = (
             legal_pairs(self.site, q_len, kv_len),
             q_len,
-            int(at.size),
-            int(at.overlap),
+            int(options.size),
+            int(options.overlap),
         )
         if legal is None:
             return None

@@ -122,7 +122,7 @@ class PositionalHeads(AttentionMask):
     def is_causal(cls, options: PositionalHeadsOptions) -> bool:
         return set(options.patterns) <= {"self", "previous", "first", "left"}
 
-    def mask_mod(self, at: PositionalHeadsOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: PositionalHeadsOptions, ctx: AttentionContext) -> MaskMod:
         lengths = source_lengths(ctx) if self.depends_on else None
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
@@ -130,20 +130,20 @@ class PositionalHeads(AttentionMask):
             end = q_idx if lengths is None else (lengths - 1)[b]
             entry = torch.tensor(self.assigned, device=h.device)[h]
             kept = torch.zeros_like(h + q_idx + kv_idx, dtype=torch.bool)
-            for number, pattern in enumerate(at.patterns):
+            for number, pattern in enumerate(options.patterns):
                 kept = kept | ((entry == number) & _PATTERNS[pattern](q_idx, kv_idx, end))
             return kept
 
         return keep
 
-    def density(self, at: PositionalHeadsOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: PositionalHeadsOptions, q_len: int, kv_len: int) -> float | None:
         """The mean over heads: a triangle for one side, everything for `full`, one key in each row for the others."""
         if q_len != kv_len or self.site not in ("encoder_self", "decoder_self"):
             return None
         n, half = q_len, q_len * (q_len + 1) // 2
         whole = n * n if self.site == "encoder_self" else half
         rows = {"left": half, "right": half if self.site == "encoder_self" else n, "full": whole}
-        return sum(rows.get(at.patterns[k], n) for k in self.assigned) / (len(self.assigned) * whole)
+        return sum(rows.get(options.patterns[k], n) for k in self.assigned) / (len(self.assigned) * whole)
 
 
 class MixedHeadsOptions(PartsOptions):
@@ -179,8 +179,8 @@ class MixedHeads(Composite):
     def is_causal(cls, options: MixedHeadsOptions) -> bool:
         return all(part.strategy.is_causal(part.options) for part in options.of)
 
-    def mask_mod(self, at: MixedHeadsOptions, ctx: AttentionContext) -> MaskMod:
-        parts = self.mask_mods(at, ctx)
+    def mask_mod(self, options: MixedHeadsOptions, ctx: AttentionContext) -> MaskMod:
+        parts = self.mask_mods(options, ctx)
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             entry = torch.tensor(self.assigned, device=h.device)[h]
@@ -191,13 +191,13 @@ class MixedHeads(Composite):
 
         return keep
 
-    def keep(self, at: MixedHeadsOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch heads q kv"]:
-        patterns = self.patterns(at, ctx)
+    def keep(self, options: MixedHeadsOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch heads q kv"]:
+        patterns = self.patterns(options, ctx)
         own = [patterns[k][:, h if patterns[k].shape[1] > 1 else 0] for h, k in enumerate(self.assigned)]
         batch = max(pattern.shape[0] for pattern in own)
         return torch.stack([pattern.expand(batch, -1, -1) for pattern in own], 1)
 
-    def density(self, at: MixedHeadsOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: MixedHeadsOptions, q_len: int, kv_len: int) -> float | None:
         """The mean over heads."""
-        each = self.densities(at, q_len, kv_len)
+        each = self.densities(options, q_len, kv_len)
         return None if each is None else sum(each[k] for k in self.assigned) / len(self.assigned)

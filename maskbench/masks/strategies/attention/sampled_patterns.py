@@ -50,20 +50,20 @@ class RandomSparse(PositionMask):
         super().__init__(options, sizes, site)
         self.may_empty_rows = site == "cross" or not options.diagonal
 
-    def mask_mod(self, at: RandomSparseOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: RandomSparseOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            stays = below(pair_words(at, ctx, h, q_idx, kv_idx), at.density)
-            return stays | (q_idx == kv_idx) if at.diagonal else stays
+            stays = below(pair_words(options, ctx, h, q_idx, kv_idx), options.density)
+            return stays | (q_idx == kv_idx) if options.diagonal else stays
 
         return keep
 
-    def density(self, at: RandomSparseOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: RandomSparseOptions, q_len: int, kv_len: int) -> float | None:
         """The expected density: `density` off the diagonal, 1 on it if it is kept."""
         legal = legal_pairs(self.site, q_len, kv_len)
         if legal is None:
             return None
-        fixed = q_len / legal if at.diagonal else 0.0
-        return fixed + float(at.density) * (1 - fixed)
+        fixed = q_len / legal if options.diagonal else 0.0
+        return fixed + float(options.density) * (1 - fixed)
 
 
 class BigBirdOptions(StrategyOptions):
@@ -101,34 +101,34 @@ class BigBird(PositionMask):
         super().__init__(options, sizes, site)
         self.may_empty_rows = site == "cross" and options.first == 0
 
-    def mask_mod(self, at: BigBirdOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: BigBirdOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             n = int(torch.cat([q_idx.flatten(), kv_idx.flatten()]).max()) + 1
-            chosen = self._chosen(at, ctx, h, torch.arange(n, device=q_idx.device))
+            chosen = self._chosen(options, ctx, h, torch.arange(n, device=q_idx.device))
             later, earlier = torch.maximum(q_idx, kv_idx), torch.minimum(q_idx, kv_idx)
             drawn = chosen[:, :, later[0, 0], earlier[0, 0]]
-            return _fixed(at, later, earlier) | drawn
+            return _fixed(options, later, earlier) | drawn
 
         return keep
 
     @staticmethod
     def _chosen(
-        at: BigBirdOptions, ctx: AttentionContext, h: Tensor, index: Tensor
+        options: BigBirdOptions, ctx: AttentionContext, h: Tensor, index: Tensor
     ) -> Bool[Tensor, "b h n n"]:
         """Return True where a position (the row) has drawn an earlier one, over all positions up to the last."""
         row, column = index[None, None, :, None], index[None, None, None]
-        candidate = (column < row) & ~_fixed(at, row, column)
+        candidate = (column < row) & ~_fixed(options, row, column)
         # The smallest words among the candidates are a draw without repeats that no later position can change.
-        words = pair_words(at, ctx, h, row, column).masked_fill(~candidate, 2**32)
+        words = pair_words(options, ctx, h, row, column).masked_fill(~candidate, 2**32)
         rank = words.argsort(dim=-1, stable=True).argsort(dim=-1)
-        return candidate & (rank < int(at.random))
+        return candidate & (rank < int(options.random))
 
-    def density(self, at: BigBirdOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: BigBirdOptions, q_len: int, kv_len: int) -> float | None:
         """Exact: of its b earlier positions, position b sees all but max(0, b - radius - first), and draws among those."""
         legal, n = legal_pairs(self.site, q_len, kv_len), q_len
         if legal is None:
             return None
-        radius, first, random = int(at.radius), int(at.first), int(at.random)
+        radius, first, random = int(options.radius), int(options.first), int(options.random)
         side = 0
         for b in range(n):
             hidden = max(0, b - radius - first)
@@ -136,14 +136,14 @@ class BigBird(PositionMask):
         return (n + side * (2 if self.site == "encoder_self" else 1)) / legal
 
 
-def _fixed(at: BigBirdOptions, later: Tensor, earlier: Tensor) -> Tensor:
+def _fixed(options: BigBirdOptions, later: Tensor, earlier: Tensor) -> Tensor:
     """Return True where window or global positions keep the pair."""
     # A pair has a global position if its earlier one is.
-    return (later - earlier <= int(at.radius)) | (earlier < int(at.first))
+    return (later - earlier <= int(options.radius)) | (earlier < int(options.first))
 
 
 def pair_words(
-    at: RandomSparseOptions | BigBirdOptions, ctx: AttentionContext, h: Tensor, a: Tensor, b: Tensor
+    options: RandomSparseOptions | BigBirdOptions, ctx: AttentionContext, h: Tensor, a: Tensor, b: Tensor
 ) -> Tensor:
     """Return a word in [0, 2**32) for every head and pair of positions, `[examples or 1, heads or 1, a, b]`.
 
@@ -155,6 +155,6 @@ def pair_words(
     """
     assert ctx.draws is not None  # stochastic: the plan always draws
     # Layer and head enter above the positions: the same words in all of them unless asked otherwise.
-    layer = (ctx.layer + 1 if at.per_layer else 0) * 2**16
-    head = h[0] + 1 if at.per_head else torch.zeros_like(h[0, :1])
+    layer = (ctx.layer + 1 if options.per_layer else 0) * 2**16
+    head = h[0] + 1 if options.per_head else torch.zeros_like(h[0, :1])
     return ctx.draws.words(a[0] + layer, b[0] + head * 2**16)[0]

@@ -33,9 +33,9 @@ class Strided(PositionMask):
     Options = StridedOptions
     example = StridedOptions(stride=3, local=1)
 
-    def mask_mod(self, at: StridedOptions, ctx: AttentionContext) -> MaskMod:
-        stride = int(at.stride)
-        local = stride if at.local is None else int(at.local)
+    def mask_mod(self, options: StridedOptions, ctx: AttentionContext) -> MaskMod:
+        stride = int(options.stride)
+        local = stride if options.local is None else int(options.local)
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             distance = (q_idx - kv_idx).abs()
@@ -43,12 +43,12 @@ class Strided(PositionMask):
 
         return keep
 
-    def density(self, at: StridedOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: StridedOptions, q_len: int, kv_len: int) -> float | None:
         """The diagonal, the near distances and the divisible ones, less those that are both, on each legal side."""
-        legal, n, stride = legal_pairs(self.site, q_len, kv_len), q_len, int(at.stride)
+        legal, n, stride = legal_pairs(self.site, q_len, kv_len), q_len, int(options.stride)
         if legal is None:
             return None
-        local = stride if at.local is None else int(at.local)
+        local = stride if options.local is None else int(options.local)
         side = one_side(n, local) + one_side(n, None, stride) - one_side(n, local, stride)
         return (n + side * (2 if self.site == "encoder_self" else 1)) / legal
 
@@ -86,8 +86,8 @@ class FixedFactorised(PositionMask):
     Options = FixedFactorisedOptions
     example = FixedFactorisedOptions(block=3, summary=1)
 
-    def mask_mod(self, at: FixedFactorisedOptions, ctx: AttentionContext) -> MaskMod:
-        block, summary = int(at.block), int(at.summary)
+    def mask_mod(self, options: FixedFactorisedOptions, ctx: AttentionContext) -> MaskMod:
+        block, summary = int(options.block), int(options.summary)
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             same = q_idx // block == kv_idx // block
@@ -95,12 +95,12 @@ class FixedFactorised(PositionMask):
 
         return keep
 
-    def density(self, at: FixedFactorisedOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: FixedFactorisedOptions, q_len: int, kv_len: int) -> float | None:
         """m whole blocks and one of r positions: pairs within blocks, and summary keys seen from other blocks."""
-        legal, n, block = legal_pairs(self.site, q_len, kv_len), q_len, int(at.block)
+        legal, n, block = legal_pairs(self.site, q_len, kv_len), q_len, int(options.block)
         if legal is None:
             return None
-        summary, (m, r) = min(int(at.summary), block), divmod(n, block)
+        summary, (m, r) = min(int(options.summary), block), divmod(n, block)
         if self.site == "decoder_self":
             within = m * block * (block + 1) // 2 + r * (r + 1) // 2
             return (within + block * summary * m * (m - 1) // 2 + r * m * summary) / legal
@@ -129,17 +129,17 @@ class GlobalTokens(PositionMask):
     Options = GlobalTokensOptions
     example = GlobalTokensOptions(first=1)
 
-    def mask_mod(self, at: GlobalTokensOptions, ctx: AttentionContext) -> MaskMod:
-        first = int(at.first)
+    def mask_mod(self, options: GlobalTokensOptions, ctx: AttentionContext) -> MaskMod:
+        first = int(options.first)
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             return (q_idx < first) | (kv_idx < first)
 
         return keep
 
-    def density(self, at: GlobalTokensOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: GlobalTokensOptions, q_len: int, kv_len: int) -> float | None:
         """All legal pairs but those among the n - first others."""
         legal = legal_pairs(self.site, q_len, kv_len)
-        others = q_len - min(int(at.first), q_len)
+        others = q_len - min(int(options.first), q_len)
         hidden = legal_pairs(self.site, others, others)
         return None if legal is None or hidden is None else (legal - hidden) / legal

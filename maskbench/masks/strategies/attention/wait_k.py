@@ -63,8 +63,8 @@ class WaitK(AttentionMask):
                 f" {' and '.join(sorted(wanted, reverse=True))}), or another mask there that looks at nothing ahead"
             )
 
-    def mask_mod(self, at: WaitKOptions, ctx: AttentionContext) -> MaskMod:
-        k = at.k
+    def mask_mod(self, options: WaitKOptions, ctx: AttentionContext) -> MaskMod:
+        k = options.k
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             # Drawn for every example, k is a row of numbers.
@@ -72,11 +72,11 @@ class WaitK(AttentionMask):
 
         return keep
 
-    def density(self, at: WaitKOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: WaitKOptions, q_len: int, kv_len: int) -> float | None:
         """The sum over i of min(k + i, S), of T * S; with a k for each example there is no one number."""
-        if isinstance(at.k, Tensor):
+        if isinstance(options.k, Tensor):
             return None
-        return sum(min(int(at.k) + i, kv_len) for i in range(q_len)) / (q_len * kv_len)
+        return sum(min(int(options.k) + i, kv_len) for i in range(q_len)) / (q_len * kv_len)
 
 
 def causal_phases(placement: PlacementConfig) -> set[str]:

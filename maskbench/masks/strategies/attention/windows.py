@@ -72,20 +72,20 @@ class Window(PositionMask):
     def is_causal(cls, options: WindowOptions) -> bool:
         return options.reach()[1] == 0
 
-    def mask_mod(self, at: WindowOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: WindowOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            inside = _within(at.reach(), q_idx, kv_idx)
-            return inside if at.dilation == 1 else inside & ((kv_idx - q_idx) % at.dilation == 0)
+            inside = _within(options.reach(), q_idx, kv_idx)
+            return inside if options.dilation == 1 else inside & ((kv_idx - q_idx) % options.dilation == 0)
 
         return keep
 
-    def density(self, at: WindowOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: WindowOptions, q_len: int, kv_len: int) -> float | None:
         """The diagonal and the kept distances of each side; in the decoder only those before the query are legal."""
-        legal, (left, right) = legal_pairs(self.site, q_len, kv_len), at.reach()
+        legal, (left, right) = legal_pairs(self.site, q_len, kv_len), options.reach()
         if legal is None:
             return None
-        after = one_side(q_len, right, at.dilation) if self.site == "encoder_self" else 0
-        return (q_len + one_side(q_len, left, at.dilation) + after) / legal
+        after = one_side(q_len, right, options.dilation) if self.site == "encoder_self" else 0
+        return (q_len + one_side(q_len, left, options.dilation) + after) / legal
 
 
 class SinkWindowOptions(ReachOptions):
@@ -113,20 +113,20 @@ class SinkWindow(PositionMask):
         # A second sink lies ahead of the first query.
         return options.reach()[1] == 0 and options.sinks == 1
 
-    def mask_mod(self, at: SinkWindowOptions, ctx: AttentionContext) -> MaskMod:
+    def mask_mod(self, options: SinkWindowOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            return _within(at.reach(), q_idx, kv_idx) | (kv_idx < int(at.sinks))
+            return _within(options.reach(), q_idx, kv_idx) | (kv_idx < int(options.sinks))
 
         return keep
 
-    def density(self, at: SinkWindowOptions, q_len: int, kv_len: int) -> float | None:
+    def density(self, options: SinkWindowOptions, q_len: int, kv_len: int) -> float | None:
         """The window's pairs, and for each sink the queries that lie too far after it or, in the encoder, before it."""
         legal, n = legal_pairs(self.site, q_len, kv_len), q_len
         if legal is None:
             return None
-        left, right = (n if reach is None else reach for reach in at.reach())
+        left, right = (n if reach is None else reach for reach in options.reach())
         both = self.site == "encoder_self"
         kept = n + one_side(n, left) + (one_side(n, right) if both else 0)
-        for sink in range(min(int(at.sinks), n)):
+        for sink in range(min(int(options.sinks), n)):
             kept += max(0, n - 1 - sink - left) + (max(0, sink - right) if both else 0)
         return kept / legal

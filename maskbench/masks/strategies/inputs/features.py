@@ -59,32 +59,34 @@ class FeatureDropout(TensorGate):
     example = FeatureDropoutOptions(ratio=0.3)
 
     def gate(
-        self, at: FeatureDropoutOptions, tensor: Float[Tensor, "batch len width"], ctx: GateContext
+        self, options: FeatureDropoutOptions, tensor: Float[Tensor, "batch len width"], ctx: GateContext
     ) -> Float[Tensor, "#batch #len #width"]:
         assert ctx.draws is not None  # stochastic: the plan always draws
-        kept = (~_fallen(at, ctx.positions, tensor.shape[2], ctx.draws)).to(tensor.dtype)
-        if not at.rescale:
+        kept = (~_fallen(options, ctx.positions, tensor.shape[2], ctx.draws)).to(tensor.dtype)
+        if not options.rescale:
             return kept
-        rest = 1 - torch.as_tensor(at.ratio, dtype=torch.float64, device=tensor.device).reshape(-1, 1, 1)
+        rest = 1 - torch.as_tensor(options.ratio, dtype=torch.float64, device=tensor.device).reshape(-1, 1, 1)
         # Where everything falls there is nothing to rescale.
         return kept / torch.where(rest > 0, rest, 1.0).to(tensor.dtype)
 
 
 def _fallen(
-    at: FeatureDropoutOptions, positions: Tensor, width: int, draws: Draws
+    options: FeatureDropoutOptions, positions: Tensor, width: int, draws: Draws
 ) -> Bool[Tensor, "#batch #len #width"]:
     """Return True on what is set to zero."""
-    if at.granularity == "span":
-        chances = torch.tensor((at.span or Spans()).chances(), dtype=torch.float64, device=positions.device)
-        return running(positions, at.ratio, chances, draws)[0][..., None]
-    if at.granularity == "token":
-        return chance(draws.words(positions, positions * 0)[0], per_row(at.ratio))[..., None]
+    if options.granularity == "span":
+        chances = torch.tensor(
+            (options.span or Spans()).chances(), dtype=torch.float64, device=positions.device
+        )
+        return running(positions, options.ratio, chances, draws)[0][..., None]
+    if options.granularity == "token":
+        return chance(draws.words(positions, positions * 0)[0], per_row(options.ratio))[..., None]
     # A draw gives four words, so it serves four features.
     fours = torch.arange((width + 3) // 4, device=positions.device)
-    one_for_all = at.granularity == "channel"
+    one_for_all = options.granularity == "channel"
     places = positions[:1] * 0 if one_for_all else positions
     words = torch.stack(draws.words(places[:, None], fours[None]), dim=-1).flatten(2)[..., :width]
-    ratio = at.ratio[:, None, None] if isinstance(at.ratio, Tensor) else at.ratio
+    ratio = options.ratio[:, None, None] if isinstance(options.ratio, Tensor) else options.ratio
     return chance(words, ratio)
 
 
@@ -115,7 +117,7 @@ class ConcatFeature(InputFeature):
         self.channel = nn.Parameter(torch.zeros(sizes.d_model))
 
     def feature(
-        self, at: ConcatFeatureOptions, x: Float[Tensor, "batch len d_model"], tokens: TokenInput
+        self, options: ConcatFeatureOptions, x: Float[Tensor, "batch len d_model"], tokens: TokenInput
     ) -> Float[Tensor, "batch len d_model"]:
         shown = torch.ones_like(tokens.ids, dtype=torch.bool)
         for hidden in (tokens.picked, tokens.zeroed):

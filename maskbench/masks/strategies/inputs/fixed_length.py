@@ -55,19 +55,21 @@ class FixedLength(TokenMask):
             )
 
     def change(
-        self, at: FixedLengthOptions, ctx: TokenContext
+        self, options: FixedLengthOptions, ctx: TokenContext
     ) -> tuple[TokenInput, Bool[Tensor, "batch len"]]:
         lengths = ctx.lengths
-        if at.overflow == "refuse":
-            _refuse_longer(at.length, ctx)
-        columns = torch.arange(at.length, device=lengths.device)
-        kept = lengths.clamp(max=at.length)[:, None]
+        if options.overflow == "refuse":
+            _refuse_longer(options.length, ctx)
+        columns = torch.arange(options.length, device=lengths.device)
+        kept = lengths.clamp(max=options.length)[:, None]
         ends = columns == kept - 1
         taken = torch.where(ends, lengths[:, None] - 1, columns.expand(len(lengths), -1))
         taken = taken.masked_fill(columns >= kept, -1)
-        padded = kept[:, 0] if at.pad == "hidden" else torch.full_like(lengths, at.length)
+        padded = kept[:, 0] if options.pad == "hidden" else torch.full_like(lengths, options.length)
         here = torch.arange(ctx.current.ids.shape[1], device=lengths.device)
-        cut = (here >= at.length - 1) & (here < lengths[:, None] - 1) & (lengths[:, None] > at.length)
+        cut = (
+            (here >= options.length - 1) & (here < lengths[:, None] - 1) & (lengths[:, None] > options.length)
+        )
         return ctx.current.rearranged(taken, padded, PAD), cut & ctx.eligible
 
 

@@ -150,42 +150,46 @@ class Tokens(TokenMask):
         if options.always_visible.last:
             raise ValueError("always_visible: last needs the sentence's end, which the decoder may not know")
 
-    def change(self, at: TokensOptions, ctx: TokenContext) -> tuple[TokenInput, Bool[Tensor, "batch len"]]:
-        eligible = ctx.eligible & ~self._visible(at.always_visible, ctx)
+    def change(
+        self, options: TokensOptions, ctx: TokenContext
+    ) -> tuple[TokenInput, Bool[Tensor, "batch len"]]:
+        eligible = ctx.eligible & ~self._visible(options.always_visible, ctx)
         units = (
             Units.tokens(eligible)
-            if at.counted == "token"
+            if options.counted == "token"
             else Units.words(eligible, ctx.current.ids, self.get_buffer("starts_word"))
         )
-        chosen = self._spans(at, ctx, units) if at.unit == "span" else self._units(at, ctx, units)
-        changed = replaced(ctx.current, chosen, at.replace, self.sizes.vocab_size)
-        if at.collapse:
+        chosen = (
+            self._spans(options, ctx, units) if options.unit == "span" else self._units(options, ctx, units)
+        )
+        changed = replaced(ctx.current, chosen, options.replace, self.sizes.vocab_size)
+        if options.collapse:
             changed = without(changed, chosen.picked & ~chosen.begins, chosen.picked, ctx.lengths)
-        elif at.replace.delete:
-            changed = without(changed, deleted(chosen, at.replace), chosen.picked, ctx.lengths)
+        elif options.replace.delete:
+            changed = without(changed, deleted(chosen, options.replace), chosen.picked, ctx.lengths)
         return changed, chosen.picked
 
-    def _units(self, at: TokensOptions, ctx: TokenContext, units: Units) -> Chosen:
+    def _units(self, options: TokensOptions, ctx: TokenContext, units: Units) -> Chosen:
         """Pick tokens or words."""
         assert ctx.draws is not None  # stochastic: the plan always draws
         first = None
-        if at.positions != "uniform":
-            first = favoured(at.positions, units, ctx.current.ids, self.counts)
-        heads, (fate, word) = pick(units.heads, at.ratio, self.count, ctx.draws, ctx.positions, first)
-        picked = heads if at.unit == "token" else units.spread(heads)
+        if options.positions != "uniform":
+            first = favoured(options.positions, units, ctx.current.ids, self.counts)
+        heads, (fate, word) = pick(units.heads, options.ratio, self.count, ctx.draws, ctx.positions, first)
+        picked = heads if options.unit == "token" else units.spread(heads)
         return Chosen(picked, heads, fate, word)
 
-    def _spans(self, at: TokensOptions, ctx: TokenContext, units: Units) -> Chosen:
+    def _spans(self, options: TokensOptions, ctx: TokenContext, units: Units) -> Chosen:
         """Pick spans; tokens of a span share their fate."""
         assert ctx.draws is not None  # as above
-        spans = at.span or Spans()
+        spans = options.span or Spans()
         _, fate, word, _ = ctx.draws.words(ctx.positions, torch.zeros_like(ctx.positions))
         if self.count == "bernoulli":
-            picked, fate = in_running_spans(units, ctx.positions, at.ratio, spans, ctx.draws)
+            picked, fate = in_running_spans(units, ctx.positions, options.ratio, spans, ctx.draws)
             begins = picked & ~_before(picked, False)
             return Chosen(picked, begins, fate, word)
         chances = torch.tensor(spans.chances(), dtype=torch.float64, device=fate.device)
-        wanted = quota(units.heads.sum(1, keepdim=True), at.ratio, self.count, ctx.draws)
+        wanted = quota(units.heads.sum(1, keepdim=True), options.ratio, self.count, ctx.draws)
         number = in_spans(units, wanted, chances, ctx.draws)
         picked = number >= 0
         begins = picked & (number != _before(number, -1))

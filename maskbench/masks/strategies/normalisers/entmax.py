@@ -139,12 +139,12 @@ class Entmax(Normaliser):
 
     def weights(
         self,
-        at: EntmaxOptions,
+        options: EntmaxOptions,
         scores: Float[Tensor, "batch heads q kv"],
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,
     ) -> Float[Tensor, "batch heads q kv"]:
-        alpha = float(at.alpha)
+        alpha = float(options.alpha)
         return softmax(scores) if alpha == 1 else entmax(scores, scores.new_tensor(alpha))
 
 
@@ -173,7 +173,7 @@ class AdaptiveEntmax(Normaliser):
 
     def weights(
         self,
-        at: AdaptiveEntmaxOptions,
+        options: AdaptiveEntmaxOptions,
         scores: Float[Tensor, "batch heads q kv"],
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,

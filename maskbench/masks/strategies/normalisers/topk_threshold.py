@@ -36,19 +36,19 @@ class TopK(Normaliser):
 
     def weights(
         self,
-        at: TopKOptions,
+        options: TopKOptions,
         scores: Float[Tensor, "batch heads q kv"],
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,
     ) -> Float[Tensor, "batch heads q kv"]:
-        if at.k >= scores.shape[-1]:
+        if options.k >= scores.shape[-1]:
             return softmax(scores)
         order = scores.detach().argsort(dim=-1, descending=True, stable=True)
-        stays = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, order[..., : at.k], True)
+        stays = torch.zeros_like(scores, dtype=torch.bool).scatter(-1, order[..., : options.k], True)
         return softmax(scores.masked_fill(~stays, -torch.inf))
 
-    def kept(self, at: TopKOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
-        return visible.clamp(max=at.k)
+    def kept(self, options: TopKOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
+        return visible.clamp(max=options.k)
 
 
 class ThresholdOptions(StrategyOptions):
@@ -76,15 +76,15 @@ class Threshold(Normaliser):
 
     def weights(
         self,
-        at: ThresholdOptions,
+        options: ThresholdOptions,
         scores: Float[Tensor, "batch heads q kv"],
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,
     ) -> Float[Tensor, "batch heads q kv"]:
         p = softmax(scores.detach())
         visible = keep.expand(scores.shape).sum(-1, keepdim=True)
-        stays = (p * visible >= float(at.share)) | (p == p.amax(-1, keepdim=True))
+        stays = (p * visible >= float(options.share)) | (p == p.amax(-1, keepdim=True))
         return softmax(scores.masked_fill(~stays, -torch.inf))
 
-    def kept(self, at: ThresholdOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"] | None:
-        return visible if at.share == 0 else None
+    def kept(self, options: ThresholdOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"] | None:
+        return visible if options.share == 0 else None

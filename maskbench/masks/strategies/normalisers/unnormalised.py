@@ -41,15 +41,15 @@ class LinearAttention(Normaliser):
 
     def weights(
         self,
-        at: LinearAttentionOptions,
+        options: LinearAttentionOptions,
         scores: Float[Tensor, "batch heads q kv"],
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,
     ) -> Float[Tensor, "batch heads q kv"]:
         # Filled, not multiplied: what is hidden comes as -inf, and 0 times that is NaN.
-        return float(at.scale) * scores.masked_fill(~keep, 0.0)
+        return float(options.scale) * scores.masked_fill(~keep, 0.0)
 
-    def kept(self, at: LinearAttentionOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
+    def kept(self, options: LinearAttentionOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
         return visible
 
 
@@ -77,15 +77,15 @@ class SigmoidAttention(Normaliser):
 
     def weights(
         self,
-        at: SigmoidAttentionOptions,
+        options: SigmoidAttentionOptions,
         scores: Float[Tensor, "batch heads q kv"],
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,
     ) -> Float[Tensor, "batch heads q kv"]:
         visible = keep.expand(scores.shape).sum(-1, keepdim=True)
-        return torch.sigmoid(scores - visible.to(scores.dtype).log() + at.shift)
+        return torch.sigmoid(scores - visible.to(scores.dtype).log() + options.shift)
 
-    def kept(self, at: SigmoidAttentionOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
+    def kept(self, options: SigmoidAttentionOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
         return visible
 
 
@@ -118,7 +118,7 @@ class Inverted(Normaliser):
 
     def weights(
         self,
-        at: InvertedOptions,
+        options: InvertedOptions,
         scores: Float[Tensor, "batch heads q kv"],
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,
@@ -128,9 +128,9 @@ class Inverted(Normaliser):
         # A key for which nobody competes has no weight anyway; opened, so that no gradient is NaN.
         nobody = ~competes.any(-2, keepdim=True)
         mass = competing.masked_fill(nobody, 0.0).logsumexp(-2, keepdim=True)
-        return softmax(scores - mass) if at.renormalise else (competing - mass).exp()
+        return softmax(scores - mass) if options.renormalise else (competing - mass).exp()
 
-    def kept(self, at: InvertedOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
+    def kept(self, options: InvertedOptions, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"]:
         return visible
 
 

@@ -63,20 +63,20 @@ class LossTokens(LossMask):
         self.reads_losses = options.choose == "highest"
         self.stochastic = options.choose != "prefix"
 
-    def weights(self, at: LossTokensOptions, ctx: LossContext) -> Float[Tensor, "batch len"]:
-        return (ctx.real & ~self._picked(at, ctx)).float()
+    def weights(self, options: LossTokensOptions, ctx: LossContext) -> Float[Tensor, "batch len"]:
+        return (ctx.real & ~self._picked(options, ctx)).float()
 
-    def _picked(self, at: LossTokensOptions, ctx: LossContext) -> Bool[Tensor, "#batch len"]:
+    def _picked(self, options: LossTokensOptions, ctx: LossContext) -> Bool[Tensor, "#batch len"]:
         positions = torch.arange(ctx.real.shape[1], device=ctx.real.device)
-        if at.choose == "prefix":
-            assert at.first is not None  # the options were checked
-            return positions[None] < torch.as_tensor(at.first, device=positions.device)
+        if options.choose == "prefix":
+            assert options.first is not None  # the options were checked
+            return positions[None] < torch.as_tensor(options.first, device=positions.device)
         assert (
-            ctx.draws is not None and at.ratio is not None
+            ctx.draws is not None and options.ratio is not None
         )  # the plan always draws; the options were checked
-        if at.choose == "random":
-            return pick(ctx.real, at.ratio, at.count, ctx.draws, positions)[0]
-        wanted = quota(ctx.real.sum(1, keepdim=True), at.ratio, at.count, ctx.draws)
+        if options.choose == "random":
+            return pick(ctx.real, options.ratio, options.count, ctx.draws, positions)[0]
+        wanted = quota(ctx.real.sum(1, keepdim=True), options.ratio, options.count, ctx.draws)
         losses = ctx.losses().masked_fill(~ctx.real, -torch.inf)
         hardest_first = losses.argsort(dim=1, descending=True, stable=True)
         picked: Tensor = hardest_first.argsort(dim=1) < wanted

@@ -129,7 +129,7 @@ class BanTokens(LogitMask):
         allowed[[i for i in ids.values() if i is not None]] = False
         self.register_buffer("keep", allowed, persistent=False)
 
-    def allowed(self, at: BanTokensOptions, ctx: LogitContext) -> Bool[Tensor, "vocab"]:
+    def allowed(self, options: BanTokensOptions, ctx: LogitContext) -> Bool[Tensor, "vocab"]:
         return self.get_buffer("keep")
 
 
@@ -155,10 +155,10 @@ class DropVocabulary(LogitMask):
     Options = DropVocabularyOptions
     example = DropVocabularyOptions(ratio=0.3)
 
-    def allowed(self, at: DropVocabularyOptions, ctx: LogitContext) -> Bool[Tensor, "#batch 1 vocab"]:
+    def allowed(self, options: DropVocabularyOptions, ctx: LogitContext) -> Bool[Tensor, "#batch 1 vocab"]:
         assert ctx.draws is not None  # stochastic: the plan always draws
         entries = torch.arange(self.sizes.vocab_size, device=ctx.prefix.device)
-        ratio = at.ratio[:, None, None] if isinstance(at.ratio, Tensor) else at.ratio
+        ratio = options.ratio[:, None, None] if isinstance(options.ratio, Tensor) else options.ratio
         word = ctx.draws.words(entries[None], entries[None] * 0)[0]
         return ~chance(word, ratio) | (entries < N_SPECIAL)
 
@@ -186,12 +186,12 @@ class NoRepeatNgram(LogitMask):
     Options = NoRepeatNgramOptions
     example = NoRepeatNgramOptions(n=1)
 
-    def allowed(self, at: NoRepeatNgramOptions, ctx: LogitContext) -> Bool[Tensor, "batch len vocab"]:
+    def allowed(self, options: NoRepeatNgramOptions, ctx: LogitContext) -> Bool[Tensor, "batch len vocab"]:
         prefix, rows = ctx.prefix, ctx.positions[:, None]
         ends = torch.arange(prefix.shape[1], device=prefix.device)
         # An n-gram that ends at `ends` lies behind the front mark, and a row must itself have n - 1 tokens behind it.
-        repeats = ((ends >= at.n) & (ends <= rows) & (rows >= at.n - 1))[None]
-        for back in range(at.n - 1):
+        repeats = ((ends >= options.n) & (ends <= rows) & (rows >= options.n - 1))[None]
+        for back in range(options.n - 1):
             own = prefix[:, (ctx.positions - back).clamp(min=0)]
             earlier = prefix[:, (ends - 1 - back).clamp(min=0)]
             repeats = repeats & (own[:, :, None] == earlier[:, None])
@@ -243,7 +243,7 @@ class SourceVocabulary(LogitMask):
         self.register_buffer("lexicon", lexicon, persistent=False)
         self.register_buffer("always", always, persistent=False)
 
-    def allowed(self, at: SourceVocabularyOptions, ctx: LogitContext) -> Bool[Tensor, "batch 1 vocab"]:
+    def allowed(self, options: SourceVocabularyOptions, ctx: LogitContext) -> Bool[Tensor, "batch 1 vocab"]:
         batch, size = len(ctx.src_ids), self.sizes.vocab_size
         real = torch.arange(ctx.src_ids.shape[1], device=ctx.src_ids.device) < ctx.src_lengths[:, None]
         partners = self.get_buffer("lexicon")[ctx.src_ids].masked_fill(~real[..., None], -1)

@@ -56,7 +56,9 @@ class ForgettingGate(ScoreGate):
             products = x @ self.weight[ctx.layer].mT.to(x.dtype)
         return F.logsigmoid(products + self.bias[ctx.layer]).mT
 
-    def log_gate(self, at: ForgettingGateOptions, ctx: AttentionContext) -> Float[Tensor, "batch heads q kv"]:
+    def log_gate(
+        self, options: ForgettingGateOptions, ctx: AttentionContext
+    ) -> Float[Tensor, "batch heads q kv"]:
         log_forget = self.log_forget(ctx)
         upto = _running_sums(log_forget)
         before = upto - log_forget
@@ -65,7 +67,7 @@ class ForgettingGate(ScoreGate):
         behind = ctx.request.kv_idx <= ctx.request.q_idx[:, None]
         # Padding lies behind every real position, so no sum between two of them meets it.
         cost = -torch.where(behind, back, ahead).clamp(max=0.0)
-        return -float(at.strength) * acting(self.amount[ctx.layer, :, None, None], cost)
+        return -float(options.strength) * acting(self.amount[ctx.layer, :, None, None], cost)
 
 
 def _running_sums(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows n"]:
@@ -109,17 +111,17 @@ class Selective(ScoreBias):
         if options.head >= model.n_heads:
             raise ValueError(f"there is no head {options.head}: the model has 0 to {model.n_heads - 1}")
 
-    def selected(self, at: SelectiveOptions, ctx: AttentionContext) -> Float[Tensor, "batch q kv"]:
+    def selected(self, options: SelectiveOptions, ctx: AttentionContext) -> Float[Tensor, "batch q kv"]:
         """Return s: how much every position selects every key, at least 0."""
         r = ctx.request
-        query, key = r.query[:, at.head], r.key[:, at.head]
+        query, key = r.query[:, options.head], r.key[:, options.head]
         scores = (query @ key.mT).to(torch.promote_types(query.dtype, torch.float32))
         may = (r.kv_idx < r.q_idx[:, None]) & (r.kv_idx > 0)
         return torch.relu(scores * query.shape[-1] ** -0.5) * may
 
-    def bias(self, at: SelectiveOptions, ctx: AttentionContext) -> Float[Tensor, "batch 1 q kv"]:
-        selected = self.selected(at, ctx)
+    def bias(self, options: SelectiveOptions, ctx: AttentionContext) -> Float[Tensor, "batch 1 q kv"]:
+        selected = self.selected(options, ctx)
         earlier = selected.new_ones(len(ctx.request.q_idx), len(ctx.request.q_idx)).tril(-1)
         # Sums over earlier queries, as a product: a GPU has no reproducible `cumsum` of floating-point numbers.
         with torch.autocast(selected.device.type, enabled=False):
-            return -float(at.strength) * (earlier @ selected)[:, None]
+            return -float(options.strength) * (earlier @ selected)[:, None]

@@ -51,26 +51,26 @@ class Dman(ScoreGate):
         self.head = nn.Parameter(torch.zeros(n_layers, sizes.n_heads))
         self.query = nn.Parameter(torch.zeros(n_layers, sizes.d_model)) if options.query_term else None
 
-    def log_gate(self, at: DmanOptions, ctx: AttentionContext) -> Float[Tensor, "#batch heads q kv"]:
+    def log_gate(self, options: DmanOptions, ctx: AttentionContext) -> Float[Tensor, "#batch heads q kv"]:
         r = ctx.request
-        logits = self._logits(at, ctx.layer, r.q_idx, r.kv_idx)[None]
+        logits = self._logits(options, ctx.layer, r.q_idx, r.kv_idx)[None]
         if self.query is not None:
             # A product and a sum: a matrix product would lose precision under autocast.
             per_query = (r.x.to(self.query.dtype) * self.query[ctx.layer]).sum(-1)
             logits = logits + per_query[:, None, :, None]
-        return float(at.strength) * log_gate(self.amount[ctx.layer][:, None, None], logits)
+        return float(options.strength) * log_gate(self.amount[ctx.layer][:, None, None], logits)
 
     def _logits(
-        self, at: DmanOptions, layer: int, q_idx: Int[Tensor, "q"], kv_idx: Int[Tensor, "kv"]
+        self, options: DmanOptions, layer: int, q_idx: Int[Tensor, "q"], kv_idx: Int[Tensor, "kv"]
     ) -> Float[Tensor, "heads q kv"]:
         """Return P(i - j) + U_h."""
-        reach, table = at.max_distance, self.distance[layer]
+        reach, table = options.max_distance, self.distance[layer]
         table = torch.cat([table[:reach], table.new_zeros(1), table[reach:]])
         behind = (q_idx[:, None] - kv_idx).clamp(-reach, reach)
         return table[behind + reach] + self.head[layer][:, None, None]
 
     @torch.no_grad()
-    def picture(self, at: DmanOptions, layer: int, n: int) -> Float[Tensor, "heads n n"]:
+    def picture(self, options: DmanOptions, layer: int, n: int) -> Float[Tensor, "heads n n"]:
         index = torch.arange(n, device=self.distance.device)
-        logits = self._logits(at, layer, index, index)
-        return (float(at.strength) * log_gate(self.amount[layer][:, None, None], logits)).exp()
+        logits = self._logits(options, layer, index, index)
+        return (float(options.strength) * log_gate(self.amount[layer][:, None, None], logits)).exp()

@@ -42,11 +42,11 @@ class Gaussian(ScoreBias):
     Options = GaussianOptions
     example = GaussianOptions()
 
-    def bias(self, at: GaussianOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
+    def bias(self, options: GaussianOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
         _, h, q_idx, kv_idx = ctx.indices()
-        offsets = torch.tensor(at.offsets, device=h.device)[h % len(at.offsets)]
+        offsets = torch.tensor(options.offsets, device=h.device)[h % len(options.offsets)]
         off = (kv_idx - q_idx - offsets).to(torch.promote_types(ctx.request.query.dtype, torch.float32))
-        return -(off**2) / (2 * float(at.sigma) ** 2)
+        return -(off**2) / (2 * float(options.sigma) ** 2)
 
 
 class LocalnessOptions(StrategyOptions):
@@ -95,10 +95,10 @@ class Localness(ScoreBias):
         centre = last * share(self.centre, self.centre_bias)
         return centre, (1 + last * share(self.window, self.window_bias)) / 2
 
-    def bias(self, at: LocalnessOptions, ctx: AttentionContext) -> Float[Tensor, "batch heads q kv"]:
+    def bias(self, options: LocalnessOptions, ctx: AttentionContext) -> Float[Tensor, "batch heads q kv"]:
         centre, sigma = self.bells(ctx)
         cost = ((ctx.request.kv_idx - centre) / sigma) ** 2 / 2
-        return -float(at.strength) * acting(self.amount[ctx.layer, :, None, None], cost)
+        return -float(options.strength) * acting(self.amount[ctx.layer, :, None, None], cost)
 
 
 def _last_visible(ctx: AttentionContext) -> Int[Tensor, "#batch 1 #q 1"]:

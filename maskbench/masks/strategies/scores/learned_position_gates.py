@@ -48,7 +48,7 @@ class LearnedFull(ScoreGate):
         self.logits = nn.Parameter(torch.zeros(n_layers, sizes.n_heads, n, n))
         self.register_buffer("frequency", pair_frequency(sizes, site), persistent=False)
 
-    def log_gate(self, at: LearnedFullOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
+    def log_gate(self, options: LearnedFullOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
         return self._log_gate(ctx.layer, ctx.request.q_idx, ctx.request.kv_idx)[None]
 
     def _log_gate(
@@ -66,7 +66,7 @@ class LearnedFull(ScoreGate):
         return self.weight * (mean - self.budget).clamp(min=0.0).square()[acts].mean()
 
     @torch.no_grad()
-    def picture(self, at: LearnedFullOptions, layer: int, n: int) -> Float[Tensor, "heads n n"]:
+    def picture(self, options: LearnedFullOptions, layer: int, n: int) -> Float[Tensor, "heads n n"]:
         index = torch.arange(n, device=self.logits.device)
         return self._log_gate(layer, index, index).exp()
 
@@ -127,7 +127,7 @@ class AdaptiveSpan(ScoreGate):
         self.starts_as_identity = self.longest >= sizes.max_length
         self.share = nn.Parameter(torch.ones(sizes.layers(site), sizes.n_heads))
 
-    def log_gate(self, at: AdaptiveSpanOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
+    def log_gate(self, options: AdaptiveSpanOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
         gate = self._gate(ctx.layer, ctx.request.q_idx, ctx.request.kv_idx)[None]
         closed = gate <= 0
         # The logarithm of a number that is not 0, so that no gradient is NaN where a pair is hidden.
@@ -145,6 +145,6 @@ class AdaptiveSpan(ScoreGate):
         return self.cost * self.share.clamp(min=0.0)[acts].mean()
 
     @torch.no_grad()
-    def picture(self, at: AdaptiveSpanOptions, layer: int, n: int) -> Float[Tensor, "heads n n"]:
+    def picture(self, options: AdaptiveSpanOptions, layer: int, n: int) -> Float[Tensor, "heads n n"]:
         index = torch.arange(n, device=self.share.device)
         return self._gate(layer, index, index)

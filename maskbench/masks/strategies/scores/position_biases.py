@@ -95,7 +95,7 @@ class T5Bias(ScoreBias):
         found: Tensor = self.get_buffer("bucket_of")[ahead + self.sizes.max_length - 1]
         return found
 
-    def bias(self, at: T5BiasOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
+    def bias(self, options: T5BiasOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
         return self.table[ctx.layer][self.buckets(ctx)].permute(2, 0, 1)[None]
 
 
@@ -119,9 +119,9 @@ class Alibi(ScoreBias):
     Options = AlibiOptions
     example = AlibiOptions()
 
-    def bias(self, at: AlibiOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
+    def bias(self, options: AlibiOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
         _, h, q_idx, kv_idx = ctx.indices()
         slopes = torch.exp2(-8.0 * (h + 1) / ctx.n_heads)
-        bias = -float(at.scale) * slopes * (q_idx - kv_idx).abs()
+        bias = -float(options.scale) * slopes * (q_idx - kv_idx).abs()
         # bfloat16 would round the larger distances away.
         return bias.to(torch.promote_types(ctx.request.query.dtype, torch.float32))

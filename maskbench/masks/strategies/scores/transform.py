@@ -111,42 +111,42 @@ class Transform(ScoreGate):
         self.amount = nn.Parameter(torch.zeros(n_layers, sizes.n_heads))
         self.network = _Network(options.hidden) if options.hidden else None
 
-    def transformed(self, at: TransformOptions, layer: int) -> Float[Tensor, "max_length max_length"]:
+    def transformed(self, options: TransformOptions, layer: int) -> Float[Tensor, "max_length max_length"]:
         """Return D for one layer, over all positions of the table."""
-        base, t = self.get_buffer("base"), self.maps[at.stage - 1][layer]
+        base, t = self.get_buffer("base"), self.maps[options.stage - 1][layer]
         with torch.autocast(base.device.type, enabled=False):
-            mapped = self._mapped(at, base, t)
-            activation = _ACTIVATIONS[at.activation]
+            mapped = self._mapped(options, base, t)
+            activation = _ACTIVATIONS[options.activation]
             if self.network is None:
                 return activation(mapped)
             shaped: Tensor = self.network(mapped, activation)
             return shaped
 
     @staticmethod
-    def _mapped(at: TransformOptions, base: Tensor, t: Tensor) -> Tensor:
-        if at.map == "linear":
-            return t @ base if at.side == "left" else base @ t
-        along = base.T if at.side == "left" else base
-        mapped = F.conv1d(along[:, None], t[None, None], padding=at.kernel // 2)[:, 0]
-        return mapped.mT if at.side == "left" else mapped
+    def _mapped(options: TransformOptions, base: Tensor, t: Tensor) -> Tensor:
+        if options.map == "linear":
+            return t @ base if options.side == "left" else base @ t
+        along = base.T if options.side == "left" else base
+        mapped = F.conv1d(along[:, None], t[None, None], padding=options.kernel // 2)[:, 0]
+        return mapped.mT if options.side == "left" else mapped
 
-    def log_gate(self, at: TransformOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
+    def log_gate(self, options: TransformOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
         r = ctx.request
         # Rows and columns beyond the table cannot be asked for: the table covers what decoding may reach.
-        d = self.transformed(at, ctx.layer)[r.q_idx][:, r.kv_idx]
-        return self._gate(at, ctx.layer, d)[None]
+        d = self.transformed(options, ctx.layer)[r.q_idx][:, r.kv_idx]
+        return self._gate(options, ctx.layer, d)[None]
 
     def _gate(
-        self, at: TransformOptions, layer: int, d: Float[Tensor, "q kv"]
+        self, options: TransformOptions, layer: int, d: Float[Tensor, "q kv"]
     ) -> Float[Tensor, "heads q kv"]:
-        logs = float(at.strength) * log_gate(self.amount[layer][:, None, None], d[None])
+        logs = float(options.strength) * log_gate(self.amount[layer][:, None, None], d[None])
         # A map of zeros gates every key alike. The softmax would drop that and keep its rounding errors; and even
         # gradients of zero would, as more numbers in a sum, round the norm that clips the others.
-        return torch.zeros_like(logs) if at.base == "zeros" else logs
+        return torch.zeros_like(logs) if options.base == "zeros" else logs
 
     @torch.no_grad()
-    def picture(self, at: TransformOptions, layer: int, n: int) -> Float[Tensor, "heads n n"]:
-        return self._gate(at, layer, self.transformed(at, layer)[:n, :n]).exp()
+    def picture(self, options: TransformOptions, layer: int, n: int) -> Float[Tensor, "heads n n"]:
+        return self._gate(options, layer, self.transformed(options, layer)[:n, :n]).exp()
 
 
 class _Network(nn.Module):

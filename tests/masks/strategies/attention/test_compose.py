@@ -138,7 +138,7 @@ def test_what_the_bank_keeps_is_the_fresh_pattern():
     for n in (13, 4, 9):
         asked = request(n, n)
         context = AttentionContext(asked, "encoder_self", 1, HEADS, placed.draws(asked.clock, asked.examples))
-        banked = placed.keep(placed.at(asked.clock, 1, asked.examples), context)
+        banked = placed.keep(placed.options_at(asked.clock, 1, asked.examples), context)
         assert torch.equal(banked.expand(2, HEADS, n, n), pattern(placed, asked, layer=1))
     assert placed.bank.hits > 0
 

@@ -159,8 +159,8 @@ def test_the_densities_of_the_other_neighbourhoods_are_the_counted_ones(site, n,
 def test_no_density_is_claimed_where_there_is_no_formula():
     for mask, options, _ in PATTERNS:
         if mask != "none":
-            at = MASKS.lookup(mask).Options.model_validate(options)
-            assert strategy_of("cross", mask, **options).density(at, 5, 7) is None
+            current = MASKS.lookup(mask).Options.model_validate(options)
+            assert strategy_of("cross", mask, **options).density(current, 5, 7) is None
 
 
 @pytest.mark.parametrize(("mask", "options", "looks_back"), PATTERNS)

@@ -24,9 +24,9 @@ def gate(
     placed = plan(placement(site, "feature_dropout", ratio=0.3, **options)).placed[0]
     strategy = placed.strategy
     assert isinstance(strategy, FeatureDropout)
-    at = FeatureDropoutOptions(ratio=0.3, **options).model_copy(update={"ratio": ratio})
+    current = FeatureDropoutOptions(ratio=0.3, **options).model_copy(update={"ratio": ratio})
     context = GateContext(torch.arange(start, start + n), placed.draws(TRAIN, torch.arange(examples)))
-    return strategy.gate(at, torch.ones(examples, n, WIDTH, dtype=torch.float64), context).expand(
+    return strategy.gate(current, torch.ones(examples, n, WIDTH, dtype=torch.float64), context).expand(
         examples, n, WIDTH
     )
 

@@ -33,7 +33,7 @@ def allowed(ctx: LogitContext, name: str, examples: Tensor | None = None, **opti
     placed = plan(placement("logits", name, **options)).placed[0]
     assert isinstance(placed.strategy, LogitMask)
     draws = None if examples is None else placed.draws(ctx.clock, examples)
-    return placed.strategy.allowed(placed.at(ctx.clock, 0, examples), ctx.with_draws(draws))
+    return placed.strategy.allowed(placed.options_at(ctx.clock, 0, examples), ctx.with_draws(draws))
 
 
 def context(prefix: Tensor, start: int = 0) -> LogitContext:
