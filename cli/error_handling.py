@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 import typer
 
 from maskbench.errors import MaskbenchError, ResourceError
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -31,7 +31,7 @@ def explained(command: Callable[Parameters, Result]) -> Callable[Parameters, Res
             sys.stdout.flush()
             return result
         except MaskbenchError as error:
-            message = plain(str(error), lines=True)
+            message = sanitize(str(error), lines=True)
             # A message with a place says "error" behind it, as compilers do.
             placed = ": error: " in message.split("\n", 1)[0]
             typer.echo(message if placed else f"error: {message}", err=True)
@@ -41,7 +41,7 @@ def explained(command: Callable[Parameters, Result]) -> Callable[Parameters, Res
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except OSError as error:
-            typer.echo(f"error: {plain(str(error))}", err=True)
+            typer.echo(f"error: {sanitize(str(error))}", err=True)
             raise typer.Exit(ResourceError.exit_code) from None
 
     return wrapped

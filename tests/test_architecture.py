@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors"},
-    {"registry", "randomness", "plain", "files"},
+    {"registry", "randomness", "text", "files"},
     {"statistics"},
     {"config"},
     {"data"},

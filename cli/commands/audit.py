@@ -82,14 +82,14 @@ def _whole_catalogue(plugins: Sequence[Path]) -> list[list[Finding]]:
     """Return the findings of every strategy and preset; on a terminal, say how far it is."""
     from maskbench.audit.catalogue import names
     from maskbench.audit.report import audit_names
-    from maskbench.plain import plain
+    from maskbench.text import sanitize
 
     from ..terminal import console_on
 
     found = []
     with console_on(sys.stderr).status("auditing the catalogue") as status:
         for one in audit_names(names(), plugins):
-            status.update(plain(f"audited {one[0].name}" if one else ""))
+            status.update(sanitize(f"audited {one[0].name}" if one else ""))
             found.append(one)
     return found
 
@@ -99,7 +99,7 @@ def _findings(subjects: Iterable[Subject]) -> list[list[Finding]]:
     import torch
 
     from maskbench.audit import audit as examine
-    from maskbench.plain import plain
+    from maskbench.text import sanitize
 
     from ..terminal import console_on
 
@@ -108,6 +108,6 @@ def _findings(subjects: Iterable[Subject]) -> list[list[Finding]]:
     found = []
     with console_on(sys.stderr).status("auditing") as status:
         for subject in subjects:
-            status.update(plain(f"auditing {subject.name} {subject.site}"))
+            status.update(sanitize(f"auditing {subject.name} {subject.site}"))
             found += list(examine([subject]))
     return found

@@ -172,6 +172,6 @@ def _text(comparisons: Sequence[Comparison], format: Format, detail: Detail) -> 
 
 
 def _complain(sentence: str) -> None:
-    from maskbench.plain import plain
+    from maskbench.text import sanitize
 
-    typer.echo(plain(sentence), err=True)
+    typer.echo(sanitize(sentence), err=True)

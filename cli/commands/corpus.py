@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from ..options import Plugins, Quick
 from ..output_files import refuse, save
@@ -244,7 +244,7 @@ def _export(built: Corpus, path: Path, split: str | None) -> None:
     # Without the time of day, so that the same corpus is the same file.
     save(gzip.compress(data, mtime=0) if name.endswith(".gz") else data, path)
     pairs = sum(map(len, splits))
-    typer.echo(plain(f"saved {pairs:,} pairs of {split or f'{len(splits)} splits'} in {path}"), err=True)
+    typer.echo(sanitize(f"saved {pairs:,} pairs of {split or f'{len(splits)} splits'} in {path}"), err=True)
 
 
 def _print_json(built: Corpus, config: CorpusConfig, split: str | None) -> None:

@@ -88,7 +88,7 @@ def _pictures(found: Explained, top: Example) -> tuple[list[tuple[str, CrossAtte
     """Return titles and attention of both runs, or why there is none: checkpoints may be gone, results stay."""
     from maskbench.errors import MaskbenchError
     from maskbench.explain.run_attention import run_cross_attention
-    from maskbench.plain import plain
+    from maskbench.text import sanitize
 
     drawn = []
     try:
@@ -97,7 +97,7 @@ def _pictures(found: Explained, top: Example) -> tuple[list[tuple[str, CrossAtte
             seen = run_cross_attention(run, arm.config, found.corpus, name.split, top.id, name.masks)
             drawn.append((title, seen))
     except MaskbenchError as error:
-        return [], plain(str(error))
+        return [], sanitize(str(error))
     return drawn, ""
 
 

@@ -141,7 +141,7 @@ def _sheet(found: Entry, site: str | None, settings: list[str], view: View) -> S
 
 
 def _show(sheet: Sheet) -> None:
-    from maskbench.plain import plain
+    from maskbench.text import sanitize
 
     from ..views.mask_drawing import ASCII, BLOCKS, drawing
 
@@ -149,7 +149,7 @@ def _show(sheet: Sheet) -> None:
     width = printer.width if printer.is_terminal else NARROWEST
     ink = BLOCKS if printer.encoding.startswith("utf") else ASCII
     title = "\n".join(wrap(sheet.title, width, subsequent_indent="  "))
-    typer.echo(plain(f"{title}\n\n{drawing(sheet, width, ink)}", lines=True))
+    typer.echo(sanitize(f"{title}\n\n{drawing(sheet, width, ink)}", lines=True))
 
 
 def _refuse_to_draw_into(path: Path) -> None:

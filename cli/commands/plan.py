@@ -57,7 +57,7 @@ def show_plan(
     from maskbench.experiment.progress_events import Silence
     from maskbench.forecast.expense import expense
     from maskbench.forecast.outlook import outlooks
-    from maskbench.plain import plain
+    from maskbench.text import sanitize
 
     from ..terminal import print_plainly
 
@@ -66,7 +66,7 @@ def show_plan(
 
         def warned(self, warning: str) -> None:
             """Say it on stderr."""
-            typer.echo(plain(f"warning: {warning}"), err=True)
+            typer.echo(sanitize(f"warning: {warning}"), err=True)
 
     rehearsal = rehearse(experiment, runs_dir, Warner())
     expected = expense(experiment, rehearsal, runs_dir, workers)
@@ -93,20 +93,20 @@ def _shown(
     from rich.table import Table
     from rich.text import Text
 
-    from maskbench.plain import plain
+    from maskbench.text import sanitize
 
     from ..terminal import glyphs
     from ..views.plan_sentences import group, open_ended, shows, takes
     from ..views.plan_table import plan_table
 
     due = sum(run.is_due for run in runs)
-    heading = Text(plain(experiment.name), style="bold")
+    heading = Text(sanitize(experiment.name), style="bold")
     heading.append(f": {due} of {len(runs)} runs to train", style="not bold")
     words = Table.grid(padding=(0, 2, 0, 0))
     words.add_column(no_wrap=True, style="bold")
     words.add_column(overflow="fold")
     for label, sentence in takes(expected, due):
-        words.add_row(label, Text(plain(sentence)))
+        words.add_row(label, Text(sanitize(sentence)))
     if present is not None and present.rule == "sequential":
         # What a fixed number of seeds could show is beside the point: the evidence decides how many there are.
         said = [(one.panel, tuple([open_ended(one.panel, present)])) for one in prospects]
@@ -115,7 +115,7 @@ def _shown(
     for panels, sentences in group(said):
         for number, sentence in enumerate(sentences):
             start = f"{panels}: " if panels and not number else ""
-            words.add_row("" if number else "seeds", Text(plain(start + sentence)))
+            words.add_row("" if number else "seeds", Text(sanitize(start + sentence)))
     return Group(heading, "", plan_table(runs, expected, glyphs()), "", words)
 
 

@@ -145,19 +145,19 @@ def _end(outcome: Outcome, directory: Path, as_json: bool) -> None:
 def say_what_happened(outcome: Outcome, directory: Path) -> None:
     """Say on stderr what became of the runs, what went wrong, and what to do next."""
     from maskbench.experiment.run import LOG
-    from maskbench.plain import plain
+    from maskbench.text import sanitize
 
     for note in outcome.notes:
-        typer.echo(f"note: {plain(note)}", err=True)
+        typer.echo(f"note: {sanitize(note)}", err=True)
     for warning in outcome.warnings:
-        typer.echo(f"warning: {plain(warning)}", err=True)
+        typer.echo(f"warning: {sanitize(warning)}", err=True)
     for ended in outcome.ended:
         if ended.state in ("failed", "diverged"):
-            typer.echo(plain(f"{ended.state}: {ended.run.name}: {ended.message}"), err=True)
+            typer.echo(sanitize(f"{ended.state}: {ended.run.name}: {ended.message}"), err=True)
             log = ended.run.directory.path / LOG
-            typer.echo(plain(f"  see {log if log.exists() else ended.run.directory.path}"), err=True)
+            typer.echo(sanitize(f"  see {log if log.exists() else ended.run.directory.path}"), err=True)
     counts = ", ".join(f"{n} {word}" for word, n in outcome.counts.items() if n)
-    typer.echo(plain(f"{directory}: {counts}"), err=True)
+    typer.echo(sanitize(f"{directory}: {counts}"), err=True)
     if outcome.signal is not None:
         typer.echo("interrupted; the same command resumes where it stopped", err=True)
 

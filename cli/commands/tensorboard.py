@@ -56,24 +56,24 @@ def tensorboard(
 
 
 def _rebuild(experiments: Sequence[Path]) -> None:
-    from maskbench.plain import plain
     from maskbench.tensorboard import refresh
+    from maskbench.text import sanitize
 
     for experiment in experiments:
         written = refresh.rebuild(experiment)
         counted = f"{_count(written.runs, 'run')} and the means of {_count(written.arms, 'arm')}"
-        typer.echo(plain(f"{experiment}: event files of {counted} written anew"))
+        typer.echo(sanitize(f"{experiment}: event files of {counted} written anew"))
 
 
 def _serve(top: Path, experiments: Sequence[Path], host: str | None, port: int | None) -> None:
     import time
 
-    from maskbench.plain import plain
     from maskbench.tensorboard.refresh import BANDS, serve
+    from maskbench.text import sanitize
 
     said = _refresh(experiments, "")
     address = serve(top, host, port)
-    typer.echo(f"{plain(str(top))} is shown at\n  {address}")
+    typer.echo(f"{sanitize(str(top))} is shown at\n  {address}")
     typer.echo(f"its arms over seeds, with bands, at\n  {address}{BANDS}")
     typer.echo("Ctrl-C ends it", err=True)
     while True:
@@ -84,8 +84,8 @@ def _serve(top: Path, experiments: Sequence[Path], host: str | None, port: int |
 def _refresh(experiments: Sequence[Path], said: str) -> str:
     """Bring all up to date; return what stands in the way, after a warning unless that was said already."""
     from maskbench.errors import MaskbenchError
-    from maskbench.plain import plain
     from maskbench.tensorboard import refresh
+    from maskbench.text import sanitize
 
     problems = []
     for experiment in experiments:
@@ -95,7 +95,7 @@ def _refresh(experiments: Sequence[Path], said: str) -> str:
             problems.append(f"the means over seeds of {experiment} are not up to date: {error}")
     problem = "\n".join(problems)
     if problem and problem != said:
-        typer.echo(f"warning: {plain(problem, lines=True)}", err=True)
+        typer.echo(f"warning: {sanitize(problem, lines=True)}", err=True)
     return problem
 
 

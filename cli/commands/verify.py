@@ -96,13 +96,13 @@ def _verify(
     import maskbench.masks  # noqa: F401  registers the strategies
     from maskbench.executors.local import LocalExecutor
     from maskbench.executors.machine import side_by_side
-    from maskbench.plain import plain
     from maskbench.plugins import load_plugins
+    from maskbench.text import sanitize
     from maskbench.verification.hashes import check_hashes
     from maskbench.verification.replay import replay
 
     def told(what: str) -> None:
-        typer.echo(plain(what), err=True)
+        typer.echo(sanitize(what), err=True)
 
     load_plugins(plugins)
     threads = max((cell.arm.config.train.threads for cell in cells), default=1)
@@ -139,7 +139,7 @@ def _document(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> 
 
 def _print(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> None:
     """Print the result in one line, and under it what does not agree and why that may be."""
-    from maskbench.plain import plain
+    from maskbench.text import sanitize
 
     lines = [_summary(found, hashes, replayed)]
     lines += [f"wrong: {sentence}" for sentence in hashes.wrong]
@@ -165,7 +165,7 @@ def _print(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> Non
         lines.append(f"left alone: {len(found.unfinished)} unfinished, for example {found.unfinished[0]}")
     lines += found.unplanned
     for line in lines:
-        typer.echo(plain(line))
+        typer.echo(sanitize(line))
 
 
 def _summary(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> str:

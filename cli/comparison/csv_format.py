@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from io import StringIO
 
 from maskbench.comparison.results import Comparison, Cost, Difference, Noise, Row
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 Cell = str | float | int | bool | None
 
@@ -33,7 +33,7 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
 def _field(value: Cell) -> str:
     """Return a number in full precision, or a text that no spreadsheet takes for a formula."""
     if isinstance(value, str):
-        text = plain(value)
+        text = sanitize(value)
         return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -9,7 +9,7 @@ from maskbench.comparison.results import Comparison
 from maskbench.comparison.text.footnotes import arm_notes, warnings
 from maskbench.comparison.text.number_format import scale_of
 from maskbench.comparison.text.sentences import baseline_title, verdict_sentences
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from .cells import Written, p_heading, written
 
@@ -51,7 +51,7 @@ def to_latex(comparisons: Sequence[Comparison]) -> str:
 
 def escaped(text: str) -> str:
     """Return text that LaTeX prints as it is, on one line."""
-    return _LIGATURE.sub("{}", _SPECIAL.sub(lambda found: _ESCAPES[found[0]], plain(text)))
+    return _LIGATURE.sub("{}", _SPECIAL.sub(lambda found: _ESCAPES[found[0]], sanitize(text)))
 
 
 def label(comparison: Comparison) -> str:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from maskbench.comparison.results import Comparison, Row
 from maskbench.comparison.text.number_format import Scale, scale_of
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from ..terminal import Glyphs, bare_table, width_of
 from .cells import cost_cell, count_cell, interval_cell, mean_cell, p_cell
@@ -101,7 +101,7 @@ def _cells(row: Row, scale: Scale, layout: Layout, glyphs: Glyphs) -> list[Text]
 
 
 def _name(row: Row) -> Text:
-    name = Text(plain(row.title))
+    name = Text(sanitize(row.title))
     if row.unsafe:
         name.append(" !", style="bold red")
     if row.oracle:

@@ -9,7 +9,7 @@ from maskbench.comparison.results import Comparison
 from maskbench.comparison.text.footnotes import arm_notes, method, warnings
 from maskbench.comparison.text.number_format import scale_of
 from maskbench.comparison.text.sentences import baseline_title, headline, noise_sentences, verdict_sentences
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from .cells import Written, p_heading, written
 
@@ -26,7 +26,7 @@ def to_markdown(comparisons: Sequence[Comparison]) -> str:
 
 def escaped(text: str) -> str:
     """Return text that Markdown shows as it is within a line, a cell or a heading."""
-    return _MEANT.sub(lambda found: f"\\{found[0]}", plain(text).strip())
+    return _MEANT.sub(lambda found: f"\\{found[0]}", sanitize(text).strip())
 
 
 def line(text: str) -> str:
@@ -97,7 +97,7 @@ def _row(cells: Iterable[str]) -> str:
 
 def _code(text: str) -> str:
     """Return text as code, in more backticks than it holds itself."""
-    words = plain(text)
+    words = sanitize(text)
     fence = "`" * (max(map(len, re.findall("`+", words)), default=0) + 1)
     pad = " " if words.startswith("`") or words.endswith("`") else ""
     return f"{fence}{pad}{words}{pad}{fence}"

@@ -17,8 +17,8 @@ from rich.text import Text
 from maskbench.comparison.results import Comparison, Row
 from maskbench.comparison.text.number_format import Scale, range_text, scale_of, signed
 from maskbench.config.schema.metrics import MetricName, metric_name
-from maskbench.plain import plain
 from maskbench.statistics.paired import exploratory_interval
+from maskbench.text import sanitize
 
 from ..terminal import Glyphs, bare_table
 
@@ -65,7 +65,7 @@ def also_measured(
         rows = len(columns.metrics) if lines is None else max(_FEWEST, lines // len(chunks))
         if columns.metrics:
             shown.update(list(columns.metrics.values())[:rows])
-            yield Text(f"\n{plain(block.caption)}", style="italic")
+            yield Text(f"\n{sanitize(block.caption)}", style="italic")
             yield from (_table(list(columns.metrics)[:rows], chunk, glyphs) for chunk in chunks)
     if shown:
         level = comparison.settings.level
@@ -153,7 +153,7 @@ def _columns(comparison: Comparison, metrics: dict[str, MetricName], glyphs: Gly
         if any(str(name) in row.other_metrics for name in metrics.values()):
             cells = [_cell(comparison, row, str(name), scales[name], glyphs) for name in metrics.values()]
             side = found.baseline if row.arm == comparison.settings.baseline else found.arms
-            side.append([plain(row.title), *cells])
+            side.append([sanitize(row.title), *cells])
     return found
 
 
@@ -180,7 +180,7 @@ def _chunks(columns: _Columns, width: int) -> Iterator[list[list[str]]]:
 
 
 def _length(heading: str) -> int:
-    return cell_len(plain(heading))
+    return cell_len(sanitize(heading))
 
 
 def _widest(column: Sequence[str]) -> int:
@@ -193,7 +193,7 @@ def _table(metrics: Sequence[str], columns: Sequence[Sequence[str]], glyphs: Gly
     for heading, *_ in columns:
         table.add_column(Text(heading), justify="right", overflow="fold")
     for number, heading in enumerate(metrics, start=1):
-        table.add_row(Text(plain(heading)), *(Text(column[number]) for column in columns))
+        table.add_row(Text(sanitize(heading)), *(Text(column[number]) for column in columns))
     return table
 
 

@@ -18,7 +18,7 @@ from maskbench.comparison.results import Comparison
 from maskbench.comparison.text.footnotes import arm_notes, method, warnings
 from maskbench.comparison.text.number_format import scale_of
 from maskbench.comparison.text.sentences import headline, noise_sentences, verdict_sentences
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from ..terminal import ASCII, UNICODE, Glyphs, console_on, width_of
 from .main_table import ONE_LINE, fitting, main_table
@@ -28,13 +28,13 @@ from .other_metrics import COMPACT, Detail, also_measured
 def verdicts(comparison: Comparison, glyphs: Glyphs) -> Table:
     """Return every verdict as a sentence, and what a reader must know of the arms, as a list."""
     lines = (*verdict_sentences(comparison), *noise_sentences(comparison), *arm_notes(comparison))
-    return _list([(Text(glyphs.bullet), Text(plain(line))) for line in lines])
+    return _list([(Text(glyphs.bullet), Text(sanitize(line))) for line in lines])
 
 
 def small_print(comparison: Comparison, glyphs: Glyphs) -> Table:
     """Return the method and, last, where the eye ends, what went wrong, as a list."""
-    said = [(Text(glyphs.bullet, style="dim"), Text(plain(s), style="dim")) for s in method(comparison)]
-    wrong = [(Text("!", style="bold yellow"), Text(plain(s))) for s in warnings(comparison)]
+    said = [(Text(glyphs.bullet, style="dim"), Text(sanitize(s), style="dim")) for s in method(comparison)]
+    wrong = [(Text("!", style="bold yellow"), Text(sanitize(s))) for s in warnings(comparison)]
     return _list([*said, *wrong])
 
 
@@ -88,7 +88,7 @@ def _print(console: Console, comparisons: Sequence[Comparison], detail: Detail, 
 def _draw(console: Console, comparison: Comparison, detail: Detail, glyphs: Glyphs) -> None:
     console.print(renderables(comparison, console.width, glyphs, detail))
     # A terminal wraps this line by itself; with nothing put into it, it can be copied whole.
-    console.print(Text(plain(comparison.signature), style="dim"), soft_wrap=True)
+    console.print(Text(sanitize(comparison.signature), style="dim"), soft_wrap=True)
 
 
 def natural_width(comparison: Comparison, glyphs: Glyphs) -> int:
@@ -115,17 +115,19 @@ def renderables(
 
 def _heading(comparison: Comparison) -> Text:
     settings = comparison.settings
-    name = plain(comparison.experiment)
-    heading = Text(f"{name} / {plain(comparison.panel)}" if comparison.panel else name, style="bold")
-    question = plain(comparison.question.strip().split("\n\n")[0])
+    name = sanitize(comparison.experiment)
+    heading = Text(f"{name} / {sanitize(comparison.panel)}" if comparison.panel else name, style="bold")
+    question = sanitize(comparison.question.strip().split("\n\n")[0])
     if question:
         heading.append(f"\n{question}", style="not bold italic")
     decided = any(row.verdict not in (None, "not testable", "unusable") for row in comparison.rows)
-    heading.append(f"\n{plain(headline(comparison))}", style="" if decided else "yellow")
+    heading.append(f"\n{sanitize(headline(comparison))}", style="" if decided else "yellow")
     scale = scale_of(comparison)
     direction = "higher" if settings.info.higher_is_better else "lower"
     baseline = next(row.title for row in comparison.rows if row.arm == settings.baseline)
-    details = f"\n\n{plain(settings.metric)}{scale.unit} ({direction} is better), baseline {plain(baseline)}"
+    details = (
+        f"\n\n{sanitize(settings.metric)}{scale.unit} ({direction} is better), baseline {sanitize(baseline)}"
+    )
     if settings.min_effect is not None:
         details += f", min_effect {scale.number(settings.min_effect)}"
     return heading.append(details, style="not bold")
@@ -133,4 +135,4 @@ def _heading(comparison: Comparison) -> Text:
 
 def _alarms(comparison: Comparison) -> list[Text]:
     """Stand above the table: whoever reads its numbers should know before."""
-    return [Text(f"! {plain(alarm)}", style="bold red") for alarm in comparison.alarms]
+    return [Text(f"! {sanitize(alarm)}", style="bold red") for alarm in comparison.alarms]

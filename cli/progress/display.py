@@ -19,7 +19,7 @@ from rich.text import Text
 
 from maskbench.experiment.plan import PlannedRun
 from maskbench.experiment.progress_events import Ended, Reporter
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from ..terminal import console_on
 from .state import Board, Line
@@ -48,7 +48,7 @@ def duration(seconds: float | None) -> str:
 def summary(board: Board) -> str:
     """Return the state of the whole experiment in one line."""
     if board.doing:
-        return plain(board.doing)
+        return sanitize(board.doing)
     bad = [f"{n} {state}" for state, n in board.counts.items() if state != "done"]
     parts = [f"{board.n_over} of {board.total} runs over", *bad, f"{len(board.running)} training"]
     return ", ".join([*parts, f"about {duration(board.eta())} left"])
@@ -71,7 +71,7 @@ def _cells(board: Board, line: Line) -> list[RenderableType]:
     name = f"{line.run.panel}/" if line.run.panel else ""
     steps = f"{line.step}/{line.total_steps}" if line.total_steps else line.state
     return [
-        Text(plain(f"{name}{line.run.arm.title} seed {line.run.seed}")),
+        Text(sanitize(f"{name}{line.run.arm.title} seed {line.run.seed}")),
         ProgressBar(total=1.0, completed=line.part, width=24),
         Text(steps if line.state in ("starting", "training") else line.state),
         Text("" if line.loss is None else f"loss {line.loss:.3f}"),
@@ -91,7 +91,7 @@ def end_line(board: Board, ended: Ended) -> str:
     again = f" after {ended.retries} retry" if ended.retries else ""
     reason = f": {ended.message}" if ended.message else f" in {duration(ended.seconds)}"
     place = f"[{board.n_over}/{board.total}] "
-    return plain(f"{place}{ended.run.name} {ended.state}{again}{reason}")
+    return sanitize(f"{place}{ended.run.name} {ended.state}{again}{reason}")
 
 
 def is_note(progress: Progress) -> bool:
@@ -144,29 +144,29 @@ class PlainLines(_Shown):
     def preparing(self, what: str) -> None:
         """Say what is being done."""
         super().preparing(what)
-        self._say(plain(what))
+        self._say(sanitize(what))
 
     def downloading(self, name: str, received: int, size: int) -> None:
         """Say that a file is coming, once."""
         super().downloading(name, received, size)
         if not received:
-            self._say(plain(self.board.doing))
+            self._say(sanitize(self.board.doing))
 
     def warned(self, warning: str) -> None:
         """Say it."""
-        self._say(plain(f"warning: {warning}"))
+        self._say(sanitize(f"warning: {warning}"))
 
     def started(self, run: PlannedRun) -> None:
         """Say that a run starts."""
         super().started(run)
         word = "resumes" if run.state == "resumed" else "starts"
-        self._say(plain(f"{run.name} {word}"))
+        self._say(sanitize(f"{run.name} {word}"))
 
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
         """Say how the whole stands, if that was not said for a while."""
         super().progressed(run, progress)
         if is_note(progress):
-            self._say(plain(f"{run.name}: {progress.message}"))
+            self._say(sanitize(f"{run.name}: {progress.message}"))
         now = self.board.clock()
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
@@ -179,7 +179,7 @@ class PlainLines(_Shown):
 
     def looked(self, sentence: str) -> None:
         """Say how the arms stand."""
-        self._say(plain(sentence))
+        self._say(sanitize(sentence))
 
 
 class LiveBoard(_Shown):
@@ -213,7 +213,7 @@ class LiveBoard(_Shown):
 
     def warned(self, warning: str) -> None:
         """Leave a line above the board."""
-        self._live.console.print(Text(plain(f"warning: {warning}"), style="yellow"), soft_wrap=True)
+        self._live.console.print(Text(sanitize(f"warning: {warning}"), style="yellow"), soft_wrap=True)
 
     def started(self, run: PlannedRun) -> None:
         """Draw the new run."""
@@ -224,7 +224,7 @@ class LiveBoard(_Shown):
         """Draw the new figures, not more often than an eye can follow."""
         super().progressed(run, progress)
         if is_note(progress):
-            self._live.console.print(Text(plain(f"{run.name}: {progress.message}")), soft_wrap=True)
+            self._live.console.print(Text(sanitize(f"{run.name}: {progress.message}")), soft_wrap=True)
         self._draw(now=False)
 
     def ended(self, ended: Ended) -> None:
@@ -236,7 +236,7 @@ class LiveBoard(_Shown):
 
     def looked(self, sentence: str) -> None:
         """Leave a line above the board."""
-        self._live.console.print(Text(plain(sentence)), soft_wrap=True)
+        self._live.console.print(Text(sanitize(sentence)), soft_wrap=True)
 
 
 def is_live(stream: TextIO) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from .mask_drawing import ASCII, BLOCKS, Ink
 
@@ -37,7 +37,7 @@ def attention_lines(pictures: Sequence[tuple[str, CrossAttention]], width: int, 
         pictures: titles and what was attended to; all of the same words.
         width: columns there are.
     """
-    words = [plain(word) for word in pictures[0][1].target_tokens]
+    words = [sanitize(word) for word in pictures[0][1].target_tokens]
     label = min(_LABEL, max(cell_len(word) for word in words))
     longest = max(len(attention.source_tokens) for _, attention in pictures)
     room = width - label - 1
@@ -62,7 +62,7 @@ def attention_lines(pictures: Sequence[tuple[str, CrossAttention]], width: int, 
 def _block(title: str, attention: CrossAttention, cell: int, shown: int, ink: Ink) -> Iterator[str]:
     columns = min(shown, len(attention.source_tokens))
     room = max(cell * shown, _LABEL)
-    yield set_cell_size(plain(title), min(room, cell_len(plain(title))))
+    yield set_cell_size(sanitize(title), min(room, cell_len(sanitize(title))))
     yield "".join(letter.ljust(cell) for letter in ascii_letters[:columns])
     for row in attention.weights.tolist():
         yield "".join(_shade(share, ink) * cell for share in row[:columns])
@@ -80,7 +80,7 @@ def _legend(
     for source in sources:
         keyed = zip(ascii_letters, source[:shown], strict=False)
         # Lines are broken between entries, never inside of one.
-        text = "   ".join(f"{key}\0{plain(word).replace(' ', chr(0))}" for key, word in keyed)
+        text = "   ".join(f"{key}\0{sanitize(word).replace(' ', chr(0))}" for key, word in keyed)
         yield from (line.replace("\0", " ") for line in wrap(text, width, subsequent_indent="  "))
     if longest > shown:
         yield f"(the first {shown} of {longest} source tokens)"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO, get_args
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from ..terminal import console_on
 from .mask_table import SHORT_SITES
@@ -44,7 +44,7 @@ def print_findings(found: Sequence[Sequence[Finding]], file: TextIO | None = Non
         console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
     if broken := [finding for one in found for finding in _broken(one)]:
         console.file.write("\n")
-        console.file.writelines(f"{plain(broken_promise(finding))}\n" for finding in broken)
+        console.file.writelines(f"{sanitize(broken_promise(finding))}\n" for finding in broken)
     console.file.write(f"\n{totals(found)}\n")
 
 
@@ -68,7 +68,7 @@ def findings_table(found: Sequence[Sequence[Finding]]) -> Table:
     for one in found:
         cells = [_cell([finding for finding in one if finding.family == family]) for family in families]
         sites = " ".join(SHORT_SITES.get(site, site) for site in one[0].site.split(", "))
-        table.add_row(Text(plain(one[0].name)), Text(plain(sites)), *cells)
+        table.add_row(Text(sanitize(one[0].name)), Text(sanitize(sites)), *cells)
     return table
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from maskbench.comparison.calibration import Calibration, Floor, SingleSeed
 from maskbench.comparison.text.number_format import Scale, scale_of
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 WIDTH = 80
 _ANSWER = 54
@@ -24,8 +24,8 @@ def lines(calibration: Calibration) -> Iterator[str]:
     """Yield the lines of a panel's calibration, at most `WIDTH` wide but for long names."""
     scale = scale_of(calibration.comparison)
     place = f" / {calibration.panel}" if calibration.panel else ""
-    yield plain(f"{calibration.experiment}{place}: the baseline against itself")
-    yield plain(f"{calibration.metric}{scale.unit}")
+    yield sanitize(f"{calibration.experiment}{place}: the baseline against itself")
+    yield sanitize(f"{calibration.metric}{scale.unit}")
     yield ""
     if calibration.floor is None:
         yield "Too few runs are finished: it takes three to see how far runs lie apart."
@@ -72,7 +72,7 @@ def _tests(calibration: Calibration) -> Iterator[str]:
     yield "The test over seeds that `maskbench compare` makes, on the same runs:"
     for title, verdict in calibration.verdicts.items():
         alarm = " (a false alarm)" if verdict in ("better", "worse") else ""
-        yield _row(f"  {plain(title)}", f"{verdict}{alarm}")
+        yield _row(f"  {sanitize(title)}", f"{verdict}{alarm}")
     if calibration.seeds_needed is not None:
         low, high = calibration.seeds_needed.low, calibration.seeds_needed.high
         seeds = f"{low}" if low == high else f"{low} to {high}"

@@ -13,7 +13,7 @@ from maskbench.comparison.claims import Judgement, Status
 from maskbench.comparison.results import Comparison, Row
 from maskbench.comparison.text.number_format import scale_of
 from maskbench.config.schema.claims import STEP_TIME, Claim, Limit
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from ..comparison.cells import interval_cell, mean_cell, p_cell
 from ..terminal import ASCII, UNICODE, Glyphs, console_on
@@ -50,8 +50,8 @@ def _table(judged: Sequence[Judgement], glyphs: Glyphs) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for one in judged:
-        lines = [Text(plain(one.claim.says), style="bold")]
-        lines += [Text(plain(line), style="dim") for line in _details(one, glyphs)]
+        lines = [Text(sanitize(one.claim.says), style="bold")]
+        lines += [Text(sanitize(line), style="dim") for line in _details(one, glyphs)]
         # The empty line sets claims apart.
         grid.add_row(Text(one.status, style=_STYLES[one.status]), Text("\n").join([*lines, Text()]))
     return grid

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maskbench.data.export import annotations_of
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from ..terminal import Glyphs
 
@@ -28,7 +28,7 @@ def samples_heading(split: Split, count: int) -> RenderableType:
     """Return what stands above the pairs, with a key to their signs."""
     copy = f", an altered copy of {split.origin}" if split.origin else ""
     heading = Text(
-        plain(f"\n{count} of {len(split):,} pairs of {split.name}{copy}", lines=True), style="bold"
+        sanitize(f"\n{count} of {len(split):,} pairs of {split.name}{copy}", lines=True), style="bold"
     )
     signs = []
     if split.links is not None:
@@ -48,7 +48,7 @@ def sample(split: Split, index: int, tags: Sequence[str], glyphs: Glyphs) -> Ren
     lines.add_column(no_wrap=True)
     lines.add_column(overflow="fold")
     lines.add_row(Text(f"{index}", style="dim"), _marked(source, known.get("junk")))
-    lines.add_row(Text(), Text(plain(target), style="bold"))
+    lines.add_row(Text(), Text(sanitize(target), style="bold"))
     parts: list[RenderableType] = ["", lines]
     if "align" in known:
         words = _words(target, _named(source.split()), known, glyphs)
@@ -59,11 +59,11 @@ def sample(split: Split, index: int, tags: Sequence[str], glyphs: Glyphs) -> Ren
 def _marked(source: str, junk: Sequence[int] | None) -> Text:
     """Return the source line with its junk marked."""
     if junk is None or not any(junk):
-        return Text(plain(source))
+        return Text(sanitize(source))
     text = Text()
     for i, (word, is_junk) in enumerate(zip(source.split(), junk, strict=True)):
         text.append(" " if i else "")
-        text.append(plain(f"{JUNK}{word}" if is_junk else word), style="dim" if is_junk else "")
+        text.append(sanitize(f"{JUNK}{word}" if is_junk else word), style="dim" if is_junk else "")
     return text
 
 
@@ -84,7 +84,9 @@ def _words(target: str, source: Sequence[str], known: dict[str, Any], glyphs: Gl
     if tags is None and not any(more):
         # Without spaces inside, so that no line ends within one of them.
         sides = ["|".join(source[s] for s in places) or glyphs.nothing for places in translated]
-        return Text(plain(" ".join(f"{word}{_ARROW}{side}" for word, side in zip(words, sides, strict=True))))
+        return Text(
+            sanitize(" ".join(f"{word}{_ARROW}{side}" for word, side in zip(words, sides, strict=True)))
+        )
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(max_width=20, overflow="fold")
     for _ in range(4):
@@ -94,5 +96,5 @@ def _words(target: str, source: Sequence[str], known: dict[str, Any], glyphs: Gl
         side = " ".join(source[s] for s in translated[t]) or glyphs.nothing
         cells = (word, _ARROW, side, tags[t] if tags else "", others)
         styles = ("", "dim", "", "cyan", "dim")
-        table.add_row(*(Text(plain(cell), style=style) for cell, style in zip(cells, styles, strict=True)))
+        table.add_row(*(Text(sanitize(cell), style=style) for cell, style in zip(cells, styles, strict=True)))
     return table

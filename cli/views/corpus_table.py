@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from ..terminal import Glyphs, bare_table
 
@@ -31,8 +31,12 @@ def list_of(entries: Sequence[CorpusEntry]) -> RenderableType:
     parts: list[RenderableType] = []
     for entry in entries:
         options = ", ".join(_brief(option) for option in entry.options) or "no options"
-        parts += [Text(plain(entry.name), style="bold")]
-        parts += [_indented(Text(plain(entry.description))), _indented(Text(plain(options), style="dim")), ""]
+        parts += [Text(sanitize(entry.name), style="bold")]
+        parts += [
+            _indented(Text(sanitize(entry.description))),
+            _indented(Text(sanitize(options), style="dim")),
+            "",
+        ]
     return Group(
         *parts,
         Text(
@@ -64,14 +68,14 @@ def description(entry: CorpusEntry, glyphs: Glyphs) -> RenderableType:
     for option in entry.options:
         default = "required" if option.required else _written(option.default)
         table.add_row(*map(_cell, (option.name, default, option.takes, option.description)))
-    return Group(Text(plain(entry.name), style="bold"), Text(plain(entry.description)), "", table)
+    return Group(Text(sanitize(entry.name), style="bold"), Text(sanitize(entry.description)), "", table)
 
 
 def numbers_of(
     corpus: Corpus, found: Mapping[str, SplitStatistics], shown: str, glyphs: Glyphs
 ) -> RenderableType:
     """Return what a corpus is in numbers: split by split, the tags of one split, and its notes."""
-    heading = Text(plain(corpus.name), style="bold")
+    heading = Text(sanitize(corpus.name), style="bold")
     heading.append(
         f"  {len(corpus.vocabulary):,} vocabulary entries, longest line {corpus.max_length - 1} tokens",
         style="not bold",
@@ -79,7 +83,7 @@ def numbers_of(
     parts: list[RenderableType] = [heading, "", _splits(found, glyphs)]
     parts.append(Text(_KEY, style="dim"))
     for line in (_tags(found, shown), _junk(found, shown), *(f"note: {note}" for note in corpus.notes)):
-        parts += [Text(plain(line))] if line else []
+        parts += [Text(sanitize(line))] if line else []
     return Group(*parts)
 
 
@@ -127,4 +131,4 @@ def _junk(found: Mapping[str, SplitStatistics], shown: str) -> str:
 
 
 def _cell(text: str) -> Text:
-    return Text(plain(text))
+    return Text(sanitize(text))

@@ -13,7 +13,7 @@ from maskbench.config.schema.metrics import METRICS, metric_name
 from maskbench.explain.examples import Example
 from maskbench.explain.explanation import Explanation
 from maskbench.explain.outcomes import Group
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from ..terminal import Glyphs, bare_table
 
@@ -37,18 +37,18 @@ def explanation_text(found: Explanation, width: int, glyphs: Glyphs) -> Renderab
 
 
 def _names(found: Explanation) -> tuple[str, str]:
-    return plain(found.titles[0]), plain(found.titles[1])
+    return sanitize(found.titles[0]), sanitize(found.titles[1])
 
 
 def _heading(found: Explanation) -> Text:
-    name = plain(found.experiment)
-    heading = Text(f"{name} / {plain(found.panel)}" if found.panel else name, style="bold")
+    name = sanitize(found.experiment)
+    heading = Text(f"{name} / {sanitize(found.panel)}" if found.panel else name, style="bold")
     own, baseline = _names(found)
     metric = metric_name(found.metric)
     better = "higher" if metric and METRICS[metric.metric].higher_is_better else "lower"
-    only = f", only {plain(found.only)}" if found.only else ""
+    only = f", only {sanitize(found.only)}" if found.only else ""
     return heading.append(
-        f"\n{own} against {baseline}, sentence by sentence on {plain(found.metric)} ({better} is better)"
+        f"\n{own} against {baseline}, sentence by sentence on {sanitize(found.metric)} ({better} is better)"
         f"\n{len(found.seeds)}{_missing(found)} seeds, {found.sentences} sentences{only}",
         style="not bold",
     )
@@ -60,7 +60,7 @@ def _missing(found: Explanation) -> str:
 
 def _counts(found: Explanation, width: int) -> Iterator[Text]:
     for alarm in found.alarms:
-        yield Text(f"! {plain(alarm)}", style="bold red")
+        yield Text(f"! {sanitize(alarm)}", style="bold red")
     luck, seeds = found.luck, len(found.seeds)
     for verb, count, share in (("won", luck.won, luck.as_many_won), ("lost", luck.lost, luck.as_many_lost)):
         yield Text(f"{count} {verb} in at least {found.most} of {seeds} seeds (luck alone: {_chance(share)})")
@@ -83,7 +83,7 @@ def _example(example: Example, found: Explanation, names: tuple[str, str], width
     seeds = len(found.seeds)
     yield f"{_INDENT}sentence {example.id}: won in {example.won} of {seeds} seeds, lost in {example.lost}"
     own, baseline = (f"{value:.4g}" for value in (example.own_score, example.baseline_score))
-    yield f"{_INDENT}seed {example.seed}: {plain(found.metric)} {own} against {baseline}"
+    yield f"{_INDENT}seed {example.seed}: {sanitize(found.metric)} {own} against {baseline}"
     lines = [("source", example.source), ("reference", example.reference)]
     lines += [
         (name, text)
@@ -94,7 +94,7 @@ def _example(example: Example, found: Explanation, names: tuple[str, str], width
     for name, text in lines:
         start = f"{_INDENT}{_INDENT}{name[:label].ljust(label)}  "
         yield from wrap(
-            plain(text) or "(nothing)", width, initial_indent=start, subsequent_indent=" " * len(start)
+            sanitize(text) or "(nothing)", width, initial_indent=start, subsequent_indent=" " * len(start)
         )
     if example.own is None:
         yield f"{_INDENT}{_INDENT}(no translations: no metric of this split asked for them)"
@@ -107,7 +107,7 @@ def _table(title: str, groups: Sequence[Group], found: Explanation, glyphs: Glyp
         table.add_column(heading, justify="right", no_wrap=True)
     for one in groups:
         table.add_row(
-            Text(plain(one.name)),
+            Text(sanitize(one.name)),
             str(one.sentences),
             f"{100 * one.won:.1f}",
             f"{100 * one.lost:.1f}",

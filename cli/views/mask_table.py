@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 from ..terminal import Glyphs, bare_table
 
@@ -67,7 +67,7 @@ def _section(heading: str, entries: Sequence[Entry], glyphs: Glyphs) -> Table:
     for entry in entries:
         middle = [entry.preset_of or ""] if presets else [_dependencies(entry), _marks(entry)]
         cells = (entry.name, _sites(entry.sites), *middle, short_source(entry.source))
-        table.add_row(*(Text(plain(cell)) for cell in cells))
+        table.add_row(*(Text(sanitize(cell)) for cell in cells))
     return table
 
 
@@ -103,10 +103,10 @@ def _footer(n_strategies: int, n_presets: int) -> Text:
 
 def description(entry: Entry, glyphs: Glyphs) -> RenderableType:
     """Return one strategy in full."""
-    heading = Text(plain(entry.name), style="bold")
+    heading = Text(sanitize(entry.name), style="bold")
     kind = f"preset of {entry.preset_of}, {entry.kind}" if entry.preset_of else entry.kind
     heading.append(f"  {kind}", style="not bold")
-    parts: list[RenderableType] = [heading, Text(plain(entry.description))]
+    parts: list[RenderableType] = [heading, Text(sanitize(entry.description))]
     if entry.details:
         parts += [item for paragraph in _paragraphs(entry.details) for item in ("", Text(paragraph))]
     parts += ["", _facts(entry)]
@@ -114,7 +114,7 @@ def description(entry: Entry, glyphs: Glyphs) -> RenderableType:
         parts += ["", _options(entry.parameters, glyphs)]
         if any(parameter.scheduled for parameter in entry.parameters):
             parts.append(Text("~ a schedule may stand there, such as {linear: [1, 4]}", style="dim"))
-    parts += ["", Text("in an experiment file:", style="dim"), Text(plain(f"  {entry.example}"))]
+    parts += ["", Text("in an experiment file:", style="dim"), Text(sanitize(f"  {entry.example}"))]
     return Group(*parts)
 
 
@@ -123,7 +123,7 @@ def _paragraphs(text: str) -> Iterator[str]:
     for paragraph in text.split("\n\n"):
         lines = paragraph.split("\n")
         indented = any(line.startswith(" ") for line in lines)
-        yield plain("\n".join(lines), lines=True) if indented else plain(" ".join(lines))
+        yield sanitize("\n".join(lines), lines=True) if indented else sanitize(" ".join(lines))
 
 
 def _facts(entry: Entry) -> Table:
@@ -131,7 +131,7 @@ def _facts(entry: Entry) -> Table:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in _fact_lines(entry):
-        grid.add_row(Text(name, style="dim"), Text(plain(value)))
+        grid.add_row(Text(name, style="dim"), Text(sanitize(value)))
     return grid
 
 
@@ -168,7 +168,7 @@ def _options(parameters: Sequence[Parameter], glyphs: Glyphs) -> Table:
         default = "required" if parameter.required else _default(parameter.default, glyphs)
         name = f"{parameter.name}{' ~' if parameter.scheduled else ''}"
         cells = (name, takes, default, parameter.description)
-        table.add_row(*(Text(plain(cell)) for cell in cells))
+        table.add_row(*(Text(sanitize(cell)) for cell in cells))
     return table
 
 

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from maskbench.experiment.plan import PlannedRun, PlanState
-from maskbench.plain import plain
 from maskbench.records.collect import seed_list
+from maskbench.text import sanitize
 
 from ..progress.display import duration
 from ..terminal import Glyphs, bare_table
@@ -46,10 +46,10 @@ def plan_table(runs: Sequence[PlannedRun], expected: Expense, glyphs: Glyphs) ->
         arms.setdefault(run.name[:2], []).append(run)
     for name in dict.fromkeys(run.name[:2] for run in runs):
         members = arms[name]
-        cells = [Text(plain(members[0].arm.title))]
+        cells = [Text(sanitize(members[0].arm.title))]
         cells += [_seeds(members, state, glyphs) for state in states]
         table.add_row(
-            *([Text(plain(name[0] or ""))] if has_panels else []), *cells, *_times(name, expected, glyphs)
+            *([Text(sanitize(name[0] or ""))] if has_panels else []), *cells, *_times(name, expected, glyphs)
         )
     return table
 

@@ -11,11 +11,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.plain import plain
 from maskbench.records.collect import seed_list
 from maskbench.records.locate import FoundPanel
 from maskbench.records.states import STATES, RunState, count
 from maskbench.runs.directory import State
+from maskbench.text import sanitize
 
 from ..terminal import ASCII, Glyphs, bare_table
 
@@ -76,7 +76,7 @@ def _run(run: RunState) -> dict[str, Any]:
 
 
 def _heading(found: FoundPanel, arms: Mapping[str, Sequence[RunState]]) -> Text:
-    name = plain(found.experiment.name) + (f" / {plain(found.panel.name)}" if found.panel.name else "")
+    name = sanitize(found.experiment.name) + (f" / {sanitize(found.panel.name)}" if found.panel.name else "")
     runs = [run for own in arms.values() for run in own]
     counts = count(runs)
     share = f", {counts['done']} of them done" if 0 < counts.get("done", 0) < len(runs) else ""
@@ -95,7 +95,7 @@ def _grid(found: FoundPanel, arms: Mapping[str, Sequence[RunState]], glyphs: Gly
     titles = {arm.name: arm.title for arm in found.panel.arms}
     for arm, runs in arms.items():
         words = ", ".join(f"{number} {state}" for state, number in count(runs).items())
-        table.add_row(Text(plain(titles[arm])), _signs(runs, glyphs), Text(words))
+        table.add_row(Text(sanitize(titles[arm])), _signs(runs, glyphs), Text(words))
     return table
 
 
@@ -123,7 +123,7 @@ def _details(
         for run in runs:
             if run.state not in ("done", "planned"):
                 sign = Text(_sign(run.state, glyphs), style=_STYLES[run.state])
-                grid.add_row(sign, Text(plain(f"{titles[arm]}, seed {run.seed}: {_said(run)}")))
+                grid.add_row(sign, Text(sanitize(f"{titles[arm]}, seed {run.seed}: {_said(run)}")))
     if grid.row_count:
         yield ""
         yield grid

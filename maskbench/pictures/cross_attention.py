@@ -17,7 +17,7 @@ from maskbench.decoding import evaluating
 from maskbench.masks.clock import Clock
 from maskbench.metrics.attended import shares, watching
 from maskbench.model.transformer import EncoderDecoder
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 _MAX_WORD_LENGTH = 16
 """Characters of a label; longer words are cut."""
@@ -93,7 +93,7 @@ def render_attention_png(attention: CrossAttention) -> bytes:
 
 
 def _labels(tokens: Sequence[str]) -> list[str]:
-    words = [plain(token) for token in tokens[:_MAX_WORDS]]
+    words = [sanitize(token) for token in tokens[:_MAX_WORDS]]
     cut = [w if len(w) <= _MAX_WORD_LENGTH else f"{w[: _MAX_WORD_LENGTH - 1]}…" for w in words]
     # An unescaped dollar sign starts a formula in matplotlib.
     return [word.replace("$", r"\$") for word in cut]

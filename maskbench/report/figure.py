@@ -19,8 +19,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from maskbench.plain import plain
 from maskbench.report.palette import INK, MUTED, RULE, VARIABLES
+from maskbench.text import sanitize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,5 +167,5 @@ def _label(root: ElementTree.Element, name: str, title: str, description: str) -
         (("title", "title", title), ("desc", "description", description))
     ):
         element = ElementTree.Element(tag, id=f"{name}-{part}")
-        element.text = plain(text)
+        element.text = sanitize(text)
         root.insert(place, element)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from maskbench.comparison.results import Comparison, Row
 from maskbench.comparison.text.number_format import Scale, range_text, signed
-from maskbench.plain import plain
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.gather import Panel
 from maskbench.report.palette import BAND, INK, MUTED
 from maskbench.report.tables import difference_in_words, shortened, verdict_shown
+from maskbench.text import sanitize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +71,7 @@ def _draw(axes: Axes, place: int, row: Row, panel: Panel) -> None:
     }
     limited = f" {range_text(scale, limits.low, limits.high)}" if limits else ""
     shown = f"{signed(scale.number(difference.mean))}{limited}  {verdict_shown(row.verdict)}"
-    title = shortened(plain(row.title), max(12, _LINE_LENGTH - len(shown)))
+    title = shortened(sanitize(row.title), max(12, _LINE_LENGTH - len(shown)))
     axes.text(0, s=title, ha="left", **above)
     axes.text(1, s=shown, ha="right", **above)
 

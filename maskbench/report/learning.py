@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from maskbench.comparison.text.number_format import scale_of
 from maskbench.config.schema.metrics import metric_name
-from maskbench.plain import plain
 from maskbench.records.curves import Curve
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.gather import Panel
+from maskbench.text import sanitize
 
 WIDTH, HEIGHT = 400, 250
 MOST_LINES = 24
@@ -79,13 +79,13 @@ def _plot(panel: Panel, key: str, tag: str, meaning: tuple[str, str], found: Seq
             markersize=4,
         )
     axes.set_xlabel("training step")
-    axes.set_ylabel(plain(f"{meaning[0]}{unit}"), parse_math=False)
+    axes.set_ylabel(sanitize(f"{meaning[0]}{unit}"), parse_math=False)
     words = " ".join(_ending(curve, factor) for curve in found if curve.steps)
     about = f", {meaning[1]}" if meaning[1] != tag else ""
     seeds = max((n for curve in found for n in curve.n), default=0)
     return Plot(
         as_svg(figure, f"{panel.key}-{key}", f"{tag} over training: {panel.name}", words),
-        f"{plain(tag)}{unit}{about}: mean over {seeds} seed{'s' if seeds != 1 else ''}; the band reaches from the lowest to the highest.",
+        f"{sanitize(tag)}{unit}{about}: mean over {seeds} seed{'s' if seeds != 1 else ''}; the band reaches from the lowest to the highest.",
         tuple(dict.fromkeys(curve.arm for curve in found)),
     )
 

@@ -17,7 +17,6 @@ from maskbench.comparison.results import Choices
 from maskbench.comparison.text.footnotes import arm_notes, warnings
 from maskbench.comparison.text.sentences import noise_sentences
 from maskbench.config.load import dump_resolved
-from maskbench.plain import plain
 from maskbench.report.answers import Answers, answers
 from maskbench.report.cost import cost_plot
 from maskbench.report.figure import Plot, own_settings
@@ -30,6 +29,7 @@ from maskbench.report.pictures import Pictures, pictures
 from maskbench.report.samples import Samples, samples
 from maskbench.report.slices import slice_plots
 from maskbench.report.tables import Line, OtherTable, cost_table, lines, noise_table, other_tables
+from maskbench.text import sanitize
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -134,5 +134,5 @@ def _capitalised(sentence: str) -> str:
 def _harmless(value: Any) -> Any:
     """Take control characters out of whatever text a template writes; what is markup was made here."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return plain(value, lines=True)
+        return sanitize(value, lines=True)
     return value

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from maskbench.comparison.results import Row
 from maskbench.comparison.text.number_format import scale_of, signed
 from maskbench.config.schema.metrics import MetricName, metric_name
-from maskbench.plain import plain
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.forest import paired
 from maskbench.report.gather import Panel
 from maskbench.report.palette import MUTED
 from maskbench.report.tables import shortened
 from maskbench.statistics.paired import Interval, exploratory_interval
+from maskbench.text import sanitize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +140,7 @@ def _plot(panel: Panel, chart: Chart, rows: Sequence[Row]) -> Plot:
 
 
 def _dress(axes: Axes, chart: Chart, ordered: bool) -> None:
-    labels = [shortened(plain(label), 22) for label, _ in chart.categories]
+    labels = [shortened(sanitize(label), 22) for label, _ in chart.categories]
     places = range(len(labels))
     if ordered:
         axes.axhline(0, color=MUTED, linewidth=1, zorder=0)

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from maskbench.errors import MaskbenchError
-from maskbench.plain import plain
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.json_files import wrap_corruption
 from maskbench.tensorboard.events import Entry
 from maskbench.tensorboard.hparams import Setting, place_of, plugin_entry, settings
+from maskbench.text import sanitize
 
 ALWAYS = ("arm", "masks")
 
@@ -33,7 +33,7 @@ def columns_entry(runs: Sequence[RunDirectory], compared: str) -> Entry | None:
     values = differing(filter(None, map(_settings, runs)))
     if not values:
         return None
-    names = [api_pb2.MetricName(tag=plain(metric)) for metric in measured(runs, compared)]
+    names = [api_pb2.MetricName(tag=sanitize(metric)) for metric in measured(runs, compared)]
     experiment = api_pb2.Experiment(
         hparam_infos=[_info(key, found) for key, found in values.items()],
         metric_infos=[api_pb2.MetricInfo(name=name) for name in names],

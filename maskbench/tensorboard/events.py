@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from maskbench.plain import plain
+from maskbench.text import sanitize
 
 Entry = Any
 """A `Summary.Value` of TensorBoard's protocol buffers."""
@@ -64,7 +64,7 @@ def scalar(tag: str, value: float) -> Entry:
     """Return a point of a curve."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    return Summary.Value(tag=plain(tag), simple_value=value)
+    return Summary.Value(tag=sanitize(tag), simple_value=value)
 
 
 def text(tag: str, lines: Sequence[str]) -> Entry:
@@ -73,7 +73,7 @@ def text(tag: str, lines: Sequence[str]) -> Entry:
 
     # Four spaces in front make Markdown show a line as it is.
     shown = "\n".join("    " + " ".join(line.splitlines()) for line in lines)
-    metadata = create_summary_metadata(display_name=plain(tag), description="")
+    metadata = create_summary_metadata(display_name=sanitize(tag), description="")
     return tensor(tag, [shown.encode(errors="replace")], metadata)
 
 
@@ -83,7 +83,7 @@ def image(tag: str, png: bytes, description: str) -> Entry:
 
     # Width and height stand at the same place in every PNG; the page wants them as texts before the image.
     size = [str(int.from_bytes(png[at : at + 4], "big")).encode() for at in (16, 20)]
-    metadata = create_summary_metadata(display_name=plain(tag), description=description)
+    metadata = create_summary_metadata(display_name=sanitize(tag), description=description)
     return tensor(tag, [*size, png], metadata, shape=(3,))
 
 
@@ -95,8 +95,8 @@ def histogram(tag: str, edges: Sequence[float], counts: Sequence[float], descrip
     from tensorboard.util.tensor_util import make_tensor_proto
 
     bars = np.array([edges[:-1], edges[1:], counts], dtype=np.float64).T
-    metadata = create_summary_metadata(display_name=plain(tag), description=description)
-    return Summary.Value(tag=plain(tag), tensor=make_tensor_proto(bars), metadata=metadata)
+    metadata = create_summary_metadata(display_name=sanitize(tag), description=description)
+    return Summary.Value(tag=sanitize(tag), tensor=make_tensor_proto(bars), metadata=metadata)
 
 
 def tensor(tag: str, values: Sequence[bytes], metadata: Any, shape: tuple[int, ...] = ()) -> Entry:
@@ -107,4 +107,4 @@ def tensor(tag: str, values: Sequence[bytes], metadata: Any, shape: tuple[int, .
 
     dimensions = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in shape])
     held = TensorProto(dtype="DT_STRING", string_val=values, tensor_shape=dimensions)
-    return Summary.Value(tag=plain(tag), tensor=held, metadata=metadata)
+    return Summary.Value(tag=sanitize(tag), tensor=held, metadata=metadata)

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from maskbench.plain import plain
 from maskbench.runs.directory import RunDirectory, State
 from maskbench.runs.json_files import canonical_json
 from maskbench.tensorboard.events import Entry
+from maskbench.text import sanitize
 
 Setting = float | str
 """What a column of the page holds."""
@@ -48,7 +48,9 @@ def settings(record: Mapping[str, Any], place: str) -> dict[str, Setting]:
             found |= dict(_flat("", {section: value}))
     return {
         # Half a surrogate pair, which JSON may hold, cannot be written.
-        plain(key.replace("corpus.options.", "corpus.")): plain(value) if isinstance(value, str) else value
+        sanitize(key.replace("corpus.options.", "corpus.")): sanitize(value)
+        if isinstance(value, str)
+        else value
         for key, value in found.items()
     }
 
@@ -61,7 +63,7 @@ def group(record: Mapping[str, Any], place: str) -> str:
     """
     identity = record["identity"]
     told = {"config": identity["config"], "data": identity["data_sha256"], "place": place}
-    return f"{plain(str(record['arm']))}-{hashlib.sha256(canonical_json(told).encode()).hexdigest()[:12]}"
+    return f"{sanitize(str(record['arm']))}-{hashlib.sha256(canonical_json(told).encode()).hexdigest()[:12]}"
 
 
 def place_of(run: RunDirectory) -> str:

@@ -22,9 +22,9 @@ from maskbench.comparison.results import Choices, Comparison, OtherMetric
 from maskbench.comparison.table import tabulate
 from maskbench.comparison.text.footnotes import warnings
 from maskbench.comparison.text.number_format import Scale, scale_of
-from maskbench.plain import plain
 from maskbench.records.collect import collect
 from maskbench.records.locate import panels_in
+from maskbench.text import sanitize
 
 BASE = (0.90, 0.91, 0.89, 0.92, 0.90, 0.88, 0.91, 0.90)
 GAIN = (0.021, 0.019, 0.022, 0.02, 0.018, 0.023, 0.02, 0.025)
@@ -255,11 +255,11 @@ def test_hostile_text_reaches_the_terminal_as_plain_characters(tmp_path: Path) -
     ],
 )
 def test_plain_keeps_characters_and_drops_controls(text: str, shown: str) -> None:
-    assert plain(text) == shown
+    assert sanitize(text) == shown
 
 
 def test_plain_can_keep_lines() -> None:
-    assert plain("a\r\nb\x1b", lines=True) == "a \nb"
+    assert sanitize("a\r\nb\x1b", lines=True) == "a \nb"
 
 
 def test_ascii_output_is_ascii_and_still_says_everything(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Text from files, made harmless for a terminal, a page or a log.
+"""Text for a terminal, a page or a log.
 
-A corpus, an arm's title or an error message may hold escape sequences that clear the screen, set its title or turn
-what follows around. Rich strips a few of them only, and not the escape character; a page shows them as boxes, and no
-XML may hold them.
+A corpus, an arm's title or an error message may hold escape sequences that clear the screen, set its title or reverse
+the direction of the text after them. Rich strips only a few of them, and not the escape character; a page shows them
+as boxes, and XML must not hold them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DROPPED: dict[int, str | None] = {
 _DROPPED_IN_LINES = {code: text for code, text in _DROPPED.items() if code != ord("\n")}
 
 
-def plain(text: str, *, lines: bool = False) -> str:
+def sanitize(text: str, *, lines: bool = False) -> str:
     """Return `text` without control characters, direction marks and lone surrogates.
 
     Line breaks and tabs become spaces; with `lines`, line breaks stay.
