@@ -1,11 +1,11 @@
-"""Strategies from outside the package: installed ones, and files named with `--plugin`.
+"""Plug-ins: installed packages, and files named with `--plugin`.
 
-A plug-in is Python code that enters strategies (or presets, or corpora) into the registries when it is imported. An
-installed package announces itself in the entry point group `maskbench.strategies`: a module, or a function to call.
-Every process that meets a strategy's name loads the same plug-ins first, so a run finds them in its own process too.
+A plug-in is Python code that registers strategies, presets or corpora when it is imported. An installed package
+announces itself in an entry point group such as `maskbench.strategies`: a module, or a function to call. Every process
+that looks up a name loads the same plug-ins first, so a training process finds them too.
 
-What a plug-in enters is held against the contract at once, because a mistake in a class should be told as a sentence
-about that class, and not by whatever trips over it first.
+Each strategy is checked against the contract as soon as it is registered, so that the message for a mistake in a class
+names that class and the rule.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, get_args
 
@@ -37,7 +37,13 @@ from maskbench.masks.base import (
     TokenMask,
 )
 from maskbench.masks.clock import Phase
-from maskbench.registry import MASKS, PLUGINS, PRESETS, did_you_mean
+from maskbench.registry import (
+    MASKS,
+    PRESETS,
+    did_you_mean,
+    find_installed_plugins,
+    restore_registries_on_error,
+)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _DEPENDENCIES = frozenset({"length", "input", "parameters", "annotation"})
@@ -58,26 +64,26 @@ class Plugin:
 _loaded: dict[object, Plugin] = {}
 
 
-def loaded() -> list[Plugin]:
-    """Return the plug-ins of this process, in the order they were loaded in."""
+def loaded_plugins() -> list[Plugin]:
+    """Return the plug-ins of this process in the order of loading."""
     return list(_loaded.values())
 
 
 def load_plugins(files: Sequence[Path] = ()) -> list[Plugin]:
-    """Load every installed plug-in and these files; what this process has loaded already is left as it is.
+    """Load every installed plug-in and these files, except those that this process has already loaded.
 
     Returns:
         All plug-ins of this process.
 
     Raises:
-        ConfigError: a file is missing, fails when it is imported, uses a name that is taken, or enters a class that
-            does not keep the contract of a strategy. The registries are then as they were.
+        ConfigError: a file is missing, fails when it is imported, uses a name that is taken, or registers a class that
+            breaks the contract of a strategy. The registries are then as they were.
     """
-    # The names of the package itself come first, so that it is the plug-in that is told of a clash.
+    # The package registers its own names first, so that a clash is reported as the plug-in's.
     import maskbench.data
     import maskbench.masks  # noqa: F401
 
-    for entry in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name):
+    for entry in find_installed_plugins():
         if entry not in _loaded:
             _loaded[entry] = _load_installed(entry)
     for file in files:
@@ -87,7 +93,7 @@ def load_plugins(files: Sequence[Path] = ()) -> list[Plugin]:
         sha256 = _sha256([path])
         if (path, sha256) not in _loaded:
             _loaded[path, sha256] = _load_file(file, path, sha256)
-    return loaded()
+    return loaded_plugins()
 
 
 def _load_file(shown: Path, path: Path, sha256: str) -> Plugin:
@@ -99,7 +105,7 @@ def _load_file(shown: Path, path: Path, sha256: str) -> Plugin:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with _entering(str(shown), path):
+        with _check_registrations(str(shown), path):
             spec.loader.exec_module(module)
     except ConfigError:
         del sys.modules[name]
@@ -109,7 +115,7 @@ def _load_file(shown: Path, path: Path, sha256: str) -> Plugin:
 
 def _load_installed(entry: EntryPoint) -> Plugin:
     package = f" of {entry.dist.name} {entry.dist.version}" if entry.dist else ""
-    with _entering(f"the installed plug-in {entry.name!r}{package}", None):
+    with _check_registrations(f"the installed plug-in {entry.name!r}{package}", None):
         found = entry.load()
         if callable(found):
             found()
@@ -127,32 +133,26 @@ def _sha256(files: Iterable[Path]) -> str:
 
 
 @contextmanager
-def _entering(shown: str, path: Path | None) -> Iterator[None]:
-    """Turn whatever goes wrong while a plug-in enters its strategies into one message, and take them out again."""
-    strategies, presets = set(MASKS.names()), set(PRESETS)
-    try:
+def _check_registrations(shown: str, path: Path | None) -> Iterator[None]:
+    """Check what the body registers; on an error, raise one `ConfigError` and restore the registries."""
+    before = set(MASKS)
+    with restore_registries_on_error():
         try:
             yield
         except (Exception, SystemExit) as error:
-            raise ConfigError(_told(shown, path, error)) from error
-        for name in sorted(set(MASKS.names()) - strategies):
-            cls = MASKS.lookup(name)
-            if name in presets:
-                raise ConfigError(
-                    f"{_place(shown, path, cls)}: error: {name!r} is already the name of a preset"
-                )
-            for problem in problems(name, cls):
-                raise ConfigError(f"{_place(shown, path, cls)}: error: strategy {name!r}: {problem}")
-    except ConfigError:
-        for name in set(MASKS.names()) - strategies:
-            MASKS.remove(name)
-        for name in set(PRESETS) - presets:
-            del PRESETS[name]
-        raise
+            raise ConfigError(_describe_error(shown, path, error)) from error
+        for name in sorted(set(MASKS) - before):
+            cls = MASKS[name]
+            if name in PRESETS:
+                place = _locate_class(shown, path, cls)
+                raise ConfigError(f"{place}: error: {name!r} is already the name of a preset")
+            for problem in find_contract_violations(name, cls):
+                place = _locate_class(shown, path, cls)
+                raise ConfigError(f"{place}: error: strategy {name!r}: {problem}")
 
 
-def _told(shown: str, path: Path | None, error: BaseException) -> str:
-    """Return what went wrong and the plug-in's own line that it comes from."""
+def _describe_error(shown: str, path: Path | None, error: BaseException) -> str:
+    """Return the error and the plug-in's own line that raised it."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, SyntaxError) and path is not None and error.filename == str(path):
         line, text = error.lineno or 1, error.text or ""
@@ -161,14 +161,15 @@ def _told(shown: str, path: Path | None, error: BaseException) -> str:
         own = [
             f for f in traceback.extract_tb(error.__traceback__) if path is None or f.filename == str(path)
         ]
-        # Of an installed plug-in the last frame is the nearest there is to a line of its own.
+        # The path of an installed plug-in is not known here: take the last frame.
         line, text = (own[-1].lineno or 1, own[-1].line or "") if own else (1, "")
         shown = shown if path is not None or not own else f"{shown}: {own[-1].filename}"
     message = f"{shown}:{line}: error: the plug-in cannot be loaded: {' '.join(reason.split())}"
     return f"{message}\n  {text.strip()}" if text.strip() else message
 
 
-def _place(shown: str, path: Path | None, cls: type) -> str:
+def _locate_class(shown: str, path: Path | None, cls: type) -> str:
+    """Return the file and line of a class, or `shown` where its source is not known."""
     try:
         file, line = inspect.getsourcefile(cls), inspect.getsourcelines(cls)[1]
     except (OSError, TypeError):
@@ -176,8 +177,8 @@ def _place(shown: str, path: Path | None, cls: type) -> str:
     return f"{shown}:{line}" if path is not None else f"{shown}: {file}:{line}"
 
 
-def problems(name: str, cls: Any) -> Iterator[str]:
-    """Yield, as sentences, what keeps `cls` from being a strategy; nothing where it keeps the contract."""
+def find_contract_violations(name: str, cls: Any) -> Iterator[str]:
+    """Yield a sentence for every part of a strategy's contract that `cls` breaks."""
     if not (isinstance(cls, type) and issubclass(cls, Strategy)):
         yield "must be a class derived from one of the kinds in maskbench.masks.base, such as AttentionMask"
         return
@@ -187,14 +188,14 @@ def problems(name: str, cls: Any) -> Iterator[str]:
         yield f"does not define {', '.join(sorted(cls.__abstractmethods__))}"
     if not (cls.__doc__ or "").strip():
         yield "has no docstring; its first paragraph is the description in the catalogue"
-    yield from _wrong_sites(cls)
+    yield from _find_wrong_sites(cls)
     if not isinstance(getattr(cls, "source", None), str) or not cls.source.strip():
         yield "declares no source: the paper and year it comes from, or whose idea it is"
-    yield from _wrong_options(cls)
-    yield from _wrong_declarations(cls)
+    yield from _find_wrong_options(cls)
+    yield from _find_wrong_declarations(cls)
 
 
-def _wrong_sites(cls: type[Strategy]) -> Iterator[str]:
+def _find_wrong_sites(cls: type[Strategy]) -> Iterator[str]:
     sites = getattr(cls, "sites", None)
     if not isinstance(sites, set | frozenset) or not sites:
         yield 'declares no sites: where it may be placed, such as frozenset({"encoder_self"})'
@@ -203,7 +204,7 @@ def _wrong_sites(cls: type[Strategy]) -> Iterator[str]:
         yield f"sites names {site!r}, which is no site{did_you_mean(site, SITES)} (sites: {', '.join(SITES)})"
     beyond = sorted(map(str, (sites & set(SITES)) - _sites_of_kind(cls)))
     if beyond:
-        yield f"sites names {beyond[0]!r}, where {_a(cls.kind)} is never asked"
+        yield f"sites names {beyond[0]!r}, where {_with_article(cls.kind)} is never asked"
 
 
 def _sites_of_kind(cls: type[Strategy]) -> frozenset[str]:
@@ -217,7 +218,7 @@ def _sites_of_kind(cls: type[Strategy]) -> frozenset[str]:
     return next((sites for kind, sites in kinds if issubclass(cls, kind)), ATTENTION_SITES)
 
 
-def _wrong_options(cls: type[Strategy]) -> Iterator[str]:
+def _find_wrong_options(cls: type[Strategy]) -> Iterator[str]:
     options = getattr(cls, "Options", None)
     if not (isinstance(options, type) and issubclass(options, StrategyOptions)):
         yield "declares no Options: a class derived from StrategyOptions, with its options and their ranges"
@@ -226,7 +227,7 @@ def _wrong_options(cls: type[Strategy]) -> Iterator[str]:
         yield f"declares no example: a {options.__name__} with which it visibly does something"
 
 
-def _wrong_declarations(cls: type[Strategy]) -> Iterator[str]:
+def _find_wrong_declarations(cls: type[Strategy]) -> Iterator[str]:
     unknown = sorted(map(str, set(cls.depends_on) - _DEPENDENCIES))
     if unknown:
         yield f"depends_on names {unknown[0]!r} (known: {', '.join(sorted(_DEPENDENCIES))})"
@@ -237,5 +238,5 @@ def _wrong_declarations(cls: type[Strategy]) -> Iterator[str]:
         yield f"default_phases holds {' and '.join(get_args(Phase))}, or one of them"
 
 
-def _a(noun: str) -> str:
+def _with_article(noun: str) -> str:
     return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"

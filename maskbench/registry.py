@@ -1,22 +1,26 @@
-"""The names an experiment file may use: mask strategies and corpora.
+"""The names an experiment file may use: mask strategies, their presets, and corpora.
 
-A plug-in is a class that registers itself under a name when its module is imported. Nothing else in the
-program knows that name: the experiment file's checker, the catalogue and the tests read the registry.
+A strategy or a corpus is a class that registers itself under a name when its module is imported. Nothing else in the
+program knows that name: the experiment file's validator, the catalogue and the tests read the registry.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from maskbench.errors import ConfigError
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 T = TypeVar("T")
 
-PLUGINS = "maskbench.strategies"
-"""The entry point group of installed plug-ins."""
+PLUGIN_GROUPS = ("maskbench.strategies", "maskbench.corpora", "maskbench.metrics")
+"""The entry point groups of installed plug-ins; a plug-in may be in any of them, whatever it registers."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -25,38 +29,45 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-class Registry(Generic[T]):
-    """Maps a name to a class, refuses a second class under a used name, and suggests spellings."""
+class Registry(Mapping[str, T]):
+    """Maps a name to an entry in the order of registration, refuses a used name, and suggests spellings."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._entries: dict[str, type[T]] = {}
+        """What one entry is, in messages: "corpus"."""
+        self._entries: dict[str, T] = {}
+
+    def __getitem__(self, name: str) -> T:
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def names(self) -> list[str]:
         """Return every registered name, sorted."""
         return sorted(self._entries)
 
-    def register(self, name: str) -> Callable[[type[T]], type[T]]:
-        """Return a class decorator that enters the class under `name`.
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that registers a class (or any other entry) under `name`.
 
         Raises:
             ValueError: `name` is already taken.
         """
 
-        def add(cls: type[T]) -> type[T]:
+        def add(entry: T) -> T:
             if name in self._entries:
-                raise ValueError(f"{self.kind} {name!r} is already {self._entries[name].__qualname__}")
-            self._entries[name] = cls
-            return cls
+                taken_by = getattr(self._entries[name], "__qualname__", f"a {self.kind}")
+                raise ValueError(f"{self.kind} {name!r} is already {taken_by}")
+            self._entries[name] = entry
+            return entry
 
         return add
 
-    def remove(self, name: str) -> None:
-        """Take a class out again: a plug-in that fails leaves nothing behind."""
-        del self._entries[name]
-
-    def lookup(self, name: str) -> type[T]:
-        """Return the class registered under `name`.
+    def lookup(self, name: str) -> T:
+        """Return the entry registered under `name`.
 
         Raises:
             ConfigError: there is none; the message lists the known names and the nearest one.
@@ -69,13 +80,6 @@ class Registry(Generic[T]):
         return self._entries[name]
 
 
-MASKS: Registry[Any] = Registry("mask strategy")
-"""Filled by `import maskbench.masks`; each entry is a subclass of `maskbench.masks.base.Strategy`."""
-
-CORPORA: Registry[Any] = Registry("corpus")
-"""Filled by `import maskbench.data`; each entry is a subclass of `maskbench.data.corpus.CorpusBuilder`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Preset:
     """A named setting of a strategy: in an experiment file its name stands for the strategy with these options."""
@@ -83,7 +87,7 @@ class Preset:
     mask: str
     """The strategy's name."""
     options: Mapping[str, Any]
-    """As the experiment file would write them; options that the file writes beside the name go before these."""
+    """As the experiment file would write them; options that the file writes beside the name override these."""
     sites: frozenset[str]
     """Where the setting makes sense: some or all of the strategy's sites."""
     description: str
@@ -92,16 +96,45 @@ class Preset:
     """Paper and year."""
 
 
-PRESETS: dict[str, Preset] = {}
-"""Filled by `import maskbench.masks`, by `register_preset`."""
+MASKS: Registry[Any] = Registry("mask strategy")
+"""Filled by `import maskbench.masks`; each entry is a subclass of `maskbench.masks.base.Strategy`."""
+
+PRESETS: Registry[Preset] = Registry("preset")
+"""Filled by `import maskbench.masks`, through `register_preset`: a preset must not have the name of a strategy."""
+
+CORPORA: Registry[Any] = Registry("corpus")
+"""Filled by `import maskbench.data`; each entry is a subclass of `maskbench.data.corpus.CorpusBuilder`."""
+
+REGISTRIES: tuple[Registry[Any], ...] = (MASKS, PRESETS, CORPORA)
 
 
 def register_preset(name: str, preset: Preset) -> None:
-    """Enter a preset.
+    """Register a preset.
 
     Raises:
         ValueError: a strategy or another preset has the name.
     """
-    if name in PRESETS or name in MASKS.names():
+    if name in PRESETS or name in MASKS:
         raise ValueError(f"{name!r} is already the name of a mask strategy or a preset")
-    PRESETS[name] = preset
+    PRESETS.register(name)(preset)
+
+
+@contextmanager
+def restore_registries_on_error() -> Iterator[None]:
+    """Take every entry out again that the body registers before it raises."""
+    before = [(registry, dict(registry._entries)) for registry in REGISTRIES]
+    try:
+        yield
+    except BaseException:
+        for registry, entries in before:
+            registry._entries = entries
+        raise
+
+
+def find_installed_plugins() -> list[EntryPoint]:
+    """Return the entry points of installed plug-ins by name; one that is in several groups once."""
+    # Loading it takes as long as all of this module, and few callers need it.
+    from importlib.metadata import entry_points
+
+    found = {entry.value: entry for group in PLUGIN_GROUPS for entry in entry_points(group=group)}
+    return sorted(found.values(), key=lambda entry: entry.name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -52,13 +52,10 @@ class First(AttentionMask):
 
 
 @pytest.fixture(autouse=True)
-def registries_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(MASKS, "_entries", dict(MASKS._entries))
+def registries_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in registry.REGISTRIES:
+        monkeypatch.setattr(each, "_entries", dict(each))
     monkeypatch.setattr(plugins, "_loaded", {})
-    presets = dict(PRESETS)
-    yield
-    PRESETS.clear()
-    PRESETS.update(presets)
 
 
 @pytest.fixture
@@ -165,6 +162,27 @@ def test_a_plugin_that_fails_leaves_nothing_behind_and_may_be_mended(file: Path)
     assert "first_key" in MASKS.names()
 
 
+def test_a_plugin_that_fails_leaves_no_corpus_and_no_preset_behind(tmp_path: Path) -> None:
+    corpora, presets = registry.CORPORA.names(), PRESETS.names()
+    text = (
+        "from maskbench.registry import CORPORA, Preset, register_preset\n"
+        "CORPORA.register('half')(type('Half', (), {}))\n"
+        "register_preset('half_window', Preset('window', {}, frozenset({'cross'}), 'd', 's'))\n"
+        "raise RuntimeError('late')\n"
+    )
+    assert "RuntimeError: late" in refusal(tmp_path / "half.py", text)
+    assert (registry.CORPORA.names(), PRESETS.names()) == (corpora, presets)
+
+
+def test_a_plugin_cannot_give_its_strategy_the_name_of_its_own_preset(tmp_path: Path) -> None:
+    preset = (
+        "from maskbench.registry import Preset, register_preset\n"
+        "register_preset('first_key', Preset('window', {}, frozenset({'cross'}), 'd', 's'))\n"
+    )
+    message = refusal(tmp_path / "both.py", CLASS.replace("\n\n\n", f"\n{preset}\n\n", 1))
+    assert "'first_key' is already the name of a preset" in message
+
+
 @pytest.mark.parametrize("value", ["installed_first", "installed_first:enter"])
 def test_an_installed_plugin_is_found_by_its_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
@@ -173,8 +191,10 @@ def test_an_installed_plugin_is_found_by_its_entry_point(
     text = CLASS if ":" not in value else f"{CLASS}\n\ndef enter():\n    global entered\n    entered = True\n"
     (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = EntryPoint("first", value.replace("installed_first", name), registry.PLUGINS)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [found] if group == registry.PLUGINS else [])
+    found = EntryPoint("first", value.replace("installed_first", name), "maskbench.strategies")
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [found] if group == "maskbench.strategies" else []
+    )
     (plugin,) = load_plugins()
     assert (plugin.name, plugin.path) == ("first", tmp_path / f"{name}.py")
     assert "first_key" in MASKS.names()
@@ -182,11 +202,26 @@ def test_an_installed_plugin_is_found_by_its_entry_point(
         assert sys.modules[name].entered
 
 
+def test_a_plugin_that_is_in_two_entry_point_groups_is_called_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"{CLASS}\n\ncalls = []\n\n\ndef enter():\n    calls.append(1)\n"
+    (tmp_path / "installed_twice.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    groups = {
+        group: [EntryPoint("twice", "installed_twice:enter", group)]
+        for group in ("maskbench.strategies", "maskbench.corpora")
+    }
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: groups.get(group, []))
+    assert [plugin.name for plugin in load_plugins()] == ["twice"]
+    assert sys.modules["installed_twice"].calls == [1]
+
+
 def test_a_broken_installed_plugin_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "installed_broken.py").write_text("raise RuntimeError('no')\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = EntryPoint("broken", "installed_broken", registry.PLUGINS)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [found])
+    found = EntryPoint("broken", "installed_broken", "maskbench.strategies")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [found])
     with pytest.raises(ConfigError, match=r"installed plug-in 'broken'(.|\n)*RuntimeError: no"):
         load_plugins()
 

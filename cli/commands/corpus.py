@@ -91,14 +91,12 @@ def corpus(
 
 
 def _fill_registry(name: str | None, plugins: Sequence[Path]) -> None:
-    """Enter the corpora that there are; plug-ins where they are asked for, because loading them takes torch."""
-    from importlib.metadata import entry_points
-
+    """Register the corpora; load plug-ins only where they are needed, because that imports torch."""
     # Importing the package enters its own corpora.
     import maskbench.data  # noqa: F401
-    from maskbench.registry import CORPORA, PLUGINS
+    from maskbench.registry import CORPORA, find_installed_plugins
 
-    if plugins or (name not in CORPORA.names() and entry_points(group=PLUGINS)):
+    if plugins or (name not in CORPORA and find_installed_plugins()):
         from maskbench.plugins import load_plugins
 
         load_plugins(plugins)

@@ -14,7 +14,7 @@ import psutil
 import torch
 
 import maskbench
-from maskbench.plugins import loaded
+from maskbench.plugins import loaded_plugins
 from maskbench.runs.identity import Origin
 
 _PACKAGES = ("torch", "numpy", "tokenizers", "sacrebleu", "safetensors")
@@ -58,7 +58,7 @@ def origin(threads: int, dtype: torch.dtype, device: torch.device) -> Origin:
         "dtype": str(dtype).removeprefix("torch."),
     }
     own = {"maskbench": maskbench.__version__, "python": platform.python_version()}
-    plugins = {plugin.name: plugin.sha256 for plugin in loaded()}
+    plugins = {plugin.name: plugin.sha256 for plugin in loaded_plugins()}
     return Origin({**own, **versions}, environment, plugins)
 
 

@@ -202,22 +202,25 @@ MASKS.register("any")(Combination)
 MASKS.register("all")(type("All", (Combination,), {}))
 MASKS.register("not")(Negation)
 MASKS.register("by_head")(type("ByHead", (Combination,), {}))
-PRESETS = {
-    "bert": registry.Preset(
+PRESETS: registry.Registry[registry.Preset] = registry.Registry("preset")
+PRESETS.register("bert")(
+    registry.Preset(
         mask="tokens",
         options={"ratio": 0.15, "replace": "random"},
         sites=frozenset({"encoder_input"}),
         description="A test's.",
         source="test",
-    ),
-    "near": registry.Preset(
+    )
+)
+PRESETS.register("near")(
+    registry.Preset(
         mask="window",
         options={"radius": 1, "left": 3},
         sites=frozenset({"encoder_self"}),
         description="A test's.",
         source="test",
-    ),
-}
+    )
+)
 CORPORA: registry.Registry[Any] = registry.Registry("corpus")
 CORPORA.register("pairs")(Pairs)
 

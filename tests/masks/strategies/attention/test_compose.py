@@ -240,7 +240,7 @@ def test_a_preset_stands_for_its_strategy_and_written_options_go_first(monkeypat
     near = Preset(
         "window", {"left": 1, "right": 4}, frozenset({"encoder_self"}), "Near words.", "Nobody 2026"
     )
-    monkeypatch.setitem(PRESETS, "near_words", near)
+    monkeypatch.setattr(PRESETS, "_entries", {**PRESETS, "near_words": near})
     options = PartsOptions.model_validate({"of": [{"mask": "near_words", "left": 2}]})
     (part,) = options.model_dump(mode="json")["of"]
     assert (part["mask"], part["left"], part["right"]) == ("window", 2, 4)
