@@ -10,6 +10,7 @@ from config_helpers import MINIMAL, complaint, complaints, load
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskbench.config.parsing import yaml_reader
 from maskbench.config.parsing.nodes import Node
 from maskbench.config.parsing.problems import Place, Report
 from maskbench.config.parsing.yaml_reader import parse_yaml
@@ -32,7 +33,7 @@ def refusal(text: str) -> str:
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)
 def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run every test with the parser in C and the one in Python."""
-    monkeypatch.setattr(yaml_loader, "PARSER", getattr(yaml, request.param))
+    monkeypatch.setattr(yaml_reader, "PARSER", getattr(yaml, request.param))
 
 
 def test_every_key_and_value_knows_its_line_and_column() -> None:
@@ -100,7 +101,7 @@ def test_twenty_doublings_are_refused() -> None:
 
 
 def test_a_large_file_is_only_counted_if_it_has_aliases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_loader, "MAX_EXPANDED", 100)
+    monkeypatch.setattr(yaml_reader, "MAX_EXPANDED", 100)
     assert len(parse("[" + "1, " * 200 + "1]").items) == 201
     assert "more than 100 nodes" in refusal("[&a 0, *a, " + "1, " * 200 + "1]")
 
