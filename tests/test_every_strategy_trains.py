@@ -13,7 +13,7 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.data import load_corpus
 from maskbench.masks.catalogue import example_arm
 from maskbench.masks.clock import Clock
-from maskbench.metrics.forced import force
+from maskbench.metrics.teacher_forcing import score_teacher_forced
 from maskbench.registry import MASKS, PRESETS
 from maskbench.training.trainer import make_trainer
 
@@ -48,5 +48,5 @@ def test_a_strategy_trains(name: str, site: str, cache: Path) -> None:
     assert sum(r.nll for r in reports[-10:]) < sum(r.nll for r in reports[:10])
     unmoved = [n for n, p in trainer.model.masks.named_parameters() if torch.equal(p, start[n])]
     assert not unmoved
-    measured = force(trainer.model, corpus.splits["valid"], Clock.evaluation(STEPS, STEPS))
+    measured = score_teacher_forced(trainer.model, corpus.splits["valid"], Clock.evaluation(STEPS, STEPS))
     assert measured.nll.size and all(map(math.isfinite, measured.nll))

@@ -74,11 +74,13 @@ def _train(experiment: Experiment, runs_dir: Path, workers: int | None, plugins:
 
 def _calibrations(experiment: Experiment, directory: Path) -> list[Calibration]:
     from maskbench.comparison.calibration import calibrate as calibrated
-    from maskbench.records.collect import collect
-    from maskbench.records.locate import panels_in
+    from maskbench.records.collect import collect_panel
+    from maskbench.records.locate import find_panels
 
     n_arms = {panel.name: len(panel.arms) - 1 for panel in experiment.panels}
-    return [calibrated(collect(found), n_arms.get(found.panel.name, 1)) for found in panels_in(directory)]
+    return [
+        calibrated(collect_panel(found), n_arms.get(found.panel.name, 1)) for found in find_panels(directory)
+    ]
 
 
 def _print(calibrations: Sequence[Calibration], as_json: bool) -> None:

@@ -88,14 +88,14 @@ def compare(
     """Compare the arms of an experiment, and say which differences are real."""
     from maskbench.comparison.results import Choices
     from maskbench.comparison.table import compare as compare_directories
-    from maskbench.records.locate import newest
+    from maskbench.records.locate import newest_experiment
 
     from ..comparison.fail_unless import EXIT_CODE, doubts, unmet
     from ..comparison.other_metrics import Detail
 
     written_as = format or _guessed(output)
     choices = Choices(metric, baseline, alpha, min_effect, simultaneous)
-    comparisons = compare_directories(directories or [newest(runs_dir)], choices)
+    comparisons = compare_directories(directories or [newest_experiment(runs_dir)], choices)
     # A demand that names nothing is a mistake, and to be told before anything is written.
     shortfalls = unmet(fail_unless or [], comparisons)
     shown = _sorted(comparisons, sort_by)

@@ -33,12 +33,12 @@ def report(
     """
     from maskbench.comparison.results import Choices
     from maskbench.errors import ConfigError
-    from maskbench.records.locate import newest
+    from maskbench.records.locate import newest_experiment
     from maskbench.report.page import html
 
     from ..output_files import save
 
-    chosen = directories or [newest(runs_dir)]
+    chosen = directories or [newest_experiment(runs_dir)]
     if output is None and len(chosen) > 1:
         raise ConfigError(f"{len(chosen)} directories, one page: say with --output FILE where it should go")
     target = output or chosen[0] / FILE

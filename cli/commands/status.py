@@ -28,10 +28,10 @@ def status(
 
     Nothing is locked or changed, so it may be asked while `maskbench run` works.
     """
-    from maskbench.records.locate import newest, panels_in
-    from maskbench.records.states import states_of
+    from maskbench.records.locate import find_panels, newest_experiment
+    from maskbench.records.states import read_states
 
-    panels = [(found, states_of(found)) for found in panels_in(directory or newest(runs_dir))]
+    panels = [(found, read_states(found)) for found in find_panels(directory or newest_experiment(runs_dir))]
     if as_json:
         from ..views.status_table import to_json
 

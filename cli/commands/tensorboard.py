@@ -44,11 +44,11 @@ def tensorboard(
     makes all of them again, which is refused while a run is in progress.
     """
     from maskbench.executors.signals import leaving_on_signals
-    from maskbench.records.locate import newest
+    from maskbench.records.locate import newest_experiment
     from maskbench.tensorboard.refresh import experiments_in
 
     with leaving_on_signals():
-        top, experiments = experiments_in(directory or newest(runs_dir))
+        top, experiments = experiments_in(directory or newest_experiment(runs_dir))
         if rebuild:
             _rebuild(experiments)
         else:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maskbench.experiment.plan import PlannedRun, PlanState
-from maskbench.records.collect import seed_list
+from maskbench.records.collect import format_seeds
 from maskbench.text import sanitize
 
 from ..progress.display import duration
@@ -56,7 +56,7 @@ def plan_table(runs: Sequence[PlannedRun], expected: Expense, glyphs: Glyphs) ->
 
 def _seeds(members: Sequence[PlannedRun], state: PlanState, glyphs: Glyphs) -> Text:
     seeds = [run.seed for run in members if run.state == state]
-    return Text(seed_list(seeds) if seeds else glyphs.nothing)
+    return Text(format_seeds(seeds) if seeds else glyphs.nothing)
 
 
 def _times(name: tuple[str | None, str], expected: Expense, glyphs: Glyphs) -> list[Text]:

@@ -11,9 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.records.collect import seed_list
+from maskbench.records.collect import format_seeds
 from maskbench.records.locate import FoundPanel
-from maskbench.records.states import STATES, RunState, count
+from maskbench.records.states import STATES, RunState, count_states
 from maskbench.runs.directory import State
 from maskbench.text import sanitize
 
@@ -58,7 +58,7 @@ def to_json(panels: States) -> str:
     """Return one document with the state of every run."""
     document = {
         "experiment": panels[0][0].experiment.name,
-        "counts": count(run for _, arms in panels for runs in arms.values() for run in runs),
+        "counts": count_states(run for _, arms in panels for runs in arms.values() for run in runs),
         "panels": [
             {
                 "panel": found.panel.name,
@@ -78,12 +78,12 @@ def _run(run: RunState) -> dict[str, Any]:
 def _heading(found: FoundPanel, arms: Mapping[str, Sequence[RunState]]) -> Text:
     name = sanitize(found.experiment.name) + (f" / {sanitize(found.panel.name)}" if found.panel.name else "")
     runs = [run for own in arms.values() for run in own]
-    counts = count(runs)
+    counts = count_states(runs)
     share = f", {counts['done']} of them done" if 0 < counts.get("done", 0) < len(runs) else ""
     share = ", all done" if counts.get("done", 0) == len(runs) else share
     heading = Text(name, style="bold")
     return heading.append(
-        f": {len(runs)} runs, {seed_list(list(found.experiment.seeds))}{share}", style="not bold"
+        f": {len(runs)} runs, {format_seeds(list(found.experiment.seeds))}{share}", style="not bold"
     )
 
 
@@ -94,7 +94,7 @@ def _grid(found: FoundPanel, arms: Mapping[str, Sequence[RunState]], glyphs: Gly
     table.add_column("runs", overflow="fold")
     titles = {arm.name: arm.title for arm in found.panel.arms}
     for arm, runs in arms.items():
-        words = ", ".join(f"{number} {state}" for state, number in count(runs).items())
+        words = ", ".join(f"{number} {state}" for state, number in count_states(runs).items())
         table.add_row(Text(sanitize(titles[arm])), _signs(runs, glyphs), Text(words))
     return table
 

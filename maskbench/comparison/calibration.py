@@ -20,8 +20,8 @@ from maskbench.comparison.results import Choices, Comparison
 from maskbench.comparison.table import tabulate
 from maskbench.errors import ConfigError
 from maskbench.randomness import Key, philox
-from maskbench.records.collect import Collected
-from maskbench.records.sentences import Counts, SentenceReader, score
+from maskbench.records.collect import CollectedPanel
+from maskbench.records.sentences import Counts, SentenceReader, score_counts
 from maskbench.statistics.power import Family, SeedRange, seeds_needed
 
 SHUFFLES = 1_000
@@ -105,7 +105,7 @@ class Calibration:
         return {**place, **parts, "verdicts": dict(self.verdicts)}
 
 
-def calibrate(collected: Collected, n_arms: int) -> Calibration:
+def calibrate(collected: CollectedPanel, n_arms: int) -> Calibration:
     """Return what the runs of a calibration say about chance.
 
     Args:
@@ -178,7 +178,7 @@ def _lower_tail(z: float) -> float:
 
 
 def _sentence_test(
-    collected: Collected, values: Mapping[tuple[str, int], float], metric: str, alpha: float
+    collected: CollectedPanel, values: Mapping[tuple[str, int], float], metric: str, alpha: float
 ) -> SentenceTest | None:
     reader = SentenceReader(collected.found.directory, metric)
     counts = [reader.counts(arm, seed, value) for (arm, seed), value in values.items()]
@@ -203,9 +203,9 @@ def exchange_p(metric: str, ours: Counts, theirs: Counts, signs: npt.NDArray[np.
         ours, theirs: Float64[N, K], of the same sentences.
         signs: Float64[S, N] of 1 and -1; -1 exchanges.
     """
-    seen = abs(float(score(metric, ours.sum(0)) - score(metric, theirs.sum(0))))
+    seen = abs(float(score_counts(metric, ours.sum(0)) - score_counts(metric, theirs.sum(0))))
     middle, half = (ours.sum(0) + theirs.sum(0)) / 2, signs @ ((ours - theirs) / 2)
-    gaps = np.abs(score(metric, middle + half) - score(metric, middle - half))
+    gaps = np.abs(score_counts(metric, middle + half) - score_counts(metric, middle - half))
     # What is tied but for rounding counts against the claim.
     hits = int(np.count_nonzero(gaps >= seen * (1 - 1e-9)))
     return (hits + 1) / (len(signs) + 1)

@@ -16,9 +16,9 @@ from maskbench.comparison.results import Choices, Comparison, Row
 from maskbench.comparison.table import tabulate
 from maskbench.config.schema.claims import STEP_TIME, Claim, Limit
 from maskbench.errors import MaskbenchError
-from maskbench.records.collect import Collected, collect
-from maskbench.records.locate import panels_in
-from maskbench.records.written import WrittenExperiments
+from maskbench.records.collect import CollectedPanel, collect_panel
+from maskbench.records.experiment_files import ExperimentFiles
+from maskbench.records.locate import find_panels
 from maskbench.statistics.paired import sign_flip_interval
 
 Status: TypeAlias = Literal["supported", "refuted", "undecided"]
@@ -84,11 +84,11 @@ def judge(claims: Mapping[str, Claim], runs_dir: Path, files: Path | None = None
     judged = [_judge(name, claim, shelf) for name, claim in claims.items()]
     if files is None:
         return judged
-    written = WrittenExperiments(files)
+    written = ExperimentFiles(files)
     return [replace(one, settings=_unlike(one.claim, shelf, written)) for one in judged]
 
 
-def _unlike(claim: Claim, shelf: _Shelf, written: WrittenExperiments) -> tuple[str, ...]:
+def _unlike(claim: Claim, shelf: _Shelf, written: ExperimentFiles) -> tuple[str, ...]:
     try:
         return written.differences(shelf.panel(claim).found.experiment)
     except (_Open, MaskbenchError):
@@ -100,9 +100,9 @@ class _Shelf:
 
     def __init__(self, runs_dir: Path) -> None:
         self._runs_dir = runs_dir
-        self._read: dict[str, list[Collected]] = {}
+        self._read: dict[str, list[CollectedPanel]] = {}
 
-    def panel(self, claim: Claim) -> Collected:
+    def panel(self, claim: Claim) -> CollectedPanel:
         """Return the panel of a claim with everything read.
 
         Raises:
@@ -113,7 +113,7 @@ class _Shelf:
         if not directory.is_dir():
             raise _Open(f"not run yet: there is no {directory}")
         if claim.experiment not in self._read:
-            self._read[claim.experiment] = [collect(found) for found in panels_in(directory)]
+            self._read[claim.experiment] = [collect_panel(found) for found in find_panels(directory)]
         for collected in self._read[claim.experiment]:
             if collected.found.panel.name == claim.panel:
                 return collected
@@ -143,19 +143,19 @@ def _judge(name: str, claim: Claim, shelf: _Shelf) -> Judgement:
     return Judgement(name, claim, status, reason, comparison, row)
 
 
-def _compared(claim: Claim, collected: Collected) -> Comparison:
+def _compared(claim: Claim, collected: CollectedPanel) -> Comparison:
     metric = None if claim.metric == STEP_TIME else claim.metric
     return tabulate(collected, Choices(metric, claim.against, min_effect=claim.min_effect))
 
 
-def _doubts(claim: Claim, collected: Collected, comparison: Comparison) -> tuple[str, ...]:
+def _doubts(claim: Claim, collected: CollectedPanel, comparison: Comparison) -> tuple[str, ...]:
     """Return the alarms that are about the arms of the claim: those that a table of them alone has, too."""
     if claim.metric == STEP_TIME or not comparison.alarms:
         return ()
     found, names = collected.found, (claim.arm, comparison.settings.baseline)
     pair = found.panel.model_copy(update={"arms": tuple(a for a in found.panel.arms if a.name in names)})
-    cells = {key: cell for key, cell in collected.cells.items() if key[0] in names}
-    alone = _compared(claim, replace(collected, found=replace(found, panel=pair), cells=cells))
+    cells = {key: cell for key, cell in collected.runs.items() if key[0] in names}
+    alone = _compared(claim, replace(collected, found=replace(found, panel=pair), runs=cells))
     return tuple(alarm for alarm in comparison.alarms if alarm in {*comparison.replanned, *alone.alarms})
 
 

@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterator, Sequence
 
 from maskbench.comparison.results import Settings
-from maskbench.records.collect import Cell
+from maskbench.records.collect import CollectedRun
 from maskbench.statistics.pairs import Pairs
 
 
-def match(couples: Sequence[tuple[Cell, Cell]], settings: Settings) -> Pairs:
+def match(couples: Sequence[tuple[CollectedRun, CollectedRun]], settings: Settings) -> Pairs:
     """Return how every pair ended, turned so that positive is better.
 
     Args:
@@ -20,7 +20,7 @@ def match(couples: Sequence[tuple[Cell, Cell]], settings: Settings) -> Pairs:
     """
     sign = 1 if settings.info.higher_is_better else -1
     states = [(a.state, b.state) for a, b in couples]
-    finished = [(a, b) for a, b in couples if a.outcome and b.outcome]
+    finished = [(a, b) for a, b in couples if a.result and b.result]
     alike = sum(_same_bytes(a, b) for a, b in finished)
     return Pairs(
         differences=tuple(sign * (score(a, settings) - score(b, settings)) for a, b in finished),
@@ -35,27 +35,29 @@ def match(couples: Sequence[tuple[Cell, Cell]], settings: Settings) -> Pairs:
     )
 
 
-def score(cell: Cell, settings: Settings) -> float:
+def score(cell: CollectedRun, settings: Settings) -> float:
     """Return a finished run's metric.
 
     Raises:
         ValueError: the run is not done.
     """
-    if cell.outcome is None:
+    if cell.result is None:
         raise ValueError(f"{cell.arm}, seed {cell.seed}, is not done")
-    return cell.outcome.metrics[settings.metric]
+    return cell.result.metrics[settings.metric]
 
 
-def _side(arm: Cell, baseline: Cell, settings: Settings) -> float:
+def _side(arm: CollectedRun, baseline: CollectedRun, settings: Settings) -> float:
     """Return a pair's difference, an infinite one where only one run diverged, and 0 where neither counts."""
-    if arm.outcome and baseline.outcome:
+    if arm.result and baseline.result:
         gap = score(arm, settings) - score(baseline, settings)
         return gap if settings.info.higher_is_better else 0.0 - gap
     sides = {("diverged", "done"): -math.inf, ("done", "diverged"): math.inf}
     return sides.get((arm.state, baseline.state), 0.0)
 
 
-def _until_waiting(couples: Sequence[tuple[Cell, Cell]]) -> Iterator[tuple[Cell, Cell]]:
+def _until_waiting(
+    couples: Sequence[tuple[CollectedRun, CollectedRun]],
+) -> Iterator[tuple[CollectedRun, CollectedRun]]:
     """Yield pairs in the order of their seeds, up to the first that is not there yet.
 
     Which pair is done first must not decide what the sequential rule looks at. A failed run is no reason to wait: it
@@ -64,9 +66,9 @@ def _until_waiting(couples: Sequence[tuple[Cell, Cell]]) -> Iterator[tuple[Cell,
     return itertools.takewhile(lambda couple: "waiting" not in [cell.state for cell in couple], couples)
 
 
-def _same_bytes(a: Cell, b: Cell) -> bool:
+def _same_bytes(a: CollectedRun, b: CollectedRun) -> bool:
     """Whether two runs wrote the same translations and logged the same training losses; unknown counts as no."""
-    if a.outcome is None or b.outcome is None:
+    if a.result is None or b.result is None:
         return False
-    hashes = [(o.outputs_sha256, o.train_nll_sha256) for o in (a.outcome, b.outcome)]
+    hashes = [(o.outputs_sha256, o.train_nll_sha256) for o in (a.result, b.result)]
     return hashes[0] == hashes[1] and None not in hashes[0]

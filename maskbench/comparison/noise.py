@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from maskbench.comparison.results import Noise
 from maskbench.randomness import Key, philox
-from maskbench.records.sentences import MEANS, Counts, score
+from maskbench.records.sentences import MEANS, Counts, score_counts
 from maskbench.statistics.paired import Interval
 
 RESAMPLES = 1_000
@@ -63,7 +63,7 @@ def noise(
     n_seeds, n_sentences = arm.shape[:2]
     if arm.shape != baseline.shape or n_seeds < LEAST_SEEDS or n_sentences < 2:
         return None
-    differences = score(metric, arm.sum(1)) - score(metric, baseline.sum(1))
+    differences = score_counts(metric, arm.sum(1)) - score_counts(metric, baseline.sum(1))
     parts = two_way(arm, baseline) if metric in MEANS else resampled(metric, arm, baseline)
     if parts.total == 0:
         return None
@@ -105,11 +105,12 @@ def resampled(metric: str, arm: Counts, baseline: Counts) -> Parts:
 
     What suits each other is counted in both parts and cannot be told apart, so the total is slightly too large.
     """
-    differences = score(metric, arm.sum(1)) - score(metric, baseline.sum(1))
+    differences = score_counts(metric, arm.sum(1)) - score_counts(metric, baseline.sum(1))
     weights = _resamples(arm.shape[1])
     # Counts are integers, so these products are exact, and the same on every machine.
     gaps = [
-        score(metric, weights @ a) - score(metric, weights @ b) for a, b in zip(arm, baseline, strict=True)
+        score_counts(metric, weights @ a) - score_counts(metric, weights @ b)
+        for a, b in zip(arm, baseline, strict=True)
     ]
     return Parts(
         seeds=float(differences.var(ddof=1)) / len(differences),

@@ -8,11 +8,11 @@ from maskbench.comparison.results import Choices, Settings
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import METRICS, MetricInfo, metric_name
 from maskbench.errors import ConfigError
-from maskbench.records.collect import Collected
+from maskbench.records.collect import CollectedPanel
 from maskbench.registry import did_you_mean
 
 
-def settings_of(collected: Collected, choices: Choices) -> Settings:
+def settings_of(collected: CollectedPanel, choices: Choices) -> Settings:
     """Return what the experiment file declares and the command line changes.
 
     Raises:
@@ -38,10 +38,10 @@ def settings_of(collected: Collected, choices: Choices) -> Settings:
     )
 
 
-def _metric_info(collected: Collected, metric: str) -> MetricInfo:
+def _metric_info(collected: CollectedPanel, metric: str) -> MetricInfo:
     """Look the metric up, and check that somebody measured it."""
     name = metric_name(metric)
-    done = [cell.outcome for cell in collected.cells.values() if cell.outcome is not None]
+    done = [cell.result for cell in collected.runs.values() if cell.result is not None]
     measured = sorted({name for outcome in done for name in outcome.metrics})
     if name is None or name.metric not in METRICS or (measured and metric not in measured):
         known = measured or [f"test/{name}" for name in METRICS]
@@ -68,7 +68,7 @@ def _baseline(arms: Sequence[ArmConfig], choices: Choices, declared: str) -> str
     return found
 
 
-def warnings(collected: Collected, choices: Choices) -> list[str]:
+def warnings(collected: CollectedPanel, choices: Choices) -> list[str]:
     """Say where the question was changed after the answers were in."""
     declared, panel = collected.found.experiment.compare, collected.found.panel
     pairs = (

@@ -32,8 +32,8 @@ from maskbench.comparison.settings import settings_of
 from maskbench.comparison.settings import warnings as settings_warnings
 from maskbench.comparison.text import signature
 from maskbench.config.schema.experiment import ArmConfig
-from maskbench.records.collect import Cell, Collected, collect
-from maskbench.records.locate import panels_in
+from maskbench.records.collect import CollectedPanel, CollectedRun, collect_panel
+from maskbench.records.locate import find_panels
 from maskbench.records.sentences import SentenceReader
 from maskbench.statistics import effect, sequential
 from maskbench.statistics.effect import Ratio, ratio
@@ -50,10 +50,14 @@ def compare(directories: Sequence[Path], choices: Choices) -> list[Comparison]:
         ConfigError: a directory holds no experiment, a choice names nothing there, or runs cannot be compared at all
             because they saw different data or computed the metric differently.
     """
-    return [tabulate(collect(found), choices) for directory in directories for found in panels_in(directory)]
+    return [
+        tabulate(collect_panel(found), choices)
+        for directory in directories
+        for found in find_panels(directory)
+    ]
 
 
-def tabulate(collected: Collected, choices: Choices) -> Comparison:
+def tabulate(collected: CollectedPanel, choices: Choices) -> Comparison:
     """Return the table of one panel; see `compare`."""
     settings = settings_of(collected, choices)
     cells = _with_metric(collected, settings.metric)
@@ -73,7 +77,7 @@ def tabulate(collected: Collected, choices: Choices) -> Comparison:
         signature=signature.of(rows, collected.found.panel.arms, cells.values(), settings, collected.rule),
         metric_signature=provenance.metric_signature(cells.values(), settings.metric),
         alarms=(
-            *alarms(collected.found.panel.arms, collected.cells.values()),
+            *alarms(collected.found.panel.arms, collected.runs.values()),
             *guarded.alarms,
             *afterthoughts,
         ),
@@ -107,20 +111,20 @@ def _test(pairs: Pairs, decision: Decision) -> Test | None:
     return "exact sign-flip" if pairs.n <= EXACT_UP_TO else "random sign-flip"
 
 
-def _with_metric(collected: Collected, metric: str) -> dict[tuple[str, int], Cell]:
+def _with_metric(collected: CollectedPanel, metric: str) -> dict[tuple[str, int], CollectedRun]:
     """Return the cells, those that are done without the metric turned into failed ones."""
     return {
         key: cell.failing(f"its result has no {metric}")
-        if cell.outcome and metric not in cell.outcome.metrics
+        if cell.result and metric not in cell.result.metrics
         else cell
-        for key, cell in collected.cells.items()
+        for key, cell in collected.runs.items()
     }
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    collected: Collected
-    cells: Mapping[tuple[str, int], Cell]
+    collected: CollectedPanel
+    cells: Mapping[tuple[str, int], CollectedRun]
     settings: Settings
     sentences: SentenceReader
     metrics: Sequence[str]
@@ -155,7 +159,7 @@ class _Table:
             verdict=decision.verdict if decision else None,
             seeds_needed=decision.seeds if decision else None,
             unsafe=any(placement.unsafe for placement in arm.config.masks),
-            oracle=any(cell.outcome.oracle for cell in cells if cell.outcome),
+            oracle=any(cell.result.oracle for cell in cells if cell.result),
             also_different=arm.also_different,
             cost=self._cost(arm.name),
             counts=Counts(
@@ -165,11 +169,11 @@ class _Table:
             other_metrics=self._other_metrics(arm.name),
         )
 
-    def _of(self, arm: str) -> list[Cell]:
+    def _of(self, arm: str) -> list[CollectedRun]:
         seeds = self.collected.found.experiment.seeds
         return [self.cells[arm, seed] for seed in seeds if (arm, seed) in self.cells]
 
-    def _couples(self, arm: str) -> list[tuple[Cell, Cell]]:
+    def _couples(self, arm: str) -> list[tuple[CollectedRun, CollectedRun]]:
         """Return the arm's runs, each beside the baseline's, for the seeds that both are to have."""
         baseline = {cell.seed: cell for cell in self._of(self.settings.baseline)}
         return [(cell, baseline[cell.seed]) for cell in self._of(arm) if cell.seed in baseline]
@@ -184,7 +188,7 @@ class _Table:
         scores = {
             a.seed: (score(a, self.settings), score(b, self.settings))
             for a, b in self._couples(arm)
-            if a.outcome and b.outcome
+            if a.result and b.result
         }
         own, baseline = [a for a, _ in scores.values()], [b for _, b in scores.values()]
         return Difference(
@@ -223,7 +227,7 @@ class _Table:
         if measured is None and time and unit:
             measured = Ratio(time / unit, None, None)
         limited = measured is not None and arm != self.settings.baseline
-        outcomes = [cell.outcome for cell in self._of(arm) if cell.outcome]
+        outcomes = [cell.result for cell in self._of(arm) if cell.result]
         memory = [o.peak_memory_mb for o in outcomes if o.peak_memory_mb is not None]
         return Cost(
             tokens_per_second=costs.tokens_per_second.get(arm),
@@ -236,8 +240,8 @@ class _Table:
 
     def _other_metrics(self, arm: str) -> dict[str, OtherMetric]:
         couples = self._couples(arm)
-        own = [cell.outcome.metrics for cell in self._of(arm) if cell.outcome]
-        both = [(a.outcome.metrics, b.outcome.metrics) for a, b in couples if a.outcome and b.outcome]
+        own = [cell.result.metrics for cell in self._of(arm) if cell.result]
+        both = [(a.result.metrics, b.result.metrics) for a, b in couples if a.result and b.result]
         diverged = any("diverged" in (a.state, b.state) for a, b in couples)
         found = {}
         for name in self.metrics:

@@ -1,7 +1,14 @@
 """Searching for translations: greedily, or with a beam."""
 
 from maskbench.decoding.beam import Hypothesis, beam_search
-from maskbench.decoding.greedy import greedy
-from maskbench.decoding.prefixes import NEVER, evaluating, length_limits
+from maskbench.decoding.decoding_state import FORBIDDEN_TOKENS, evaluation_mode, length_limits
+from maskbench.decoding.greedy import greedy_search
 
-__all__ = ["NEVER", "Hypothesis", "beam_search", "evaluating", "greedy", "length_limits"]
+__all__ = [
+    "FORBIDDEN_TOKENS",
+    "Hypothesis",
+    "beam_search",
+    "evaluation_mode",
+    "greedy_search",
+    "length_limits",
+]

@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from maskbench.data.vocabulary import EOS
-from maskbench.decoding.prefixes import Prefixes, evaluating, length_limits
+from maskbench.decoding.decoding_state import DecodingState, evaluation_mode, length_limits
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source
 from maskbench.model.transformer import EncoderDecoder
@@ -74,11 +74,11 @@ def beam_search(
             tokens, or at the model's last position.
         cached: whether to keep keys and values; None asks the plan whether it may.
     """
-    with evaluating(model):
+    with evaluation_mode(model):
         limits = length_limits(source.lengths, max_length_ratio, model.max_length)
-        prefixes = Prefixes.start(model, source, clock, int(limits.max()), cached)
+        state = DecodingState.start(model, source, clock, int(limits.max()), cached)
         sentences = [_Sentence(limit, alpha, n_best) for limit in limits.tolist()]
-        search = _Search(prefixes, sentences, beam_size)
+        search = _Search(state, sentences, beam_size)
         while search.goes_on:
             search.step()
         return [sentence.finished for sentence in sentences]
@@ -117,7 +117,7 @@ class _Sentence:
 class _Search:
     """The unfinished hypotheses of a batch, a row each: sentence by sentence, the likeliest first."""
 
-    prefixes: Prefixes
+    state: DecodingState
     sentences: list[_Sentence]
     beam_size: int
     sentence: Int[Tensor, "rows"] = field(init=False)
@@ -126,7 +126,7 @@ class _Search:
     """In float64: a sum must not make two hypotheses equal that are not."""
 
     def __post_init__(self) -> None:
-        self.sentence = torch.arange(len(self.sentences), device=self.prefixes.said.device)
+        self.sentence = torch.arange(len(self.sentences), device=self.state.tokens.device)
         self.log_likelihood = torch.zeros_like(self.sentence, dtype=torch.float64)
 
     @property
@@ -137,28 +137,28 @@ class _Search:
     def step(self) -> None:
         """Say one more token in every hypothesis, and go on with those that can still win."""
         parent, token, total = self._extensions()
-        sentence, length = self.sentence[parent], self.prefixes.length + 1
+        sentence, length = self.sentence[parent], self.state.length + 1
         limits = torch.tensor([found.limit for found in self.sentences], device=sentence.device)
         ends = (token == EOS) | (length >= limits[sentence])
         for i in ends.nonzero().flatten().tolist():
-            said = [*self.prefixes.said[parent[i], 1:].tolist(), int(token[i])]
+            said = [*self.state.tokens[parent[i], 1:].tolist(), int(token[i])]
             self.sentences[int(sentence[i])].finish(said, float(total[i]))
         hopes = zip(ends.tolist(), sentence.tolist(), total.tolist(), strict=True)
         lives = [not end and self.sentences[s].may_improve(value, length) for end, s, value in hopes]
         kept = torch.tensor(lives, device=sentence.device).nonzero().flatten()
         self.sentence, self.log_likelihood = sentence[kept], total[kept]
-        self.prefixes.select(parent[kept])
-        self.prefixes.append(token[kept])
+        self.state.select(parent[kept])
+        self.state.append(token[kept])
 
     def _extensions(self) -> tuple[Int[Tensor, "kept"], Int[Tensor, "kept"], Float[Tensor, "kept"]]:
         """Return the likeliest extensions: the row that each extends, its token, its log-likelihood.
 
         In the order of sentences, and of each the likeliest first.
         """
-        scores = self.prefixes.scores()
-        possible = self.prefixes.possible(scores)
+        scores = self.state.next_token_scores()
+        possible = self.state.mask_forbidden(scores)
         # No more tokens of one hypothesis than these can be among the best of its sentence.
-        token = best(possible, min(self.beam_size, possible.shape[1]))
+        token = stable_topk(possible, min(self.beam_size, possible.shape[1]))
         of_all = scores.logsumexp(-1, keepdim=True).double()
         total = self.log_likelihood[:, None] + (possible.gather(1, token).double() - of_all)
         is_first = torch.ones_like(self.sentence, dtype=torch.bool)
@@ -169,14 +169,14 @@ class _Search:
         table = total.new_full((len(first), int(place.max()) + 1, width), -math.inf)
         table[row_of, place] = total
         table = table.flatten(1)
-        chosen = best(table, min(self.beam_size, table.shape[1]))
+        chosen = stable_topk(table, min(self.beam_size, table.shape[1]))
         value = table.gather(1, chosen)
         there = value > -math.inf
         parent = (first[:, None] + chosen // width)[there]
         return parent, token[parent, (chosen % width)[there]], value[there]
 
 
-def best(scores: Float[Tensor, "rows n"], k: int) -> Int[Tensor, "rows k"]:
+def stable_topk(scores: Float[Tensor, "rows n"], k: int) -> Int[Tensor, "rows k"]:
     """Return the columns of the `k` greatest scores of every row, greatest first; of equals the first come first."""
     values, columns = scores.topk(k)
     at_least = scores >= values[:, -1:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from maskbench.data.vocabulary import EOS
-from maskbench.decoding.prefixes import Prefixes, evaluating, length_limits
+from maskbench.decoding.decoding_state import DecodingState, evaluation_mode, length_limits
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source
 from maskbench.model.transformer import EncoderDecoder
@@ -17,7 +17,7 @@ _FULL_ENOUGH = 0.75
 """Copying the cache to drop ended sentences pays once a quarter of the batch has ended."""
 
 
-def greedy(
+def greedy_search(
     model: EncoderDecoder,
     source: Source,
     clock: Clock,
@@ -34,22 +34,22 @@ def greedy(
             tokens, or at the model's last position.
         cached: whether to keep keys and values; None asks the plan whether it may.
     """
-    with evaluating(model):
+    with evaluation_mode(model):
         limits = length_limits(source.lengths, max_length_ratio, model.max_length)
         rows = torch.arange(len(limits), device=limits.device)
         translations: list[list[int]] = [[] for _ in rows]
         ended = torch.zeros_like(rows, dtype=torch.bool)
-        prefixes = Prefixes.start(model, source, clock, int(limits.max()), cached)
+        state = DecodingState.start(model, source, clock, int(limits.max()), cached)
         while not ended.all():
             if len(ended) - int(ended.sum()) <= _FULL_ENOUGH * len(ended):
                 left = (~ended).nonzero().flatten()
-                prefixes.select(left)
+                state.select(left)
                 limits, rows, ended = limits[left], rows[left], ended[left]
-            token = prefixes.possible(prefixes.scores()).argmax(-1)
-            prefixes.append(token)
-            ends = ~ended & ((token == EOS) | (prefixes.length >= limits))
+            token = state.mask_forbidden(state.next_token_scores()).argmax(-1)
+            state.append(token)
+            ends = ~ended & ((token == EOS) | (state.length >= limits))
             for row in ends.nonzero().flatten().tolist():
-                said = prefixes.said[row, 1:].tolist()
+                said = state.tokens[row, 1:].tolist()
                 translations[int(rows[row])] = said[:-1] if said[-1] == EOS else said
             ended |= ends
         return translations

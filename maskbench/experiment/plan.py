@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, Experiment
 from maskbench.errors import MaskbenchError, RunDirectoryError
-from maskbench.records.collect import read_cell
+from maskbench.records.collect import read_run
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 from maskbench.runs.identity import asked_for
 from maskbench.runs.json_files import wrap_corruption
@@ -114,7 +114,7 @@ def _examine(
     except RunDirectoryError as error:
         return "damaged", (str(error),)
     if status.state == "done":
-        cell = read_cell(directory, arm)
+        cell = read_run(directory, arm)
         place = "" if str(directory.path) in cell.reason else f"{directory.path}: "
         return ("finished", ()) if cell.state == "done" else ("damaged", (place + cell.reason,))
     return ("diverged" if status.state == "diverged" else "resumed"), ()

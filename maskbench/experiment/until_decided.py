@@ -21,9 +21,9 @@ from maskbench.experiment.plan import PlannedRun
 from maskbench.experiment.plan_log import past_plans
 from maskbench.experiment.progress_events import Outcome, Reporter, Silence
 from maskbench.experiment.run import Session, write_plan
-from maskbench.records.collect import Collected, collect
+from maskbench.records.collect import CollectedPanel, collect_panel
 from maskbench.records.locate import FoundPanel
-from maskbench.records.plans import Plan, changed_after_results
+from maskbench.records.plans import Plan, find_seed_changes
 from maskbench.runs.directory import ExperimentDirectory
 from maskbench.runs.locks import lock_experiment
 from maskbench.statistics.sequential import LEAST_ALIKE, is_futile
@@ -123,7 +123,7 @@ def _first_plan(experiment: Experiment, runs_dir: Path, plans: Sequence[Plan], l
             before.seeds, "sequential", limit, {panel: arms for panel, arms in closed.items() if arms}
         )
     ever = dict.fromkeys(seed for plan in plans for seed in plan.seeds)
-    dropped = {s for change in changed_after_results(plans) if change.kind == "dropped" for s in change.seeds}
+    dropped = {s for change in find_seed_changes(plans) if change.kind == "dropped" for s in change.seeds}
     begun = tuple(seed for seed in ever if seed in dropped or _is_begun(experiment, runs_dir, seed))
     return Plan(begun or (_next(experiment, ()),), "sequential", limit)
 
@@ -175,7 +175,7 @@ def _look(experiment: Experiment, panel: PanelConfig, runs_dir: Path, planned: P
     An arm of which a run is still to be trained stays as it is, so that no decision hangs on when a run was stopped.
     """
     place = ExperimentDirectory.of(runs_dir, experiment.name, panel.name)
-    collected = collect(FoundPanel(place, experiment, panel))
+    collected = collect_panel(FoundPanel(place, experiment, panel))
     comparison = tabulate(collected, Choices())
     judge = _Judge(comparison, planned.limit or len(planned.seeds))
     before = planned.closed_in(panel.name)
@@ -190,11 +190,11 @@ def _look(experiment: Experiment, panel: PanelConfig, runs_dir: Path, planned: P
     return Look(panel.name, closed, still_open, judge.sentence(len(planned.seeds)))
 
 
-def _is_waiting(collected: Collected, arm: str) -> bool:
+def _is_waiting(collected: CollectedPanel, arm: str) -> bool:
     """Whether a run of the arm, or one of the baseline that it is compared with, is still to be done."""
-    ours = [cell for (name, _), cell in collected.cells.items() if name == arm]
+    ours = [cell for (name, _), cell in collected.runs.items() if name == arm]
     baseline = collected.found.panel.baseline
-    theirs = [collected.cells.get((baseline, cell.seed)) for cell in ours]
+    theirs = [collected.runs.get((baseline, cell.seed)) for cell in ours]
     return any(cell is None or cell.state == "waiting" for cell in (*ours, *theirs))
 
 

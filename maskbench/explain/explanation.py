@@ -16,9 +16,9 @@ from maskbench.experiment.plan import CACHE
 from maskbench.explain.examples import Example, Texts
 from maskbench.explain.kinds import by_length, by_tag, chosen, groups
 from maskbench.explain.outcomes import Group, Luck, Outcomes, luck, ranked
-from maskbench.records.collect import Collected, collect
-from maskbench.records.locate import FoundPanel, panels_in
-from maskbench.records.sentences import SentenceReader, has_parts
+from maskbench.records.collect import CollectedPanel, collect_panel
+from maskbench.records.locate import FoundPanel, find_panels
+from maskbench.records.sentences import SentenceReader, is_additive
 from maskbench.registry import did_you_mean
 from maskbench.runs.directory import RunDirectory
 
@@ -99,7 +99,7 @@ def explain(directory: Path, wanted: Wanted) -> Explained:
         RunDirectoryError: the runs kept no numbers of single sentences, or the corpus is not the one they saw.
     """
     panel = _only_panel(directory)
-    collected = collect(panel)
+    collected = collect_panel(panel)
     arm = _arm(panel, wanted.arm)
     name = _sentence_metric(collected, wanted)
     table = tabulate(collected, Choices(metric=str(name), baseline=wanted.baseline))
@@ -126,7 +126,7 @@ def explain(directory: Path, wanted: Wanted) -> Explained:
             titles=(arm.title, baseline.title),
             seeds=tuple(values),
             planned=sum(
-                one == arm.name and (baseline.name, s) in collected.cells for one, s in collected.cells
+                one == arm.name and (baseline.name, s) in collected.runs for one, s in collected.runs
             ),
             most=some.most,
             only=only,
@@ -146,7 +146,7 @@ def explain(directory: Path, wanted: Wanted) -> Explained:
 
 
 def _only_panel(directory: Path) -> FoundPanel:
-    panels = panels_in(directory)
+    panels = find_panels(directory)
     if len(panels) > 1:
         names = ", ".join(str(found.panel.name) for found in panels)
         raise ConfigError(
@@ -169,7 +169,7 @@ def _row(table: Comparison, arm: ArmConfig) -> Row:
     return next(row for row in table.rows if row.arm == arm.name)
 
 
-def _sentence_metric(collected: Collected, wanted: Wanted) -> MetricName:
+def _sentence_metric(collected: CollectedPanel, wanted: Wanted) -> MetricName:
     """Return what sentences are judged by."""
     text = wanted.metric or collected.found.experiment.compare.metric
     name = metric_name(text)
@@ -181,9 +181,9 @@ def _sentence_metric(collected: Collected, wanted: Wanted) -> MetricName:
         if moved is None:
             raise ConfigError(f"--split should name a split, such as test or test@none, got {wanted.split!r}")
         name = moved
-    if has_parts(name) or name.metric not in METRICS:
+    if is_additive(name) or name.metric not in METRICS:
         return name
-    outcomes = [cell.outcome for cell in collected.cells.values() if cell.outcome]
+    outcomes = [cell.result for cell in collected.runs.values() if cell.result]
     measured = {key for outcome in outcomes for key in outcome.metrics}
     others = [other for other in BY_SENTENCE if str(name._replace(metric=other)) in measured]
     if wanted.metric is None and others:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from maskbench.config.schema.metrics import METRICS
 from maskbench.randomness import Key, philox
-from maskbench.records.sentences import Counts, sentence_score
+from maskbench.records.sentences import Counts, score_sentences
 
 MOST = 7 / 8
 """The share of seeds that counts as most of them."""
@@ -37,7 +37,7 @@ class Outcomes:
     @classmethod
     def of(cls, metric: str, arm: Counts, baseline: Counts) -> Outcomes:
         """Compare what the sentences of two arms add to a metric, Float64[S, N, K] each."""
-        own, other = sentence_score(metric, arm), sentence_score(metric, baseline)
+        own, other = score_sentences(metric, arm), score_sentences(metric, baseline)
         sign = 1 if METRICS[metric].higher_is_better else -1
         equal = np.isclose(own, other, rtol=_SAME, atol=_SAME)
         return cls(own, other, np.where(equal, 0.0, sign * (own - other)))

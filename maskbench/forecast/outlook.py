@@ -17,8 +17,8 @@ from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.errors import MaskbenchError
 from maskbench.experiment.plan import PlannedRun
 from maskbench.forecast.expense import Expense
-from maskbench.records.collect import Collected, collect
-from maskbench.records.locate import FILE, panels_in
+from maskbench.records.collect import CollectedPanel, collect_panel
+from maskbench.records.locate import EXPERIMENT_FILE, find_panels
 from maskbench.statistics.paired import least_seeds, mean_and_sd, smallest_p
 from maskbench.statistics.power import Family, SeedRange, detectable_effect, seeds_needed
 
@@ -107,7 +107,7 @@ def earlier_spread(experiment: Experiment, panel: PanelConfig, runs_dir: Path) -
     return max(known, key=lambda one: (one[0], one[1].pairs), default=(None, None))[1]
 
 
-def spread_of(collected: Collected, metric: str) -> Spread | None:
+def spread_of(collected: CollectedPanel, metric: str) -> Spread | None:
     """Return the pooled spread of a panel's differences to its baseline; None if no arm has two pairs that differ."""
     baseline = collected.found.panel.baseline
     squares, freedom, most = 0.0, 0, 0
@@ -124,23 +124,25 @@ def spread_of(collected: Collected, metric: str) -> Spread | None:
     return Spread(math.sqrt(squares / freedom), most, collected.found.experiment.name)
 
 
-def _differences(collected: Collected, arm: str, metric: str) -> Iterator[float]:
+def _differences(collected: CollectedPanel, arm: str, metric: str) -> Iterator[float]:
     for seed in collected.found.experiment.seeds:
         # An arm that was closed early has no later seeds.
-        cells = [collected.cells.get((name, seed)) for name in (arm, collected.found.panel.baseline)]
-        outcomes = [None if cell is None else cell.outcome for cell in cells]
+        cells = [collected.runs.get((name, seed)) for name in (arm, collected.found.panel.baseline)]
+        outcomes = [None if cell is None else cell.result for cell in cells]
         own, base = (None if outcome is None else outcome.metrics.get(metric) for outcome in outcomes)
         if own is not None and base is not None:
             yield own - base
 
 
-def _panels(runs_dir: Path, metric: str) -> Iterator[Collected]:
+def _panels(runs_dir: Path, metric: str) -> Iterator[CollectedPanel]:
     """Yield every panel of the runs folder that compares this metric; what cannot be read is passed over."""
     for path in sorted(runs_dir.glob("*")):
         try:
             if path.is_dir() and _may_compare(path, metric):
                 yield from (
-                    collect(found) for found in panels_in(path) if found.experiment.compare.metric == metric
+                    collect_panel(found)
+                    for found in find_panels(path)
+                    if found.experiment.compare.metric == metric
                 )
         except (MaskbenchError, OSError):
             continue
@@ -148,13 +150,13 @@ def _panels(runs_dir: Path, metric: str) -> Iterator[Collected]:
 
 def _may_compare(path: Path, metric: str) -> bool:
     """Whether an experiment's file names the metric at all, which is quicker to see than what it means."""
-    files = [path / FILE, *path.glob(f"*/{FILE}")]
+    files = [path / EXPERIMENT_FILE, *path.glob(f"*/{EXPERIMENT_FILE}")]
     return any(
         metric in file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()
     )
 
 
-def _likeness(name: str, panel: PanelConfig, found: Collected) -> tuple[bool, int]:
+def _likeness(name: str, panel: PanelConfig, found: CollectedPanel) -> tuple[bool, int]:
     """Return how like a panel another one is: the same one, or in how many of corpus, model and training."""
     ours, theirs = panel.arms[0].config, found.found.panel.arms[0].config
     same = [ours.corpus == theirs.corpus, ours.model == theirs.model, ours.train == theirs.train]

@@ -18,7 +18,9 @@ NOWHERE = -1
 """Stands for the source position of a target token that is aligned with none."""
 
 
-def pointed_at(weights: npt.NDArray[np.float64], candidates: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def most_attended(
+    weights: npt.NDArray[np.float64], candidates: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
     """Return the source position that gets most of each target token's attention, the first of several.
 
     `NOWHERE` where no candidate gets any.
@@ -31,7 +33,7 @@ def pointed_at(weights: npt.NDArray[np.float64], candidates: npt.NDArray[np.bool
     return np.where(offered.max(-1) > 0, offered.argmax(-1), NOWHERE)
 
 
-def aer(
+def alignment_error_rate(
     found: AbstractSet[tuple[int, int]],
     sure: AbstractSet[tuple[int, int]],
     possible: AbstractSet[tuple[int, int]] | None = None,
@@ -68,4 +70,4 @@ def split_aer(data: Split, aligned: npt.NDArray[np.int64]) -> float:
         found |= {(t, s) for t, s in enumerate(aligned[start : end - 1].tolist(), start) if s != NOWHERE}
         gold = (divmod(link, n_src) for link in row)
         sure |= {(start + t, s) for t, s in gold if start + t < end - 1 and s < n_src - 1}
-    return aer(found, sure)
+    return alignment_error_rate(found, sure)

@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from maskbench.data.corpus import Split
-from maskbench.metrics.forced import Forced
-from maskbench.metrics.translation import Said
+from maskbench.metrics.teacher_forcing import TeacherForcedScores
+from maskbench.metrics.translation import TranslationResult
 
 _STEP = re.compile(r"(?P<family>.+)-(?P<number>[1-9][0-9]*)")
 
 
-def interference(clean: Forced, altered: Forced, split: Split) -> float | None:
+def interference(clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
     """Return acc_clean(U) - acc_altered(U) over the tokens U whose evidence was left untouched.
 
     In -1 to 1, lower is better; None where every token is touched. acc is the share of tokens ranked first, given the
@@ -37,7 +37,7 @@ def interference(clean: Forced, altered: Forced, split: Split) -> float | None:
     return _lost(clean, altered, split, touched=False)
 
 
-def information_loss(clean: Forced, altered: Forced, split: Split) -> float | None:
+def information_loss(clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
     """Return acc_clean(T) - acc_altered(T) over the tokens T whose evidence the alteration touched.
 
     In -1 to 1, lower is better; None where no token is touched, as when words are only added. With the number of
@@ -47,7 +47,9 @@ def information_loss(clean: Forced, altered: Forced, split: Split) -> float | No
     return _lost(clean, altered, split, touched=True)
 
 
-def _lost(clean: Forced, altered: Forced, split: Split, *, touched: bool) -> float | None:
+def _lost(
+    clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split, *, touched: bool
+) -> float | None:
     if split.touched is None:
         raise ValueError(f"{split.name} does not say which of its tokens are touched")
     if not np.array_equal(clean.gold, altered.gold):
@@ -60,7 +62,7 @@ def _lost(clean: Forced, altered: Forced, split: Split, *, touched: bool) -> flo
     return lost / int(where.sum())
 
 
-def milder(split: Split, splits: Mapping[str, Split]) -> list[tuple[int, str]]:
+def milder_copies(split: Split, splits: Mapping[str, Split]) -> list[tuple[int, str]]:
     """Return the splits of the family of an altered one up to itself, each beside its number, ascending.
 
     `noise-drop-10`, `noise-drop-20` and `noise-drop-30` are a family if they are copies of one split, and the numbers
@@ -100,7 +102,7 @@ def relative_drop(clean: float, altered: float) -> float | None:
     return None if clean == 0 else (clean - altered) / clean
 
 
-def forced_gap(tokens: Forced, said: Said, split: Split) -> float:
+def forced_gap(tokens: TeacherForcedScores, said: TranslationResult, split: Split) -> float:
     """Return the share of sentences right given the gold prefix, minus the share right in greedy decoding.
 
     -1 to 1; 0 is what it should be. A sentence is right given the gold prefix if every token of its reference, end mark

@@ -45,11 +45,13 @@ def effective_context(model: EncoderDecoder, data: Split, clock: Clock) -> float
         batch = collate(data, ids).to(model.device)
         norms = gradient_norms(model, batch, clock).cpu().numpy()
         lengths = batch.tgt_lengths.tolist()
-        found += [reach(row) for sentence, n in zip(norms, lengths, strict=True) for row in sentence[:n]]
+        found += [
+            gradient_reach(row) for sentence, n in zip(norms, lengths, strict=True) for row in sentence[:n]
+        ]
     return float(np.mean(found))
 
 
-def reach(norms: npt.NDArray[np.float64]) -> int:
+def gradient_reach(norms: npt.NDArray[np.float64]) -> int:
     """Return the least distance from the largest entry, the first of several, within which `SHARE` of the sum lies.
 
     Args:

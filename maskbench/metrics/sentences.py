@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.metrics.measurements import Measurements
-from maskbench.metrics.translation import matches, text_statistics
+from maskbench.metrics.model_outputs import ModelOutputs
+from maskbench.metrics.translation import exact_matches, text_statistics
 
 Parts: TypeAlias = list[list[Any]]
 """An entry for every sentence of a split, all of one length."""
@@ -27,28 +27,30 @@ def _per_token(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> Parts
     return [list(entry) for entry in zip(sums.tolist(), lengths.tolist(), strict=True)]
 
 
-def _nll(seen: Measurements, split: str) -> Parts:
-    return _per_token(seen.forced(split).nll, seen.split(split).tgt.offsets)
+def _nll(outputs: ModelOutputs, split: str) -> Parts:
+    return _per_token(outputs.teacher_forced(split).nll, outputs.split(split).tgt.offsets)
 
 
-def _token_accuracy(seen: Measurements, split: str) -> Parts:
-    return _per_token(seen.forced(split).correct.astype(np.int64), seen.split(split).tgt.offsets)
+def _token_accuracy(outputs: ModelOutputs, split: str) -> Parts:
+    return _per_token(
+        outputs.teacher_forced(split).correct.astype(np.int64), outputs.split(split).tgt.offsets
+    )
 
 
-def _exact_match(seen: Measurements, split: str) -> Parts:
-    said = seen.said(split)
-    return [[int(match), 1] for match in matches(said.hypotheses, said.references, seen.lowercase)]
+def _exact_match(outputs: ModelOutputs, split: str) -> Parts:
+    said = outputs.translations(split)
+    return [[int(match), 1] for match in exact_matches(said.hypotheses, said.references, outputs.lowercase)]
 
 
-def _counts_of(metric: str) -> Callable[[Measurements, str], Parts]:
-    def counts(seen: Measurements, split: str) -> Parts:
-        said = seen.said(split)
-        return text_statistics(said.hypotheses, said.references, metric, seen.lowercase)
+def _counts_of(metric: str) -> Callable[[ModelOutputs, str], Parts]:
+    def counts(outputs: ModelOutputs, split: str) -> Parts:
+        said = outputs.translations(split)
+        return text_statistics(said.hypotheses, said.references, metric, outputs.lowercase)
 
     return counts
 
 
-ADDITIVE: dict[str, Callable[[Measurements, str], Parts]] = {
+ADDITIVE: dict[str, Callable[[ModelOutputs, str], Parts]] = {
     "nll": _nll,
     "token_accuracy": _token_accuracy,
     "exact_match": _exact_match,
@@ -65,17 +67,17 @@ ADDITIVE: dict[str, Callable[[Measurements, str], Parts]] = {
 """
 
 
-def sentence_parts(seen: Measurements, split: str, metrics: Iterable[str]) -> list[dict[str, Any]]:
+def sentence_parts(outputs: ModelOutputs, split: str, metrics: Iterable[str]) -> list[dict[str, Any]]:
     """Return an entry for each sentence of a split, in its order: `{"id": 3, "nll": [7.25, 6], ...}`.
 
     The metrics that are no sum over sentences are left out; none of the others takes a pass that computing it did not
     take. Empty if no metric is left.
     """
     wanted = set(metrics)
-    parts = {name: entries(seen, split) for name, entries in ADDITIVE.items() if name in wanted}
+    parts = {name: entries(outputs, split) for name, entries in ADDITIVE.items() if name in wanted}
     if not parts:
         return []
     return [
         {"id": i, **{name: entries[i] for name, entries in parts.items()}}
-        for i in range(len(seen.split(split)))
+        for i in range(len(outputs.split(split)))
     ]

@@ -18,15 +18,15 @@ from maskbench.config.schema.sections import DecodeConfig
 from maskbench.data.batches import Ids, collate, evaluation_batches
 from maskbench.data.corpus import Corpus, Split
 from maskbench.data.vocabulary import EOS
-from maskbench.decoding import Hypothesis, beam_search, greedy
+from maskbench.decoding import Hypothesis, beam_search, greedy_search
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source
-from maskbench.metrics.forced import BATCH_TOKENS
+from maskbench.metrics.teacher_forcing import BATCH_TOKENS
 from maskbench.model.transformer import EncoderDecoder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
+class TranslationResult:
     """Translations beside their references."""
 
     hypotheses: list[str]
@@ -37,12 +37,12 @@ class Said:
     n_best: list[list[tuple[str, float]]] = field(default_factory=list)
     """Where more than one was wanted of a sentence: each one's best translations and their scores, best first."""
 
-    def at(self, where: npt.NDArray[np.bool_]) -> Said:
+    def select(self, where: npt.NDArray[np.bool_]) -> TranslationResult:
         """Return the sentences at which `where` is True."""
         rows = where.nonzero()[0].tolist()
         n_best = [self.n_best[i] for i in rows] if self.n_best else []
         hypotheses, references = [self.hypotheses[i] for i in rows], [self.references[i] for i in rows]
-        return Said(hypotheses, references, self.right[where], n_best)
+        return TranslationResult(hypotheses, references, self.right[where], n_best)
 
 
 def translate(
@@ -53,7 +53,7 @@ def translate(
     *,
     decode: DecodeConfig,
     batch_tokens: int = BATCH_TOKENS,
-) -> Said:
+) -> TranslationResult:
     """Return the best translation found of every source of a split, in the split's order.
 
     Batches are the same for every run of a corpus: rounding differs between batch sizes, and equal models must say
@@ -72,7 +72,7 @@ def translate(
     texts = [corpus.vocabulary.decode(one.best) for one in found]
     n_best = [[(corpus.vocabulary.decode(h.tokens), h.score) for h in one.n_best] for one in found]
     wanted = n_best if decode.n_best > 1 else []
-    return Said(texts, data.references, np.array(right, dtype=np.bool_), wanted)
+    return TranslationResult(texts, data.references, np.array(right, dtype=np.bool_), wanted)
 
 
 def translate_first(
@@ -98,7 +98,7 @@ def _search(model: EncoderDecoder, data: Split, ids: Ids, clock: Clock, decode: 
     sources = Source.of(collate(data, ids).to(model.device))
     ratio = decode.max_length_ratio
     if decode.beam_size == 1:
-        return [_Found(tokens) for tokens in greedy(model, sources, clock, max_length_ratio=ratio)]
+        return [_Found(tokens) for tokens in greedy_search(model, sources, clock, max_length_ratio=ratio)]
     found = beam_search(
         model,
         sources,
@@ -167,7 +167,9 @@ def _sacrebleu(name: str, lowercase: bool) -> BLEU | CHRF:
     return BLEU(lowercase=lowercase, force=True) if name == "bleu" else CHRF(lowercase=lowercase)
 
 
-def matches(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False) -> list[bool]:
+def exact_matches(
+    hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False
+) -> list[bool]:
     """Return which hypotheses are their reference, character by character."""
     pairs = list(zip(hypotheses, references, strict=True))
     if lowercase:
@@ -177,5 +179,5 @@ def matches(hypotheses: Sequence[str], references: Sequence[str], lowercase: boo
 
 def exact_match(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False) -> float:
     """Return the share of hypotheses that are their reference, character by character; 0 of none."""
-    right = matches(hypotheses, references, lowercase)
+    right = exact_matches(hypotheses, references, lowercase)
     return sum(right) / max(1, len(right))

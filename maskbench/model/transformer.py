@@ -56,7 +56,7 @@ class EncoderDecoder(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.masks = plan
         self.watcher: Watcher | None = None
-        """Is shown every attention layer's weights; for `maskbench.metrics.attended`."""
+        """Is shown every attention layer's weights; for `maskbench.metrics.attention_statistics`."""
 
     @property
     def device(self) -> torch.device:

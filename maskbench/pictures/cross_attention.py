@@ -13,9 +13,9 @@ from torch import Tensor
 
 from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus
-from maskbench.decoding import evaluating
+from maskbench.decoding import evaluation_mode
 from maskbench.masks.clock import Clock
-from maskbench.metrics.attended import shares, watching
+from maskbench.metrics.attention_statistics import attention_shares, watch_attention
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.text import sanitize
 
@@ -55,11 +55,11 @@ def compute_cross_attention(
 
     def watch(site: str, layer: int, weights: Tensor, keep: Tensor) -> None:
         if site == "cross" and layer == last_layer:
-            found.append(shares(weights[0]).mean(0).cpu())
+            found.append(attention_shares(weights[0]).mean(0).cpu())
 
-    with evaluating(model):
+    with evaluation_mode(model):
         _, source = model.read(batch, clock)
-        with watching(model, watch):
+        with watch_attention(model, watch):
             model.hidden(batch, clock)
     rows, columns = int(batch.tgt_lengths[0]), int(source.lengths[0])
     return CrossAttention(

@@ -19,7 +19,7 @@ from maskbench.runs.directory import RunDirectory, Status
 from maskbench.runs.identity import asked_for
 from maskbench.statistics.sequential import Rule
 
-CellState: TypeAlias = Literal["done", "waiting", "failed", "diverged"]
+CollectedState: TypeAlias = Literal["done", "waiting", "failed", "diverged"]
 """`waiting`: planned, running or interrupted. `failed`: it ended in an error, or what is there cannot be used."""
 
 _WAITING = {
@@ -33,7 +33,7 @@ _UNREADABLE = (MaskbenchError, OSError, ValueError, TypeError, AttributeError, L
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class RunProvenance:
     """Who made a run, with what."""
 
     data_sha256: str
@@ -45,7 +45,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """The result of a finished run."""
 
     metrics: Mapping[str, float]
@@ -59,26 +59,26 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class CollectedRun:
     """One run as it lies on disk."""
 
     arm: str
     seed: int
-    state: CellState
+    state: CollectedState
     reason: str = ""
     """Why it is not done; empty if it is."""
-    outcome: Outcome | None = None
+    result: RunResult | None = None
     """Present exactly if it is done."""
-    origin: Origin | None = None
+    provenance: RunProvenance | None = None
     """Present exactly if it is done."""
 
-    def failing(self, reason: str) -> Cell:
+    def failing(self, reason: str) -> CollectedRun:
         """Return this run as one whose result cannot be used."""
-        return Cell(self.arm, self.seed, "failed", reason)
+        return CollectedRun(self.arm, self.seed, "failed", reason)
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
+class MeasuredCosts:
     """What the cost probe measured; empty where it has not run."""
 
     relative_step_time: Mapping[str, float] = field(default_factory=dict)
@@ -88,13 +88,13 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class CollectedPanel:
     """A panel with everything read."""
 
     found: FoundPanel
-    cells: Mapping[tuple[str, int], Cell]
+    runs: Mapping[tuple[str, int], CollectedRun]
     """Every planned run, by arm and seed; an arm that was closed early has no later seeds."""
-    costs: Costs
+    costs: MeasuredCosts
     remarks: tuple[str, ...]
     """Sentences about what lies there and was left out."""
     plans: tuple[Plan, ...] = ()
@@ -118,21 +118,23 @@ class Collected:
         return self.plans[-1].limit if self.plans else None
 
 
-def collect(found: FoundPanel) -> Collected:
+def collect_panel(found: FoundPanel) -> CollectedPanel:
     """Read every planned run of a panel, and note what else lies in its directory."""
     plans, unknown = _plans(found)
     closed = plans[-1].closed_in(found.panel.name) if plans else {}
     cells = {
-        (arm.name, seed): read_cell(found.directory.run(arm.name, seed), arm)
+        (arm.name, seed): read_run(found.directory.run(arm.name, seed), arm)
         for arm in found.panel.arms
         for seed in found.experiment.seeds
         if seed in closed.get(arm.name, found.experiment.seeds)
     }
     costs, unread = read_costs(found)
-    return Collected(found, cells, costs, (*unknown, *unplanned(found), *unread), plans, bool(unknown))
+    return CollectedPanel(
+        found, cells, costs, (*unknown, *describe_unplanned_runs(found), *unread), plans, bool(unknown)
+    )
 
 
-def read_cell(run: RunDirectory, arm: ArmConfig) -> Cell:
+def read_run(run: RunDirectory, arm: ArmConfig) -> CollectedRun:
     """Read one run; whatever is wrong with it becomes its reason."""
     try:
         status = run.status()
@@ -140,31 +142,33 @@ def read_cell(run: RunDirectory, arm: ArmConfig) -> Cell:
             return _unfinished(run, status)
         record, result = run.record(), run.result()
         if record is None:
-            return Cell(arm.name, run.seed, "failed", "run.json is missing, so nobody knows what it is")
+            return CollectedRun(
+                arm.name, run.seed, "failed", "run.json is missing, so nobody knows what it is"
+            )
         if result is None:
-            return Cell(
+            return CollectedRun(
                 arm.name, run.seed, "failed", "result.json is missing, though status.json says it is done"
             )
         reason = _foreign(record, run, arm)
         if reason:
-            return Cell(arm.name, run.seed, "failed", reason)
-        return Cell(arm.name, run.seed, "done", "", _outcome(result), _origin(record))
+            return CollectedRun(arm.name, run.seed, "failed", reason)
+        return CollectedRun(arm.name, run.seed, "done", "", _outcome(result), _origin(record))
     except _UNREADABLE as error:
-        return Cell(arm.name, run.seed, "failed", _explained(error))
+        return CollectedRun(arm.name, run.seed, "failed", _explained(error))
 
 
-def read_costs(found: FoundPanel) -> tuple[Costs, list[str]]:
+def read_costs(found: FoundPanel) -> tuple[MeasuredCosts, list[str]]:
     """Read cost.json; a damaged one is a remark."""
     try:
         cost = found.directory.cost() or {}
         time, speed = (cost.get(key, {}) for key in ("relative_step_time", "tokens_per_second"))
-        return Costs(
+        return MeasuredCosts(
             {str(arm): _number(value) for arm, value in time.items()},
             {str(arm): _number(value) for arm, value in speed.items()},
             {str(arm): tuple(map(_number, logs)) for arm, logs in cost.get("log_step_seconds", {}).items()},
         ), []
     except _UNREADABLE as error:
-        return Costs(), [f"the cost measurement cannot be read: {_explained(error)}"]
+        return MeasuredCosts(), [f"the cost measurement cannot be read: {_explained(error)}"]
 
 
 def _plans(found: FoundPanel) -> tuple[tuple[Plan, ...], list[str]]:
@@ -178,13 +182,13 @@ def _plans(found: FoundPanel) -> tuple[tuple[Plan, ...], list[str]]:
         ]
 
 
-def _unfinished(run: RunDirectory, status: Status) -> Cell:
+def _unfinished(run: RunDirectory, status: Status) -> CollectedRun:
     if status.state not in ("failed", "diverged"):
-        return Cell(run.arm, run.seed, "waiting", _WAITING.get(status.state, status.state))
+        return CollectedRun(run.arm, run.seed, "waiting", _WAITING.get(status.state, status.state))
     message = str((status.error or {}).get("message", ""))
     # A worker's message may hold a whole traceback; its last line says what happened.
     last = message.strip().split("\n")[-1] if message.strip() else "no reason was recorded"
-    return Cell(run.arm, run.seed, status.state, f"{status.state}: {last}")
+    return CollectedRun(run.arm, run.seed, status.state, f"{status.state}: {last}")
 
 
 def _foreign(record: Mapping[str, Any], run: RunDirectory, arm: ArmConfig) -> str:
@@ -200,9 +204,9 @@ def _foreign(record: Mapping[str, Any], run: RunDirectory, arm: ArmConfig) -> st
     return f"foreign: its settings are not those of experiment.yaml ({differences[0]}{more})"
 
 
-def _origin(record: Mapping[str, Any]) -> Origin:
+def _origin(record: Mapping[str, Any]) -> RunProvenance:
     git = record.get("git") or {}
-    return Origin(
+    return RunProvenance(
         data_sha256=str(record["identity"]["data_sha256"]),
         results_version=int(record["identity"]["results_version"]),
         versions={str(k): str(v) for k, v in record.get("versions", {}).items()},
@@ -212,10 +216,10 @@ def _origin(record: Mapping[str, Any]) -> Origin:
     )
 
 
-def _outcome(result: Mapping[str, Any]) -> Outcome:
+def _outcome(result: Mapping[str, Any]) -> RunResult:
     cost = result.get("cost") or {}
     memory, parameters = cost.get("peak_memory_mb"), result.get("parameters")
-    return Outcome(
+    return RunResult(
         metrics={str(name): _number(value) for name, value in result["metrics"].items()},
         signatures={str(name): str(text) for name, text in (result.get("signatures") or {}).items()},
         outputs_sha256=_sha256(result, "outputs_sha256"),
@@ -247,7 +251,7 @@ def _explained(error: Exception) -> str:
     return f"damaged: {error}"
 
 
-def unplanned(found: FoundPanel) -> list[str]:
+def describe_unplanned_runs(found: FoundPanel) -> list[str]:
     """Name runs that lie in the directory though experiment.yaml does not ask for them."""
     arms, seeds = {arm.name for arm in found.panel.arms}, set(found.experiment.seeds)
     present = [(run.arm, run.seed) for run in found.directory.runs()]
@@ -256,12 +260,12 @@ def unplanned(found: FoundPanel) -> list[str]:
         if arm not in arms or seed not in seeds:
             others.setdefault(arm, []).append(seed)
     return [
-        f"left out: {arm}, {seed_list(ran)}, which experiment.yaml does not ask for"
+        f"left out: {arm}, {format_seeds(ran)}, which experiment.yaml does not ask for"
         for arm, ran in others.items()
     ]
 
 
-def seed_list(seeds: list[int]) -> str:
+def format_seeds(seeds: list[int]) -> str:
     """Return seeds in words, runs of them shortened: `seed 3`, `seeds 0-3, 7`."""
     ordered = sorted(seeds)
     spans: list[tuple[int, int]] = []

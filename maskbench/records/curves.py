@@ -13,7 +13,7 @@ from maskbench.records.locate import FoundPanel
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class LearningCurve:
     """One number of one arm over training; all tuples have one entry per step."""
 
     arm: str
@@ -29,7 +29,7 @@ class Curve:
     """Seeds that logged the number at that step; a step that some have not reached yet is left out."""
 
 
-def curves(found: FoundPanel, unread: list[str] | None = None) -> Mapping[str, Sequence[Curve]]:
+def read_curves(found: FoundPanel, unread: list[str] | None = None) -> Mapping[str, Sequence[LearningCurve]]:
     """Return, by tag, a curve for every arm that logged it, in the order of the arms.
 
     A step counts if every run that logged the tag at all logged it there: a mean over other seeds at every step would
@@ -38,14 +38,14 @@ def curves(found: FoundPanel, unread: list[str] | None = None) -> Mapping[str, S
     Args:
         unread: gets a sentence for each run that is left out because its lines are damaged.
     """
-    logged: dict[str, list[Curve]] = defaultdict(list)
+    logged: dict[str, list[LearningCurve]] = defaultdict(list)
     for arm in found.panel.arms:
         for curve in _of(found, arm, [] if unread is None else unread):
             logged[curve.tag].append(curve)
     return logged
 
 
-def _of(found: FoundPanel, arm: ArmConfig, unread: list[str]) -> list[Curve]:
+def _of(found: FoundPanel, arm: ArmConfig, unread: list[str]) -> list[LearningCurve]:
     values: dict[str, list[dict[int, float]]] = defaultdict(list)
     for seed in found.experiment.seeds:
         for tag, points in _points(found, arm.name, seed, unread).items():
@@ -55,7 +55,7 @@ def _of(found: FoundPanel, arm: ArmConfig, unread: list[str]) -> list[Curve]:
         steps = sorted(set.intersection(*(set(points) for points in runs)))
         columns = [[points[step] for points in runs] for step in steps]
         made.append(
-            Curve(
+            LearningCurve(
                 arm=arm.name,
                 title=arm.title,
                 tag=tag,

@@ -11,7 +11,7 @@ from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.errors import ConfigError
 from maskbench.runs.directory import ExperimentDirectory
 
-FILE = "experiment.yaml"
+EXPERIMENT_FILE = "experiment.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class FoundPanel:
     panel: PanelConfig
 
 
-def newest(runs_dir: Path) -> Path:
+def newest_experiment(runs_dir: Path) -> Path:
     """Return the experiment of `runs_dir` in which something was planned or finished last.
 
     Raises:
@@ -39,23 +39,23 @@ def newest(runs_dir: Path) -> Path:
     return max(dated)[1]
 
 
-def panels_in(directory: Path) -> list[FoundPanel]:
+def find_panels(directory: Path) -> list[FoundPanel]:
     """Return the panels of an experiment directory, or the one panel if it is a panel's directory.
 
     Raises:
         ConfigError: there is no experiment, or its experiment.yaml is damaged; the message says where to look.
     """
     directory = Path(directory)
-    if (directory / FILE).is_file():
-        experiment = load_resolved(directory / FILE)
+    if (directory / EXPERIMENT_FILE).is_file():
+        experiment = load_resolved(directory / EXPERIMENT_FILE)
         own = [panel for panel in experiment.panels if panel.name == directory.resolve().name]
         if own and directory.resolve().parent.name == experiment.name:
             return [FoundPanel(ExperimentDirectory(directory), experiment, own[0])]
         return [_placed(directory, experiment, panel) for panel in experiment.panels]
-    below = [path for path in _subdirectories(directory) if (path / FILE).is_file()]
-    loaded = [(path, load_resolved(path / FILE)) for path in below]
+    below = [path for path in _subdirectories(directory) if (path / EXPERIMENT_FILE).is_file()]
+    loaded = [(path, load_resolved(path / EXPERIMENT_FILE)) for path in below]
     if loaded and all(experiment.name == directory.resolve().name for _, experiment in loaded):
-        return [panel for path in below for panel in panels_in(path)]
+        return [panel for path in below for panel in find_panels(path)]
     raise ConfigError(_nothing_here(directory, below))
 
 
@@ -72,20 +72,22 @@ def _nothing_here(directory: Path, below: list[Path]) -> str:
     if below:
         names = ", ".join(path.name for path in below)
         return f"{directory} holds several experiments ({names}); name one: maskbench compare {below[0]}"
-    above = next((path for path in directory.resolve().parents if (path / FILE).is_file()), None)
+    above = next((path for path in directory.resolve().parents if (path / EXPERIMENT_FILE).is_file()), None)
     if above is not None:
         return f"{directory} is part of an experiment; compare the whole: maskbench compare {above}"
-    return f"{directory} holds no experiment (no {FILE}); train one first with `maskbench run FILE`"
+    return (
+        f"{directory} holds no experiment (no {EXPERIMENT_FILE}); train one first with `maskbench run FILE`"
+    )
 
 
 def _last_change(directory: Path) -> float | None:
     """Return when the experiment last changed, in seconds; None if it is none."""
     files = [
-        *(directory / FILE, *directory.glob(f"*/{FILE}")),
+        *(directory / EXPERIMENT_FILE, *directory.glob(f"*/{EXPERIMENT_FILE}")),
         *directory.glob("*/seed-*/result.json"),
         *directory.glob("*/*/seed-*/result.json"),
     ]
-    if not any(path.name == FILE and path.is_file() for path in files):
+    if not any(path.name == EXPERIMENT_FILE and path.is_file() for path in files):
         return None
     return max(path.stat().st_mtime for path in files if path.is_file())
 

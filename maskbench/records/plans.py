@@ -88,7 +88,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SeedChange:
     """Seeds that were planned otherwise after results could be seen."""
 
     kind: Literal["added", "dropped"]
@@ -147,7 +147,7 @@ def _count(value: Any) -> int:
     return value
 
 
-def since_results(plans: Sequence[Plan]) -> Sequence[Plan]:
+def plans_since_results(plans: Sequence[Plan]) -> Sequence[Plan]:
     """Return the plan under which the first results came and all after it.
 
     What was planned before it was nobody's choice among results.
@@ -155,13 +155,13 @@ def since_results(plans: Sequence[Plan]) -> Sequence[Plan]:
     return plans[max((i for i, plan in enumerate(plans) if plan.results == 0), default=0) :]
 
 
-def changed_after_results(plans: Sequence[Plan]) -> list[Change]:
+def find_seed_changes(plans: Sequence[Plan]) -> list[SeedChange]:
     """Return what was changed of a fixed plan once there was something to see.
 
     Seeds added under the sequential rule are what that rule is for: its evidence holds however many looks there were.
     It does not allow for choosing among seeds, so what had been dropped before it began still counts.
     """
-    since = since_results(plans)
+    since = plans_since_results(plans)
     fixed = list(takewhile(lambda plan: plan.rule == "fixed", since))
     if not fixed:
         return []
@@ -172,12 +172,12 @@ def changed_after_results(plans: Sequence[Plan]) -> list[Change]:
     changes = []
     if added:
         at = next(plan for plan in fixed[1:] if set(added) & set(plan.seeds))
-        changes.append(Change("added", added, at.results))
+        changes.append(SeedChange("added", added, at.results))
     if dropped:
         at = next(
             after
             for before, after in pairwise(fixed)
             if (set(before.seeds) - set(after.seeds)) & set(dropped)
         )
-        changes.append(Change("dropped", dropped, at.results))
+        changes.append(SeedChange("dropped", dropped, at.results))
     return changes

@@ -38,19 +38,19 @@ MEANS = ("nll", "token_accuracy", "exact_match")
 """The metrics that are a ratio of two sums: what was counted, and of how many."""
 
 
-def has_parts(name: MetricName) -> bool:
+def is_additive(name: MetricName) -> bool:
     """Whether a metric is made of what single sentences add; a slice's sentences are not told apart."""
     return name.metric in _WIDTHS and not name.part
 
 
-def split_of(name: MetricName) -> str:
+def sentences_file_name(name: MetricName) -> str:
     """Return what the file of a metric's sentences is called by: `test`, or `test@none`."""
     return str(name.whole).partition("/")[0]
 
 
-def adds_up(name: MetricName, counts: Counts, value: float) -> bool:
+def counts_match_value(name: MetricName, counts: Counts, value: float) -> bool:
     """Whether sentences, Float64[N, K], give the metric of the whole."""
-    return math.isclose(float(score(name.metric, counts.sum(0))), value, **_CLOSE)
+    return math.isclose(float(score_counts(name.metric, counts.sum(0))), value, **_CLOSE)
 
 
 def read_counts(run: RunDirectory, name: MetricName) -> Counts | None:
@@ -60,9 +60,9 @@ def read_counts(run: RunDirectory, name: MetricName) -> Counts | None:
         RunDirectoryError: the file is damaged; the message says where.
         OSError: it cannot be read.
     """
-    if not has_parts(name):
+    if not is_additive(name):
         return None
-    file = run.sentences(split_of(name))
+    file = run.sentences(sentences_file_name(name))
     rows = _rows(file.path.read_bytes() if file.path.exists() else b"")
     if rows is None:
         rows = file.read()
@@ -134,7 +134,7 @@ class SentenceReader:
         except (MaskbenchError, OSError) as error:
             self.remarks.append(f"the numbers of single sentences are left out: {error}")
             return None
-        if counts is None or adds_up(self._name, counts, value):
+        if counts is None or counts_match_value(self._name, counts, value):
             return counts
         self.remarks.append(
             f"the numbers of single sentences of {run.arm}, seed {run.seed}, are left out: "
@@ -152,7 +152,7 @@ def _rows(data: bytes) -> list[dict[str, Any]] | None:
     return rows if all(isinstance(row, dict) for row in rows) else None
 
 
-def score(metric: str, counts: Counts) -> npt.NDArray[np.float64]:
+def score_counts(metric: str, counts: Counts) -> npt.NDArray[np.float64]:
     """Return the metric of every entry, Float64[...], in the metric's own unit.
 
     For sums over a split that is the metric of the split, by sacreBLEU's formulas with its defaults (BLEU-4 with
@@ -161,13 +161,13 @@ def score(metric: str, counts: Counts) -> npt.NDArray[np.float64]:
     return _SCORES.get(metric, _ratio)(counts)
 
 
-def sentence_score(metric: str, counts: Counts) -> npt.NDArray[np.float64]:
+def score_sentences(metric: str, counts: Counts) -> npt.NDArray[np.float64]:
     """Return the metric of every sentence by itself, Float64[N].
 
     BLEU is taken over the lengths of n-grams that the translation has ("effective order"): else whatever has fewer
     than four words would be worth nothing.
     """
-    return _bleu(counts, effective_order=True) if metric == "bleu" else score(metric, counts)
+    return _bleu(counts, effective_order=True) if metric == "bleu" else score_counts(metric, counts)
 
 
 def _ratio(counts: Counts) -> npt.NDArray[np.float64]:

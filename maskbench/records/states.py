@@ -9,7 +9,7 @@ from typing import get_args
 
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.errors import MaskbenchError
-from maskbench.records.collect import read_cell
+from maskbench.records.collect import read_run
 from maskbench.records.locate import FoundPanel
 from maskbench.runs.directory import RunDirectory, State
 
@@ -36,7 +36,7 @@ class RunState:
     """Why it failed, diverged, or cannot be read."""
 
 
-def states_of(found: FoundPanel) -> dict[str, list[RunState]]:
+def read_states(found: FoundPanel) -> dict[str, list[RunState]]:
     """Return the state of every planned run by arm, in the order of the experiment's seeds.
 
     A folder that cannot be read is a run that failed, with the reason; nothing here raises for it.
@@ -47,7 +47,7 @@ def states_of(found: FoundPanel) -> dict[str, list[RunState]]:
     }
 
 
-def count(runs: Iterable[RunState]) -> dict[State, int]:
+def count_states(runs: Iterable[RunState]) -> dict[State, int]:
     """Return how many runs are in each state, states without one left out."""
     counts = Counter(run.state for run in runs)
     return {state: counts[state] for state in STATES if counts[state]}
@@ -60,7 +60,7 @@ def _state(run: RunDirectory, arm: ArmConfig) -> RunState:
         status = run.status()
         if status.state == "done":
             # As `compare` has it: a result that cannot be used is none.
-            cell = read_cell(run, arm)
+            cell = read_run(run, arm)
             state: State = "done" if cell.state == "done" else "failed"
             return RunState(arm.name, run.seed, state, steps=steps, message=cell.reason)
         message = str((status.error or {}).get("message", ""))

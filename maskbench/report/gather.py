@@ -9,9 +9,9 @@ from pathlib import Path
 from maskbench.comparison.results import Choices, Comparison
 from maskbench.comparison.table import tabulate
 from maskbench.comparison.text.number_format import Scale, scale_of
-from maskbench.records.collect import Collected, collect
-from maskbench.records.curves import Curve, curves
-from maskbench.records.locate import panels_in
+from maskbench.records.collect import CollectedPanel, collect_panel
+from maskbench.records.curves import LearningCurve, read_curves
+from maskbench.records.locate import find_panels
 from maskbench.report.palette import Look, looks
 
 
@@ -21,9 +21,9 @@ class Panel:
 
     key: str
     """Its part of every id in the page."""
-    collected: Collected
+    collected: CollectedPanel
     comparison: Comparison
-    curves: Mapping[str, Sequence[Curve]]
+    curves: Mapping[str, Sequence[LearningCurve]]
     unread: tuple[str, ...]
     """Sentences about runs that are left out of the curves."""
     looks: Mapping[str, Look]
@@ -51,11 +51,11 @@ def gather(directories: Sequence[Path], choices: Choices) -> list[Panel]:
     Raises:
         ConfigError: what `maskbench.comparison.table.compare` raises.
     """
-    found = [panel for directory in directories for panel in panels_in(directory)]
-    return [_panel(collect(one), choices, f"p{number}") for number, one in enumerate(found, 1)]
+    found = [panel for directory in directories for panel in find_panels(directory)]
+    return [_panel(collect_panel(one), choices, f"p{number}") for number, one in enumerate(found, 1)]
 
 
-def _panel(collected: Collected, choices: Choices, key: str) -> Panel:
+def _panel(collected: CollectedPanel, choices: Choices, key: str) -> Panel:
     comparison = tabulate(collected, choices)
     unread: list[str] = []
     arms = [row.arm for row in comparison.rows]
@@ -63,7 +63,7 @@ def _panel(collected: Collected, choices: Choices, key: str) -> Panel:
         key=key,
         collected=collected,
         comparison=comparison,
-        curves=curves(collected.found, unread),
+        curves=read_curves(collected.found, unread),
         unread=tuple(unread),
         looks=looks(arms, comparison.settings.baseline),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from maskbench.comparison.text.number_format import scale_of
 from maskbench.config.schema.metrics import metric_name
-from maskbench.records.curves import Curve
+from maskbench.records.curves import LearningCurve
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.gather import Panel
 from maskbench.text import sanitize
@@ -56,11 +56,11 @@ def _validation(panel: Panel) -> Iterator[str]:
     )
 
 
-def _moves(curve: Curve) -> bool:
+def _moves(curve: LearningCurve) -> bool:
     return len(curve.steps) > 1 and max(curve.high) - min(curve.low) > 1e-9
 
 
-def _plot(panel: Panel, key: str, tag: str, meaning: tuple[str, str], found: Sequence[Curve]) -> Plot:
+def _plot(panel: Panel, key: str, tag: str, meaning: tuple[str, str], found: Sequence[LearningCurve]) -> Plot:
     factor, unit = _unit(panel, tag)
     figure = new_figure(WIDTH, HEIGHT)
     axes = plain_axes(figure)
@@ -95,7 +95,7 @@ def _unit(panel: Panel, tag: str) -> tuple[float, str]:
     return (scale.factor, scale.unit) if scale else (1.0, "")
 
 
-def _ending(curve: Curve, factor: float) -> str:
+def _ending(curve: LearningCurve, factor: float) -> str:
     first, last = (f"{curve.mean[i] * factor:.3g} at step {curve.steps[i]}" for i in (0, -1))
     low, high = curve.low[-1] * factor, curve.high[-1] * factor
     return f"{curve.title}: {first}, {last} (seeds from {low:.3g} to {high:.3g})."

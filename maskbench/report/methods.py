@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from maskbench.comparison.results import Comparison, Difference
 from maskbench.comparison.text.number_format import scale_of
 from maskbench.comparison.text.sentences import listed
-from maskbench.records.collect import seed_list
+from maskbench.records.collect import format_seeds
 from maskbench.report.gather import Panel
 from maskbench.statistics.paired import RANDOM_FLIPS, least_seeds
 
@@ -39,7 +39,7 @@ def _training(panel: Panel) -> Iterator[str]:
     done = f"{were} to be" if any(row.counts.waiting for row in comparison.rows) else were
     yield (
         f"{_counted(arms, 'arm')} {done} trained{begun} with {_counted(len(seeds), 'seed')}"
-        f"{' each' if arms > 1 else ''} ({seed_list(seeds)})."
+        f"{' each' if arms > 1 else ''} ({format_seeds(seeds)})."
     )
     if arms > 1:
         yield (

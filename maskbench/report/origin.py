@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 from maskbench.comparison.results import Choices
-from maskbench.records.collect import Origin
+from maskbench.records.collect import RunProvenance
 from maskbench.report.gather import Panel
 
 
 def facts(panel: Panel) -> list[tuple[str, str]]:
     """Return what the finished runs say of themselves: what it is, and its value, or the values and how many runs had each."""
-    origins = [cell.origin for cell in panel.collected.cells.values() if cell.origin]
+    origins = [cell.provenance for cell in panel.collected.runs.values() if cell.provenance]
     if not origins:
         return []
     found = [
@@ -55,7 +55,7 @@ def commands(panel: Panel, choices: Choices) -> list[str]:
     ]
 
 
-def _commit(origin: Origin) -> str:
+def _commit(origin: RunProvenance) -> str:
     return (origin.commit or "unknown") + (" with uncommitted changes" if origin.dirty else "")
 
 

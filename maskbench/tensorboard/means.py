@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from maskbench.records.curves import Curve
+from maskbench.records.curves import LearningCurve
 from maskbench.records.locate import FoundPanel
 from maskbench.tensorboard.events import Entry, Event, scalar
 
@@ -24,7 +24,7 @@ def arm_folder(found: FoundPanel, arm: str) -> Path:
     return found.directory.path / FOLDER / arm
 
 
-def events_by_arm(found: FoundPanel, curves: Mapping[str, Sequence[Curve]]) -> dict[str, list[Event]]:
+def events_by_arm(found: FoundPanel, curves: Mapping[str, Sequence[LearningCurve]]) -> dict[str, list[Event]]:
     """Return what the run of every arm that logged anything holds, in the order of steps.
 
     Args:

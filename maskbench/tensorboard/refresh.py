@@ -11,8 +11,8 @@ from pathlib import Path
 
 from maskbench.errors import ConfigError, ResourceError, RunDirectoryError
 from maskbench.files import wrap_os_errors, write_atomically
-from maskbench.records.curves import curves
-from maskbench.records.locate import FoundPanel, panels_in
+from maskbench.records.curves import read_curves
+from maskbench.records.locate import FoundPanel, find_panels
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.columns import columns_entry
 from maskbench.tensorboard.events import Event, encoded, event_file, event_files, text
@@ -45,7 +45,7 @@ def refresh(directory: Path) -> Written:
     over_time: set[str] = set()
     arms = 0
     for found in panels:
-        by_tag = curves(found)
+        by_tag = read_curves(found)
         logged |= by_tag.keys()
         over_time |= {tag for tag, drawn in by_tag.items() if any(len(curve.steps) > 1 for curve in drawn)}
         written = events_by_arm(found, by_tag)
@@ -139,9 +139,9 @@ def whole(directory: Path) -> list[FoundPanel]:
     Raises:
         ConfigError: there is none.
     """
-    panels = panels_in(directory)
+    panels = find_panels(directory)
     is_part = len(panels) < len(panels[0].experiment.panels)
-    return panels_in(directory.resolve().parent) if is_part else panels
+    return find_panels(directory.resolve().parent) if is_part else panels
 
 
 def _root(panels: Sequence[FoundPanel]) -> Path:

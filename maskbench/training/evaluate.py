@@ -16,7 +16,7 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.config.schema.metrics import metric_name
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.metrics import Measurements, measure, sentence_parts, translate_first
+from maskbench.metrics import ModelOutputs, measure, sentence_parts, translate_first
 from maskbench.model.lent import lent_plans, under
 from maskbench.runs.jsonl import json_line
 from maskbench.training.logbook import SAMPLES
@@ -113,7 +113,7 @@ def evaluate(
             which sounds an alarm, and what each pair adds to the metrics.
     """
     config = trainer.config
-    seen = Measurements(
+    outputs = ModelOutputs(
         trainer.model, corpus, clock, decode=config.decode, lowercase=config.evaluate.lowercase, by=by
     )
     metrics: dict[str, float] = {}
@@ -122,16 +122,16 @@ def evaluate(
         if name is None:
             raise ValueError(f"{names} are not all split/metric")
         wanted.setdefault(name.split, []).append(name.metric)
-        for part, value in measure(seen, name.split, name.metric).items():
+        for part, value in measure(outputs, name.split, name.metric).items():
             metrics[str(name._replace(part=part))] = value
     sentences = {}
     if final:
-        sentences = {split: sentence_parts(seen, split, measured) for split, measured in wanted.items()}
-        for split in filter(seen.is_forced_and_said, corpus.splits):
-            metrics[f"{split}/forced_gap"] = measure(seen, split, "forced_gap")[""]
-    translations = {split: list(enumerate(said)) for split, said in seen.translations.items()}
+        sentences = {split: sentence_parts(outputs, split, measured) for split, measured in wanted.items()}
+        for split in filter(outputs.is_scored_and_greedily_translated, corpus.splits):
+            metrics[f"{split}/forced_gap"] = measure(outputs, split, "forced_gap")[""]
+    translations = {split: list(enumerate(said)) for split, said in outputs.hypotheses.items()}
     kept = {split: rows for split, rows in sentences.items() if rows}
-    return Evaluation(metrics, seen.signatures, translations, seen.n_best, kept)
+    return Evaluation(metrics, outputs.signatures, translations, outputs.n_best, kept)
 
 
 def evaluate_finally(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) -> Evaluation:

@@ -10,8 +10,8 @@ from typing import Any
 
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.errors import ConfigError, MaskbenchError
-from maskbench.records.collect import unplanned
-from maskbench.records.locate import panels_in
+from maskbench.records.collect import describe_unplanned_runs
+from maskbench.records.locate import find_panels
 from maskbench.registry import did_you_mean
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import RESULTS_VERSION
@@ -74,8 +74,8 @@ def contents(directory: Path) -> Contents:
         ConfigError: there is no experiment.
     """
     finished, unfinished, others = [], [], []
-    for found in panels_in(directory):
-        others += unplanned(found)
+    for found in find_panels(directory):
+        others += describe_unplanned_runs(found)
         for arm in found.panel.arms:
             for seed in found.experiment.seeds:
                 run = found.directory.run(arm.name, seed)

@@ -18,8 +18,8 @@ from maskbench.config.schema.metrics import metric_name
 from maskbench.data import load_corpus
 from maskbench.errors import MaskbenchError
 from maskbench.experiment.plan import corpus_key
-from maskbench.records.collect import read_cell
-from maskbench.records.sentences import adds_up, has_parts, read_counts, split_of
+from maskbench.records.collect import read_run
+from maskbench.records.sentences import counts_match_value, is_additive, read_counts, sentences_file_name
 from maskbench.runs.checkpoint import scan
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import hash_of
@@ -76,7 +76,7 @@ def check_hashes(
                 check(cell.run, found)
             except _UNREADABLE as error:
                 found.note(f"{cell.name}: {_said(error)}")
-        reason = read_cell(cell.run, cell.arm).reason
+        reason = read_run(cell.run, cell.arm).reason
         if reason:
             found.note(f"{cell.name}: {reason}")
         _corpus(cell, corpora, found)
@@ -164,14 +164,14 @@ def _sentences(run: RunDirectory, found: Hashes) -> None:
     missing: dict[Path, None] = {}
     for metric, value in _result(run)["metrics"].items():
         name = metric_name(metric)
-        if name is None or not has_parts(name):
+        if name is None or not is_additive(name):
             continue
         counts = read_counts(run, name)
         if counts is None:
-            missing[run.sentences(split_of(name)).path] = None
-        elif not adds_up(name, counts, value):
+            missing[run.sentences(sentences_file_name(name)).path] = None
+        elif not counts_match_value(name, counts, value):
             found.note(
-                f"{run.sentences(split_of(name)).path}: its sentences do not add up to {metric}, {value!r}"
+                f"{run.sentences(sentences_file_name(name)).path}: its sentences do not add up to {metric}, {value!r}"
             )
     found.unchecked += [
         f"{path} {'does not have all numbers of single sentences' if path.exists() else 'is not there'}"

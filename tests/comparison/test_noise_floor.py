@@ -25,8 +25,8 @@ from maskbench.comparison.calibration import (
     single_seed,
 )
 from maskbench.errors import ConfigError
-from maskbench.records.collect import collect
-from maskbench.records.locate import panels_in
+from maskbench.records.collect import collect_panel
+from maskbench.records.locate import find_panels
 
 SCORES = st.lists(st.integers(0, 1000).map(lambda n: n / 8), min_size=3, max_size=9)
 
@@ -114,8 +114,8 @@ def calibrated(
 ) -> Calibration:
     seeds = max(map(len, runs.values()))
     directory = write(tmp_path, experiment(tuple(runs), seeds, name="some-calibrate", **compare), runs)
-    (found,) = panels_in(directory)
-    return calibrate(collect(found), n_arms)
+    (found,) = find_panels(directory)
+    return calibrate(collect_panel(found), n_arms)
 
 
 NONE = [0.50, 0.53, 0.47, 0.55]
@@ -180,10 +180,10 @@ def test_the_test_over_sentences_is_made_for_every_pair_of_runs(tmp_path: Path) 
     directory = write(tmp_path, experiment(tuple(runs), 2, name="some-calibrate", alpha=0.03), runs)
     for (arm, seed), n in counts.items():
         keep_sentences(directory / arm / f"seed-{seed}", [1] * n + [0] * (40 - n))
-    (found,) = panels_in(directory)
-    test = calibrate(collect(found), 1).sentence_test
+    (found,) = find_panels(directory)
+    test = calibrate(collect_panel(found), 1).sentence_test
     assert test is not None and (test.pairs, test.alpha) == (6, 0.03)
     # All gaps are one-sided: 12, 12 or 10 sentences decide as heads of fair coins, two or none can not.
     assert test.significant == 3
     (directory / "none/seed-1/sentences/test.jsonl").unlink()
-    assert calibrate(collect(found), 1).sentence_test is None
+    assert calibrate(collect_panel(found), 1).sentence_test is None

@@ -15,8 +15,8 @@ from talking import EVAL, rows_of, sentences, talking_model
 from torch import Tensor
 
 from maskbench.data.vocabulary import BOS, EOS, MASK, PAD, UNK
-from maskbench.decoding import Hypothesis, beam_search, greedy
-from maskbench.decoding.beam import _Sentence, best, length_penalty
+from maskbench.decoding import Hypothesis, beam_search, greedy_search
+from maskbench.decoding.beam import _Sentence, length_penalty, stable_topk
 from maskbench.masks.context import Source, TokenInput
 from maskbench.model.transformer import EncoderDecoder
 
@@ -109,7 +109,7 @@ def test_the_models_here_have_a_lot_to_say():
 @pytest.mark.parametrize("ending", [0.0, 0.5])
 def test_a_beam_of_one_is_greedy(alpha, ending):
     model, source = talking_model(plan(), ending), sentences(12, 4)
-    expected = greedy(model, source, EVAL, max_length_ratio=1.5)
+    expected = greedy_search(model, source, EVAL, max_length_ratio=1.5)
     found = search(model, source, 1, alpha=alpha)
     assert [[h.tokens for h in one] for one in found] == [[tokens] for tokens in expected]
 
@@ -225,7 +225,7 @@ def test_equal_scores_go_by_the_prefix_then_by_the_token(monkeypatch):
 )
 def test_the_best_columns_are_those_of_a_stable_sort(rows, k):
     expected = [sorted(range(6), key=lambda i: -row[i])[:k] for row in rows]
-    assert best(torch.tensor(rows), k).tolist() == expected
+    assert stable_topk(torch.tensor(rows), k).tolist() == expected
 
 
 def test_marks_are_never_said_and_masks_on_the_scores_see_their_own_prefix():

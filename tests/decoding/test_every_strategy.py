@@ -11,7 +11,7 @@ from talking import EVAL, rows_of, sentences, talking_model
 
 import maskbench.masks  # noqa: F401  (fills the registry)
 from maskbench.data.vocabulary import BOS, EOS
-from maskbench.decoding import Hypothesis, beam_search, greedy
+from maskbench.decoding import Hypothesis, beam_search, greedy_search
 from maskbench.masks.context import Source
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.transformer import EncoderDecoder
@@ -91,8 +91,8 @@ def test_beams_are_the_same_with_and_without_a_cache_and_scored_as_teacher_forci
 @pytest.mark.parametrize("arm", ARMS)
 def test_greedy_search_is_the_same_with_and_without_a_cache_and_is_a_beam_of_one(arm: Arm) -> None:
     model = talking_model(arm.plan())
-    said = greedy(model, SENTENCES, EVAL, max_length_ratio=2.0)
-    assert said == greedy(model, SENTENCES, EVAL, max_length_ratio=2.0, cached=False)
+    said = greedy_search(model, SENTENCES, EVAL, max_length_ratio=2.0)
+    assert said == greedy_search(model, SENTENCES, EVAL, max_length_ratio=2.0, cached=False)
     alone = beam_search(model, SENTENCES, EVAL, beam_size=1, alpha=0.0, max_length_ratio=2.0)
     assert [one[0].tokens for one in alone] == said
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from maskbench.data.vocabulary import BOS, EOS, MASK, PAD, UNK
-from maskbench.decoding import evaluating, greedy, length_limits
+from maskbench.decoding import evaluation_mode, greedy_search, length_limits
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source, TokenInput
 from maskbench.model.transformer import EncoderDecoder
@@ -67,18 +67,18 @@ def test_greedy_is_the_likeliest_token_again_and_again(arm):
     expected = [stepwise(model, sources, row, 1.5) for row in range(9)]
     assert len({len(said) for said in expected}) > 3
     for cached in (True, False, None):
-        assert greedy(model, sources, EVAL, max_length_ratio=1.5, cached=cached) == expected
+        assert greedy_search(model, sources, EVAL, max_length_ratio=1.5, cached=cached) == expected
 
 
 @settings(max_examples=25)
 @given(st.permutations(range(6)), st.integers(1, 6), st.integers(0, 4))
 def test_batch_mates_order_and_padding_never_matter(order, cut, padding):
     model, sources = model_that_ends(), sentences(6, 1)
-    whole = greedy(model, sources, EVAL, max_length_ratio=2.0)
+    whole = greedy_search(model, sources, EVAL, max_length_ratio=2.0)
     for rows in filter(None, (order[:cut], order[cut:])):
         wider = torch.nn.functional.pad(sources.ids[rows], (0, padding), value=9)
         part = Source(wider, sources.lengths[rows], sources.examples[rows])
-        assert greedy(model, part, EVAL, max_length_ratio=2.0) == [whole[row] for row in rows]
+        assert greedy_search(model, part, EVAL, max_length_ratio=2.0) == [whole[row] for row in rows]
 
 
 def test_marks_are_never_said_but_an_unknown_word_may_be(monkeypatch):
@@ -90,13 +90,13 @@ def test_marks_are_never_said_but_an_unknown_word_may_be(monkeypatch):
         return wanted.expand(*hidden.shape[:-1], VOCAB).clone()
 
     monkeypatch.setattr(model, "logits", scores)
-    for said in greedy(model, sources, EVAL, max_length_ratio=0.0):
+    for said in greedy_search(model, sources, EVAL, max_length_ratio=0.0):
         assert said == [UNK] * 10
 
 
 def test_a_translation_without_an_end_is_cut_at_its_own_limit():
     model, sources = model_that_ends(ending=-3.0), sentences(5, 3)
-    said = greedy(model, sources, EVAL, max_length_ratio=1.2)
+    said = greedy_search(model, sources, EVAL, max_length_ratio=1.2)
     assert [len(s) for s in said] == [min(math.ceil(1.2 * n) + 10, 19) for n in sources.lengths.tolist()]
 
 
@@ -115,11 +115,11 @@ def test_a_plan_that_cannot_be_cached_recomputes(monkeypatch):
         return honest(inputs, *rest, cache=cache)
 
     monkeypatch.setattr(model, "decode", decode)
-    greedy(model, sentences(2, 4), EVAL, max_length_ratio=0.0)
+    greedy_search(model, sentences(2, 4), EVAL, max_length_ratio=0.0)
     assert set(starts) == {1}
     starts.clear()
     monkeypatch.setattr(type(arm), "cacheable", False)
-    greedy(model, sentences(2, 4), EVAL, max_length_ratio=0.0)
+    greedy_search(model, sentences(2, 4), EVAL, max_length_ratio=0.0)
     assert starts == list(range(1, len(starts) + 1))
 
 
@@ -127,15 +127,15 @@ def test_an_evaluation_mask_at_the_decoder_input_acts_alike_with_and_without_a_c
     dropped = placement("decoder_input", "tokens", ratio=0.5)
     model = model_that_ends(dropped.model_copy(update={"phases": ["eval"]}))
     sources = sentences(8, 5)
-    first = greedy(model, sources, EVAL, max_length_ratio=2.0, cached=True)
-    assert first == greedy(model, sources, EVAL, max_length_ratio=2.0, cached=False)
+    first = greedy_search(model, sources, EVAL, max_length_ratio=2.0, cached=True)
+    assert first == greedy_search(model, sources, EVAL, max_length_ratio=2.0, cached=False)
     plain = model_that_ends()
-    assert first != greedy(plain, sources, EVAL, max_length_ratio=2.0)
+    assert first != greedy_search(plain, sources, EVAL, max_length_ratio=2.0)
 
 
 def test_evaluating_restores_the_mode_even_after_an_error():
     model = tiny_model(plan()).train()
-    with pytest.raises(RuntimeError, match="stop"), evaluating(model):
+    with pytest.raises(RuntimeError, match="stop"), evaluation_mode(model):
         assert not model.training and not torch.is_grad_enabled()
         raise RuntimeError("stop")
     assert model.training and torch.is_grad_enabled()

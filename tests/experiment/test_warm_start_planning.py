@@ -12,7 +12,7 @@ from maskbench.config.schema.experiment import ArmConfig, Experiment, PanelConfi
 from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.experiment.plan import CACHE, plan, refuse_changed
 from maskbench.experiment.preparation import rehearse
-from maskbench.records.collect import read_cell
+from maskbench.records.collect import read_run
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, Origin, asked_for, run_record
 from maskbench.training import loop
@@ -109,9 +109,9 @@ def test_a_finished_run_needs_its_source_no_more(tmp_path: Path) -> None:
     run.write_result({"metrics": {"test/nll": 1.0}})
     (tmp_path / "source").rename(tmp_path / "moved")
     assert plan(experiment(settings), tmp_path)[0].state == "finished"
-    assert read_cell(run, experiment(settings).panels[0].arms[0]).state == "done"
+    assert read_run(run, experiment(settings).panels[0].arms[0]).state == "done"
     cold = ArmConfig(name="warm", title="warm", config=config(masks=[]))
-    assert "foreign" in read_cell(run, cold).reason
+    assert "foreign" in read_run(run, cold).reason
 
 
 def test_what_is_trained_is_part_of_a_run(tmp_path: Path) -> None:

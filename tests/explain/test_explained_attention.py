@@ -11,11 +11,11 @@ from tiny_runs import STEPS, TOKENS, config
 from maskbench.config.schema.experiment import RunConfig
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
-from maskbench.decoding import evaluating
+from maskbench.decoding import evaluation_mode
 from maskbench.errors import RunDirectoryError
 from maskbench.explain.run_attention import load_finished_model, run_cross_attention
-from maskbench.metrics.attended import look
-from maskbench.metrics.forced import force, nll
+from maskbench.metrics.attention_statistics import collect_attention
+from maskbench.metrics.teacher_forcing import nll, score_teacher_forced
 from maskbench.runs.directory import RunDirectory
 from maskbench.training.job import RunJob
 from maskbench.training.loop import train_run
@@ -69,7 +69,7 @@ def test_the_model_is_the_one_that_was_measured(run: tuple[RunDirectory, RunConf
     result = directory.result()
     assert result is not None and clock.step == STEPS
     assert clock.stalls > 0 or wanted.train.lr < 1, "no validation failed to improve, so stalls go untested"
-    assert nll(force(model, corpus.splits["test"], clock)) == result["metrics"]["test/nll"]
+    assert nll(score_teacher_forced(model, corpus.splits["test"], clock)) == result["metrics"]["test/nll"]
 
 
 def test_rows_are_predicted_words_and_the_last_layer_is_shown(
@@ -78,8 +78,8 @@ def test_rows_are_predicted_words_and_the_last_layer_is_shown(
     directory, wanted, corpus = run
     data = corpus.splits["test"]
     model, clock = load_finished_model(directory, wanted, corpus)
-    with evaluating(model):
-        aligned = look(model, data, clock).aligned
+    with evaluation_mode(model):
+        aligned = collect_attention(model, data, clock).aligned
     differing = False
     for sentence in range(len(data)):
         found = run_cross_attention(directory, wanted, corpus, "test", sentence)

@@ -9,18 +9,25 @@ import pytest
 from looking import split
 
 from maskbench.data.corpus import Ragged
-from maskbench.metrics.alignment import NOWHERE, aer, pointed_at, split_aer
+from maskbench.metrics.alignment import NOWHERE, alignment_error_rate, most_attended, split_aer
 
 
 def test_the_error_rate_worked_out_by_hand():
     found = {(0, 0), (1, 2), (2, 1), (3, 3)}
     # |A| = 4, |S| = 3, in both 2: 1 - (2 + 2) / 7.
-    assert aer(found, {(0, 0), (2, 1), (4, 4)}) == pytest.approx(3 / 7)
+    assert alignment_error_rate(found, {(0, 0), (2, 1), (4, 4)}) == pytest.approx(3 / 7)
     # With (1, 2) possible as well: 1 - (2 + 3) / 7.
-    assert aer(found, {(0, 0), (2, 1), (4, 4)}, {(0, 0), (2, 1), (4, 4), (1, 2)}) == pytest.approx(2 / 7)
-    assert aer(found, found) == 0.0
-    assert aer(found, {(0, 1)}) == aer(found, set()) == aer(set(), found) == 1.0
-    assert aer(set(), set()) == 0.0
+    assert alignment_error_rate(
+        found, {(0, 0), (2, 1), (4, 4)}, {(0, 0), (2, 1), (4, 4), (1, 2)}
+    ) == pytest.approx(2 / 7)
+    assert alignment_error_rate(found, found) == 0.0
+    assert (
+        alignment_error_rate(found, {(0, 1)})
+        == alignment_error_rate(found, set())
+        == alignment_error_rate(set(), found)
+        == 1.0
+    )
+    assert alignment_error_rate(set(), set()) == 0.0
 
 
 def test_a_target_token_points_at_the_greatest_weight_among_the_candidates():
@@ -31,7 +38,7 @@ def test_a_target_token_points_at_the_greatest_weight_among_the_candidates():
         ]
     )
     candidates = np.array([[True, True, False], [True, False, False]])
-    assert pointed_at(weights, candidates).tolist() == [[1, 0, NOWHERE, 1], [0, NOWHERE, NOWHERE, 0]]
+    assert most_attended(weights, candidates).tolist() == [[1, 0, NOWHERE, 1], [0, NOWHERE, NOWHERE, 0]]
 
 
 def test_links_of_end_marks_are_left_out_of_a_split():

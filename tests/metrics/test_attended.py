@@ -1,4 +1,4 @@
-"""What is seen of attention, against loops over every sentence by itself; and that looking changes nothing."""
+"""What is outputs of attention, against loops over every sentence by itself; and that looking changes nothing."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from looking import EVAL, LENGTHS, alone, model, placed, split
 from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus, Ragged
 from maskbench.data.vocabulary import EOS, WordVocabulary
-from maskbench.decoding import greedy
+from maskbench.decoding import greedy_search
 from maskbench.masks.context import Source
-from maskbench.metrics import Measurements, measure
+from maskbench.metrics import ModelOutputs, measure
 from maskbench.metrics.alignment import NOWHERE
-from maskbench.metrics.attended import (
+from maskbench.metrics.attention_statistics import (
     attention_entropy,
     best_layer_aer,
+    collect_attention,
     distractor_mass,
-    look,
-    watching,
+    watch_attention,
 )
 
 ARMS = {
@@ -108,22 +108,22 @@ def test_every_metric_is_the_one_counted_sentence_by_sentence(arm):
     rates = [error_rate(data, pointed, layer) for layer in range(2)]
     # A mask applied in a way that leaks leaves weight on padding, so there a batch is not its sentences.
     for batch_tokens in (1,) if built.masks.is_unsafe else (1, 30, 4096):
-        seen = look(built.train(), data, EVAL, batch_tokens)
-        assert attention_entropy(seen) == pytest.approx(averaged(entropies), abs=1e-10)
-        assert distractor_mass(seen) == pytest.approx(averaged(masses), abs=1e-10)
+        outputs = collect_attention(built.train(), data, EVAL, batch_tokens)
+        assert attention_entropy(outputs) == pytest.approx(averaged(entropies), abs=1e-10)
+        assert distractor_mass(outputs) == pytest.approx(averaged(masses), abs=1e-10)
         flat = [pointed[key] for key in sorted(pointed)]
-        assert seen.aligned.flatten().tolist() == flat
-        assert best_layer_aer(seen, data) == pytest.approx(min(rates), abs=1e-12)
+        assert outputs.aligned.flatten().tolist() == flat
+        assert best_layer_aer(outputs, data) == pytest.approx(min(rates), abs=1e-12)
     assert built.training
     assert len(set(rates)) == 2 and all(0 < rate <= 1 for rate in rates)
 
 
 def test_sites_without_a_choice_are_left_out():
     narrow = [placed("encoder_self", "window", radius=0), placed("decoder_self", "window", left=0)]
-    found = attention_entropy(look(model(*narrow), split(), EVAL))
+    found = attention_entropy(collect_attention(model(*narrow), split(), EVAL))
     assert set(found) == {"", "site:cross"} and found[""] == found["site:cross"]
     lone = placed("cross", "window", radius=0)
-    assert attention_entropy(look(model(*narrow, lone), split(), EVAL)) == {}
+    assert attention_entropy(collect_attention(model(*narrow, lone), split(), EVAL)) == {}
 
 
 def test_a_model_whose_queries_are_all_zero_attends_evenly_and_to_the_first_word():
@@ -132,9 +132,11 @@ def test_a_model_whose_queries_are_all_zero_attends_evenly_and_to_the_first_word
         for name, parameter in built.named_parameters():
             if "qkv" in name or name.endswith("cross_attention.query.weight"):
                 parameter.zero_()
-    seen = look(built, data, EVAL)
-    assert attention_entropy(seen) == pytest.approx(dict.fromkeys(attention_entropy(seen), 1.0), abs=1e-12)
-    assert len(attention_entropy(seen)) == 4
+    outputs = collect_attention(built, data, EVAL)
+    assert attention_entropy(outputs) == pytest.approx(
+        dict.fromkeys(attention_entropy(outputs), 1.0), abs=1e-12
+    )
+    assert len(attention_entropy(outputs)) == 4
     junk = [sum(row) / len(row) for row in data.junk.rows()]
     queries = [n - sum(row) for row, (n, _) in zip(data.junk.rows(), LENGTHS, strict=True)]
     targets = [n for _, n in LENGTHS]
@@ -142,47 +144,49 @@ def test_a_model_whose_queries_are_all_zero_attends_evenly_and_to_the_first_word
         sum(share * n for share, n in zip(junk, counts, strict=True)) / sum(counts)
         for counts in (queries, targets)
     ]
-    found = distractor_mass(seen)
+    found = distractor_mass(outputs)
     assert [found["site:encoder_self"], found["site:cross"]] == pytest.approx(expected, abs=1e-12)
     assert found[""] == pytest.approx(sum(expected) / 2, abs=1e-12)
-    assert not seen.aligned.any()
+    assert not outputs.aligned.any()
 
 
 def test_what_hides_junk_leaves_no_mass_on_it():
-    hidden = look(model(placed("encoder_self", "oracle"), placed("cross", "oracle")), split(), EVAL)
+    hidden = collect_attention(
+        model(placed("encoder_self", "oracle"), placed("cross", "oracle")), split(), EVAL
+    )
     assert distractor_mass(hidden) == {"": 0.0, "site:encoder_self": 0.0, "site:cross": 0.0}
-    assert distractor_mass(look(model(), split(6), EVAL))[""] == 0.0
-    assert distractor_mass(look(model(), split(), EVAL))[""] > 0.1
+    assert distractor_mass(collect_attention(model(), split(6), EVAL))[""] == 0.0
+    assert distractor_mass(collect_attention(model(), split(), EVAL))[""] > 0.1
 
 
 def test_a_gold_alignment_made_of_where_the_model_looks_has_no_errors_in_that_layer():
     built, data = model(), split()
-    for layer in look(built, data, EVAL).aligned:
+    for layer in collect_attention(built, data, EVAL).aligned:
         places = np.split(layer, data.tgt.offsets[1:-1])
         rows = [
             [t * n + int(s) for t, s in enumerate(found[:-1])]
             for n, found in zip(data.src.lengths.tolist(), places, strict=True)
         ]
         gold = replace(data, links=Ragged.from_rows(rows))
-        assert best_layer_aer(look(built, gold, EVAL), gold) == 0.0
+        assert best_layer_aer(collect_attention(built, gold, EVAL), gold) == 0.0
 
 
 def test_looking_changes_no_bit_and_ends():
     built, batch = model(placed("cross", "window", radius=2), d_type=torch.float32).eval(), tiny_batch()
     with torch.no_grad():
-        plain, seen = built(batch, EVAL), []
-        with watching(
-            built, lambda site, layer, weights, keep: seen.append((site, layer, weights.shape[2:]))
+        plain, outputs = built(batch, EVAL), []
+        with watch_attention(
+            built, lambda site, layer, weights, keep: outputs.append((site, layer, weights.shape[2:]))
         ):
             assert torch.equal(built(batch, EVAL), plain)
-        assert seen == [
+        assert outputs == [
             ("encoder_self", 0, (7, 7)),
             *((site, i, (8, n)) for i in range(2) for site, n in (("decoder_self", 8), ("cross", 7))),
         ]
-        assert torch.equal(built(batch, EVAL), plain) and len(seen) == 5
-    said = greedy(built, Source.of(batch), EVAL, max_length_ratio=1.0)
-    with watching(built, lambda *_: None):
-        assert greedy(built, Source.of(batch), EVAL, max_length_ratio=1.0) == said
+        assert torch.equal(built(batch, EVAL), plain) and len(outputs) == 5
+    said = greedy_search(built, Source.of(batch), EVAL, max_length_ratio=1.0)
+    with watch_attention(built, lambda *_: None):
+        assert greedy_search(built, Source.of(batch), EVAL, max_length_ratio=1.0) == said
 
 
 def test_training_gives_the_same_gradients_while_somebody_looks():
@@ -199,7 +203,9 @@ def test_training_gives_the_same_gradients_while_somebody_looks():
 def test_what_is_shown_is_not_dropped_and_rows_with_nothing_to_see_are_zero():
     sums = {}
     built = model(placed("cross", "window", radius=1)).train()
-    with watching(built, lambda site, layer, weights, keep: sums.update({(site, layer): weights.sum(-1)})):
+    with watch_attention(
+        built, lambda site, layer, weights, keep: sums.update({(site, layer): weights.sum(-1)})
+    ):
         built(tiny_batch(), EVAL)
     for (site, _), found in sums.items():
         # A query reads nothing where even the last source token is more than one position before it.
@@ -215,11 +221,11 @@ def test_nobody_looks_any_more_after_an_error():
     built = model()
 
     def fails(*_):
-        raise RuntimeError("seen enough")
+        raise RuntimeError("outputs enough")
 
     outer = lambda *_: None  # noqa: E731
-    with watching(built, outer):
-        with pytest.raises(RuntimeError, match="seen enough"), watching(built, fails):
+    with watch_attention(built, outer):
+        with pytest.raises(RuntimeError, match="outputs enough"), watch_attention(built, fails):
             built(tiny_batch(), EVAL)
         assert built.watcher is outer
     assert built.watcher is None
@@ -229,12 +235,12 @@ def test_one_pass_serves_all_three_metrics(monkeypatch):
     data = split()
     corpus = Corpus("tiny", WordVocabulary([f"w{i}" for i in range(5, 23)]), {"test": data}, "0" * 64, 19)
     built = model()
-    seen, passes = Measurements(built, corpus, EVAL), []
+    outputs, passes = ModelOutputs(built, corpus, EVAL), []
     hidden = built.hidden
     monkeypatch.setattr(built, "hidden", lambda *given: passes.append(1) or hidden(*given))
-    found = {name: measure(seen, "test", name) for name in ("attention_entropy", "distractor_mass", "aer")}
+    found = {name: measure(outputs, "test", name) for name in ("attention_entropy", "distractor_mass", "aer")}
     assert len(passes) == 1
-    once = look(model(), data, EVAL)
+    once = collect_attention(model(), data, EVAL)
     assert found == {
         "attention_entropy": attention_entropy(once),
         "distractor_mass": distractor_mass(once),

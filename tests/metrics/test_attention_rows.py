@@ -9,14 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskbench.metrics.attended import entropy, mass, shares
+from maskbench.metrics.attention_statistics import attention_mass, attention_shares, normalised_entropy
 
 ALL = torch.ones(1, 4, dtype=torch.bool)
 
 
 def spread(row: list[float], keep: list[bool] | None = None) -> float:
     weights = torch.tensor([row])
-    return float(entropy(weights, ALL[:, : len(row)] if keep is None else torch.tensor([keep])))
+    return float(normalised_entropy(weights, ALL[:, : len(row)] if keep is None else torch.tensor([keep])))
 
 
 def test_entropy_of_rows_worked_out_by_hand():
@@ -44,7 +44,7 @@ def test_a_row_without_a_choice_or_without_attention_has_no_entropy():
 
 
 def test_rows_that_do_not_sum_to_one_are_read_as_shares_of_their_absolute_sum():
-    assert shares(torch.tensor([[2.0, -1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]])).tolist() == [
+    assert attention_shares(torch.tensor([[2.0, -1.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]])).tolist() == [
         [0.5, 0.25, 0.0, 0.25],
         [0.0, 0.0, 0.0, 0.0],
     ]
@@ -53,7 +53,9 @@ def test_rows_that_do_not_sum_to_one_are_read_as_shares_of_their_absolute_sum():
 
 def test_mass_is_the_share_on_the_marked_keys():
     weights = torch.tensor([[[0.1, 0.2, 0.3, 0.4], [1.0, -3.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])
-    found = mass(weights.double(), torch.tensor([False, True, False, True]).expand(1, 3, 4))[0].tolist()
+    found = attention_mass(weights.double(), torch.tensor([False, True, False, True]).expand(1, 3, 4))[
+        0
+    ].tolist()
     assert found[:2] == pytest.approx([0.6, 0.75])
     assert math.isnan(found[2])
 
@@ -76,8 +78,8 @@ def test_neither_scale_nor_order_nor_what_is_hidden_matters(row, scale, random):
         )
     ]
     for plain, other in (
-        (entropy(weights, keep), entropy(*wider[:2])),
-        (mass(weights, on), mass(wider[0], wider[2])),
+        (normalised_entropy(weights, keep), normalised_entropy(*wider[:2])),
+        (attention_mass(weights, on), attention_mass(wider[0], wider[2])),
     ):
         assert float(other) == pytest.approx(float(plain), rel=1e-9, abs=1e-12, nan_ok=True)
         assert math.isnan(float(plain)) == (not any(row)) and not float(plain) < 0 and not float(plain) > 1
@@ -86,5 +88,5 @@ def test_neither_scale_nor_order_nor_what_is_hidden_matters(row, scale, random):
 @given(st.integers(2, 60), st.sampled_from([torch.float32, torch.float64]))
 def test_even_attention_has_entropy_one_and_never_more(n, dtype):
     even = torch.full((1, n), 1.0, dtype=dtype).softmax(-1)
-    value = float(entropy(even, torch.ones(1, n, dtype=torch.bool)))
+    value = float(normalised_entropy(even, torch.ones(1, n, dtype=torch.bool)))
     assert value <= 1.0 and value == pytest.approx(1.0, abs=1e-12)

@@ -15,25 +15,25 @@ from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.masks.catalogue import example_arm
-from maskbench.metrics import Measurements, measure
+from maskbench.metrics import ModelOutputs, measure
 from maskbench.metrics import effective_context as module
-from maskbench.metrics.effective_context import effective_context, gradient_norms, reach
+from maskbench.metrics.effective_context import effective_context, gradient_norms, gradient_reach
 from maskbench.registry import MASKS
 
 
 def test_reach_worked_out_by_hand():
-    assert reach(np.array([0.0, 0.0, 3.0, 0.0])) == 0
-    assert reach(np.array([1.0, 4.0, 0.0, 2.0])) == 2
+    assert gradient_reach(np.array([0.0, 0.0, 3.0, 0.0])) == 0
+    assert gradient_reach(np.array([1.0, 4.0, 0.0, 2.0])) == 2
     # 95 of 100 lie within one position of the largest.
-    assert reach(np.array([3.0, 30.0, 50.0, 15.0, 2.0])) == 1
-    assert reach(np.array([3.1, 30.0, 50.0, 14.9, 2.0])) == 2
-    assert reach(np.array([5.0, 5.0, 5.0])) == 2
-    assert reach(np.array([0.0, 0.0])) == 0
+    assert gradient_reach(np.array([3.0, 30.0, 50.0, 15.0, 2.0])) == 1
+    assert gradient_reach(np.array([3.1, 30.0, 50.0, 14.9, 2.0])) == 2
+    assert gradient_reach(np.array([5.0, 5.0, 5.0])) == 2
+    assert gradient_reach(np.array([0.0, 0.0])) == 0
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=12))
 def test_reach_is_the_least_distance_that_holds_the_share(norms):
-    found, peak = reach(np.array(norms, dtype=np.float64)), norms.index(max(norms))
+    found, peak = gradient_reach(np.array(norms, dtype=np.float64)), norms.index(max(norms))
 
     def holds(c: int) -> bool:
         return 20 * sum(norms[max(0, peak - c) : peak + c + 1]) >= 19 * sum(norms)
@@ -146,10 +146,10 @@ def test_it_can_be_computed_under_every_strategy_after_other_passes(name, site):
     both = [p.model_copy(update={"phases": ("train", "eval")}) for p in example_arm(name, site)]
     built, data = model(*both, d_type=torch.float32), split(1, 4)
     corpus = Corpus("tiny", WordVocabulary([f"w{i}" for i in range(5, 23)]), {"test": data}, "0" * 64, 19)
-    seen = Measurements(built, corpus, EVAL)
-    seen.forced("test")
-    value = measure(seen, "test", "effective_context")[""]
+    outputs = ModelOutputs(built, corpus, EVAL)
+    outputs.teacher_forced("test")
+    value = measure(outputs, "test", "effective_context")[""]
     assert math.isfinite(value) and 0 <= value < 5
     assert not built.encoder.positions._forward_pre_hooks
     for metric in ("attention_entropy", "distractor_mass", "aer"):
-        assert all(0.0 <= number <= 1.0 for number in measure(seen, "test", metric).values())
+        assert all(0.0 <= number <= 1.0 for number in measure(outputs, "test", metric).values())

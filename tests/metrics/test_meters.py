@@ -14,9 +14,9 @@ from maskbench.config.schema.experiment import ATTENTION_SITES
 from maskbench.config.schema.metrics import DISTANCES, LENGTHS, METRICS, SliceKind, bin_name, metric_name
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS, WordVocabulary
-from maskbench.metrics import METERS, Measurements, measure
-from maskbench.metrics.forced import Forced
-from maskbench.metrics.translation import Said
+from maskbench.metrics import METERS, ModelOutputs, measure
+from maskbench.metrics.teacher_forcing import TeacherForcedScores
+from maskbench.metrics.translation import TranslationResult
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
 WORDS = WordVocabulary([f"w{i}" for i in range(6)])
@@ -46,24 +46,26 @@ RIGHT = {"test": [1, 1, 1, 0, 1], "noise-drop-10": [1, 1, 1, 0, 1], "noise-drop-
 SAID = {"test": ["w0 w1", "w2"], "noise-drop-10": ["w0 w1", "W2"], "noise-drop-30": ["w0", "w3"]}
 
 
-class Seen(Measurements):
+class Seen(ModelOutputs):
     """A model of which everything is known beforehand; what is asked of it is written down."""
 
     def __init__(self, by: tuple[str, ...] = (), lowercase: bool = False) -> None:
         super().__init__(None, CORPUS, None, by=by, lowercase=lowercase)  # type: ignore[arg-type]
         self.asked: list[str] = []
 
-    def forced(self, split: str) -> Forced:
+    def teacher_forced(self, split: str) -> TeacherForcedScores:
         self.asked.append(f"forced {split}")
         right = np.array(RIGHT[split], bool)
         gold = TGT.values.astype(np.int64)
         # Words of `test` are said with the confidence 0.8, end marks with 0.5.
-        return Forced(gold, np.where(right, gold, 3), np.arange(5) / 2, np.where(gold == EOS, 0.5, 0.8))
+        return TeacherForcedScores(
+            gold, np.where(right, gold, 3), np.arange(5) / 2, np.where(gold == EOS, 0.5, 0.8)
+        )
 
-    def said(self, split: str) -> Said:
+    def translations(self, split: str) -> TranslationResult:
         self.asked.append(f"said {split}")
         right = [text == reference for text, reference in zip(SAID[split], CLEAN.references, strict=True)]
-        return Said(SAID[split], CLEAN.references, np.array(right))
+        return TranslationResult(SAID[split], CLEAN.references, np.array(right))
 
 
 def values(split: str, metric: str, *by: str) -> Mapping[str, float]:
@@ -113,16 +115,16 @@ def test_the_curve_of_a_split_begins_with_its_origin_and_ends_with_itself():
 
 
 def test_robustness_is_of_the_exact_match_that_the_run_asks_for():
-    seen = Seen(lowercase=True)
-    assert measure(seen, "noise-drop-10", "robustness") == {"": 1.0}
-    assert seen.signatures == {"robustness": "case:lc"}
-    assert seen.asked == ["said test", "said noise-drop-10"]
+    outputs = Seen(lowercase=True)
+    assert measure(outputs, "noise-drop-10", "robustness") == {"": 1.0}
+    assert outputs.signatures == {"robustness": "case:lc"}
+    assert outputs.asked == ["said test", "said noise-drop-10"]
 
 
 @pytest.mark.parametrize("metric", [name for name, info in METRICS.items() if "origin" in info.needs])
 def test_what_is_no_copy_has_lost_nothing_and_costs_no_pass(metric: str):
-    seen = Seen()
-    assert measure(seen, "test", metric) == {} and seen.asked == []
+    outputs = Seen()
+    assert measure(outputs, "test", metric) == {} and outputs.asked == []
 
 
 @pytest.mark.parametrize("metric", METRICS)

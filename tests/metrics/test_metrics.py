@@ -13,11 +13,11 @@ from maskbench.config.schema.sections import DecodeConfig
 from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS, WordVocabulary
-from maskbench.decoding import greedy
+from maskbench.decoding import greedy_search
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source
 from maskbench.masks.plan import MaskPlan
-from maskbench.metrics.forced import force, nll, token_accuracy
+from maskbench.metrics.teacher_forcing import nll, score_teacher_forced, token_accuracy
 from maskbench.metrics.translation import exact_match, text_scores, translate
 from maskbench.model.initialise import initialise
 from maskbench.model.transformer import EncoderDecoder
@@ -57,7 +57,7 @@ def by_hand(built: EncoderDecoder, data: Split) -> tuple[float, float]:
 def test_teacher_forced_figures_are_those_computed_by_hand(batch_tokens):
     built, data = model(), corpus()
     expected, accuracy = by_hand(built, data.splits["test"])
-    found = force(built.train(), data.splits["test"], EVAL, batch_tokens)
+    found = score_teacher_forced(built.train(), data.splits["test"], EVAL, batch_tokens)
     assert nll(found) == pytest.approx(expected, abs=1e-10)
     assert token_accuracy(found) == accuracy
     assert built.training
@@ -67,11 +67,11 @@ def test_nll_does_not_know_of_logit_masks():
     data = corpus().splits["test"]
     banned = placement("logits", "ban_tokens", tokens=["w6", "w9"])
     masked = model(plan(banned, of=sizes(encoder_layers=1)))
-    assert nll(force(masked, data, EVAL)) == nll(force(model(), data, EVAL))
+    assert nll(score_teacher_forced(masked, data, EVAL)) == nll(score_teacher_forced(model(), data, EVAL))
 
 
 def test_nll_of_an_untrained_model_is_about_the_log_of_the_vocabulary():
-    assert abs(nll(force(model(), corpus().splits["test"], EVAL)) - math.log(23)) < 1.0
+    assert abs(nll(score_teacher_forced(model(), corpus().splits["test"], EVAL)) - math.log(23)) < 1.0
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 13, 4096])
@@ -82,7 +82,7 @@ def test_translations_come_in_the_splits_order(batch_tokens):
     )
     for row, hypothesis in enumerate(said.hypotheses):
         alone = Source.of(collate(data.splits["test"], torch.tensor([row]).numpy()))
-        (tokens,) = greedy(built, alone, EVAL, max_length_ratio=1.0)
+        (tokens,) = greedy_search(built, alone, EVAL, max_length_ratio=1.0)
         assert hypothesis == data.vocabulary.decode(tokens)
     assert len(set(said.hypotheses)) > 1
 

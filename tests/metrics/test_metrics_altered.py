@@ -13,8 +13,8 @@ from maskbench.data.corpus import Ragged, Split, encode_split
 from maskbench.data.generation.annotations import annotated
 from maskbench.data.generation.noise import noise_splits
 from maskbench.data.vocabulary import EOS, WordVocabulary
-from maskbench.metrics.altered import information_loss, interference, milder, relative_drop, robustness
-from maskbench.metrics.forced import Forced, token_accuracy
+from maskbench.metrics.altered import information_loss, interference, milder_copies, relative_drop, robustness
+from maskbench.metrics.teacher_forcing import TeacherForcedScores, token_accuracy
 
 
 def altered(*touched: list[int], name: str = "noise-drop-20", origin: str | None = "test") -> Split:
@@ -26,10 +26,10 @@ def altered(*touched: list[int], name: str = "noise-drop-20", origin: str | None
     return Split(name, src, tgt, [], [], origin=origin, touched=Ragged.from_rows(touched))
 
 
-def ranked(*right: int) -> Forced:
+def ranked(*right: int) -> TeacherForcedScores:
     """Tokens of which some are ranked first."""
     gold, n = np.arange(len(right)) + 7, len(right)
-    return Forced(gold, np.where(np.array(right, bool), gold, 3), np.zeros(n), np.ones(n))
+    return TeacherForcedScores(gold, np.where(np.array(right, bool), gold, 3), np.zeros(n), np.ones(n))
 
 
 def test_values_worked_out_by_hand():
@@ -103,15 +103,15 @@ def test_a_family_is_made_of_the_milder_copies_of_the_same_split():
     splits["noise-drop-5"] = altered([0], name="noise-drop-5", origin="valid")
     splits["noise-drop-15"] = altered([0], name="noise-drop-15", origin=None)
     splits["upside-down"] = altered([0], name="upside-down")
-    assert milder(splits["noise-drop-30"], splits) == [
+    assert milder_copies(splits["noise-drop-30"], splits) == [
         (10, "noise-drop-10"),
         (20, "noise-drop-20"),
         (30, "noise-drop-30"),
     ]
-    assert milder(splits["noise-drop-20"], splits) == [(10, "noise-drop-10"), (20, "noise-drop-20")]
-    assert milder(splits["noise-mask-20"], splits) == [(20, "noise-mask-20")]
-    assert milder(splits["distract-8"], splits) == [(1, "distract-1"), (8, "distract-8")]
-    assert milder(splits["upside-down"], splits) == [(1, "upside-down")]
+    assert milder_copies(splits["noise-drop-20"], splits) == [(10, "noise-drop-10"), (20, "noise-drop-20")]
+    assert milder_copies(splits["noise-mask-20"], splits) == [(20, "noise-mask-20")]
+    assert milder_copies(splits["distract-8"], splits) == [(1, "distract-1"), (8, "distract-8")]
+    assert milder_copies(splits["upside-down"], splits) == [(1, "upside-down")]
 
 
 def test_the_area_under_a_curve_worked_out_by_hand():

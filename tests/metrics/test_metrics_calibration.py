@@ -8,14 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskbench.data.vocabulary import EOS
-from maskbench.metrics.forced import BINS, Forced, expected_calibration_error, words
+from maskbench.metrics.teacher_forcing import (
+    BINS,
+    TeacherForcedScores,
+    drop_end_marks,
+    expected_calibration_error,
+)
 
 
-def sure(*tokens: tuple[float, bool], gold: int = 9) -> Forced:
+def sure(*tokens: tuple[float, bool], gold: int = 9) -> TeacherForcedScores:
     """Tokens as (confidence, whether it is right)."""
     said = [gold if right else gold + 1 for _, right in tokens]
     n = len(tokens)
-    return Forced(np.full(n, gold), np.array(said, np.int64), np.zeros(n), np.array([c for c, _ in tokens]))
+    return TeacherForcedScores(
+        np.full(n, gold), np.array(said, np.int64), np.zeros(n), np.array([c for c, _ in tokens])
+    )
 
 
 def test_a_value_worked_out_by_hand():
@@ -60,9 +67,11 @@ def test_there_are_fifteen_bins():
 def test_end_marks_are_no_words():
     # Where a word of the first is missed, an end mark is said; where the end mark of the second is, a word.
     tokens, ends = sure((0.9, True), (0.3, False), gold=EOS - 1), sure((0.6, False), gold=EOS)
-    both = Forced(*(np.concatenate([getattr(t, f) for t in (tokens, ends)]) for f in Forced.__slots__))
-    assert words(both).confidence.tolist() == [0.9, 0.3]
-    assert expected_calibration_error(words(both)) == expected_calibration_error(tokens)
+    both = TeacherForcedScores(
+        *(np.concatenate([getattr(t, f) for t in (tokens, ends)]) for f in TeacherForcedScores.__slots__)
+    )
+    assert drop_end_marks(both).confidence.tolist() == [0.9, 0.3]
+    assert expected_calibration_error(drop_end_marks(both)) == expected_calibration_error(tokens)
     assert expected_calibration_error(both) != expected_calibration_error(tokens)
 
 

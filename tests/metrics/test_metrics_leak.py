@@ -15,10 +15,10 @@ from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS
 from maskbench.masks.clock import Clock
-from maskbench.metrics import Measurements, measure
+from maskbench.metrics import ModelOutputs, measure
 from maskbench.metrics.altered import forced_gap
-from maskbench.metrics.forced import Forced
-from maskbench.metrics.translation import Said
+from maskbench.metrics.teacher_forcing import TeacherForcedScores
+from maskbench.metrics.translation import TranslationResult
 from maskbench.training.evaluate import evaluate
 from maskbench.training.trainer import Trainer, make_trainer
 
@@ -32,11 +32,11 @@ def test_a_value_worked_out_by_hand():
     tgt = Ragged.from_rows([[9, EOS], [EOS], [9, 9, EOS], [9, EOS]])
     split = Split("test", tgt, tgt, [], [])
     said_first = np.where([1, 1, 1, 1, 0, 1, 1, 1], tgt.values, 4)
-    tokens = Forced(tgt.values.astype(np.int64), said_first, np.zeros(8), np.ones(8))
+    tokens = TeacherForcedScores(tgt.values.astype(np.int64), said_first, np.zeros(8), np.ones(8))
     right = np.array([False, True, False, False])
-    assert forced_gap(tokens, Said([""] * 4, [""] * 4, right), split) == 0.5
-    assert forced_gap(tokens, Said([""] * 4, [""] * 4, ~right), split) == 0.0
-    assert forced_gap(tokens, Said([""] * 4, [""] * 4, np.ones(4, bool)), split) == -0.25
+    assert forced_gap(tokens, TranslationResult([""] * 4, [""] * 4, right), split) == 0.5
+    assert forced_gap(tokens, TranslationResult([""] * 4, [""] * 4, ~right), split) == 0.0
+    assert forced_gap(tokens, TranslationResult([""] * 4, [""] * 4, np.ones(4, bool)), split) == -0.25
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +72,15 @@ def trained(cache: Path, masks: list[dict[str, Any]], steps: int) -> Trainer:
     return trainer
 
 
-def seen_by(trainer: Trainer, corpus: Corpus, **decode: Any) -> Measurements:
-    return Measurements(trainer.model, corpus, END, decode=DecodeConfig(**decode))
+def seen_by(trainer: Trainer, corpus: Corpus, **decode: Any) -> ModelOutputs:
+    return ModelOutputs(trainer.model, corpus, END, decode=DecodeConfig(**decode))
 
 
-def gap(seen: Measurements) -> float:
-    return measure(seen, "test", "forced_gap")[""]
+def gap(outputs: ModelOutputs) -> float:
+    return measure(outputs, "test", "forced_gap")[""]
 
 
-def retold(corpus: Corpus, said: Said, keep: int) -> Corpus:
+def retold(corpus: Corpus, said: TranslationResult, keep: int) -> Corpus:
     """A corpus whose references are what a model says, but for every `keep`-th, which begins with another word."""
     other = {f"s{i}": f"s{3 - i}" for i in range(4)}
     # Words beyond the fifth are of translations that found no end; what is left of them is not what was said.
@@ -92,19 +92,19 @@ def retold(corpus: Corpus, said: Said, keep: int) -> Corpus:
 
 
 def test_training_opens_no_gap(honest: Trainer, cache: Path):
-    seen = seen_by(honest, load_corpus(honest.config.corpus, cache))
-    assert 0.05 < seen.said("test").right.mean() < 0.95
-    assert gap(seen) == 0.0
+    outputs = seen_by(honest, load_corpus(honest.config.corpus, cache))
+    assert 0.05 < outputs.translations("test").right.mean() < 0.95
+    assert gap(outputs) == 0.0
 
 
 def test_a_model_that_says_its_own_words_says_them_given_their_prefix_too(honest: Trainer, cache: Path):
     corpus = load_corpus(honest.config.corpus, cache)
-    said = seen_by(honest, corpus).said("test")
-    seen = seen_by(honest, retold(corpus, said, keep=3))
+    said = seen_by(honest, corpus).translations("test")
+    outputs = seen_by(honest, retold(corpus, said, keep=3))
     ended = [len(text.split()) < 6 for text in said.hypotheses]
-    assert seen.said("test").right.tolist() == [i % 3 > 0 and end for i, end in enumerate(ended)]
-    assert 0.5 < seen.said("test").right.mean() < 0.7
-    assert gap(seen) == 0.0
+    assert outputs.translations("test").right.tolist() == [i % 3 > 0 and end for i, end in enumerate(ended)]
+    assert 0.5 < outputs.translations("test").right.mean() < 0.7
+    assert gap(outputs) == 0.0
 
 
 def test_a_model_that_was_not_trained_has_none(cache: Path):
@@ -114,10 +114,10 @@ def test_a_model_that_was_not_trained_has_none(cache: Path):
 
 
 def test_without_the_causal_mask_training_opens_a_wide_gap(leaking: Trainer, cache: Path):
-    seen = seen_by(leaking, load_corpus(leaking.config.corpus, cache))
-    assert measure(seen, "test", "token_accuracy")[""] > 0.7
-    assert measure(seen, "test", "exact_match")[""] < 0.1
-    assert gap(seen) > 0.15
+    outputs = seen_by(leaking, load_corpus(leaking.config.corpus, cache))
+    assert measure(outputs, "test", "token_accuracy")[""] > 0.7
+    assert measure(outputs, "test", "exact_match")[""] < 0.1
+    assert gap(outputs) > 0.15
 
 
 def test_a_mask_of_the_logits_acts_in_decoding_only(honest: Trainer, cache: Path):
@@ -131,11 +131,11 @@ def test_a_mask_of_the_logits_acts_in_decoding_only(honest: Trainer, cache: Path
 def test_it_is_about_greedy_decoding_whatever_search_is_asked_for(honest: Trainer, cache: Path):
     corpus = load_corpus(honest.config.corpus, cache)
     greedy = seen_by(honest, corpus)
-    assert greedy.greedily("test") is greedy.said("test")
+    assert greedy.greedy_translations("test") is greedy.translations("test")
     beam = DecodeConfig.model_construct(beam_size=3, max_length_ratio=2.0)
-    seen = Measurements(honest.model, corpus, END, decode=beam)
-    assert gap(seen) == gap(greedy)
-    assert seen.translations == {} and seen.is_forced_and_said("test")
+    outputs = ModelOutputs(honest.model, corpus, END, decode=beam)
+    assert gap(outputs) == gap(greedy)
+    assert outputs.hypotheses == {} and outputs.is_scored_and_greedily_translated("test")
 
 
 def test_a_run_measures_it_unasked_where_it_costs_nothing(leaking: Trainer, cache: Path):
@@ -148,9 +148,11 @@ def test_a_run_measures_it_unasked_where_it_costs_nothing(leaking: Trainer, cach
 
 
 def test_what_was_forced_and_said_is_known(honest: Trainer, cache: Path):
-    seen = seen_by(honest, load_corpus(honest.config.corpus, cache))
-    assert not seen.is_forced_and_said("test")
-    seen.forced("test")
-    assert not seen.is_forced_and_said("test")
-    seen.said("test")
-    assert seen.is_forced_and_said("test") and not seen.is_forced_and_said("valid")
+    outputs = seen_by(honest, load_corpus(honest.config.corpus, cache))
+    assert not outputs.is_scored_and_greedily_translated("test")
+    outputs.teacher_forced("test")
+    assert not outputs.is_scored_and_greedily_translated("test")
+    outputs.translations("test")
+    assert outputs.is_scored_and_greedily_translated(
+        "test"
+    ) and not outputs.is_scored_and_greedily_translated("valid")

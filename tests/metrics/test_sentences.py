@@ -13,7 +13,7 @@ from tiny_runs import TOKENS, config
 
 from maskbench.data import load_corpus
 from maskbench.masks.clock import Clock
-from maskbench.metrics import ADDITIVE, Measurements, sentence_parts
+from maskbench.metrics import ADDITIVE, ModelOutputs, sentence_parts
 from maskbench.metrics.translation import text_statistics
 from maskbench.runs.directory import RunDirectory
 from maskbench.training.job import RunJob
@@ -67,12 +67,12 @@ def test_sums_over_sentences_are_the_runs_metrics(run: RunDirectory, split: str,
 def test_a_run_is_done_only_when_its_sentences_are_there(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[bool] = []
+    outputs: list[bool] = []
     monkeypatch.setattr(
-        RunDirectory, "write_result", lambda run, _: seen.append(run.sentences("test").path.exists())
+        RunDirectory, "write_result", lambda run, _: outputs.append(run.sentences("test").path.exists())
     )
     train_run(RunJob("demo", None, "arm", 5, config(), tmp_path / "seed-5", cache), lambda progress: None)
-    assert seen == [True]
+    assert outputs == [True]
 
 
 def test_other_masks_have_sentences_of_their_own(run: RunDirectory) -> None:
@@ -83,14 +83,14 @@ def test_other_masks_have_sentences_of_their_own(run: RunDirectory) -> None:
 
 def test_what_a_sentence_adds_is_what_it_has_alone(cache: Path) -> None:
     trainer = make_trainer(config(), corpus := load_corpus(config().corpus, cache), 3)
-    seen = Measurements(trainer.model, corpus, CLOCK)
-    found = sentence_parts(seen, "valid", list(ADDITIVE))
-    forced, said, rest = seen.forced("valid"), seen.said("valid"), 0
+    outputs = ModelOutputs(trainer.model, corpus, CLOCK)
+    found = sentence_parts(outputs, "valid", list(ADDITIVE))
+    forced, said, rest = outputs.teacher_forced("valid"), outputs.translations("valid"), 0
     assert len({row["nll"][1] for row in found}) > 2, "sentences of one length would hide a mistake"
     for row, gold in zip(found, corpus.splits["valid"].tgt.rows(), strict=True):
         here = range(rest, rest := rest + len(gold))
         assert row["nll"] == [pytest.approx(math.fsum(forced.nll[t] for t in here)), len(gold)]
-        assert row["token_accuracy"] == [sum(forced.said[t] == forced.gold[t] for t in here), len(gold)]
+        assert row["token_accuracy"] == [sum(forced.predicted[t] == forced.gold[t] for t in here), len(gold)]
         hypothesis, reference = said.hypotheses[row["id"]], said.references[row["id"]]
         assert row["exact_match"] == [int(hypothesis == reference), 1]
         alone = BLEU(force=True).corpus_score([hypothesis], [[reference]])
@@ -118,10 +118,10 @@ def test_by_hand() -> None:
 
 def test_only_what_was_measured_is_kept(cache: Path) -> None:
     trainer = make_trainer(config(), corpus := load_corpus(config().corpus, cache), 3)
-    seen = Measurements(trainer.model, corpus, CLOCK)
-    assert sentence_parts(seen, "test", ["ece", "aer"]) == []
-    assert set(sentence_parts(seen, "test", ["ece", "token_accuracy"])[0]) == {"id", "token_accuracy"}
-    assert seen.translations == {}, "nothing was translated for it"
+    outputs = ModelOutputs(trainer.model, corpus, CLOCK)
+    assert sentence_parts(outputs, "test", ["ece", "aer"]) == []
+    assert set(sentence_parts(outputs, "test", ["ece", "token_accuracy"])[0]) == {"id", "token_accuracy"}
+    assert outputs.hypotheses == {}, "nothing was translated for it"
 
 
 def test_a_repetition_writes_the_same_bytes(run: RunDirectory, cache: Path, tmp_path: Path) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from mutations.mutant import family
 
 APPLY, ATTENTION, CACHE = "model/attention.py", "model/attention.py", "model/cache.py"
-TRANSFORMER, DECODING, OBJECTIVE = "model/transformer.py", "decoding/prefixes.py", "training/objective.py"
+TRANSFORMER, DECODING, OBJECTIVE = (
+    "model/transformer.py",
+    "decoding/decoding_state.py",
+    "training/objective.py",
+)
 T = "model/test_attention.py model/test_application.py"
 GREEDY = "decoding/greedy.py"
 IN_TRANSFORMER, IN_DECODING = "model/test_transformer.py", "decoding/test_greedy.py"
@@ -61,6 +65,6 @@ MODEL = family(
     ),
     ("sign", ATTENTION, "scores = scores + decision.bias", "scores = scores - decision.bias", T),
     ("scale", ATTENTION, "scores.mul_(query.shape[-1] ** -0.5)", "scores.mul_(key.shape[-2] ** -0.5)", T),
-    ("specials", DECODING, "left[:, NEVER] = -math.inf", "pass", IN_DECODING),
+    ("specials", DECODING, "left[:, FORBIDDEN_TOKENS] = -math.inf", "pass", IN_DECODING),
     ("strength", OBJECTIVE, "self.train.rdrop / 4", "self.train.rdrop / 2", IN_OBJECTIVE),
 )

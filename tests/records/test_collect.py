@@ -14,8 +14,8 @@ from fake_runs import FakeRun, arm_config, experiment, scored, write, write_run
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.errors import ConfigError
-from maskbench.records.collect import Cell, Collected, collect, seed_list
-from maskbench.records.locate import newest, panels_in
+from maskbench.records.collect import CollectedPanel, CollectedRun, collect_panel, format_seeds
+from maskbench.records.locate import find_panels, newest_experiment
 
 ARMS = ("none", "window")
 
@@ -29,15 +29,15 @@ def directory(tmp_path: Path) -> Path:
     return write(tmp_path, experiment(ARMS, 3), {arm: list(runs) for arm, runs in three_seeds().items()})
 
 
-def collected(directory: Path) -> Collected:
-    (found,) = panels_in(directory)
-    return collect(found)
+def collected(directory: Path) -> CollectedPanel:
+    (found,) = find_panels(directory)
+    return collect_panel(found)
 
 
-def cell_after(directory: Path, damage: Callable[[Path], object]) -> Cell:
+def cell_after(directory: Path, damage: Callable[[Path], object]) -> CollectedRun:
     """Damage one run, and return what is read of it; the others must be as they were."""
     damage(directory / "window" / "seed-1")
-    cells = collected(directory).cells
+    cells = collected(directory).runs
     assert [key for key, cell in cells.items() if cell.state != "done"] in ([], [("window", 1)])
     return cells["window", 1]
 
@@ -57,11 +57,11 @@ def replace(name: str, text: str) -> Callable[[Path], object]:
 
 
 def test_finished_runs_are_read_with_what_they_measured(directory: Path) -> None:
-    cells = collected(directory).cells
+    cells = collected(directory).runs
     assert {key: cell.state for key, cell in cells.items()} == {
         (a, s): "done" for a in ARMS for s in range(3)
     }
-    outcome = cells["window", 2].outcome
+    outcome = cells["window", 2].result
     assert outcome is not None
     assert outcome.metrics["test/exact_match"] == 0.52
     assert (outcome.parameters, outcome.peak_memory_mb) == (812_000, 410.0)
@@ -158,7 +158,7 @@ def test_runs_nobody_asked_for_are_named(directory: Path) -> None:
         "left out: none, seeds 7-8, which experiment.yaml does not ask for",
         "left out: stray, seed 0, which experiment.yaml does not ask for",
     )
-    assert len(found.cells) == 6
+    assert len(found.runs) == 6
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_damaged_cost_measurement_is_a_remark(directory: Path, text: str) -> N
     [([3], "seed 3"), ([0, 1, 2], "seeds 0-2"), ([9, 0, 2, 1], "seeds 0-2, 9"), ([1, 3], "seeds 1, 3")],
 )
 def test_seeds_in_words(seeds: list[int], words: str) -> None:
-    assert seed_list(seeds) == words
+    assert format_seeds(seeds) == words
 
 
 class TestLocating:
@@ -193,45 +193,45 @@ class TestLocating:
 
     def test_an_experiment_gives_all_its_panels(self, tmp_path: Path) -> None:
         self.with_panels(tmp_path)
-        found = panels_in(tmp_path / "paneled")
+        found = find_panels(tmp_path / "paneled")
         assert sorted(str(f.panel.name) for f in found) == ["large", "small"]
         assert sorted(f.directory.path.name for f in found) == ["large", "small"]
 
     def test_a_panel_gives_itself(self, tmp_path: Path) -> None:
         self.with_panels(tmp_path)
-        (found,) = panels_in(tmp_path / "paneled" / "large")
+        (found,) = find_panels(tmp_path / "paneled" / "large")
         assert (found.panel.name, found.directory.path) == ("large", tmp_path / "paneled" / "large")
 
     def test_a_file_at_the_top_gives_all_panels_too(self, tmp_path: Path) -> None:
         wanted = self.with_panels(tmp_path)
         (tmp_path / "paneled" / "experiment.yaml").write_text(dump_resolved(wanted))
-        assert [f.directory.path.name for f in panels_in(tmp_path / "paneled")] == ["small", "large"]
+        assert [f.directory.path.name for f in find_panels(tmp_path / "paneled")] == ["small", "large"]
 
     @pytest.mark.parametrize("inside", ["none", "none/seed-0"])
     def test_a_part_of_an_experiment_points_to_the_whole(self, directory: Path, inside: str) -> None:
         with pytest.raises(ConfigError, match=f"compare the whole: maskbench compare .*{directory.name}"):
-            panels_in(directory / inside)
+            find_panels(directory / inside)
 
     def test_a_folder_of_experiments_lists_them(self, directory: Path) -> None:
         with pytest.raises(ConfigError, match=r"several experiments \(fake\); name one"):
-            panels_in(directory.parent)
+            find_panels(directory.parent)
 
     def test_nothing_at_all_says_what_to_run(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="`maskbench run FILE`"):
-            panels_in(tmp_path)
+            find_panels(tmp_path)
         with pytest.raises(ConfigError, match=r"no such directory.*`maskbench run FILE`"):
-            panels_in(tmp_path / "missing")
+            find_panels(tmp_path / "missing")
         with pytest.raises(ConfigError, match=r"does not exist.*`maskbench run FILE`"):
-            newest(tmp_path / "missing")
+            newest_experiment(tmp_path / "missing")
 
     def test_a_file_is_not_a_directory(self, directory: Path) -> None:
         with pytest.raises(ConfigError, match="is a file"):
-            panels_in(directory / "experiment.yaml")
+            find_panels(directory / "experiment.yaml")
 
     def test_a_damaged_experiment_file_is_an_error_and_no_traceback(self, directory: Path) -> None:
         (directory / "experiment.yaml").write_text("name: [")
         with pytest.raises(ConfigError, match=r"experiment\.yaml"):
-            panels_in(directory)
+            find_panels(directory)
 
     def test_the_newest_experiment_is_the_one_with_the_latest_result(self, tmp_path: Path) -> None:
         old, new = (
@@ -240,9 +240,9 @@ class TestLocating:
         for path in tmp_path.rglob("*"):
             os.utime(path, (1_000, 1_000))
         os.utime(new / "window" / "seed-2" / "result.json", (2_000, 2_000))
-        assert newest(tmp_path) == new
+        assert newest_experiment(tmp_path) == new
         os.utime(old / "experiment.yaml", (3_000, 3_000))
-        assert newest(tmp_path) == old
+        assert newest_experiment(tmp_path) == old
 
 
 @pytest.mark.parametrize("key", ["outputs_sha256", "train_nll_sha256"])

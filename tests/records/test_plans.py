@@ -13,9 +13,9 @@ from fake_runs import experiment, scored, write
 from maskbench.comparison.checks.plan_changes import replanned
 from maskbench.comparison.results import Choices
 from maskbench.comparison.table import compare
-from maskbench.records.collect import Collected, collect
-from maskbench.records.locate import panels_in
-from maskbench.records.plans import Change, Plan, Question, changed_after_results, read_plans
+from maskbench.records.collect import CollectedPanel, collect_panel
+from maskbench.records.locate import find_panels
+from maskbench.records.plans import Plan, Question, SeedChange, find_seed_changes, read_plans
 from maskbench.runs.directory import ExperimentDirectory
 
 
@@ -39,9 +39,9 @@ def directory(tmp_path: Path, plans: Sequence[Plan] = (), *, seeds: int = 4, tex
     return place
 
 
-def collected(place: Path) -> Collected:
-    (found,) = panels_in(place)
-    return collect(found)
+def collected(place: Path) -> CollectedPanel:
+    (found,) = find_panels(place)
+    return collect_panel(found)
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -60,35 +60,38 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
         ([plan(0, 1)], []),
         # Nobody had seen anything yet.
         ([plan(0, 1), plan(0, 1, 2)], []),
-        ([plan(0, 1), plan(0, 1, 2, results=3)], [Change("added", (2,), 3)]),
-        ([plan(0, 1), plan(0, 1, 2), plan(0, 1, 2, 3, results=6)], [Change("added", (3,), 6)]),
+        ([plan(0, 1), plan(0, 1, 2, results=3)], [SeedChange("added", (2,), 3)]),
+        ([plan(0, 1), plan(0, 1, 2), plan(0, 1, 2, 3, results=6)], [SeedChange("added", (3,), 6)]),
         # Twice; what counts is what was known at the first time.
         (
             [plan(0, 1), plan(0, 1, 2, results=4), plan(0, 1, 2, 3, results=6)],
-            [Change("added", (2, 3), 4)],
+            [SeedChange("added", (2, 3), 4)],
         ),
-        ([plan(0, 1, 2), plan(0, 1, results=4)], [Change("dropped", (2,), 4)]),
-        ([plan(0, 1, 2), plan(0, 3, results=5)], [Change("added", (3,), 5), Change("dropped", (1, 2), 5)]),
+        ([plan(0, 1, 2), plan(0, 1, results=4)], [SeedChange("dropped", (2,), 4)]),
+        (
+            [plan(0, 1, 2), plan(0, 3, results=5)],
+            [SeedChange("added", (3,), 5), SeedChange("dropped", (1, 2), 5)],
+        ),
         # Dropped and put back: as planned.
         ([plan(0, 1), plan(0, results=2), plan(0, 1, results=2)], []),
         # Added, looked at, and dropped again.
-        ([plan(0, 1), plan(0, 1, 2, results=4), plan(0, 1, results=6)], [Change("dropped", (2,), 6)]),
+        ([plan(0, 1), plan(0, 1, 2, results=4), plan(0, 1, results=6)], [SeedChange("dropped", (2,), 6)]),
         # The rule that allows for looking.
         ([plan(0, 1), plan(0, 1, 2, results=4, rule="sequential", limit=20)], []),
         # It allows for looking, and not for having chosen among seeds before; unless they are back.
         (
             [plan(0, 1, 2), plan(0, 2, results=6), plan(0, 2, 3, results=4, rule="sequential")],
-            [Change("dropped", (1,), 6)],
+            [SeedChange("dropped", (1,), 6)],
         ),
         ([plan(0, 1, 2), plan(0, 2, results=6), plan(0, 1, 2, results=4, rule="sequential")], []),
         # Seeds of a fixed plan that the sequential one had no need of.
         ([plan(0, 1, 2), plan(0, results=2, rule="sequential")], []),
         # A record that begins with results was begun when an earlier one was lost; its first line is taken as given.
-        ([plan(0, 1, results=2), plan(0, 1, 2, results=4)], [Change("added", (2,), 4)]),
+        ([plan(0, 1, results=2), plan(0, 1, 2, results=4)], [SeedChange("added", (2,), 4)]),
     ],
 )
-def test_what_was_changed_after_the_first_results(plans: list[Plan], changes: list[Change]) -> None:
-    assert changed_after_results(plans) == changes
+def test_what_was_changed_after_the_first_results(plans: list[Plan], changes: list[SeedChange]) -> None:
+    assert find_seed_changes(plans) == changes
 
 
 def test_an_extension_is_an_alarm_that_says_what_when_why_and_what_to_do(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def test_a_damaged_record_of_plans_is_a_remark(tmp_path: Path, text: str) -> Non
     (remark,) = (text for text in found.remarks if "plans.jsonl" in text)
     assert "nobody knows whether seeds were added" in remark
     # Nobody can tell, so the rule is the one that holds in either case.
-    assert found.rule == "sequential" and found.plans == () and len(found.cells) == 8
+    assert found.rule == "sequential" and found.plans == () and len(found.runs) == 8
 
 
 def test_a_torn_last_line_does_not_count(tmp_path: Path) -> None:
@@ -138,8 +141,8 @@ def test_a_torn_last_line_does_not_count(tmp_path: Path) -> None:
 def test_later_seeds_of_a_closed_arm_are_not_planned(tmp_path: Path) -> None:
     closed = {"": {"window": (0, 2)}}
     found = collected(directory(tmp_path, [Plan((0, 1, 2, 3), "sequential", 9, closed)]))
-    assert [seed for arm, seed in found.cells if arm == "window"] == [0, 2]
-    assert [seed for arm, seed in found.cells if arm == "none"] == [0, 1, 2, 3]
+    assert [seed for arm, seed in found.runs if arm == "window"] == [0, 2]
+    assert [seed for arm, seed in found.runs if arm == "none"] == [0, 1, 2, 3]
     assert found.limit == 9
 
 

@@ -15,7 +15,7 @@ from sacrebleu.metrics.chrf import CHRF
 from maskbench.config.schema.metrics import METRICS, metric_name
 from maskbench.errors import RunDirectoryError
 from maskbench.metrics import ADDITIVE
-from maskbench.records.sentences import SentenceReader, read_counts, score, sentence_score
+from maskbench.records.sentences import SentenceReader, read_counts, score_counts, score_sentences
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 
 WORDS = st.lists(st.sampled_from(["a", "ab", "abc", "d", "dab", "."]), max_size=7).map(" ".join)
@@ -27,23 +27,23 @@ def test_bleu_and_chrf_are_sacrebleus(texts: list[tuple[str, str]]) -> None:
     said, meant = [text for text, _ in texts], [text for _, text in texts]
     for metric, scorer in (("bleu", BLEU(force=True)), ("chrf", CHRF())):
         counts = np.array(scorer._extract_corpus_statistics(said, [meant]), dtype=float)
-        assert score(metric, counts.sum(0)) == pytest.approx(
+        assert score_counts(metric, counts.sum(0)) == pytest.approx(
             scorer.corpus_score(said, [meant]).score, abs=1e-9
         )
     alone = BLEU(force=True, effective_order=True)
     counts = np.array(alone._extract_corpus_statistics(said, [meant]), dtype=float)
     expected = [alone.sentence_score(text, [other]).score for text, other in texts]
-    assert sentence_score("bleu", counts) == pytest.approx(expected, abs=1e-9)
+    assert score_sentences("bleu", counts) == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_batch_of_sums_is_scored_sum_by_sum() -> None:
     sums = np.array(
         [[9, 8, 7, 5, 3, 0, 9, 7, 5, 3], [4, 8, 4, 3, 2, 1, 4, 3, 2, 1], [2, 2, 0, 0, 0, 0, 2, 1, 0, 0]]
     )
-    one_by_one = [float(score("bleu", row)) for row in sums.astype(float)]
-    assert score("bleu", sums.reshape(3, 1, 10).astype(float)).ravel().tolist() == one_by_one
+    one_by_one = [float(score_counts("bleu", row)) for row in sums.astype(float)]
+    assert score_counts("bleu", sums.reshape(3, 1, 10).astype(float)).ravel().tolist() == one_by_one
     assert one_by_one[1] == pytest.approx(100 * np.exp(-1)) and one_by_one[2] == 0
-    assert score("nll", np.array([[3.0, 2.0], [5.0, 20.0]])).tolist() == [1.5, 0.25]
+    assert score_counts("nll", np.array([[3.0, 2.0], [5.0, 20.0]])).tolist() == [1.5, 0.25]
 
 
 def test_every_metric_with_parts_can_be_read_and_scored() -> None:
@@ -52,9 +52,9 @@ def test_every_metric_with_parts_can_be_read_and_scored() -> None:
 
 
 def _is_kept(name: object) -> bool:
-    from maskbench.records.sentences import has_parts
+    from maskbench.records.sentences import is_additive
 
-    return has_parts(name)  # type: ignore[arg-type]
+    return is_additive(name)  # type: ignore[arg-type]
 
 
 def write(root: Path, text: str, split: str = "test") -> RunDirectory:

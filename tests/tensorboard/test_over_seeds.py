@@ -19,8 +19,8 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.errors import ConfigError, RunDirectoryError
-from maskbench.records.collect import collect
-from maskbench.records.locate import panels_in
+from maskbench.records.collect import collect_panel
+from maskbench.records.locate import find_panels
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.columns import differing
 from maskbench.tensorboard.events import event_files
@@ -243,9 +243,9 @@ def test_a_rebuild_is_refused_while_a_run_is_written(finished: Path) -> None:
 
 def test_means_are_no_arm_to_whoever_reads_the_experiment(finished: Path) -> None:
     refresh(finished)
-    (panel,) = panels_in(finished)
+    (panel,) = find_panels(finished)
     assert {run.arm for run in panel.directory.runs()} == set(CURVES)
-    assert not [remark for remark in collect(panel).remarks if "_aggregate" in remark]
+    assert not [remark for remark in collect_panel(panel).remarks if "_aggregate" in remark]
 
 
 def test_a_folder_of_experiments_is_shown_whole_and_an_empty_one_is_an_error(finished: Path) -> None:

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_runs import STEPS
 
 from maskbench.masks.clock import Clock
-from maskbench.metrics.attended import watching
+from maskbench.metrics.attention_statistics import watch_attention
 from maskbench.model.transformer import build_model
 from maskbench.pictures.cross_attention import (
     CrossAttention,
@@ -153,7 +153,7 @@ def test_equal_values_are_one_bar_without_width() -> None:
 def test_attention_is_that_of_the_last_layer_with_heads_averaged(cache: Path) -> None:
     from maskbench.data import load_corpus
     from maskbench.data.batches import collate
-    from maskbench.decoding import evaluating
+    from maskbench.decoding import evaluation_mode
 
     config = tiny_runs.config()
     config = config.model_copy(update={"model": config.model.model_copy(update={"decoder_layers": 2})})
@@ -167,7 +167,7 @@ def test_attention_is_that_of_the_last_layer_with_heads_averaged(cache: Path) ->
             weights[layer] = found
 
     batch = collate(corpus.splits["valid"], np.arange(3))
-    with evaluating(model), watching(model, watch):
+    with evaluation_mode(model), watch_attention(model, watch):
         model.hidden(batch, clock)
     rows, columns = seen.weights.shape
     want = weights[1][0].sum(0).detach().numpy() / 3

@@ -10,21 +10,21 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import MetricName, metric_name
-from maskbench.records.collect import Cell, Outcome
+from maskbench.records.collect import CollectedRun, RunResult
 
 GAP = 0.02
 """The alarm rings above this share of the sentences. Without a leak the gap is exactly 0, but for a tie that rounding
 decides now and then: one sentence in a thousand, not one in fifty. A test split of 100 sentences may differ by two."""
 
 
-def alarms(arms: Sequence[ArmConfig], cells: Iterable[Cell]) -> list[str]:
+def alarms(arms: Sequence[ArmConfig], cells: Iterable[CollectedRun]) -> list[str]:
     """Return a sentence for every arm of which a run has a gap above `GAP` on any split, in the order of the arms."""
     cells = list(cells)
     return [sentence for arm in arms for sentence in _alarm(arm, [c for c in cells if c.arm == arm.name])]
 
 
-def _alarm(arm: ArmConfig, cells: Sequence[Cell]) -> Iterator[str]:
-    done = [(cell.seed, cell.outcome) for cell in cells if cell.outcome is not None]
+def _alarm(arm: ArmConfig, cells: Sequence[CollectedRun]) -> Iterator[str]:
+    done = [(cell.seed, cell.result) for cell in cells if cell.result is not None]
     loud = [(gap, name, seed, run) for seed, run in done for name, gap in _gaps(run) if gap > GAP]
     if not loud:
         return
@@ -41,14 +41,14 @@ def _alarm(arm: ArmConfig, cells: Sequence[Cell]) -> Iterator[str]:
     )
 
 
-def _gaps(run: Outcome) -> Iterator[tuple[MetricName, float]]:
+def _gaps(run: RunResult) -> Iterator[tuple[MetricName, float]]:
     for name, value in run.metrics.items():
         parts = metric_name(name)
         if parts is not None and parts.metric == "forced_gap":
             yield parts, value
 
 
-def _evidence(name: MetricName, run: Outcome) -> str:
+def _evidence(name: MetricName, run: RunResult) -> str:
     """Return what else was measured there and shows the gap, as the beginning of a list."""
     shown = (("token_accuracy", "token accuracy"), ("exact_match", "exact match"))
     values = [(words, run.metrics.get(str(name._replace(metric=metric)))) for metric, words in shown]

@@ -14,7 +14,7 @@ from maskbench.comparison.checks.mixtures import mixtures, named
 from maskbench.config.schema.experiment import ArmConfig, PanelConfig
 from maskbench.config.schema.metrics import metric_name
 from maskbench.errors import ConfigError
-from maskbench.records.collect import Cell, Outcome, seed_list
+from maskbench.records.collect import CollectedRun, RunResult, format_seeds
 
 _DECODING = "decode."
 _BUDGET = ("train.steps", "train.epochs", "train.batch_tokens", "init_from")
@@ -31,7 +31,7 @@ class Findings:
     """To be read after it."""
 
 
-def guard(panel: PanelConfig, cells: Iterable[Cell], metric: str, baseline: str) -> Findings:
+def guard(panel: PanelConfig, cells: Iterable[CollectedRun], metric: str, baseline: str) -> Findings:
     """Return a sentence for everything about a panel that a careful reader should hear.
 
     Args:
@@ -127,7 +127,7 @@ def _refuse_undeclared_decoding(panel: PanelConfig) -> None:
             )
 
 
-def _duplicates(done: Sequence[Cell]) -> Iterator[str]:
+def _duplicates(done: Sequence[CollectedRun]) -> Iterator[str]:
     """Say which runs of an arm are one run under several seeds."""
     found: dict[tuple[str, tuple[int, ...]], str] = {}
     for sign, what in (
@@ -137,33 +137,33 @@ def _duplicates(done: Sequence[Cell]) -> Iterator[str]:
     ):
         groups: dict[tuple[str, object], list[int]] = {}
         for cell in done:
-            if cell.outcome is not None and (mark := sign(cell.outcome)) is not None:
+            if cell.result is not None and (mark := sign(cell.result)) is not None:
                 groups.setdefault((cell.arm, mark), []).append(cell.seed)
         for (arm, _), seeds in groups.items():
             if len(seeds) > 1:
                 found.setdefault((arm, tuple(seeds)), what)
     for (arm, twins), what in found.items():
         yield (
-            f"duplicate seeds: {arm}, {seed_list(list(twins))} {what}, which different seeds never do: they are one"
+            f"duplicate seeds: {arm}, {format_seeds(list(twins))} {what}, which different seeds never do: they are one"
             f" run counted {len(twins)} times, and p and interval are too good; move all but one away and run them"
             " again"
         )
 
 
-def _losses(outcome: Outcome) -> object:
+def _losses(outcome: RunResult) -> object:
     return outcome.train_nll_sha256
 
 
-def _results(outcome: Outcome) -> object:
+def _results(outcome: RunResult) -> object:
     """Return what no two runs share by chance; None without a likelihood, because counted scores may well agree."""
     if outcome.outputs_sha256 is None or not any(name.endswith("/nll") for name in outcome.metrics):
         return None
     return outcome.outputs_sha256, tuple(sorted(outcome.metrics.items()))
 
 
-def _unrecorded(done: Sequence[Cell]) -> Iterator[str]:
+def _unrecorded(done: Sequence[CollectedRun]) -> Iterator[str]:
     """Say if nobody knows how any of the runs was made."""
-    origins = [cell.origin for cell in done if cell.origin]
+    origins = [cell.provenance for cell in done if cell.provenance]
     if origins and not any(origin.versions or origin.environment or origin.commit for origin in origins):
         yield (
             "no run says by what it was made: neither commit nor packages nor machine stand in any run.json, so"
@@ -171,7 +171,7 @@ def _unrecorded(done: Sequence[Cell]) -> Iterator[str]:
         )
 
 
-def _unpaired(arms: Sequence[ArmConfig], cells: Sequence[Cell], baseline: str) -> Iterator[str]:
+def _unpaired(arms: Sequence[ArmConfig], cells: Sequence[CollectedRun], baseline: str) -> Iterator[str]:
     """Say which pairs do not count because one of their runs was lost; what still runs is no loss."""
     base = {cell.seed: cell for cell in cells if cell.arm == baseline}
     for arm in arms:

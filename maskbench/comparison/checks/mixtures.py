@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from maskbench.records.collect import Cell, Origin, seed_list
+from maskbench.records.collect import CollectedRun, RunProvenance, format_seeds
 
 _SHORT = 8
 _RESULTS = "results version"
@@ -26,14 +26,14 @@ class Mixture:
     """Whether differences between the arms may come from it."""
 
 
-def mixtures(done: Sequence[Cell], baseline: str) -> list[Mixture]:
+def mixtures(done: Sequence[CollectedRun], baseline: str) -> list[Mixture]:
     """Return what the finished runs of a panel do not have in common; what sets the same runs apart is said at once.
 
     Args:
         done: the finished runs, each with its origin.
         baseline: name of the arm that the others are paired with.
     """
-    facts = [_facts(cell.origin) for cell in done if cell.origin]
+    facts = [_facts(cell.provenance) for cell in done if cell.provenance]
     keys = dict.fromkeys(key for fact in facts for key in fact)
     splits: dict[tuple[int, ...], list[str]] = {}
     for key in keys:
@@ -46,15 +46,15 @@ def mixtures(done: Sequence[Cell], baseline: str) -> list[Mixture]:
     )
 
 
-def named(cells: Sequence[Cell]) -> str:
+def named(cells: Sequence[CollectedRun]) -> str:
     """Return runs in words, arm by arm: `static, seeds 0-3; none, seed 7`."""
     seeds: dict[str, list[int]] = {}
     for cell in cells:
         seeds.setdefault(cell.arm, []).append(cell.seed)
-    return "; ".join(f"{arm}, {seed_list(ran)}" for arm, ran in seeds.items())
+    return "; ".join(f"{arm}, {format_seeds(ran)}" for arm, ran in seeds.items())
 
 
-def _facts(origin: Origin) -> dict[str, str]:
+def _facts(origin: RunProvenance) -> dict[str, str]:
     """Return everything that was recorded of how a run was made, each under a name a person knows."""
     commit = (origin.commit or "")[:_SHORT]
     own = {_RESULTS: str(origin.results_version), _COMMIT: commit}
@@ -62,7 +62,7 @@ def _facts(origin: Origin) -> dict[str, str]:
 
 
 def _mixture(
-    done: Sequence[Cell],
+    done: Sequence[CollectedRun],
     facts: Sequence[Mapping[str, str]],
     kinds: tuple[int, ...],
     keys: Sequence[str],
@@ -89,7 +89,7 @@ def _mixture(
 _REMEDY = "to be sure, move the odd ones away and give the same `maskbench run` again"
 
 
-def _runs(cells: Sequence[Cell]) -> str:
+def _runs(cells: Sequence[CollectedRun]) -> str:
     return f"{len(cells)} {'run' if len(cells) == 1 else 'runs'} ({named(cells)})"
 
 
@@ -102,7 +102,7 @@ def _said(key: str, value: str, usual: str) -> str:
     return f"{key} {value or 'absent'} instead of {usual or 'absent'}"
 
 
-def _torn_pairs(done: Sequence[Cell], kinds: Sequence[int], baseline: str) -> tuple[int, int]:
+def _torn_pairs(done: Sequence[CollectedRun], kinds: Sequence[int], baseline: str) -> tuple[int, int]:
     """Return in how many pairs the two runs are of different kinds, and how many pairs there are."""
     kind_of = {(cell.arm, cell.seed): kind for cell, kind in zip(done, kinds, strict=True)}
     pairs = list(_pairs(kind_of, baseline))
@@ -122,11 +122,11 @@ def _effect(mixed: int, pairs: int) -> tuple[str, bool]:
     return "within each pair the two runs were made alike, so no difference comes from it", False
 
 
-def _dirty(done: Sequence[Cell], baseline: str) -> list[Mixture]:
-    dirty = [cell for cell in done if cell.origin and cell.origin.dirty]
+def _dirty(done: Sequence[CollectedRun], baseline: str) -> list[Mixture]:
+    dirty = [cell for cell in done if cell.provenance and cell.provenance.dirty]
     if not dirty:
         return []
-    kinds = [int(cell.origin is not None and cell.origin.dirty) for cell in done]
+    kinds = [int(cell.provenance is not None and cell.provenance.dirty) for cell in done]
     mixed, pairs = _torn_pairs(done, kinds, baseline)
     come = "comes" if len(dirty) == 1 else "come"
     sentence = (

@@ -6,26 +6,26 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from maskbench.config.schema.experiment import Experiment
-from maskbench.records.collect import Collected, seed_list
-from maskbench.records.plans import Change, Plan, Question, changed_after_results, since_results
+from maskbench.records.collect import CollectedPanel, format_seeds
+from maskbench.records.plans import Plan, Question, SeedChange, find_seed_changes, plans_since_results
 from maskbench.statistics.sequential import Rule
 
 
-def replanned(collected: Collected) -> tuple[str, ...]:
+def replanned(collected: CollectedPanel) -> tuple[str, ...]:
     """Return a sentence for every change of a panel's plan that results could have led to."""
     plans, experiment, place = collected.plans, collected.found.experiment, collected.found.panel.name or ""
     if not plans:
         return ()
     return (
-        *(_seeds_changed(change, plans[-1].rule) for change in changed_after_results(plans)),
+        *(_seeds_changed(change, plans[-1].rule) for change in find_seed_changes(plans)),
         *_question_changed(plans, place),
         *_edited(plans[-1], experiment, place),
     )
 
 
-def _seeds_changed(change: Change, rule: Rule) -> str:
+def _seeds_changed(change: SeedChange, rule: Rule) -> str:
     """Say what was planned anew with results in sight, what that spoils, and what to do."""
-    seeds, runs = seed_list(list(change.seeds)), _had_results(change.results)
+    seeds, runs = format_seeds(list(change.seeds)), _had_results(change.results)
     verb = "were" if len(change.seeds) > 1 else "was"
     if change.kind == "added":
         return (
@@ -49,7 +49,7 @@ def _question_changed(plans: Sequence[Plan], panel: str) -> Iterator[str]:
     """Say what else is asked now than when the first results came, as far as it was written down."""
     since = [
         (plan.results, plan.question)
-        for plan in since_results(plans)
+        for plan in plans_since_results(plans)
         if plan.question is not None and panel in plan.question.baseline
     ]
     if not since:
@@ -91,7 +91,7 @@ def _edited(last: Plan, experiment: Experiment, panel: str) -> Iterator[str]:
     """Say in what experiment.yaml is not what `maskbench run` wrote there."""
     changed = []
     if set(experiment.seeds) != set(last.seeds):
-        changed.append(f"{seed_list(list(experiment.seeds))} instead of {seed_list(list(last.seeds))}")
+        changed.append(f"{format_seeds(list(experiment.seeds))} instead of {format_seeds(list(last.seeds))}")
     elif experiment.seeds != last.seeds:
         changed.append("its seeds in another order")
     if last.question is not None:

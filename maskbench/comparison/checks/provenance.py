@@ -12,19 +12,19 @@ from maskbench.comparison.checks.mixtures import named
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import metric_name
 from maskbench.errors import ConfigError
-from maskbench.records.collect import Cell, seed_list
+from maskbench.records.collect import CollectedRun, format_seeds
 
 _SHORT = 8
 
 
-def refuse_mixtures(cells: Iterable[Cell], metric: str) -> None:
+def refuse_mixtures(cells: Iterable[CollectedRun], metric: str) -> None:
     """Check that the finished runs saw the same data and computed the metric the same way.
 
     Raises:
         ConfigError: they did not; the message names the runs of each kind.
     """
     done = _done(cells)
-    data = _groups(done, lambda cell: cell.origin.data_sha256[:_SHORT] if cell.origin else "")
+    data = _groups(done, lambda cell: cell.provenance.data_sha256[:_SHORT] if cell.provenance else "")
     if len(data) > 1:
         raise ConfigError(
             f"these runs cannot be compared: they were trained on different data\n{_listed(data)}\n"
@@ -38,58 +38,60 @@ def refuse_mixtures(cells: Iterable[Cell], metric: str) -> None:
         )
 
 
-def comparable_metrics(cells: Iterable[Cell]) -> list[str]:
+def comparable_metrics(cells: Iterable[CollectedRun]) -> list[str]:
     """Return every metric that was computed the same way wherever it was, in the order of the results."""
     done = _done(cells)
-    names = dict.fromkeys(name for cell in done if cell.outcome for name in cell.outcome.metrics)
+    names = dict.fromkeys(name for cell in done if cell.result for name in cell.result.metrics)
     return [name for name in names if len(_signatures(done, name)) < 2]
 
 
-def metric_signature(cells: Iterable[Cell], metric: str) -> str | None:
+def metric_signature(cells: Iterable[CollectedRun], metric: str) -> str | None:
     """Return how the metric was computed, or None if it needs no saying."""
     found = _signatures(_done(cells), metric)
     return next(iter(found)) or None if found else None
 
 
-def left_out(cells: Iterable[Cell], metric: str) -> list[str]:
+def left_out(cells: Iterable[CollectedRun], metric: str) -> list[str]:
     """Return a sentence that names the metrics, but for the compared one, that runs computed in different ways."""
     done = _done(cells)
-    names = dict.fromkeys(name for cell in done if cell.outcome for name in cell.outcome.metrics)
+    names = dict.fromkeys(name for cell in done if cell.result for name in cell.result.metrics)
     mixed = [name for name in names if name != metric and len(_signatures(done, name)) > 1]
     return [f"left out, because runs computed them in different ways: {', '.join(mixed)}"] if mixed else []
 
 
-def unfinished(arms: Sequence[ArmConfig], cells: Iterable[Cell]) -> list[str]:
+def unfinished(arms: Sequence[ArmConfig], cells: Iterable[CollectedRun]) -> list[str]:
     """Return a sentence for every group of runs that are not done, in the order of the arms."""
     titles = {arm.name: arm.title for arm in arms}
     groups: dict[tuple[str, str], list[int]] = {}
     for cell in cells:
         if cell.state != "done":
             groups.setdefault((cell.arm, cell.reason), []).append(cell.seed)
-    return [f"{titles[arm]}, {seed_list(seeds)}: {reason}" for (arm, reason), seeds in groups.items()]
+    return [f"{titles[arm]}, {format_seeds(seeds)}: {reason}" for (arm, reason), seeds in groups.items()]
 
 
-def _done(cells: Iterable[Cell]) -> list[Cell]:
+def _done(cells: Iterable[CollectedRun]) -> list[CollectedRun]:
     return [cell for cell in cells if cell.state == "done"]
 
 
-def _signature(cell: Cell, metric: str) -> str:
+def _signature(cell: CollectedRun, metric: str) -> str:
     """Return the metric's signature in a run; results name them by metric, with or without split and slice."""
-    signatures = cell.outcome.signatures if cell.outcome else {}
+    signatures = cell.result.signatures if cell.result else {}
     name = metric_name(metric)
     return signatures.get(metric, signatures.get(name.metric, "") if name else "")
 
 
-def _signatures(done: Iterable[Cell], metric: str) -> set[str]:
-    return {_signature(cell, metric) for cell in done if cell.outcome and metric in cell.outcome.metrics}
+def _signatures(done: Iterable[CollectedRun], metric: str) -> set[str]:
+    return {_signature(cell, metric) for cell in done if cell.result and metric in cell.result.metrics}
 
 
-def _groups(cells: Iterable[Cell], kind: Callable[[Cell], str]) -> dict[str, list[Cell]]:
-    groups: dict[str, list[Cell]] = {}
+def _groups(
+    cells: Iterable[CollectedRun], kind: Callable[[CollectedRun], str]
+) -> dict[str, list[CollectedRun]]:
+    groups: dict[str, list[CollectedRun]] = {}
     for cell in cells:
         groups.setdefault(kind(cell), []).append(cell)
     return groups
 
 
-def _listed(groups: dict[str, list[Cell]]) -> str:
+def _listed(groups: dict[str, list[CollectedRun]]) -> str:
     return "\n".join(f"  {kind or 'none recorded'}: {named(cells)}" for kind, cells in groups.items())

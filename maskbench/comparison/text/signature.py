@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import maskbench
 from maskbench.comparison.results import Row, Settings
 from maskbench.config.schema.experiment import ArmConfig
-from maskbench.records.collect import Cell
+from maskbench.records.collect import CollectedRun
 from maskbench.statistics.paired import EXACT_UP_TO, RANDOM_FLIPS
 from maskbench.statistics.sequential import Rule
 from maskbench.statistics.verdict import interval_level
@@ -16,12 +16,16 @@ _SHORT = 6
 
 
 def of(
-    rows: Sequence[Row], arms: Sequence[ArmConfig], cells: Iterable[Cell], settings: Settings, rule: Rule
+    rows: Sequence[Row],
+    arms: Sequence[ArmConfig],
+    cells: Iterable[CollectedRun],
+    settings: Settings,
+    rule: Rule,
 ) -> str:
     """Return the signature, e.g. `maskbench|v:1.0|metric:test/bleu|n:8seeds|pair:crn|test:signflip-exact|...`."""
     differences = [row.difference for row in rows if row.difference is not None]
     counts = sorted({difference.n for difference in differences}) or [0]
-    origins = [cell.origin for cell in cells if cell.origin]
+    origins = [cell.provenance for cell in cells if cell.provenance]
     codes = {_code(origin.commit, origin.dirty) for origin in origins}
     data = {origin.data_sha256[:_SHORT] for origin in origins}
     level = interval_level(len(differences), settings.alpha, simultaneous=settings.simultaneous)

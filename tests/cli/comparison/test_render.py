@@ -22,8 +22,8 @@ from maskbench.comparison.results import Choices, Comparison, OtherMetric
 from maskbench.comparison.table import tabulate
 from maskbench.comparison.text.footnotes import warnings
 from maskbench.comparison.text.number_format import Scale, scale_of
-from maskbench.records.collect import collect
-from maskbench.records.locate import panels_in
+from maskbench.records.collect import collect_panel
+from maskbench.records.locate import find_panels
 from maskbench.text import sanitize
 
 BASE = (0.90, 0.91, 0.89, 0.92, 0.90, 0.88, 0.91, 0.90)
@@ -45,8 +45,8 @@ def comparison(root: Path, arms: Changes, choices: Choices | None = None) -> Com
     runs = {arm: [scored(b + d) for b, d in zip(BASE, gaps, strict=False)] for arm, gaps in arms.items()}
     directory = write(root, experiment(list(arms), 8, min_effect=0.001), runs)
     write_costs(directory, {arm: 1 + 0.05 * i for i, arm in enumerate(arms)})
-    (found,) = panels_in(directory)
-    return tabulate(collect(found), choices or Choices())
+    (found,) = find_panels(directory)
+    return tabulate(collect_panel(found), choices or Choices())
 
 
 def drawn(found: Comparison, width: int = 80, glyphs: Glyphs = UNICODE) -> list[str]:
@@ -145,7 +145,7 @@ def test_rows_of_one_metric_have_the_same_decimals_however_their_spreads_differ(
 
 def test_a_long_block_is_cut_and_what_is_missing_is_counted() -> None:
     text = "\n".join(drawn(slices(30)))
-    assert text.count("length:") == 24
+    assert text.count_states("length:") == 24
     assert "not shown: 36 more slices (--slices)" in text
 
 
@@ -173,7 +173,7 @@ def test_many_arms_have_shorter_blocks() -> None:
     arms = [row(f"arm-{n}", difference(0.1), "better", other_metrics=both[1]) for n in range(12)]
     text = "\n".join(drawn(made(row("base", other_metrics=both[0]), *arms)))
     # Three arms fit beside the baseline, so four tables share the lines.
-    assert [text.count(f"noise-{n} ") for n in range(20)] == [4] * 6 + [0] * 14
+    assert [text.count_states(f"noise-{n} ") for n in range(20)] == [4] * 6 + [0] * 14
     assert "not shown: 14 more metrics (--all-metrics)" in text
 
 
@@ -182,7 +182,7 @@ def test_everything_is_shown_on_demand() -> None:
     console.print(renderables(slices(30), 80, detail=Detail(slices=True)))
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
-    assert (text.count("length:"), "not shown" in text) == (60, False)
+    assert (text.count_states("length:"), "not shown" in text) == (60, False)
     console.print(renderables(every_verdict(), 80, detail=Detail(all_metrics=True)))
     assert "metrics on noise-10" in console.file.getvalue()
 
@@ -199,8 +199,8 @@ def test_the_same_to_say_of_many_arms_is_said_once() -> None:
     ]
     warnings = tuple(f"arm-{n}, seeds 0-7: not started" for n in range(24))
     text = " ".join(" ".join(drawn(made(row("base"), *late, warnings=warnings))).split())
-    assert text.count("0 of 8 pairs so far") == 1
-    assert text.count("not started") == 1
+    assert text.count_states("0 of 8 pairs so far") == 1
+    assert text.count_states("not started") == 1
     assert "arm-22 and arm-23, seeds 0-7: not started" in text
 
 
@@ -224,7 +224,7 @@ def test_failures_and_missing_runs_are_listed(tmp_path: Path) -> None:
         None,
     ]
     directory = write(tmp_path, experiment(["none", "up"], 8), runs)
-    text = "\n".join(drawn(tabulate(collect(panels_in(directory)[0]), Choices())))
+    text = "\n".join(drawn(tabulate(collect_panel(find_panels(directory)[0]), Choices())))
     assert "! up, seed 1: failed: disk full" in text
     assert "! up, seed 2: diverged: loss was nan at step 17" in text
     assert "! up, seed 3: not started" in text
@@ -239,7 +239,7 @@ def test_hostile_text_reaches_the_terminal_as_plain_characters(tmp_path: Path) -
     runs: dict[str, list[FakeRun | None]] = {"none": [scored(b) for b in BASE], "up": [scored(0.9)] * 8}
     runs["up"][1] = scored(0.9).with_(state="failed", message=HOSTILE)
     directory = write(tmp_path, experiment(["none", "up"], 8), runs)
-    text = "\n".join(drawn(tabulate(collect(panels_in(directory)[0]), Choices()), 100))
+    text = "\n".join(drawn(tabulate(collect_panel(find_panels(directory)[0]), Choices()), 100))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
     assert "[bold red]x[/] :smile: evil31m" in text
 

@@ -11,7 +11,7 @@ from maskbench.comparison.claims import judge
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema.claims import Claim
 from maskbench.config.schema.experiment import Experiment, TrainConfig
-from maskbench.records.written import WrittenExperiments
+from maskbench.records.experiment_files import ExperimentFiles
 
 
 def with_steps(wanted: Experiment, steps: int) -> Experiment:
@@ -31,12 +31,12 @@ def file_of(folder: Path, wanted: Experiment, name: str = "some_file.yaml") -> N
 def test_settings_that_differ_are_named_once_for_all_arms(tmp_path: Path) -> None:
     file_of(tmp_path, with_steps(experiment(["none", "up"], 8), 700))
     run = with_steps(experiment(["none", "up"], 8), 200)
-    assert WrittenExperiments(tmp_path).differences(run) == ("train.steps 200 instead of 700",)
+    assert ExperimentFiles(tmp_path).differences(run) == ("train.steps 200 instead of 700",)
 
 
 def test_missing_seeds_and_arms_are_named_and_more_of_them_are_not(tmp_path: Path) -> None:
     file_of(tmp_path, experiment(["none", "up", "far"], 8))
-    written = WrittenExperiments(tmp_path)
+    written = ExperimentFiles(tmp_path)
     assert written.differences(experiment(["none", "up"], 6)) == ("2 of 8 seeds are missing", "no arm far")
     assert written.differences(experiment(["none", "up", "far", "more"], 9)) == ()
 
@@ -44,7 +44,7 @@ def test_missing_seeds_and_arms_are_named_and_more_of_them_are_not(tmp_path: Pat
 def test_without_a_file_or_with_a_broken_one_nothing_is_said(tmp_path: Path) -> None:
     file_of(tmp_path, experiment(["none"], 8, name="else"))
     (tmp_path / "broken.yaml").write_text("name: fake\n- [", encoding="utf-8")
-    assert WrittenExperiments(tmp_path).differences(experiment(["none"], 2)) == ()
+    assert ExperimentFiles(tmp_path).differences(experiment(["none"], 2)) == ()
 
 
 def test_a_claim_says_how_its_runs_differ_from_the_file(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from maskbench.comparison.table import compare
 from maskbench.config.load import load_experiment
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, DecodeConfig, TrainConfig
 from maskbench.errors import ConfigError
-from maskbench.records.collect import Collected, collect
-from maskbench.records.locate import panels_in
+from maskbench.records.collect import CollectedPanel, collect_panel
+from maskbench.records.locate import find_panels
 
 Runs = Mapping[str, Sequence[FakeRun | None]]
 SEEDS = 8
@@ -41,20 +41,20 @@ def changed(which: Mapping[str, Sequence[int]], **changes: Any) -> dict[str, lis
     }
 
 
-def read(root: Path, made: Runs) -> Collected:
+def read(root: Path, made: Runs) -> CollectedPanel:
     wanted = experiment(["none", "up"], max(map(len, made.values()), default=1))
-    return collect(panels_in(write(root, wanted, made))[0])
+    return collect_panel(find_panels(write(root, wanted, made))[0])
 
 
 def found(root: Path, made: Runs) -> Findings:
     collected = read(root, made)
-    return guard(collected.found.panel, collected.cells.values(), METRIC, "none")
+    return guard(collected.found.panel, collected.runs.values(), METRIC, "none")
 
 
-def with_arm(collected: Collected, arm: ArmConfig) -> Findings:
+def with_arm(collected: CollectedPanel, arm: ArmConfig) -> Findings:
     """The same runs, had the experiment declared its second arm like this."""
     panel = collected.found.panel.model_copy(update={"arms": (collected.found.panel.arms[0], arm)})
-    return guard(panel, collected.cells.values(), METRIC, "none")
+    return guard(panel, collected.runs.values(), METRIC, "none")
 
 
 def second_arm(also_different: tuple[str, ...] = (), **changes: Any) -> ArmConfig:
@@ -131,9 +131,9 @@ class TestMixtures:
     def test_another_results_version_is_grave_even_between_clean_pairs(self, tmp_path: Path) -> None:
         collected = read(tmp_path, runs())
         cells = [
-            replace(cell, origin=replace(cell.origin, results_version=2)) if cell.seed < 4 else cell
-            for cell in collected.cells.values()
-            if cell.origin
+            replace(cell, provenance=replace(cell.provenance, results_version=2)) if cell.seed < 4 else cell
+            for cell in collected.runs.values()
+            if cell.provenance
         ]
         guarded = guard(collected.found.panel, cells, METRIC, "none")
         assert guarded.warnings == ()
@@ -201,7 +201,7 @@ class TestSeeds:
 class TestSettings:
     def test_a_metric_of_the_split_that_picked_the_checkpoint_is_flagged(self, tmp_path: Path) -> None:
         collected = read(tmp_path, runs())
-        cells = collected.cells.values()
+        cells = collected.runs.values()
         (sentence,) = guard(collected.found.panel, cells, "valid/nll", "none").alarms
         assert sentence.startswith(
             "tuned on what is compared: valid/nll is measured on the sentences on which"
@@ -215,7 +215,7 @@ class TestSettings:
         config = base.config.model_copy(update={"corpus": CorpusConfig(name="files", options=options)})
         arms = (base.model_copy(update={"config": config}), collected.found.panel.arms[1])
         panel = collected.found.panel.model_copy(update={"arms": arms})
-        cells = collected.cells.values()
+        cells = collected.runs.values()
         assert "tuned on" in guard(panel, cells, METRIC, "none").alarms[0]
         assert guard(panel, cells, "other/nll", "none").alarms == ()
 

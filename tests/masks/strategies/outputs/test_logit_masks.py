@@ -17,7 +17,7 @@ from torch import Tensor
 
 from maskbench.data.corpus import Ragged
 from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, PAD
-from maskbench.decoding import greedy
+from maskbench.decoding import greedy_search
 from maskbench.errors import ConfigError
 from maskbench.masks.base import LogitMask
 from maskbench.masks.clock import Clock
@@ -145,7 +145,7 @@ def translations(*arm: Any, cached: bool | None = None) -> list[list[int]]:
     model = tiny_model(plan(*arm)).eval()
     with torch.no_grad():
         model.words.table("output")[EOS] -= 0.3
-    return greedy(model, sources(30), EVAL, max_length_ratio=2.0, cached=cached)
+    return greedy_search(model, sources(30), EVAL, max_length_ratio=2.0, cached=cached)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -235,11 +235,11 @@ def test_a_translation_stays_within_its_source_vocabulary():
     model = tiny_model(plan(placement("logits", "source_vocabulary", k=1, frequent=2), of=of)).eval()
     strategy, read = model.masks.placed[0].strategy, sources(30)
     assert isinstance(strategy, LogitMask)
-    said = greedy(model, read, EVAL, max_length_ratio=2.0)
+    said = greedy_search(model, read, EVAL, max_length_ratio=2.0)
     asked = LogitContext(torch.full((30, 1), BOS), torch.tensor([0]), read.ids, read.lengths, EVAL)
     keep = strategy.allowed(model.masks.placed[0].options, asked)[:, 0]
     assert all(keep[row, v] for row, tokens in enumerate(said) for v in tokens)
-    free = greedy(tiny_model(plan()).eval(), read, EVAL, max_length_ratio=2.0)
+    free = greedy_search(tiny_model(plan()).eval(), read, EVAL, max_length_ratio=2.0)
     assert not all(keep[row, v] for row, tokens in enumerate(free) for v in tokens)
     assert any(a != b for a, b in pairwise(said))
 
@@ -248,7 +248,7 @@ def test_the_source_vocabulary_is_that_of_the_source_before_any_token_mask():
     of, _ = lexical_sizes()
     hidden = placement("encoder_input", "tokens", ratio=1.0).model_copy(update={"phases": ("eval",)})
     arm = plan(hidden, placement("logits", "source_vocabulary", k=1, frequent=0), of=of)
-    said = greedy(tiny_model(arm).eval(), sources(30), EVAL, max_length_ratio=2.0)
+    said = greedy_search(tiny_model(arm).eval(), sources(30), EVAL, max_length_ratio=2.0)
     # Mask tokens have no translations: after the mask no word would be open.
     assert any(v >= N_SPECIAL for tokens in said for v in tokens)
 

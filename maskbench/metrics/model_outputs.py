@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from maskbench.config.schema.sections import DecodeConfig
 from maskbench.data.corpus import Corpus, Split
 from maskbench.masks.clock import Clock
-from maskbench.metrics.attended import Attended, look
-from maskbench.metrics.forced import Forced, force
-from maskbench.metrics.translation import Said, translate
+from maskbench.metrics.attention_statistics import AttentionStatistics, collect_attention
+from maskbench.metrics.teacher_forcing import TeacherForcedScores, score_teacher_forced
+from maskbench.metrics.translation import TranslationResult, translate
 from maskbench.model.transformer import EncoderDecoder
 
 
-class Measurements:
+class ModelOutputs:
     """A model as it is now, and what was seen of it."""
 
     def __init__(
@@ -39,54 +39,56 @@ class Measurements:
         self.lowercase, self.by = lowercase, tuple(by)
         self.signatures: dict[str, str] = {}
         """How a metric was computed, by its name without a split."""
-        self._forced: dict[str, Forced] = {}
-        self._said: dict[str, Said] = {}
-        self._greedy: dict[str, Said] = {}
+        self._teacher_forced: dict[str, TeacherForcedScores] = {}
+        self._translations: dict[str, TranslationResult] = {}
+        self._greedy: dict[str, TranslationResult] = {}
         """Where the translations wanted are not greedy."""
-        self._attended: dict[str, Attended] = {}
+        self._attention: dict[str, AttentionStatistics] = {}
 
     def split(self, name: str) -> Split:
         """Return a split of the corpus."""
         return self.corpus.splits[name]
 
-    def forced(self, split: str) -> Forced:
+    def teacher_forced(self, split: str) -> TeacherForcedScores:
         """Return what the model thinks of every gold target token of a split."""
-        if split not in self._forced:
-            self._forced[split] = force(self.model, self.split(split), self.clock)
-        return self._forced[split]
+        if split not in self._teacher_forced:
+            self._teacher_forced[split] = score_teacher_forced(self.model, self.split(split), self.clock)
+        return self._teacher_forced[split]
 
-    def said(self, split: str) -> Said:
+    def translations(self, split: str) -> TranslationResult:
         """Return the model's translations of a split."""
-        if split not in self._said:
-            self._said[split] = translate(self.model, self.corpus, split, self.clock, decode=self.decode)
-        return self._said[split]
+        if split not in self._translations:
+            self._translations[split] = translate(
+                self.model, self.corpus, split, self.clock, decode=self.decode
+            )
+        return self._translations[split]
 
-    def greedily(self, split: str) -> Said:
+    def greedy_translations(self, split: str) -> TranslationResult:
         """Return the model's greedy translations of a split, whatever search was asked for."""
         if self.decode.beam_size == 1:
-            return self.said(split)
+            return self.translations(split)
         if split not in self._greedy:
             alone = self.decode.model_copy(update={"beam_size": 1, "n_best": 1})
             self._greedy[split] = translate(self.model, self.corpus, split, self.clock, decode=alone)
         return self._greedy[split]
 
-    def attended(self, split: str) -> Attended:
+    def attention(self, split: str) -> AttentionStatistics:
         """Return what the model attends to on a split."""
-        if split not in self._attended:
-            self._attended[split] = look(self.model, self.split(split), self.clock)
-        return self._attended[split]
+        if split not in self._attention:
+            self._attention[split] = collect_attention(self.model, self.split(split), self.clock)
+        return self._attention[split]
 
     @property
-    def translations(self) -> dict[str, list[str]]:
+    def hypotheses(self) -> dict[str, list[str]]:
         """The translations that were made, by split."""
-        return {split: said.hypotheses for split, said in self._said.items()}
+        return {split: said.hypotheses for split, said in self._translations.items()}
 
     @property
     def n_best(self) -> dict[str, list[list[tuple[str, float]]]]:
         """The best translations of every sentence with their scores, by split, where more than one was wanted."""
-        return {split: said.n_best for split, said in self._said.items() if said.n_best}
+        return {split: said.n_best for split, said in self._translations.items() if said.n_best}
 
-    def is_forced_and_said(self, split: str) -> bool:
+    def is_scored_and_greedily_translated(self, split: str) -> bool:
         """Whether a split was both scored and greedily translated."""
-        greedy = self._said if self.decode.beam_size == 1 else self._greedy
-        return split in self._forced and split in greedy
+        greedy = self._translations if self.decode.beam_size == 1 else self._greedy
+        return split in self._teacher_forced and split in greedy

@@ -21,14 +21,14 @@ from maskbench.masks.context import LogitContext, Source
 from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 
-NEVER = (PAD, BOS, MASK)
+FORBIDDEN_TOKENS = (PAD, BOS, MASK)
 """Entries that mean nothing in a translation; an unknown word is an answer, if a poor one."""
 SPARE_LENGTH = 10
 """What a translation may have beyond its share of the source's length."""
 
 
 @contextmanager
-def evaluating(model: EncoderDecoder) -> Iterator[None]:
+def evaluation_mode(model: EncoderDecoder) -> Iterator[None]:
     """Inside, the model drops nothing and records no gradients; afterwards it is as it was."""
     was_training = model.training
     model.eval()
@@ -48,7 +48,7 @@ def length_limits(
 
 
 @dataclass(slots=True)
-class Prefixes:
+class DecodingState:
     """What has been said so far, a row each; several rows may translate the same source."""
 
     model: EncoderDecoder
@@ -58,14 +58,14 @@ class Prefixes:
     """As the encoder read it."""
     clock: Clock
     memory: Float[Tensor, "rows src d_model"]
-    said: Int[Tensor, "rows said"]
+    tokens: Int[Tensor, "rows length"]
     """BOS and the tokens so far."""
     cache: DecoderCache | None
 
     @classmethod
     def start(
         cls, model: EncoderDecoder, source: Source, clock: Clock, longest: int, cached: bool | None
-    ) -> Prefixes:
+    ) -> DecodingState:
         """Read the sources and say nothing yet: one row for each.
 
         Args:
@@ -83,38 +83,38 @@ class Prefixes:
     @property
     def length(self) -> int:
         """How many tokens have been said, which is the same in every row."""
-        return self.said.shape[1] - 1
+        return self.tokens.shape[1] - 1
 
-    def scores(self) -> Float[Tensor, "rows vocab"]:
+    def next_token_scores(self) -> Float[Tensor, "rows vocab"]:
         """Return the model's scores of the next token: raw ones, gates applied, nothing ruled out."""
         model, source, examples = self.model, self.source, self.source.examples
         start = 0 if self.cache is None else self.cache.length
-        so_far = torch.full_like(source.lengths, self.said.shape[1])
+        so_far = torch.full_like(source.lengths, self.tokens.shape[1])
         inputs = model.masks.corrupt(
-            "decoder_input", self.said[:, start:], so_far, examples, self.clock, start=start
+            "decoder_input", self.tokens[:, start:], so_far, examples, self.clock, start=start
         )
         hidden = model.decode(inputs, self.memory, source, self.clock, cache=self.cache)
         return model.masks.gated_logits(model.logits(hidden[:, -1:]), self.clock, examples, self.length)[:, 0]
 
-    def possible(self, scores: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
+    def mask_forbidden(self, scores: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
         """Return the scores with -inf for what cannot be said: marks, and what the logit masks hide.
 
         The end mark is always possible, or a sentence could be left without a way to go on.
         """
-        here = torch.arange(self.length, self.length + 1, device=self.said.device)
-        context = LogitContext(self.said, here, self.original.ids, self.original.lengths, self.clock)
+        here = torch.arange(self.length, self.length + 1, device=self.tokens.device)
+        context = LogitContext(self.tokens, here, self.original.ids, self.original.lengths, self.clock)
         left = self.model.masks.banned(scores[:, None], context, None, self.source.examples)[:, 0].clone()
-        left[:, NEVER] = -math.inf
+        left[:, FORBIDDEN_TOKENS] = -math.inf
         left[:, EOS] = scores[:, EOS]
         return left
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
         """Go on with these rows, in this order; a row may be there several times."""
         self.original, self.source = self.original.select(rows), self.source.select(rows)
-        self.memory, self.said = self.memory[rows], self.said[rows]
+        self.memory, self.tokens = self.memory[rows], self.tokens[rows]
         if self.cache is not None:
             self.cache.select(rows)
 
     def append(self, tokens: Int[Tensor, "rows"]) -> None:
         """Say one more token in every row."""
-        self.said = torch.cat((self.said, tokens[:, None]), dim=1)
+        self.tokens = torch.cat((self.tokens, tokens[:, None]), dim=1)

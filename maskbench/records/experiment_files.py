@@ -12,7 +12,7 @@ from maskbench.config.schema.experiment import ArmConfig, Experiment
 from maskbench.errors import MaskbenchError
 
 
-class WrittenExperiments:
+class ExperimentFiles:
     """The experiment files of a folder."""
 
     def __init__(self, folder: Path) -> None:

@@ -21,23 +21,25 @@ from torch import Tensor
 from maskbench.data.batches import collate, evaluation_batches
 from maskbench.data.corpus import Split
 from maskbench.data.vocabulary import EOS
-from maskbench.decoding import evaluating
+from maskbench.decoding import evaluation_mode
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Source, TokenInput
-from maskbench.metrics.alignment import NOWHERE, pointed_at, split_aer
-from maskbench.metrics.forced import BATCH_TOKENS
+from maskbench.metrics.alignment import NOWHERE, most_attended, split_aer
+from maskbench.metrics.teacher_forcing import BATCH_TOKENS
 from maskbench.model.attention import Watcher
 from maskbench.model.transformer import EncoderDecoder
 
 
-def shares(weights: Float[Tensor, "*rows kv"]) -> Float[Tensor, "*rows kv"]:
+def attention_shares(weights: Float[Tensor, "*rows kv"]) -> Float[Tensor, "*rows kv"]:
     """Return the weights of every row as shares of the row, float64; all zero where the row has no weight."""
     sizes = weights.double().abs()
     sums = sizes.sum(-1, keepdim=True)
     return sizes / sums.masked_fill(sums == 0, 1.0)
 
 
-def entropy(weights: Float[Tensor, "*rows kv"], keep: Bool[Tensor, "*rows kv"]) -> Float[Tensor, "*rows"]:
+def normalised_entropy(
+    weights: Float[Tensor, "*rows kv"], keep: Bool[Tensor, "*rows kv"]
+) -> Float[Tensor, "*rows"]:
     """Return the entropy of every row as a share of the largest possible: -sum_j a_j ln a_j / ln k.
 
     0 where all attention is on one key, 1 where it is spread evenly; NaN where the row has no choice (k < 2) or
@@ -48,26 +50,28 @@ def entropy(weights: Float[Tensor, "*rows kv"], keep: Bool[Tensor, "*rows kv"]) 
         weights: of any sign and sum.
         keep: True on keys that may be attended to.
     """
-    parts = shares(weights)
+    parts = attention_shares(weights)
     choices = (keep | (weights != 0)).sum(-1)
     spread: Tensor = torch.special.entr(parts).sum(-1) / choices.clamp(min=2).double().log()
     # Rounding alone can lift even attention above 1.
     return spread.clamp(max=1.0).masked_fill((choices < 2) | (parts.sum(-1) == 0), torch.nan)
 
 
-def mass(weights: Float[Tensor, "*rows kv"], on: Bool[Tensor, "*rows kv"]) -> Float[Tensor, "*rows"]:
+def attention_mass(
+    weights: Float[Tensor, "*rows kv"], on: Bool[Tensor, "*rows kv"]
+) -> Float[Tensor, "*rows"]:
     """Return the share of every row's attention that lies on certain keys, 0 to 1; NaN where it attends to nothing.
 
     Args:
         weights: of any sign and sum.
         on: True on those keys.
     """
-    parts = shares(weights)
+    parts = attention_shares(weights)
     return (parts * on).sum(-1).clamp(max=1.0).masked_fill(parts.sum(-1) == 0, torch.nan)
 
 
 @contextmanager
-def watching(model: EncoderDecoder, watcher: Watcher) -> Iterator[None]:
+def watch_attention(model: EncoderDecoder, watcher: Watcher) -> Iterator[None]:
     """Inside, `watcher` is shown the weights of every attention layer that runs; the model computes the same."""
     before = model.watcher
     model.watcher = watcher
@@ -78,7 +82,7 @@ def watching(model: EncoderDecoder, watcher: Watcher) -> Iterator[None]:
 
 
 @dataclass(slots=True)
-class Mean:
+class RunningMean:
     """A mean that grows."""
 
     total: float = 0.0
@@ -92,33 +96,35 @@ class Mean:
 
 
 @dataclass(slots=True, eq=False)
-class Attended:
+class AttentionStatistics:
     """What was seen of attention on a split."""
 
     aligned: npt.NDArray[np.int64]
     """Int64[decoder layers, N]: of every target token the position in its source that its query attends to most, heads
     averaged and end marks aside; `NOWHERE` where there is none."""
-    entropies: dict[str, Mean] = field(default_factory=dict)
+    entropies: dict[str, RunningMean] = field(default_factory=dict)
     """By site, over heads, layers and real queries with a choice of at least two keys."""
-    junk: dict[str, Mean] = field(default_factory=dict)
+    junk: dict[str, RunningMean] = field(default_factory=dict)
     """By site (the encoder and cross attention): attention on junk source tokens, over heads, layers and real queries
     that are not junk themselves. Empty where the split does not say what is junk."""
 
 
-def look(model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = BATCH_TOKENS) -> Attended:
+def collect_attention(
+    model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = BATCH_TOKENS
+) -> AttentionStatistics:
     """Return what the model attends to on a split under teacher forcing.
 
     Args:
         clock: of phase "eval"; the plan decides which masks act then.
     """
     layers = model.config.decoder_layers
-    found = Attended(np.full((layers, len(data.tgt.values)), NOWHERE, dtype=np.int64))
-    with evaluating(model):
+    found = AttentionStatistics(np.full((layers, len(data.tgt.values)), NOWHERE, dtype=np.int64))
+    with evaluation_mode(model):
         for ids in evaluation_batches(data, batch_tokens):
             batch = collate(data, ids).to(model.device)
             masked, source = model.read(batch, clock)
             watcher = _Reducing(found, masked, source, batch.tgt_lengths, data.tgt.offsets[ids])
-            with watching(model, watcher):
+            with watch_attention(model, watcher):
                 model.hidden(batch, clock)
     return found
 
@@ -128,7 +134,7 @@ class _Reducing:
 
     def __init__(
         self,
-        found: Attended,
+        found: AttentionStatistics,
         masked: TokenInput,
         source: Source,
         tgt_lengths: Tensor,
@@ -143,18 +149,18 @@ class _Reducing:
 
     def __call__(self, site: str, layer: int, weights: Tensor, keep: Tensor) -> None:
         real = self.src_real if site == "encoder_self" else _real(self.tgt_lengths, weights.shape[2])
-        spread = entropy(weights, keep.expand(weights.shape))
-        self.found.entropies.setdefault(site, Mean()).add(_of_queries(spread, real))
+        spread = normalised_entropy(weights, keep.expand(weights.shape))
+        self.found.entropies.setdefault(site, RunningMean()).add(_of_queries(spread, real))
         if self.junk is not None and site != "decoder_self":
             queries = real & ~self.junk if site == "encoder_self" else real
-            on_junk = mass(weights, self.junk[:, None, None].expand(weights.shape))
-            self.found.junk.setdefault(site, Mean()).add(_of_queries(on_junk, queries))
+            on_junk = attention_mass(weights, self.junk[:, None, None].expand(weights.shape))
+            self.found.junk.setdefault(site, RunningMean()).add(_of_queries(on_junk, queries))
         if site == "cross":
-            self._align(layer, shares(weights).mean(1).cpu().numpy())
+            self._align(layer, attention_shares(weights).mean(1).cpu().numpy())
 
     def _align(self, layer: int, weights: npt.NDArray[np.float64]) -> None:
         """Note where the queries look; the query at t, which holds token t - 1, is the one that predicts token t."""
-        places = pointed_at(weights, self.candidates)
+        places = most_attended(weights, self.candidates)
         if self.origin is not None:
             # Positions of the source as the corpus has it; a token that a mask put in has none.
             there = np.take_along_axis(self.origin, places.clip(min=0), 1)
@@ -172,17 +178,17 @@ def _of_queries(values: Tensor, queries: Tensor) -> Tensor:
     return values.transpose(0, 1)[:, queries]
 
 
-def attention_entropy(seen: Attended) -> dict[str, float]:
+def attention_entropy(seen: AttentionStatistics) -> dict[str, float]:
     """Return how evenly attention is spread: 0 on one key, 1 on all it may attend to alike; neither is better as such.
 
-    The normalised entropy (`maskbench.metrics.attended.entropy`), mean over heads, layers and queries that are no
+    The normalised entropy (`maskbench.metrics.attention_statistics.normalised_entropy`), mean over heads, layers and queries that are no
     padding and have a choice; by site, and under "" the mean of the sites that have such queries. Nothing where no
     site has.
     """
     return _by_site(seen.entropies)
 
 
-def distractor_mass(seen: Attended) -> dict[str, float]:
+def distractor_mass(seen: AttentionStatistics) -> dict[str, float]:
     """Return the share of attention that goes to junk source tokens; 0 to 1, lower is better.
 
     Mean over heads, layers and queries: the source tokens that are not junk, end mark included, at `encoder_self`, all
@@ -191,7 +197,7 @@ def distractor_mass(seen: Attended) -> dict[str, float]:
     return _by_site(seen.junk)
 
 
-def best_layer_aer(seen: Attended, data: Split) -> float:
+def best_layer_aer(seen: AttentionStatistics, data: Split) -> float:
     """Return the alignment error rate of cross attention; 0 to 1, lower is better.
 
     Every target word is aligned with the source word that the query that predicts it attends to most, heads averaged.
@@ -201,6 +207,6 @@ def best_layer_aer(seen: Attended, data: Split) -> float:
     return min(split_aer(data, layer) for layer in seen.aligned)
 
 
-def _by_site(means: Mapping[str, Mean]) -> dict[str, float]:
+def _by_site(means: Mapping[str, RunningMean]) -> dict[str, float]:
     sites = {f"site:{site}": mean.total / mean.count for site, mean in means.items() if mean.count}
     return {"": fmean(sites.values()), **sites} if sites else {}

@@ -14,7 +14,7 @@ from torch import Tensor
 from maskbench.data.batches import Batch, collate, evaluation_batches
 from maskbench.data.corpus import Split
 from maskbench.data.vocabulary import EOS
-from maskbench.decoding import evaluating
+from maskbench.decoding import evaluation_mode
 from maskbench.masks.clock import Clock
 from maskbench.model.transformer import EncoderDecoder
 
@@ -23,12 +23,12 @@ BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Forced:
+class TeacherForcedScores:
     """What the model thought of N gold target tokens, end marks included, sentence after sentence."""
 
     gold: npt.NDArray[np.int64]
     """Int64[N]: the tokens."""
-    said: npt.NDArray[np.int64]
+    predicted: npt.NDArray[np.int64]
     """Int64[N]: the token ranked first in each one's place."""
     nll: npt.NDArray[np.float64]
     """Float64[N]: negative log-likelihood of each, in nats."""
@@ -38,14 +38,18 @@ class Forced:
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
         """Bool[N]: where the token ranked first is the gold one."""
-        return np.equal(self.said, self.gold)
+        return np.equal(self.predicted, self.gold)
 
-    def at(self, where: npt.NDArray[np.bool_]) -> Forced:
+    def select(self, where: npt.NDArray[np.bool_]) -> TeacherForcedScores:
         """Return the tokens at which `where`, Bool[N], is True."""
-        return Forced(self.gold[where], self.said[where], self.nll[where], self.confidence[where])
+        return TeacherForcedScores(
+            self.gold[where], self.predicted[where], self.nll[where], self.confidence[where]
+        )
 
 
-def force(model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = BATCH_TOKENS) -> Forced:
+def score_teacher_forced(
+    model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = BATCH_TOKENS
+) -> TeacherForcedScores:
     """Return what the model thinks of every target token of a split.
 
     Without label smoothing and without logit masks; gates on the scores are part of the model and act.
@@ -54,8 +58,10 @@ def force(model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = 
         clock: of phase "eval"; the plan decides which masks act then.
     """
     n = len(data.tgt.values)
-    found = Forced(data.tgt.values.astype(np.int64), np.empty(n, np.int64), np.empty(n), np.empty(n))
-    with evaluating(model):
+    found = TeacherForcedScores(
+        data.tgt.values.astype(np.int64), np.empty(n, np.int64), np.empty(n), np.empty(n)
+    )
+    with evaluation_mode(model):
         for ids in evaluation_batches(data, batch_tokens):
             batch = collate(data, ids).to(model.device)
             columns = torch.arange(batch.tgt_out.shape[1], device=model.device)
@@ -64,7 +70,7 @@ def force(model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = 
             logits = logits.float() if logits.dtype.itemsize < 4 else logits
             starts, lengths = data.tgt.offsets[ids], data.tgt.lengths[ids]
             places = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
-            found.said[places] = logits.argmax(-1).cpu().numpy()
+            found.predicted[places] = logits.argmax(-1).cpu().numpy()
             found.nll[places] = F.cross_entropy(logits, batch.tgt_out[real], reduction="none").cpu().numpy()
             found.confidence[places] = logits.softmax(-1).amax(-1).cpu().numpy()
     return found
@@ -78,12 +84,12 @@ def _scores(model: EncoderDecoder, batch: Batch, clock: Clock, real: Tensor) -> 
     return model.masks.gated_logits(model.logits(hidden), clock, batch.ids)[real]
 
 
-def nll(tokens: Forced) -> float:
+def nll(tokens: TeacherForcedScores) -> float:
     """Return the mean negative log-likelihood in nats per token; 0 or more, lower is better."""
     return float(tokens.nll.mean())
 
 
-def token_accuracy(tokens: Forced) -> float:
+def token_accuracy(tokens: TeacherForcedScores) -> float:
     """Return the share of tokens that are ranked first, given the gold prefix; 0 to 1, higher is better."""
     return float(tokens.correct.mean())
 
@@ -92,12 +98,12 @@ BINS = 15
 """Bins of confidence, of equal width."""
 
 
-def words(tokens: Forced) -> Forced:
+def drop_end_marks(tokens: TeacherForcedScores) -> TeacherForcedScores:
     """Return the tokens that are no end marks."""
-    return tokens.at(tokens.gold != EOS)
+    return tokens.select(tokens.gold != EOS)
 
 
-def expected_calibration_error(tokens: Forced, bins: int = BINS) -> float | None:
+def expected_calibration_error(tokens: TeacherForcedScores, bins: int = BINS) -> float | None:
     """Return how far confidence and accuracy are apart; 0 to 1, lower is better; None of no tokens.
 
     The sum over bins b of n_b / N * |acc_b - conf_b|: bin b holds the n_b tokens whose likeliest token has a
