@@ -145,7 +145,7 @@ def test_rows_of_one_metric_have_the_same_decimals_however_their_spreads_differ(
 
 def test_a_long_block_is_cut_and_what_is_missing_is_counted() -> None:
     text = "\n".join(drawn(slices(30)))
-    assert text.count_states("length:") == 24
+    assert text.count("length:") == 24
     assert "not shown: 36 more slices (--slices)" in text
 
 
@@ -173,7 +173,7 @@ def test_many_arms_have_shorter_blocks() -> None:
     arms = [row(f"arm-{n}", difference(0.1), "better", other_metrics=both[1]) for n in range(12)]
     text = "\n".join(drawn(made(row("base", other_metrics=both[0]), *arms)))
     # Three arms fit beside the baseline, so four tables share the lines.
-    assert [text.count_states(f"noise-{n} ") for n in range(20)] == [4] * 6 + [0] * 14
+    assert [text.count(f"noise-{n} ") for n in range(20)] == [4] * 6 + [0] * 14
     assert "not shown: 14 more metrics (--all-metrics)" in text
 
 
@@ -182,7 +182,7 @@ def test_everything_is_shown_on_demand() -> None:
     console.print(renderables(slices(30), 80, detail=Detail(slices=True)))
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
-    assert (text.count_states("length:"), "not shown" in text) == (60, False)
+    assert (text.count("length:"), "not shown" in text) == (60, False)
     console.print(renderables(every_verdict(), 80, detail=Detail(all_metrics=True)))
     assert "metrics on noise-10" in console.file.getvalue()
 
@@ -199,8 +199,8 @@ def test_the_same_to_say_of_many_arms_is_said_once() -> None:
     ]
     warnings = tuple(f"arm-{n}, seeds 0-7: not started" for n in range(24))
     text = " ".join(" ".join(drawn(made(row("base"), *late, warnings=warnings))).split())
-    assert text.count_states("0 of 8 pairs so far") == 1
-    assert text.count_states("not started") == 1
+    assert text.count("0 of 8 pairs so far") == 1
+    assert text.count("not started") == 1
     assert "arm-22 and arm-23, seeds 0-7: not started" in text
 
 
