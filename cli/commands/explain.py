@@ -14,7 +14,7 @@ from ..terminal import NARROWEST, console, glyphs, print_plainly
 
 if TYPE_CHECKING:
     from maskbench.explain.examples import Example
-    from maskbench.explain.explanation import Explained
+    from maskbench.explain.explanation import ExplanationResult
     from maskbench.pictures.cross_attention import CrossAttention
 
 
@@ -58,12 +58,12 @@ def explain(
     plugins: Plugins = None,
 ) -> None:
     """Show the sentences that an arm wins and loses in most seeds, and where the two models look."""
-    from maskbench.explain.explanation import Wanted
+    from maskbench.explain.explanation import ExplainOptions
     from maskbench.explain.explanation import explain as find
     from maskbench.plugins import load_plugins
 
     load_plugins(plugins or [])
-    found = find(directory, Wanted(arm, baseline, metric, split, count, tag, length))
+    found = find(directory, ExplainOptions(arm, baseline, metric, split, count, tag, length))
     explanation = found.explanation
     top = next(iter((*explanation.won, *explanation.lost)), None)
     pictures, reason = _pictures(found, top) if top is not None and attention else ([], "")
@@ -84,7 +84,7 @@ def explain(
         typer.echo(f"warning: no pictures of attention: {reason}", err=True)
 
 
-def _pictures(found: Explained, top: Example) -> tuple[list[tuple[str, CrossAttention]], str]:
+def _pictures(found: ExplanationResult, top: Example) -> tuple[list[tuple[str, CrossAttention]], str]:
     """Return titles and attention of both runs, or why there is none: checkpoints may be gone, results stay."""
     from maskbench.errors import MaskbenchError
     from maskbench.explain.run_attention import run_cross_attention
@@ -93,7 +93,7 @@ def _pictures(found: Explained, top: Example) -> tuple[list[tuple[str, CrossAtte
     drawn = []
     try:
         for arm, title in zip(found.arms, found.explanation.titles, strict=True):
-            run, name = found.run(arm, top.seed), found.name
+            run, name = found.run_directory(arm, top.seed), found.name
             seen = run_cross_attention(run, arm.config, found.corpus, name.split, top.id, name.masks)
             drawn.append((title, seen))
     except MaskbenchError as error:

@@ -15,8 +15,8 @@ from ..terminal import NARROWEST, console, glyphs, print_plainly
 
 if TYPE_CHECKING:
     from maskbench.masks.catalogue import Entry
-    from maskbench.pictures.draw import View
-    from maskbench.pictures.sheet import Sheet
+    from maskbench.pictures.draw import PictureOptions
+    from maskbench.pictures.mask_picture import MaskPicture
 
 LONGEST = 64
 """The longest sentence that characters can show."""
@@ -92,10 +92,10 @@ def masks(
         print_plainly(description(found, glyphs()))
         return
 
-    from maskbench.pictures.draw import View
+    from maskbench.pictures.draw import PictureOptions
 
     chosen = (tuple(layers) if layers else None, tuple(heads) if heads else None)
-    view = View(length, source_length, *chosen, epoch, seed)
+    view = PictureOptions(length, source_length, *chosen, epoch, seed)
     if png is not None:
         _refuse_to_draw_into(png)
     if show and max(length, source_length or 0) > LONGEST:
@@ -125,10 +125,10 @@ def _list(found: list[Entry], site: str | None, as_json: bool) -> None:
     print_plainly(catalogue_table(found, glyphs()))
 
 
-def _sheet(found: Entry, site: str | None, settings: list[str], view: View) -> Sheet:
+def _sheet(found: Entry, site: str | None, settings: list[str], view: PictureOptions) -> MaskPicture:
     from maskbench.config.schema.experiment import ModelConfig
     from maskbench.errors import ConfigError
-    from maskbench.pictures.draw import draw, placement_of
+    from maskbench.pictures.draw import draw_placement, parse_placement
     from maskbench.registry import did_you_mean
 
     if site is not None and site not in found.sites:
@@ -136,11 +136,11 @@ def _sheet(found: Entry, site: str | None, settings: list[str], view: View) -> S
             f"--site: {found.name} does not act at {site!r}{did_you_mean(site, found.sites)}"
             f" (its sites: {', '.join(found.sites)})"
         )
-    placement = placement_of(found.name, site or found.sites[0], settings, ModelConfig())
-    return draw(placement, view)
+    placement = parse_placement(found.name, site or found.sites[0], settings, ModelConfig())
+    return draw_placement(placement, view)
 
 
-def _show(sheet: Sheet) -> None:
+def _show(sheet: MaskPicture) -> None:
     from maskbench.text import sanitize
 
     from ..views.mask_drawing import ASCII, BLOCKS, drawing
@@ -165,8 +165,8 @@ def _refuse_to_draw_into(path: Path) -> None:
     refuse(path)
 
 
-def _save(sheet: Sheet, path: Path) -> None:
-    from maskbench.pictures.figure import png
+def _save(sheet: MaskPicture, path: Path) -> None:
+    from maskbench.pictures.figure import render_png
 
-    save(png(sheet), path)
+    save(render_png(sheet), path)
     typer.echo(f"saved {path}", err=True)

@@ -12,7 +12,7 @@ from rich.text import Text
 from maskbench.config.schema.metrics import METRICS, metric_name
 from maskbench.explain.examples import Example
 from maskbench.explain.explanation import Explanation
-from maskbench.explain.outcomes import Group
+from maskbench.explain.sentence_gains import SentenceGroup
 from maskbench.text import sanitize
 
 from ..terminal import Glyphs, bare_table
@@ -66,7 +66,7 @@ def _counts(found: Explanation, width: int) -> Iterator[Text]:
         yield Text(f"{count} {verb} in at least {found.most} of {seeds} seeds (luck alone: {_chance(share)})")
     yield Text(f"luck alone gives {luck.expected:.1f} of either on average")
     note = (
-        "Luck alone is what is left when the two arms' names are swapped at random, in a seed for all sentences at "
+        "PermutationNull alone is what is left when the two arms' names are swapped at random, in a seed for all sentences at "
         "once. The examples below are the clearest there are, so they look clearer than the arm is; whether it is "
         "better is said by the comparison."
     )
@@ -100,7 +100,7 @@ def _example(example: Example, found: Explanation, names: tuple[str, str], width
         yield f"{_INDENT}{_INDENT}(no translations: no metric of this split asked for them)"
 
 
-def _table(title: str, groups: Sequence[Group], found: Explanation, glyphs: Glyphs) -> RenderableType:
+def _table(title: str, groups: Sequence[SentenceGroup], found: Explanation, glyphs: Glyphs) -> RenderableType:
     table = bare_table(glyphs)
     table.add_column(title, overflow="fold")
     for heading in ("sentences", "won %", "lost %", "won - lost", "seeds won", "seeds lost"):

@@ -10,7 +10,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from maskbench.pictures.sheet import Grid, Row, Sheet, Token
+    from maskbench.pictures.mask_picture import Grid, MaskPicture, Token, TokenRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ _MARGIN = 4
 _GAP = 3
 
 
-def drawing(sheet: Sheet, width: int, ink: Ink) -> str:
+def drawing(sheet: MaskPicture, width: int, ink: Ink) -> str:
     """Return the picture as lines, none longer than `width` unless a single grid is."""
     parts: list[list[str]] = []
     for stage in sheet.stages:
@@ -89,7 +89,7 @@ def _cell(shade: float, width: int, ink: Ink) -> str:
     return ink.shades[level] * width
 
 
-def _token_lines(rows: Sequence[Row], width: int, ink: Ink) -> Iterator[str]:
+def _token_lines(rows: Sequence[TokenRow], width: int, ink: Ink) -> Iterator[str]:
     labels = max(len(row.label) for row in rows) + 2
     texts = [[_token(token, ink) for token in row.tokens] for row in rows]
     aligned = len({len(row.tokens) for row in rows}) == 1
@@ -120,25 +120,25 @@ def _chunks(widths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
 
 
 def _token(token: Token, ink: Ink) -> str:
-    if token.look in ("masked", "left out"):
+    if token.state in ("masked", "left out"):
         return ink.bar * len(token.text)
-    if token.look == "zeroed":
+    if token.state == "zeroed":
         return ink.blot * len(token.text)
     around = {"replaced": "[{}]", "kept": "{}*", "new": "+{}"}
-    return around.get(token.look, "{}").format(token.text)
+    return around.get(token.state, "{}").format(token.text)
 
 
-def _legend(sheet: Sheet, ink: Ink) -> Iterator[str]:
+def _legend(sheet: MaskPicture, ink: Ink) -> Iterator[str]:
     if sheet.stages:
-        yield "rows: {}, columns: {}".format(*sheet.axes)
-        entries = [f"{ink.shades[3] * 2} {sheet.whole}"]
-        if sheet.has_shades:
+        yield "rows: {}, columns: {}".format(*sheet.axis_labels)
+        entries = [f"{ink.shades[3] * 2} {sheet.full_cell_label}"]
+        if sheet.has_partial_cells:
             entries.append(f"{ink.shades[2]} {ink.shades[1]} {ink.shades[0]} less and less")
         entries.append(f"{ink.hidden} hidden")
-        if sheet.has_illegal:
+        if sheet.has_illegal_cells:
             entries.append("blank: not legal anyway")
         yield "   ".join(entries)
-    looks = {token.look for row in sheet.rows for token in row.tokens}
+    looks = {token.state for row in sheet.rows for token in row.tokens}
     meanings = {
         "masked": f"{ink.bar * 3} hidden by the mask token",
         "left out": f"{ink.bar * 3} left out of the loss",

@@ -1,1 +1,1 @@
-"""Single sentences behind a mean difference: which ones an arm wins, of what kind they are, where the models look."""
+"""The single sentences behind a mean difference: which an arm wins, how they group, what the models attend to."""

@@ -1,4 +1,4 @@
-"""Sentences as they are shown: their texts, and what two models of one seed make of them."""
+"""Example sentences: source, reference and the translations of two runs of one seed."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ import numpy as np
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import MetricName
 from maskbench.data.corpus import Split
-from maskbench.explain.outcomes import Outcomes
+from maskbench.explain.sentence_gains import SentenceGains
 from maskbench.records.locate import FoundPanel
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sentence, with what the two models of one seed say."""
+    """One sentence, with the translations of the arm's and the baseline's run of one seed."""
 
     id: int
     won: int
     lost: int
-    """Seeds."""
+    """Seeds in which the arm does better, and worse."""
     source: str
     reference: str
     seed: int
-    """The pair of runs shown: the one where the difference is greatest."""
+    """The seed of the runs shown: the one with the greatest difference."""
     own: str | None
     baseline: str | None
     """Translations; None where the split was not translated."""
     own_score: float
     baseline_score: float
-    """Of that seed."""
+    """The sentence's scores in that seed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """Looks up what was said."""
+class ExampleReader:
+    """Reads texts and translations of two arms."""
 
     found: FoundPanel
     name: MetricName
@@ -43,28 +43,28 @@ class Texts:
     seeds: tuple[int, ...]
     split: Split
 
-    def example(self, outcomes: Outcomes, place: int, sentence: int, sign: int) -> Example:
-        """Return a sentence, with the runs of the seed that shows it best.
+    def read(self, gains: SentenceGains, index: int, sentence: int, sign: int) -> Example:
+        """Return a sentence with the translations of the seed where the difference is greatest.
 
         Args:
-            place: where it is among the outcomes.
+            index: its column in `gains`.
             sentence: its id in the split.
-            sign: 1 to show the arm at its best, -1 at its worst.
+            sign: 1 for the seed most in favour of the arm, -1 for the seed most against it.
         """
-        row = int(np.argmax(sign * outcomes.gains[:, place]))
-        seed, where = self.seeds[row], str(self.name).partition("/")[0]
+        row = int(np.argmax(sign * gains.gains[:, index]))
+        seed, split = self.seeds[row], str(self.name).partition("/")[0]
         own, baseline = (
-            self.found.directory.run(arm.name, seed).translations(where).get(sentence) for arm in self.arms
+            self.found.directory.run(arm.name, seed).translations(split).get(sentence) for arm in self.arms
         )
         return Example(
             id=sentence,
-            won=int(outcomes.won[place]),
-            lost=int(outcomes.lost[place]),
+            won=int(gains.won[index]),
+            lost=int(gains.lost[index]),
             source=self.split.sources[sentence],
             reference=self.split.references[sentence],
             seed=seed,
             own=own,
             baseline=baseline,
-            own_score=float(outcomes.own[row, place]),
-            baseline_score=float(outcomes.baseline[row, place]),
+            own_score=float(gains.own[row, index]),
+            baseline_score=float(gains.baseline[row, index]),
         )

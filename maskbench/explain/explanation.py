@@ -1,11 +1,11 @@
-"""The sentences behind a row of the comparison: read from the runs' own numbers and translations, nothing computed anew."""
+"""The sentences behind one row of the comparison, from the numbers and translations that the runs stored."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison.results import Choices, Comparison, Row
+from maskbench.comparison.results import Choices
 from maskbench.comparison.table import tabulate
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import METRICS, MetricName, metric_name
@@ -13,71 +13,78 @@ from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.experiment.plan import CACHE
-from maskbench.explain.examples import Example, Texts
-from maskbench.explain.kinds import by_length, by_tag, chosen, groups
-from maskbench.explain.outcomes import Group, Luck, Outcomes, luck, ranked
+from maskbench.explain.examples import Example, ExampleReader
+from maskbench.explain.sentence_gains import (
+    PermutationNull,
+    SentenceGains,
+    SentenceGroup,
+    permutation_null,
+    rank_sentences,
+)
+from maskbench.explain.sentence_groups import length_groups, select_sentences, summarise_groups, tag_groups
 from maskbench.records.collect import CollectedPanel, collect_panel
 from maskbench.records.locate import FoundPanel, find_panels
 from maskbench.records.sentences import SentenceReader, is_additive
 from maskbench.registry import did_you_mean
 from maskbench.runs.directory import RunDirectory
 
-BY_SENTENCE = ("exact_match", "token_accuracy", "nll", "bleu", "chrf")
-"""What sentences can be judged by; where the compared metric is none of them, the first of these that was measured."""
+SENTENCE_METRICS = ("exact_match", "token_accuracy", "nll", "bleu", "chrf")
+"""Metrics of single sentences, in order of preference where the compared metric has none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be explained; None leaves the experiment's choice."""
+class ExplainOptions:
+    """What to explain; None keeps the experiment's choice."""
 
     arm: str
-    """Its name or title; so is the baseline's."""
+    """The arm's name or title."""
     baseline: str | None = None
+    """A name or title."""
     metric: str | None = None
     split: str | None = None
-    """In place of the metric's: `valid`, or `test@none`."""
+    """Replaces the metric's split: `valid`, or `test@none`."""
     count: int = 3
-    """Sentences to show of either kind."""
+    """Won sentences to show, and as many lost ones."""
     tag: str | None = None
-    """Only sentences with such a target token."""
+    """Only sentences with a target token of this tag."""
     length: str | None = None
-    """Only sources of that many words: a bin of `maskbench.config.schema.metrics.LENGTHS`, such as `6-10`."""
+    """Only sources of this length: a bin of `maskbench.config.schema.metrics.LENGTHS`, such as `6-10`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What single sentences tell about an arm and the baseline."""
+    """Which sentences an arm wins and loses against the baseline; the fields are those of `--json`."""
 
     experiment: str
     panel: str | None
     metric: str
-    """As `split/metric`; sentences are judged by it one by one."""
+    """As `split/metric`; the metric that sentences are scored by."""
     arm: str
     baseline: str
     titles: tuple[str, str]
-    """Of the arm and of the baseline."""
+    """Titles of the arm and of the baseline."""
     seeds: tuple[int, ...]
     most: int
-    """The number of seeds that counts as most of them."""
+    """The fewest seeds that count as most of them."""
     only: str
-    """Which sentences are looked at, `tag:gender` for one; empty: all."""
+    """The selection of sentences, such as `tag:gender`; empty: all."""
     sentences: int
-    luck: Luck
+    luck: PermutationNull
     won: tuple[Example, ...]
     lost: tuple[Example, ...]
-    """Clearest first; of sentences that are won in more seeds than lost, and the other way round."""
-    lengths: tuple[Group, ...]
-    tags: tuple[Group, ...]
+    """Sentences won in more seeds than lost, and lost in more than won; clearest first."""
+    lengths: tuple[SentenceGroup, ...]
+    tags: tuple[SentenceGroup, ...]
     """Empty where the corpus has none."""
     alarms: tuple[str, ...]
-    """Of the comparison: what puts its numbers in doubt."""
+    """Alarms of the comparison."""
     planned: int
-    """Seeds that both are to have."""
+    """Planned seeds of both arms."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Explained:
-    """An explanation, and what it was made from."""
+class ExplanationResult:
+    """An explanation, with the corpus, arms and runs it was computed from."""
 
     explanation: Explanation
     corpus: Corpus
@@ -86,37 +93,38 @@ class Explained:
     """The arm and the baseline."""
     found: FoundPanel
 
-    def run(self, arm: ArmConfig, seed: int) -> RunDirectory:
-        """Return a run's directory."""
+    def run_directory(self, arm: ArmConfig, seed: int) -> RunDirectory:
+        """Return the directory of an arm's run."""
         return self.found.directory.run(arm.name, seed)
 
 
-def explain(directory: Path, wanted: Wanted) -> Explained:
+def explain(directory: Path, wanted: ExplainOptions) -> ExplanationResult:
     """Find the sentences that an arm wins and loses.
 
     Raises:
         ConfigError: the directory holds no experiment or several panels, or a choice names nothing there.
         RunDirectoryError: the runs kept no numbers of single sentences, or the corpus is not the one they saw.
     """
-    panel = _only_panel(directory)
+    panel = _require_single_panel(directory)
     collected = collect_panel(panel)
-    arm = _arm(panel, wanted.arm)
+    arm = _find_arm(panel, wanted.arm)
     name = _sentence_metric(collected, wanted)
     table = tabulate(collected, Choices(metric=str(name), baseline=wanted.baseline))
-    baseline = _arm(panel, table.settings.baseline)
+    baseline = _find_arm(panel, table.settings.baseline)
     if arm.name == baseline.name:
         raise ConfigError(f"{arm.name} is the baseline itself; name another arm, or another --baseline")
-    own, other = _row(table, arm), _row(table, baseline)
+    rows = {row.arm: row for row in table.rows}
+    own, other = rows[arm.name], rows[baseline.name]
     values = {seed: (own.values[seed], other.values[seed]) for seed in own.values if seed in other.values}
-    outcomes = _outcomes(panel, name, arm, baseline, values)
-    corpus = _corpus(panel, arm, next(iter(values)), outcomes, name)
+    gains = _read_gains(panel, name, arm, baseline, values)
+    corpus = _load_corpus(panel, arm, next(iter(values)), gains, name)
     split = corpus.splits[name.split]
-    kept, only = chosen(corpus, split, wanted.tag, wanted.length)
-    some = outcomes.at(kept)
+    kept, only = select_sentences(corpus, split, wanted.tag, wanted.length)
+    selected = gains.select(kept)
     ids = kept.nonzero()[0].tolist()
-    best, worst = ranked(some)
-    texts = Texts(panel, name, (arm, baseline), tuple(values), split)
-    return Explained(
+    best, worst = rank_sentences(selected)
+    reader = ExampleReader(panel, name, (arm, baseline), tuple(values), split)
+    return ExplanationResult(
         Explanation(
             experiment=panel.experiment.name,
             panel=panel.panel.name,
@@ -128,14 +136,14 @@ def explain(directory: Path, wanted: Wanted) -> Explained:
             planned=sum(
                 one == arm.name and (baseline.name, s) in collected.runs for one, s in collected.runs
             ),
-            most=some.most,
+            most=selected.majority,
             only=only,
             sentences=len(ids),
-            luck=luck(some),
-            won=tuple(texts.example(some, i, ids[i], 1) for i in best[: wanted.count]),
-            lost=tuple(texts.example(some, i, ids[i], -1) for i in worst[: wanted.count]),
-            lengths=tuple(groups(outcomes, kept, by_length(split))),
-            tags=tuple(groups(outcomes, kept, by_tag(corpus, split))),
+            luck=permutation_null(selected),
+            won=tuple(reader.read(selected, i, ids[i], 1) for i in best[: wanted.count]),
+            lost=tuple(reader.read(selected, i, ids[i], -1) for i in worst[: wanted.count]),
+            lengths=tuple(summarise_groups(gains, kept, length_groups(split))),
+            tags=tuple(summarise_groups(gains, kept, tag_groups(corpus, split))),
             alarms=table.alarms,
         ),
         corpus,
@@ -145,7 +153,7 @@ def explain(directory: Path, wanted: Wanted) -> Explained:
     )
 
 
-def _only_panel(directory: Path) -> FoundPanel:
+def _require_single_panel(directory: Path) -> FoundPanel:
     panels = find_panels(directory)
     if len(panels) > 1:
         names = ", ".join(str(found.panel.name) for found in panels)
@@ -156,7 +164,7 @@ def _only_panel(directory: Path) -> FoundPanel:
     return panels[0]
 
 
-def _arm(found: FoundPanel, wanted: str) -> ArmConfig:
+def _find_arm(found: FoundPanel, wanted: str) -> ArmConfig:
     arms = found.panel.arms
     for arm in arms:
         if wanted in (arm.name, arm.title):
@@ -165,12 +173,8 @@ def _arm(found: FoundPanel, wanted: str) -> ArmConfig:
     raise ConfigError(f"no arm named {wanted!r}{did_you_mean(wanted, names)} (arms: {', '.join(names)})")
 
 
-def _row(table: Comparison, arm: ArmConfig) -> Row:
-    return next(row for row in table.rows if row.arm == arm.name)
-
-
-def _sentence_metric(collected: CollectedPanel, wanted: Wanted) -> MetricName:
-    """Return what sentences are judged by."""
+def _sentence_metric(collected: CollectedPanel, wanted: ExplainOptions) -> MetricName:
+    """Return the metric that sentences are scored by."""
     text = wanted.metric or collected.found.experiment.compare.metric
     name = metric_name(text)
     if name is None:
@@ -185,7 +189,7 @@ def _sentence_metric(collected: CollectedPanel, wanted: Wanted) -> MetricName:
         return name
     outcomes = [cell.result for cell in collected.runs.values() if cell.result]
     measured = {key for outcome in outcomes for key in outcome.metrics}
-    others = [other for other in BY_SENTENCE if str(name._replace(metric=other)) in measured]
+    others = [other for other in SENTENCE_METRICS if str(name._replace(metric=other)) in measured]
     if wanted.metric is None and others:
         return name._replace(metric=others[0])
     listed = f"choose --metric among {', '.join(f'{wanted.split or name.split}/{other}' for other in others)}"
@@ -195,13 +199,13 @@ def _sentence_metric(collected: CollectedPanel, wanted: Wanted) -> MetricName:
     )
 
 
-def _outcomes(
+def _read_gains(
     found: FoundPanel,
     name: MetricName,
     arm: ArmConfig,
     baseline: ArmConfig,
     values: dict[int, tuple[float, float]],
-) -> Outcomes:
+) -> SentenceGains:
     if not values:
         raise ConfigError(
             f"no seed of both {arm.name} and {baseline.name} is finished: train them with `maskbench run FILE` first"
@@ -209,7 +213,7 @@ def _outcomes(
     reader = SentenceReader(found.directory, str(name))
     counts = reader.paired(arm.name, baseline.name, values)
     if counts is not None:
-        return Outcomes.of(name.metric, *counts)
+        return SentenceGains.from_counts(name.metric, *counts)
     if reader.remarks:
         raise RunDirectoryError(reader.remarks[0])
     bare = [
@@ -227,8 +231,10 @@ def _outcomes(
     )
 
 
-def _corpus(found: FoundPanel, arm: ArmConfig, seed: int, outcomes: Outcomes, name: MetricName) -> Corpus:
-    """Return the corpus that the runs saw."""
+def _load_corpus(
+    found: FoundPanel, arm: ArmConfig, seed: int, gains: SentenceGains, name: MetricName
+) -> Corpus:
+    """Return the corpus that the runs were trained on."""
     path = found.directory.path
     runs_dir = (path.parent if found.panel.name else path).parent
     corpus = load_corpus(arm.config.corpus, runs_dir / CACHE)
@@ -238,9 +244,9 @@ def _corpus(found: FoundPanel, arm: ArmConfig, seed: int, outcomes: Outcomes, na
             f"the corpus {corpus.name} is not the one that the runs in {path} saw: its files or this version's way to "
             "build it have changed since; bring those back, or train the experiment again"
         )
-    if len(corpus.splits[name.split]) != outcomes.gains.shape[1]:
+    if len(corpus.splits[name.split]) != gains.gains.shape[1]:
         raise RunDirectoryError(
-            f"{path}: the runs kept numbers of {outcomes.gains.shape[1]} sentences of {name.split}, which has "
+            f"{path}: the runs kept numbers of {gains.gains.shape[1]} sentences of {name.split}, which has "
             f"{len(corpus.splits[name.split])}; train the experiment again"
         )
     return corpus

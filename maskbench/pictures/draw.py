@@ -23,10 +23,15 @@ from maskbench.masks.clock import Clock, Phase
 from maskbench.masks.placement import Placed, place
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.schedules import Schedule
-from maskbench.pictures.attention import grids
-from maskbench.pictures.scene import Scene, normal
-from maskbench.pictures.sheet import Grid, Row, Sheet, Stage
-from maskbench.pictures.tokens import allowed, changed, counted, gated
+from maskbench.pictures.attention_grids import draw_attention_grids
+from maskbench.pictures.mask_picture import Grid, MaskPicture, TokenRow, TrainingStage
+from maskbench.pictures.sample_pair import SamplePair, keyed_normal
+from maskbench.pictures.tokens import (
+    draw_allowed_vocabulary,
+    draw_changed_tokens,
+    draw_counted_tokens,
+    draw_gate,
+)
 from maskbench.registry import MASKS, PRESETS
 
 _STEPS = 1000
@@ -38,7 +43,7 @@ _STAGES = ((0.0, "at the start"), (0.5, "half-way"), (1.0, "at the end"))
 
 
 @dataclass(frozen=True)
-class View:
+class PictureOptions:
     """What of a placement is drawn."""
 
     length: int = 12
@@ -54,28 +59,28 @@ class View:
     seed: int = 0
 
 
-def draw(placement: PlacementConfig, view: View) -> Sheet:
+def draw_placement(placement: PlacementConfig, view: PictureOptions) -> MaskPicture:
     """Return the picture of one placement.
 
     Raises:
         ConfigError: the placement does not fit, or the view asks for a layer or head that is not there.
     """
-    scene = Scene.of_words(view.source_length or view.length, view.length)
+    scene = SamplePair.from_sample_text(view.source_length or view.length, view.length)
     try:
-        plan, placed = _alone(placement, scene, view.seed)
+        plan, placed = _plan_of_one(placement, scene, view.seed)
     except ValueError as error:
         raise ConfigError(f"{placement.mask}: {error}") from error
-    _unsettle(placed)
-    sheet = _Drawer(plan, placed, scene, view).sheet()
+    _perturb_parameters(placed)
+    sheet = _PictureBuilder(plan, placed, scene, view).sheet()
     notes = list(_notes(placed, view))
     if view.layers is None and any(len(stage.grids) > _CROWDED for stage in sheet.stages):
         first, *others = placed.layers
-        sheet = _Drawer(plan, placed, scene, replace(view, layers=(first,))).sheet()
+        sheet = _PictureBuilder(plan, placed, scene, replace(view, layers=(first,))).sheet()
         notes += [f"layer {first}; --layer {others[0]} shows another" if others else f"layer {first}"]
     return replace(sheet, notes=tuple(notes))
 
 
-def _alone(placement: PlacementConfig, scene: Scene, seed: int) -> tuple[MaskPlan, Placed]:
+def _plan_of_one(placement: PlacementConfig, scene: SamplePair, seed: int) -> tuple[MaskPlan, Placed]:
     """Return a placement and a plan to ask about it."""
     if placement.site in ATTENTION_SITES:
         # Not held against its arm: what it needs to stand beside is not in the picture.
@@ -86,15 +91,15 @@ def _alone(placement: PlacementConfig, scene: Scene, seed: int) -> tuple[MaskPla
 
 
 @torch.no_grad()
-def _unsettle(placed: Placed) -> None:
+def _perturb_parameters(placed: Placed) -> None:
     """Move learned parameters from their start, at which there would be nothing to see."""
     for name, parameter in placed.strategy.named_parameters():
-        away = 0.5 * normal(name, *parameter.shape).to(parameter.dtype)
+        away = 0.5 * keyed_normal(name, *parameter.shape).to(parameter.dtype)
         # What starts at nothing opens: a negative amount of a gate acts as none.
         parameter.add_(0.5 + away.abs() if not parameter.any() else away)
 
 
-def _notes(placed: Placed, view: View) -> Iterator[str]:
+def _notes(placed: Placed, view: PictureOptions) -> Iterator[str]:
     strategy, kind = placed.strategy, type(placed.strategy)
     if list(strategy.parameters()):
         yield "learned: it starts without any effect; here its parameters were moved away at random"
@@ -112,30 +117,32 @@ def _notes(placed: Placed, view: View) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class _Drawer:
+class _PictureBuilder:
     plan: MaskPlan
     placed: Placed
-    scene: Scene
-    view: View
+    scene: SamplePair
+    view: PictureOptions
 
-    def sheet(self) -> Sheet:
+    def sheet(self) -> MaskPicture:
         """Return the picture without its notes."""
         site, strategy = self.placed.site, self.placed.strategy
         written = placement_line(site, self.placed.name, self.placed.placement.options)
         title = written.removeprefix("- ")
         if site in ATTENTION_SITES:
-            return Sheet(title, self._stages(self._attention))
+            return MaskPicture(title, self._stages(self._attention))
         if isinstance(strategy, TensorGate):
-            return Sheet(title, self._stages(self._gate), down="position", across="dimension")
+            return MaskPicture(title, self._stages(self._gate), row_axis="position", column_axis="dimension")
         if isinstance(strategy, LogitMask):
-            return Sheet(title, self._stages(self._logits), down="position", across="vocabulary entry")
+            return MaskPicture(
+                title, self._stages(self._logits), row_axis="position", column_axis="vocabulary entry"
+            )
         if isinstance(strategy, TokenMask):
             bare = MaskPlan([], seed=0, streams="a", sizes=self.scene.sizes)
-            before = changed(bare, self.placed, self.scene, self._clock(0.0), "sentence")
-            return Sheet(title, rows=(before, *self._rows(changed)))
+            before = draw_changed_tokens(bare, self.placed, self.scene, self._clock(0.0), "sentence")
+            return MaskPicture(title, rows=(before, *self._rows(draw_changed_tokens)))
         if isinstance(strategy, LossMask):
-            return Sheet(title, rows=tuple(self._rows(counted)))
-        return Sheet(title)
+            return MaskPicture(title, rows=tuple(self._rows(draw_counted_tokens)))
+        return MaskPicture(title)
 
     def _clock(self, progress: float, epoch: int | None = None) -> Clock:
         epoch = self.view.epoch if epoch is None else epoch
@@ -165,28 +172,31 @@ class _Drawer:
             clock = self._clock(progress)
             options = self.placed.options_at(clock, 0)
             moving = [k for k, s in self.placed.options.schedules().items() if s.name != "per_layer"]
-            yield f"{name} ({', '.join(f'{key} {_number(getattr(options, key))}' for key in moving)})", clock
+            values = ", ".join(f"{key} {_format_number(getattr(options, key))}" for key in moving)
+            yield f"{name} ({values})", clock
 
-    def _stages(self, grids_at: Callable[[Clock], tuple[Grid, ...]]) -> tuple[Stage, ...]:
-        stages = tuple(Stage(label, grids_at(clock)) for label, clock in self._moments())
+    def _stages(self, grids_at: Callable[[Clock], tuple[Grid, ...]]) -> tuple[TrainingStage, ...]:
+        stages = tuple(TrainingStage(label, grids_at(clock)) for label, clock in self._moments())
         if len(stages) == 1 or any(len(stage.grids) > 1 for stage in stages):
             return stages
         # One grid each: they are compared most easily side by side.
-        return (Stage("", tuple(Grid(stage.label, stage.grids[0].shades) for stage in stages)),)
+        return (TrainingStage("", tuple(Grid(stage.label, stage.grids[0].shades) for stage in stages)),)
 
     def _attention(self, clock: Clock) -> tuple[Grid, ...]:
-        layers = _chosen("layer", self.view.layers, range(self.placed.n_layers), self.placed.layers)
+        layers = _choose_numbers("layer", self.view.layers, range(self.placed.n_layers), self.placed.layers)
         every_head = range(self.scene.sizes.n_heads)
-        heads = _chosen("head", self.view.heads, every_head, every_head)
-        return grids(self.plan, self.placed, self.scene, clock, layers, heads)
+        heads = _choose_numbers("head", self.view.heads, every_head, every_head)
+        return draw_attention_grids(self.plan, self.placed, self.scene, clock, layers, heads)
 
     def _gate(self, clock: Clock) -> tuple[Grid, ...]:
-        return (gated(self.placed, self.scene, clock),)
+        return (draw_gate(self.placed, self.scene, clock),)
 
     def _logits(self, clock: Clock) -> tuple[Grid, ...]:
-        return (allowed(self.plan, self.placed, self.scene, clock),)
+        return (draw_allowed_vocabulary(self.plan, self.placed, self.scene, clock),)
 
-    def _rows(self, row_at: Callable[[MaskPlan, Placed, Scene, Clock, str], Row]) -> Iterator[Row]:
+    def _rows(
+        self, row_at: Callable[[MaskPlan, Placed, SamplePair, Clock, str], TokenRow]
+    ) -> Iterator[TokenRow]:
         """Yield the sentence at several visits, at every moment that matters."""
         visits = range(self.view.epoch, self.view.epoch + (_VISITS if self.placed.strategy.stochastic else 1))
         stages = _STAGES if self._moves else ((0.0, ""),)
@@ -197,12 +207,12 @@ class _Drawer:
                 yield row_at(self.plan, self.placed, self.scene, self._clock(progress, visit), label)
 
 
-def _number(value: float | int | Tensor) -> str:
+def _format_number(value: float | int | Tensor) -> str:
     """Return a scheduled value; where every example has one, the first's."""
     return f"{float(value.flatten()[0] if isinstance(value, Tensor) else value):.3g}"
 
 
-def _chosen(
+def _choose_numbers(
     what: str, wanted: Sequence[int] | None, every: Sequence[int], default: Sequence[int]
 ) -> Sequence[int]:
     for number in wanted or ():
@@ -211,7 +221,7 @@ def _chosen(
     return default if wanted is None else wanted
 
 
-def placement_of(name: str, site: str, settings: Sequence[str], model: ModelConfig) -> PlacementConfig:
+def parse_placement(name: str, site: str, settings: Sequence[str], model: ModelConfig) -> PlacementConfig:
     """Return a placement of a strategy or a preset.
 
     Options that are not set are those of the strategy's example (or the preset's); where they do not go together with
@@ -231,20 +241,22 @@ def placement_of(name: str, site: str, settings: Sequence[str], model: ModelConf
     # Alone in its arm, a placement that leaks harms nobody.
     base = {"site": site, "mask": mask, "unsafe": True}
     try:
-        return _checked({**base, **given}, settings, model)
+        return _validate_placement({**base, **given}, settings, model)
     except ConfigError:
         if not settings or preset:
             raise
         required = {key for key, field in cls.Options.model_fields.items() if field.is_required()}
         least = {key: value for key, value in given.items() if key in required}
         try:
-            return _checked({**base, **least}, settings, model)
+            return _validate_placement({**base, **least}, settings, model)
         except ConfigError:
             pass
         raise
 
 
-def _checked(written: Mapping[str, Any], settings: Sequence[str], model: ModelConfig) -> PlacementConfig:
+def _validate_placement(
+    written: Mapping[str, Any], settings: Sequence[str], model: ModelConfig
+) -> PlacementConfig:
     report = Report(str(written["mask"]))
     tree: Node = parse_yaml(flow(dict(written)), report)
     changes: list[Change] = read_options(settings, report)

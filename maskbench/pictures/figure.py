@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from maskbench.pictures.sheet import Grid, Look, Row, Sheet
+from maskbench.pictures.mask_picture import Grid, MaskPicture, TokenRow, TokenState
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ _COLUMNS = 4
 """Grids beside each other, at most."""
 _INCHES = 3.0
 _HIDDEN, _ALLOWED, _ILLEGAL = "#e8e4da", "#1f4e79", "#ffffff"
-_LOOKS: dict[Look, tuple[str, str, str]] = {
+_LOOKS: dict[TokenState, tuple[str, str, str]] = {
     "shown": ("#ffffff", "#222222", "shown"),
     "masked": ("#1f4e79", "#1f4e79", "hidden by the mask token"),
     "replaced": ("#f2c14e", "#222222", "another word in its place"),
@@ -27,14 +27,14 @@ _LOOKS: dict[Look, tuple[str, str, str]] = {
 """Background, colour of the text, and meaning."""
 
 
-def png(sheet: Sheet) -> bytes:
+def render_png(sheet: MaskPicture) -> bytes:
     """Return `sheet` as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    figure(sheet).savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    make_figure(sheet).savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def figure(sheet: Sheet) -> Figure:
+def make_figure(sheet: MaskPicture) -> Figure:
     """Return `sheet` as a matplotlib figure: a row of axes for each stage, or a table of tokens."""
     from matplotlib.figure import Figure
 
@@ -43,7 +43,7 @@ def figure(sheet: Sheet) -> Figure:
     return _of_rows(sheet, Figure)
 
 
-def _of_grids(sheet: Sheet, make: Any) -> Figure:
+def _of_grids(sheet: MaskPicture, make: Any) -> Figure:
     lines: list[tuple[str, Sequence[Grid]]] = []
     for stage in sheet.stages:
         for start in range(0, len(stage.grids), _COLUMNS):
@@ -63,7 +63,7 @@ def _of_grids(sheet: Sheet, make: Any) -> Figure:
     return drawn
 
 
-def _draw_grid(ax: Any, grid: Grid, sheet: Sheet, stage: str) -> None:
+def _draw_grid(ax: Any, grid: Grid, sheet: MaskPicture, stage: str) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("mask", [_HIDDEN, _ALLOWED]).with_extremes(bad=_ILLEGAL)
@@ -71,7 +71,7 @@ def _draw_grid(ax: Any, grid: Grid, sheet: Sheet, stage: str) -> None:
     ax.imshow(grid.shades, cmap=colours, vmin=0.0, vmax=1.0, interpolation="nearest", aspect="equal")
     title = "\n".join(text for text in (stage, grid.label) if text)
     ax.set_title(title, fontsize=9, loc="left")
-    down, across = sheet.axes
+    down, across = sheet.axis_labels
     ax.set_xlabel(across, fontsize=8)
     ax.set_ylabel(down, fontsize=8)
     ax.set_xticks(sorted({0, columns - 1}))
@@ -79,16 +79,19 @@ def _draw_grid(ax: Any, grid: Grid, sheet: Sheet, stage: str) -> None:
     ax.tick_params(labelsize=7)
 
 
-def _grid_legend(drawn: Figure, sheet: Sheet) -> None:
+def _grid_legend(drawn: Figure, sheet: MaskPicture) -> None:
     from matplotlib.patches import Patch
 
-    entries = [Patch(facecolor=_ALLOWED, label=sheet.whole), Patch(facecolor=_HIDDEN, label="hidden")]
-    if sheet.has_illegal:
+    entries = [
+        Patch(facecolor=_ALLOWED, label=sheet.full_cell_label),
+        Patch(facecolor=_HIDDEN, label="hidden"),
+    ]
+    if sheet.has_illegal_cells:
         entries.append(Patch(facecolor=_ILLEGAL, edgecolor="#888888", label="not legal anyway"))
     drawn.legend(handles=entries, loc="outside lower center", ncols=len(entries), fontsize=8, frameon=False)
 
 
-def _of_rows(sheet: Sheet, make: Any) -> Figure:
+def _of_rows(sheet: MaskPicture, make: Any) -> Figure:
     longest = max((len(row.tokens) for row in sheet.rows), default=1)
     drawn: Figure = make(
         figsize=(max(5.0, 0.75 * longest + 1.5), 0.4 * len(sheet.rows) + 1.6), layout="constrained"
@@ -104,22 +107,22 @@ def _of_rows(sheet: Sheet, make: Any) -> Figure:
     return drawn
 
 
-def _draw_row(ax: Any, row: Row, y: int) -> None:
+def _draw_row(ax: Any, row: TokenRow, y: int) -> None:
     from matplotlib.patches import Rectangle
 
     ax.text(-1.75, y + 0.5, row.label, va="center", fontsize=8)
     for x, token in enumerate(row.tokens):
-        background, foreground, _ = _LOOKS[token.look]
+        background, foreground, _ = _LOOKS[token.state]
         ax.add_patch(Rectangle((x + 0.03, y + 0.1), 0.94, 0.8, facecolor=background, edgecolor="#cccccc"))
         # A dollar sign would begin mathematics.
         text = token.text.replace("$", r"\$")
         ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, color=foreground)
 
 
-def _token_legend(drawn: Figure, sheet: Sheet) -> None:
+def _token_legend(drawn: Figure, sheet: MaskPicture) -> None:
     from matplotlib.patches import Patch
 
-    looks = [look for look in _LOOKS if any(t.look == look for row in sheet.rows for t in row.tokens)]
+    looks = [look for look in _LOOKS if any(t.state == look for row in sheet.rows for t in row.tokens)]
     if looks:
         entries = [Patch(facecolor=_LOOKS[k][0], edgecolor="#cccccc", label=_LOOKS[k][2]) for k in looks]
         drawn.legend(handles=entries, loc="outside lower center", ncols=len(looks), fontsize=8, frameon=False)

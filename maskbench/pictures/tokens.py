@@ -11,15 +11,17 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import GateContext, LogitContext, TokenInput
 from maskbench.masks.placement import Placed
 from maskbench.masks.plan import MaskPlan
-from maskbench.pictures.scene import Scene, normal, word
-from maskbench.pictures.sheet import Grid, Look, Row, Token
+from maskbench.pictures.mask_picture import Grid, Token, TokenRow, TokenState
+from maskbench.pictures.sample_pair import SamplePair, keyed_normal, token_text
 
 _DIMENSIONS = 24
 """The first dimensions of a gate on vectors that are drawn."""
 
 
 @torch.no_grad()
-def changed(plan: MaskPlan, placed: Placed, scene: Scene, clock: Clock, label: str) -> Row:
+def draw_changed_tokens(
+    plan: MaskPlan, placed: Placed, scene: SamplePair, clock: Clock, label: str
+) -> TokenRow:
     """Return the sentence after the token masks at the placement's site."""
     ids = scene.src if placed.site == "encoder_input" else scene.tgt
     lengths = torch.tensor([ids.shape[1]])
@@ -27,38 +29,42 @@ def changed(plan: MaskPlan, placed: Placed, scene: Scene, clock: Clock, label: s
     length = int(found.lengths[0]) if found.lengths is not None else ids.shape[1]
     origin = found.origin[0] if found.origin is not None else torch.arange(found.ids.shape[1])
     tokens = [_token(found, ids[0], int(origin[t]), t) for t in range(length)]
-    return Row(label, tuple(tokens))
+    return TokenRow(label, tuple(tokens))
 
 
 def _token(found: TokenInput, before: Tensor, origin: int, t: int) -> Token:
     now = int(found.ids[0, t])
     picked = found.picked is not None and bool(found.picked[0, t])
     if found.zeroed is not None and bool(found.zeroed[0, t]):
-        return Token(word(int(before[origin])) if origin >= 0 else word(now), "zeroed")
+        return Token(token_text(int(before[origin])) if origin >= 0 else token_text(now), "zeroed")
     if origin < 0:
-        return Token(word(now), "new")
+        return Token(token_text(now), "new")
     old = int(before[origin])
-    look: Look = "kept" if picked else "shown"
+    state: TokenState = "kept" if picked else "shown"
     if now != old:
-        look = "masked" if now == MASK else "replaced"
-    return Token(word(old if look == "masked" else now), look)
+        state = "masked" if now == MASK else "replaced"
+    return Token(token_text(old if state == "masked" else now), state)
 
 
 @torch.no_grad()
-def counted(plan: MaskPlan, placed: Placed, scene: Scene, clock: Clock, label: str) -> Row:
+def draw_counted_tokens(
+    plan: MaskPlan, placed: Placed, scene: SamplePair, clock: Clock, label: str
+) -> TokenRow:
     """Return the target tokens that count in the loss; losses are made up."""
     gold = torch.cat([scene.tgt[:, 1:], torch.tensor([[EOS]])], 1)
     real = torch.ones(gold.shape, dtype=torch.bool)
-    losses = normal("losses", *gold.shape).abs()
+    losses = keyed_normal("losses", *gold.shape).abs()
     examples = torch.zeros(1, dtype=torch.int64)
     weights = plan.loss_weights(real, examples, clock, lambda: losses)
     kept = torch.ones(gold.shape) if weights is None else weights
     pairs = zip(gold[0].tolist(), kept[0].tolist(), strict=True)
-    return Row(label, tuple(Token(word(token), "shown" if w > 0 else "left out") for token, w in pairs))
+    return TokenRow(
+        label, tuple(Token(token_text(token), "shown" if w > 0 else "left out") for token, w in pairs)
+    )
 
 
 @torch.no_grad()
-def gated(placed: Placed, scene: Scene, clock: Clock) -> Grid:
+def draw_gate(placed: Placed, scene: SamplePair, clock: Clock) -> Grid:
     """Return a gate's factors [positions, dimensions], relative to the largest."""
     assert isinstance(placed.strategy, TensorGate)
     source = placed.site in ("encoder_input", "memory")
@@ -66,13 +72,14 @@ def gated(placed: Placed, scene: Scene, clock: Clock) -> Grid:
     width = scene.sizes.vocab_size if placed.site == "logits" else scene.sizes.d_model
     examples = torch.zeros(1, dtype=torch.int64)
     context = GateContext(torch.arange(n), placed.draws(clock, examples))
-    gate = placed.strategy.gate(placed.options_at(clock, 0, examples), normal("tensor", 1, n, width), context)
+    tensor = keyed_normal("tensor", 1, n, width)
+    gate = placed.strategy.gate(placed.options_at(clock, 0, examples), tensor, context)
     factors = gate.expand(1, n, width)[0, :, :_DIMENSIONS].float()
     return Grid("", (factors / factors.max().clamp(min=1.0)).numpy())
 
 
 @torch.no_grad()
-def allowed(plan: MaskPlan, placed: Placed, scene: Scene, clock: Clock) -> Grid:
+def draw_allowed_vocabulary(plan: MaskPlan, placed: Placed, scene: SamplePair, clock: Clock) -> Grid:
     """Return which vocabulary entries may be said [positions, vocabulary]."""
     n = scene.tgt.shape[1]
     lengths = torch.tensor([scene.src.shape[1]])

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
 from maskbench.masks.placement import Placed
-from maskbench.pictures.snapshot import Snapshots
+from maskbench.pictures.mask_snapshots import MaskSnapshots
 from maskbench.training.logbook import Logbook
 from maskbench.training.trainer import Trainer
 
@@ -70,7 +70,7 @@ class RunPictures:
         self._trainer, self._log = trainer, log
         self._seed = seed
         self._steps = (0, trainer.total_steps // 2, trainer.total_steps)
-        self._snapshots: Snapshots | None = None
+        self._snapshots: MaskSnapshots | None = None
         self._histograms = MaskHistograms(trainer, log)
 
     def draw(self, done: int, stalls: int) -> None:
@@ -97,7 +97,7 @@ class RunPictures:
         trainer = self._trainer
         config, masks = trainer.config, trainer.model.masks
         if self._snapshots is None:
-            self._snapshots = Snapshots(config.masks, masks.sizes, self._seed, config.streams)
+            self._snapshots = MaskSnapshots(config.masks, masks.sizes, self._seed, config.streams)
         _, clock = trainer.batch(min(done, trainer.total_steps - 1), stalls)
         state = {name: value.detach().cpu() for name, value in masks.state_dict().items()}
         taken = self._snapshots.take(state, replace(clock, step=done), moving_only=done > 0)

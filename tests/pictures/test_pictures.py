@@ -17,11 +17,11 @@ import maskbench.masks  # noqa: F401
 from maskbench.config.schema.experiment import ModelConfig, RunConfig
 from maskbench.errors import ConfigError
 from maskbench.masks.catalogue import entries
-from maskbench.pictures.attention import _label, _numbers
-from maskbench.pictures.draw import View, draw, placement_of
-from maskbench.pictures.figure import figure, png
-from maskbench.pictures.sheet import Sheet
-from maskbench.pictures.snapshot import encode_png, image
+from maskbench.pictures.attention_grids import _label, _numbers
+from maskbench.pictures.draw import PictureOptions, draw_placement, parse_placement
+from maskbench.pictures.figure import make_figure, render_png
+from maskbench.pictures.mask_picture import MaskPicture
+from maskbench.pictures.mask_snapshots import encode_png, render_grids_png
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.sinks import TensorBoardSink, rebuild_events
 from maskbench.training.job import RunJob
@@ -34,8 +34,8 @@ STILL = {"site": "cross", "mask": "random_sparse", "options": {"density": 0.3, "
 LEARNED = {"site": "decoder_self", "mask": "transform"}
 
 
-def sheet(name: str, site: str, *settings: str, **view: Any) -> Sheet:
-    return draw(placement_of(name, site, settings, ModelConfig()), View(**view))
+def sheet(name: str, site: str, *settings: str, **view: Any) -> MaskPicture:
+    return draw_placement(parse_placement(name, site, settings, ModelConfig()), PictureOptions(**view))
 
 
 @pytest.mark.parametrize(("name", "site"), CASES)
@@ -59,7 +59,7 @@ def test_what_no_mask_could_open_is_neither_hidden_nor_shown() -> None:
     ((grid,),) = [stage.grids for stage in drawn.stages]
     expected = [[np.nan if j > i else float(i - j <= 1) for j in range(4)] for i in range(4)]
     np.testing.assert_array_equal(grid.shades, expected)
-    assert drawn.has_illegal and not drawn.has_shades
+    assert drawn.has_illegal_cells and not drawn.has_partial_cells
 
 
 def test_an_arm_that_may_see_the_future_is_drawn_seeing_it() -> None:
@@ -114,7 +114,7 @@ def test_a_random_pattern_is_another_one_at_another_seed_and_the_same_at_the_sam
 def test_visits_of_a_static_mask_are_alike_and_those_of_a_dynamic_one_are_not() -> None:
     def visits(refresh: str) -> set[str]:
         drawn = sheet("tokens", "encoder_input", "ratio=0.5", f"refresh={refresh}", length=20)
-        return {str([t.look for t in row.tokens]) for row in drawn.rows[1:]}
+        return {str([t.state for t in row.tokens]) for row in drawn.rows[1:]}
 
     assert len(visits("static")) == 1
     assert len(visits("{per: example, variants: 2}")) == 2
@@ -124,7 +124,7 @@ def test_visits_of_a_static_mask_are_alike_and_those_of_a_dynamic_one_are_not() 
 def test_the_looks_of_tokens_say_what_became_of_them() -> None:
     def looks(replace: str) -> set[str]:
         drawn = sheet("tokens", "encoder_input", "ratio=1.0", f"replace={replace}", length=8)
-        return {token.look for row in drawn.rows[1:] for token in row.tokens}
+        return {token.state for row in drawn.rows[1:] for token in row.tokens}
 
     assert looks("mask") == {"masked", "shown"}  # the end mark is never picked
     assert looks("zero") == {"zeroed", "shown"}
@@ -134,14 +134,14 @@ def test_the_looks_of_tokens_say_what_became_of_them() -> None:
 
 def test_a_learned_strategy_is_drawn_away_from_its_start_and_says_so() -> None:
     drawn = sheet("transform", "encoder_self")
-    assert drawn.has_shades
+    assert drawn.has_partial_cells
     assert any(note.startswith("learned") for note in drawn.notes)
 
 
 def test_options_that_do_not_go_with_the_example_replace_it() -> None:
-    placement = placement_of("window", "encoder_self", ["left=3"], ModelConfig())
+    placement = parse_placement("window", "encoder_self", ["left=3"], ModelConfig())
     assert placement.options["left"] == 3 and placement.options["radius"] is None
-    kept = placement_of("window", "encoder_self", ["dilation=2"], ModelConfig())
+    kept = parse_placement("window", "encoder_self", ["dilation=2"], ModelConfig())
     assert kept.options["radius"] == 2 and kept.options["dilation"] == 2
 
 
@@ -157,7 +157,7 @@ def test_options_that_do_not_go_with_the_example_replace_it() -> None:
 )
 def test_a_wrong_setting_is_one_message(settings: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        placement_of("window", "encoder_self", settings, ModelConfig())
+        parse_placement("window", "encoder_self", settings, ModelConfig())
 
 
 def test_a_head_or_layer_that_is_not_there_is_refused() -> None:
@@ -185,7 +185,7 @@ def test_a_label_names_only_what_tells_grids_apart() -> None:
 
 
 def test_a_figure_has_axes_for_every_head_and_says_what_they_are() -> None:
-    axes = figure(sheet("alibi", "decoder_self", length=5)).axes
+    axes = make_figure(sheet("alibi", "decoder_self", length=5)).axes
     assert [ax.get_title(loc="left") for ax in axes] == ["head 0", "head 1", "head 2", "head 3"]
     assert {ax.get_xlabel() for ax in axes} == {"key position"}
     assert {ax.get_ylabel() for ax in axes} == {"query position"}
@@ -195,7 +195,7 @@ def test_a_figure_has_axes_for_every_head_and_says_what_they_are() -> None:
     ("name", "site"), [("window", "cross"), ("tokens", "encoder_input"), ("ban_tokens", "logits")]
 )
 def test_a_figure_becomes_a_png(name: str, site: str) -> None:
-    width, height = png_size(png(sheet(name, site, length=5)))
+    width, height = png_size(render_png(sheet(name, site, length=5)))
     assert width > 100 and height > 100
 
 
@@ -239,7 +239,7 @@ def test_matplotlib_reads_the_image_of_a_grid_dark_where_it_is_open(tmp_path: Pa
     from matplotlib.image import imread
 
     path = tmp_path / "grid.png"
-    path.write_bytes(image([[np.array([[1.0, 0.0], [np.nan, 1.0]], dtype=np.float32)]]))
+    path.write_bytes(render_grids_png([[np.array([[1.0, 0.0], [np.nan, 1.0]], dtype=np.float32)]]))
     read = imread(path)
     n = read.shape[0]
     dark, light, white = read[n // 4, n // 4], read[n // 4, 3 * n // 4], read[3 * n // 4, n // 4]
@@ -357,7 +357,7 @@ def test_drawing_moves_no_random_number() -> None:
 
 def test_rebuilding_keeps_all_pictures_or_drops_those_of_later_steps(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "arm" / "seed-0")
-    data = image([[np.ones((2, 2), dtype=np.float32)]])
+    data = render_grids_png([[np.ones((2, 2), dtype=np.float32)]])
     for step in (0, 5, 10):
         run.picture("a-b-0", step).parent.mkdir(parents=True, exist_ok=True)
         run.picture("a-b-0", step).write_bytes(data)

@@ -10,7 +10,7 @@ from fake_runs import arm_config, scored, write_run
 from tensorboard.util.tensor_util import make_ndarray
 
 from maskbench.files import write_atomically
-from maskbench.pictures.snapshot import image
+from maskbench.pictures.mask_snapshots import render_grids_png
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.events import event_files
 from maskbench.tensorboard.sinks import JsonLinesSink, TensorBoardSink, rebuild_events
@@ -96,7 +96,9 @@ def a_run_with_everything(path: Path) -> RunDirectory:
         run.histograms.append(
             {"step": step, "tag": "mask/parameters/x", "edges": [0.0, 1.0, 3.0], "counts": [2, step]}
         )
-        write_atomically(run.picture("attention-cross", step), image([[np.ones((2, 3), dtype=np.float32)]]))
+        write_atomically(
+            run.picture("attention-cross", step), render_grids_png([[np.ones((2, 3), dtype=np.float32)]])
+        )
     for number in (0, 1):
         told = {"source": f"s{number}", "reference": f"r{number}", "hypothesis": f"h{number}"}
         run.samples.append({"step": 10, "split": "test", "id": number, **told})

@@ -16,9 +16,9 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import Sizes
 from maskbench.masks.placement import Placed
 from maskbench.masks.plan import MaskPlan
-from maskbench.pictures.attention import shades
-from maskbench.pictures.scene import Scene
-from maskbench.pictures.sheet import Shades
+from maskbench.pictures.attention_grids import compute_shades
+from maskbench.pictures.mask_picture import Shades
+from maskbench.pictures.sample_pair import SamplePair
 
 Pixels = npt.NDArray[np.uint8]
 """[height, width, red green blue]."""
@@ -30,7 +30,7 @@ _SIDE = 192
 """Pixels that a grid's longer side aims at."""
 
 
-def image(grids: Sequence[Sequence[Shades]]) -> bytes:
+def render_grids_png(grids: Sequence[Sequence[Shades]]) -> bytes:
     """Return the PNG of grids that stand in lines of equal length, all grids of one shape.
 
     Dark is where a query may attend, light where the mask hides, white where it never might; as in a matrix, queries
@@ -64,13 +64,13 @@ _LENGTH = 24
 """Positions of the made-up sentence."""
 
 
-def moves(placed: Placed) -> bool:
+def can_change(placed: Placed) -> bool:
     """Whether a placement can look different later: it is learned, or an option changes over training."""
     changing = (s.name != "per_layer" for s in placed.options.schedules().values())
     return any(changing) or any(True for _ in placed.strategy.parameters())
 
 
-class Snapshots:
+class MaskSnapshots:
     """Draws the attention placements of an arm, from a copy of its masks that nothing else uses."""
 
     def __init__(self, placements: Sequence[PlacementConfig], sizes: Sizes, seed: int, streams: str) -> None:
@@ -78,7 +78,7 @@ class Snapshots:
         # What a strategy draws when it is built must not move the numbers of the run.
         with torch.random.fork_rng(devices=[]):
             self.plan = MaskPlan(here, seed=seed, streams=streams, sizes=sizes)
-        self.scene = Scene.of_numbers(min(_LENGTH, sizes.max_length), sizes)
+        self.scene = SamplePair.from_random_tokens(min(_LENGTH, sizes.max_length), sizes)
 
     def take(
         self, state: Mapping[str, Tensor], clock: Clock, *, moving_only: bool
@@ -93,9 +93,9 @@ class Snapshots:
         own = self.plan.state_dict()
         self.plan.load_state_dict({name: state[name] for name in own})
         for placed in self.plan.placed:
-            if clock.phase in placed.phases and (moves(placed) or not moving_only):
-                lines = [shades(self.plan, placed, self.scene, i, clock) for i in placed.layers]
-                yield placed.label, image(_brief(lines))
+            if clock.phase in placed.phases and (can_change(placed) or not moving_only):
+                lines = [compute_shades(self.plan, placed, self.scene, i, clock) for i in placed.layers]
+                yield placed.label, render_grids_png(_brief(lines))
 
 
 def _brief(lines: list[list[Shades]]) -> list[list[Shades]]:

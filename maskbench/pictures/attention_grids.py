@@ -13,12 +13,14 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionDecision
 from maskbench.masks.placement import Placed
 from maskbench.masks.plan import MaskPlan
-from maskbench.pictures.scene import Scene
-from maskbench.pictures.sheet import Grid, Shades
+from maskbench.pictures.mask_picture import Grid, Shades
+from maskbench.pictures.sample_pair import SamplePair
 
 
 @torch.no_grad()
-def shades(plan: MaskPlan, placed: Placed, scene: Scene, layer: int, clock: Clock) -> list[Shades]:
+def compute_shades(
+    plan: MaskPlan, placed: Placed, scene: SamplePair, layer: int, clock: Clock
+) -> list[Shades]:
     """Return one grid of shades [queries, keys] for every head of a layer.
 
     A shade is 1 where a pair is left alone, 0 where it is hidden, NaN where it is not legal anyway. Gates are their
@@ -77,14 +79,19 @@ def _largest(rows: Tensor) -> Tensor:
     return rows.amax(-1, keepdim=True).nan_to_num(neginf=0.0)
 
 
-def grids(
-    plan: MaskPlan, placed: Placed, scene: Scene, clock: Clock, layers: Iterable[int], heads: Sequence[int]
+def draw_attention_grids(
+    plan: MaskPlan,
+    placed: Placed,
+    scene: SamplePair,
+    clock: Clock,
+    layers: Iterable[int],
+    heads: Sequence[int],
 ) -> tuple[Grid, ...]:
     """Return the grids of these layers and heads; what looks the same is drawn once, under all their numbers."""
     cells = {
         (layer, head): grid
         for layer in layers
-        for head, grid in enumerate(shades(plan, placed, scene, layer, clock))
+        for head, grid in enumerate(compute_shades(plan, placed, scene, layer, clock))
         if head in heads
     }
     groups: list[tuple[Shades, list[tuple[int, int]]]] = []

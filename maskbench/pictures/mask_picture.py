@@ -11,7 +11,7 @@ import numpy.typing as npt
 Shades = npt.NDArray[np.float32]
 """[rows, columns]: 1 may attend (or stays), 0 is hidden, between them a weight; NaN was never allowed."""
 
-Look = Literal["shown", "masked", "replaced", "zeroed", "kept", "new", "left out"]
+TokenState = Literal["shown", "masked", "replaced", "zeroed", "kept", "new", "left out"]
 """What became of a token; `kept`: picked, but left as it was."""
 
 
@@ -25,7 +25,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainingStage:
     """The grids of one moment of training."""
 
     label: str
@@ -38,11 +38,11 @@ class Token:
     """A token of the sample sentence after a mask."""
 
     text: str
-    look: Look
+    state: TokenState
 
 
 @dataclass(frozen=True)
-class Row:
+class TokenRow:
     """The sample sentence at one visit."""
 
     label: str
@@ -50,38 +50,40 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class MaskPicture:
     """A picture: grids over stages, or rows of tokens."""
 
     title: str
-    stages: tuple[Stage, ...] = ()
-    rows: tuple[Row, ...] = ()
-    down: str = "query"
+    stages: tuple[TrainingStage, ...] = ()
+    rows: tuple[TokenRow, ...] = ()
+    row_axis: str = "query"
     """What the rows of a grid are."""
-    across: str = "key"
+    column_axis: str = "key"
     """What its columns are."""
     notes: tuple[str, ...] = ()
 
     @property
-    def axes(self) -> tuple[str, str]:
+    def axis_labels(self) -> tuple[str, str]:
         """What the rows and the columns of a grid are, as a label says it."""
-        down, across = (f"{n} position" if n in ("query", "key") else n for n in (self.down, self.across))
+        down, across = (
+            f"{n} position" if n in ("query", "key") else n for n in (self.row_axis, self.column_axis)
+        )
         return down, across
 
     @property
-    def whole(self) -> str:
+    def full_cell_label(self) -> str:
         """What a cell that is fully there means."""
-        if self.has_shades:
+        if self.has_partial_cells:
             return "full weight"
-        return "may attend" if self.across == "key" else "allowed"
+        return "may attend" if self.column_axis == "key" else "allowed"
 
     @property
-    def has_shades(self) -> bool:
+    def has_partial_cells(self) -> bool:
         """Whether some cell is neither hidden nor fully there."""
         cells = [g.shades[~np.isnan(g.shades)] for s in self.stages for g in s.grids]
         return any(bool(((c > 0) & (c < 1)).any()) for c in cells)
 
     @property
-    def has_illegal(self) -> bool:
+    def has_illegal_cells(self) -> bool:
         """Whether some cell is one that no mask could open."""
         return any(bool(np.isnan(g.shades).any()) for s in self.stages for g in s.grids)

@@ -31,14 +31,14 @@ _WORDS = tuple(dict.fromkeys(SOURCE))
 _IDS = {word: N_SPECIAL + i for i, word in enumerate(_WORDS)}
 
 
-def word(token: int) -> str:
+def token_text(token: int) -> str:
     """Return a token of the made-up vocabulary as text."""
     if token < N_SPECIAL:
         return SPECIAL_NAMES[token]
     return _WORDS[token - N_SPECIAL] if token - N_SPECIAL < len(_WORDS) else f"w{token}"
 
 
-def sizes(max_length: int, n_heads: int = 4, n_layers: int = 2) -> Sizes:
+def make_sample_sizes(max_length: int, n_heads: int = 4, n_layers: int = 2) -> Sizes:
     """Return the sizes of the made-up model, and facts about the made-up corpus."""
     size = N_SPECIAL + len(_WORDS)
     starts = torch.tensor([True] * N_SPECIAL + [not text.startswith("##") for text in _WORDS])
@@ -56,7 +56,7 @@ def sizes(max_length: int, n_heads: int = 4, n_layers: int = 2) -> Sizes:
 
 
 @dataclass(frozen=True)
-class Scene:
+class SamplePair:
     """A sentence pair without padding, as a batch of one."""
 
     src: Tensor
@@ -66,20 +66,20 @@ class Scene:
     sizes: Sizes
 
     @classmethod
-    def of_words(cls, src_length: int, tgt_length: int, max_length: int | None = None) -> Scene:
+    def from_sample_text(cls, src_length: int, tgt_length: int, max_length: int | None = None) -> SamplePair:
         """Return the sample sentence cut, or repeated, to these lengths, marks included."""
         ids = [_IDS[text] for text in SOURCE]
         longest = max(src_length, tgt_length)
         endless = ids * math.ceil(longest / len(ids))
         src = torch.tensor([*endless[: src_length - 1], EOS][:src_length])
         tgt = torch.tensor([BOS, *endless[: tgt_length - 1]])
-        return cls(src[None], tgt[None], sizes(max_length or longest + 1))
+        return cls(src[None], tgt[None], make_sample_sizes(max_length or longest + 1))
 
     @classmethod
-    def of_numbers(cls, length: int, sizes: Sizes) -> Scene:
+    def from_random_tokens(cls, length: int, sizes: Sizes) -> SamplePair:
         """Return a pair of tokens drawn from a vocabulary, for a model that has one of its own."""
         drawn = torch.empty(2, length - 1)
-        drawn.uniform_(0.0, 1.0, generator=_generator("tokens"))
+        drawn.uniform_(0.0, 1.0, generator=_keyed_generator("tokens"))
         ids = N_SPECIAL + (drawn * (sizes.vocab_size - N_SPECIAL)).long()
         src, tgt = torch.full((1, length), EOS), torch.full((1, length), BOS)
         src[0, :-1], tgt[0, 1:] = ids[0], ids[1]
@@ -102,9 +102,9 @@ class Scene:
         every = torch.ones(1, 1, n_q, n_kv, dtype=torch.bool)
         reads_source = site != "decoder_self"
         return AttentionRequest(
-            query=normal("query", 1, heads, n_q, width // heads),
-            key=normal("key", 1, heads, n_kv, width // heads),
-            x=normal("x", 1, n_q, width),
+            query=keyed_normal("query", 1, heads, n_q, width // heads),
+            key=keyed_normal("key", 1, heads, n_kv, width // heads),
+            x=keyed_normal("x", 1, n_q, width),
             q_idx=q_idx,
             kv_idx=kv_idx,
             legal=every if reads_source else (kv_idx <= q_idx[:, None])[None, None],
@@ -117,10 +117,10 @@ class Scene:
         )
 
 
-def normal(name: str, *shape: int) -> Tensor:
+def keyed_normal(name: str, *shape: int) -> Tensor:
     """Return standard normal float32 numbers that depend on `name` and the shape only."""
-    return torch.empty(shape).normal_(0.0, 1.0, generator=_generator(name, *shape))
+    return torch.empty(shape).normal_(0.0, 1.0, generator=_keyed_generator(name, *shape))
 
 
-def _generator(name: str, *shape: int) -> torch.Generator:
+def _keyed_generator(name: str, *shape: int) -> torch.Generator:
     return torch.Generator().manual_seed(Key.of(0, "picture", name, *shape).low32)
