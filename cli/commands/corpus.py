@@ -13,7 +13,7 @@ from maskbench.text import sanitize
 
 from ..options import Plugins, Quick
 from ..output_files import refuse, save
-from ..terminal import glyphs, print_plainly
+from ..terminal import glyphs, print_stripped
 
 if TYPE_CHECKING:
     from maskbench.config.schema.experiment import CorpusConfig, Experiment
@@ -116,7 +116,7 @@ def _list(asks_for_one: bool, as_json: bool) -> None:
 
     from ..views.corpus_table import list_of
 
-    print_plainly(list_of(corpora()))
+    print_stripped(list_of(corpora()))
 
 
 def _explain(name: str, as_json: bool) -> None:
@@ -129,7 +129,7 @@ def _explain(name: str, as_json: bool) -> None:
 
     from ..views.corpus_table import description
 
-    print_plainly(description(entry, glyphs()))
+    print_stripped(description(entry, glyphs()))
 
 
 def _refuse_to_write(path: Path, split: str | None, force: bool) -> None:
@@ -271,9 +271,9 @@ def _show(built: Corpus, shown: str, only: list[str] | None, chosen: Sequence[in
 
     signs = glyphs()
     found = statistics(built, list(built.splits) if only is None else only)
-    print_plainly(numbers_of(built, found, shown, signs))
+    print_stripped(numbers_of(built, found, shown, signs))
     split = built.splits[shown]
     if chosen:
-        print_plainly(samples_heading(split, len(chosen)))
+        print_stripped(samples_heading(split, len(chosen)))
     for index in chosen:
-        print_plainly(sample(split, index, built.tags, signs))
+        print_stripped(sample(split, index, built.tags, signs))

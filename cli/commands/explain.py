@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..options import Plugins
-from ..terminal import NARROWEST, console, glyphs, print_plainly
+from ..terminal import DEFAULT_WIDTH, console, glyphs, print_stripped
 
 if TYPE_CHECKING:
     from maskbench.explain.examples import Example
@@ -76,8 +76,8 @@ def explain(
     from ..views.explain_text import explanation_text
 
     printer = console()
-    width = printer.width if printer.is_terminal else NARROWEST
-    print_plainly(explanation_text(explanation, width, glyphs()))
+    width = printer.width if printer.is_terminal else DEFAULT_WIDTH
+    print_stripped(explanation_text(explanation, width, glyphs()))
     if top is not None and pictures:
         _draw(top, pictures, width)
     if reason:

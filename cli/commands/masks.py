@@ -11,7 +11,7 @@ import typer
 
 from ..options import Plugins
 from ..output_files import refuse, save
-from ..terminal import NARROWEST, console, glyphs, print_plainly
+from ..terminal import DEFAULT_WIDTH, console, glyphs, print_stripped
 
 if TYPE_CHECKING:
     from maskbench.masks.catalogue import Entry
@@ -89,7 +89,7 @@ def masks(
     if not show and png is None:
         from ..views.mask_table import description
 
-        print_plainly(description(found, glyphs()))
+        print_stripped(description(found, glyphs()))
         return
 
     from maskbench.pictures.draw import PictureOptions
@@ -122,7 +122,7 @@ def _list(found: list[Entry], site: str | None, as_json: bool) -> None:
 
     from ..views.mask_table import catalogue_table
 
-    print_plainly(catalogue_table(found, glyphs()))
+    print_stripped(catalogue_table(found, glyphs()))
 
 
 def _sheet(found: Entry, site: str | None, settings: list[str], view: PictureOptions) -> MaskPicture:
@@ -146,7 +146,7 @@ def _show(sheet: MaskPicture) -> None:
     from ..views.mask_drawing import ASCII, BLOCKS, drawing
 
     printer = console()
-    width = printer.width if printer.is_terminal else NARROWEST
+    width = printer.width if printer.is_terminal else DEFAULT_WIDTH
     ink = BLOCKS if printer.encoding.startswith("utf") else ASCII
     title = "\n".join(wrap(sheet.title, width, subsequent_indent="  "))
     typer.echo(sanitize(f"{title}\n\n{drawing(sheet, width, ink)}", lines=True))

@@ -59,7 +59,7 @@ def show_plan(
     from maskbench.forecast.outlook import outlooks
     from maskbench.text import sanitize
 
-    from ..terminal import print_plainly
+    from ..terminal import print_stripped
 
     class Warner(Silence):
         """Passes on warnings alone."""
@@ -77,7 +77,7 @@ def show_plan(
         typer.echo(to_json(experiment, rehearsal.planned, expected, prospects))
     else:
         present = present_plan(runs_dir, experiment.name)
-        print_plainly(_shown(experiment, rehearsal.planned, expected, prospects, present))
+        print_stripped(_shown(experiment, rehearsal.planned, expected, prospects, present))
         _write_controls(experiment)
     refuse_changed(rehearsal.planned)
 

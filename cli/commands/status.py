@@ -38,13 +38,10 @@ def status(
         typer.echo(to_json(panels))
         return
 
-    from ..terminal import console, glyphs, print_plainly
+    import sys
+
+    from ..terminal import glyphs, print_stripped, replace_unencodable
     from ..views.status_table import status_table
 
-    if not console().encoding.startswith("utf"):
-        # An arm's title may hold characters that this encoding lacks.
-        import sys
-
-        if hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(errors="replace")
-    print_plainly(status_table(panels, glyphs()))
+    replace_unencodable(sys.stdout)
+    print_stripped(status_table(panels, glyphs()))

@@ -44,20 +44,14 @@ def unmet(demands: Sequence[str], comparisons: Sequence[Comparison]) -> list[str
 
 def doubts(comparisons: Sequence[Comparison]) -> list[str]:
     """Return the alarms of all panels: a demand may be met by numbers that nobody should rely on."""
-    return [
-        f"alarm: {_name(comparison)}: {alarm}" for comparison in comparisons for alarm in comparison.alarms
-    ]
+    return [f"alarm: {comparison.name}: {alarm}" for comparison in comparisons for alarm in comparison.alarms]
 
 
 def _shortfalls(demand: Demand, comparisons: Sequence[Comparison]) -> Iterator[str]:
     judged = [(row, c) for c in comparisons for row in _judged(c) if demand.arm in (row.arm, row.title)]
     for row, comparison in judged:
         if row.verdict not in demand.verdicts:
-            yield f"not met: {demand.text!r} in {_name(comparison)}: {verdict_sentence(row, comparison)}"
-
-
-def _name(comparison: Comparison) -> str:
-    return comparison.experiment + (f" / {comparison.panel}" if comparison.panel else "")
+            yield f"not met: {demand.text!r} in {comparison.name}: {verdict_sentence(row, comparison)}"
 
 
 def _judged(comparison: Comparison) -> list[Row]:

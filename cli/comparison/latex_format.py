@@ -7,11 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from maskbench.comparison.results import Comparison
 from maskbench.comparison.text.footnotes import arm_notes, warnings
-from maskbench.comparison.text.number_format import scale_of
-from maskbench.comparison.text.sentences import baseline_title, verdict_sentences
+from maskbench.comparison.text.sentences import verdict_sentences
+from maskbench.comparison.text.table_cells import ArmCells, TableCells, table_cells
 from maskbench.text import sanitize
-
-from .cells import Written, p_heading, written
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -61,16 +59,17 @@ def label(comparison: Comparison) -> str:
 
 
 def _panel(comparison: Comparison) -> Iterator[str]:
+    cells = table_cells(comparison)
     yield r"\begin{table}[t]"
     yield r"\centering\small"
-    yield rf"\caption{{{_caption(comparison)}}}"
+    yield rf"\caption{{{_caption(comparison.name, cells)}}}"
     yield rf"\label{{{label(comparison)}}}"
     yield r"\begin{tabular}{lrrrrrrll}"
     yield r"\toprule"
-    yield " & ".join(_headings(comparison)) + r" \\"
+    yield " & ".join(_headings(cells)) + r" \\"
     yield r"\midrule"
-    for row in written(comparison):
-        yield " & ".join(_cells(row)) + r" \\"
+    for row in cells.rows:
+        yield " & ".join(_row(row)) + r" \\"
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield r"\par\smallskip"
@@ -87,38 +86,33 @@ def _panel(comparison: Comparison) -> Iterator[str]:
     yield r"\end{table}"
 
 
-def _caption(comparison: Comparison) -> str:
-    settings, scale = comparison.settings, scale_of(comparison)
-    name = f"{comparison.experiment} / {comparison.panel}" if comparison.panel else comparison.experiment
-    direction = "higher" if settings.info.higher_is_better else "lower"
-    words = f"{name}: {settings.metric}{scale.unit} ({direction} is better), mean and standard deviation over seeds"
-    words += f"; differences to {baseline_title(comparison)} are paired by seed"
-    if settings.min_effect is not None:
-        words += f"; a difference of {scale.number(settings.min_effect)} matters"
+def _caption(name: str, cells: TableCells) -> str:
+    words = f"{name}: {cells.metric}, mean and standard deviation over seeds"
+    words += f"; differences to {cells.baseline} are paired by seed"
+    if cells.min_effect:
+        words += f"; a difference of {cells.min_effect} matters"
     return escaped(f"{words}.")
 
 
-def _headings(comparison: Comparison) -> list[str]:
-    interval = f"{comparison.settings.level} % interval"
-    names = (
-        "arm",
-        "n",
-        "mean ± sd",
-        "difference",
-        interval,
-        p_heading(comparison),
-        "wins",
-        "verdict",
-        "cost",
-    )
+def _headings(cells: TableCells) -> list[str]:
+    interval = f"{cells.level} % interval"
+    names = ("arm", "n", "mean ± sd", "difference", interval, cells.p_heading, "wins", "verdict", "cost")
     return [escaped(name) for name in names]
 
 
-def _cells(row: Written) -> list[str]:
-    mean = f"{_number(row.mean)} \\textpm{{}} {_number(row.sd)}" if row.sd else _number(row.mean)
-    numbers = [mean, _number(row.difference), _interval(row.interval), _number(row.p)]
-    texts = [escaped(row.wins), escaped(row.verdict), _interval(row.cost)]
-    return [escaped(row.arm), escaped(row.n), *numbers, *texts]
+def _row(cells: ArmCells) -> list[str]:
+    mean = _number(cells.mean)
+    return [
+        escaped(cells.title_with_marks),
+        escaped(cells.runs),
+        f"{mean} \\textpm{{}} {_number(cells.sd)}" if cells.sd else mean,
+        _number(cells.difference),
+        _interval(cells.interval),
+        _number(cells.p),
+        escaped(cells.wins),
+        escaped(cells.verdict or "baseline"),
+        _interval(cells.cost_with_interval("x")),
+    ]
 
 
 def _number(text: str) -> str:

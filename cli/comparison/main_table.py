@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.comparison.results import Comparison, Row
-from maskbench.comparison.text.number_format import Scale, scale_of
+from maskbench.comparison.text.table_cells import ArmCells, TableCells
+from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
 from maskbench.text import sanitize
 
 from ..terminal import Glyphs, bare_table, width_of
-from .cells import cost_cell, count_cell, interval_cell, mean_cell, p_cell
 
 _STYLES = {
     "better": "green",
@@ -50,65 +49,64 @@ LAYOUTS = (
 """From the most to the least comfortable."""
 
 
-def fitting(comparison: Comparison, width: int, glyphs: Glyphs) -> Table:
+def fit_table(cells: TableCells, width: int, glyphs: Glyphs) -> Table:
     """Return the table in the most comfortable layout for `width` columns."""
     for layout in LAYOUTS[:-1]:
-        table = main_table(comparison, layout, glyphs)
+        table = main_table(cells, layout, glyphs)
         if width_of(table) <= width:
             return table
-    return main_table(comparison, LAYOUTS[-1], glyphs)
+    return main_table(cells, LAYOUTS[-1], glyphs)
 
 
-def main_table(comparison: Comparison, layout: Layout, glyphs: Glyphs) -> Table:
+def main_table(cells: TableCells, layout: Layout, glyphs: Glyphs) -> Table:
     """Return the table in a layout."""
     table = bare_table(glyphs, layout.gap)
-    level = comparison.settings.level
     between = "\n" if layout.stacked else " "
-    p = "anytime p" if comparison.rule == "sequential" else "p"
-    corrected = "\nHolm" if len(comparison.rows) > 2 else ""
+    corrected = "\nHolm" if cells.is_corrected else ""
     table.add_column("arm", overflow="fold", no_wrap=not layout.folds)
     for header in (
         "n",
         f"mean{between}{glyphs.plus_minus} sd",
-        f"difference\n[{level} %]",
-        p + corrected,
+        f"difference\n[{cells.level} %]",
+        cells.p_kind + corrected,
         "wins",
     ):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
-    scale = scale_of(comparison)
-    for row in comparison.rows:
-        table.add_row(*_cells(row, scale, layout, glyphs))
+    for row in cells.rows:
+        table.add_row(*_row(row, layout, glyphs))
     return table
 
 
-def _cells(row: Row, scale: Scale, layout: Layout, glyphs: Glyphs) -> list[Text]:
+def _row(cells: ArmCells, layout: Layout, glyphs: Glyphs) -> list[Text]:
     between = "\n" if layout.stacked else " "
-    cells = [_name(row), Text(count_cell(row.counts)), Text(mean_cell(row, scale, between, glyphs))]
-    if row.difference is None:
-        cells += [Text("baseline", style="dim"), Text(), Text(), Text()]
+    shown = [
+        _title(cells),
+        Text(cells.runs),
+        Text(cells.mean_with_sd(glyphs.plus_minus, between) or glyphs.nothing),
+    ]
+    if cells.is_baseline:
+        shown += [Text("baseline", style="dim"), Text(), Text(), Text()]
     else:
-        # What is not decided must not shine.
-        waiting = "dim" if row.counts.waiting else ""
-        cells += [
-            Text(interval_cell(row.difference, scale, between, glyphs), style=waiting),
-            Text(p_cell(row.difference.p_holm, glyphs), style=waiting),
-            Text(f"{row.difference.wins}/{row.difference.n}", style=waiting),
-            _verdict(row, glyphs),
+        # Dim unfinished arms.
+        style = "dim" if cells.is_waiting else ""
+        symbols, verdict_style = glyphs.verdicts, _STYLES.get(cells.verdict, "dim")
+        shown += [
+            Text(cells.difference_with_interval(between) or glyphs.nothing, style=style),
+            Text(cells.p or glyphs.nothing, style=style),
+            Text(cells.wins, style=style),
+            Text(verdict_with_symbol(cells.verdict, symbols), style=verdict_style),
         ]
-    return [*cells, Text(cost_cell(row.cost, between if layout.cost_interval else None, glyphs))]
+    with_interval = layout.cost_interval
+    cost = cells.cost_with_interval(glyphs.times, between) if with_interval else cells.cost(glyphs.times)
+    return [*shown, Text(cost or glyphs.nothing)]
 
 
-def _name(row: Row) -> Text:
-    name = Text(sanitize(row.title))
-    if row.unsafe:
-        name.append(" !", style="bold red")
-    if row.oracle:
-        name.append(" *", style="bold yellow")
-    return name
-
-
-def _verdict(row: Row, glyphs: Glyphs) -> Text:
-    verdict = row.verdict or ""
-    return Text(f"{glyphs.verdict(verdict)} {verdict}", style=_STYLES.get(verdict, "dim"))
+def _title(cells: ArmCells) -> Text:
+    title = Text(sanitize(cells.row.title))
+    if cells.row.unsafe:
+        title.append(" !", style="bold red")
+    if cells.row.oracle:
+        title.append(" *", style="bold yellow")
+    return title

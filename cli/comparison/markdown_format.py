@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from maskbench.comparison.results import Comparison
 from maskbench.comparison.text.footnotes import arm_notes, method, warnings
-from maskbench.comparison.text.number_format import scale_of
-from maskbench.comparison.text.sentences import baseline_title, headline, noise_sentences, verdict_sentences
+from maskbench.comparison.text.sentences import headline, noise_sentences, verdict_sentences
+from maskbench.comparison.text.table_cells import ArmCells, TableCells, table_cells
 from maskbench.text import sanitize
-
-from .cells import Written, p_heading, written
 
 # A backslash takes its meaning from any punctuation (CommonMark 2.4). Bare addresses are links and dollars formulas on
 # GitHub.
@@ -35,21 +33,20 @@ def line(text: str) -> str:
 
 
 def _panel(comparison: Comparison) -> Iterator[str]:
-    name = comparison.experiment
-    yield f"## {escaped(f'{name} / {comparison.panel}' if comparison.panel else name)}"
+    cells = table_cells(comparison)
+    yield f"## {escaped(comparison.name)}"
     yield ""
-    question = comparison.question.strip().split("\n\n")[0]
-    if question:
-        yield f"*{escaped(question).strip()}*"
+    if comparison.headline_question:
+        yield f"*{escaped(comparison.headline_question).strip()}*"
         yield ""
     yield f"**{escaped(headline(comparison))}**"
     yield ""
-    yield _settings(comparison)
+    yield line(cells.settings_text)
     yield ""
     for alarm in comparison.alarms:
         yield f"> **{escaped(alarm)}**"
         yield ""
-    yield from _table(comparison)
+    yield from _table(cells)
     yield ""
     for sentence in (*verdict_sentences(comparison), *noise_sentences(comparison), *arm_notes(comparison)):
         yield f"- {line(sentence)}"
@@ -61,34 +58,26 @@ def _panel(comparison: Comparison) -> Iterator[str]:
     yield _code(comparison.signature)
 
 
-def _settings(comparison: Comparison) -> str:
-    settings, scale = comparison.settings, scale_of(comparison)
-    direction = "higher" if settings.info.higher_is_better else "lower"
-    words = f"{settings.metric}{scale.unit} ({direction} is better), baseline {baseline_title(comparison)}"
-    if settings.min_effect is not None:
-        words += f", min_effect {scale.number(settings.min_effect)}"
-    return line(words)
-
-
-def _table(comparison: Comparison) -> Iterator[str]:
-    headings = (
-        "arm",
-        "n",
-        "mean ± sd",
-        f"difference [{comparison.settings.level} %]",
-        p_heading(comparison),
-        "wins",
-    )
-    yield _row(escaped(text) for text in (*headings, "verdict", "cost"))
+def _table(cells: TableCells) -> Iterator[str]:
+    difference = f"difference [{cells.level} %]"
+    headings = ("arm", "n", "mean ± sd", difference, cells.p_heading, "wins", "verdict", "cost")
+    yield _row(escaped(text) for text in headings)
     yield "| :-- | --: | --: | --: | --: | --: | :-- | --: |"
-    for row in written(comparison):
-        yield _row(escaped(text) for text in _cells(row))
+    for row in cells.rows:
+        yield _row(escaped(text) for text in _texts(row))
 
 
-def _cells(row: Written) -> tuple[str, ...]:
-    mean = f"{row.mean} ± {row.sd}" if row.sd else row.mean
-    difference = f"{row.difference} {row.interval}".strip()
-    return row.arm, row.n, mean, difference, row.p, row.wins, row.verdict, row.cost
+def _texts(cells: ArmCells) -> tuple[str, ...]:
+    return (
+        cells.title_with_marks,
+        cells.runs,
+        cells.mean_with_sd(),
+        cells.difference_with_interval(),
+        cells.p,
+        cells.wins,
+        cells.verdict or "baseline",
+        cells.cost_with_interval("x"),
+    )
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from maskbench.comparison.results import Comparison, Row
 from maskbench.comparison.text.number_format import Scale, range_text, scale_of, signed
+from maskbench.comparison.text.table_cells import other_metric_names
 from maskbench.config.schema.metrics import MetricName, metric_name
 from maskbench.statistics.paired import exploratory_interval
 from maskbench.text import sanitize
@@ -57,7 +58,7 @@ def also_measured(
     comparison: Comparison, detail: Detail, width: int, glyphs: Glyphs
 ) -> Iterator[Text | Table]:
     """Yield captions and tables, and at last how much is not shown; nothing where nothing else was measured."""
-    names, shown = _others(comparison), set[MetricName]()
+    names, shown = other_metric_names(comparison), set[MetricName]()
     lines = None if detail.all_metrics or detail.slices else LINES
     for block in _chosen(comparison, names, metric_name(comparison.settings.metric), detail):
         columns = _columns(comparison, dict(list(block.metrics.items())[:lines]), glyphs)
@@ -79,18 +80,6 @@ def _left_out(names: Sequence[MetricName]) -> Iterator[Text]:
     counted = [f"{n} more {kind}{'s' if n > 1 else ''} ({option})" for kind, n, option in kinds if n]
     if counted:
         yield Text(f"not shown: {', '.join(counted)}", style="dim")
-
-
-def _others(comparison: Comparison) -> list[MetricName]:
-    found = dict.fromkeys(name for row in comparison.rows for name in row.other_metrics)
-    names = [parts for name in found if (parts := metric_name(name))]
-    return [name for name in names if name.metric != "forced_gap" or _rings(comparison, str(name))]
-
-
-def _rings(comparison: Comparison, name: str) -> bool:
-    """Whether the gap, which is measured unasked and should be 0, is not."""
-    found = (row.other_metrics.get(name) for row in comparison.rows)
-    return any(other is not None and other.mean != 0 for other in found)
 
 
 def _chosen(

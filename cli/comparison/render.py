@@ -16,12 +16,21 @@ from rich.text import Text
 
 from maskbench.comparison.results import Comparison
 from maskbench.comparison.text.footnotes import arm_notes, method, warnings
-from maskbench.comparison.text.number_format import scale_of
 from maskbench.comparison.text.sentences import headline, noise_sentences, verdict_sentences
+from maskbench.comparison.text.table_cells import TableCells, table_cells
 from maskbench.text import sanitize
 
-from ..terminal import ASCII, UNICODE, Glyphs, console_on, width_of
-from .main_table import ONE_LINE, fitting, main_table
+from ..terminal import (
+    DEFAULT_WIDTH,
+    UNICODE,
+    Glyphs,
+    console_on,
+    glyphs_of,
+    replace_unencodable,
+    strip_lines,
+    width_of,
+)
+from .main_table import ONE_LINE, fit_table, main_table
 from .other_metrics import COMPACT, Detail, also_measured
 
 
@@ -47,20 +56,14 @@ def _list(items: Sequence[tuple[Text, Text]]) -> Table:
     return grid
 
 
-NARROWEST = 80
-"""Width of what is written to a file or a pipe, unless a table needs more."""
-
-
 def print_comparisons(
     comparisons: Sequence[Comparison], file: TextIO | None = None, detail: Detail = COMPACT
 ) -> None:
     """Print to a terminal at its width, or to anything else at the width the tables need, nothing cut off."""
-    console = console_on(file or sys.stdout)
-    encodes = console.encoding.startswith("utf")
-    if not encodes and hasattr(console.file, "reconfigure"):
-        # An arm's title may still hold characters that this encoding lacks.
-        console.file.reconfigure(errors="replace")
-    _print(console, comparisons, detail, UNICODE if encodes else ASCII)
+    stream = file or sys.stdout
+    console = console_on(stream)
+    replace_unencodable(stream)
+    _print(console, comparisons, detail, glyphs_of(console))
 
 
 def as_text(comparisons: Sequence[Comparison], detail: Detail = COMPACT) -> str:
@@ -79,32 +82,32 @@ def _print(console: Console, comparisons: Sequence[Comparison], detail: Detail, 
             _draw(console, comparison, detail, glyphs)
             continue
         console.width = natural_width(comparison, glyphs)
-        with console.capture() as captured:
+        with strip_lines(console):
             _draw(console, comparison, detail, glyphs)
-        # Rich fills every line of a table; in a file that is only noise.
-        console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _draw(console: Console, comparison: Comparison, detail: Detail, glyphs: Glyphs) -> None:
     console.print(renderables(comparison, console.width, glyphs, detail))
-    # A terminal wraps this line by itself; with nothing put into it, it can be copied whole.
+    # The terminal wraps this line, without line breaks in the text: so it can be copied whole.
     console.print(Text(sanitize(comparison.signature), style="dim"), soft_wrap=True)
 
 
 def natural_width(comparison: Comparison, glyphs: Glyphs) -> int:
-    """Return the width at which every arm has one line, at least `NARROWEST`."""
-    return max(NARROWEST, width_of(main_table(comparison, ONE_LINE, glyphs)))
+    """Return the width at which every arm has one line, at least `DEFAULT_WIDTH`."""
+    return max(DEFAULT_WIDTH, width_of(main_table(table_cells(comparison), ONE_LINE, glyphs)))
 
 
 def renderables(
     comparison: Comparison, width: int, glyphs: Glyphs = UNICODE, detail: Detail = COMPACT
 ) -> RenderableType:
     """Return title, answer, table, other metrics and footnotes of a panel, laid out for `width` columns."""
+    cells = table_cells(comparison)
     return Group(
-        _heading(comparison),
-        *_alarms(comparison),
+        _heading(comparison, cells),
+        # Alarms stand above the table, because whoever reads its numbers should know before.
+        *(Text(f"! {sanitize(alarm)}", style="bold red") for alarm in comparison.alarms),
         "",
-        fitting(comparison, width, glyphs),
+        fit_table(cells, width, glyphs),
         "",
         verdicts(comparison, glyphs),
         *also_measured(comparison, detail, width, glyphs),
@@ -113,26 +116,11 @@ def renderables(
     )
 
 
-def _heading(comparison: Comparison) -> Text:
-    settings = comparison.settings
-    name = sanitize(comparison.experiment)
-    heading = Text(f"{name} / {sanitize(comparison.panel)}" if comparison.panel else name, style="bold")
-    question = sanitize(comparison.question.strip().split("\n\n")[0])
+def _heading(comparison: Comparison, cells: TableCells) -> Text:
+    heading = Text(sanitize(comparison.name), style="bold")
+    question = sanitize(comparison.headline_question)
     if question:
         heading.append(f"\n{question}", style="not bold italic")
     decided = any(row.verdict not in (None, "not testable", "unusable") for row in comparison.rows)
     heading.append(f"\n{sanitize(headline(comparison))}", style="" if decided else "yellow")
-    scale = scale_of(comparison)
-    direction = "higher" if settings.info.higher_is_better else "lower"
-    baseline = next(row.title for row in comparison.rows if row.arm == settings.baseline)
-    details = (
-        f"\n\n{sanitize(settings.metric)}{scale.unit} ({direction} is better), baseline {sanitize(baseline)}"
-    )
-    if settings.min_effect is not None:
-        details += f", min_effect {scale.number(settings.min_effect)}"
-    return heading.append(details, style="not bold")
-
-
-def _alarms(comparison: Comparison) -> list[Text]:
-    """Stand above the table: whoever reads its numbers should know before."""
-    return [Text(f"! {sanitize(alarm)}", style="bold red") for alarm in comparison.alarms]
+    return heading.append(f"\n\n{sanitize(cells.settings_text)}", style="not bold")

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from maskbench.text import sanitize
 
-from ..terminal import console_on
+from ..terminal import DEFAULT_WIDTH, console_on, strip_lines, width_of
 from .mask_table import SHORT_SITES
 
 if TYPE_CHECKING:
@@ -36,12 +36,9 @@ def print_findings(found: Sequence[Sequence[Finding]], file: TextIO | None = Non
     if console.is_terminal:
         console.print(table)
     else:
-        console.width = max(
-            80, console.measure(table, options=console.options.update(max_width=100_000)).maximum
-        )
-        with console.capture() as captured:
+        console.width = max(DEFAULT_WIDTH, width_of(table))
+        with strip_lines(console):
             console.print(table)
-        console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
     if broken := [finding for one in found for finding in _broken(one)]:
         console.file.write("\n")
         console.file.writelines(f"{sanitize(broken_promise(finding))}\n" for finding in broken)

@@ -12,14 +12,11 @@ from rich.text import Text
 from maskbench.comparison.claims import Judgement, Status
 from maskbench.comparison.results import Comparison, Row
 from maskbench.comparison.text.number_format import scale_of
+from maskbench.comparison.text.table_cells import arm_cells
 from maskbench.config.schema.claims import STEP_TIME, Claim, Limit
 from maskbench.text import sanitize
 
-from ..comparison.cells import interval_cell, mean_cell, p_cell
-from ..terminal import ASCII, UNICODE, Glyphs, console_on
-
-WIDTH = 80
-"""Columns of what is written to a file or a pipe."""
+from ..terminal import DEFAULT_WIDTH, Glyphs, console_on, glyphs_of, replace_unencodable, strip_lines
 
 _STYLES: dict[Status, str] = {"supported": "green", "refuted": "red", "undecided": "dim"}
 
@@ -27,15 +24,11 @@ _STYLES: dict[Status, str] = {"supported": "green", "refuted": "red", "undecided
 def print_claims(judged: Sequence[Judgement], file: TextIO) -> None:
     """Print a row for each claim and a line that counts them."""
     console = console_on(file)
-    encodes = console.encoding.startswith("utf")
-    if not encodes and hasattr(file, "reconfigure"):
-        file.reconfigure(errors="replace")
+    replace_unencodable(file)
     if not console.is_terminal:
-        console.width = WIDTH
-    with console.capture() as captured:
-        console.print(_table(judged, UNICODE if encodes else ASCII))
-    # Rich fills every line of a table; in a file that is only noise.
-    file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+        console.width = DEFAULT_WIDTH
+    with strip_lines(console):
+        console.print(_table(judged, glyphs_of(console)))
     file.write(f"{summary(judged)}\n")
 
 
@@ -83,12 +76,11 @@ def _expected(claim: Claim) -> str:
 def _evidence(claim: Claim, row: Row, comparison: Comparison, glyphs: Glyphs) -> Iterator[str]:
     if claim.metric == STEP_TIME or row.mean is None:
         return
-    scale, difference = scale_of(comparison), row.difference
-    mean = f"mean {mean_cell(row, scale, ' ', glyphs)}{scale.percent}"
-    if isinstance(claim.expects, Limit) or difference is None:
+    scale = scale_of(comparison)
+    cells = arm_cells(row, scale)
+    mean = f"mean {cells.mean_with_sd(glyphs.plus_minus)}{scale.percent}"
+    if isinstance(claim.expects, Limit) or row.difference is None:
         yield mean
         return
-    yield (
-        f"{mean}, difference {interval_cell(difference, scale, ' ', glyphs)}, "
-        f"p {p_cell(difference.p_holm, glyphs)} (Holm), n {difference.n}"
-    )
+    difference = cells.difference_with_interval() or glyphs.nothing
+    yield f"{mean}, difference {difference}, p {cells.p or glyphs.nothing} (Holm), n {row.difference.n}"

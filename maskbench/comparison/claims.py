@@ -176,7 +176,7 @@ def _by_values(claim: Claim, limit: Limit, row: Row) -> tuple[Status, str]:
             return "undecided", "the cost of a step was not measured"
         return ("supported" if limit.holds(time) else "refuted"), f"{time:.2f}, measured once"
     counts = row.counts
-    planned = counts.done + counts.failed + counts.diverged + counts.waiting
+    planned = counts.planned
     if counts.done < planned or not planned:
         return "undecided", f"{counts.done} of {planned} runs are done"
     held = sum(limit.holds(value) for value in row.values.values())
@@ -204,11 +204,9 @@ def _by_verdict(claim: Claim, comparison: Comparison, row: Row) -> tuple[Status,
 
 def _too_small(claim: Claim, comparison: Comparison, row: Row) -> bool:
     """Whether the difference, though there is one, is shown to be smaller than what matters, as `equivalent` is."""
-    settings = comparison.settings
-    baseline = next(other for other in comparison.rows if other.arm == settings.baseline)
+    settings, baseline = comparison.settings, comparison.baseline
     if claim.min_effect is None or row.counts.diverged or baseline.counts.diverged:
         return False
     pairs = [value - baseline.values[seed] for seed, value in row.values.items() if seed in baseline.values]
-    n_arms = sum(other.difference is not None for other in comparison.rows)
-    limits = sign_flip_interval(pairs, 2 * settings.alpha / n_arms)
+    limits = sign_flip_interval(pairs, 2 * settings.alpha / len(comparison.judged))
     return limits is not None and limits.within(claim.min_effect)

@@ -126,6 +126,16 @@ class Counts:
     diverged: int
     waiting: int
 
+    @property
+    def ended(self) -> int:
+        """Runs that are over, well or badly."""
+        return self.done + self.failed + self.diverged
+
+    @property
+    def planned(self) -> int:
+        """All runs."""
+        return self.ended + self.waiting
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -176,3 +186,23 @@ class Comparison:
     """Whether the seeds were fixed in advance, or added until the comparison was decided."""
     replanned: tuple[str, ...] = ()
     """Of the alarms, those about a plan that was changed when there were results to see."""
+
+    @property
+    def name(self) -> str:
+        """The experiment's name, and the panel's if it has one: `quickstart / small`."""
+        return f"{self.experiment} / {self.panel}" if self.panel else self.experiment
+
+    @property
+    def headline_question(self) -> str:
+        """The first paragraph of the experiment file's opening comment."""
+        return self.question.strip().split("\n\n")[0]
+
+    @property
+    def baseline(self) -> Row:
+        """The row of the arm that the others are compared with."""
+        return next(row for row in self.rows if row.arm == self.settings.baseline)
+
+    @property
+    def judged(self) -> list[Row]:
+        """The rows of the other arms."""
+        return [row for row in self.rows if row.difference is not None]

@@ -202,8 +202,7 @@ class _Judge:
     """Says of each arm why it needs no more seeds, if so."""
 
     def __init__(self, comparison: Comparison, limit: int) -> None:
-        self.rows = [row for row in comparison.rows if row.difference is not None]
-        self._baseline = next(row for row in comparison.rows if row.arm == comparison.settings.baseline)
+        self.rows, self._baseline = comparison.judged, comparison.baseline
         self._comparison, self._limit = comparison, limit
         # Holm asks less of an arm the more others are decided.
         self._n_open = max(1, sum(row.verdict not in ("better", "worse") for row in self.rows))
@@ -213,9 +212,8 @@ class _Judge:
         if row.verdict in DECIDED and not self._is_early(row):
             return str(row.verdict)
         wins, losses = self._sides(row)
-        counts = row.counts
         # Ties and pairs that failed are spent, and no evidence.
-        spent = counts.done + counts.failed + counts.diverged - wins - losses
+        spent = row.counts.ended - wins - losses
         alpha = self._comparison.settings.alpha
         return "futile" if is_futile(wins, losses, self._limit - spent, self._n_open, alpha) else ""
 

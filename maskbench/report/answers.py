@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from maskbench.comparison.text.sentences import headline, verdict_sentence
+from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
 from maskbench.report.gather import Panel
-from maskbench.report.tables import verdict_shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,12 @@ def answers(panel: Panel) -> Answers:
     comparison = panel.comparison
     question, *more = (" ".join(part.split("\n")) for part in comparison.question.strip().split("\n\n"))
     arms = tuple(
-        ArmAnswer(row.arm, row.verdict or "", verdict_shown(row.verdict), verdict_sentence(row, comparison))
-        for row in comparison.rows
-        if row.difference is not None
+        ArmAnswer(
+            row.arm,
+            row.verdict or "",
+            verdict_with_symbol(row.verdict or ""),
+            verdict_sentence(row, comparison),
+        )
+        for row in comparison.judged
     )
     return Answers(question, tuple(more), headline(comparison), arms)

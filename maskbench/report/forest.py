@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from maskbench.comparison.results import Comparison, Row
-from maskbench.comparison.text.number_format import Scale, range_text, signed
+from maskbench.comparison.text.number_format import Scale
+from maskbench.comparison.text.table_cells import arm_cells
+from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
+from maskbench.text import sanitize
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.gather import Panel
 from maskbench.report.palette import BAND, INK, MUTED
-from maskbench.report.tables import difference_in_words, shortened, verdict_shown
-from maskbench.text import sanitize
+from maskbench.report.tables import difference_in_words, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,8 +71,8 @@ def _draw(axes: Axes, place: int, row: Row, panel: Panel) -> None:
         "parse_math": False,
         "color": INK,
     }
-    limited = f" {range_text(scale, limits.low, limits.high)}" if limits else ""
-    shown = f"{signed(scale.number(difference.mean))}{limited}  {verdict_shown(row.verdict)}"
+    cells = arm_cells(row, scale)
+    shown = f"{cells.difference_with_interval()}  {verdict_with_symbol(cells.verdict)}"
     title = shortened(sanitize(row.title), max(12, _LINE_LENGTH - len(shown)))
     axes.text(0, s=title, ha="left", **above)
     axes.text(1, s=shown, ha="right", **above)
@@ -78,8 +80,8 @@ def _draw(axes: Axes, place: int, row: Row, panel: Panel) -> None:
 
 def paired(comparison: Comparison, row: Row) -> list[float]:
     """Return arm minus baseline for every seed with which both are done."""
-    baseline = next(r for r in comparison.rows if r.arm == comparison.settings.baseline)
-    return [value - baseline.values[seed] for seed, value in row.values.items() if seed in baseline.values]
+    baseline = comparison.baseline.values
+    return [value - baseline[seed] for seed, value in row.values.items() if seed in baseline]
 
 
 def _axis(comparison: Comparison, scale: Scale) -> str:

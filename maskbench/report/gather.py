@@ -41,8 +41,7 @@ class Panel:
     @property
     def name(self) -> str:
         """The experiment's name, and the panel's if it has one."""
-        panel = self.comparison.panel
-        return f"{self.comparison.experiment} / {panel}" if panel else self.comparison.experiment
+        return self.comparison.name
 
 
 def gather(directories: Sequence[Path], choices: Choices) -> list[Panel]:

@@ -16,7 +16,10 @@ import maskbench
 from maskbench.comparison.results import Choices
 from maskbench.comparison.text.footnotes import arm_notes, warnings
 from maskbench.comparison.text.sentences import noise_sentences
+from maskbench.comparison.text.table_cells import TableCells, table_cells
+from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
 from maskbench.config.load import dump_resolved
+from maskbench.text import sanitize
 from maskbench.report.answers import Answers, answers
 from maskbench.report.cost import cost_plot
 from maskbench.report.figure import Plot, own_settings
@@ -28,8 +31,7 @@ from maskbench.report.origin import commands, facts
 from maskbench.report.pictures import Pictures, pictures
 from maskbench.report.samples import Samples, samples
 from maskbench.report.slices import slice_plots
-from maskbench.report.tables import Line, OtherTable, cost_table, lines, noise_table, other_tables
-from maskbench.text import sanitize
+from maskbench.report.tables import NOTHING, OtherTable, cost_table, noise_table, other_tables
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -42,7 +44,7 @@ class Section:
     answers: Answers
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
-    lines: tuple[Line, ...]
+    table: TableCells
     forest: Plot | None
     learning: tuple[Plot, ...]
     still: tuple[str, ...]
@@ -92,7 +94,7 @@ def _section(panel: Panel, choices: Choices) -> Section:
         answers=answers(panel),
         warnings=(*warnings(panel.comparison), *panel.unread),
         notes=tuple(arm_notes(panel.comparison)),
-        lines=tuple(lines(panel)),
+        table=table_cells(panel.comparison),
         forest=forest(panel),
         learning=tuple(learning_curves(panel)),
         still=tuple(still(panel)),
@@ -123,6 +125,8 @@ def _environment() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.filters["capitalised"] = _capitalised
+    environment.filters["with_symbol"] = verdict_with_symbol
+    environment.globals["nothing"] = NOTHING
     return environment
 
 

@@ -6,14 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from maskbench.comparison.results import OtherMetric, Row, Settings
-from maskbench.comparison.text.number_format import SYMBOLS, Scale, p_text, range_text, scale_of, signed
-from maskbench.config.schema.metrics import metric_name
+from maskbench.comparison.text.number_format import Scale, range_text, scale_of, signed
+from maskbench.comparison.text.table_cells import arm_cells, other_metric_names
 from maskbench.report.gather import Panel
-
-
-def verdict_shown(verdict: str | None) -> str:
-    """Return a verdict with the symbol that stands before it everywhere."""
-    return "" if verdict is None else f"{SYMBOLS[verdict]} {verdict}"
 
 
 def shortened(text: str, most: int) -> str:
@@ -38,27 +33,6 @@ NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """An arm in the comparison table."""
-
-    arm: str
-    title: str
-    unsafe: bool
-    oracle: bool
-    n: str
-    mean: str
-    difference: str
-    limits: str
-    p: str
-    wins: str
-    verdict: str
-    shown: str
-    """The verdict with its symbol."""
-    cost: str
-    is_baseline: bool
-
-
-@dataclass(frozen=True, slots=True)
 class OtherTable:
     """Metrics without verdict, one split's or one metric's."""
 
@@ -68,49 +42,6 @@ class OtherTable:
     """An arm's title, and a cell for every heading."""
 
 
-def lines(panel: Panel) -> Iterator[Line]:
-    """Yield the comparison table's lines, in the order of the file."""
-    scale = panel.scale
-    for row in panel.comparison.rows:
-        difference, counts = row.difference, row.counts
-        planned = counts.done + counts.failed + counts.diverged + counts.waiting
-        known = difference is not None and difference.mean is not None
-        limits = difference.interval if difference else None
-        yield Line(
-            arm=row.arm,
-            title=row.title,
-            unsafe=row.unsafe,
-            oracle=row.oracle,
-            n=str(counts.done) if counts.done == planned else f"{counts.done}/{planned}",
-            mean=_mean(row, scale),
-            difference=signed(scale.number(difference.mean or 0.0)) if known and difference else NOTHING,
-            limits=range_text(scale, limits.low, limits.high) if limits else "",
-            p=p_text(difference.p_holm) if difference and difference.p_holm is not None else NOTHING,
-            wins=f"{difference.wins}/{difference.n}" if difference else "",
-            verdict=row.verdict or "",
-            shown=verdict_shown(row.verdict),
-            cost=_ratio(row, limits_too=False),
-            is_baseline=difference is None,
-        )
-
-
-def _mean(row: Row, scale: Scale) -> str:
-    if row.mean is None:
-        return NOTHING
-    mean = scale.number(row.mean)
-    return mean if row.sd is None else f"{mean} ± {scale.number(row.sd)}"
-
-
-def _ratio(row: Row, *, limits_too: bool) -> str:
-    cost = row.cost
-    if cost.relative_step_time is None:
-        return NOTHING
-    text = f"{cost.relative_step_time:.2f}×"
-    if limits_too and cost.step_time_low is not None and cost.step_time_high is not None:
-        text += f" [{cost.step_time_low:.2f},\u00a0{cost.step_time_high:.2f}]"
-    return text
-
-
 def cost_table(panel: Panel) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield title and cells: step time, training speed, memory, parameters."""
     for row in panel.comparison.rows:
@@ -118,7 +49,8 @@ def cost_table(panel: Panel) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield (
             row.title,
             (
-                _ratio(row, limits_too=True),
+                # The interval stays on one line.
+                arm_cells(row, panel.scale).cost_with_interval("×").replace(", ", ",\u00a0") or NOTHING,
                 NOTHING if cost.tokens_per_second is None else f"{cost.tokens_per_second:,.0f}",
                 NOTHING if cost.peak_memory_mb is None else f"{cost.peak_memory_mb:,.0f}",
                 NOTHING if cost.parameters is None else f"{cost.parameters:,}",
@@ -128,9 +60,7 @@ def cost_table(panel: Panel) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def other_tables(panel: Panel) -> Iterator[OtherTable]:
     """Yield every metric of a whole split, grouped by split, or by metric where there are more splits than metrics."""
-    found = dict.fromkeys(name for row in panel.comparison.rows for name in row.other_metrics)
-    names = [name for text in found if (name := metric_name(text)) and not name.part]
-    names = [name for name in names if name.metric != "forced_gap" or _rings(panel, str(name))]
+    names = [name for name in other_metric_names(panel.comparison) if not name.part]
     by_split: dict[str, dict[str, str]] = {}
     by_metric: dict[str, dict[str, str]] = {}
     for name in names:
@@ -145,11 +75,6 @@ def other_tables(panel: Panel) -> Iterator[OtherTable]:
             for row in panel.comparison.rows
         )
         yield OtherTable(caption, tuple(columns), rows)
-
-
-def _rings(panel: Panel, name: str) -> bool:
-    found = (row.other_metrics.get(name) for row in panel.comparison.rows)
-    return any(other is not None and other.mean != 0 for other in found)
 
 
 def _other(other: OtherMetric | None, scale: Scale) -> str:

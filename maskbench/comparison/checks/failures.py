@@ -32,7 +32,7 @@ def sentences(rows: Sequence[Row], baseline: str) -> list[str]:
     return [
         f"{row.arm}: {_counted(row.counts)}{'' if row.arm == baseline else _tested(row.counts, reference)}"
         for row in rows
-        if _bad(row.counts)
+        if row.counts.failed or row.counts.diverged
     ]
 
 
@@ -40,7 +40,7 @@ def _counted(counts: Counts) -> str:
     """Say how many runs ended badly, and how."""
     kinds = ((counts.failed, "failed"), (counts.diverged, "diverged"))
     told = " and ".join(f"{n} {word}" for n, word in kinds if n)
-    return f"{told} of {_ended(counts)} runs"
+    return f"{told} of {counts.ended} runs"
 
 
 def _tested(counts: Counts, reference: Counts) -> str:
@@ -52,11 +52,3 @@ def _tested(counts: Counts, reference: Counts) -> str:
     others = f"{reference.diverged or 'none'} of the baseline's {other_n} diverged"
     verdict = "more than chance explains" if p <= 0.05 else f"{n} runs cannot tell it from chance"
     return f", {others}: {verdict} (Fisher's exact test, p = {p:.2g})"
-
-
-def _bad(counts: Counts) -> int:
-    return counts.failed + counts.diverged
-
-
-def _ended(counts: Counts) -> int:
-    return counts.done + _bad(counts)

@@ -67,7 +67,7 @@ def method(comparison: Comparison) -> Iterator[str]:
 def _p_values(comparison: Comparison) -> Iterator[str]:
     """Say where the p-values come from, and of which arms if there is more than one kind."""
     arms: dict[Test, list[str]] = {}
-    judged = [row for row in comparison.rows if row.difference is not None]
+    judged = comparison.judged
     for row in judged:
         if row.difference and row.difference.test:
             arms.setdefault(row.difference.test, []).append(row.title)

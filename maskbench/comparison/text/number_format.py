@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
 
 from maskbench.comparison.results import Comparison
 from maskbench.config.schema.metrics import METRICS, metric_name
@@ -73,16 +72,3 @@ def p_text(p: float) -> str:
 def range_text(scale: Scale, low: float, high: float) -> str:
     """Return an interval: `[-0.1, 2.0]`."""
     return f"[{scale.number(low)}, {scale.number(high)}]"
-
-
-IN_ASCII: Final = {
-    "better": "^",
-    "worse": "v",
-    "identical": "=",
-    "tied": "=",
-    "equivalent": "=",
-    "not testable": "?",
-    "unusable": "!",
-    "inconclusive": "~",
-}
-SYMBOLS: Final = {**IN_ASCII, "better": "▲", "worse": "▼"}

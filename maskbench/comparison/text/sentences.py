@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from maskbench.comparison.results import Comparison, Cost, Difference, Noise, Row
+from maskbench.comparison.results import Comparison, Difference, Noise, Row
 from maskbench.comparison.text.number_format import p_text, range_text, scale_of, signed
+from maskbench.comparison.text.table_cells import arm_cells
 from maskbench.statistics import notes
 from maskbench.statistics.paired import least_seeds, smallest_p
 
@@ -27,7 +28,7 @@ _CLEAR = 2 / 3
 
 def headline(comparison: Comparison) -> str:
     """Return the outcome of a panel in a few words: what is better or worse, what is not decided and why."""
-    judged = [row for row in comparison.rows if row.difference is not None]
+    judged = comparison.judged
     if not judged:
         return "There is one arm, and nothing to compare it with."
     if not any(row.difference and row.difference.n for row in judged):
@@ -71,15 +72,6 @@ def noise_sentences(comparison: Comparison) -> list[str]:
     ]
 
 
-def cost_text(cost: Cost) -> str:
-    """Return the relative time of a training step, `1.34x [1.29, 1.40]`; empty where it was not measured."""
-    if cost.relative_step_time is None:
-        return ""
-    if cost.step_time_low is None or cost.step_time_high is None:
-        return f"{cost.relative_step_time:.2f}x"
-    return f"{cost.relative_step_time:.2f}x [{cost.step_time_low:.2f}, {cost.step_time_high:.2f}]"
-
-
 def listed(names: Sequence[str], most: int | None = None) -> str:
     """Return `a`, `a and b`, `a, b and c`; of more than `most`, the first ones and how many more there are."""
     if most is not None and len(names) > most:
@@ -87,24 +79,19 @@ def listed(names: Sequence[str], most: int | None = None) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1] if names else "")))
 
 
-def baseline_title(comparison: Comparison) -> str:
-    """Return what the baseline is called in tables."""
-    return next(row.title for row in comparison.rows if row.arm == comparison.settings.baseline)
-
-
 def _predicate(row: Row, comparison: Comparison) -> str:
     """Return what is said of an arm, without its name; empty for the baseline."""
-    difference, baseline = row.difference, baseline_title(comparison)
+    difference, baseline = row.difference, comparison.baseline.title
     if difference is None or row.verdict is None:
         return ""
     if row.verdict in _SAME:
         said = [note for note in row.notes if note not in notes.SAME.values()]
-        return _ended(_SAME[row.verdict].format(baseline), "; ", [*said, *_costs(row)])
+        return _ended(_SAME[row.verdict].format(baseline), "; ", [*said, *_costs(row, comparison)])
     if row.verdict in ("not testable", "unusable"):
         return _ended(f"is {row.verdict} against {baseline}", ": ", row.notes)
     core = _measured(row, difference, baseline, comparison)
     facts = [core, *_wins(row, difference), *_evidence(difference, comparison)]
-    return _ended(", ".join(facts), "; ", [*row.notes, *_costs(row)])
+    return _ended(", ".join(facts), "; ", [*row.notes, *_costs(row, comparison)])
 
 
 def _ended(core: str, joint: str, rest: Sequence[str]) -> str:
@@ -161,15 +148,15 @@ def _wins(row: Row, difference: Difference) -> Iterator[str]:
 def _evidence(difference: Difference, comparison: Comparison) -> Iterator[str]:
     if difference.p_holm is None:
         return
-    arms = sum(row.difference is not None for row in comparison.rows)
+    arms = len(comparison.judged)
     kind = "anytime p" if comparison.rule == "sequential" else "p"
     corrected = f"Holm {kind}" if arms > 1 else kind
     evidence = "" if difference.e_value is None else f" (E {difference.e_value:.3g})"
     yield f"{corrected} {p_text(difference.p_holm)}{evidence}"
 
 
-def _costs(row: Row) -> list[str]:
-    cost = cost_text(row.cost)
+def _costs(row: Row, comparison: Comparison) -> list[str]:
+    cost = arm_cells(row, scale_of(comparison)).cost_with_interval("x")
     return [f"a step costs {cost}"] if cost else []
 
 
@@ -181,7 +168,7 @@ def _undecided(comparison: Comparison, judged: Sequence[Row], other: str) -> str
     seeds = max(row.difference.n for row in testable if row.difference)
     counts = [row.counts for row in judged if row.counts.waiting]
     if counts:
-        planned = max(c.done + c.failed + c.diverged + c.waiting for c in counts)
+        planned = max(count.planned for count in counts)
         return f"Nothing{other} is decided yet: {seeds} of {planned} pairs are finished."
     if comparison.rule == "sequential":
         return f"Nothing{other} is decided after {notes.seed_count(seeds)}."
@@ -195,7 +182,7 @@ def _undecided(comparison: Comparison, judged: Sequence[Row], other: str) -> str
 
 
 def _outcome(comparison: Comparison, judged: Sequence[Row]) -> str:
-    baseline, parts = baseline_title(comparison), []
+    baseline, parts = comparison.baseline.title, []
     of: dict[str | None, list[Row]] = {}
     for row in judged:
         of.setdefault(row.verdict, []).append(row)

@@ -9,7 +9,6 @@ from made_comparisons import comparison, difference, every_verdict, on, row
 
 from maskbench.comparison.results import Cost, Counts, Noise
 from maskbench.comparison.text.sentences import (
-    cost_text,
     headline,
     listed,
     noise_sentences,
@@ -193,18 +192,6 @@ def test_arms_with_other_noise_are_told_apart():
     ]
     assert "80 to 90 % seeds, 10 to 20 % test sentences" in lines[0]
     assert noise_sentences(comparison(BASE, UP)) == []
-
-
-@pytest.mark.parametrize(
-    ("cost", "text"),
-    [
-        (Cost(None, 1.337, None, None, 1.291, 1.402), "1.34x [1.29, 1.40]"),
-        (Cost(None, 1.337, None, None), "1.34x"),
-        (FREE, ""),
-    ],
-)
-def test_a_cost_has_its_interval_where_there_is_one(cost, text):
-    assert cost_text(cost) == text
 
 
 @pytest.mark.parametrize(
