@@ -10,10 +10,11 @@ import csv
 from collections.abc import Sequence
 from io import StringIO
 
-from maskbench.comparison.results import Comparison, Cost, Difference, Noise, Row
+from maskbench.comparison.results import Comparison, Row
+from maskbench.comparison.text.json_document import arm_object
 from maskbench.text import sanitize
 
-Cell = str | float | int | bool | None
+Value = str | float | int | bool | None
 
 # A spreadsheet takes a field that begins with one of these for a formula, which can run programs or send the table
 # away; quoting does not stop it (OWASP, "CSV Injection"). The wide forms count in some locales.
@@ -30,7 +31,7 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
     return written.getvalue()
 
 
-def _field(value: Cell) -> str:
+def _field(value: Value) -> str:
     """Return a number in full precision, or a text that no spreadsheet takes for a formula."""
     if isinstance(value, str):
         text = sanitize(value)
@@ -40,79 +41,65 @@ def _field(value: Cell) -> str:
     return "" if value is None else repr(value)
 
 
-def _record(row: Row, comparison: Comparison) -> dict[str, Cell]:
-    settings, counts = comparison.settings, row.counts
+def _record(row: Row, comparison: Comparison) -> dict[str, Value]:
+    """Return an arm's numbers, as the JSON document has them, by column."""
+    settings, arm = comparison.settings, arm_object(row)
+    difference, cost, status = arm["difference"] or {}, arm["cost"], arm["status"]
+    rate, noise, seeds = (
+        difference.get("win_rate") or {},
+        difference.get("noise") or {},
+        arm["seeds_needed"] or {},
+    )
+    interval = row.difference.interval if row.difference else None
     return {
         "experiment": comparison.experiment,
         "panel": comparison.panel,
         "metric": settings.metric,
         "baseline": settings.baseline,
-        "arm": row.arm,
+        "arm": arm["arm"],
         "title": row.title,
-        "verdict": row.verdict,
-        "n": len(row.values),
-        "mean": row.mean,
-        "sd": row.sd,
-        **_difference(row.difference or _NO_DIFFERENCE),
-        "seeds_needed_low": row.seeds_needed.low if row.seeds_needed else None,
-        "seeds_needed_high": row.seeds_needed.high if row.seeds_needed else None,
-        **_cost(row.cost),
-        "done": counts.done,
-        "failed": counts.failed,
-        "diverged": counts.diverged,
-        "waiting": counts.waiting,
-        "unsafe": row.unsafe,
-        "oracle": row.oracle,
-        "also_different": "; ".join(row.also_different),
-        "notes": "; ".join(row.notes),
+        "verdict": arm["verdict"],
+        "n": arm["n"],
+        "mean": arm["mean"],
+        "sd": arm["sd"],
+        "difference": difference.get("mean"),
+        "low": difference.get("low"),
+        "high": difference.get("high"),
+        "interval": interval.method if interval else None,
+        "p": difference.get("p"),
+        "p_holm": difference.get("p_holm"),
+        "e_value": difference.get("e_value"),
+        "wins": difference.get("wins"),
+        "pairs": difference.get("n"),
+        "win_rate_low": rate.get("low"),
+        "win_rate_high": rate.get("high"),
+        "relative": difference.get("relative"),
+        "d_z": difference.get("d_z"),
+        "pairing_gain": difference.get("pairing_gain"),
+        "noise_seeds": noise.get("seeds"),
+        "noise_sentences": noise.get("sentences"),
+        "noise_low": noise.get("low"),
+        "noise_high": noise.get("high"),
+        "seeds_needed_low": seeds.get("low"),
+        "seeds_needed_high": seeds.get("high"),
+        "relative_step_time": cost["relative_step_time"],
+        "step_time_low": cost["step_time_low"],
+        "step_time_high": cost["step_time_high"],
+        "tokens_per_second": cost["tokens_per_second"],
+        "peak_memory_mb": cost["peak_memory_mb"],
+        "parameters": cost["parameters"],
+        "done": status["done"],
+        "failed": status["failed"],
+        "diverged": status["diverged"],
+        "waiting": row.counts.waiting,
+        "unsafe": arm["unsafe"],
+        "oracle": arm["oracle"],
+        "also_different": "; ".join(arm["also_different"]),
+        "notes": "; ".join(arm["notes"]),
         "alpha": settings.alpha,
         "min_effect": settings.min_effect,
         "simultaneous": settings.simultaneous,
         "rule": comparison.rule,
         "signature": comparison.signature,
         "warnings": " | ".join((*comparison.alarms, *comparison.warnings)),
-    }
-
-
-_NO_DIFFERENCE = Difference(None, None, None, None, 0, 0)
-
-
-def _difference(difference: Difference) -> dict[str, Cell]:
-    limits, rate = difference.interval, difference.win_rate
-    return {
-        "difference": difference.mean,
-        "low": limits.low if limits else None,
-        "high": limits.high if limits else None,
-        "interval": limits.method if limits else None,
-        "p": difference.p,
-        "p_holm": difference.p_holm,
-        "e_value": difference.e_value,
-        "wins": None if difference is _NO_DIFFERENCE else difference.wins,
-        "pairs": None if difference is _NO_DIFFERENCE else difference.n,
-        "win_rate_low": rate.low if rate else None,
-        "win_rate_high": rate.high if rate else None,
-        "relative": difference.relative,
-        "d_z": difference.d_z,
-        "pairing_gain": difference.pairing_gain,
-        **_noise(difference.noise),
-    }
-
-
-def _noise(noise: Noise | None) -> dict[str, Cell]:
-    return {
-        "noise_seeds": noise.seeds if noise else None,
-        "noise_sentences": noise.sentences if noise else None,
-        "noise_low": noise.low if noise else None,
-        "noise_high": noise.high if noise else None,
-    }
-
-
-def _cost(cost: Cost) -> dict[str, Cell]:
-    return {
-        "relative_step_time": cost.relative_step_time,
-        "step_time_low": cost.step_time_low,
-        "step_time_high": cost.step_time_high,
-        "tokens_per_second": cost.tokens_per_second,
-        "peak_memory_mb": cost.peak_memory_mb,
-        "parameters": cost.parameters,
     }

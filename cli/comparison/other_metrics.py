@@ -18,7 +18,6 @@ from maskbench.comparison.results import Comparison, Row
 from maskbench.comparison.text.number_format import Scale, range_text, scale_of, signed
 from maskbench.comparison.text.table_cells import other_metric_names
 from maskbench.config.schema.metrics import MetricName, metric_name
-from maskbench.statistics.paired import exploratory_interval
 from maskbench.text import sanitize
 
 from ..terminal import Glyphs, bare_table
@@ -195,6 +194,6 @@ def _cell(comparison: Comparison, row: Row, name: str, scale: Scale, glyphs: Gly
         return scale.number(other.mean)
     if other.difference_mean is None:
         return f"({scale.number(other.mean)})"
-    limits = exploratory_interval(other.differences, comparison.settings.alpha)
+    limits = other.interval(comparison.settings.alpha)
     difference = signed(scale.number(other.difference_mean))
     return f"{difference} {range_text(scale, limits.low, limits.high)}" if limits else difference

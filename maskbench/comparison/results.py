@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from maskbench.config.schema.metrics import MetricInfo
 from maskbench.statistics.effect import Share
-from maskbench.statistics.paired import Interval
+from maskbench.statistics.paired import Interval, exploratory_interval
 from maskbench.statistics.power import SeedRange
 from maskbench.statistics.sequential import Rule
 from maskbench.statistics.verdict import Verdict
@@ -114,7 +114,11 @@ class OtherMetric:
     difference_mean: float | None
     """Arm minus baseline over the pairs that have both; None for the baseline."""
     differences: tuple[float, ...] = ()
-    """Of the same pairs; their interval is `statistics.exploratory_interval`, computed by whoever shows it."""
+    """Of the same pairs."""
+
+    def interval(self, alpha: float) -> Interval | None:
+        """Return the interval of the mean difference, not corrected; computed at every call, so ask where it is shown."""
+        return exploratory_interval(self.differences, alpha)
 
 
 @dataclass(frozen=True, slots=True)

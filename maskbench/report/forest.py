@@ -8,11 +8,11 @@ from maskbench.comparison.results import Comparison, Row
 from maskbench.comparison.text.number_format import Scale
 from maskbench.comparison.text.table_cells import arm_cells
 from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
-from maskbench.text import sanitize
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.gather import Panel
 from maskbench.report.palette import BAND, INK, MUTED
 from maskbench.report.tables import difference_in_words, shortened
+from maskbench.text import sanitize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

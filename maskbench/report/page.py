@@ -19,7 +19,6 @@ from maskbench.comparison.text.sentences import noise_sentences
 from maskbench.comparison.text.table_cells import TableCells, table_cells
 from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
 from maskbench.config.load import dump_resolved
-from maskbench.text import sanitize
 from maskbench.report.answers import Answers, answers
 from maskbench.report.cost import cost_plot
 from maskbench.report.figure import Plot, own_settings
@@ -32,6 +31,7 @@ from maskbench.report.pictures import Pictures, pictures
 from maskbench.report.samples import Samples, samples
 from maskbench.report.slices import slice_plots
 from maskbench.report.tables import NOTHING, OtherTable, cost_table, noise_table, other_tables
+from maskbench.text import sanitize
 
 TEMPLATES = Path(__file__).parent / "templates"
 

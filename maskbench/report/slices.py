@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from maskbench.comparison.results import Row
 from maskbench.comparison.text.number_format import scale_of, signed
 from maskbench.config.schema.metrics import MetricName, metric_name
+from maskbench.text import sanitize
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.forest import paired
 from maskbench.report.gather import Panel
 from maskbench.report.palette import MUTED
 from maskbench.report.tables import shortened
-from maskbench.statistics.paired import Interval, exploratory_interval
-from maskbench.text import sanitize
+from maskbench.statistics.paired import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -169,9 +169,7 @@ def _dot(panel: Panel, row: Row, name: str) -> Dot | None:
     other = row.other_metrics.get(name)
     if other is None or other.difference_mean is None:
         return None
-    return Dot(
-        other.difference_mean, exploratory_interval(other.differences, panel.comparison.settings.alpha)
-    )
+    return Dot(other.difference_mean, other.interval(panel.comparison.settings.alpha))
 
 
 def _words(panel: Panel, row: Row, chart: Chart, dots: Sequence[Dot | None]) -> str:

@@ -39,8 +39,8 @@ def test_no_color_means_no_style_at_all(monkeypatch: pytest.MonkeyPatch, wanted:
 
 def test_consoles_of_streams_are_made_in_one_place() -> None:
     makers = [path.name for path in CLI.rglob("*.py") if "Console(file=" in path.read_text(encoding="utf-8")]
-    # The other two write into a string: one measures, one makes a file.
-    assert sorted(makers) == ["columns.py", "consoles.py", "render.py"]
+    # The other one writes into a string, to make a file.
+    assert sorted(makers) == ["render.py", "terminal.py"]
 
 
 @pytest.mark.parametrize("command", ["compare", "status"])

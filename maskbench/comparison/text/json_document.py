@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 from maskbench.comparison.results import Comparison, Difference, OtherMetric, Row
-from maskbench.statistics.paired import exploratory_interval
 
 
 def to_json(comparisons: Sequence[Comparison]) -> str:
@@ -38,12 +37,21 @@ def panel_object(comparison: Comparison) -> dict[str, Any]:
         "smallest_p": comparison.smallest_p,
         "signature": comparison.signature,
         "warnings": [*comparison.alarms, *comparison.warnings],
-        "arms": [_arm(row, settings.alpha) for row in comparison.rows],
+        "arms": [
+            {
+                **arm_object(row),
+                "other_metrics": {
+                    name: _other_metric(other, settings.alpha) for name, other in row.other_metrics.items()
+                },
+            }
+            for row in comparison.rows
+        ],
         "rule": comparison.rule,
     }
 
 
-def _arm(row: Row, alpha: float) -> dict[str, Any]:
+def arm_object(row: Row) -> dict[str, Any]:
+    """Return an arm's numbers as plain data, in full precision, without its other metrics; CSV flattens the same ones."""
     return {
         "arm": row.arm,
         "n": len(row.values),
@@ -59,12 +67,11 @@ def _arm(row: Row, alpha: float) -> dict[str, Any]:
         "cost": asdict(row.cost),
         "status": {key: asdict(row.counts)[key] for key in ("done", "failed", "diverged")},
         "notes": list(row.notes),
-        "other_metrics": {name: _other_metric(other, alpha) for name, other in row.other_metrics.items()},
     }
 
 
 def _other_metric(other: OtherMetric, alpha: float) -> dict[str, Any]:
-    limits = exploratory_interval(other.differences, alpha)
+    limits = other.interval(alpha)
     return {
         "mean": other.mean,
         "sd": other.sd,
