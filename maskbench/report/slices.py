@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from maskbench.comparison.results import Row
 from maskbench.comparison.text.number_format import scale_of, signed
 from maskbench.config.schema.metrics import MetricName, metric_name
-from maskbench.text import sanitize
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.forest import paired
 from maskbench.report.gather import Panel
 from maskbench.report.palette import MUTED
 from maskbench.report.tables import shortened
 from maskbench.statistics.paired import Interval
+from maskbench.text import sanitize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
