@@ -30,7 +30,7 @@ from maskbench.config.schema.experiment import (
 )
 from maskbench.data import load_corpus
 from maskbench.experiment.cost_probe import DROPPED_STEPS
-from maskbench.masks.catalogue import Entry, entries, example_arm
+from maskbench.masks.catalogue import StrategyEntry, example_arm, list_entries
 from maskbench.training.trainer import make_trainer
 
 CORPUS = CorpusConfig(name="toydeen", options={"pairs": 2000})
@@ -70,7 +70,7 @@ median over {steps} pairs of steps. Absolute times depend on the machine; the ra
 """
 
 
-def table(found: list[Entry], costs: dict[tuple[str, str], float]) -> str:
+def table(found: list[StrategyEntry], costs: dict[tuple[str, str], float]) -> str:
     """Return the rows of one kind as Markdown."""
     lines = ["| name | sites: cost | what it does | source |", "|---|---|---|---|"]
     for entry in found:
@@ -87,7 +87,7 @@ def table(found: list[Entry], costs: dict[tuple[str, str], float]) -> str:
 def page(costs: dict[tuple[str, str], float], steps: int) -> str:
     """Return docs/strategies.md."""
     known = {name for name, _ in costs}
-    found = [entry for entry in entries() if entry.name in known]
+    found = [entry for entry in list_entries() if entry.name in known]
     parts = [HEAD.format(machine=machine(), steps=steps)]
     kinds = dict.fromkeys(entry.kind for entry in found if not entry.preset_of)
     for kind in kinds:
@@ -122,7 +122,7 @@ def main() -> None:
     torch.set_num_threads(1)
     costs: dict[tuple[str, str], float] = {}
     with tempfile.TemporaryDirectory() as cache:
-        for entry in entries():
+        for entry in list_entries():
             if options.only and entry.name not in options.only:
                 continue
             for site in entry.sites:

@@ -14,7 +14,7 @@ from maskbench.data.corpus import Ragged
 from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, PAD
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionRequest, LogitContext, Sizes
-from maskbench.masks.corpus_facts import Facts
+from maskbench.masks.corpus_statistics import CorpusStatistics
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.transformer import EncoderDecoder
 
@@ -28,12 +28,12 @@ def _id_of(token: str) -> int | None:
     return int(token[1:]) if token[1:].isdigit() else None
 
 
-def facts() -> Facts:
+def facts() -> CorpusStatistics:
     """Facts of a corpus of seven pairs that marks everything; every third token continues a word."""
     rows = [[N_SPECIAL + (5 * i + 3 * j) % (VOCAB - N_SPECIAL) for j in range(2 + i)] for i in range(14)]
     sides = Ragged.from_rows([*map(_ended, rows[:7])]), Ragged.from_rows([*map(_ended, rows[7:])])
     seen = torch.tensor([*sides[0].values, *sides[1].values])
-    return Facts(
+    return CorpusStatistics(
         starts_word=torch.tensor([i < N_SPECIAL or i % 3 > 0 for i in range(VOCAB)]),
         counts=torch.bincount(seen, minlength=VOCAB),
         length_ratio=1.25,

@@ -14,7 +14,7 @@ from ..output_files import refuse, save
 from ..terminal import DEFAULT_WIDTH, console, glyphs, print_stripped
 
 if TYPE_CHECKING:
-    from maskbench.masks.catalogue import Entry
+    from maskbench.masks.catalogue import StrategyEntry
     from maskbench.pictures.draw import PictureOptions
     from maskbench.pictures.mask_picture import MaskPicture
 
@@ -69,7 +69,7 @@ def masks(
 ) -> None:
     """List the mask strategies, describe one of them, or draw what it hides."""
     from maskbench.errors import ConfigError
-    from maskbench.masks.catalogue import entries, entry
+    from maskbench.masks.catalogue import find_entry, list_entries
     from maskbench.plugins import load_plugins
 
     load_plugins(plugins or [])
@@ -78,9 +78,9 @@ def masks(
             raise ConfigError(
                 "--show, --png and --set are about one strategy: name it, as in `maskbench masks window --show`"
             )
-        _list([e for e in entries() if site is None or site in e.sites], site, as_json)
+        _list([e for e in list_entries() if site is None or site in e.sites], site, as_json)
         return
-    found = entry(name)
+    found = find_entry(name)
     if settings and not show and png is None:
         raise ConfigError("--set changes what is drawn; give --show or --png FILE with it")
     if as_json:
@@ -107,7 +107,7 @@ def masks(
         _save(sheet, png)
 
 
-def _list(found: list[Entry], site: str | None, as_json: bool) -> None:
+def _list(found: list[StrategyEntry], site: str | None, as_json: bool) -> None:
     from maskbench.config.schema.experiment import SITES
     from maskbench.errors import ConfigError
     from maskbench.registry import did_you_mean
@@ -125,7 +125,7 @@ def _list(found: list[Entry], site: str | None, as_json: bool) -> None:
     print_stripped(catalogue_table(found, glyphs()))
 
 
-def _sheet(found: Entry, site: str | None, settings: list[str], view: PictureOptions) -> MaskPicture:
+def _sheet(found: StrategyEntry, site: str | None, settings: list[str], view: PictureOptions) -> MaskPicture:
     from maskbench.config.schema.experiment import ModelConfig
     from maskbench.errors import ConfigError
     from maskbench.pictures.draw import draw_placement, parse_placement

@@ -121,11 +121,11 @@ def _shown(
 
 def _write_controls(experiment: Experiment) -> None:
     """Print the controls of scheduled arms that the experiment does not have yet."""
-    from maskbench.masks.controls import controls
+    from maskbench.masks.controls import propose_controls
 
     arms = experiment.panels[0].arms
     names = {arm.name for arm in arms}
-    missing = [control for arm in arms for control in controls(arm) if control.name not in names]
+    missing = [control for arm in arms for control in propose_controls(arm) if control.name not in names]
     if not missing:
         return
     typer.echo(

@@ -15,7 +15,7 @@ from maskbench.text import sanitize
 from ..terminal import Glyphs, bare_table
 
 if TYPE_CHECKING:
-    from maskbench.masks.catalogue import Entry, Parameter
+    from maskbench.masks.catalogue import Parameter, StrategyEntry
 
 SHORT_SITES = {
     "encoder_input": "src",
@@ -35,7 +35,7 @@ _KINDS = (
 )
 
 
-def catalogue_table(entries: Sequence[Entry], glyphs: Glyphs) -> RenderableType:
+def catalogue_table(entries: Sequence[StrategyEntry], glyphs: Glyphs) -> RenderableType:
     """Return every strategy under the heading of its kind, with presets under their own."""
     strategies = [entry for entry in entries if entry.preset_of is None]
     kinds = sorted({e.kind for e in strategies}, key=lambda k: (*_KINDS, k).index(k))
@@ -53,7 +53,7 @@ def _plural(kind: str) -> str:
     return f"{kind}es" if kind.endswith("s") else f"{kind}s"
 
 
-def _section(heading: str, entries: Sequence[Entry], glyphs: Glyphs) -> Table:
+def _section(heading: str, entries: Sequence[StrategyEntry], glyphs: Glyphs) -> Table:
     table = bare_table(glyphs)
     presets = entries[0].preset_of is not None
     names = (
@@ -71,7 +71,7 @@ def _section(heading: str, entries: Sequence[Entry], glyphs: Glyphs) -> Table:
     return table
 
 
-def _dependencies(entry: Entry) -> str:
+def _dependencies(entry: StrategyEntry) -> str:
     """Return what it depends on, except parameters: those make it learned, which has a word of its own."""
     return ", ".join(word for word in entry.depends_on if word != "parameters")
 
@@ -80,7 +80,7 @@ def _sites(sites: Sequence[str]) -> str:
     return " ".join(SHORT_SITES.get(site, site) for site in sites)
 
 
-def _marks(entry: Entry) -> str:
+def _marks(entry: StrategyEntry) -> str:
     words = [("learned", entry.learned), ("random", entry.stochastic), ("oracle", entry.oracle)]
     return " ".join(word for word, holds in words if holds)
 
@@ -101,7 +101,7 @@ def _footer(n_strategies: int, n_presets: int) -> Text:
     )
 
 
-def description(entry: Entry, glyphs: Glyphs) -> RenderableType:
+def description(entry: StrategyEntry, glyphs: Glyphs) -> RenderableType:
     """Return one strategy in full."""
     heading = Text(sanitize(entry.name), style="bold")
     kind = f"preset of {entry.preset_of}, {entry.kind}" if entry.preset_of else entry.kind
@@ -126,7 +126,7 @@ def _paragraphs(text: str) -> Iterator[str]:
         yield sanitize("\n".join(lines), lines=True) if indented else sanitize(" ".join(lines))
 
 
-def _facts(entry: Entry) -> Table:
+def _facts(entry: StrategyEntry) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -135,7 +135,7 @@ def _facts(entry: Entry) -> Table:
     return grid
 
 
-def _fact_lines(entry: Entry) -> Iterator[tuple[str, str]]:
+def _fact_lines(entry: StrategyEntry) -> Iterator[tuple[str, str]]:
     yield "sites", ", ".join(entry.sites)
     yield "depends on", ", ".join(entry.depends_on) or "positions alone"
     yield "learned", "yes; it starts without any effect" if entry.learned else "no"
@@ -177,6 +177,6 @@ def _default(value: Any, glyphs: Glyphs) -> str:
 
 
 def _written(value: Any) -> str:
-    from maskbench.masks.catalogue import flow
+    from maskbench.masks.catalogue import to_flow_yaml
 
-    return flow(value)
+    return to_flow_yaml(value)

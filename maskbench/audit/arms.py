@@ -15,7 +15,7 @@ from maskbench.data import load_corpus
 from maskbench.data.batches import BatchSchedule, collate
 from maskbench.data.corpus import Corpus, Split
 from maskbench.masks.clock import Clock
-from maskbench.model.transformer import sizes_of
+from maskbench.model.transformer import collect_sizes
 from maskbench.training.environment import compute_dtype, pick_device
 
 COMFORTABLE = 12
@@ -58,7 +58,7 @@ def arm_subject(arm: ArmConfig, corpus: Corpus, seed: int) -> Subject:
         site=", ".join(dict.fromkeys(p.site for p in config.masks)),
         placements=config.masks,
         model=config.model,
-        sizes=sizes_of(config, corpus),
+        sizes=collect_sizes(config, corpus),
         batch=collate(train, sentences(train)),
         longest=collate(train, np.array([(train.src.lengths + train.tgt.lengths).argmax()])),
         own_dtype=compute_dtype(config.train.precision, config.model.d_model, device),

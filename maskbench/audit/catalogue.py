@@ -21,7 +21,7 @@ from maskbench.data.vocabulary import EOS, N_SPECIAL
 from maskbench.errors import ConfigError
 from maskbench.masks.catalogue import example_arm
 from maskbench.masks.context import Sizes
-from maskbench.masks.corpus_facts import Facts
+from maskbench.masks.corpus_statistics import CorpusStatistics
 from maskbench.registry import MASKS, PRESETS, did_you_mean
 
 MODEL = ModelConfig(d_model=12, n_heads=3, encoder_layers=2, decoder_layers=2, d_ff=20, dropout=0.2)
@@ -77,7 +77,7 @@ def sizes() -> Sizes:
     """Return sizes no two of which are equal; the vocabulary spells its tokens w5, w6, ... and has every other token too"""
     split = _split()
     seen = np.concatenate((split.src.values, split.tgt.values))
-    facts = Facts(
+    facts = CorpusStatistics(
         starts_word=torch.tensor([i < N_SPECIAL or i % 3 != 1 for i in range(VOCABULARY)]),
         counts=torch.bincount(torch.as_tensor(seen, dtype=torch.int64), minlength=VOCABULARY),
         length_ratio=len(split.tgt.values) / len(split.src.values),

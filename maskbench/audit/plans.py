@@ -58,9 +58,9 @@ class CloseUpPlan(MaskPlan):
         """Whether nothing is placed at `site`; while rows are emptied, something is wherever there is attention."""
         return super().is_empty(site) and not (self._emptied and site in ATTENTION_SITES)
 
-    def attention(self, site: str, layer: int, request: AttentionRequest) -> AttentionDecision:
+    def decide_attention(self, site: str, layer: int, request: AttentionRequest) -> AttentionDecision:
         """Return the arm's decision."""
-        decision = super().attention(site, layer, request)
+        decision = super().decide_attention(site, layer, request)
         if self._emptied:
             decision = replace(decision, keep=decision.keep & own_position(request.q_idx, request.kv_idx))
         if self._notes is not None:

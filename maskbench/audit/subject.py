@@ -173,8 +173,8 @@ def finished(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: Clock) -> 
     raw = raw if raw.dtype.itemsize >= 4 else raw.float()
     positions = torch.arange(raw.shape[1], device=raw.device)
     context = LogitContext(batch.tgt_in, positions, batch.src, batch.src_lengths, clock)
-    gated = model.masks.gated_logits(raw, clock, batch.ids)
-    return model.masks.banned(gated, context, None, batch.ids)
+    gated = model.masks.gate_logits(raw, clock, batch.ids)
+    return model.masks.mask_logits(gated, context, None, batch.ids)
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from maskbench.config.resolve.overrides import (
     read_changes,
     read_options,
 )
-from maskbench.config.resolve.placements import Checks
+from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import ConfigError
 
@@ -74,7 +74,7 @@ def load_resolved(path: Path) -> Experiment:
     """
     report = Report(str(path))
     tree = parse_yaml(read_text(path, report), report)
-    return _finish(resolve(tree, Selection(), Checks(report, trusted=True), []), report)
+    return _finish(resolve(tree, Selection(), RegistryValidator(report, trusted=True), []), report)
 
 
 def problem_at(path: Path, key: str, message: str, *, overrides: Sequence[str] = ()) -> ConfigError:
@@ -102,7 +102,7 @@ class _Variant:
 
 def _resolve(variant: _Variant, options: Sequence[Change], report: Report) -> Experiment | None:
     tree = lay_over(variant.tree, options, report)
-    return resolve(tree, variant.selection, Checks(report), [*variant.changes, *options])
+    return resolve(tree, variant.selection, RegistryValidator(report), [*variant.changes, *options])
 
 
 def _quick(tree: Node, selection: Selection, report: Report) -> _Variant:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 from maskbench.config.parsing.nodes import Entry, Node
 from maskbench.config.parsing.problems import Place, Report
 from maskbench.config.resolve.overrides import lay_over, read_options
-from maskbench.config.resolve.placements import Checks
+from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import CorpusConfig
 from maskbench.data.corpus import CorpusBuilder
 from maskbench.registry import CORPORA
@@ -106,7 +106,7 @@ def chosen(name: str, settings: Sequence[str]) -> CorpusConfig:
             report.add(change.key_place, "give the name of the corpus as the argument")
     report.raise_if_any()
     written = Node(place, {"name": Entry(place, Node(place, name))})
-    found = Checks(report).corpus(lay_over(written, changes, report))
+    found = RegistryValidator(report).corpus(lay_over(written, changes, report))
     report.raise_if_any()
     assert found is not None  # or there was a problem to report
     return found

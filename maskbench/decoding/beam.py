@@ -26,7 +26,7 @@ from torch import Tensor
 from maskbench.data.vocabulary import EOS
 from maskbench.decoding.decoding_state import DecodingState, evaluation_mode, length_limits
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Source
+from maskbench.masks.context import SourceBatch
 from maskbench.model.transformer import EncoderDecoder
 
 
@@ -52,7 +52,7 @@ def length_penalty(length: int, alpha: float) -> float:
 
 def beam_search(
     model: EncoderDecoder,
-    source: Source,
+    source: SourceBatch,
     clock: Clock,
     *,
     beam_size: int,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from maskbench.data.vocabulary import BOS, EOS, MASK, PAD
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import LogitContext, Source
+from maskbench.masks.context import LogitContext, SourceBatch
 from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 
@@ -52,9 +52,9 @@ class DecodingState:
     """What has been said so far, a row each; several rows may translate the same source."""
 
     model: EncoderDecoder
-    original: Source
+    original: SourceBatch
     """Before any token mask."""
-    source: Source
+    source: SourceBatch
     """As the encoder read it."""
     clock: Clock
     memory: Float[Tensor, "rows src d_model"]
@@ -64,7 +64,7 @@ class DecodingState:
 
     @classmethod
     def start(
-        cls, model: EncoderDecoder, source: Source, clock: Clock, longest: int, cached: bool | None
+        cls, model: EncoderDecoder, source: SourceBatch, clock: Clock, longest: int, cached: bool | None
     ) -> DecodingState:
         """Read the sources and say nothing yet: one row for each.
 
@@ -94,7 +94,7 @@ class DecodingState:
             "decoder_input", self.tokens[:, start:], so_far, examples, self.clock, start=start
         )
         hidden = model.decode(inputs, self.memory, source, self.clock, cache=self.cache)
-        return model.masks.gated_logits(model.logits(hidden[:, -1:]), self.clock, examples, self.length)[:, 0]
+        return model.masks.gate_logits(model.logits(hidden[:, -1:]), self.clock, examples, self.length)[:, 0]
 
     def mask_forbidden(self, scores: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
         """Return the scores with -inf for what cannot be said: marks, and what the logit masks hide.
@@ -103,7 +103,7 @@ class DecodingState:
         """
         here = torch.arange(self.length, self.length + 1, device=self.tokens.device)
         context = LogitContext(self.tokens, here, self.original.ids, self.original.lengths, self.clock)
-        left = self.model.masks.banned(scores[:, None], context, None, self.source.examples)[:, 0].clone()
+        left = self.model.masks.mask_logits(scores[:, None], context, None, self.source.examples)[:, 0].clone()
         left[:, FORBIDDEN_TOKENS] = -math.inf
         left[:, EOS] = scores[:, EOS]
         return left

@@ -10,7 +10,7 @@ import torch
 from maskbench.data.vocabulary import EOS
 from maskbench.decoding.decoding_state import DecodingState, evaluation_mode, length_limits
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Source
+from maskbench.masks.context import SourceBatch
 from maskbench.model.transformer import EncoderDecoder
 
 _FULL_ENOUGH = 0.75
@@ -19,7 +19,7 @@ _FULL_ENOUGH = 0.75
 
 def greedy_search(
     model: EncoderDecoder,
-    source: Source,
+    source: SourceBatch,
     clock: Clock,
     *,
     max_length_ratio: float,

@@ -131,7 +131,7 @@ def _build_and_audit(
     built: dict[tuple[str | None, str], BuiltArm],
 ) -> None:
     from maskbench.audit.gate import admit
-    from maskbench.model.lent import lent_plans
+    from maskbench.model.eval_plans import build_eval_plans
     from maskbench.model.transformer import build_model
     from maskbench.training.warm_start import freeze_all_but, load_starting_weights
 
@@ -156,7 +156,7 @@ def _build_and_audit(
         built[run.name[:2]] = BuiltArm(parameters, need)
         if not is_first:
             continue
-        lent_plans(run.arm.config, corpus, run.seed)
+        build_eval_plans(run.arm.config, corpus, run.seed)
         # Masks that no arm due has are asked about once.
         others = [arm for arm in _under_others(run.arm) if (run.name[0], arm.name) not in asked]
         asked |= {(run.name[0], arm.name) for arm in others}

@@ -8,7 +8,7 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.data.corpus import Corpus
 from maskbench.errors import RunDirectoryError
 from maskbench.masks.clock import Clock
-from maskbench.model.lent import lent_plans, under
+from maskbench.model.eval_plans import build_eval_plans, use_mask_plan
 from maskbench.model.transformer import EncoderDecoder, build_model
 from maskbench.pictures.cross_attention import CrossAttention, compute_cross_attention
 from maskbench.runs.checkpoint import best
@@ -47,6 +47,6 @@ def run_cross_attention(
         RunDirectoryError: the model cannot be loaded.
     """
     model, clock = load_finished_model(run, config, corpus)
-    plan = None if masks is None else lent_plans(config, corpus, run.seed)[masks]
-    with nullcontext() if plan is None else under(model, plan):
+    plan = None if masks is None else build_eval_plans(config, corpus, run.seed)[masks]
+    with nullcontext() if plan is None else use_mask_plan(model, plan):
         return compute_cross_attention(model, corpus, split, sentence, clock)

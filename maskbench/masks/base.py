@@ -31,7 +31,7 @@ from maskbench.masks.context import (
     TokenContext,
     TokenInput,
 )
-from maskbench.masks.schedules import Moment, Schedule
+from maskbench.masks.schedules import Schedule, ScheduleContext
 
 SELF_SITES = frozenset({"encoder_self", "decoder_self"})
 ATTENTION_SITES = SELF_SITES | {"cross"}
@@ -49,7 +49,7 @@ class StrategyOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    def at(self: OptionsT, moment: Moment) -> OptionsT:
+    def at(self: OptionsT, moment: ScheduleContext) -> OptionsT:
         """Return these options with every schedule, nested ones too, replaced by its value at `moment`."""
         moving = {k: _at(v, moment) for k, v in self if _schedules(k, v)}
         return self.model_copy(update=moving) if moving else self
@@ -70,7 +70,7 @@ def _schedules(path: str, value: Any) -> dict[str, Schedule]:
     return {}
 
 
-def _at(value: Any, moment: Moment) -> Any:
+def _at(value: Any, moment: ScheduleContext) -> Any:
     """Return the value of one option at `moment`."""
     if isinstance(value, Schedule | StrategyOptions):
         return value.at(moment)

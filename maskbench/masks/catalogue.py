@@ -48,7 +48,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StrategyEntry:
     """A strategy, or a preset of one."""
 
     name: str
@@ -96,13 +96,13 @@ class Entry:
         }
 
 
-def entries() -> list[Entry]:
+def list_entries() -> list[StrategyEntry]:
     """Return every strategy and preset, by name."""
     names = [*MASKS.names(), *PRESETS]
-    return [entry(name) for name in sorted(names)]
+    return [find_entry(name) for name in sorted(names)]
 
 
-def entry(name: str) -> Entry:
+def find_entry(name: str) -> StrategyEntry:
     """Return what a strategy or preset declares.
 
     Raises:
@@ -132,12 +132,12 @@ def example_arm(name: str, site: str, **options: Any) -> tuple[PlacementConfig, 
     return (own, *cls.example_arm)
 
 
-def _of_strategy(name: str, cls: type[Strategy]) -> Entry:
+def _of_strategy(name: str, cls: type[Strategy]) -> StrategyEntry:
     description, _, details = inspect.cleandoc(cls.__doc__ or "").partition("\n\n")
     sites = tuple(site for site in SITES if site in cls.sites)
     refresh = cls.default_refresh
     written = cls.example.model_dump(mode="json", exclude_unset=True)
-    return Entry(
+    return StrategyEntry(
         name=name,
         kind=cls.kind,
         sites=sites,
@@ -148,7 +148,7 @@ def _of_strategy(name: str, cls: type[Strategy]) -> Entry:
         description=" ".join(description.split()),
         details=details.strip(),
         source=cls.source,
-        parameters=parameters(cls.Options),
+        parameters=describe_options(cls.Options),
         refresh=None if refresh is None else refresh.model_dump(mode="json"),
         phases=cls.default_phases,
         preset_of=None,
@@ -157,7 +157,7 @@ def _of_strategy(name: str, cls: type[Strategy]) -> Entry:
     )
 
 
-def _of_preset(name: str, preset: Preset) -> Entry:
+def _of_preset(name: str, preset: Preset) -> StrategyEntry:
     base = _of_strategy(preset.mask, MASKS.lookup(preset.mask))
     sites = tuple(site for site in SITES if site in preset.sites)
     values = asdict(base) | {
@@ -171,12 +171,12 @@ def _of_preset(name: str, preset: Preset) -> Entry:
         "settings": dict(preset.options),
         "example": placement_line(sites[0], name, {}),
     }
-    return Entry(**values)
+    return StrategyEntry(**values)
 
 
 def placement_line(site: str, mask: str, options: Mapping[str, Any]) -> str:
     """Return a placement as one line of YAML, to be pasted into an experiment file."""
-    return f"- {flow({'site': site, **_brief({'mask': mask, **options})})}"
+    return f"- {to_flow_yaml({'site': site, **_brief({'mask': mask, **options})})}"
 
 
 def _brief(value: Any) -> Any:
@@ -197,17 +197,17 @@ def _is_default(field: FieldInfo, value: Any) -> bool:
     return bool(value == (default.model_dump(mode="json") if isinstance(default, BaseModel) else default))
 
 
-def flow(value: Any) -> str:
+def to_flow_yaml(value: Any) -> str:
     """Return a value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
     return text.removesuffix("...\n").strip()
 
 
-def parameters(options: type[StrategyOptions]) -> tuple[Parameter, ...]:
+def describe_options(options: type[StrategyOptions]) -> tuple[Parameter, ...]:
     """Return the options of a strategy in the order of its class."""
     schema = options.model_json_schema()
     definitions = schema.get("$defs", {})
-    required, described = set(schema.get("required", ())), descriptions(options)
+    required, described = set(schema.get("required", ())), option_docstrings(options)
     found = []
     for name, field in schema.get("properties", {}).items():
         scheduled, plain = _without_schedule(field)
@@ -225,7 +225,7 @@ def parameters(options: type[StrategyOptions]) -> tuple[Parameter, ...]:
     return tuple(found)
 
 
-def descriptions(options: type[BaseModel]) -> dict[str, str]:
+def option_docstrings(options: type[BaseModel]) -> dict[str, str]:
     """Return the docstring under every option, on one line.
 
     Read from the source when it is asked for: pydantic's own way reads it for every class of every import.

@@ -12,7 +12,7 @@ from torch import Tensor
 from maskbench.config.schema.experiment import Application
 from maskbench.data.batches import Batch
 from maskbench.masks.clock import Clock
-from maskbench.masks.corpus_facts import Facts
+from maskbench.masks.corpus_statistics import CorpusStatistics
 from maskbench.masks.random_draws import Draws
 
 
@@ -29,7 +29,7 @@ class Sizes:
     """Positions a table must cover: the longest sequence of any split, or that decoding may reach."""
     id_of: Callable[[str], int | None]
     """The vocabulary id of a token, None where it has none."""
-    facts: Facts = field(default_factory=Facts)
+    facts: CorpusStatistics = field(default_factory=CorpusStatistics)
     """What is known of the corpus."""
 
     def layers(self, site: str) -> int:
@@ -97,7 +97,7 @@ class Annotations:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceBatch:
     """The source side of a batch, as the encoder reads it and the decoder looks back at it."""
 
     ids: Int[Tensor, "batch src"]
@@ -108,21 +108,21 @@ class Source:
     annotations: Annotations = field(default_factory=Annotations)
 
     @classmethod
-    def of(cls, batch: Batch) -> Source:
+    def of(cls, batch: Batch) -> SourceBatch:
         """Return a batch's source side before any mask."""
         return cls(batch.src, batch.src_lengths, batch.ids, Annotations(batch.junk, batch.links))
 
-    def after(self, masked: TokenInput) -> Source:
+    def after(self, masked: TokenInput) -> SourceBatch:
         """Return the source as it stands after the token masks."""
         annotations = self.annotations if masked.origin is None else self.annotations.moved(masked.origin)
         lengths = self.lengths if masked.lengths is None else masked.lengths
-        return Source(masked.ids, lengths, self.examples, annotations)
+        return SourceBatch(masked.ids, lengths, self.examples, annotations)
 
-    def select(self, rows: Int[Tensor, "kept"]) -> Source:
+    def select(self, rows: Int[Tensor, "kept"]) -> SourceBatch:
         """Return only these sentences of the batch, in this order."""
         junk, links = self.annotations.junk, self.annotations.links
         kept = Annotations(None if junk is None else junk[rows], None if links is None else links[rows])
-        return Source(self.ids[rows], self.lengths[rows], self.examples[rows], kept)
+        return SourceBatch(self.ids[rows], self.lengths[rows], self.examples[rows], kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Control:
     """Its placements as the experiment file writes them, without what is default."""
 
 
-def controls(arm: ArmConfig) -> Iterator[Control]:
+def propose_controls(arm: ArmConfig) -> Iterator[Control]:
     """Yield the controls of an arm: none if it schedules nothing whose course is known before training."""
     ways: list[tuple[str, Replace]] = [("average", _average), ("reversed", _reversed)]
     for word, replace in ways:

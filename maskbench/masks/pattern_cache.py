@@ -20,7 +20,7 @@ _KEPT = 32
 Compute = Callable[[Int[Tensor, "n"], Int[Tensor, "n"]], Bool[Tensor, "one heads n n"]]
 
 
-class MaskBank:
+class PatternCache:
     """The patterns of one strategy that is closed under slicing."""
 
     def __init__(self, sliceable: bool) -> None:

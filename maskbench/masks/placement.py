@@ -14,13 +14,13 @@ from maskbench.errors import ConfigError
 from maskbench.masks.base import ATTENTION_SITES, AttentionMask, Strategy, StrategyOptions
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionContext, AttentionRequest, Sizes
-from maskbench.masks.pattern_cache import MaskBank
-from maskbench.masks.random_draws import Draws, Refresher
-from maskbench.masks.schedules import Moment
+from maskbench.masks.pattern_cache import PatternCache
+from maskbench.masks.random_draws import Draws, MaskSampler
+from maskbench.masks.schedules import ScheduleContext
 from maskbench.registry import MASKS
 
 
-class Placed:
+class PlacedStrategy:
     """One placement of an arm, ready to be asked."""
 
     def __init__(
@@ -48,12 +48,12 @@ class Placed:
         self.n_heads = sizes.n_heads
         self._heads = self._head_keep(placement, sizes.n_heads)
         refresh = placement.refresh or cls.default_refresh or Refresh(per="run")
-        self._refresher = Refresher(seed, streams, self.site, self.name, ordinal, refresh)
+        self._sampler = MaskSampler(seed, streams, self.site, self.name, ordinal, refresh)
         self.varies_by_example = any(s.is_per_example for s in self.options.schedules().values())
         """Whether some option has a value of its own for every example."""
         by_example = self.varies_by_example or (self.strategy.stochastic and refresh.per == "example")
         sliceable = isinstance(self.strategy, AttentionMask) and self.strategy.sliceable
-        self.bank = MaskBank(sliceable) if sliceable and not by_example else None
+        self.bank = PatternCache(sliceable) if sliceable and not by_example else None
 
     @staticmethod
     def _head_keep(placement: PlacementConfig, n_heads: int) -> Bool[Tensor, "1 heads 1 1"] | None:
@@ -63,11 +63,11 @@ class Placed:
         acts = [h in placement.heads for h in range(n_heads)]
         return torch.tensor(acts).reshape(1, n_heads, 1, 1)
 
-    def acts(self, clock: Clock, layer: int = 0) -> bool:
+    def is_active(self, clock: Clock, layer: int = 0) -> bool:
         """Whether the placement does anything in this phase and layer."""
         return clock.phase in self.phases and layer in self.layers
 
-    def acts_in(self) -> Bool[Tensor, "layers heads"]:
+    def active_heads(self) -> Bool[Tensor, "layers heads"]:
         """Return True for the layers and heads the placement acts in."""
         acts = torch.zeros(self.n_layers, self.n_heads, dtype=torch.bool)
         acts[list(self.layers)] = True
@@ -76,9 +76,9 @@ class Placed:
     def is_frozen(self, clock: Clock) -> bool:
         """Whether the placement has stopped changing."""
         stop = self.placement.freeze_at
-        return stop is not None and self.seen(clock).step < clock.step
+        return stop is not None and self.effective_clock(clock).step < clock.step
 
-    def seen(self, clock: Clock) -> Clock:
+    def effective_clock(self, clock: Clock) -> Clock:
         """Return the clock as the placement sees it: one with `freeze_at` lets it stop."""
         return clock if self.placement.freeze_at is None else clock.stopped_at(self.placement.freeze_at)
 
@@ -90,38 +90,40 @@ class Placed:
         """
         if not self.options.schedules():
             return self.options
-        clock = self.seen(clock)
-        each = None if examples is None else self._refresher.uniforms(clock, examples)
-        draw = self._refresher.uniform(clock)
-        moment = Moment(clock.progress, layer, self.n_layers, draw, each=each, stalls=clock.stalls)
+        clock = self.effective_clock(clock)
+        each = None if examples is None else self._sampler.example_uniforms(clock, examples)
+        draw = self._sampler.step_uniform(clock)
+        moment = ScheduleContext(clock.progress, layer, self.n_layers, draw, each=each, stalls=clock.stalls)
         return self.options.at(moment)
 
     def draws(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Draws | None:
         """Return the keyed draws, None for a strategy that draws nothing."""
-        return self._refresher.draws(self.seen(clock), examples) if self.strategy.stochastic else None
+        return (
+            self._sampler.draws(self.effective_clock(clock), examples) if self.strategy.stochastic else None
+        )
 
     def keep(self, options: Any, ctx: AttentionContext) -> Bool[Tensor, "b _ q kv"]:
         """Return an attention mask's pattern, nothing hidden in the heads the placement does not act on."""
         strategy = self.strategy
         assert isinstance(strategy, AttentionMask)
         if self.bank is None or not len(ctx.request.q_idx) or not len(ctx.request.kv_idx):
-            return self.on_heads_keep(strategy.keep(options, ctx))
+            return self.keep_on_heads(strategy.keep(options, ctx))
 
         def compute(q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             # One example stands for all: a pattern that is kept does not depend on any.
             one = ctx.request.examples[:1]
             wide = AttentionRequest.of_positions(q_idx, kv_idx, one, ctx.request.clock, ctx.n_heads)
-            return self.on_heads_keep(strategy.keep(options, replace(ctx, request=wide)))
+            return self.keep_on_heads(strategy.keep(options, replace(ctx, request=wide)))
 
         words = None if ctx.draws is None else ctx.draws.key.words
         situation = (options.model_dump_json() if self.options.schedules() else "", words, ctx.layer)
         return self.bank.get(situation, ctx.request.q_idx, ctx.request.kv_idx, compute)
 
-    def on_heads_keep(self, keep: Bool[Tensor, "b _ q kv"]) -> Bool[Tensor, "b _ q kv"]:
+    def keep_on_heads(self, keep: Bool[Tensor, "b _ q kv"]) -> Bool[Tensor, "b _ q kv"]:
         """Hide nothing in the heads the placement does not act on."""
         return keep if self._heads is None else keep | ~self._heads.to(keep.device)
 
-    def on_heads(self, value: Float[Tensor, "..."], otherwise: Tensor | float) -> Tensor:
+    def restrict_to_heads(self, value: Float[Tensor, "..."], otherwise: Tensor | float) -> Tensor:
         """Return `value` in the placement's heads and `otherwise` in the rest; heads are axis 1."""
         if self._heads is None:
             return value
@@ -130,7 +132,9 @@ class Placed:
         return torch.where(heads, value, torch.as_tensor(otherwise, dtype=value.dtype, device=value.device))
 
 
-def place(placements: list[PlacementConfig], sizes: Sizes, seed: int, streams: str) -> list[Placed]:
+def place_strategies(
+    placements: list[PlacementConfig], sizes: Sizes, seed: int, streams: str
+) -> list[PlacedStrategy]:
     """Build every placement of an arm; equals (same site, same strategy) are numbered in order."""
     seen: dict[tuple[str, str], int] = {}
     placed = []
@@ -138,5 +142,5 @@ def place(placements: list[PlacementConfig], sizes: Sizes, seed: int, streams: s
         kind = (placement.site, placement.mask)
         ordinal = seen.get(kind, 0)
         seen[kind] = ordinal + 1
-        placed.append(Placed(placement, ordinal, sizes, seed, streams))
+        placed.append(PlacedStrategy(placement, ordinal, sizes, seed, streams))
     return placed

@@ -50,7 +50,7 @@ from maskbench.masks.context import (
     TokenContext,
     TokenInput,
 )
-from maskbench.masks.placement import Placed, place
+from maskbench.masks.placement import PlacedStrategy, place_strategies
 from maskbench.masks.random_draws import Draws
 from maskbench.masks.softmax import softmax
 
@@ -58,20 +58,20 @@ S = TypeVar("S", bound=Strategy)
 
 
 class Observer(Protocol):
-    """Sees every answer that training uses; the mask proof is one (`maskbench.masks.mask_record`)."""
+    """Sees every answer that training uses; the mask proof is one (`maskbench.masks.mask_audit`)."""
 
-    def picks(
-        self, placed: Placed, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
+    def observe_picks(
+        self, placed: PlacedStrategy, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
     ) -> None:
         """See which tokens a token or loss mask picked among the eligible ones."""
 
-    def pattern(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
+    def observe_pattern(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor | None) -> None:
         """See what an attention strategy answered; `keep` is None where it hides nothing by itself."""
 
-    def used(self, placed: Placed, clock: Clock, examples: Tensor) -> None:
+    def observe_use(self, placed: PlacedStrategy, clock: Clock, examples: Tensor) -> None:
         """See that a gate on a tensor, an input feature or a logit mask was asked."""
 
-    def decided(self, site: str, layer: int, decision: AttentionDecision) -> None:
+    def observe_decision(self, site: str, layer: int, decision: AttentionDecision) -> None:
         """See the combined answer for a layer of a site at which something is placed."""
 
 
@@ -82,7 +82,7 @@ class MaskPlan(nn.Module):
         self, placements: Sequence[PlacementConfig], *, seed: int, streams: str, sizes: Sizes
     ) -> None:
         super().__init__()
-        self.placed = place(list(placements), sizes, seed, streams)
+        self.placed = place_strategies(list(placements), sizes, seed, streams)
         self.sizes = sizes
         self.observer: Observer | None = None
         for placed in self.placed:
@@ -132,7 +132,7 @@ class MaskPlan(nn.Module):
         """Whether some site lets hidden positions have an influence."""
         return any(p.placement.leaks for p in self.placed)
 
-    def frozen(self, clock: Clock) -> list[nn.Parameter]:
+    def frozen_parameters(self, clock: Clock) -> list[nn.Parameter]:
         """Return the learned parameters that no longer change."""
         return [q for p in self.placed if p.is_frozen(clock) for q in p.strategy.parameters()]
 
@@ -149,10 +149,12 @@ class MaskPlan(nn.Module):
         """Whether nothing is placed at `site`."""
         return site not in self._by_site
 
-    def _acting(self, site: str, kind: type[S], clock: Clock, layer: int = 0) -> Iterator[tuple[Placed, S]]:
+    def _acting(
+        self, site: str, kind: type[S], clock: Clock, layer: int = 0
+    ) -> Iterator[tuple[PlacedStrategy, S]]:
         """Return the placements at `site` whose strategy is of `kind` and acts now, in the arm's order."""
         for placed in self._by_site.get(site, ()):
-            if isinstance(placed.strategy, kind) and placed.acts(clock, layer):
+            if isinstance(placed.strategy, kind) and placed.is_active(clock, layer):
                 yield placed, placed.strategy
 
     def corrupt(
@@ -181,7 +183,7 @@ class MaskPlan(nn.Module):
             context = TokenContext(current, eligible, positions, draws, lengths, examples)
             changed, picked = strategy.change(placed.options_at(clock, 0, examples), context)
             if self.observer is not None:
-                self.observer.picks(placed, draws, picked, eligible, examples)
+                self.observer.observe_picks(placed, draws, picked, eligible, examples)
             if changed.origin is current.origin:
                 before = changed.picked
                 current = replace(changed, picked=picked if before is None else before | picked)
@@ -195,7 +197,7 @@ class MaskPlan(nn.Module):
                 eligible = real if current.picked is None else real & ~current.picked
         return current
 
-    def features(
+    def modify_embeddings(
         self,
         site: str,
         x: Float[Tensor, "batch len d_model"],
@@ -228,11 +230,11 @@ class MaskPlan(nn.Module):
             self._tell_used(placed, clock, examples)
         return x
 
-    def _tell_used(self, placed: Placed, clock: Clock, examples: Tensor) -> None:
+    def _tell_used(self, placed: PlacedStrategy, clock: Clock, examples: Tensor) -> None:
         if self.observer is not None:
-            self.observer.used(placed, clock, examples)
+            self.observer.observe_use(placed, clock, examples)
 
-    def attention(self, site: str, layer: int, request: AttentionRequest) -> AttentionDecision:
+    def decide_attention(self, site: str, layer: int, request: AttentionRequest) -> AttentionDecision:
         """Return what one attention layer may look at, and with which bias."""
         # An AND can only close pairs, so starting from legality no answer can open an illegal one.
         decision = AttentionDecision(request.legal, apply=self.application(site))
@@ -241,17 +243,19 @@ class MaskPlan(nn.Module):
             context = AttentionContext(request, site, layer, self.sizes.n_heads, draws)
             decision = self._combine(decision, placed, context)
         if self.observer is not None:
-            self.observer.decided(site, layer, decision)
+            self.observer.observe_decision(site, layer, decision)
         return decision
 
-    def attention_under(self, placed: Placed, layer: int, request: AttentionRequest) -> AttentionDecision:
+    def decide_attention_alone(
+        self, placed: PlacedStrategy, layer: int, request: AttentionRequest
+    ) -> AttentionDecision:
         """Return what one attention layer might look at if `placed` were alone; for pictures."""
         draws = placed.draws(request.clock, request.examples)
         context = AttentionContext(request, placed.site, layer, self.sizes.n_heads, draws)
         return self._combine(AttentionDecision(request.legal), placed, context)
 
     def _combine(
-        self, decision: AttentionDecision, placed: Placed, ctx: AttentionContext
+        self, decision: AttentionDecision, placed: PlacedStrategy, ctx: AttentionContext
     ) -> AttentionDecision:
         strategy, options = (
             placed.strategy,
@@ -267,34 +271,34 @@ class MaskPlan(nn.Module):
                 if isinstance(strategy, ScoreBias)
                 else strategy.log_gate(options, ctx)
             )
-            bias = placed.on_heads(bias, 0.0)
+            bias = placed.restrict_to_heads(bias, 0.0)
             if isinstance(strategy, ScoreGate) and strategy.hides:
                 keep = bias > -torch.inf
                 bias = bias.masked_fill(~keep, 0.0)
                 decision = replace(decision, keep=decision.keep & keep)
             decision = replace(decision, bias=bias if decision.bias is None else decision.bias + bias)
         elif isinstance(strategy, WeightMask):
-            factors = placed.on_heads(strategy.factors(options, ctx), 1.0)
+            factors = placed.restrict_to_heads(strategy.factors(options, ctx), 1.0)
             factors = factors if decision.factors is None else decision.factors * factors
             decision = replace(decision, factors=factors)
         elif isinstance(strategy, HeadGate):
-            gate = placed.on_heads(strategy.head_gate(options, ctx), 1.0)
+            gate = placed.restrict_to_heads(strategy.head_gate(options, ctx), 1.0)
             decision = replace(
                 decision, head_gate=gate if decision.head_gate is None else decision.head_gate * gate
             )
         elif isinstance(strategy, Normaliser):
             decision = replace(decision, normaliser=partial(_normalise, placed, strategy, options, ctx))
         if self.observer is not None:
-            self.observer.pattern(placed, ctx, keep)
+            self.observer.observe_pattern(placed, ctx, keep)
         return decision
 
-    def memory(
+    def gate_memory(
         self, memory: Float[Tensor, "batch src d_model"], clock: Clock, examples: Int[Tensor, "batch"]
     ) -> Float[Tensor, "batch src d_model"]:
         """Return the encoder output as the decoder reads it: multiplied by every gate at `memory`."""
         return self._gated("memory", memory, clock, examples, 0)
 
-    def gated_logits(
+    def gate_logits(
         self,
         logits: Float[Tensor, "batch len vocab"],
         clock: Clock,
@@ -308,7 +312,7 @@ class MaskPlan(nn.Module):
         """
         return self._gated("logits", logits, clock, examples, start)
 
-    def banned(
+    def mask_logits(
         self,
         logits: Float[Tensor, "batch len vocab"],
         ctx: LogitContext,
@@ -353,19 +357,24 @@ class MaskPlan(nn.Module):
                 placed.options_at(clock, 0, examples), LossContext(real, draws, losses)
             )
             if self.observer is not None:
-                self.observer.picks(placed, draws, real & (weights == 0), real, examples)
+                self.observer.observe_picks(placed, draws, real & (weights == 0), real, examples)
             product = weights if product is None else product * weights
         return product
 
     def penalty(self) -> Tensor | None:
         """Return the sum of the strategies' penalties, None where there is none."""
         trained = [placed for placed in self.placed if "train" in placed.phases]
-        penalties = [p for t in trained if (p := t.strategy.penalty(t.acts_in())) is not None]
+        penalties = [p for t in trained if (p := t.strategy.penalty(t.active_heads())) is not None]
         return torch.stack(penalties).sum() if penalties else None
 
 
 def _normalise(
-    placed: Placed, strategy: Normaliser, options: object, ctx: AttentionContext, scores: Tensor, keep: Tensor
+    placed: PlacedStrategy,
+    strategy: Normaliser,
+    options: object,
+    ctx: AttentionContext,
+    scores: Tensor,
+    keep: Tensor,
 ) -> Tensor:
     """Apply a placed normaliser to its heads and the softmax to the others."""
-    return placed.on_heads(strategy.weights(options, scores, keep, ctx), softmax(scores))
+    return placed.restrict_to_heads(strategy.weights(options, scores, keep, ctx), softmax(scores))

@@ -53,7 +53,7 @@ def below(words: Tensor, probability: float) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Refresher:
+class MaskSampler:
     """Knows a placement's stream and gives its draws at any moment."""
 
     seed: int
@@ -79,11 +79,11 @@ class Refresher:
         per_example = self.refresh.per == "example"
         return Draws(key, variant, examples if per_example else shared, per_example)
 
-    def uniform(self, clock: Clock) -> float | None:
+    def step_uniform(self, clock: Clock) -> float | None:
         """Return the number in [0, 1) that `sample` schedules read at this step, None in evaluation."""
         return None if clock.phase == "eval" else self._key("schedule", clock, clock.step).low32 / 2**32
 
-    def uniforms(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Float[Tensor, "batch"] | None:
+    def example_uniforms(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Float[Tensor, "batch"] | None:
         """Return a number in [0, 1) for each example at this visit, None in evaluation."""
         if clock.phase == "eval":
             return None

@@ -1,7 +1,7 @@
 """How a numeric parameter of a mask moves over training.
 
 A schedule stands in the experiment file where a number stands: `ratio: {linear: [0.3, 0.15]}`. It is a pure function
-of a `Moment`, so a resumed run meets the same values. In evaluation it has the value of that step; final tests use
+of a `ScheduleContext`, so a resumed run meets the same values. In evaluation it has the value of that step; final tests use
 the value at the end of training.
 
 | schedule | value at progress t in [0, 1] |
@@ -32,7 +32,7 @@ from maskbench.registry import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ScheduleContext:
     """What a schedule may read."""
 
     progress: float
@@ -56,35 +56,35 @@ def _between(values: Values, share: Any) -> Any:
     return values[0] + (values[1] - values[0]) * share
 
 
-def _linear(values: Values, m: Moment) -> float:
+def _linear(values: Values, m: ScheduleContext) -> float:
     return float(_between(values, m.progress))
 
 
-def _cosine(values: Values, m: Moment) -> float:
+def _cosine(values: Values, m: ScheduleContext) -> float:
     return float(_between(values, (1 - math.cos(math.pi * m.progress)) / 2))
 
 
-def _step(values: Values, m: Moment) -> float:
+def _step(values: Values, m: ScheduleContext) -> float:
     return float(next(v for t, v in reversed(values) if m.progress >= t))
 
 
-def _triangle(values: Values, m: Moment) -> float:
+def _triangle(values: Values, m: ScheduleContext) -> float:
     return float(_between(values, 1 - abs(2 * m.progress - 1)))
 
 
-def _cyclic(values: Values, m: Moment) -> float:
-    return _triangle(values, Moment(m.progress * values[2] % 1.0))
+def _cyclic(values: Values, m: ScheduleContext) -> float:
+    return _triangle(values, ScheduleContext(m.progress * values[2] % 1.0))
 
 
-def _per_layer(values: Values, m: Moment) -> float:
+def _per_layer(values: Values, m: ScheduleContext) -> float:
     return float(_between(values, m.layer / (m.n_layers - 1) if m.n_layers > 1 else 0.0))
 
 
-def _plateau(values: Values, m: Moment) -> float:
+def _plateau(values: Values, m: ScheduleContext) -> float:
     return float(_between(values, min(m.stalls / values[2], 1.0)))
 
 
-_FORMULAS: dict[str, tuple[int, Callable[[Values, Moment], float]]] = {
+_FORMULAS: dict[str, tuple[int, Callable[[Values, ScheduleContext], float]]] = {
     "linear": (2, _linear),
     "cosine": (2, _cosine),
     "step": (0, _step),
@@ -112,7 +112,7 @@ class Schedule:
     """Whether the parameter is a count: the value is rounded to the nearest integer, halves up; one that is drawn is
     any whole number in the range, all equally likely."""
 
-    def at(self, moment: Moment) -> float | int | Tensor:
+    def at(self, moment: ScheduleContext) -> float | int | Tensor:
         """Return the value at `moment`: a number, or one for every example where they are drawn and known."""
         if self.name in _SAMPLED:
             return self._sampled(moment.draw if self.name == "sample" else moment.each)
@@ -153,7 +153,7 @@ class Schedule:
             return self._rounded(_between(self.values, 0.5)) if stop == 1 else None
         if not self.moves_in_time:
             return None
-        moments = (Moment(min((i + 0.5) / _AVERAGED_OVER, stop)) for i in range(_AVERAGED_OVER))
+        moments = (ScheduleContext(min((i + 0.5) / _AVERAGED_OVER, stop)) for i in range(_AVERAGED_OVER))
         mean = sum(float(self.at(m)) for m in moments) / _AVERAGED_OVER
         return self._rounded(mean) if self.integral else round(mean, 6)
 
@@ -194,7 +194,7 @@ def _parse_steps(values: list[Any]) -> tuple[Any, ...]:
     return tuple(pairs)
 
 
-def parse(value: dict[Any, Any], *, integral: bool) -> Schedule:
+def parse_schedule(value: dict[Any, Any], *, integral: bool) -> Schedule:
     """Read a schedule as the experiment file writes it.
 
     Raises:
@@ -236,7 +236,7 @@ def _validator(
             raise ValueError(f"must be at most {high:g}, got {value!r}")
 
     def validate(value: Any) -> Any:
-        schedule = parse(value, integral=integral) if isinstance(value, dict) else value
+        schedule = parse_schedule(value, integral=integral) if isinstance(value, dict) else value
         if isinstance(schedule, Schedule):
             if schedule.is_per_example and not per_example:
                 raise ValueError(

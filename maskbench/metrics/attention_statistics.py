@@ -23,7 +23,7 @@ from maskbench.data.corpus import Split
 from maskbench.data.vocabulary import EOS
 from maskbench.decoding import evaluation_mode
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Source, TokenInput
+from maskbench.masks.context import SourceBatch, TokenInput
 from maskbench.metrics.alignment import NOWHERE, most_attended, split_aer
 from maskbench.metrics.teacher_forcing import BATCH_TOKENS
 from maskbench.model.attention import Watcher
@@ -136,7 +136,7 @@ class _Reducing:
         self,
         found: AttentionStatistics,
         masked: TokenInput,
-        source: Source,
+        source: SourceBatch,
         tgt_lengths: Tensor,
         starts: npt.NDArray[np.int64],
     ) -> None:

@@ -70,7 +70,7 @@ def gradient_norms(model: EncoderDecoder, batch: Batch, clock: Clock) -> Float[T
     """
     with _differentiable(model), _word_leaves(model.encoder.positions) as leaves:
         hidden = model.hidden(batch, clock)
-        logits = model.masks.gated_logits(model.logits(hidden), clock, batch.ids)
+        logits = model.masks.gate_logits(model.logits(hidden), clock, batch.ids)
         gold = logits.gather(-1, batch.tgt_out[..., None])[..., 0]
         (words,) = leaves
         _, source = model.read(batch, clock)

@@ -81,7 +81,7 @@ def _scores(model: EncoderDecoder, batch: Batch, clock: Clock, real: Tensor) -> 
     hidden = model.hidden(batch, clock)
     if model.masks.is_empty("logits"):
         return model.logits(hidden[real])
-    return model.masks.gated_logits(model.logits(hidden), clock, batch.ids)[real]
+    return model.masks.gate_logits(model.logits(hidden), clock, batch.ids)[real]
 
 
 def nll(tokens: TeacherForcedScores) -> float:

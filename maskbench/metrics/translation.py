@@ -20,7 +20,7 @@ from maskbench.data.corpus import Corpus, Split
 from maskbench.data.vocabulary import EOS
 from maskbench.decoding import Hypothesis, beam_search, greedy_search
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Source
+from maskbench.masks.context import SourceBatch
 from maskbench.metrics.teacher_forcing import BATCH_TOKENS
 from maskbench.model.transformer import EncoderDecoder
 
@@ -95,7 +95,7 @@ class _Found:
 
 
 def _search(model: EncoderDecoder, data: Split, ids: Ids, clock: Clock, decode: DecodeConfig) -> list[_Found]:
-    sources = Source.of(collate(data, ids).to(model.device))
+    sources = SourceBatch.of(collate(data, ids).to(model.device))
     ratio = decode.max_length_ratio
     if decode.beam_size == 1:
         return [_Found(tokens) for tokens in greedy_search(model, sources, clock, max_length_ratio=ratio)]

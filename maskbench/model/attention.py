@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from maskbench.config.schema.experiment import Legality
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Annotations, AttentionDecision, AttentionRequest, Source
+from maskbench.masks.context import Annotations, AttentionDecision, AttentionRequest, SourceBatch
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.softmax import softmax
 from maskbench.model.cache import LayerCache
@@ -69,7 +69,7 @@ Watcher: TypeAlias = Callable[[str, int, Tensor, Tensor], None]
 they are before dropout and head gates, with zeros in the rows of queries that have nothing to attend to."""
 
 
-def legality(
+def legal_pairs(
     site: str,
     q_idx: Int[Tensor, "q"],
     kv_idx: Int[Tensor, "kv"],
@@ -136,7 +136,7 @@ def _scaled_scores(query: Tensor, key: Tensor) -> Float[Tensor, "batch heads q k
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class AttentionInputs:
     """What all layers of one site share in one forward pass."""
 
     site: str
@@ -144,7 +144,7 @@ class Scene:
     q_idx: Int[Tensor, "q"]
     kv_idx: Int[Tensor, "kv"]
     legal: Bool[Tensor, "#batch 1 #q kv"]
-    source: Source
+    source: SourceBatch
     tgt_ids: Int[Tensor, "batch so_far"] | None
     clock: Clock
     watcher: Watcher | None = None
@@ -172,7 +172,7 @@ class Scene:
             tgt_ids=self.tgt_ids,
             annotations=Annotations() if own else self.source.annotations,
         )
-        return self.plan.attention(self.site, layer, request)
+        return self.plan.decide_attention(self.site, layer, request)
 
 
 class Projection(nn.Linear):
@@ -193,7 +193,7 @@ class Projection(nn.Linear):
         return parts.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
 
 
-def join_heads(
+def merge_heads(
     context: Float[Tensor, "batch heads q d"], output: Projection
 ) -> Float[Tensor, "batch q d_model"]:
     """Put the heads side by side again and mix them."""
@@ -212,7 +212,11 @@ class SelfAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(
-        self, x: Float[Tensor, "batch q d_model"], scene: Scene, layer: int, cache: LayerCache | None = None
+        self,
+        x: Float[Tensor, "batch q d_model"],
+        scene: AttentionInputs,
+        layer: int,
+        cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch q d_model"]:
         """Return what every position reads; with a cache, `x` is the new positions and the old ones are kept."""
         query, key, value = self.qkv.heads(x, self.n_heads)
@@ -220,7 +224,7 @@ class SelfAttention(nn.Module):
             key, value = cache.extend(key, value)
         decision = scene.decide(layer, query, key, x)
         context = attend(query, key, value, decision, self.dropout, scene.watch(layer))
-        return join_heads(context, self.output)
+        return merge_heads(context, self.output)
 
 
 class CrossAttention(nn.Module):
@@ -238,7 +242,7 @@ class CrossAttention(nn.Module):
         self,
         x: Float[Tensor, "batch q d_model"],
         memory: Float[Tensor, "batch kv d_model"],
-        scene: Scene,
+        scene: AttentionInputs,
         layer: int,
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch q d_model"]:
@@ -250,4 +254,4 @@ class CrossAttention(nn.Module):
             key, value = cache.memory(lambda: self.key_value.heads(memory, self.n_heads))
         decision = scene.decide(layer, query, key, x)
         context = attend(query, key, value, decision, self.dropout, scene.watch(layer))
-        return join_heads(context, self.output)
+        return merge_heads(context, self.output)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskbench.config.schema.experiment import ModelConfig
-from maskbench.model.attention import CrossAttention, Projection, Scene, SelfAttention
+from maskbench.model.attention import AttentionInputs, CrossAttention, Projection, SelfAttention
 from maskbench.model.cache import LayerCache
 from maskbench.model.dropout import Dropout
 
@@ -43,7 +43,7 @@ class EncoderLayer(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(
-        self, x: Float[Tensor, "batch src d_model"], scene: Scene, layer: int
+        self, x: Float[Tensor, "batch src d_model"], scene: AttentionInputs, layer: int
     ) -> Float[Tensor, "batch src d_model"]:
         """Return the states after this layer."""
         x = x + self.dropout(self.self_attention(self.self_norm(x), scene, layer))
@@ -68,7 +68,7 @@ class DecoderLayer(nn.Module):
         self,
         x: Float[Tensor, "batch tgt d_model"],
         memory: Float[Tensor, "batch src d_model"],
-        scenes: tuple[Scene, Scene],
+        scenes: tuple[AttentionInputs, AttentionInputs],
         layer: int,
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch tgt d_model"]:

@@ -14,7 +14,7 @@ from maskbench.errors import CorpusError
 from maskbench.masks.context import TokenInput
 
 
-class Table(nn.Module):
+class EmbeddingTable(nn.Module):
     """One vector per entry."""
 
     def __init__(self, entries: int, d_model: int) -> None:
@@ -22,18 +22,18 @@ class Table(nn.Module):
         self.weight = nn.Parameter(torch.zeros(entries, d_model))
 
 
-class Words(nn.Module):
+class WordEmbeddings(nn.Module):
     """The word tables of source, target and output: one matrix, or three."""
 
     def __init__(self, vocab_size: int, d_model: int, tied: bool) -> None:
         super().__init__()
         names = ["shared"] if tied else ["src", "tgt", "output"]
-        self.tables = nn.ModuleDict({name: Table(vocab_size, d_model) for name in names})
+        self.tables = nn.ModuleDict({name: EmbeddingTable(vocab_size, d_model) for name in names})
         self.tied = tied
 
     def table(self, side: Literal["src", "tgt", "output"]) -> Float[Tensor, "vocab d_model"]:
         """Return the matrix that serves `side`."""
-        return cast(Table, self.tables["shared" if self.tied else side]).weight
+        return cast(EmbeddingTable, self.tables["shared" if self.tied else side]).weight
 
     def embed(self, side: Literal["src", "tgt"], inputs: TokenInput) -> Float[Tensor, "batch len d_model"]:
         """Return a vector per token, zero where the input says so."""
@@ -56,13 +56,13 @@ def sinusoids(n: int, d_model: int) -> Float[Tensor, "n d_model"]:
     return waves[:, :d_model].float()
 
 
-class Positions(nn.Module):
+class PositionEmbedding(nn.Module):
     """What is added to a word for where it stands: sinusoids, learned vectors, or nothing."""
 
     def __init__(self, kind: Literal["sinusoidal", "learned", "none"], max_length: int, d_model: int) -> None:
         super().__init__()
         self.max_length = max_length
-        self.learned = Table(max_length, d_model) if kind == "learned" else None
+        self.learned = EmbeddingTable(max_length, d_model) if kind == "learned" else None
         self.waves: Tensor | None
         waves = sinusoids(max_length, d_model) if kind == "sinusoidal" else None
         self.register_buffer("waves", waves, persistent=False)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from maskbench.model.attention import Projection
-from maskbench.model.embedding import Table
+from maskbench.model.embedding import EmbeddingTable
 from maskbench.randomness import Key
 
 MASKS = "masks."
@@ -43,7 +43,7 @@ def initialise(model: nn.Module, seed: int, streams: str = "a") -> None:
 def _fill(module: nn.Module, name: str, parameter: Tensor, generator: torch.Generator) -> None:
     """Draw in float32 on the CPU, so that neither dtype nor device changes the numbers."""
     drawn = torch.empty(parameter.shape, dtype=torch.float32)
-    if isinstance(module, Table):
+    if isinstance(module, EmbeddingTable):
         drawn.normal_(0.0, parameter.shape[-1] ** -0.5, generator=generator)
     elif isinstance(module, Projection) and name == "weight":
         d_out, d_in = parameter.shape

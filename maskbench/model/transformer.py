@@ -16,14 +16,14 @@ from maskbench.config.schema.experiment import ModelConfig, RunConfig
 from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Sizes, Source, TokenInput
-from maskbench.masks.corpus_facts import facts_of
+from maskbench.masks.context import Sizes, SourceBatch, TokenInput
+from maskbench.masks.corpus_statistics import collect_statistics
 from maskbench.masks.plan import MaskPlan
-from maskbench.model.attention import Scene, Watcher, legality
+from maskbench.model.attention import AttentionInputs, Watcher, legal_pairs
 from maskbench.model.blocks import DecoderLayer, EncoderLayer
 from maskbench.model.cache import DecoderCache
 from maskbench.model.dropout import Dropout
-from maskbench.model.embedding import Positions, Words
+from maskbench.model.embedding import PositionEmbedding, WordEmbeddings
 from maskbench.model.initialise import initialise
 
 
@@ -32,7 +32,7 @@ class Stack(nn.Module):
 
     def __init__(self, layers: list[nn.Module], config: ModelConfig, max_length: int) -> None:
         super().__init__()
-        self.positions = Positions(config.positions, max_length, config.d_model)
+        self.positions = PositionEmbedding(config.positions, max_length, config.d_model)
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(config.d_model)
 
@@ -50,7 +50,7 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         self.config = config
         self.max_length = max_length
-        self.words = Words(vocab_size, config.d_model, config.tied)
+        self.words = WordEmbeddings(vocab_size, config.d_model, config.tied)
         self.encoder = Stack([EncoderLayer(config) for _ in range(config.encoder_layers)], config, max_length)
         self.decoder = Stack([DecoderLayer(config) for _ in range(config.decoder_layers)], config, max_length)
         self.dropout = Dropout(config.dropout)
@@ -63,25 +63,27 @@ class EncoderDecoder(nn.Module):
         """Where the weights are."""
         return self.encoder.norm.weight.device
 
-    def encode(self, inputs: TokenInput, source: Source, clock: Clock) -> Float[Tensor, "batch src d_model"]:
+    def encode(
+        self, inputs: TokenInput, source: SourceBatch, clock: Clock
+    ) -> Float[Tensor, "batch src d_model"]:
         """Return the encoder's output as the decoder reads it.
 
         Args:
             inputs: the source tokens after the arm's token masks.
-            source: the same source as it then stands (`Source.after`).
+            source: the same source as it then stands (`SourceBatch.after`).
         """
         x = self._embed("encoder", inputs, 0, source.examples, clock)
         here = torch.arange(x.shape[1], device=x.device)
         scene = self._scene("encoder_self", here, here, source, None, clock)
         for i, layer in enumerate(self.encoder.layers):
             x = layer(x, scene, i)
-        return self.masks.memory(self.encoder.norm(x), clock, source.examples)
+        return self.masks.gate_memory(self.encoder.norm(x), clock, source.examples)
 
     def decode(
         self,
         inputs: TokenInput,
         memory: Float[Tensor, "batch src d_model"],
-        source: Source,
+        source: SourceBatch,
         clock: Clock,
         cache: DecoderCache | None = None,
     ) -> Float[Tensor, "batch tgt d_model"]:
@@ -107,9 +109,9 @@ class EncoderDecoder(nn.Module):
         """Return raw vocabulary scores; gates and masks on them are the caller's to apply, through `masks`."""
         return self.words.logits(hidden)
 
-    def read(self, batch: Batch, clock: Clock) -> tuple[TokenInput, Source]:
+    def read(self, batch: Batch, clock: Clock) -> tuple[TokenInput, SourceBatch]:
         """Return a batch's source after the arm's token masks, as the encoder takes it."""
-        source = Source.of(batch)
+        source = SourceBatch.of(batch)
         masked = self.masks.corrupt("encoder_input", batch.src, batch.src_lengths, batch.ids, clock)
         return masked, source.after(masked)
 
@@ -138,7 +140,7 @@ class EncoderDecoder(nn.Module):
         words = self.words.embed("src" if side == "encoder" else "tgt", inputs)
         stack = self.encoder if side == "encoder" else self.decoder
         placed = stack.positions(words, start)
-        x = self.masks.features(f"{side}_input", placed, inputs, clock, examples, start)
+        x = self.masks.modify_embeddings(f"{side}_input", placed, inputs, clock, examples, start)
         dropped: Tensor = self.dropout(x)
         return dropped
 
@@ -147,15 +149,15 @@ class EncoderDecoder(nn.Module):
         site: str,
         q_idx: Tensor,
         kv_idx: Tensor,
-        source: Source,
+        source: SourceBatch,
         tgt_ids: Tensor | None,
         clock: Clock,
-    ) -> Scene:
-        legal = legality(site, q_idx, kv_idx, source.lengths, self.masks.legality(site))
-        return Scene(site, self.masks, q_idx, kv_idx, legal, source, tgt_ids, clock, self.watcher)
+    ) -> AttentionInputs:
+        legal = legal_pairs(site, q_idx, kv_idx, source.lengths, self.masks.legality(site))
+        return AttentionInputs(site, self.masks, q_idx, kv_idx, legal, source, tgt_ids, clock, self.watcher)
 
 
-def sizes_of(config: RunConfig, corpus: Corpus) -> Sizes:
+def collect_sizes(config: RunConfig, corpus: Corpus) -> Sizes:
     """Return what the strategies of a run may know of its model and corpus."""
     model, vocabulary = config.model, corpus.vocabulary
     return Sizes(
@@ -166,13 +168,13 @@ def sizes_of(config: RunConfig, corpus: Corpus) -> Sizes:
         vocab_size=len(vocabulary),
         max_length=corpus.max_length,
         id_of=vocabulary.id_of,
-        facts=facts_of(corpus),
+        facts=collect_statistics(corpus),
     )
 
 
 def build_model(config: RunConfig, corpus: Corpus, seed: int) -> EncoderDecoder:
     """Build the model of a run, its masks among it, with every parameter initialised by its name."""
-    plan = MaskPlan(config.masks, seed=seed, streams=config.streams, sizes=sizes_of(config, corpus))
+    plan = MaskPlan(config.masks, seed=seed, streams=config.streams, sizes=collect_sizes(config, corpus))
     built = EncoderDecoder(config.model, plan, len(corpus.vocabulary), corpus.max_length)
     initialise(built, seed, config.streams)
     return built

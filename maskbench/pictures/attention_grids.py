@@ -11,7 +11,7 @@ from torch import Tensor
 from maskbench.masks.base import ScoreBias, ScoreGate
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionDecision
-from maskbench.masks.placement import Placed
+from maskbench.masks.placement import PlacedStrategy
 from maskbench.masks.plan import MaskPlan
 from maskbench.pictures.mask_picture import Grid, Shades
 from maskbench.pictures.sample_pair import SamplePair
@@ -19,7 +19,7 @@ from maskbench.pictures.sample_pair import SamplePair
 
 @torch.no_grad()
 def compute_shades(
-    plan: MaskPlan, placed: Placed, scene: SamplePair, layer: int, clock: Clock
+    plan: MaskPlan, placed: PlacedStrategy, scene: SamplePair, layer: int, clock: Clock
 ) -> list[Shades]:
     """Return one grid of shades [queries, keys] for every head of a layer.
 
@@ -36,13 +36,13 @@ def compute_shades(
     if learned is not None and learned.shape == legal.shape:
         drawn = learned
     else:
-        decision = plan.attention_under(placed, layer, request)
+        decision = plan.decide_attention_alone(placed, layer, request)
         drawn = _relative(decision, placed, request.query @ request.key.mT)[0].expand(legal.shape)
     drawn = drawn.float().masked_fill(~legal, torch.nan)
     return [head.cpu().numpy() for head in drawn]
 
 
-def _own_picture(placed: Placed, layer: int, clock: Clock, n: int) -> Tensor | None:
+def _own_picture(placed: PlacedStrategy, layer: int, clock: Clock, n: int) -> Tensor | None:
     """Return what a learned gate shows of itself, if it does."""
     draw = getattr(placed.strategy, "picture", None)
     if draw is None or not isinstance(placed.strategy, ScoreGate | ScoreBias):
@@ -52,10 +52,10 @@ def _own_picture(placed: Placed, layer: int, clock: Clock, n: int) -> Tensor | N
         return None
     if isinstance(placed.strategy, ScoreBias):
         found = (found - _largest(found)).exp()
-    return placed.on_heads(found[None].clamp(0.0, 1.0), 1.0)[0]
+    return placed.restrict_to_heads(found[None].clamp(0.0, 1.0), 1.0)[0]
 
 
-def _relative(decision: AttentionDecision, placed: Placed, scores: Tensor) -> Tensor:
+def _relative(decision: AttentionDecision, placed: PlacedStrategy, scores: Tensor) -> Tensor:
     drawn = decision.keep.float()
     if decision.bias is not None:
         bias = decision.bias.masked_fill(~decision.keep, -torch.inf).float()
@@ -81,7 +81,7 @@ def _largest(rows: Tensor) -> Tensor:
 
 def draw_attention_grids(
     plan: MaskPlan,
-    placed: Placed,
+    placed: PlacedStrategy,
     scene: SamplePair,
     clock: Clock,
     layers: Iterable[int],

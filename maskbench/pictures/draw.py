@@ -14,13 +14,13 @@ from maskbench.config.parsing.nodes import Change, Node
 from maskbench.config.parsing.problems import Report
 from maskbench.config.parsing.yaml_reader import parse_yaml
 from maskbench.config.resolve.overrides import lay_over, read_options
-from maskbench.config.resolve.placements import Checks
+from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import ATTENTION_SITES, ModelConfig, PlacementConfig
 from maskbench.errors import ConfigError
 from maskbench.masks.base import LogitMask, LossMask, Normaliser, TensorGate, TokenMask
-from maskbench.masks.catalogue import flow, placement_line
+from maskbench.masks.catalogue import placement_line, to_flow_yaml
 from maskbench.masks.clock import Clock, Phase
-from maskbench.masks.placement import Placed, place
+from maskbench.masks.placement import PlacedStrategy, place_strategies
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.schedules import Schedule
 from maskbench.pictures.attention_grids import draw_attention_grids
@@ -80,18 +80,18 @@ def draw_placement(placement: PlacementConfig, view: PictureOptions) -> MaskPict
     return replace(sheet, notes=tuple(notes))
 
 
-def _plan_of_one(placement: PlacementConfig, scene: SamplePair, seed: int) -> tuple[MaskPlan, Placed]:
+def _plan_of_one(placement: PlacementConfig, scene: SamplePair, seed: int) -> tuple[MaskPlan, PlacedStrategy]:
     """Return a placement and a plan to ask about it."""
     if placement.site in ATTENTION_SITES:
         # Not held against its arm: what it needs to stand beside is not in the picture.
-        (placed,) = place([placement], scene.sizes, seed, "a")
+        (placed,) = place_strategies([placement], scene.sizes, seed, "a")
         return MaskPlan([], seed=seed, streams="a", sizes=scene.sizes), placed
     plan = MaskPlan([placement], seed=seed, streams="a", sizes=scene.sizes)
     return plan, plan.placed[0]
 
 
 @torch.no_grad()
-def _perturb_parameters(placed: Placed) -> None:
+def _perturb_parameters(placed: PlacedStrategy) -> None:
     """Move learned parameters from their start, at which there would be nothing to see."""
     for name, parameter in placed.strategy.named_parameters():
         away = 0.5 * keyed_normal(name, *parameter.shape).to(parameter.dtype)
@@ -99,7 +99,7 @@ def _perturb_parameters(placed: Placed) -> None:
         parameter.add_(0.5 + away.abs() if not parameter.any() else away)
 
 
-def _notes(placed: Placed, view: PictureOptions) -> Iterator[str]:
+def _notes(placed: PlacedStrategy, view: PictureOptions) -> Iterator[str]:
     strategy, kind = placed.strategy, type(placed.strategy)
     if list(strategy.parameters()):
         yield "learned: it starts without any effect; here its parameters were moved away at random"
@@ -119,7 +119,7 @@ def _notes(placed: Placed, view: PictureOptions) -> Iterator[str]:
 @dataclass(frozen=True)
 class _PictureBuilder:
     plan: MaskPlan
-    placed: Placed
+    placed: PlacedStrategy
     scene: SamplePair
     view: PictureOptions
 
@@ -195,7 +195,7 @@ class _PictureBuilder:
         return (draw_allowed_vocabulary(self.plan, self.placed, self.scene, clock),)
 
     def _rows(
-        self, row_at: Callable[[MaskPlan, Placed, SamplePair, Clock, str], TokenRow]
+        self, row_at: Callable[[MaskPlan, PlacedStrategy, SamplePair, Clock, str], TokenRow]
     ) -> Iterator[TokenRow]:
         """Yield the sentence at several visits, at every moment that matters."""
         visits = range(self.view.epoch, self.view.epoch + (_VISITS if self.placed.strategy.stochastic else 1))
@@ -258,13 +258,13 @@ def _validate_placement(
     written: Mapping[str, Any], settings: Sequence[str], model: ModelConfig
 ) -> PlacementConfig:
     report = Report(str(written["mask"]))
-    tree: Node = parse_yaml(flow(dict(written)), report)
+    tree: Node = parse_yaml(to_flow_yaml(dict(written)), report)
     changes: list[Change] = read_options(settings, report)
     for change in changes:
         if change.key in ("site", "mask"):
             report.add(change.key_place, "give the strategy as the argument and the site with --site")
     report.raise_if_any()
-    placement = Checks(report).placement(lay_over(tree, changes, report), "the placement", model)
+    placement = RegistryValidator(report).placement(lay_over(tree, changes, report), "the placement", model)
     report.raise_if_any()
     assert placement is not None  # or there was a problem to report
     return placement

@@ -14,7 +14,7 @@ from torch import Tensor
 from maskbench.config.schema.experiment import ATTENTION_SITES, PlacementConfig
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Sizes
-from maskbench.masks.placement import Placed
+from maskbench.masks.placement import PlacedStrategy
 from maskbench.masks.plan import MaskPlan
 from maskbench.pictures.attention_grids import compute_shades
 from maskbench.pictures.mask_picture import Shades
@@ -64,7 +64,7 @@ _LENGTH = 24
 """Positions of the made-up sentence."""
 
 
-def can_change(placed: Placed) -> bool:
+def can_change(placed: PlacedStrategy) -> bool:
     """Whether a placement can look different later: it is learned, or an option changes over training."""
     changing = (s.name != "per_layer" for s in placed.options.schedules().values())
     return any(changing) or any(True for _ in placed.strategy.parameters())

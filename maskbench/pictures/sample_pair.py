@@ -17,7 +17,7 @@ from maskbench.data.corpus import Ragged
 from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, SPECIAL_NAMES
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionRequest, Sizes
-from maskbench.masks.corpus_facts import Facts
+from maskbench.masks.corpus_statistics import CorpusStatistics
 from maskbench.randomness import Key
 
 _TEXT = (
@@ -46,7 +46,7 @@ def make_sample_sizes(max_length: int, n_heads: int = 4, n_layers: int = 2) -> S
         [0] * N_SPECIAL + [900 if text in _FREQUENT else 60 - i for i, text in enumerate(_WORDS)]
     )
     rows = Ragged.from_rows([[_IDS[text] for text in SOURCE], [_IDS[text] for text in SOURCE[5:14]]])
-    facts = Facts(
+    facts = CorpusStatistics(
         starts_word=starts,
         counts=counts,
         pairs=lambda: (rows, rows),

@@ -9,7 +9,7 @@ from maskbench.data.vocabulary import EOS, MASK
 from maskbench.masks.base import TensorGate
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import GateContext, LogitContext, TokenInput
-from maskbench.masks.placement import Placed
+from maskbench.masks.placement import PlacedStrategy
 from maskbench.masks.plan import MaskPlan
 from maskbench.pictures.mask_picture import Grid, Token, TokenRow, TokenState
 from maskbench.pictures.sample_pair import SamplePair, keyed_normal, token_text
@@ -20,7 +20,7 @@ _DIMENSIONS = 24
 
 @torch.no_grad()
 def draw_changed_tokens(
-    plan: MaskPlan, placed: Placed, scene: SamplePair, clock: Clock, label: str
+    plan: MaskPlan, placed: PlacedStrategy, scene: SamplePair, clock: Clock, label: str
 ) -> TokenRow:
     """Return the sentence after the token masks at the placement's site."""
     ids = scene.src if placed.site == "encoder_input" else scene.tgt
@@ -48,7 +48,7 @@ def _token(found: TokenInput, before: Tensor, origin: int, t: int) -> Token:
 
 @torch.no_grad()
 def draw_counted_tokens(
-    plan: MaskPlan, placed: Placed, scene: SamplePair, clock: Clock, label: str
+    plan: MaskPlan, placed: PlacedStrategy, scene: SamplePair, clock: Clock, label: str
 ) -> TokenRow:
     """Return the target tokens that count in the loss; losses are made up."""
     gold = torch.cat([scene.tgt[:, 1:], torch.tensor([[EOS]])], 1)
@@ -64,7 +64,7 @@ def draw_counted_tokens(
 
 
 @torch.no_grad()
-def draw_gate(placed: Placed, scene: SamplePair, clock: Clock) -> Grid:
+def draw_gate(placed: PlacedStrategy, scene: SamplePair, clock: Clock) -> Grid:
     """Return a gate's factors [positions, dimensions], relative to the largest."""
     assert isinstance(placed.strategy, TensorGate)
     source = placed.site in ("encoder_input", "memory")
@@ -79,11 +79,11 @@ def draw_gate(placed: Placed, scene: SamplePair, clock: Clock) -> Grid:
 
 
 @torch.no_grad()
-def draw_allowed_vocabulary(plan: MaskPlan, placed: Placed, scene: SamplePair, clock: Clock) -> Grid:
+def draw_allowed_vocabulary(plan: MaskPlan, placed: PlacedStrategy, scene: SamplePair, clock: Clock) -> Grid:
     """Return which vocabulary entries may be said [positions, vocabulary]."""
     n = scene.tgt.shape[1]
     lengths = torch.tensor([scene.src.shape[1]])
     context = LogitContext(scene.tgt, torch.arange(n), scene.src, lengths, clock)
     scores = torch.zeros(1, n, scene.sizes.vocab_size)
-    left = plan.banned(scores, context, None, torch.zeros(1, dtype=torch.int64))
+    left = plan.mask_logits(scores, context, None, torch.zeros(1, dtype=torch.int64))
     return Grid("", (left[0] == 0).float().numpy())

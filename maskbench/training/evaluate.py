@@ -17,7 +17,7 @@ from maskbench.config.schema.metrics import metric_name
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
 from maskbench.metrics import ModelOutputs, measure, sentence_parts, translate_first
-from maskbench.model.lent import lent_plans, under
+from maskbench.model.eval_plans import build_eval_plans, use_mask_plan
 from maskbench.runs.jsonl import json_line
 from maskbench.training.logbook import SAMPLES
 from maskbench.training.trainer import Trainer
@@ -142,10 +142,10 @@ def evaluate_finally(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) 
         clock: where schedules stand, those of other masks too; its phase is "eval".
     """
     config = trainer.config
-    plans = lent_plans(config, corpus, seed)
+    plans = build_eval_plans(config, corpus, seed)
     found = Evaluation()
     for name in config.evaluate.masks:
-        with under(trainer.model, plans.get(name, trainer.model.masks)):
+        with use_mask_plan(trainer.model, plans.get(name, trainer.model.masks)):
             measured = evaluate(trainer, corpus, final_metrics(config), clock, config.evaluate.by, final=True)
         found = found.and_also(measured if name == OWN else measured.under(name))
     return found

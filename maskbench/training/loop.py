@@ -15,7 +15,7 @@ from maskbench.data import load_corpus
 from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.masks.mask_record import MaskRecord
+from maskbench.masks.mask_audit import MaskAudit
 from maskbench.runs.checkpoint import (
     Checkpoint,
     Snapshot,
@@ -296,6 +296,6 @@ class _Run:
         self.report(Progress(run, state, self.done, self.total, loss, speed, message))
 
 
-def observe_masks(trainer: Trainer) -> MaskRecord:
-    """Have a proof of the run's masks watch its plan (`maskbench.masks.mask_record`)."""
-    return MaskRecord(trainer.model.masks)
+def observe_masks(trainer: Trainer) -> MaskAudit:
+    """Have a proof of the run's masks watch its plan (`maskbench.masks.mask_audit`)."""
+    return MaskAudit(trainer.model.masks)

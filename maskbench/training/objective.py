@@ -133,8 +133,8 @@ class _View:
         parts, batch, plan = self.parts, self.batch, self.parts.model.masks
         with autocast(parts.dtype, parts.device):
             raw = parts.model.logits(self.hidden)
-        raw = plan.gated_logits(raw.float(), self.clock, batch.ids)
+        raw = plan.gate_logits(raw.float(), self.clock, batch.ids)
         positions = torch.arange(batch.tgt_in.shape[1], device=batch.tgt_in.device)
         context = LogitContext(batch.tgt_in, positions, batch.src, batch.src_lengths, self.clock)
-        scores = plan.banned(raw, context, batch.tgt_out, batch.ids)
+        scores = plan.mask_logits(raw, context, batch.tgt_out, batch.ids)
         return raw[self.real], banned_loss(scores[self.real], self.targets)

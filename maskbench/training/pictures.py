@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.masks.placement import Placed
+from maskbench.masks.placement import PlacedStrategy
 from maskbench.pictures.mask_snapshots import MaskSnapshots
 from maskbench.training.logbook import Logbook
 from maskbench.training.trainer import Trainer
@@ -53,7 +53,7 @@ def bars(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], npt.ND
     return heights.astype(np.int64), edges
 
 
-def _parameters(placed: Placed) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+def _parameters(placed: PlacedStrategy) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
     for name, parameter in placed.strategy.named_parameters():
         if parameter.numel():
             yield name, parameter.detach().cpu().double().numpy().ravel()

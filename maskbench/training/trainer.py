@@ -105,7 +105,7 @@ class Trainer:
         torch.manual_seed(self._dropout_seed(clock.step))
         self.optimiser.zero_grad(set_to_none=True)
         loss, nll = self.objective.backward(batch, clock)
-        for parameter in self.model.masks.frozen(clock):
+        for parameter in self.model.masks.frozen_parameters(clock):
             parameter.grad = None
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.config.train.clip)
         lr = learning_rate(self.config.train, clock.step)

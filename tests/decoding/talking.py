@@ -8,7 +8,7 @@ from torch import Tensor
 
 from maskbench.data.vocabulary import EOS, PAD
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Annotations, Source
+from maskbench.masks.context import Annotations, SourceBatch
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.transformer import EncoderDecoder
 
@@ -38,7 +38,9 @@ def talking_model(arm: MaskPlan, ending: float = 0.5) -> EncoderDecoder:
     return model
 
 
-def sentences(n: int, seed: int, vocab: int = VOCAB, longest: int = 7, annotated: bool = False) -> Source:
+def sentences(
+    n: int, seed: int, vocab: int = VOCAB, longest: int = 7, annotated: bool = False
+) -> SourceBatch:
     """`n` sources of 1 to `longest` tokens, end mark included, with padding.
 
     Args:
@@ -55,10 +57,10 @@ def sentences(n: int, seed: int, vocab: int = VOCAB, longest: int = 7, annotated
         junk = (columns % 3 == 1) & (columns < lengths[:, None] - 1)
         partner = (2 * torch.arange(24) + 1) % lengths[:, None]
         marks = Annotations(junk, partner[:, :, None] == columns)
-    return Source(ids, lengths, torch.arange(n) + 50, marks)
+    return SourceBatch(ids, lengths, torch.arange(n) + 50, marks)
 
 
-def rows_of(source: Source, rows: list[int]) -> Source:
+def rows_of(source: SourceBatch, rows: list[int]) -> SourceBatch:
     """Some of the sentences, without the padding that none of them needs."""
     some = source.select(torch.tensor(rows))
     width = int(some.lengths.max())
@@ -66,4 +68,4 @@ def rows_of(source: Source, rows: list[int]) -> Source:
     marks = Annotations(
         None if junk is None else junk[:, :width], None if links is None else links[:, :, :width]
     )
-    return Source(some.ids[:, :width], some.lengths, some.examples, marks)
+    return SourceBatch(some.ids[:, :width], some.lengths, some.examples, marks)

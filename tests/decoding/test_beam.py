@@ -17,7 +17,7 @@ from torch import Tensor
 from maskbench.data.vocabulary import BOS, EOS, MASK, PAD, UNK
 from maskbench.decoding import Hypothesis, beam_search, greedy_search
 from maskbench.decoding.beam import _Sentence, length_penalty, stable_topk
-from maskbench.masks.context import Source, TokenInput
+from maskbench.masks.context import SourceBatch, TokenInput
 from maskbench.model.transformer import EncoderDecoder
 
 TINY = replace(sizes(), vocab_size=7, max_length=3)
@@ -29,12 +29,12 @@ ARMS = {
 }
 
 
-def search(model: EncoderDecoder, source: Source, beam_size: int, **options) -> list[list[Hypothesis]]:
+def search(model: EncoderDecoder, source: SourceBatch, beam_size: int, **options) -> list[list[Hypothesis]]:
     chosen = {"alpha": 1.0, "max_length_ratio": 1.5, **options}
     return beam_search(model, source, EVAL, beam_size=beam_size, **chosen)
 
 
-def likelihoods(model: EncoderDecoder, source: Source, row: int, tokens: list[int]) -> list[float]:
+def likelihoods(model: EncoderDecoder, source: SourceBatch, row: int, tokens: list[int]) -> list[float]:
     """The log-likelihood of every token given those before it, teacher-forced, of one sentence alone."""
     one = rows_of(source, [row])
     with torch.no_grad():
@@ -44,7 +44,7 @@ def likelihoods(model: EncoderDecoder, source: Source, row: int, tokens: list[in
     return [float(scores[t].log_softmax(-1)[token]) for t, token in enumerate(tokens)]
 
 
-def every_translation(model: EncoderDecoder, source: Source, row: int) -> list[tuple[list[int], float]]:
+def every_translation(model: EncoderDecoder, source: SourceBatch, row: int) -> list[tuple[list[int], float]]:
     """All translations there are, each with its end mark if it has one, and their log-likelihoods."""
     limit, words = model.max_length, [UNK, 5, 6]
     ended = [[*body, EOS] for n in range(limit) for body in itertools.product(words, repeat=n)]
@@ -72,7 +72,7 @@ def test_a_beam_that_holds_everything_finds_the_best_there_are(arm):
 def test_more_are_asked_for_than_there_are():
     tiniest = replace(TINY, vocab_size=6, max_length=2)
     model = talking_model(plan(of=tiniest))
-    source = Source(torch.tensor([[5, EOS]]), torch.tensor([2]), torch.tensor([9]))
+    source = SourceBatch(torch.tensor([[5, EOS]]), torch.tensor([2]), torch.tensor([9]))
     found = search(model, source, 50, n_best=40)[0]
     words = [UNK, 5]
     assert sorted(h.tokens for h in found) == sorted(

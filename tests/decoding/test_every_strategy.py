@@ -12,7 +12,7 @@ from talking import EVAL, rows_of, sentences, talking_model
 import maskbench.masks  # noqa: F401  (fills the registry)
 from maskbench.data.vocabulary import BOS, EOS
 from maskbench.decoding import Hypothesis, beam_search, greedy_search
-from maskbench.masks.context import Source
+from maskbench.masks.context import SourceBatch
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.registry import MASKS
@@ -50,13 +50,13 @@ ARMS = [
 ]
 
 
-def search(model: EncoderDecoder, source: Source, cached: bool | None) -> list[list[Hypothesis]]:
+def search(model: EncoderDecoder, source: SourceBatch, cached: bool | None) -> list[list[Hypothesis]]:
     return beam_search(
         model, source, EVAL, beam_size=3, n_best=3, alpha=0.7, max_length_ratio=2.0, cached=cached
     )
 
 
-def teacher_forced(model: EncoderDecoder, source: Source, row: int, tokens: list[int]) -> float:
+def teacher_forced(model: EncoderDecoder, source: SourceBatch, row: int, tokens: list[int]) -> float:
     """The log-likelihood of a translation of one sentence alone, all its tokens at once."""
     one = rows_of(source, [row])
     masks, ids = model.masks, torch.tensor([[BOS, *tokens[:-1]]])
@@ -66,7 +66,7 @@ def teacher_forced(model: EncoderDecoder, source: Source, row: int, tokens: list
         memory = model.encode(inputs, read, EVAL)
         said = masks.corrupt("decoder_input", ids, torch.tensor([len(tokens)]), one.examples, EVAL)
         logits = model.logits(model.decode(said, memory, read, EVAL))
-        scores = masks.gated_logits(logits, EVAL, one.examples)[0].log_softmax(-1)
+        scores = masks.gate_logits(logits, EVAL, one.examples)[0].log_softmax(-1)
     return float(scores[torch.arange(len(tokens)), tokens].sum())
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from maskbench.data.vocabulary import BOS, EOS, MASK, PAD, UNK
 from maskbench.decoding import evaluation_mode, greedy_search, length_limits
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Source, TokenInput
+from maskbench.masks.context import SourceBatch, TokenInput
 from maskbench.model.transformer import EncoderDecoder
 
 EVAL = Clock.evaluation(3, 10)
@@ -34,20 +34,20 @@ def model_that_ends(*arm, ending: float = 1.5) -> EncoderDecoder:
     return model
 
 
-def sentences(n: int, seed: int) -> Source:
+def sentences(n: int, seed: int) -> SourceBatch:
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, 8, (n,), generator=generator)
     ids = torch.randint(5, VOCAB, (n, 7), generator=generator)
     columns = torch.arange(7)
     ids = torch.where(columns < lengths[:, None] - 1, ids, EOS)
-    return Source(torch.where(columns < lengths[:, None], ids, PAD), lengths, torch.arange(n) + 50)
+    return SourceBatch(torch.where(columns < lengths[:, None], ids, PAD), lengths, torch.arange(n) + 50)
 
 
-def stepwise(model: EncoderDecoder, sources: Source, row: int, ratio: float) -> list[int]:
+def stepwise(model: EncoderDecoder, sources: SourceBatch, row: int, ratio: float) -> list[int]:
     """One sentence alone, without padding: the whole prefix through the model for every token."""
     n = int(sources.lengths[row])
     ids = sources.ids[row : row + 1, :n]
-    one = Source(ids, sources.lengths[row : row + 1], sources.examples[row : row + 1])
+    one = SourceBatch(ids, sources.lengths[row : row + 1], sources.examples[row : row + 1])
     said = [BOS]
     with torch.no_grad():
         memory = model.encode(TokenInput(ids), one, EVAL)
@@ -143,5 +143,5 @@ def test_evaluating_restores_the_mode_even_after_an_error():
 
 def test_sources_are_a_batchs_source_side():
     batch = tiny_batch()
-    sources = Source.of(batch)
+    sources = SourceBatch.of(batch)
     assert sources.ids is batch.src and sources.lengths is batch.src_lengths and sources.examples is batch.ids

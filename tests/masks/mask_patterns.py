@@ -12,7 +12,7 @@ from torch import Tensor
 from maskbench.config.schema.experiment import ModelConfig
 from maskbench.masks.base import AttentionMask
 from maskbench.masks.context import AttentionContext, AttentionRequest
-from maskbench.masks.placement import Placed
+from maskbench.masks.placement import PlacedStrategy
 from maskbench.registry import MASKS
 
 MODEL = ModelConfig(d_model=HEADS * 4, n_heads=HEADS)
@@ -30,11 +30,11 @@ def kept(
 ) -> Tensor:
     """The first example's pattern over fully legal pairs, [heads or 1, q, kv]."""
     arm = plan(placement(site, mask, refresh, **options), of=SIZES)
-    decision = arm.attention(site, layer, request(q_len, kv_len))
+    decision = arm.decide_attention(site, layer, request(q_len, kv_len))
     return decision.keep[0]
 
 
-def pattern(placed: Placed, asked: AttentionRequest, layer: int = 0) -> Tensor:
+def pattern(placed: PlacedStrategy, asked: AttentionRequest, layer: int = 0) -> Tensor:
     """A strategy's own answer to a request, computed afresh, [batch, heads, q, kv]."""
     assert isinstance(placed.strategy, AttentionMask)
     options = placed.options_at(asked.clock, layer, asked.examples)

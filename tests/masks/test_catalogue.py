@@ -11,7 +11,7 @@ from pydantic import Field
 import maskbench.masks  # noqa: F401  (fills the registry)
 from maskbench.errors import ConfigError
 from maskbench.masks.base import StrategyOptions
-from maskbench.masks.catalogue import Parameter, entries, entry, parameters
+from maskbench.masks.catalogue import Parameter, describe_options, find_entry, list_entries
 from maskbench.masks.schedules import Count, Ratio
 from maskbench.registry import MASKS, PRESETS
 
@@ -48,7 +48,7 @@ class Everything(StrategyOptions):
 
 
 def test_an_option_is_described_in_words() -> None:
-    found = {parameter.name: parameter for parameter in parameters(Everything)}
+    found = {parameter.name: parameter for parameter in describe_options(Everything)}
     assert list(found) == ["share", "many", "word", "words", "flag", "inner", "depth", "positive"]
     assert found["share"] == Parameter(
         "share", "number", True, True, None, "0 to 1", "A share, told over two lines."
@@ -63,7 +63,7 @@ def test_an_option_is_described_in_words() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_everything_a_reader_asks_is_there(name: str) -> None:
-    found = entry(name)
+    found = find_entry(name)
     assert found.description and found.source and found.sites
     undescribed = [parameter.name for parameter in found.parameters if not parameter.description]
     assert not undescribed
@@ -73,7 +73,7 @@ def test_everything_a_reader_asks_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_json_of_an_entry_has_the_promised_keys(name: str) -> None:
-    document = json.loads(json.dumps(entry(name).to_json()))
+    document = json.loads(json.dumps(find_entry(name).to_json()))
     promised = {"name", "kind", "sites", "depends_on", "learned", "parameters", "source"}
     assert promised <= document.keys()
     assert {"preset_of", "description", "stochastic", "oracle"} <= document.keys()
@@ -81,7 +81,7 @@ def test_the_json_of_an_entry_has_the_promised_keys(name: str) -> None:
 
 @pytest.mark.parametrize("name", MASKS.names())
 def test_the_example_line_is_yaml_that_gives_the_example_again(name: str) -> None:
-    (placement,) = yaml.safe_load(entry(name).example)
+    (placement,) = yaml.safe_load(find_entry(name).example)
     site, mask = placement.pop("site"), placement.pop("mask")
     cls = MASKS.lookup(name)
     assert mask == name and site in cls.sites
@@ -90,16 +90,16 @@ def test_the_example_line_is_yaml_that_gives_the_example_again(name: str) -> Non
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_a_preset_says_what_it_is_a_preset_of(name: str) -> None:
-    found = entry(name)
+    found = find_entry(name)
     assert found.preset_of == PRESETS[name].mask
     assert found.settings == PRESETS[name].options
-    assert set(found.sites) <= set(entry(found.preset_of).sites)
+    assert set(found.sites) <= set(find_entry(found.preset_of).sites)
 
 
 def test_entries_are_all_there_in_order() -> None:
-    assert [found.name for found in entries()] == sorted(NAMES)
+    assert [found.name for found in list_entries()] == sorted(NAMES)
 
 
 def test_an_unknown_name_gets_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match="did you mean 'window'"):
-        entry("windwo")
+        find_entry("windwo")

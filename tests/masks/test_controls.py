@@ -8,7 +8,7 @@ import pytest
 from helpers import placement
 
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, PlacementConfig, RunConfig
-from maskbench.masks.controls import controls
+from maskbench.masks.controls import propose_controls
 
 STAGES = {"step": [[0, 2], [0.33, 4], [0.67, 8]]}
 
@@ -20,7 +20,7 @@ def arm(*masks: PlacementConfig) -> ArmConfig:
 
 def test_a_scheduled_mask_has_the_constant_at_its_average_and_the_course_backwards():
     window = placement("encoder_self", "window", radius=STAGES)
-    average, backwards = controls(arm(window))
+    average, backwards = propose_controls(arm(window))
     assert (average.name, backwards.name, average.of) == ("staged-average", "staged-reversed", "staged")
     assert average.masks == [{"site": "encoder_self", "mask": "window", "radius": 5}]
     turned = {"step": [[0.0, 8], [0.33, 4], [0.67, 2]]}
@@ -30,7 +30,7 @@ def test_a_scheduled_mask_has_the_constant_at_its_average_and_the_course_backwar
 def test_what_is_not_scheduled_stays_and_what_is_default_is_not_written():
     window = placement("encoder_self", "window", radius=STAGES).model_copy(update={"layers": (1,)})
     tokens = placement("encoder_input", "tokens", "static", ratio=0.2)
-    average = next(controls(arm(tokens, window)))
+    average = next(propose_controls(arm(tokens, window)))
     assert average.masks == [
         {
             "site": "encoder_input",
@@ -48,31 +48,34 @@ def test_what_is_not_scheduled_stays_and_what_is_default_is_not_written():
 )
 def test_what_has_no_known_course_has_no_controls(value: Any):
     where = placement("encoder_self", "random_sparse", density=value)
-    assert list(controls(arm(where))) == []
+    assert list(propose_controls(arm(where))) == []
 
 
 def test_a_symmetric_course_has_the_average_alone():
     names = [
-        c.name for c in controls(arm(placement("encoder_input", "tokens", ratio={"triangle": [0.1, 0.3]})))
+        c.name
+        for c in propose_controls(arm(placement("encoder_input", "tokens", ratio={"triangle": [0.1, 0.3]})))
     ]
     assert names == ["staged-average"]
 
 
 def test_what_is_drawn_has_its_middle_as_control():
-    (only,) = controls(arm(placement("encoder_self", "random_sparse", density={"sample": [0.1, 0.3]})))
+    (only,) = propose_controls(
+        arm(placement("encoder_self", "random_sparse", density={"sample": [0.1, 0.3]}))
+    )
     assert (only.name, only.masks[0]["density"]) == ("staged-average", pytest.approx(0.2))
 
 
 def test_a_course_that_is_frozen_half_way_has_the_average_of_what_it_was():
     tokens = placement("encoder_input", "tokens", ratio={"linear": [0.4, 0.0]})
-    (only,) = controls(arm(tokens.model_copy(update={"freeze_at": 0.5})))
+    (only,) = propose_controls(arm(tokens.model_copy(update={"freeze_at": 0.5})))
     # From 0.4 to 0.2 in the first half, 0.3 on average, then 0.2.
     assert only.masks == [{"site": "encoder_input", "mask": "tokens", "ratio": pytest.approx(0.25, abs=1e-4)}]
 
 
 def test_schedules_inside_a_composition_are_replaced_as_well():
     parts = [{"mask": "window", "radius": STAGES}, {"mask": "random_sparse", "density": 0.1}]
-    average, backwards = controls(arm(placement("encoder_self", "any", of=parts)))
+    average, backwards = propose_controls(arm(placement("encoder_self", "any", of=parts)))
     assert average.masks[0]["of"][0]["radius"] == 5
     assert backwards.masks[0]["of"][0]["radius"]["step"][0] == [0.0, 8]
     assert average.masks[0]["of"] == [

@@ -52,6 +52,8 @@ def test_without_the_key_nothing_stops():
 
 def test_learned_parameters_stop_after_the_share():
     arm = plan(frozen(0.5, "transform", site="decoder_self"), placement("encoder_self", "transform"))
-    assert arm.frozen(clock(25)) == []
-    names = {name for name, p in arm.named_parameters() if any(p is q for q in arm.frozen(clock(26)))}
+    assert arm.frozen_parameters(clock(25)) == []
+    names = {
+        name for name, p in arm.named_parameters() if any(p is q for q in arm.frozen_parameters(clock(26)))
+    }
     assert names and all("decoder_self" in name for name in names)

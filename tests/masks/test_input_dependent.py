@@ -19,7 +19,7 @@ N = 6
 
 
 def bias_of(arm: MaskPlan, layer: int = 0) -> Tensor:
-    found = arm.attention(arm.placed[0].site, layer, request(N, N)).bias
+    found = arm.decide_attention(arm.placed[0].site, layer, request(N, N)).bias
     assert found is not None
     return found
 
@@ -97,7 +97,7 @@ def test_selection_by_a_head_that_is_not_there_is_refused():
 def thresholded(scores: Tensor, keep: Tensor, share: float) -> Tensor:
     arm = plan(placement("cross", "threshold", share=share))
     asked = request(scores.shape[2], scores.shape[3], batch=scores.shape[0])
-    normaliser = arm.attention("cross", 0, asked).normaliser
+    normaliser = arm.decide_attention("cross", 0, asked).normaliser
     assert normaliser is not None
     return normaliser(scores.masked_fill(~keep, -torch.inf), keep)
 

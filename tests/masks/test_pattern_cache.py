@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskbench.masks.clock import Clock
-from maskbench.masks.pattern_cache import MaskBank
+from maskbench.masks.pattern_cache import PatternCache
 
 
 @given(
@@ -23,13 +23,13 @@ def test_a_kept_pattern_is_the_pattern_computed_for_these_lengths(lengths, left,
         expected = [
             [[-left <= j - i <= right and (j - i) % 2 == 0 for j in range(kv_len)] for i in range(q_len)]
         ]
-        assert arm.attention("cross", 0, request(q_len, kv_len)).keep.tolist() == [expected]
+        assert arm.decide_attention("cross", 0, request(q_len, kv_len)).keep.tolist() == [expected]
 
 
 def test_one_pattern_serves_every_shorter_length_and_hits_are_counted():
     arm = plan(placement("encoder_self", "window", radius=2))
     for n in (16, 9, 12, 16, 3):
-        arm.attention("encoder_self", 0, request(n, n))
+        arm.decide_attention("encoder_self", 0, request(n, n))
     bank = arm.placed[0].bank
     assert bank is not None
     # 16, 9 and 12 share the pattern of 16; 3 has that of 4.
@@ -39,14 +39,14 @@ def test_one_pattern_serves_every_shorter_length_and_hits_are_counted():
 def test_a_schedule_gets_a_pattern_for_each_of_its_values():
     arm = plan(placement("encoder_self", "window", radius={"step": [[0, 1], [0.5, 3]]}))
     for step, radius in [(0, 1), (60, 3), (10, 1)]:
-        keep = arm.attention("encoder_self", 0, request(8, 8, clock=Clock("train", step, 100))).keep
+        keep = arm.decide_attention("encoder_self", 0, request(8, 8, clock=Clock("train", step, 100))).keep
         assert keep[0, 0].sum(1)[4] == 2 * radius + 1
 
 
 def test_draws_of_another_epoch_are_another_pattern():
     arm = plan(placement("encoder_self", "random_sparse", {"per": "epoch"}, density=0.5))
     first, second = (
-        arm.attention("encoder_self", 0, request(9, 9, clock=Clock("train", 0, 10, epoch=e))).keep
+        arm.decide_attention("encoder_self", 0, request(9, 9, clock=Clock("train", 0, 10, epoch=e))).keep
         for e in (0, 1)
     )
     assert not torch.equal(first, second)
@@ -54,7 +54,7 @@ def test_draws_of_another_epoch_are_another_pattern():
 
 def test_layers_that_draw_on_their_own_have_patterns_of_their_own():
     arm = plan(placement("encoder_self", "random_sparse", {"per": "run"}, density=0.5, per_layer=True))
-    first, second, again = (arm.attention("encoder_self", n, request(9, 9)).keep for n in (0, 1, 0))
+    first, second, again = (arm.decide_attention("encoder_self", n, request(9, 9)).keep for n in (0, 1, 0))
     assert not torch.equal(first, second) and torch.equal(first, again)
 
 
@@ -70,11 +70,11 @@ def test_layers_that_draw_on_their_own_have_patterns_of_their_own():
 def test_what_a_corner_cannot_stand_for_is_never_kept(where):
     assert plan(where).placed[0].bank is None
     with pytest.raises(ValueError, match="closed under slicing"):
-        MaskBank(sliceable=False)
+        PatternCache(sliceable=False)
 
 
 def test_a_bank_does_not_grow_without_end():
-    bank, index = MaskBank(sliceable=True), torch.arange(3)
+    bank, index = PatternCache(sliceable=True), torch.arange(3)
     for value in range(200):
         bank.get(value, index, index, lambda q, kv: torch.ones(1, 1, len(q), len(kv), dtype=torch.bool))
     assert bank.misses == 200

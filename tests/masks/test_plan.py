@@ -36,7 +36,7 @@ from maskbench.masks.base import (
 )
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionContext, GateContext, LossContext, TokenInput
-from maskbench.masks.random_draws import Refresher
+from maskbench.masks.random_draws import MaskSampler
 from maskbench.registry import MASKS, Registry
 
 
@@ -115,14 +115,14 @@ def _more_strategies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_empty_plan_leaves_everything_as_it_is():
     arm, asked = plan(), request(4, 4, legal=causal(4, 4))
-    decision = arm.attention("decoder_self", 0, asked)
+    decision = arm.decide_attention("decoder_self", 0, asked)
     assert torch.equal(decision.keep, asked.legal)
     assert decision.bias is None and decision.normaliser is None and decision.head_gate is None
     x = torch.randn(2, 3, 5)
     examples, real = torch.arange(2), torch.ones(2, 3, dtype=torch.bool)
-    assert arm.memory(x, TRAIN, examples) is x
-    assert arm.gated_logits(x, TRAIN, examples) is x
-    assert arm.banned(x, logit_context(tiny_batch(), TRAIN), None, examples) is x
+    assert arm.gate_memory(x, TRAIN, examples) is x
+    assert arm.gate_logits(x, TRAIN, examples) is x
+    assert arm.mask_logits(x, logit_context(tiny_batch(), TRAIN), None, examples) is x
     assert arm.loss_weights(real, examples, TRAIN, lambda: losses_of(real)) is None
     assert arm.penalty() is None
 
@@ -131,9 +131,9 @@ def test_an_empty_plan_leaves_everything_as_it_is():
 def test_masks_at_a_site_are_anded_in_either_order(n, radius, size):
     window, block = placement("cross", "window", radius=radius), placement("cross", "block_local", size=size)
     answers = [
-        plan(*arm).attention("cross", 0, request(n, n)).keep for arm in ((window, block), (block, window))
+        plan(*arm).decide_attention("cross", 0, request(n, n)).keep for arm in ((window, block), (block, window))
     ]
-    single = [plan(one).attention("cross", 0, request(n, n)).keep for one in (window, block)]
+    single = [plan(one).decide_attention("cross", 0, request(n, n)).keep for one in (window, block)]
     assert torch.equal(answers[0], answers[1])
     assert torch.equal(answers[0], single[0] & single[1])
 
@@ -145,7 +145,7 @@ def test_biases_are_summed_and_head_gates_multiplied():
         placement("cross", "heads", amount=0.5),
         placement("cross", "heads", amount=0.5),
     )
-    decision = arm.attention("cross", 1, request())
+    decision = arm.decide_attention("cross", 1, request())
     assert decision.bias is not None and bool((decision.bias == 0.75).all())
     assert decision.head_gate is not None and bool((decision.head_gate == 0.25).all())
     assert arm.penalty() == 5.0
@@ -155,8 +155,8 @@ def test_biases_are_summed_and_head_gates_multiplied():
 def test_gates_multiply_memory_and_logits():
     arm = plan(placement("memory", "gate", amount=0.5), placement("logits", "gate", amount=0.25))
     x = torch.randn(2, 3, 5)
-    assert torch.equal(arm.memory(x, TRAIN, torch.arange(2)), x * 0.5)
-    assert torch.equal(arm.gated_logits(x, TRAIN, torch.arange(2)), x * 0.25)
+    assert torch.equal(arm.gate_memory(x, TRAIN, torch.arange(2)), x * 0.5)
+    assert torch.equal(arm.gate_logits(x, TRAIN, torch.arange(2)), x * 0.25)
 
 
 def test_input_features_are_added():
@@ -165,7 +165,10 @@ def test_input_features_are_added():
     )
     x = torch.randn(2, 3, HEADS * HEAD_DIM)
     torch.testing.assert_close(
-        arm.features("encoder_input", x, TokenInput(torch.ones(2, 3).long()), TRAIN, torch.arange(2)), x + 2.5
+        arm.modify_embeddings(
+            "encoder_input", x, TokenInput(torch.ones(2, 3).long()), TRAIN, torch.arange(2)
+        ),
+        x + 2.5,
     )
 
 
@@ -178,7 +181,7 @@ def test_loss_weights_are_multiplied():
 
 def test_a_placement_acts_in_its_layers_and_heads_only():
     where = placement("cross", "window", radius=0).model_copy(update={"layers": (1,), "heads": (0, 2)})
-    first, second = (plan(where).attention("cross", n, request(5, 5)).keep for n in (0, 1))
+    first, second = (plan(where).decide_attention("cross", n, request(5, 5)).keep for n in (0, 1))
     assert bool(first.all())
     diagonal = torch.eye(5, dtype=torch.bool)
     assert torch.equal(second[0, 0], diagonal) and torch.equal(second[0, 2], diagonal)
@@ -191,7 +194,7 @@ def test_a_placement_acts_in_its_layers_and_heads_only():
 )
 def test_heads_a_placement_does_not_act_on_get_what_changes_nothing(mask, answer, untouched):
     where = placement("cross", mask, amount=0.75).model_copy(update={"heads": (0, 2)})
-    found = getattr(plan(where).attention("cross", 0, request(5, 7)), answer)
+    found = getattr(plan(where).decide_attention("cross", 0, request(5, 7)), answer)
     for head, expected in enumerate([0.75, untouched, 0.75]):
         assert bool((found[:, head] == expected).all())
 
@@ -199,7 +202,7 @@ def test_heads_a_placement_does_not_act_on_get_what_changes_nothing(mask, answer
 def test_a_normaliser_leaves_the_other_heads_their_softmax():
     where = placement("cross", "topk", k=1).model_copy(update={"heads": (1,)})
     asked = request(4, 6)
-    decision, scores = plan(where).attention("cross", 0, asked), asked.query @ asked.key.mT
+    decision, scores = plan(where).decide_attention("cross", 0, asked), asked.query @ asked.key.mT
     assert decision.normaliser is not None
     weights = decision.normaliser(scores, asked.legal)
     for head in (0, 2):
@@ -209,21 +212,21 @@ def test_a_normaliser_leaves_the_other_heads_their_softmax():
 
 def test_factors_on_the_weights_are_multiplied():
     arm = plan(placement("cross", "halved", amount=0.5), placement("cross", "halved", amount=0.25))
-    factors = arm.attention("cross", 0, request()).factors
+    factors = arm.decide_attention("cross", 0, request()).factors
     assert factors is not None and bool((factors == 0.125).all())
 
 
 def test_a_placement_acts_in_its_phases_only():
     where = placement("cross", "window", radius=0).model_copy(update={"phases": ("eval",)})
-    trained = plan(where).attention("cross", 0, request(5, 5)).keep
-    tested = plan(where).attention("cross", 0, request(5, 5, clock=Clock.evaluation(1, 2))).keep
+    trained = plan(where).decide_attention("cross", 0, request(5, 5)).keep
+    tested = plan(where).decide_attention("cross", 0, request(5, 5, clock=Clock.evaluation(1, 2))).keep
     assert bool(trained.all()) and not bool(tested.all())
 
 
 def test_a_scheduled_radius_follows_the_clock():
     arm = plan(placement("cross", "window", radius={"step": [[0, 0], [0.5, 2]]}))
     sums = [
-        arm.attention("cross", 0, request(6, 6, clock=Clock("train", s, 10))).keep.sum().item()
+        arm.decide_attention("cross", 0, request(6, 6, clock=Clock("train", s, 10))).keep.sum().item()
         for s in (4, 5)
     ]
     assert sums == [6, 6 + 2 * 5 + 2 * 4]
@@ -304,7 +307,7 @@ def test_what_else_an_arm_holds_changes_no_draw():
 def test_a_refresh_says_which_variant_is_in_force(per, variants, steps_and_epochs, expected):
     refresh = placement("cross", "random_sparse", {"per": per, "variants": variants}, density=0.5).refresh
     assert refresh is not None
-    refresher = Refresher(0, "a", "cross", "random_sparse", 0, refresh)
+    refresher = MaskSampler(0, "a", "cross", "random_sparse", 0, refresh)
     assert [refresher.variant(Clock("train", s, 100, e)) for s, e in steps_and_epochs] == expected
     assert refresher.variant(Clock.evaluation(30, 100)) == 0
 
@@ -312,7 +315,7 @@ def test_a_refresh_says_which_variant_is_in_force(per, variants, steps_and_epoch
 def test_seeds_and_streams_have_draws_of_their_own():
     where = placement("cross", "random_sparse", density=0.5)
     arms = [plan(where), plan(where, seed=1), plan(where, streams="b")]
-    patterns = [arm.attention("cross", 0, request(8, 8)).keep for arm in arms]
+    patterns = [arm.decide_attention("cross", 0, request(8, 8)).keep for arm in arms]
     assert not torch.equal(patterns[0], patterns[1]) and not torch.equal(patterns[0], patterns[2])
 
 
@@ -330,5 +333,5 @@ def test_a_plan_touches_no_global_random_state():
         torch.arange(4),
         TRAIN,
     )
-    arm.attention("cross", 0, request())
+    arm.decide_attention("cross", 0, request())
     assert torch.equal(before, torch.get_rng_state())

@@ -20,7 +20,7 @@ def bias(
 ) -> Tensor:
     site = arm.placed[0].site
     asked = request(q_len, kv_len, clock=clock or Clock("train", 0, 100))
-    found = arm.attention(site, layer, asked).bias
+    found = arm.decide_attention(site, layer, asked).bias
     assert found is not None
     return found
 
@@ -43,7 +43,7 @@ def test_topk_shares_the_attention_among_the_best_allowed_keys(kv_len, k, seed):
     keep[..., 0] = True
     hidden = scores.masked_fill(~keep, -torch.inf)
     arm = plan(placement("cross", "topk", k=k))
-    normaliser = arm.attention("cross", 0, request(3, kv_len)).normaliser
+    normaliser = arm.decide_attention("cross", 0, request(3, kv_len)).normaliser
     assert normaliser is not None
     weights = normaliser(hidden, keep)
     for row, weight in zip(
@@ -56,7 +56,7 @@ def test_topk_shares_the_attention_among_the_best_allowed_keys(kv_len, k, seed):
 
 def test_topk_gives_a_tie_to_the_earlier_key():
     normaliser = (
-        plan(placement("cross", "topk", k=2)).attention("cross", 0, request(1, 5, batch=1)).normaliser
+        plan(placement("cross", "topk", k=2)).decide_attention("cross", 0, request(1, 5, batch=1)).normaliser
     )
     assert normaliser is not None
     weights = normaliser(torch.zeros(1, HEADS, 1, 5), torch.ones(1, 1, 1, 5, dtype=torch.bool))
@@ -70,7 +70,7 @@ def test_topk_on_one_head_leaves_the_softmax_to_the_others():
         streams="a",
         sizes=sizes(),
     )
-    normaliser = arm.attention("cross", 0, request(2, 5)).normaliser
+    normaliser = arm.decide_attention("cross", 0, request(2, 5)).normaliser
     assert normaliser is not None
     scores = torch.arange(5.0).expand(2, HEADS, 2, 5)
     weights = normaliser(scores, torch.ones(1, 1, 2, 5, dtype=torch.bool))

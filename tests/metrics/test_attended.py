@@ -16,7 +16,7 @@ from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus, Ragged
 from maskbench.data.vocabulary import EOS, WordVocabulary
 from maskbench.decoding import greedy_search
-from maskbench.masks.context import Source
+from maskbench.masks.context import SourceBatch
 from maskbench.metrics import ModelOutputs, measure
 from maskbench.metrics.alignment import NOWHERE
 from maskbench.metrics.attention_statistics import (
@@ -184,9 +184,9 @@ def test_looking_changes_no_bit_and_ends():
             *((site, i, (8, n)) for i in range(2) for site, n in (("decoder_self", 8), ("cross", 7))),
         ]
         assert torch.equal(built(batch, EVAL), plain) and len(outputs) == 5
-    said = greedy_search(built, Source.of(batch), EVAL, max_length_ratio=1.0)
+    said = greedy_search(built, SourceBatch.of(batch), EVAL, max_length_ratio=1.0)
     with watch_attention(built, lambda *_: None):
-        assert greedy_search(built, Source.of(batch), EVAL, max_length_ratio=1.0) == said
+        assert greedy_search(built, SourceBatch.of(batch), EVAL, max_length_ratio=1.0) == said
 
 
 def test_training_gives_the_same_gradients_while_somebody_looks():

@@ -50,7 +50,7 @@ def differences(built, data, row):
         lambda _, args: (args[0] + torch.cat([moves, -moves]), args[1])
     )
     with torch.no_grad():
-        logits = built.masks.gated_logits(built.eval()(batch, EVAL), EVAL, batch.ids)
+        logits = built.masks.gate_logits(built.eval()(batch, EVAL), EVAL, batch.ids)
     handle.remove()
     scores = torch.stack([logits[:, t, token] for t, token in enumerate(data.tgt[row].tolist())])
     slopes = (scores[:, : len(moves)] - scores[:, len(moves) :]) / (2 * step)

@@ -15,7 +15,7 @@ from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS, WordVocabulary
 from maskbench.decoding import greedy_search
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Source
+from maskbench.masks.context import SourceBatch
 from maskbench.masks.plan import MaskPlan
 from maskbench.metrics.teacher_forcing import nll, score_teacher_forced, token_accuracy
 from maskbench.metrics.translation import exact_match, text_scores, translate
@@ -81,7 +81,7 @@ def test_translations_come_in_the_splits_order(batch_tokens):
         built, data, "test", EVAL, decode=DecodeConfig(max_length_ratio=1.0), batch_tokens=batch_tokens
     )
     for row, hypothesis in enumerate(said.hypotheses):
-        alone = Source.of(collate(data.splits["test"], torch.tensor([row]).numpy()))
+        alone = SourceBatch.of(collate(data.splits["test"], torch.tensor([row]).numpy()))
         (tokens,) = greedy_search(built, alone, EVAL, max_length_ratio=1.0)
         assert hypothesis == data.vocabulary.decode(tokens)
     assert len(set(said.hypotheses)) > 1

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from maskbench.config.schema.experiment import LEAKING, Application
 from maskbench.masks.context import AttentionDecision
-from maskbench.model.attention import SMALL_FILL, attend, legality
+from maskbench.model.attention import SMALL_FILL, attend, legal_pairs
 
 OFF = nn.Identity()
 B, H, Q, K, D = 2, 3, 4, 6, 5
@@ -135,10 +135,10 @@ def test_hiding_everything_gives_zeros_and_hiding_nothing_gives_plain_attention(
 @given(st.integers(1, 6), st.integers(1, 6), st.sampled_from(["full", "no_causal", "no_padding", "none"]))
 def test_each_part_of_legality_can_be_switched_off(q_len, kv_len, parts):
     q_idx, kv_idx, lengths = torch.arange(q_len), torch.arange(kv_len), torch.tensor([1, 3, kv_len])
-    own = legality("decoder_self", q_idx, kv_idx, None, parts).expand(1, 1, q_len, kv_len)
+    own = legal_pairs("decoder_self", q_idx, kv_idx, None, parts).expand(1, 1, q_len, kv_len)
     causal = parts in ("full", "no_padding")
     assert own[0, 0].tolist() == [[j <= i or not causal for j in range(kv_len)] for i in range(q_len)]
-    cross = legality("cross", q_idx, kv_idx, lengths, parts)
+    cross = legal_pairs("cross", q_idx, kv_idx, lengths, parts)
     padding = parts in ("full", "no_causal")
     expected = [[[[j < n or not padding for j in range(kv_len)]]] for n in lengths.tolist()]
     assert cross.tolist() == expected

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from maskbench.masks.context import AttentionDecision
-from maskbench.model.attention import attend, legality
+from maskbench.model.attention import attend, legal_pairs
 from maskbench.model.dropout import Dropout
 
 BATCH, HEADS, HEAD_DIM = 2, 3, 5
@@ -175,11 +175,11 @@ def test_the_softmax_is_computed_in_float32_under_low_precision():
 
 def test_legality_is_what_a_double_loop_says():
     q_idx, kv_idx, src_lengths = torch.tensor([3, 4, 5]), torch.arange(7), torch.tensor([2, 6])
-    own = legality("decoder_self", q_idx, kv_idx, None)
+    own = legal_pairs("decoder_self", q_idx, kv_idx, None)
     assert own.shape == (1, 1, 3, 7)
     assert own[0, 0].tolist() == [[j <= i for j in range(7)] for i in (3, 4, 5)]
     for site in ("encoder_self", "cross"):
-        legal = legality(site, q_idx, kv_idx, src_lengths)
+        legal = legal_pairs(site, q_idx, kv_idx, src_lengths)
         assert legal.shape == (2, 1, 1, 7)
         assert legal[:, 0, 0].tolist() == [[j < n for j in range(7)] for n in (2, 6)]
 
@@ -187,6 +187,6 @@ def test_legality_is_what_a_double_loop_says():
 def test_legality_refuses_sites_without_attention_and_missing_lengths():
     index = torch.arange(3)
     with pytest.raises(ValueError, match="no attention site"):
-        legality("memory", index, index, torch.tensor([3]))
+        legal_pairs("memory", index, index, torch.tensor([3]))
     with pytest.raises(ValueError, match="needs the source lengths"):
-        legality("cross", index, index, None)
+        legal_pairs("cross", index, index, None)

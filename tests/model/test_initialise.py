@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from maskbench.config.schema.experiment import ModelConfig
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.attention import Projection
-from maskbench.model.embedding import Table
+from maskbench.model.embedding import EmbeddingTable
 from maskbench.model.initialise import initialise
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.randomness import Key
@@ -98,4 +98,4 @@ def test_dtype_does_not_change_the_numbers():
 
 def test_a_module_without_a_rule_is_an_error():
     with pytest.raises(TypeError, match="no rule to initialise"):
-        initialise(nn.Sequential(Table(3, 4), Projection(4, 5), nn.Conv1d(2, 3, 1)), 0)
+        initialise(nn.Sequential(EmbeddingTable(3, 4), Projection(4, 5), nn.Conv1d(2, 3, 1)), 0)

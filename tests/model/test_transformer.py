@@ -14,9 +14,9 @@ from maskbench.config.schema.experiment import ModelConfig
 from maskbench.data.batches import Batch
 from maskbench.errors import CorpusError
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Source, TokenInput
+from maskbench.masks.context import SourceBatch, TokenInput
 from maskbench.model.cache import DecoderCache
-from maskbench.model.embedding import Positions, sinusoids
+from maskbench.model.embedding import PositionEmbedding, sinusoids
 from maskbench.model.initialise import initialise
 from maskbench.model.transformer import EncoderDecoder
 
@@ -72,7 +72,7 @@ def test_every_reachable_pair_has_a_gradient_and_no_other():
 
 def test_cached_steps_and_chunks_give_the_states_of_full_decoding():
     model, batch = tiny_model(plan()).eval(), tiny_batch()
-    rest = (Source.of(batch), EVAL)
+    rest = (SourceBatch.of(batch), EVAL)
     with torch.no_grad():
         memory = model.encode(TokenInput(batch.src), *rest)
         whole = model.decode(TokenInput(batch.tgt_in), memory, *rest)
@@ -91,7 +91,7 @@ def test_a_cache_follows_the_sentences_it_keeps():
     model, batch = tiny_model(plan()).eval(), tiny_batch()
     rows = torch.tensor([2, 0])
     with torch.no_grad():
-        source = Source.of(batch)
+        source = SourceBatch.of(batch)
         memory = model.encode(TokenInput(batch.src), source, EVAL)
         whole = model.decode(TokenInput(batch.tgt_in), memory, source, EVAL)
         cache = DecoderCache(2, 8)
@@ -108,7 +108,7 @@ def test_a_zeroed_word_leaves_only_its_position():
     zeroed[:, 2] = True
     other = batch.src.clone()
     other[:, 2] = 22
-    rest = (Source.of(batch), EVAL)
+    rest = (SourceBatch.of(batch), EVAL)
     first, second = (model.encode(TokenInput(ids, zeroed), *rest) for ids in (batch.src, other))
     assert torch.equal(first, second)
     assert not torch.equal(first, model.encode(TokenInput(batch.src), *rest))
@@ -135,7 +135,7 @@ def test_learned_positions_are_two_tables_and_no_positions_is_blind_to_order():
     batch = tiny_batch()
     shuffled = batch.src.clone()
     shuffled[:, :3] = batch.src[:, [2, 0, 1]]
-    source = Source.of(batch)
+    source = SourceBatch.of(batch)
     for kind, blind in [("none", True), ("sinusoidal", False), ("learned", False)]:
         model = built(positions=kind)
         first, second = (model.encode(TokenInput(s), source, EVAL) for s in (batch.src, shuffled))
@@ -153,7 +153,7 @@ def test_sinusoids_turn_at_the_rates_of_the_paper():
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned", "none"])
 def test_a_sequence_beyond_the_last_position_is_refused_with_both_numbers(kind):
-    positions = Positions(kind, 7, 4)
+    positions = PositionEmbedding(kind, 7, 4)
     assert positions(torch.zeros(2, 3, 4), 4).shape == (2, 3, 4)
     with pytest.raises(CorpusError, match="8 tokens, but this model was built for at most 7"):
         positions(torch.zeros(2, 3, 4), 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-BATCHES, FACTS, ANNOTATE = "data/batches.py", "masks/corpus_facts.py", "data/generation/annotations.py"
+BATCHES, FACTS, ANNOTATE = "data/batches.py", "masks/corpus_statistics.py", "data/generation/annotations.py"
 T = "data/generation/test_data_annotations.py"
 
 DATA = family(
@@ -25,14 +25,14 @@ DATA = family(
         FACTS,
         "len(train.tgt.values) / max(1, len(train.src.values))",
         "len(train.src.values) / max(1, len(train.tgt.values))",
-        "masks/test_corpus_facts.py",
+        "masks/test_corpus_statistics.py",
     ),
     (
         "side",
         FACTS,
         "for side in (train.src, train.tgt))",
         "for side in (train.src, train.src))",
-        "masks/test_corpus_facts.py",
+        "masks/test_corpus_statistics.py",
     ),
     (
         "legality",

@@ -13,8 +13,8 @@ _AND = (
 _HIDES = "bias = bias.masked_fill(~keep, 0.0)"
 _HIDES_AND = _HIDES + "\n                decision = replace(decision, keep=decision.keep & keep)"
 _SUM = "bias=bias if decision.bias is None else decision.bias + bias)"
-_HEAD_GATE = "placed.on_heads(strategy.head_gate(options, ctx), {})"
-_WITH_SOFTMAX = "placed.on_heads(strategy.weights(options, scores, keep, ctx), softmax(scores))"
+_HEAD_GATE = "placed.restrict_to_heads(strategy.head_gate(options, ctx), {})"
+_WITH_SOFTMAX = "placed.restrict_to_heads(strategy.weights(options, scores, keep, ctx), softmax(scores))"
 
 FRAME = family(
     "frame",
@@ -29,7 +29,7 @@ FRAME = family(
     ("legality", PLAN, _HIDES_AND, _HIDES, "masks/strategies/scores/test_learned.py"),
     ("combination", PLAN, _SUM, "bias=bias)", T),
     ("combination", PLAN, "decision.factors * factors", "factors", T),
-    ("heads", PLAN, "bias = placed.on_heads(bias, 0.0)", "bias = bias.clone()", T),
+    ("heads", PLAN, "bias = placed.restrict_to_heads(bias, 0.0)", "bias = bias.clone()", T),
     ("heads", PLAN, _HEAD_GATE.format("1.0"), _HEAD_GATE.format("0.0"), T),
     (
         "heads",

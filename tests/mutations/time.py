@@ -5,8 +5,8 @@ from __future__ import annotations
 from mutations.mutant import family
 
 DRAWS, SCHEDULES, CLOCK = "masks/random_draws.py", "masks/schedules.py", "masks/clock.py"
-BANK, PLACED, PROOF = "masks/pattern_cache.py", "masks/placement.py", "masks/mask_record.py"
-IN_PLAN, IN_PROOF, IN_BANK = "masks/test_plan.py", "masks/test_mask_record.py", "masks/test_pattern_cache.py"
+BANK, PLACED, PROOF = "masks/pattern_cache.py", "masks/placement.py", "masks/mask_audit.py"
+IN_PLAN, IN_PROOF, IN_BANK = "masks/test_plan.py", "masks/test_mask_audit.py", "masks/test_pattern_cache.py"
 IN_SCHEDULES, IN_FREEZING = "masks/test_schedules.py", "masks/test_freezing.py"
 TOKENS = "masks/strategies/inputs/test_token_masks.py"
 CONFORMS = "masks/strategies/test_conformance.py"
@@ -54,7 +54,13 @@ TIME = family(
     ("polarity", PROOF, "(keep & legal).sum()", "(~keep & legal).sum()", IN_PROOF),
     ("axes", BANK, "[:, :, q0:q1, k0:k1]", "[:, :, : q1 - q0, : k1 - k0]", f"{CONFORMS} -k cached or bank"),
     ("rounding", SCHEDULES, "math.floor(value + 0.5)", "math.floor(value)", IN_SCHEDULES),
-    ("freezing", PLACED, "        clock = self.seen(clock)\n        each", "        each", IN_FREEZING),
+    (
+        "freezing",
+        PLACED,
+        "        clock = self.effective_clock(clock)\n        each",
+        "        each",
+        IN_FREEZING,
+    ),
     ("coverage", PROOF, "self.ever_picked.get(example, 0) | bits", "bits", IN_PROOF),
     ("legality", PROOF, "(keep & legal).sum()", "keep.expand_as(legal).sum()", IN_PROOF),
     ("legality", PROOF, "legal = (r.legal & real)", "legal = (r.legal | ~real)", IN_PROOF),

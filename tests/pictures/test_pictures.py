@@ -16,7 +16,7 @@ from helpers import png_size
 import maskbench.masks  # noqa: F401
 from maskbench.config.schema.experiment import ModelConfig, RunConfig
 from maskbench.errors import ConfigError
-from maskbench.masks.catalogue import entries
+from maskbench.masks.catalogue import list_entries
 from maskbench.pictures.attention_grids import _label, _numbers
 from maskbench.pictures.draw import PictureOptions, draw_placement, parse_placement
 from maskbench.pictures.figure import make_figure, render_png
@@ -28,7 +28,7 @@ from maskbench.training.job import RunJob
 from maskbench.training.loop import _Killed, train_run
 from maskbench.training.pictures import RunPictures
 
-CASES = [(entry.name, site) for entry in entries() for site in entry.sites]
+CASES = [(entry.name, site) for entry in list_entries() for site in entry.sites]
 MOVING = {"site": "encoder_self", "mask": "window", "options": {"radius": {"linear": [0, 3]}}}
 STILL = {"site": "cross", "mask": "random_sparse", "options": {"density": 0.3, "per_head": True}}
 LEARNED = {"site": "decoder_self", "mask": "transform"}

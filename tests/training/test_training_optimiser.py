@@ -10,7 +10,7 @@ from torch import nn
 from maskbench.config.schema.experiment import TrainConfig
 from maskbench.errors import RunDirectoryError
 from maskbench.model.attention import Projection
-from maskbench.model.embedding import Table
+from maskbench.model.embedding import EmbeddingTable
 from maskbench.training.environment import compute_dtype
 from maskbench.training.optimiser import (
     build_optimiser,
@@ -27,7 +27,7 @@ class Small(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.words = Table(11, 3)
+        self.words = EmbeddingTable(11, 3)
         self.inner = Projection(3, 5)
         self.norm = nn.LayerNorm(3)
         self.masks = nn.ModuleDict({"cross-window-0": Projection(3, 2)})

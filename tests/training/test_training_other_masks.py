@@ -14,7 +14,7 @@ from maskbench.config.load import load_experiment
 from maskbench.data import load_corpus
 from maskbench.errors import ConfigError, LeakError
 from maskbench.experiment.preparation import rehearse
-from maskbench.model.lent import lent_plans, under
+from maskbench.model.eval_plans import build_eval_plans, use_mask_plan
 from maskbench.runs.directory import RunDirectory
 from maskbench.training import loop
 from maskbench.training.evaluate import outputs_sha256
@@ -134,11 +134,11 @@ def test_own_learned_masks_are_left_out_under_others_and_are_back_afterwards(cac
     model = make_trainer(settings, corpus, 0).model
     own, weights = model.masks, {name: tensor.clone() for name, tensor in model.state_dict().items()}
     assert any(name.startswith("masks.") for name in weights)
-    plans = lent_plans(settings, corpus, 0)
-    with under(model, plans["narrow"]):
+    plans = build_eval_plans(settings, corpus, 0)
+    with use_mask_plan(model, plans["narrow"]):
         assert not any(name.startswith("masks.") for name, _ in model.named_parameters())
         assert [placed.name for placed in model.masks.placed] == ["diagonal"]
-    with pytest.raises(RuntimeError, match="stop"), under(model, plans["none"]):
+    with pytest.raises(RuntimeError, match="stop"), use_mask_plan(model, plans["none"]):
         raise RuntimeError("stop")
     assert model.masks is own
     assert model.state_dict().keys() == weights.keys()

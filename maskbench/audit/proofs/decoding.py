@@ -29,7 +29,7 @@ def decoded(case: Case, pieces: Sequence[tuple[int, int]], cache: DecoderCache |
                 "decoder_input", batch.tgt_in[:, start:end], so_far, batch.ids, clock, start=start
             )
             hidden = model.decode(tokens, memory, source, clock, cache=cache)
-            gated = masks.gated_logits(model.logits(hidden), clock, batch.ids, start)
+            gated = masks.gate_logits(model.logits(hidden), clock, batch.ids, start)
             context = LogitContext(
                 batch.tgt_in[:, :end],
                 torch.arange(start, end, device=batch.src.device),
@@ -37,7 +37,7 @@ def decoded(case: Case, pieces: Sequence[tuple[int, int]], cache: DecoderCache |
                 batch.src_lengths,
                 clock,
             )
-            found.append(masks.banned(gated, context, None, batch.ids))
+            found.append(masks.mask_logits(gated, context, None, batch.ids))
     return torch.cat(found, 1)
 
 

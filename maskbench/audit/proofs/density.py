@@ -14,7 +14,7 @@ from maskbench.config.schema.experiment import PlacementConfig, Refresh
 from maskbench.masks.base import AttentionMask
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionContext, AttentionRequest
-from maskbench.masks.placement import Placed
+from maskbench.masks.placement import PlacedStrategy
 from maskbench.registry import MASKS
 
 PATTERNS = 400
@@ -62,12 +62,12 @@ def _of_one(case: Case, placement: PlacementConfig) -> Iterable[Verdict]:
         yield Verdict.at_most(off, SIGMAS * spread + 1e-9, detail)
 
 
-def _placed(case: Case, placement: PlacementConfig) -> Placed:
+def _placed(case: Case, placement: PlacementConfig) -> PlacedStrategy:
     """Return the placement; one that draws gets a pattern of its own for every example, to count many."""
     subject = case.subject
     if MASKS.lookup(placement.mask).stochastic:
         placement = placement.model_copy(update={"refresh": Refresh(per="example")})
-    return Placed(placement, 0, subject.sizes, subject.seed, subject.streams)
+    return PlacedStrategy(placement, 0, subject.sizes, subject.seed, subject.streams)
 
 
 def request_of(case: Case, examples: Tensor, clock: Clock, q_len: int, kv_len: int) -> AttentionRequest:
@@ -93,7 +93,7 @@ def request_of(case: Case, examples: Tensor, clock: Clock, q_len: int, kv_len: i
     )
 
 
-def _counted(case: Case, placed: Placed, options: Any, request: AttentionRequest) -> Tensor:
+def _counted(case: Case, placed: PlacedStrategy, options: Any, request: AttentionRequest) -> Tensor:
     """Return the share of legal pairs that are kept, for every example."""
     strategy, heads = placed.strategy, case.subject.sizes.n_heads
     assert isinstance(strategy, AttentionMask)

@@ -20,7 +20,7 @@ from maskbench.config.schema.experiment import ATTENTION_SITES, PlacementConfig,
 from maskbench.data.vocabulary import N_SPECIAL
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionRequest, LogitContext, TokenInput
-from maskbench.masks.placement import Placed
+from maskbench.masks.placement import PlacedStrategy
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.random_draws import UNLIMITED
 from maskbench.registry import MASKS
@@ -47,7 +47,7 @@ class Stage:
             marks.expand(EXAMPLES, length), torch.eye(length).bool().expand(EXAMPLES, -1, -1)
         )
 
-    def answer(self, placed: Placed, clock: Clock) -> Tensor:
+    def answer(self, placed: PlacedStrategy, clock: Clock) -> Tensor:
         """Return all that the placement says at this moment, `[examples, anything]`."""
         if placed.site in ATTENTION_SITES:
             return torch.cat([self._attention(placed.site, layer, clock) for layer in placed.layers], -1)
@@ -60,13 +60,13 @@ class Stage:
             return self._logits(clock)
         width = torch.linspace(0.5, 1.5, self.plan.sizes.d_model).expand(EXAMPLES, self.length, -1)
         if placed.site == "memory":
-            return self.plan.memory(width, clock, self.examples).flatten(1)
+            return self.plan.gate_memory(width, clock, self.examples).flatten(1)
         masked = self.plan.corrupt(placed.site, self.ids, self.lengths, self.examples, clock)
         return self._tokens(placed.site, masked, clock)
 
     def _tokens(self, site: str, masked: TokenInput, clock: Clock) -> Tensor:
         x = torch.linspace(0.5, 1.5, self.plan.sizes.d_model).expand(*masked.ids.shape, -1)
-        parts = [self.plan.features(site, x, masked, clock, self.examples).flatten(1), masked.ids]
+        parts = [self.plan.modify_embeddings(site, x, masked, clock, self.examples).flatten(1), masked.ids]
         parts += [part for part in (masked.zeroed, masked.picked) if part is not None]
         lengths = self.lengths if masked.lengths is None else masked.lengths
         fill = 4 * self.length
@@ -77,8 +77,8 @@ class Stage:
     def _logits(self, clock: Clock) -> Tensor:
         scores = torch.linspace(0.5, 1.5, self.plan.sizes.vocab_size).expand(EXAMPLES, self.length, -1)
         context = LogitContext(self.ids, torch.arange(self.length), self.ids, self.lengths, clock)
-        gated = self.plan.gated_logits(scores, clock, self.examples)
-        return self.plan.banned(gated, context, None, self.examples).flatten(1)
+        gated = self.plan.gate_logits(scores, clock, self.examples)
+        return self.plan.mask_logits(gated, context, None, self.examples).flatten(1)
 
     def _attention(self, site: str, layer: int, clock: Clock) -> Tensor:
         index, heads = torch.arange(self.length), self.plan.sizes.n_heads
@@ -101,14 +101,14 @@ class Stage:
             None if site == "encoder_self" else self.ids,
             Annotations() if own else self.annotations,
         )
-        decision = self.plan.attention(site, layer, request)
+        decision = self.plan.decide_attention(site, layer, request)
         shape = (EXAMPLES, heads, self.length, self.length)
         gate = torch.ones(1, 1) if decision.head_gate is None else decision.head_gate
         parts = [weights_of(request, decision).expand(shape), decision.keep.expand(shape)]
         return torch.cat([*(p.flatten(1).double() for p in parts), gate.expand(EXAMPLES, heads).double()], 1)
 
 
-def patterns(stage: Stage, placed: Placed, share: float) -> list[list[bytes]]:
+def patterns(stage: Stage, placed: PlacedStrategy, share: float) -> list[list[bytes]]:
     """Return, for every visit once `share` of the training is done, a digest of what each example is answered."""
     visits = []
     for visit in range(VISITS):

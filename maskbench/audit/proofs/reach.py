@@ -18,11 +18,11 @@ from torch import Tensor
 from maskbench.data.batches import Batch
 from maskbench.masks.base import InputFeature, TensorGate
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import AttentionContext, AttentionDecision, Source
-from maskbench.masks.placement import Placed
+from maskbench.masks.context import AttentionContext, AttentionDecision, SourceBatch
+from maskbench.masks.placement import PlacedStrategy
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.random_draws import Draws
-from maskbench.model.attention import legality
+from maskbench.model.attention import legal_pairs
 
 
 class Witness:
@@ -31,19 +31,19 @@ class Witness:
     def __init__(self) -> None:
         self.decisions: dict[tuple[str, int], AttentionDecision] = {}
 
-    def decided(self, site: str, layer: int, decision: AttentionDecision) -> None:
+    def observe_decision(self, site: str, layer: int, decision: AttentionDecision) -> None:
         """Note a layer's combined answer."""
         self.decisions[site, layer] = decision
 
-    def picks(
-        self, placed: Placed, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
+    def observe_picks(
+        self, placed: PlacedStrategy, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
     ) -> None:
         """Pass over what token masks pick."""
 
-    def pattern(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
+    def observe_pattern(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor | None) -> None:
         """Pass over single strategies' answers."""
 
-    def used(self, placed: Placed, clock: Clock, examples: Tensor) -> None:
+    def observe_use(self, placed: PlacedStrategy, clock: Clock, examples: Tensor) -> None:
         """Pass over gates, features and logit masks."""
 
 
@@ -65,7 +65,7 @@ def follow(first: Tensor, second: Tensor) -> Tensor:
 
 
 def reach_of(
-    plan: MaskPlan, decisions: Mapping[tuple[str, int], AttentionDecision], batch: Batch, source: Source
+    plan: MaskPlan, decisions: Mapping[tuple[str, int], AttentionDecision], batch: Batch, source: SourceBatch
 ) -> Reach:
     """Return what can flow where.
 
@@ -76,21 +76,21 @@ def reach_of(
     n_src, n_tgt, device = source.ids.shape[1], batch.tgt_in.shape[1], source.ids.device
     s, t = torch.arange(n_src, device=device), torch.arange(n_tgt, device=device)
     legal = {
-        "encoder_self": legality("encoder_self", s, s, source.lengths),
-        "decoder_self": legality("decoder_self", t, t, None),
-        "cross": legality("cross", t, s, source.lengths),
+        "encoder_self": legal_pairs("encoder_self", s, s, source.lengths),
+        "decoder_self": legal_pairs("decoder_self", t, t, None),
+        "cross": legal_pairs("cross", t, s, source.lengths),
     }
     queries = {"encoder_self": n_src, "decoder_self": n_tgt, "cross": n_tgt}
 
-    def legal_pairs(site: str) -> Tensor:
+    def legal_at(site: str) -> Tensor:
         return legal[site].expand(len(batch.ids), 1, queries[site], -1)[:, 0]
 
     def kept(site: str, layer: int) -> Tensor:
         decision = decisions.get((site, layer))
-        here = legal_pairs(site)
+        here = legal_at(site)
         return here if decision is None else decision.keep.any(1) & here
 
-    real, before = legal_pairs("encoder_self"), legal_pairs("decoder_self")
+    real, before = legal_at("encoder_self"), legal_at("decoder_self")
     memory = _encoder(plan, kept, torch.eye(n_src, device=device).bool(), real)
     target, attended = _decoder(plan, kept, torch.eye(n_tgt, device=device).bool(), before)
     return Reach(target, follow(attended, memory), memory)

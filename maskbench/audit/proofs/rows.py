@@ -99,7 +99,7 @@ def empty_rows(case: Case) -> Iterable[Verdict]:
         model.zero_grad(set_to_none=True)
         with plan.emptied(), case.precise():
             raw = model(case.batch, clock)
-        raw = plan.gated_logits(raw if raw.dtype.itemsize >= 4 else raw.float(), clock, case.batch.ids)
+        raw = plan.gate_logits(raw if raw.dtype.itemsize >= 4 else raw.float(), clock, case.batch.ids)
         real = real_tokens(case.batch.tgt_lengths, raw.shape[1])
         bad = int((~raw[real].isfinite()).sum())
         loss, penalty = raw[real].log_softmax(-1).square().mean(), plan.penalty()

@@ -19,7 +19,7 @@ from maskbench.audit.proofs.reach import Reach, Witness, reach_of
 from maskbench.audit.proofs.registry import Verdict, proof
 from maskbench.audit.subject import Case, distance
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Source
+from maskbench.masks.context import SourceBatch
 from maskbench.model.transformer import EncoderDecoder
 
 USED = 0.99
@@ -40,7 +40,7 @@ class Outputs:
 
     memory: Tensor
     predictions: Tensor
-    source: Source
+    source: SourceBatch
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def forward(case: Case, model: EncoderDecoder, clock: Clock, probes: dict[str, T
             hidden = model.decode(inputs, memory, source, clock)
         raw = model.logits(hidden)
     raw = raw if raw.dtype.itemsize >= 4 else raw.float()
-    return Outputs(memory, model.masks.gated_logits(raw, clock, batch.ids), source)
+    return Outputs(memory, model.masks.gate_logits(raw, clock, batch.ids), source)
 
 
 def blank(case: Case, clock: Clock) -> dict[str, Tensor]:
@@ -79,7 +79,7 @@ def blank(case: Case, clock: Clock) -> dict[str, Tensor]:
     }
 
 
-def jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], Source]:
+def jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], SourceBatch]:
     """Return how strongly every output depends on every embedding: the largest entry of one projection's gradient.
 
     Returns:
@@ -88,7 +88,7 @@ def jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], Source]:
     return case.once(("jacobian", clock), lambda: _jacobian(case, clock))
 
 
-def _jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], Source]:
+def _jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], SourceBatch]:
     probes = {side: zeros.requires_grad_() for side, zeros in blank(case, clock).items()}
     out = forward(case, case.model, clock, probes)
 
@@ -109,7 +109,7 @@ def _jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], Source]:
     return {name: torch.stack(found, 1) for name, found in blocks.items()}, out.source
 
 
-def witnessed_reach(case: Case, clock: Clock, source: Source) -> tuple[Reach, Witness]:
+def witnessed_reach(case: Case, clock: Clock, source: SourceBatch) -> tuple[Reach, Witness]:
     """Return what the masks of one forward pass let through, and what the plan decided in it."""
     witness = Witness()
     case.plan.observer = witness
@@ -121,7 +121,7 @@ def witnessed_reach(case: Case, clock: Clock, source: Source) -> tuple[Reach, Wi
     return reach_of(case.plan, witness.decisions, case.batch, source), witness
 
 
-def real_pairs(case: Case, source: Source) -> dict[str, Tensor]:
+def real_pairs(case: Case, source: SourceBatch) -> dict[str, Tensor]:
     """Return, by block, True where the output is that of a real token."""
     tgt = torch.arange(case.batch.tgt_in.shape[1], device=source.ids.device) < case.batch.tgt_lengths[:, None]
     src = torch.arange(source.ids.shape[1], device=source.ids.device) < source.lengths[:, None]

@@ -16,7 +16,7 @@ from maskbench.config.parsing.nodes import Change, Node, put
 from maskbench.config.parsing.problems import Report, shorten
 from maskbench.config.parsing.validation import must_be, show
 from maskbench.config.resolve.arms import ArmDraft
-from maskbench.config.resolve.placements import Checks
+from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import ModelConfig, PlacementConfig
 from maskbench.config.schema.names import check_name
 from maskbench.registry import did_you_mean
@@ -98,7 +98,7 @@ def _described(item: Node, arms: Sequence[ArmDraft], report: Report) -> Iterator
 class Lending:
     """Gives every arm of a panel the masks that it is to be evaluated under."""
 
-    checks: Checks
+    checks: RegistryValidator
     lenders: Mapping[str, Lender]
     checked: dict[tuple[str, ModelConfig], tuple[PlacementConfig, ...]]
     """What has been checked, by name and the model that it is for."""

@@ -11,7 +11,7 @@ from maskbench.config.parsing.validation import check_keys, must_be, show, valid
 from maskbench.config.resolve.arms import ArmDraft, read_arms, select_arms
 from maskbench.config.resolve.overrides import note_ineffective
 from maskbench.config.resolve.panels import PanelBuilder, PanelDraft, read_panels
-from maskbench.config.resolve.placements import Checks
+from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.resolve.seeds import parse_seeds, read_seeds
 from maskbench.config.schema.experiment import CompareConfig, Experiment
 from maskbench.config.schema.names import LONGEST, check_name
@@ -49,7 +49,9 @@ class Selection:
         return replace(self, quick_arms=tuple(named))
 
 
-def resolve(tree: Node, selection: Selection, checks: Checks, options: Sequence[Change]) -> Experiment | None:
+def resolve(
+    tree: Node, selection: Selection, checks: RegistryValidator, options: Sequence[Change]
+) -> Experiment | None:
     """Return the experiment; None if there are problems, which are all in the report.
 
     Args:

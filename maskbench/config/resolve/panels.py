@@ -14,7 +14,7 @@ from maskbench.config.resolve.arms import ArmDraft
 from maskbench.config.resolve.borrowed_masks import Lending, read_lenders
 from maskbench.config.resolve.evaluation import problems, unmeasured
 from maskbench.config.resolve.overrides import PANEL_SECTIONS, lay_over, read_changes
-from maskbench.config.resolve.placements import Checks
+from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import (
     ArmConfig,
     CompareConfig,
@@ -79,7 +79,7 @@ class PanelBuilder:
     """Builds the panels of one file."""
 
     tree: Node
-    checks: Checks
+    checks: RegistryValidator
     compare: CompareConfig | None
 
     @property

@@ -23,7 +23,7 @@ _HARMLESS = {"apply": "hard", "legality": "full"}
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class PlacementValidator:
     """A strategy and the placement that puts it somewhere."""
 
     report: Report
@@ -130,7 +130,7 @@ class Fit:
         return self.placement.model_copy(update={"refresh": refresh})
 
 
-def check_arm(arm: Sequence[Fit]) -> None:
+def check_arm(arm: Sequence[PlacementValidator]) -> None:
     """Note what is wrong with placements that are each right: they contradict each other, or make one pointless."""
     for i, fit in enumerate(arm):
         here = [other for other in arm[:i] if other.placement.site == fit.placement.site]
@@ -144,7 +144,7 @@ def check_arm(arm: Sequence[Fit]) -> None:
             fit.report.add(fit.node.place, f"{fit.what}: {fit.placement.mask}: {reason(error)}")
 
 
-def _agree(fit: Fit, earlier: Sequence[Fit]) -> None:
+def _agree(fit: PlacementValidator, earlier: Sequence[PlacementValidator]) -> None:
     """Note where a placement wants its site to be other than an earlier one wants it."""
     for key, harmless in _HARMLESS.items():
         mine = getattr(fit.placement, key)
@@ -155,7 +155,7 @@ def _agree(fit: Fit, earlier: Sequence[Fit]) -> None:
             fit.add(key, f"{key} holds for all of {site}, where {other.what} says {its}; let them agree")
 
 
-def _normalise_once(fit: Fit, earlier: Sequence[Fit]) -> None:
+def _normalise_once(fit: PlacementValidator, earlier: Sequence[PlacementValidator]) -> None:
     site = fit.placement.site
     first = next((other for other in (*earlier, fit) if other.is_normaliser), None)
     if first is None:

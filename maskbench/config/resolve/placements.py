@@ -15,7 +15,7 @@ from maskbench.config.parsing.nodes import Entry, Node
 from maskbench.config.parsing.problems import Report, shorten
 from maskbench.config.parsing.validation import must_be, show, validate
 from maskbench.config.resolve.evaluation import Offer
-from maskbench.config.resolve.placement_rules import Fit, check_arm, reason
+from maskbench.config.resolve.placement_rules import PlacementValidator, check_arm, reason
 from maskbench.config.resolve.shorthand import are_parts, preset_of, write_out
 from maskbench.config.schema.experiment import CorpusConfig, ModelConfig, PlacementConfig
 from maskbench.errors import ConfigError, MaskbenchError
@@ -29,7 +29,7 @@ PLACEMENT_KEYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
+class RegistryValidator:
     """Where problems go, and whether plug-ins are asked."""
 
     report: Report
@@ -107,7 +107,7 @@ class Checks:
             self.report.add(node.place, f"{what} must be a mapping such as {example}, got {show(node)}")
         return is_mapping
 
-    def _placement(self, node: Node, what: str, model: ModelConfig | None) -> Fit | None:
+    def _placement(self, node: Node, what: str, model: ModelConfig | None) -> PlacementValidator | None:
         """Return a placement and its strategy; None, and the problems noted, if something is wrong."""
         if not self._is_placement(node, what):
             return None
@@ -116,7 +116,7 @@ class Checks:
         cls = self._strategy(node.get("mask"))
         if cls is None:
             return None
-        fit = Fit(self.report, cls, placement, node, what, preset) if placement else None
+        fit = PlacementValidator(self.report, cls, placement, node, what, preset) if placement else None
         written = self._with_parts(node, what, fit, model)
         options = self._options(cls, written) if written else None
         if fit is None:
@@ -130,7 +130,9 @@ class Checks:
         name = str(node.entries["mask"].node.value)
         return validate(cls.Options, _halves(node)[1], name, self.report, beside)
 
-    def _with_parts(self, node: Node, what: str, whole: Fit | None, model: ModelConfig | None) -> Node | None:
+    def _with_parts(
+        self, node: Node, what: str, whole: PlacementValidator | None, model: ModelConfig | None
+    ) -> Node | None:
         """Return a placement, or a part of a combination, whose own parts are written out.
 
         None, and the problems noted, if something is wrong with one of them.
@@ -144,7 +146,9 @@ class Checks:
         of = Entry(node.entries["of"].key_place, Node(parts.place, written))
         return Node(node.place, {**node.entries, "of": of}) if len(written) == len(found) else None
 
-    def _part(self, node: Node, what: str, whole: Fit | None, model: ModelConfig | None) -> Node | None:
+    def _part(
+        self, node: Node, what: str, whole: PlacementValidator | None, model: ModelConfig | None
+    ) -> Node | None:
         """Return a part of a combination, written out; None, and the problems noted, if it is wrong."""
         noted = self.report.noted
         if not isinstance(node.value, dict):
@@ -164,7 +168,7 @@ class Checks:
         options = self._options(cls, written, ("mask",)) if written else None
         if whole is not None and options is not None:
             alike = whole.placement.model_copy(update={"mask": str(node.entries["mask"].node.value)})
-            part = _filled(Fit(self.report, cls, alike, node, what, preset), options)
+            part = _filled(PlacementValidator(self.report, cls, alike, node, what, preset), options)
             part.check_as_part(options, model)
         return written if options is not None and self.report.noted == noted else None
 
@@ -195,7 +199,7 @@ def _halves(node: Node) -> tuple[Node, Node]:
     return node.only(lambda key: key in PLACEMENT_KEYS), node.only(lambda key: key not in PLACEMENT_KEYS)
 
 
-def _filled(fit: Fit, options: Any) -> Fit:
+def _filled(fit: PlacementValidator, options: Any) -> PlacementValidator:
     """Return a placement with its options normalised."""
     update = {"options": options.model_dump(mode="json")}
     return replace(fit, placement=fit.placement.model_copy(update=update))

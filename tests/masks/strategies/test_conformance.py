@@ -34,7 +34,7 @@ from maskbench.data.vocabulary import N_SPECIAL
 from maskbench.masks.base import ATTENTION_SITES, AttentionMask, Strategy
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionContext, AttentionDecision
-from maskbench.masks.placement import Placed
+from maskbench.masks.placement import PlacedStrategy
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
@@ -168,8 +168,8 @@ def logits(model: EncoderDecoder, batch: Batch, clock: Clock) -> Tensor:
     model.train(clock.phase == "train")
     torch.manual_seed(3)
     with torch.no_grad():
-        gated = model.masks.gated_logits(model(batch, clock), clock, batch.ids)
-        return model.masks.banned(gated, logit_context(batch, clock), None, batch.ids)
+        gated = model.masks.gate_logits(model(batch, clock), clock, batch.ids)
+        return model.masks.mask_logits(gated, logit_context(batch, clock), None, batch.ids)
 
 
 def answers(model: EncoderDecoder, batch: Batch, clock: Clock) -> Tensor:
@@ -264,7 +264,7 @@ def decoded(model: EncoderDecoder, batch: Batch, pieces: list[tuple[int, int]], 
         ids, so_far = batch.tgt_in[:, start:end], torch.full((3,), end)
         tokens = masks.corrupt("decoder_input", ids, so_far, batch.ids, clock, start=start)
         hidden = model.decode(tokens, memory, source, clock, cache)
-        scores.append(masks.gated_logits(model.logits(hidden), clock, batch.ids, start))
+        scores.append(masks.gate_logits(model.logits(hidden), clock, batch.ids, start))
     return torch.cat(scores, 1)
 
 
@@ -306,7 +306,7 @@ def test_learned_parameters_start_as_the_identity_and_receive_gradient(arm: Arm)
     moved = dict.fromkeys(dict(masks.named_parameters()), False)
     for _ in range(2):
         optimiser.zero_grad()
-        loss = masks.gated_logits(model(batch, clock), clock, batch.ids).square().sum()
+        loss = masks.gate_logits(model(batch, clock), clock, batch.ids).square().sum()
         penalty = masks.penalty()
         (loss if penalty is None else loss + penalty).backward()
         for name, parameter in masks.named_parameters():
@@ -357,12 +357,12 @@ class Decisions:
     def __init__(self) -> None:
         self.decided_here: list[tuple[str, AttentionDecision]] = []
 
-    def decided(self, site: str, layer: int, decision: AttentionDecision) -> None:
+    def observe_decision(self, site: str, layer: int, decision: AttentionDecision) -> None:
         self.decided_here.append((site, decision))
 
-    def picks(self, *_: Any) -> None: ...
+    def observe_picks(self, *_: Any) -> None: ...
 
-    def pattern(self, *_: Any) -> None: ...
+    def observe_pattern(self, *_: Any) -> None: ...
 
 
 @every_attention
@@ -386,7 +386,7 @@ def test_only_what_says_so_leaves_a_query_nothing_to_see(arm: Arm) -> None:
 def test_rows_sum_to_one_wherever_something_may_be_seen(arm: Arm) -> None:
     masks = arm.plan()
     asked = request(6, 6)
-    decision = masks.attention(arm.site, 0, asked)
+    decision = masks.decide_attention(arm.site, 0, asked)
     scores = asked.query @ asked.key.mT
     scores = scores if decision.bias is None else scores + decision.bias
     keep = decision.keep | ~decision.keep.any(-1, keepdim=True)
@@ -401,7 +401,9 @@ def test_rows_sum_to_one_wherever_something_may_be_seen(arm: Arm) -> None:
         torch.testing.assert_close(weights.sum(-1), torch.ones(2, HEADS, 6, dtype=torch.float64))
 
 
-def pattern(placed: Placed, q_idx: Tensor, kv_idx: Tensor, examples: Tensor, layer: int = 0) -> Tensor:
+def pattern(
+    placed: PlacedStrategy, q_idx: Tensor, kv_idx: Tensor, examples: Tensor, layer: int = 0
+) -> Tensor:
     """A strategy's own answer about these positions, computed afresh."""
     asked = request(len(q_idx), len(kv_idx), len(examples))
     asked = replace(asked, q_idx=q_idx, kv_idx=kv_idx, examples=examples)

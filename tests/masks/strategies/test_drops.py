@@ -38,7 +38,7 @@ def decision(
     lengths: Tensor | None = None,
 ) -> AttentionDecision:
     site = arm.placed[0].site
-    return arm.attention(
+    return arm.decide_attention(
         site, layer, replace(request(q_len, kv_len, batch, clock=clock), src_lengths=lengths)
     )
 
@@ -79,7 +79,7 @@ def test_heads_layers_examples_and_pairs_are_drawn_independently(site, n_heads):
         key=torch.zeros(300, n_heads, 9, 4, dtype=torch.float64),
         x=torch.zeros(300, 6, 4 * n_heads, dtype=torch.float64),
     )
-    first, second = (arm.attention(site, layer, asked).factors for layer in (0, 1))
+    first, second = (arm.decide_attention(site, layer, asked).factors for layer in (0, 1))
     assert first is not None and second is not None and first.shape == (300, n_heads, 6, 9)
     drops = torch.cat([first, second], 1) == 0
     pairs = [(drops[:, a], drops[:, b]) for a in range(2 * n_heads) for b in range(a)]
@@ -109,7 +109,7 @@ def test_what_is_dropped_does_not_depend_on_lengths_or_batch_mates(name, site, o
         tgt_ids=None,
         annotations=Annotations(),
     )
-    alone = dropped(arm.attention(site, 0, row), (1, HEADS, 1, 11))
+    alone = dropped(arm.decide_attention(site, 0, row), (1, HEADS, 1, 11))
     assert torch.equal(alone, large[2:3, :, 3:4])
 
 
@@ -171,7 +171,7 @@ def test_spans_are_at_least_as_long_as_they_say():
 def test_dropping_pairs_before_the_softmax_is_dropping_weights_and_dividing():
     arm = plan(placement("decoder_self", "drop_attention", rate=0.4))
     asked = request(7, 7, legal=causal(7, 7))
-    keep = arm.attention("decoder_self", 0, asked).keep
+    keep = arm.decide_attention("decoder_self", 0, asked).keep
     scores = (asked.query @ asked.key.mT).masked_fill(~asked.legal, -torch.inf)
     some = keep.any(-1, keepdim=True)
     before = scores.masked_fill(~keep, -torch.inf).masked_fill(~some, 0.0).softmax(-1) * some

@@ -17,7 +17,7 @@ from torch import Tensor
 from maskbench.errors import ConfigError
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionContext
-from maskbench.masks.schedules import Moment
+from maskbench.masks.schedules import ScheduleContext
 from maskbench.masks.strategies.attention.boolean import NotOptions
 from maskbench.masks.strategies.attention.composite import PartsOptions
 from maskbench.registry import MASKS, PRESETS, Preset
@@ -92,7 +92,7 @@ def test_all_is_the_same_as_two_placements(a, b):
     placements = [
         placement("cross", part["mask"], **{k: v for k, v in part.items() if k != "mask"}) for part in (a, b)
     ]
-    side_by_side = plan(*placements, of=SIZES).attention("cross", 0, request(6, 8)).keep[0]
+    side_by_side = plan(*placements, of=SIZES).decide_attention("cross", 0, request(6, 8)).keep[0]
     assert torch.equal(pattern_of(of("all", a, b)), side_by_side.expand(HEADS, 6, 8))
 
 
@@ -100,7 +100,7 @@ def test_not_and_its_mask_share_the_legal_pairs_out_between_them():
     legal = causal(7, 7)
     asked = request(7, 7, legal=legal)
     near, far = (
-        plan(placement("decoder_self", mask, **options)).attention("decoder_self", 0, asked).keep
+        plan(placement("decoder_self", mask, **options)).decide_attention("decoder_self", 0, asked).keep
         for mask, options in (("window", {"radius": 2}), ("not", {"of": {"mask": "window", "radius": 2}}))
     )
     assert torch.equal(near | far, legal.expand_as(near | far))
@@ -172,7 +172,7 @@ def test_parts_are_drawn_anew_when_the_placement_says_so():
     early, late = (Clock("train", step, 100, epoch=step // 10) for step in (3, 44))
     for refresh, same in ((None, True), ({"per": "epoch"}, False)):
         arm = plan(placement("encoder_self", "any", refresh, of=[{"mask": "window", "radius": 0}, draw(0.4)]))
-        keeps = [arm.attention("encoder_self", 0, request(9, 9, clock=clock)).keep for clock in (early, late)]
+        keeps = [arm.decide_attention("encoder_self", 0, request(9, 9, clock=clock)).keep for clock in (early, late)]
         assert torch.equal(*keeps) is same
 
 
@@ -182,7 +182,7 @@ def test_what_is_always_visible_is_visible_in_every_draw():
     arm = plan(placement("encoder_self", "any", {"per": "step"}, of=[fixed, draw(0.3)]))
     drawn = torch.stack(
         [
-            arm.attention("encoder_self", 0, request(9, 9, clock=Clock("train", step, 100))).keep[0, 0]
+            arm.decide_attention("encoder_self", 0, request(9, 9, clock=Clock("train", step, 100))).keep[0, 0]
             for step in range(80)
         ]
     )
@@ -202,21 +202,21 @@ def test_schedules_inside_parts_move():
         }
     )
     assert list(options.schedules()) == ["of[0].of[0].radius"]
-    moved = options.at(Moment(0.5))
+    moved = options.at(ScheduleContext(0.5))
     assert moved.schedules() == {}
     assert moved.model_dump(mode="json")["of"][0]["of"][0]["radius"] == 2
     assert moved.of[1] == options.of[1]
 
     arm = plan(placement("encoder_self", "not", of={"mask": "window", "radius": {"linear": [0, 4]}}))
     for step, radius in ((0, 0), (50, 2), (100, 4)):
-        keep = arm.attention("encoder_self", 0, request(9, 9, clock=Clock("train", step, 100))).keep[0, 0]
+        keep = arm.decide_attention("encoder_self", 0, request(9, 9, clock=Clock("train", step, 100))).keep[0, 0]
         assert torch.equal(~keep, pattern_of({"mask": "window", "radius": radius}, q_len=9, kv_len=9)[0])
 
 
 def test_a_schedule_over_layers_reaches_a_part():
     arm = plan(placement("encoder_self", "any", of=[{"mask": "window", "radius": {"per_layer": [0, 3]}}]))
     for layer, radius in ((0, 0), (1, 3)):
-        keep = arm.attention("encoder_self", layer, request(9, 9)).keep[0, 0]
+        keep = arm.decide_attention("encoder_self", layer, request(9, 9)).keep[0, 0]
         assert torch.equal(keep, pattern_of({"mask": "window", "radius": radius}, q_len=9, kv_len=9)[0])
 
 

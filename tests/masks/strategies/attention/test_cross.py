@@ -29,7 +29,7 @@ def decide(
     """The answer for sources of these lengths and the target positions from `start` on."""
     asked = request(q_len, max(lengths), batch=len(lengths))
     asked = replace(asked, src_lengths=torch.tensor(lengths), q_idx=torch.arange(start, start + q_len))
-    return arm.attention("cross", layer, asked)
+    return arm.decide_attention("cross", layer, asked)
 
 
 @given(
@@ -96,7 +96,7 @@ def test_local_p_is_a_gaussian_around_the_predicted_place(layer):
     arm = plan(placement("cross", "local_p", half_width=3.0))
     strategy, lengths = filled(arm), [7, 4]
     asked = replace(request(5, 7), src_lengths=torch.tensor(lengths))
-    found = arm.attention("cross", layer, asked).bias
+    found = arm.decide_attention("cross", layer, asked).bias
     assert found is not None
     w, v = strategy.state[layer].tolist(), strategy.place[layer].tolist()
     amounts = [[0.5, 0.0, 2.0], [1.0, 0.0, 3.0]][layer]
@@ -113,10 +113,10 @@ def test_local_p_is_a_gaussian_around_the_predicted_place(layer):
 
 def test_local_p_starts_without_any_bias_and_an_amount_below_zero_can_come_back():
     arm = plan(placement("cross", "local_p"))
-    fresh = arm.attention("cross", 1, request(5, 7)).bias
+    fresh = arm.decide_attention("cross", 1, request(5, 7)).bias
     assert fresh is not None and bool((fresh == 0).all())
     strategy = filled(arm)
-    bias = arm.attention("cross", 0, request(5, 7)).bias
+    bias = arm.decide_attention("cross", 0, request(5, 7)).bias
     assert bias is not None and bool((bias[:, 1] == 0).all())
     bias.sum().backward()
     assert strategy.amount.grad is not None and bool((strategy.amount.grad[0] != 0).all())

@@ -35,7 +35,7 @@ def random_bools(seed: int, *shape: int, share: float = 0.3) -> Tensor:
 @given(st.integers(1, 5), st.integers(1, 8), st.integers(0, 4), st.sampled_from(["cross", "encoder_self"]))
 def test_the_oracle_hides_the_junk_and_nothing_else(q_len, kv_len, seed, site):
     junk = random_bools(seed, 2, kv_len)
-    keep = plan(placement(site, "oracle")).attention(site, 0, asking(q_len, kv_len, junk, None)).keep
+    keep = plan(placement(site, "oracle")).decide_attention(site, 0, asking(q_len, kv_len, junk, None)).keep
     for b in range(2):
         assert keep[b, 0].tolist() == [[not junk[b, s].item() for s in range(kv_len)]] * q_len
 
@@ -51,7 +51,7 @@ def test_the_oracle_hides_the_junk_and_nothing_else(q_len, kv_len, seed, site):
 def test_align_window_keeps_the_neighbours_of_what_is_translated(q_len, kv_len, rows, width, start, seed):
     links = random_bools(seed, 2, rows, kv_len, share=0.15)
     arm = plan(placement("cross", "align_window", width=width))
-    keep = arm.attention("cross", 0, asking(q_len, kv_len, None, links, start)).keep
+    keep = arm.decide_attention("cross", 0, asking(q_len, kv_len, None, links, start)).keep
     for b in range(2):
         for i in range(q_len):
             t = start + i
@@ -105,14 +105,14 @@ def test_in_step_by_step_decoding_every_position_has_its_own_links():
     assert batch.links is not None
     arm = plan(placement("cross", "align_window", width=1))
     asked = replace(request(8, 7, batch=3), annotations=Annotations(batch.junk, batch.links))
-    whole = arm.attention("cross", 0, asked).keep.expand(3, HEADS, 8, 7)
+    whole = arm.decide_attention("cross", 0, asked).keep.expand(3, HEADS, 8, 7)
     for t in range(8):
         step = replace(
             asked, query=asked.query[:, :, t : t + 1], x=asked.x[:, t : t + 1], q_idx=torch.tensor([t]),
             legal=torch.ones(1, 1, 1, 7, dtype=torch.bool),
         )  # fmt: skip
         assert torch.equal(
-            arm.attention("cross", 0, step).keep.expand(3, HEADS, 1, 7), whole[:, :, t : t + 1]
+            arm.decide_attention("cross", 0, step).keep.expand(3, HEADS, 1, 7), whole[:, :, t : t + 1]
         )
     assert len({tuple(row.flatten().tolist()) for row in whole[:, 0].unbind(1)}) > 3
 

@@ -111,7 +111,7 @@ def test_layers_share_a_drawn_pattern_unless_each_has_its_own(mask, options):
 @every_drawn
 def test_a_pattern_for_each_example_differs_between_examples_only(mask, options):
     keep, again = (
-        plan(placement("cross", mask, "static", **options)).attention("cross", 0, request(14, 14)).keep
+        plan(placement("cross", mask, "static", **options)).decide_attention("cross", 0, request(14, 14)).keep
         for _ in range(2)
     )
     assert not torch.equal(keep[0], keep[1])
@@ -122,11 +122,11 @@ def test_a_pattern_for_each_example_differs_between_examples_only(mask, options)
 def test_one_pattern_holds_for_the_run_and_another_for_another_seed(mask, options):
     arm, other = (plan(placement("encoder_self", mask, **options), seed=seed) for seed in (0, 1))
     early, late = (
-        arm.attention("encoder_self", 0, request(14, 14, clock=clock)).keep
+        arm.decide_attention("encoder_self", 0, request(14, 14, clock=clock)).keep
         for clock in (Clock("train", 3, 100, epoch=0), Clock("train", 90, 100, epoch=4))
     )
     assert torch.equal(early, late)
-    assert not torch.equal(other.attention("encoder_self", 0, request(14, 14)).keep, early)
+    assert not torch.equal(other.decide_attention("encoder_self", 0, request(14, 14)).keep, early)
 
 
 def test_a_random_pattern_has_the_asked_density_and_its_diagonal():
@@ -166,7 +166,7 @@ def test_every_position_of_bigbird_draws_exactly_so_many_earlier_ones(n, radius,
 def test_bigbird_draws_every_hidden_position_equally_often():
     arm = plan(placement("encoder_self", "bigbird", "static", radius=1, first=1, random=2))
     asked = request(10, 10, batch=1500)
-    keep = arm.attention("encoder_self", 0, asked).keep[:, 0].double().mean(0)
+    keep = arm.decide_attention("encoder_self", 0, asked).keep[:, 0].double().mean(0)
     for i in (6, 9):
         hidden = torch.arange(1, i - 1)
         share = 2 / len(hidden)

@@ -52,7 +52,7 @@ def test_none_keeps_every_pair(q_len, kv_len):
 
 def test_an_arm_of_none_decides_what_legality_alone_decides():
     legal = causal(7, 7)
-    decision = plan(placement("decoder_self", "none")).attention(
+    decision = plan(placement("decoder_self", "none")).decide_attention(
         "decoder_self", 0, request(7, 7, legal=legal)
     )
     assert torch.equal(decision.keep, legal)
@@ -200,7 +200,7 @@ def test_no_pattern_opens_an_illegal_pair(mask, options, looks_back):
         return
     legal = causal(12, 12)
     arm = plan(placement("decoder_self", mask, **options))
-    keep = arm.attention("decoder_self", 0, request(12, 12, legal=legal)).keep
+    keep = arm.decide_attention("decoder_self", 0, request(12, 12, legal=legal)).keep
     assert not bool((keep & ~legal).any())
     lets_the_past_be = mask in ("none", "causal")
     assert bool((keep == legal).all()) is lets_the_past_be

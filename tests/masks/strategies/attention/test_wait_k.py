@@ -26,7 +26,7 @@ TRAIN, EVAL = Clock("train", 20, 100), Clock.evaluation(20, 100)
 def kept(k: Any, q_len: int, kv_len: int, start: int = 0, batch: int = 2, clock: Clock = TRAIN) -> Tensor:
     asked = request(q_len, kv_len, batch=batch, clock=clock)
     asked = replace(asked, q_idx=torch.arange(start, start + q_len))
-    return plan(placement("cross", "wait_k", k=k), CAUSAL_ENCODER).attention("cross", 0, asked).keep
+    return plan(placement("cross", "wait_k", k=k), CAUSAL_ENCODER).decide_attention("cross", 0, asked).keep
 
 
 @given(st.integers(1, 7), st.integers(1, 9), st.integers(1, 5), st.integers(0, 4))

@@ -15,7 +15,7 @@ from maskbench.data.batches import Batch
 from maskbench.data.vocabulary import EOS, N_SPECIAL, PAD
 from maskbench.errors import ConfigError, CorpusError
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Annotations, Source, TokenInput
+from maskbench.masks.context import Annotations, SourceBatch, TokenInput
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.strategies.inputs.fixed_length import FixedLengthOptions
 
@@ -107,7 +107,9 @@ def test_the_realised_ratio_counts_the_words_cut_off():
     seen: list[tuple[int, int]] = []
 
     class Watcher:
-        def picks(self, placed: Any, draws: Any, picked: Tensor, eligible: Tensor, examples: Tensor) -> None:
+        def observe_picks(
+            self, placed: Any, draws: Any, picked: Tensor, eligible: Tensor, examples: Tensor
+        ) -> None:
             seen.append((int(picked.sum()), int(eligible.sum())))
 
     watched, batch = arm(length=5), tiny_batch()
@@ -121,7 +123,7 @@ def test_annotations_are_cut_and_padded_alike():
     batch = tiny_batch()
     junk = batch.src % 2 == 1
     links = torch.stack([junk, ~junk], 1)
-    source = Source(batch.src, batch.src_lengths, batch.ids, Annotations(junk, links))
+    source = SourceBatch(batch.src, batch.src_lengths, batch.ids, Annotations(junk, links))
     after = source.after(changed(length=5)).annotations
     assert after.junk is not None and after.links is not None
     for i, n in enumerate(batch.src_lengths.tolist()):

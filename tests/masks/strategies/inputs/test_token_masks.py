@@ -18,7 +18,7 @@ from maskbench.data.vocabulary import BOS, EOS, MASK, N_SPECIAL, PAD
 from maskbench.errors import ConfigError
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import TokenContext, TokenInput
-from maskbench.masks.corpus_facts import Facts
+from maskbench.masks.corpus_statistics import CorpusStatistics
 from maskbench.masks.strategies.inputs.token_replacement import Replacement
 from maskbench.masks.strategies.inputs.tokens import Tokens, TokensOptions
 
@@ -342,7 +342,7 @@ def test_options_that_contradict_each_other_are_refused(options, reason):
 
 
 def test_a_corpus_that_says_nothing_of_words_is_refused():
-    bare = replace(sizes(), facts=Facts())
+    bare = replace(sizes(), facts=CorpusStatistics())
     for options, reason in [({"unit": "word"}, "words begin"), ({"positions": "rare"}, "counts")]:
         with pytest.raises(ConfigError, match=reason):
             plan(placement("encoder_input", "tokens", ratio=0.1, **options), of=bare)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from maskbench.data.vocabulary import BOS, EOS, MASK, N_SPECIAL, PAD
-from maskbench.masks.context import Annotations, Source, TokenInput
+from maskbench.masks.context import Annotations, SourceBatch, TokenInput
 from maskbench.masks.random_draws import Draws
 from maskbench.masks.strategies.inputs.selection_order import favoured
 from maskbench.masks.strategies.inputs.token_units import (
@@ -330,7 +330,7 @@ def test_annotations_move_with_the_tokens_that_are_left():
     junk = torch.rand(ids.shape, generator=generator) < 0.5
     links = torch.rand(60, 6, 11, generator=generator) < 0.3
     changed = corrupt("encoder_input", ids, lengths, ratio=0.4, replace="delete")
-    after = Source(ids, lengths, examples, Annotations(junk, links)).after(changed)
+    after = SourceBatch(ids, lengths, examples, Annotations(junk, links)).after(changed)
     moved, origin = after.annotations, changed.origin
     assert moved.junk is not None and moved.links is not None and origin is not None
     for i in range(60):

@@ -38,7 +38,7 @@ def normaliser_of(arm: MaskPlan, q_len: int, kv_len: int, lengths: list[int] | N
     asked = request(q_len, kv_len)
     if lengths is not None:
         asked = replace(asked, src_lengths=torch.tensor(lengths))
-    found = arm.attention(arm.placed[0].site, 0, asked).normaliser
+    found = arm.decide_attention(arm.placed[0].site, 0, asked).normaliser
     assert found is not None
     return found
 
@@ -174,7 +174,7 @@ def test_layers_learn_an_alpha_of_their_own():
     with torch.no_grad():
         arm.placed[0].strategy.amount[1] = 1.0
     for layer, alpha in enumerate([1.0, 2.0]):
-        normalise = arm.attention("encoder_self", layer, request(4, 6)).normaliser
+        normalise = arm.decide_attention("encoder_self", layer, request(4, 6)).normaliser
         assert normalise is not None
         expected = entmax(scores, torch.tensor(alpha))
         torch.testing.assert_close(normalise(scores, torch.ones(1, 1, 4, 6, dtype=torch.bool)), expected)

@@ -21,8 +21,8 @@ from maskbench.decoding import greedy_search
 from maskbench.errors import ConfigError
 from maskbench.masks.base import LogitMask
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import LogitContext, Source
-from maskbench.masks.corpus_facts import Facts
+from maskbench.masks.context import LogitContext, SourceBatch
+from maskbench.masks.corpus_statistics import CorpusStatistics
 from maskbench.masks.strategies.outputs import vocabulary_masks as lexicon_module
 from maskbench.masks.strategies.outputs.vocabulary_masks import dice_lexicon, most_frequent
 
@@ -48,8 +48,8 @@ def test_banned_words_get_no_probability_and_gold_is_never_banned():
     gold = torch.tensor([[7, 11, 9]])
     scores = torch.zeros(1, 3, VOCAB)
     one, batch = torch.tensor([0]), tiny_batch()
-    trained = arm.banned(scores, logit_context(batch, TRAIN), gold, one)
-    decoded = arm.banned(scores, logit_context(batch, EVAL), None, one)
+    trained = arm.mask_logits(scores, logit_context(batch, TRAIN), gold, one)
+    decoded = arm.mask_logits(scores, logit_context(batch, EVAL), None, one)
     assert [(row == -torch.inf).nonzero().flatten().tolist() for row in trained[0]] == [[9], [7, 9], [7]]
     assert [(row == -torch.inf).nonzero().flatten().tolist() for row in decoded[0]] == [[7, 9]] * 3
 
@@ -59,7 +59,7 @@ def test_what_any_logit_mask_bans_is_banned():
         placement("logits", "ban_tokens", tokens=["w7"]), placement("logits", "ban_tokens", tokens=["w9"])
     )
     batch = tiny_batch()
-    scores = arm.banned(torch.zeros(3, 8, VOCAB), logit_context(batch, EVAL), None, batch.ids)
+    scores = arm.mask_logits(torch.zeros(3, 8, VOCAB), logit_context(batch, EVAL), None, batch.ids)
     assert (scores[1, 2] == -torch.inf).nonzero().flatten().tolist() == [7, 9]
 
 
@@ -89,7 +89,7 @@ def test_a_share_of_the_vocabulary_is_dropped_for_each_sentence():
 def test_dropping_the_whole_vocabulary_leaves_marks_and_gold():
     arm, batch = plan(placement("logits", "drop_vocabulary", ratio=1.0)), tiny_batch()
     scores = torch.zeros(3, 8, VOCAB)
-    left = arm.banned(scores, logit_context(batch, TRAIN), batch.tgt_out, batch.ids) == 0
+    left = arm.mask_logits(scores, logit_context(batch, TRAIN), batch.tgt_out, batch.ids) == 0
     for row, gold in zip(left.flatten(0, 1).tolist(), batch.tgt_out.flatten().tolist(), strict=True):
         assert {v for v in range(VOCAB) if row[v]} == {*range(N_SPECIAL), gold}
 
@@ -131,14 +131,14 @@ def repeats(sentence: list[int], n: int) -> int:
     return len(runs) - len(set(runs))
 
 
-def sources(count: int) -> Source:
+def sources(count: int) -> SourceBatch:
     generator = torch.Generator().manual_seed(4)
     lengths = torch.randint(2, 8, (count,), generator=generator)
     columns = torch.arange(7)
     ids = torch.where(
         columns < lengths[:, None] - 1, torch.randint(5, VOCAB, (count, 7), generator=generator), EOS
     )
-    return Source(torch.where(columns < lengths[:, None], ids, PAD), lengths, torch.arange(count))
+    return SourceBatch(torch.where(columns < lengths[:, None], ids, PAD), lengths, torch.arange(count))
 
 
 def translations(*arm: Any, cached: bool | None = None) -> list[list[int]]:
@@ -161,7 +161,7 @@ def test_decode_time_masks_rest_in_training():
     batch, scores = tiny_batch(), torch.zeros(3, 8, VOCAB)
     for name in ("no_repeat_ngram", "source_vocabulary"):
         arm = plan(placement("logits", name))
-        assert arm.banned(scores, logit_context(batch, TRAIN), batch.tgt_out, batch.ids) is scores
+        assert arm.mask_logits(scores, logit_context(batch, TRAIN), batch.tgt_out, batch.ids) is scores
 
 
 def random_pairs(count: int, seed: int) -> tuple[list[list[int]], list[list[int]]]:
@@ -255,4 +255,4 @@ def test_the_source_vocabulary_is_that_of_the_source_before_any_token_mask():
 
 def test_without_training_pairs_there_is_no_lexicon():
     with pytest.raises(ConfigError, match="training pairs"):
-        plan(placement("logits", "source_vocabulary"), of=replace(sizes(), facts=Facts()))
+        plan(placement("logits", "source_vocabulary"), of=replace(sizes(), facts=CorpusStatistics()))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from maskbench.masks.clock import Clock
-from maskbench.masks.mask_record import MaskRecord
+from maskbench.masks.mask_audit import MaskAudit
 from maskbench.masks.strategies.outputs.loss_tokens import LossTokensOptions
 
 
@@ -142,7 +142,7 @@ def proof_of(steps: list[tuple[Clock, Tensor]], replayed: int, lines: list[dict[
     """The proof of a run whose first steps an earlier process did; the log's lines are on disk."""
     arm = plan(placement("loss", "loss_tokens", choose="highest", ratio=0.4, count="floor"))
     arm.train()
-    record, batch = MaskRecord(arm), tiny_batch()
+    record, batch = MaskAudit(arm), tiny_batch()
     record.replay((batch, clock) for clock, _ in steps[:replayed])
     real = real_tokens(batch.tgt_lengths.tolist(), batch.tgt_out.shape[1])
     for clock, losses in steps[replayed:]:
@@ -174,7 +174,7 @@ def test_only_masks_that_choose_by_losses_do_without_a_fingerprint():
         ({"choose": "highest", "ratio": 0.4}, True),
     ]:
         arm = plan(placement("loss", "loss_tokens", **options))
-        record = MaskRecord(arm)
+        record = MaskAudit(arm)
         record.replay([(tiny_batch(), TRAIN)])
         (entry,) = record.entries([])
         assert (entry["fingerprint"] is None) is reads

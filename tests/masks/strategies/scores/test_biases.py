@@ -25,7 +25,7 @@ HALF = [0, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3]
 
 
 def bias_of(arm: MaskPlan, asked: AttentionRequest, layer: int = 0) -> Tensor:
-    found = arm.attention(arm.placed[0].site, layer, asked).bias
+    found = arm.decide_attention(arm.placed[0].site, layer, asked).bias
     assert found is not None
     return found
 

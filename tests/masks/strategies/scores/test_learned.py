@@ -58,7 +58,7 @@ every_setting = pytest.mark.parametrize(("name", "site", "options"), SETTINGS)
 
 
 def logits(model: EncoderDecoder, batch: Batch, clock: Clock) -> Tensor:
-    return model.masks.gated_logits(model(batch, clock), clock, batch.ids)
+    return model.masks.gate_logits(model(batch, clock), clock, batch.ids)
 
 
 def only(arm: MaskPlan) -> Strategy:
@@ -67,7 +67,7 @@ def only(arm: MaskPlan) -> Strategy:
 
 
 def bias(arm: MaskPlan, q_len: int, kv_len: int, layer: int = 0) -> Tensor:
-    found = arm.attention(arm.placed[0].site, layer, request(q_len, kv_len)).bias
+    found = arm.decide_attention(arm.placed[0].site, layer, request(q_len, kv_len)).bias
     assert found is not None
     return found
 
@@ -135,7 +135,7 @@ def test_dman_is_the_published_gate_at_amount_one():
         strategy.head[1] = torch.tensor([0.1, -0.2, 0.7])
         strategy.query[1] = torch.linspace(-1, 1, 12)
     asked = request(4, 6)
-    found = arm.attention("encoder_self", 1, asked).bias
+    found = arm.decide_attention("encoder_self", 1, asked).bias
     terms = {-2: 0.5, -1: -1.0, 0: 0.0, 1: 2.0, 2: 3.0}
     for b in range(2):
         for h, of_head in enumerate((0.1, -0.2, 0.7)):
@@ -161,7 +161,7 @@ def test_a_span_fades_over_the_ramp_and_hides_what_lies_beyond():
     arm = plan(placement("encoder_self", "adaptive_span", longest=4, ramp=2))
     with torch.no_grad():
         only(arm).share[1] = torch.tensor([0.0, 0.3, 1.0])
-    decision = arm.attention("encoder_self", 1, request(6, 9))
+    decision = arm.decide_attention("encoder_self", 1, request(6, 9))
     assert decision.bias is not None
     for h, reach in enumerate((0.0, 1.2, 4.0)):
         for i in range(6):
@@ -178,7 +178,7 @@ def test_a_closed_span_leaves_every_position_itself_and_finite_gradients():
     strategy = arm.placed[0].strategy
     with torch.no_grad():
         strategy.share.fill_(-0.5)
-    decision = arm.attention("encoder_self", 0, request(7, 7))
+    decision = arm.decide_attention("encoder_self", 0, request(7, 7))
     assert torch.equal(decision.keep[0, 0], torch.eye(7, dtype=torch.bool))
     for share in (-0.5, 0.13, 0.2):
         with torch.no_grad():
@@ -273,7 +273,7 @@ def test_a_head_gate_multiplies_its_head_and_reaches_both_ends():
     arm = plan(placement("cross", "head_gate", cost=0.3))
     with torch.no_grad():
         only(arm).open[1] = torch.tensor([-0.2, 0.4, 1.7])
-    gate = arm.attention("cross", 1, request()).head_gate
+    gate = arm.decide_attention("cross", 1, request()).head_gate
     assert gate is not None and gate.tolist() == [[0.0, pytest.approx(0.4), 1.0]]
     assert arm.penalty().item() == pytest.approx(0.3 * (3 + 0.4 + 1.7) / 6)
 
@@ -299,10 +299,12 @@ def test_the_channel_is_one_where_a_word_is_shown():
     picked = torch.tensor([[True, False, False, False], [False, False, False, False]])
     zeroed = torch.tensor([[False, False, False, False], [False, True, False, False]])
     x = torch.zeros(2, 4, 12)
-    found = arm.features("encoder_input", x, TokenInput(ids, zeroed, picked), TRAIN, torch.arange(2))
+    found = arm.modify_embeddings("encoder_input", x, TokenInput(ids, zeroed, picked), TRAIN, torch.arange(2))
     shown = torch.tensor([[0.0, 1, 1, 1], [1, 0, 1, 1]])
     assert found.shape == x.shape and torch.equal(found, shown[..., None] * weights)
-    plain = arm.features("encoder_input", x, TokenInput(ids), Clock.evaluation(1, 1), torch.arange(2))
+    plain = arm.modify_embeddings(
+        "encoder_input", x, TokenInput(ids), Clock.evaluation(1, 1), torch.arange(2)
+    )
     assert torch.equal(plain, weights.expand(2, 4, -1))
 
 
@@ -313,7 +315,7 @@ def test_the_channel_tells_which_words_a_token_mask_hid():
     masked, _ = model.read(batch, TRAIN)
     assert torch.equal(masked.ids, batch.src)  # the tokens stay: only the channel can tell
     x = torch.zeros(3, 7, 12, dtype=torch.float64)
-    found = arm.features("encoder_input", x, masked, TRAIN, batch.ids)
+    found = arm.modify_embeddings("encoder_input", x, masked, TRAIN, batch.ids)
     assert torch.equal((found == 0).all(-1), masked.picked) and bool(masked.picked.any())
 
 
@@ -326,7 +328,7 @@ def test_a_memory_gate_is_a_power_of_a_small_network(per, out):
         strategy.up.copy_(torch.linspace(-1, 1, 2 * out).reshape(2, out))
         strategy.offset.copy_(torch.linspace(0.2, 0.4, out))
     memory = torch.linspace(-1, 2, 2 * 3 * 12, dtype=torch.float64).reshape(2, 3, 12)
-    found = arm.memory(memory, TRAIN, torch.arange(2))
+    found = arm.gate_memory(memory, TRAIN, torch.arange(2))
     for b in range(2):
         for s in range(3):
             h = memory[b, s].tolist()
@@ -373,7 +375,7 @@ def test_a_gate_on_the_scores_cannot_do_what_conditioning_does():
     model, batch = tiny_model(arm), tiny_batch()
     with torch.no_grad():
         plain = model(batch, Clock("eval", 0, 10))
-        gated = arm.gated_logits(plain, Clock("eval", 0, 10), batch.ids)
+        gated = arm.gate_logits(plain, Clock("eval", 0, 10), batch.ids)
         conditioned = model(batch, TRAIN)
     assert not torch.equal(gated, plain) and torch.equal(gated.sign(), plain.sign())
     assert bool((gated.abs() <= plain.abs()).all())

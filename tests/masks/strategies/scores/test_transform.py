@@ -22,7 +22,7 @@ def arm_of(site: str = "decoder_self", **options: object) -> MaskPlan:
 
 
 def bias(arm: MaskPlan, q_len: int = 5, kv_len: int = 7, layer: int = 0, clock: Clock = TRAIN) -> Tensor:
-    found = arm.attention(arm.placed[0].site, layer, request(q_len, kv_len, clock=clock)).bias
+    found = arm.decide_attention(arm.placed[0].site, layer, request(q_len, kv_len, clock=clock)).bias
     assert found is not None
     return found
 
@@ -58,7 +58,7 @@ def test_the_worked_example_cannot_leak_in_the_decoder():
         strategy.amount.fill_(2.0)
         strategy.maps[0].copy_(torch.eye(TABLE))
         strategy.maps[0][:, :3, :3] = WORKED_EXAMPLE
-    decision = arm.attention("decoder_self", 0, request(5, 5, legal=causal(5, 5)))
+    decision = arm.decide_attention("decoder_self", 0, request(5, 5, legal=causal(5, 5)))
     assert torch.equal(decision.keep, causal(5, 5))
     before = model(batch, TRAIN)
     changed = batch.tgt_in.clone()

@@ -9,10 +9,10 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.data.corpus import Corpus
 from maskbench.errors import ConfigError
 from maskbench.masks.plan import MaskPlan
-from maskbench.model.transformer import EncoderDecoder, sizes_of
+from maskbench.model.transformer import EncoderDecoder, collect_sizes
 
 
-def lent_plans(config: RunConfig, corpus: Corpus, seed: int) -> dict[str, MaskPlan]:
+def build_eval_plans(config: RunConfig, corpus: Corpus, seed: int) -> dict[str, MaskPlan]:
     """Return the plans that a run is evaluated under besides its own, by the name that `evaluate.masks` has for them.
 
     Random masks are keyed as the run's own are, so that a run under its own masks lent back to it says the same.
@@ -20,7 +20,7 @@ def lent_plans(config: RunConfig, corpus: Corpus, seed: int) -> dict[str, MaskPl
     Raises:
         ConfigError: a plan cannot be built, or has parameters of its own: nobody trained those with these weights.
     """
-    sizes = sizes_of(config, corpus)
+    sizes = collect_sizes(config, corpus)
     plans = {}
     for name, placements in config.under.items():
         try:
@@ -40,7 +40,7 @@ def lent_plans(config: RunConfig, corpus: Corpus, seed: int) -> dict[str, MaskPl
 
 
 @contextmanager
-def under(model: EncoderDecoder, plan: MaskPlan) -> Iterator[None]:
+def use_mask_plan(model: EncoderDecoder, plan: MaskPlan) -> Iterator[None]:
     """Inside, the model acts under `plan`, its own learned masks among what is left out; then under its own again."""
     own = model.masks
     model.masks = plan.to(model.device)

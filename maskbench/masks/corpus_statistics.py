@@ -14,7 +14,7 @@ from maskbench.data.corpus import Corpus, Ragged
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CorpusStatistics:
     """Counts over the training split, and what the vocabulary and the corpus offer."""
 
     starts_word: Bool[Tensor, "vocab"] | None = None
@@ -29,13 +29,13 @@ class Facts:
     """What the corpus marks: any of "junk", "links"."""
 
 
-def facts_of(corpus: Corpus) -> Facts:
+def collect_statistics(corpus: Corpus) -> CorpusStatistics:
     """Return the facts of a corpus."""
     train = corpus.splits["train"]
     size = len(corpus.vocabulary)
     counts = sum(np.bincount(side.values, minlength=size) for side in (train.src, train.tgt))
     given = {"junk": train.junk, "links": train.links}
-    return Facts(
+    return CorpusStatistics(
         starts_word=torch.tensor(corpus.vocabulary.starts_word()),
         counts=torch.as_tensor(counts, dtype=torch.int64),
         length_ratio=len(train.tgt.values) / max(1, len(train.src.values)),

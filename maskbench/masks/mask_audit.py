@@ -1,6 +1,6 @@
 """The mask proof: what a run's masks really did, so that nobody has to believe its arm's name.
 
-A `MaskRecord` watches every answer that training uses and ends as one entry for each placement: how many visits and
+A `MaskAudit` watches every answer that training uses and ends as one entry for each placement: how many visits and
 random draws there were, how many different patterns came out, a fingerprint of them all, the realised ratio of hidden
 tokens and the density of kept pairs. Masks are pure functions of keys, so a resumed run replays the steps already done
 without a model and ends with the same record. A mask that chooses by the model's losses cannot be replayed: it has no
@@ -24,7 +24,7 @@ from maskbench.data.batches import Batch
 from maskbench.masks.base import AttentionMask, LossMask, Normaliser, TokenMask
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionContext, AttentionDecision, AttentionRequest
-from maskbench.masks.placement import Placed
+from maskbench.masks.placement import PlacedStrategy
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.random_draws import Draws
 
@@ -132,7 +132,7 @@ class _PatternRecord:
         }
 
 
-class MaskRecord:
+class MaskAudit:
     """Watches a plan through training; see the module."""
 
     def __init__(self, plan: MaskPlan) -> None:
@@ -156,23 +156,23 @@ class MaskRecord:
         for patterns in self._patterns.values():
             patterns.step = _Share()
 
-    def decided(self, site: str, layer: int, decision: AttentionDecision) -> None:
+    def observe_decision(self, site: str, layer: int, decision: AttentionDecision) -> None:
         """See a layer's combined answer (called by the plan); the proof is about each placement."""
 
-    def picks(
-        self, placed: Placed, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
+    def observe_picks(
+        self, placed: PlacedStrategy, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
     ) -> None:
         """See which tokens a token or loss mask picked (called by the plan)."""
         if self._plan.training:
             words = None if draws is None else draws.key.words
             self._picks[placed.label].add(words, picked, eligible, examples)
 
-    def used(self, placed: Placed, clock: Clock, examples: Tensor) -> None:
+    def observe_use(self, placed: PlacedStrategy, clock: Clock, examples: Tensor) -> None:
         """See that a gate, feature or logit mask was asked (called by the plan)."""
         if self._plan.training:
             self._note(placed, 0, clock, examples)
 
-    def pattern(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
+    def observe_pattern(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor | None) -> None:
         """See what an attention strategy answered (called by the plan)."""
         if not self._plan.training:
             return
@@ -180,7 +180,7 @@ class MaskRecord:
         if self._measure:
             self._measure_density(placed, ctx, keep)
 
-    def _measure_density(self, placed: Placed, ctx: AttentionContext, keep: Tensor | None) -> None:
+    def _measure_density(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor | None) -> None:
         r = ctx.request
         real = self._real_queries(ctx)
         legal = (r.legal & real).expand(len(r.examples), ctx.n_heads, len(r.q_idx), len(r.kv_idx))
@@ -192,7 +192,7 @@ class MaskRecord:
             kept = placed.strategy.kept(placed.options_at(r.clock, ctx.layer, r.examples), visible)
             if kept is not None:
                 seen = visible.expand(-1, ctx.n_heads, -1).double()
-                share.add(placed.on_heads(kept.double().expand_as(seen), seen).sum(), seen.sum())
+                share.add(placed.restrict_to_heads(kept.double().expand_as(seen), seen).sum(), seen.sum())
 
     def _real_queries(self, ctx: AttentionContext) -> Tensor:
         """Return True on queries that are not padding, `[batch, 1, q, 1]`."""
@@ -200,7 +200,7 @@ class MaskRecord:
         assert lengths is not None  # begin_step has run
         return (ctx.request.q_idx < lengths[:, None])[:, None, :, None]
 
-    def _note(self, placed: Placed, layer: int, clock: Clock, examples: Tensor) -> None:
+    def _note(self, placed: PlacedStrategy, layer: int, clock: Clock, examples: Tensor) -> None:
         """Remember which pattern is in force; its picture is taken once."""
         record = self._patterns[placed.label]
         draws = placed.draws(clock, examples)
@@ -210,7 +210,7 @@ class MaskRecord:
         words = None if draws is None else draws.key.words
         if words is not None:
             record.draws.update((words, example) for example in examples.tolist())
-        visit = placed.seen(clock).epoch if placed.varies_by_example else 0
+        visit = placed.effective_clock(clock).epoch if placed.varies_by_example else 0
         situation = (options.model_dump_json(), words, layer, visit)
         new = [example for example in examples.tolist() if (*situation, example) not in record.known]
         if new:
@@ -233,7 +233,7 @@ class MaskRecord:
             )
             for placed in self._plan.placed:
                 if placed.label in self._patterns:
-                    for layer in (n for n in placed.layers if placed.acts(clock, n)):
+                    for layer in (n for n in placed.layers if placed.is_active(clock, n)):
                         self._note(placed, layer, clock, batch.ids)
 
     def scalars(self) -> dict[str, float]:
@@ -265,7 +265,9 @@ class MaskRecord:
         return entries
 
 
-def _pictures(placed: Placed, layer: int, clock: Clock, examples: Tensor, n_heads: int) -> list[object]:
+def _pictures(
+    placed: PlacedStrategy, layer: int, clock: Clock, examples: Tensor, n_heads: int
+) -> list[object]:
     """Return a digest of each example's pattern over a fixed square; where the pattern hangs on more than positions,
     of the options and draws in force."""
     if not isinstance(placed.strategy, AttentionMask) or placed.strategy.depends_on:
@@ -277,13 +279,13 @@ def _pictures(placed: Placed, layer: int, clock: Clock, examples: Tensor, n_head
     request = AttentionRequest.of_positions(index, index, examples, clock, n_heads)
     context = AttentionContext(request, placed.site, layer, n_heads, draws)
     options = placed.options_at(clock, layer, examples)
-    keep = placed.on_heads_keep(placed.strategy.keep(options, context)).expand(batch, n_heads, n, n)
+    keep = placed.keep_on_heads(placed.strategy.keep(options, context)).expand(batch, n_heads, n, n)
     digests = [_digest(np.packbits(pattern).tobytes()) for pattern in keep.numpy()]
     # A pattern of an example counts for that example: two examples never share one by chance.
     return list(zip(examples.tolist(), digests, strict=True)) if per_example else list(digests)
 
 
-def _options(placed: Placed, layer: int, clock: Clock, examples: Tensor) -> list[str]:
+def _options(placed: PlacedStrategy, layer: int, clock: Clock, examples: Tensor) -> list[str]:
     """Return, as text, all that an answer depends on beside what it reads: the options and draws in force.
 
     One text for all, or one for each example where examples have options or draws of their own.

@@ -13,7 +13,7 @@ from maskbench.config.schema.experiment import PlacementConfig
 from maskbench.data.batches import Batch
 from maskbench.data.vocabulary import EOS, N_SPECIAL
 from maskbench.masks.clock import Clock
-from maskbench.masks.mask_record import MaskRecord
+from maskbench.masks.mask_audit import MaskAudit
 
 EXAMPLES, WORDS = 400, 12
 
@@ -32,7 +32,7 @@ def epochs(count: int) -> list[tuple[Batch, Clock]]:
 
 
 def proof(where: PlacementConfig, visits: int) -> dict[str, Any]:
-    record = MaskRecord(plan(where))
+    record = MaskAudit(plan(where))
     record.replay(epochs(visits))
     (entry,) = record.entries([])
     return entry
@@ -125,7 +125,7 @@ def test_a_resumed_run_ends_with_the_same_proof():
     batch, clocks = tiny_batch(), [Clock("train", s, 4, epoch=s // 2) for s in range(4)]
     entries = []
     for model, replayed in ((whole, 0), (resumed, 2)):
-        record = MaskRecord(model.masks)
+        record = MaskAudit(model.masks)
         record.replay((batch, clock) for clock in clocks[:replayed])
         for clock in clocks[replayed:]:
             record.begin_step(batch, measure=False)
@@ -137,7 +137,7 @@ def test_a_resumed_run_ends_with_the_same_proof():
 
 def test_evaluation_leaves_no_trace():
     model = tiny_model(plan(placement("encoder_self", "window", radius=1))).eval()
-    record = MaskRecord(model.masks)
+    record = MaskAudit(model.masks)
     record.begin_step(tiny_batch(), measure=True)
     model(tiny_batch(), Clock.evaluation(1, 1))
     assert record.scalars() == {} and record.entries([])[0]["distinct"] == 0
@@ -145,7 +145,7 @@ def test_evaluation_leaves_no_trace():
 
 def test_the_density_counts_real_queries_and_legal_pairs_only():
     model, batch = tiny_model(plan(placement("encoder_self", "window", radius=1))).train(), tiny_batch()
-    record = MaskRecord(model.masks)
+    record = MaskAudit(model.masks)
     record.begin_step(batch, measure=True)
     model(batch, Clock("train", 0, 1))
     lengths = batch.src_lengths.tolist()
@@ -155,7 +155,7 @@ def test_the_density_counts_real_queries_and_legal_pairs_only():
 
 def test_the_density_of_topk_is_what_its_rows_may_keep():
     model, batch = tiny_model(plan(placement("decoder_self", "topk", k=2))).train(), tiny_batch()
-    record = MaskRecord(model.masks)
+    record = MaskAudit(model.masks)
     record.begin_step(batch, measure=True)
     model(batch, Clock("train", 0, 1))
     lengths = batch.tgt_lengths.tolist()
@@ -164,7 +164,7 @@ def test_the_density_of_topk_is_what_its_rows_may_keep():
 
 
 def test_the_logged_densities_are_averaged():
-    record = MaskRecord(plan(placement("cross", "window", radius=1)))
+    record = MaskAudit(plan(placement("cross", "window", radius=1)))
     tag = "mask/density/cross-window-0"
     assert record.entries([{"step": 1, tag: 0.25}, {"step": 2}, {"step": 3, tag: 0.75}])[0]["density"] == 0.5
 
@@ -179,12 +179,12 @@ def test_only_a_mask_that_reads_annotations_is_an_oracle():
         placement("cross", "any", of=[{"mask": "window", "radius": 1}]),
         of=told,
     )
-    entries = MaskRecord(arm).entries([])
+    entries = MaskAudit(arm).entries([])
     assert [entry["oracle"] for entry in entries] == [True, False, True, False]
 
 
 def test_a_fixed_pattern_has_one_fingerprint_and_a_scheduled_one_as_many_as_stages():
-    record = MaskRecord(plan(placement("cross", "window", radius={"step": [[0, 1], [0.5, 2]]})))
+    record = MaskAudit(plan(placement("cross", "window", radius={"step": [[0, 1], [0.5, 2]]})))
     record.replay(epochs(4))
     entry = record.entries([])[0]
     assert entry["draws"] == 0 and entry["distinct"] == 2
@@ -208,7 +208,7 @@ def test_what_draws_nothing_reports_no_draws():
 
 
 def test_two_views_of_an_example_are_two_draws():
-    record = MaskRecord(plan(placement("encoder_input", "tokens", "static", ratio=0.3)))
+    record = MaskAudit(plan(placement("encoder_input", "tokens", "static", ratio=0.3)))
     batch, clock = corpus_batch(), Clock("train", 0, 9)
     record.replay([(batch, clock), (batch, replace(clock, view=1))])
     (entry,) = record.entries([])
@@ -219,7 +219,7 @@ def test_heads_a_normaliser_leaves_alone_count_as_they_are():
     where = placement("cross", "topk", k=1)
     some = where.model_copy(update={"heads": (1,)})
     model = tiny_model(plan(some)).train()
-    record, batch = MaskRecord(model.masks), tiny_batch()
+    record, batch = MaskAudit(model.masks), tiny_batch()
     record.begin_step(batch, measure=True)
     model(batch, Clock("train", 0, 9))
     # One of three heads keeps one of each source's 7, 4 and 6 keys; targets have 5, 8 and 3 words.
