@@ -131,7 +131,8 @@ def test_an_empty_plan_leaves_everything_as_it_is():
 def test_masks_at_a_site_are_anded_in_either_order(n, radius, size):
     window, block = placement("cross", "window", radius=radius), placement("cross", "block_local", size=size)
     answers = [
-        plan(*arm).decide_attention("cross", 0, request(n, n)).keep for arm in ((window, block), (block, window))
+        plan(*arm).decide_attention("cross", 0, request(n, n)).keep
+        for arm in ((window, block), (block, window))
     ]
     single = [plan(one).decide_attention("cross", 0, request(n, n)).keep for one in (window, block)]
     assert torch.equal(answers[0], answers[1])

@@ -172,7 +172,10 @@ def test_parts_are_drawn_anew_when_the_placement_says_so():
     early, late = (Clock("train", step, 100, epoch=step // 10) for step in (3, 44))
     for refresh, same in ((None, True), ({"per": "epoch"}, False)):
         arm = plan(placement("encoder_self", "any", refresh, of=[{"mask": "window", "radius": 0}, draw(0.4)]))
-        keeps = [arm.decide_attention("encoder_self", 0, request(9, 9, clock=clock)).keep for clock in (early, late)]
+        keeps = [
+            arm.decide_attention("encoder_self", 0, request(9, 9, clock=clock)).keep
+            for clock in (early, late)
+        ]
         assert torch.equal(*keeps) is same
 
 
@@ -209,7 +212,9 @@ def test_schedules_inside_parts_move():
 
     arm = plan(placement("encoder_self", "not", of={"mask": "window", "radius": {"linear": [0, 4]}}))
     for step, radius in ((0, 0), (50, 2), (100, 4)):
-        keep = arm.decide_attention("encoder_self", 0, request(9, 9, clock=Clock("train", step, 100))).keep[0, 0]
+        keep = arm.decide_attention("encoder_self", 0, request(9, 9, clock=Clock("train", step, 100))).keep[
+            0, 0
+        ]
         assert torch.equal(~keep, pattern_of({"mask": "window", "radius": radius}, q_len=9, kv_len=9)[0])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import resource, torch
-from maskbench.model.allocator import keep_freed_memory
+from maskbench.training.environment import keep_freed_memory
 KEPT
 for _ in range(12): torch.zeros(20_000_000)  # until the heap has settled: where it began is the system's choice
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
