@@ -103,7 +103,9 @@ class DecodingState:
         """
         here = torch.arange(self.length, self.length + 1, device=self.tokens.device)
         context = LogitContext(self.tokens, here, self.original.ids, self.original.lengths, self.clock)
-        left = self.model.masks.mask_logits(scores[:, None], context, None, self.source.examples)[:, 0].clone()
+        left = self.model.masks.mask_logits(scores[:, None], context, None, self.source.examples)[
+            :, 0
+        ].clone()
         left[:, FORBIDDEN_TOKENS] = -math.inf
         left[:, EOS] = scores[:, EOS]
         return left
