@@ -29,6 +29,9 @@ Workers: TypeAlias = Annotated[
     int | None,
     typer.Option("--workers", "-j", min=1, help="Runs at once.", show_default="as cores and memory allow"),
 ]
+ExecutorName: TypeAlias = Annotated[
+    str, typer.Option("--executor", metavar="NAME", help="Who runs the work.")
+]
 Quick: TypeAlias = Annotated[
     bool, typer.Option("--quick", help="Use the file's quick settings, in an experiment of its own.")
 ]
@@ -67,6 +70,9 @@ MinEffect: TypeAlias = Annotated[
 Simultaneous: TypeAlias = Annotated[
     bool, typer.Option("--simultaneous", help="Widen the intervals so that all of them hold together.")
 ]
+
+LOCAL = "local"
+"""The executor that runs the work unless another one is named (`maskbench.executors.registry`)."""
 
 RUNS = Path("runs")
 """Where experiments are kept unless told otherwise."""

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"errors"},
     {"registry", "randomness", "text", "files"},
+    {"executors"},
     {"statistics"},
     {"config"},
     {"data"},
@@ -25,7 +26,6 @@ LAYERS = [
     {"comparison"},
     {"report", "tensorboard"},
     {"training", "audit"},
-    {"executors"},
     {"experiment", "explain", "verification", "forecast"},
     {"cli"},
 ]
@@ -90,6 +90,13 @@ def imports(path: Path) -> set[str]:
     return {name.removeprefix("maskbench.") for name in found if name.startswith("maskbench.")}
 
 
+def absolute_imports(path: Path) -> set[str]:
+    """Every module a file imports, by its full name."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names}
+    return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
+
 def test_there_are_modules_to_look_at():
     assert len(modules()) > 50
 
@@ -103,6 +110,17 @@ def test_imports_point_down_the_layers(name, path):
             assert imported.startswith(READERS_MAY_IMPORT), f"{name} imports maskbench.{imported}"
         if other in HEIGHT:
             assert HEIGHT[other] <= HEIGHT[own], f"{name} imports maskbench.{imported}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "maskbench" / "executors").rglob("*.py")), ids=lambda p: p.stem
+)
+def test_executors_know_nothing_of_training(path):
+    for imported in imports(path):
+        allowed = ("executors", "errors", "registry", "text")
+        assert imported.split(".")[0] in allowed, f"{path.name} imports maskbench.{imported}"
+    third_party = {name.split(".")[0] for name in absolute_imports(path)} - set(sys.stdlib_module_names)
+    assert third_party <= {"maskbench", "psutil"}
 
 
 def test_every_package_has_a_layer():

@@ -9,19 +9,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import torch
+from serial_executor import SerialExecutor
 
 import maskbench.data
 import maskbench.masks  # noqa: F401
 from maskbench.config.load import load_experiment
-from maskbench.executors import Listener, Task
+from maskbench.executors import Executor, FunctionEnd, Listener, Task, TaskContext
 from maskbench.executors.local import LocalExecutor
-from maskbench.executors.worker import Interrupted
+from maskbench.experiment import PRELOAD, train_job
 from maskbench.experiment.progress_events import Outcome
 from maskbench.experiment.run import run_experiment
 from maskbench.training.job import Progress, RunJob
@@ -54,7 +56,7 @@ def write(directory: Path, arms: Sequence[str] = tuple(ARMS), steps: int = STEPS
     return file
 
 
-def train(directory: Path, executor: LocalExecutor, arms: Sequence[str] = tuple(ARMS)) -> Outcome:
+def train(directory: Path, executor: Executor, arms: Sequence[str] = tuple(ARMS)) -> Outcome:
     outcome = run_experiment(load_experiment(write(directory, arms)), directory / "runs", executor=executor)
     assert outcome.is_sound, outcome.ended
     return outcome
@@ -84,32 +86,46 @@ def only(directory: Path, *arms: str) -> dict[str, dict[str, str]]:
     return {run: found for run, found in bytes_of_runs(directory).items() if run.partition("/")[0] in arms}
 
 
-def die_half_way(job: RunJob, report: Callable[[Progress], None]) -> None:
+def die_half_way(job: RunJob, context: TaskContext[Progress]) -> FunctionEnd:
     """Train a run, but be killed after 11 steps the first time; runs in a child."""
+
+    def report(progress: Progress) -> None:
+        if progress.state == "training" and progress.step == 11:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     if (job.directory / "checkpoints").exists():
-        train_run(job, report)
-        return
-    try:
-        train_run(dataclasses.replace(job, stop_after=11), report)
-    finally:
-        os.kill(os.getpid(), signal.SIGKILL)
+        return train_job.train(job, context)
+    train_run(job, report)
+    raise AssertionError("not killed")
 
 
-def stop_half_way(job: RunJob, report: Callable[[Progress], None]) -> None:
-    """Train a run until its 7th step, and then stop as if asked to; runs in a child."""
+class StopAtStep:
+    """The context of a task that is asked to stop at a step of its run."""
 
-    def relay(progress: Progress) -> None:
-        if progress.state == "training" and progress.step >= 7:
-            raise Interrupted
-        report(progress)
+    def __init__(self, context: TaskContext[Progress], step: int) -> None:
+        self.context, self.step, self.reached = context, step, 0
 
-    train_run(job, relay)
+    def report(self, progress: Progress) -> None:
+        self.reached = progress.step
+        self.context.report(progress)
+
+    def should_stop(self) -> bool:
+        return self.reached >= self.step
+
+
+def stop_half_way(job: RunJob, context: TaskContext[Progress]) -> FunctionEnd:
+    """Train a run until about its 7th step, and then stop as if asked to; runs in a child."""
+    watched = StopAtStep(context, 7)
+    state = train_run(job, watched.report, watched.should_stop)
+    assert state == "interrupted"
+    return "interrupted"
 
 
 @dataclasses.dataclass(frozen=True)
 class Only(LocalExecutor):
     """Trains, by another function where one is given, and measures no cost."""
 
+    preload: Sequence[str] = PRELOAD
     train: Any = None
 
     def execute(self, target: Any, tasks: Sequence[Task[Any]], listener: Listener[Any, Any]) -> int | None:
@@ -129,7 +145,7 @@ class NoProcess(LocalExecutor):
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three arms, two seeds, one worker."""
     directory = tmp_path_factory.mktemp("reference")
-    train(directory, LocalExecutor(1))
+    train(directory, LocalExecutor(1, preload=PRELOAD))
     return directory
 
 
@@ -150,6 +166,18 @@ def test_two_workers_and_another_order_of_the_arms_change_no_byte(reference: Pat
 def test_spawned_processes_and_missing_arms_change_no_byte(reference: Path, tmp_path: Path) -> None:
     train(tmp_path, Only(2, "spawn"), arms=("none",))
     assert bytes_of_runs(tmp_path) == only(reference, "none")
+
+
+def test_another_executor_changes_no_byte(reference: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        outcome = train(tmp_path, SerialExecutor(), arms=("none",))
+    finally:
+        torch.set_num_threads(before)
+    assert outcome.counts["done"] == 2
+    assert bytes_of_runs(tmp_path) == only(reference, "none")
+    cost = json.loads((tmp_path / "runs/tiny/cost.json").read_text())
+    assert cost["relative_step_time"] == {"none": 1.0}
 
 
 def test_the_cost_of_every_arm_was_measured(reference: Path) -> None:

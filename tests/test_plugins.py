@@ -17,6 +17,7 @@ import maskbench.masks  # noqa: F401
 from maskbench import plugins, registry
 from maskbench.errors import ConfigError
 from maskbench.executors.local import LocalExecutor
+from maskbench.experiment import PRELOAD
 from maskbench.experiment.run import run_experiment
 from maskbench.plugins import Plugin, load_plugins
 from maskbench.registry import MASKS, PRESETS
@@ -242,7 +243,10 @@ def test_training_processes_find_the_strategies_of_a_file(file: Path, tmp_path: 
     )
     runs = tmp_path / "runs"
     outcome = run_experiment(
-        load_experiment(experiment), runs, executor=LocalExecutor(1, method=method), plugins=[file]
+        load_experiment(experiment),
+        runs,
+        executor=LocalExecutor(1, method=method, preload=PRELOAD),
+        plugins=[file],
     )
     assert [ended.state for ended in outcome.ended] == ["done", "done"], outcome.ended
     assert not [warning for warning in outcome.warnings if "cost" in warning]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import RUNS, File, Overrides, Plugins, Quick, RunsDir, Seeds
+from ..options import LOCAL, RUNS, ExecutorName, File, Overrides, Plugins, Quick, RunsDir, Seeds
 
 if TYPE_CHECKING:
     from maskbench.comparison.calibration import Calibration
     from maskbench.config.schema.experiment import Experiment
+    from maskbench.executors import Executor
     from maskbench.experiment.progress_events import Outcome
 
 
@@ -30,6 +31,7 @@ def calibrate(
             "--workers", "-j", min=1, help="Runs at once.", show_default="as cores and memory allow"
         ),
     ] = None,
+    executor: ExecutorName = LOCAL,
     quick: Quick = False,
     plugins: Plugins = None,
     as_json: Annotated[
@@ -40,18 +42,21 @@ def calibrate(
 
     The runs make an experiment of their own, called NAME-calibrate. They are kept, so asking again costs nothing.
     """
-    from maskbench.executors.signals import exit_code, leaving_on_signals
+    from maskbench.executors.registry import build_executor
+    from maskbench.executors.signals import exit_code, exit_on_stop_signals
+    from maskbench.experiment import PRELOAD
     from maskbench.experiment.null_experiment import calibration_of
 
     from ..loading import load, placed_problems
     from .run import say_what_happened
 
-    with leaving_on_signals():
+    with exit_on_stop_signals():
         settings, files = overrides or [], plugins or []
+        used = build_executor(executor, workers=workers, preload=PRELOAD)
         experiment = load(file, settings, seeds, [], quick, files)
         calibration = calibration_of(experiment, twins)
         with placed_problems(file, settings):
-            outcome = _train(calibration, runs_dir, workers, files)
+            outcome = _train(calibration, runs_dir, used, files)
         directory = runs_dir / calibration.name
         say_what_happened(outcome, directory)
         if outcome.signal is not None:
@@ -61,7 +66,7 @@ def calibrate(
         raise typer.Exit(3)
 
 
-def _train(experiment: Experiment, runs_dir: Path, workers: int | None, plugins: list[Path]) -> Outcome:
+def _train(experiment: Experiment, runs_dir: Path, executor: Executor, plugins: list[Path]) -> Outcome:
     import sys
 
     from maskbench.experiment.run import run_experiment
@@ -69,7 +74,7 @@ def _train(experiment: Experiment, runs_dir: Path, workers: int | None, plugins:
     from ..progress.display import shown_on
 
     with shown_on(sys.stderr) as reporter:
-        return run_experiment(experiment, runs_dir, workers=workers, reporter=reporter, plugins=plugins)
+        return run_experiment(experiment, runs_dir, executor=executor, reporter=reporter, plugins=plugins)
 
 
 def _calibrations(experiment: Experiment, directory: Path) -> list[Calibration]:

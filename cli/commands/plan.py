@@ -7,12 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..options import RUNS, Arms, File, Overrides, Plugins, Quick, RunsDir, Seeds, Workers
+from ..options import (
+    LOCAL,
+    RUNS,
+    Arms,
+    ExecutorName,
+    File,
+    Overrides,
+    Plugins,
+    Quick,
+    RunsDir,
+    Seeds,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from maskbench.config.schema.experiment import Experiment
+    from maskbench.executors import Executor
     from maskbench.experiment.plan import PlannedRun
     from maskbench.forecast.expense import Expense
     from maskbench.forecast.outlook import Outlook
@@ -26,6 +39,7 @@ def plan(
     seeds: Seeds = None,
     arms: Arms = None,
     workers: Workers = None,
+    executor: ExecutorName = LOCAL,
     quick: Quick = False,
     plugins: Plugins = None,
     as_json: Annotated[
@@ -36,16 +50,17 @@ def plan(
 
     For an arm with a schedule, the two arms it should be compared with are written out, ready to paste.
     """
+    from maskbench.executors.registry import build_executor
+
     from ..loading import load, placed_problems
 
+    used = build_executor(executor, workers=workers)
     experiment = load(file, overrides or [], seeds, arms or [], quick, plugins or [])
     with placed_problems(file, overrides or []):
-        show_plan(experiment, runs_dir, workers, as_json)
+        show_plan(experiment, runs_dir, used, as_json)
 
 
-def show_plan(
-    experiment: Experiment, runs_dir: Path, workers: int | None = None, as_json: bool = False
-) -> None:
+def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_json: bool = False) -> None:
     """Print every run and what would happen to it, what it takes, and what the seeds can show.
 
     Raises:
@@ -69,7 +84,7 @@ def show_plan(
             typer.echo(sanitize(f"warning: {warning}"), err=True)
 
     rehearsal = rehearse(experiment, runs_dir, Warner())
-    expected = expense(experiment, rehearsal, runs_dir, workers)
+    expected = expense(experiment, rehearsal, runs_dir, executor)
     prospects = outlooks(experiment, runs_dir)
     if as_json:
         from maskbench.forecast.outlook import to_json

@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import RUNS, Arms, File, Overrides, Plugins, Quick, RunsDir, Seeds, Workers
+from ..options import (
+    LOCAL,
+    RUNS,
+    Arms,
+    ExecutorName,
+    File,
+    Overrides,
+    Plugins,
+    Quick,
+    RunsDir,
+    Seeds,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from maskbench.config.schema.experiment import Experiment
+    from maskbench.executors import Executor
     from maskbench.experiment.progress_events import Outcome
 
 
@@ -22,6 +35,7 @@ def run(
     seeds: Seeds = None,
     arms: Arms = None,
     workers: Workers = None,
+    executor: ExecutorName = LOCAL,
     quick: Quick = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Show what would run, and train nothing.")
@@ -49,7 +63,9 @@ def run(
     until each is better, worse or identical, or cannot be decided any more. Its verdicts allow for so many looks.
     """
     from maskbench.errors import ConfigError
-    from maskbench.executors.signals import leaving_on_signals
+    from maskbench.executors.registry import build_executor
+    from maskbench.executors.signals import exit_on_stop_signals
+    from maskbench.experiment import PRELOAD
 
     from ..loading import load, placed_problems
     from .plan import show_plan
@@ -57,24 +73,25 @@ def run(
     if dry_run and as_json:
         raise ConfigError("--json prints the comparison, and --dry-run makes none; give one of them")
     _check_selection(until_decided, max_seeds, {"--seeds": seeds, "--arm": arms, "--dry-run": dry_run})
-    with leaving_on_signals():
+    with exit_on_stop_signals():
         settings, files = overrides or [], plugins or []
+        used = build_executor(executor, workers=workers, preload=PRELOAD)
         experiment = load(file, settings, seeds, arms or [], quick, files)
         with placed_problems(file, settings):
             if dry_run:
-                show_plan(experiment, runs_dir, workers)
+                show_plan(experiment, runs_dir, used)
                 return
             if until_decided:
-                outcome = _run_until_decided(experiment, runs_dir, max_seeds, workers, files)
+                outcome = _run_until_decided(experiment, runs_dir, max_seeds, used, files)
             else:
                 part = seeds is not None or bool(arms)
                 whole = load(file, settings, None, [], quick, files) if part else experiment
-                outcome = _run(experiment, whole, runs_dir, workers, files)
+                outcome = _run(experiment, whole, runs_dir, used, files)
         _end(outcome, runs_dir / experiment.name, as_json)
 
 
 def _run(
-    experiment: Experiment, whole: Experiment, runs_dir: Path, workers: int | None, plugins: list[Path]
+    experiment: Experiment, whole: Experiment, runs_dir: Path, executor: Executor, plugins: list[Path]
 ) -> Outcome:
     import sys
 
@@ -84,7 +101,7 @@ def _run(
 
     with shown_on(sys.stderr) as reporter:
         return run_experiment(
-            experiment, runs_dir, whole=whole, workers=workers, reporter=reporter, plugins=plugins
+            experiment, runs_dir, whole=whole, executor=executor, reporter=reporter, plugins=plugins
         )
 
 
@@ -111,7 +128,7 @@ def _check_selection(until_decided: bool, max_seeds: int | None, others: Mapping
 
 
 def _run_until_decided(
-    experiment: Experiment, runs_dir: Path, max_seeds: int | None, workers: int | None, plugins: list[Path]
+    experiment: Experiment, runs_dir: Path, max_seeds: int | None, executor: Executor, plugins: list[Path]
 ) -> Outcome:
     import sys
 
@@ -124,7 +141,7 @@ def _run_until_decided(
             experiment,
             runs_dir,
             max_seeds=max_seeds or MAX_SEEDS,
-            workers=workers,
+            executor=executor,
             reporter=reporter,
             plugins=plugins,
         )
@@ -144,8 +161,8 @@ def _end(outcome: Outcome, directory: Path, as_json: bool) -> None:
 
 def say_what_happened(outcome: Outcome, directory: Path) -> None:
     """Say on stderr what became of the runs, what went wrong, and what to do next."""
-    from maskbench.experiment.run import LOG
     from maskbench.text import sanitize
+    from maskbench.training.job import ERROR_LOG
 
     for note in outcome.notes:
         typer.echo(f"note: {sanitize(note)}", err=True)
@@ -154,7 +171,7 @@ def say_what_happened(outcome: Outcome, directory: Path) -> None:
     for ended in outcome.ended:
         if ended.state in ("failed", "diverged"):
             typer.echo(sanitize(f"{ended.state}: {ended.run.name}: {ended.message}"), err=True)
-            log = ended.run.directory.path / LOG
+            log = ended.run.directory.path / ERROR_LOG
             typer.echo(sanitize(f"  see {log if log.exists() else ended.run.directory.path}"), err=True)
     counts = ", ".join(f"{n} {word}" for word, n in outcome.counts.items() if n)
     typer.echo(sanitize(f"{directory}: {counts}"), err=True)

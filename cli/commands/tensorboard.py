@@ -43,11 +43,11 @@ def tensorboard(
     It stays up to date while `maskbench run` works, until Ctrl-C. Results never depend on event files: --rebuild
     makes all of them again, which is refused while a run is in progress.
     """
-    from maskbench.executors.signals import leaving_on_signals
+    from maskbench.executors.signals import exit_on_stop_signals
     from maskbench.records.locate import newest_experiment
     from maskbench.tensorboard.refresh import experiments_in
 
-    with leaving_on_signals():
+    with exit_on_stop_signals():
         top, experiments = experiments_in(directory or newest_experiment(runs_dir))
         if rebuild:
             _rebuild(experiments)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import Plugins
+from ..options import LOCAL, ExecutorName, Plugins
 
 if TYPE_CHECKING:
+    from maskbench.executors import Executor
     from maskbench.verification.cells import Cell, Contents
     from maskbench.verification.hashes import Hashes
     from maskbench.verification.replay import Replayed
@@ -35,6 +36,7 @@ def verify(
         int | None,
         typer.Option("--workers", "-j", min=1, help="Runs at once.", show_default="as cores allow"),
     ] = None,
+    executor: ExecutorName = LOCAL,
     plugins: Plugins = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what was found as JSON, and nothing else.")
@@ -46,14 +48,17 @@ def verify(
     Exits with 0 if everything agrees and with 3 if something differs.
     """
     from maskbench.errors import ConfigError
-    from maskbench.executors.signals import exit_code, leaving_on_signals
+    from maskbench.executors.registry import build_executor
+    from maskbench.executors.signals import exit_code, exit_on_stop_signals
+    from maskbench.experiment import PRELOAD
 
     if sum((cell is not None, every, hashes_only)) > 1:
         raise ConfigError("--cell, --all and --hashes-only exclude each other; give one of them")
-    with leaving_on_signals():
+    with exit_on_stop_signals():
+        used = build_executor(executor, workers=workers, preload=PRELOAD)
         found = _contents(directory)
         cells = _to_replay(found, cell, every, hashes_only)
-        hashes, replayed, signum = _verify(found, cells, workers, plugins or [])
+        hashes, replayed, signum = _verify(found, cells, used, plugins or [])
         if signum is not None:
             typer.echo("interrupted; nothing is kept of a repetition", err=True)
             raise typer.Exit(exit_code(signum))
@@ -89,13 +94,11 @@ def _to_replay(found: Contents, cell: str | None, every: bool, hashes_only: bool
 
 
 def _verify(
-    found: Contents, cells: Sequence[Cell], workers: int | None, plugins: list[Path]
+    found: Contents, cells: Sequence[Cell], executor: Executor, plugins: list[Path]
 ) -> tuple[Hashes, list[Replayed], int | None]:
     import tempfile
 
     import maskbench.masks  # noqa: F401  registers the strategies
-    from maskbench.executors.local import LocalExecutor
-    from maskbench.executors.machine import side_by_side
     from maskbench.plugins import load_plugins
     from maskbench.text import sanitize
     from maskbench.verification.hashes import check_hashes
@@ -105,8 +108,6 @@ def _verify(
         typer.echo(sanitize(what), err=True)
 
     load_plugins(plugins)
-    threads = max((cell.arm.config.train.threads for cell in cells), default=1)
-    executor = LocalExecutor(workers or min(max(1, len(cells)), side_by_side(threads, 1)))
     with tempfile.TemporaryDirectory(prefix="maskbench-verify-") as name:
         cache = Path(name) / "corpora"
         if cells:

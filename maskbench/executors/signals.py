@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin: the first one asks politely, the second one leaves at once."""
+"""Signals that stop the program: the first one asks for a graceful stop, the second one exits."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-STOPPING: tuple[int, ...] = tuple(
+STOP_SIGNALS: tuple[int, ...] = tuple(
     int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-"""The signals that mean "stop": from the terminal, from a scheduler, from a closed terminal."""
+"""The signals that ask a process to stop: from the terminal, from a scheduler, from a closed terminal."""
 
 
 def exit_code(signum: int) -> int:
@@ -21,27 +21,27 @@ def exit_code(signum: int) -> int:
     return 128 + signum
 
 
-def _leave(signum: int, frame: FrameType | None) -> None:
+def _exit(signum: int, frame: FrameType | None) -> None:
     raise SystemExit(exit_code(signum))
 
 
 class StopRequest:
-    """While entered, the first stopping signal is noted instead of raised; the second raises SystemExit.
+    """Inside, the first stop signal is recorded in `signum`; the second raises SystemExit.
 
-    A loop that waits for file descriptors adds `fileno()` to them, so it wakes up the moment a signal is noted.
+    A loop that waits for file descriptors adds `fileno()` to them, so it wakes up the moment a signal comes.
     Signals can only be caught in a program's main thread; elsewhere nothing is installed and `signum` stays None.
     """
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        """The first signal that came, if any."""
+        """The first stop signal, if one came."""
         self._before: dict[int, Any] = {}
         self._read, self._write = -1, -1
 
     def __enter__(self) -> StopRequest:
         self._read, self._write = os.pipe()
         if threading.current_thread() is threading.main_thread():
-            self._before = {signum: signal.signal(signum, self._note) for signum in STOPPING}
+            self._before = {signum: signal.signal(signum, self._receive) for signum in STOP_SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,10 +54,10 @@ class StopRequest:
         """Return a descriptor that becomes readable when the first signal comes, and stays so."""
         return self._read
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None:
             # A third signal, during the clean-up that this exception starts, ends the process without any.
-            for each in STOPPING:
+            for each in STOP_SIGNALS:
                 signal.signal(each, signal.SIG_DFL)
             raise SystemExit(exit_code(signum))
         self.signum = signum
@@ -65,12 +65,12 @@ class StopRequest:
 
 
 @contextmanager
-def leaving_on_signals() -> Iterator[None]:
-    """Inside, a stopping signal raises SystemExit with the signal's exit code: no traceback, and `finally` runs."""
+def exit_on_stop_signals() -> Iterator[None]:
+    """Inside, a stop signal raises SystemExit with the signal's exit code: no traceback, and `finally` runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {signum: signal.signal(signum, _leave) for signum in STOPPING}
+    before = {signum: signal.signal(signum, _exit) for signum in STOP_SIGNALS}
     try:
         yield
     finally:
@@ -79,24 +79,24 @@ def leaving_on_signals() -> Iterator[None]:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
-    """Inside, stopping signals wait; processes started inside have them blocked from their first instruction on.
+def block_stop_signals() -> Iterator[None]:
+    """Inside, stop signals are blocked, also in processes started inside, from their first instruction on.
 
-    A terminal sends Ctrl-C, and a scheduler SIGTERM, to every process of the group. Only the parent decides what it
-    means; the fork server must outlive it, or nobody would learn how the children end.
+    A terminal sends Ctrl-C, and a scheduler SIGTERM, to every process of the group. Only the parent decides what to do;
+    the fork server must not end by it, because it tells the parent how the children end.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def accept(signum: int, handler: Callable[[int, FrameType | None], None]) -> None:
-    """Handle one signal in a process that was started with it held back."""
+def handle_blocked_signal(signum: int, handler: Callable[[int, FrameType | None], None]) -> None:
+    """Handle one signal in a process that was started with it blocked."""
     signal.signal(signum, handler)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signum})

@@ -1,4 +1,4 @@
-"""What a child process does: leave signals to the parent, work on one payload, say how it ended.
+"""The main function of a child process: leave signals to the parent, run one task, send how it ended.
 
 This module is the first thing a child runs, whether it was forked from the fork server or spawned.
 """
@@ -18,82 +18,79 @@ from pathlib import Path
 from types import FrameType
 
 from maskbench.errors import MaskbenchError
-from maskbench.executors import EndState, Message, Payload, Target
-from maskbench.executors.signals import STOPPING, accept
+from maskbench.executors import Message, Payload, TaskContext, TaskFunction, TaskState
+from maskbench.executors.signals import STOP_SIGNALS, handle_blocked_signal
 
 _stop = threading.Event()
 
 
-class Interrupted(BaseException):
-    """Raised by a task's function to say that it stopped because it was asked to.
+class _PipeContext:
+    """The `TaskContext` of a child process: messages go to its parent over a pipe."""
 
-    Not an `Exception`, so that no error handling on the way takes it for a failure.
-    """
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
 
+    def report(self, message: object) -> None:
+        """Send `message` to the parent."""
+        self._pipe.send(message)
 
-def stop_requested() -> bool:
-    """Return True in a child whose parent has asked it to stop."""
-    return _stop.is_set()
-
-
-def use_threads(threads: int) -> None:
-    """Compute with so many threads in this process; called before its first tensor operation."""
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.set_num_interop_threads(1)
+    def should_stop(self) -> bool:
+        """Return whether the parent has asked this process to stop."""
+        return _stop.is_set()
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class TaskResult:
     """A child's last message to its parent: how the task's function ended."""
 
-    state: EndState
+    state: TaskState
     message: str = ""
 
 
-def main(target: Target[Payload, Message], payload: Payload, pipe: Connection, log: Path | None) -> None:
-    """Run one task in this process and send its end over the pipe; the entry point of a child."""
-    _listen_to_the_parent()
-    _end_with_the_parent()
+def main(
+    function: TaskFunction[Payload, Message], payload: Payload, pipe: Connection, log: Path | None
+) -> None:
+    """Run one task in this process and send its result over the pipe; the entry point of a child."""
+    _handle_signals()
+    _exit_with_the_parent()
     _redirect_output(log)
-    pipe.send(_word(target, payload, pipe))
+    pipe.send(run_function(function, payload, _PipeContext(pipe)))
     pipe.close()
-    _drop_empty(log)
+    _remove_if_empty(log)
 
 
-def _word(target: Target[Payload, Message], payload: Payload, pipe: Connection) -> Word:
+def run_function(
+    function: TaskFunction[Payload, Message], payload: Payload, context: TaskContext[Message]
+) -> TaskResult:
+    """Call a task's function and return how it ended; print the traceback of what it raises to stderr."""
     try:
-        target(payload, pipe.send)
-    except Interrupted:
-        return Word("interrupted")
+        state = function(payload, context)
     except MaskbenchError as error:
         traceback.print_exc()
-        return Word("raised", str(error))
-    except (
-        BaseException
-    ) as error:  # SystemExit among them: a strategy that calls exit() has failed, not finished
+        return TaskResult("raised", str(error))
+    except BaseException as error:
+        # SystemExit among them: a strategy that calls exit() has failed, not finished.
         traceback.print_exc()
-        return Word("raised", f"{type(error).__name__}: {error}")
-    return Word("finished")
+        return TaskResult("raised", f"{type(error).__name__}: {error}")
+    return TaskResult("interrupted" if state == "interrupted" else "finished")
 
 
-def _listen_to_the_parent() -> None:
-    """Let the terminal's signals pass by, and take SIGTERM as the parent's request to stop."""
+def _handle_signals() -> None:
+    """Ignore the terminal's signals, and take SIGTERM as the parent's request to stop."""
 
-    def note(signum: int, frame: FrameType | None) -> None:
+    def set_stop(signum: int, frame: FrameType | None) -> None:
         _stop.set()
 
-    for signum in STOPPING:
+    for signum in STOP_SIGNALS:
         if signum != signal.SIGTERM:
             signal.signal(signum, signal.SIG_IGN)
-    accept(signal.SIGTERM, note)
+    handle_blocked_signal(signal.SIGTERM, set_stop)
 
 
-def _end_with_the_parent() -> None:
-    """Leave when the parent is gone, whatever took it: its end of a pipe closes, even after SIGKILL.
+def _exit_with_the_parent() -> None:
+    """Exit when the parent is gone, whatever ended it: its end of a pipe closes, even after SIGKILL.
 
-    Leaving at once is safe because every file of a run is either whole or ignored.
+    Exiting at once is safe because every file of a run is either whole or ignored.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -121,7 +118,7 @@ def _redirect_output(log: Path | None) -> None:
     faulthandler.enable(file=2)
 
 
-def _drop_empty(log: Path | None) -> None:
+def _remove_if_empty(log: Path | None) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if log is not None and log.exists() and log.stat().st_size == 0:

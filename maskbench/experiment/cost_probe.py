@@ -1,8 +1,8 @@
-"""The cost probe: what one training step of every arm costs, measured side by side.
+"""The cost probe: measures what one training step of every arm costs, side by side, once after training.
 
 Runs that trained together on a shared machine cannot say which mask is cheaper. So after training, one process alone
 takes the same steps of every arm in turn, arm by arm within a step, in an order that rotates; what disturbs the machine
-for a while disturbs all arms alike, and dividing step by step takes it out.
+for a while disturbs all arms alike, and dividing step by step removes it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from maskbench.config.schema.experiment import RunConfig
-from maskbench.data import load_corpus
-from maskbench.executors.worker import Interrupted, stop_requested, use_threads
-from maskbench.plugins import load_plugins
-from maskbench.statistics.effect import batch_logs, ratio
-from maskbench.training.environment import repeatable
-from maskbench.training.trainer import make_trainer
+from maskbench.config.schema.experiment import Experiment, PanelConfig, RunConfig
+from maskbench.errors import RunDirectoryError
+from maskbench.executors import Executor, FunctionEnd, Resources, Task, TaskContext, TaskEnd
+from maskbench.experiment.plan import CACHE, corpus_key
+from maskbench.experiment.progress_events import Outcome, Reporter
+from maskbench.runs.directory import ExperimentDirectory
 
 STEPS = 50
 """Measured steps of every arm."""
@@ -41,7 +40,12 @@ class ProbeJob:
     seed: int
     cache_dir: Path
     plugins: tuple[Path, ...] = ()
-    """Files that enter strategies of their own (`maskbench.plugins`)."""
+    """Files that add strategies (`maskbench.plugins`)."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads the arm with the most uses."""
+        return max(config.train.threads for _, config in self.arms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +56,40 @@ class StepTimes:
     tokens: Mapping[str, Sequence[int]]
 
 
-def probe(job: ProbeJob, report: Callable[[StepTimes], None]) -> None:
+def probe(job: ProbeJob, context: TaskContext[StepTimes]) -> FunctionEnd:
     """Measure in this process and report once."""
-    threads = max(config.train.threads for _, config in job.arms)
-    use_threads(threads)
+    from maskbench.data import load_corpus
+    from maskbench.plugins import load_plugins
+    from maskbench.training.environment import repeatable, use_threads
+    from maskbench.training.trainer import make_trainer
+
+    use_threads(job.threads)
     load_plugins(job.plugins)
-    corpora = {config.corpus.model_dump_json(): config.corpus for _, config in job.arms}
+    corpora = {corpus_key(config.corpus): config.corpus for _, config in job.arms}
     built = {key: load_corpus(corpus, job.cache_dir) for key, corpus in corpora.items()}
-    with repeatable(threads):
+    with repeatable(job.threads):
         steps = {
-            name: make_trainer(config, built[config.corpus.model_dump_json()], job.seed).step
+            name: make_trainer(config, built[corpus_key(config.corpus)], job.seed).step
             for name, config in job.arms
         }
-        report(take_turns(steps))
+        times = take_turns(steps, context.should_stop)
+    if times is None:
+        return "interrupted"
+    context.report(times)
+    return "finished"
 
 
 def take_turns(
-    steps: Mapping[str, Callable[[int], int]], clock: Callable[[], float] = time.perf_counter
-) -> StepTimes:
-    """Take the same steps with every arm in turn.
+    steps: Mapping[str, Callable[[int], int]],
+    should_stop: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.perf_counter,
+) -> StepTimes | None:
+    """Take the same steps with every arm in turn; return their times, or None if told to stop.
 
     Args:
         steps: by arm, a function that takes step i (counted from 0) and returns its number of target tokens.
+        should_stop: asked before every step of every arm.
         clock: seconds, monotonic.
-
-    Raises:
-        Interrupted: the parent has asked this process to stop.
     """
     names = list(steps)
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -88,8 +100,8 @@ def take_turns(
             break
         turn = i % len(names)
         for name in (*names[turn:], *names[:turn]):
-            if stop_requested():
-                raise Interrupted
+            if should_stop():
+                return None
             start = clock()
             n_tokens = steps[name](i)
             if i >= DROPPED_STEPS:
@@ -107,6 +119,8 @@ def summarise(times: StepTimes, identities: Mapping[str, str]) -> dict[str, Any]
         times: the baseline's first; at least one step.
         identities: by arm, the hash of what was measured; kept so that it is measured once.
     """
+    from maskbench.statistics.effect import batch_logs, ratio
+
     logs = {name: batch_logs(seconds) for name, seconds in times.seconds.items()}
     baseline = next(iter(times.seconds))
     ratios = {name: ratio(own, logs[baseline]) for name, own in logs.items()}
@@ -122,3 +136,80 @@ def summarise(times: StepTimes, identities: Mapping[str, str]) -> dict[str, Any]
         "baseline": baseline,
         "identities": dict(identities),
     }
+
+
+def measure_costs(
+    outcome: Outcome,
+    experiment: Experiment,
+    runs_dir: Path,
+    executor: Executor,
+    reporter: Reporter,
+    plugins: tuple[Path, ...] = (),
+) -> None:
+    """Write cost.json of every panel whose finished arms have not been measured side by side yet.
+
+    A probe that fails is a warning: no result depends on it.
+    """
+    for panel in experiment.panels:
+        directory = ExperimentDirectory.of(runs_dir, experiment.name, panel.name)
+        identities = _finished_identities(directory, panel, experiment.seeds)
+        if panel.baseline not in identities or _is_measured(directory, panel.baseline, identities):
+            continue
+        reporter.preparing("measuring what a step of each arm costs")
+        ordered = sorted(
+            (arm for arm in panel.arms if arm.name in identities), key=lambda arm: arm.name != panel.baseline
+        )
+        # What a step costs does not depend on the weights, and those a run started from may be gone by now.
+        arms = tuple((arm.name, arm.config.model_copy(update={"init_from": None})) for arm in ordered)
+        job = ProbeJob(arms, experiment.seeds[0], runs_dir / CACHE, plugins)
+        listener = _CostProbeListener()
+        task = Task(job, directory.path / "cost.log", Resources(job.threads))
+        outcome.signal = executor.execute(probe, [task], listener)
+        if listener.times is not None:
+            directory.write_cost(summarise(listener.times, identities))
+        elif outcome.signal is None:
+            outcome.warnings.append(f"the cost of a step was not measured: {listener.message}")
+        if outcome.signal is not None:
+            return
+
+
+def _finished_identities(
+    directory: ExperimentDirectory, panel: PanelConfig, seeds: Sequence[int]
+) -> dict[str, str]:
+    """Return the identity hash of every arm of the panel that has a finished run."""
+    found = {}
+    for arm in panel.arms:
+        runs = (directory.run(arm.name, seed) for seed in seeds)
+        record = next((run.record() for run in runs if run.status().state == "done"), None)
+        if record is not None:
+            found[arm.name] = str(record["hash"])
+    return found
+
+
+def _is_measured(directory: ExperimentDirectory, baseline: str, identities: Mapping[str, str]) -> bool:
+    """Whether cost.json holds these arms, relative to this baseline; it may hold more."""
+    try:
+        cost = directory.cost() or {}
+    except RunDirectoryError:  # damaged: measured anew
+        return False
+    return cost.get("baseline") == baseline and identities.items() <= cost.get("identities", {}).items()
+
+
+class _CostProbeListener:
+    """Keeps what the cost probe reports, or why it failed."""
+
+    def __init__(self) -> None:
+        self.times: StepTimes | None = None
+        self.message = ""
+
+    def started(self, task: Task[ProbeJob]) -> None:
+        """Forget an attempt that died."""
+        self.times = None
+
+    def reported(self, task: Task[ProbeJob], message: StepTimes) -> None:
+        """Keep the times."""
+        self.times = message
+
+    def ended(self, task: Task[ProbeJob], end: TaskEnd) -> None:
+        """Keep why there are no times, if it failed."""
+        self.message = end.message

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import MaskbenchError
-from maskbench.executors import End, Executor, Task
-from maskbench.executors.local import LocalExecutor
-from maskbench.executors.machine import side_by_side
-from maskbench.experiment.cost_probe_stage import measure_costs
+from maskbench.executors import Executor, Resources, Task, TaskEnd
+from maskbench.executors.registry import build_executor
+from maskbench.experiment import PRELOAD
+from maskbench.experiment.cost_probe import measure_costs
 from maskbench.experiment.plan import CACHE, PlannedRun, plan, refuse_changed
 from maskbench.experiment.plan_log import plan_of, present_plan, record_plan
 from maskbench.experiment.preparation import BuiltArm, build_each_arm, survey
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from maskbench.data.corpus import Corpus
     from maskbench.training.job import Progress, RunJob
 
-LOG = "error.log"
-"""In a run's directory: what its process printed; absent if that was nothing."""
 
 _STAYS_SEQUENTIAL = (
     "seeds of this experiment were once added after looking at results (--until-decided), so it stays under the rule "
@@ -43,7 +41,6 @@ def run_experiment(
     runs_dir: Path,
     *,
     whole: Experiment | None = None,
-    workers: int | None = None,
     executor: Executor | None = None,
     reporter: Reporter | None = None,
     plugins: Sequence[Path] = (),
@@ -54,10 +51,9 @@ def run_experiment(
         experiment: the loaded experiment, or the arms and seeds of it that are to be trained now.
         whole: the experiment that is written down, and so compared, where `experiment` is a part of it.
         runs_dir: the directory that holds experiments; made if need be.
-        workers: how many runs train at once; None: as many as cores and memory allow.
-        executor: who executes the runs; None: processes of this machine, `workers` at once.
-        reporter: is told how it goes.
-        plugins: files with strategies of their own; loaded here before, and by every process that trains.
+        executor: trains the runs; None: processes of this machine, as many at once as cores and memory allow.
+        reporter: is told how the experiment proceeds.
+        plugins: files that add strategies; the caller has loaded them, and every process that trains loads them.
 
     Returns:
         What became of every run. A run that fails or diverges raises nothing.
@@ -68,7 +64,7 @@ def run_experiment(
         LeakError: an arm leaks and does not say so.
     """
     with lock_experiment(ExperimentDirectory.of(runs_dir, experiment.name).path):
-        session = Session(runs_dir, workers=workers, executor=executor, reporter=reporter, plugins=plugins)
+        session = Session(runs_dir, executor=executor, reporter=reporter, plugins=plugins)
         outcome = session.prepare(experiment)
         planned = plan_of(whole or experiment, experiment, present_plan(runs_dir, experiment.name))
         write_plan(whole or experiment, runs_dir, planned)
@@ -88,14 +84,14 @@ class Session:
         self,
         runs_dir: Path,
         *,
-        workers: int | None = None,
         executor: Executor | None = None,
         reporter: Reporter | None = None,
         plugins: Sequence[Path] = (),
     ) -> None:
         """Prepare nothing yet; see `run_experiment` for the arguments."""
-        self._runs_dir, self._workers, self._executor = runs_dir, workers, executor
-        self._told = reporter or Silence()
+        self._runs_dir = runs_dir
+        self._executor = executor or build_executor(preload=PRELOAD)
+        self._reporter = reporter or Silence()
         self._plugins = tuple(file.resolve() for file in plugins)
         self._corpora: dict[str, Corpus] = {}
         self._built: dict[tuple[str | None, str], BuiltArm] = {}
@@ -113,30 +109,44 @@ class Session:
         first_look = tuple(filter(wanted, plan(experiment, self._runs_dir)))
         refuse_changed(first_look)
         if any(run.is_due for run in first_look):
-            (self._executor or LocalExecutor(1)).warm_up()
-        found, corpora = survey(experiment, self._runs_dir, self._told, self._corpora)
+            self._executor.warm_up()
+        found, corpora = survey(experiment, self._runs_dir, self._reporter, self._corpora)
         self._corpora = corpora
         planned = tuple(filter(wanted, found))
         refuse_changed(planned)
         notes = [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
-        build_each_arm(planned, corpora, self._told, self._built)
+        build_each_arm(planned, corpora, self._reporter, self._built)
         return Outcome(planned, notes=notes)
 
     def train(self, experiment: Experiment, outcome: Outcome) -> None:
         """Train what is due of `outcome`, add to it how that ended, and measure what each arm costs."""
-        executor = self._executor
-        if executor is None:
-            # Asked for now and not earlier, because only now is it known how much memory a run takes.
-            need = max((arm.memory for arm in self._built.values()), default=1)
-            executor = LocalExecutor(self._workers or side_by_side(_threads(experiment), need))
-        _train_all(outcome, experiment.name, self._runs_dir / CACHE, executor, self._told, self._plugins)
+        self._train_due(experiment.name, outcome)
         if outcome.signal is None:
-            measure_costs(outcome, experiment, self._runs_dir, executor, self._told, self._plugins)
+            measure_costs(outcome, experiment, self._runs_dir, self._executor, self._reporter, self._plugins)
             _show_over_seeds(outcome, self._runs_dir / experiment.name)
 
+    def _train_due(self, experiment: str, outcome: Outcome) -> None:
+        from maskbench.experiment.train_job import train, train_task
 
-def _threads(experiment: Experiment) -> int:
-    return max(arm.config.train.threads for panel in experiment.panels for arm in panel.arms)
+        due = {run.directory.path: run for run in outcome.planned if run.is_due}
+        if not due:
+            return
+        tasks = [
+            train_task(
+                experiment,
+                run.panel,
+                run.arm,
+                path,
+                seed=run.seed,
+                cache_dir=self._runs_dir / CACHE,
+                plugins=self._plugins,
+                memory=self._built[run.name[:2]].memory,
+            )
+            for path, run in due.items()
+        ]
+        largest = Resources.largest(task.resources for task in tasks)
+        self._reporter.planned(outcome.planned, self._executor.count_workers(largest))
+        outcome.signal = self._executor.execute(train, tasks, _StatusListener(outcome, due, self._reporter))
 
 
 def write_plan(experiment: Experiment, runs_dir: Path, planned: Plan) -> None:
@@ -152,66 +162,32 @@ def write_experiment(experiment: Experiment, runs_dir: Path) -> None:
         ExperimentDirectory.of(runs_dir, experiment.name, panel).write_experiment(resolved)
 
 
-def _train_all(
-    outcome: Outcome,
-    experiment: str,
-    cache_dir: Path,
-    executor: Executor,
-    told: Reporter,
-    plugins: tuple[Path, ...] = (),
-) -> None:
-    from maskbench.experiment.train_job import train
-    from maskbench.training.job import RunJob
+class _StatusListener:
+    """Writes status.json for processes that died, and forwards events to the reporter."""
 
-    due = {run.directory.path: run for run in outcome.planned if run.is_due}
-    if not due:
-        return
-    told.planned(outcome.planned, executor.workers)
-    tasks = [
-        Task(
-            RunJob(
-                experiment=experiment,
-                panel=run.panel,
-                arm=run.arm.name,
-                seed=run.seed,
-                config=run.arm.config,
-                directory=run.directory.path,
-                cache_dir=cache_dir,
-                plugins=plugins,
-            ),
-            run.directory.path / LOG,
-        )
-        for run in due.values()
-    ]
-    outcome.signal = executor.execute(train, tasks, _Chronicler(outcome, due, told))
-
-
-class _Chronicler:
-    """Hears from the executor, keeps status.json true when a child cannot, and passes on to the reporter."""
-
-    def __init__(self, outcome: Outcome, runs: Mapping[Path, PlannedRun], told: Reporter) -> None:
+    def __init__(self, outcome: Outcome, runs: Mapping[Path, PlannedRun], reporter: Reporter) -> None:
         self._outcome = outcome
         self._runs = runs
-        self._told = told
+        self._reporter = reporter
 
     def started(self, task: Task[RunJob]) -> None:
         """Pass on that a run starts."""
-        self._told.started(self._runs[task.payload.directory])
+        self._reporter.started(self._runs[task.payload.directory])
 
     def reported(self, task: Task[RunJob], message: Progress) -> None:
         """Pass on what a run reports."""
-        self._told.progressed(self._runs[task.payload.directory], message)
+        self._reporter.progressed(self._runs[task.payload.directory], message)
 
-    def ended(self, task: Task[RunJob], end: End) -> None:
+    def ended(self, task: Task[RunJob], end: TaskEnd) -> None:
         """Settle a run's state; its process is gone, so nobody else writes to its directory."""
         run = self._runs[task.payload.directory]
         state, message = _settle(run, end)
         ended = Ended(run, state, message, end.seconds, end.retries)
         self._outcome.ended.append(ended)
-        self._told.ended(ended)
+        self._reporter.ended(ended)
 
 
-def _settle(run: PlannedRun, end: End) -> tuple[EndState, str]:
+def _settle(run: PlannedRun, end: TaskEnd) -> tuple[EndState, str]:
     """Return the state of a run whose process has ended, and why; write it down where the process did not."""
     status = run.directory.status()
     recorded = str((status.error or {}).get("message", ""))

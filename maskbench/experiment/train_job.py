@@ -1,28 +1,63 @@
-"""What the executor's processes do for an experiment: train one run."""
+"""The task that an executor runs for an experiment: train one run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
-from maskbench.executors.worker import Interrupted, stop_requested, use_threads
+from maskbench.config.schema.experiment import ArmConfig
+from maskbench.executors import FunctionEnd, Resources, Task, TaskContext
 from maskbench.plugins import load_plugins
-from maskbench.training.job import Progress, RunJob
+from maskbench.training.environment import use_threads
+from maskbench.training.job import ERROR_LOG, Progress, RunJob
 from maskbench.training.loop import train_run
 
 _SECONDS_BETWEEN_REPORTS = 0.2
 
 
-def train(job: RunJob, report: Callable[[Progress], None]) -> None:
+def train_task(
+    experiment: str,
+    panel: str | None,
+    arm: ArmConfig,
+    directory: Path,
+    *,
+    seed: int,
+    cache_dir: Path,
+    plugins: tuple[Path, ...],
+    memory: int = 0,
+) -> Task[RunJob]:
+    """Return the task, for `train`, of training an arm with a seed.
+
+    Args:
+        directory: of the run.
+        cache_dir: where corpora are built.
+        memory: bytes that the run needs, roughly; 0: not known.
+    """
+    job = RunJob(
+        experiment=experiment,
+        panel=panel,
+        arm=arm.name,
+        seed=seed,
+        config=arm.config,
+        directory=directory,
+        cache_dir=cache_dir,
+        plugins=plugins,
+    )
+    return Task(job, directory / ERROR_LOG, Resources(arm.config.train.threads, memory))
+
+
+def train(job: RunJob, context: TaskContext[Progress]) -> FunctionEnd:
     """Train and evaluate one run in this process."""
     use_threads(job.config.train.threads)
     load_plugins(job.plugins)
-    train_run(job, Relay(report))
+    state = train_run(job, ThrottledReport(context.report), context.should_stop)
+    return "interrupted" if state == "interrupted" else "finished"
 
 
-class Relay:
-    """Passes progress on, steps not more often than a person can read; stops the run when the parent asks."""
+class ThrottledReport:
+    """Passes on every new state and message, and steps not more often than a person can read."""
 
     def __init__(
         self, report: Callable[[Progress], None], clock: Callable[[], float] = time.monotonic
@@ -34,13 +69,7 @@ class Relay:
         self._speed: float | None = None
 
     def __call__(self, progress: Progress) -> None:
-        """Pass `progress` on if it is due, with the last known speed.
-
-        Raises:
-            Interrupted: the parent has asked this process to stop.
-        """
-        if stop_requested():
-            raise Interrupted
+        """Pass `progress` on if it is due, with the last known speed."""
         if progress.tokens_per_second is not None:
             self._speed = progress.tokens_per_second
         now = self._clock()

@@ -41,7 +41,6 @@ def run_until_decided(
     runs_dir: Path,
     *,
     max_seeds: int = MAX_SEEDS,
-    workers: int | None = None,
     executor: Executor | None = None,
     reporter: Reporter | None = None,
     plugins: Sequence[Path] = (),
@@ -59,7 +58,7 @@ def run_until_decided(
         experiment: the loaded experiment, whole: the arms of a panel share its chance of a false alarm.
         runs_dir: the directory that holds experiments; made if need be.
         max_seeds: at least 1.
-        workers, executor, reporter, plugins: as of `run_experiment`.
+        executor, reporter, plugins: as of `run_experiment`.
 
     Returns:
         What became of every run that was planned.
@@ -69,7 +68,7 @@ def run_until_decided(
     """
     told = reporter or Silence()
     with lock_experiment(ExperimentDirectory.of(runs_dir, experiment.name).path):
-        session = Session(runs_dir, workers=workers, executor=executor, reporter=told, plugins=plugins)
+        session = Session(runs_dir, executor=executor, reporter=told, plugins=plugins)
         planned = _first_plan(experiment, runs_dir, past_plans(runs_dir, experiment.name), max_seeds)
         whole = Outcome(())
         while True:

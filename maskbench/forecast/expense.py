@@ -11,7 +11,7 @@ from typing import Literal
 from maskbench.config.schema.experiment import ArmConfig, Experiment, TrainConfig
 from maskbench.data.batches import BatchSchedule
 from maskbench.data.corpus import Corpus
-from maskbench.executors.machine import side_by_side
+from maskbench.executors import Executor, Resources
 from maskbench.experiment.plan import PlannedRun, corpus_key
 from maskbench.experiment.preparation import BuiltArm, Rehearsal
 from maskbench.forecast.recorded import StepRecords, kind_of
@@ -62,22 +62,20 @@ class Expense:
         return makespan([s for s in self.run_seconds.values() for _ in range(seeds)], self.workers)
 
 
-def expense(
-    experiment: Experiment, rehearsal: Rehearsal, runs_dir: Path, workers: int | None = None
-) -> Expense:
+def expense(experiment: Experiment, rehearsal: Rehearsal, runs_dir: Path, executor: Executor) -> Expense:
     """Return what the due runs of a plan will take on this machine.
 
     Args:
         experiment: what is planned.
         rehearsal: the plan, with corpora and arms built.
         runs_dir: the folder that holds experiments; step times of finished runs are looked for in all of them.
-        workers: runs at once; None: as many as `maskbench run` would choose.
+        executor: would train the runs.
     """
     due = [run for run in rehearsal.planned if run.is_due]
     arms = {run.name[:2]: run.arm for run in due}
     memory = max((arm.memory for arm in rehearsal.built.values()), default=0)
-    threads = max((arm.config.train.threads for arm in arms.values()), default=1)
-    at_once = workers or side_by_side(threads, max(1, memory))
+    needs = [Resources(arm.config.train.threads, memory) for arm in arms.values()]
+    at_once = executor.count_workers(Resources.largest(needs))
     steps = _step_times(experiment, arms, rehearsal.corpora, runs_dir)
     totals = {name: _total_steps(arm, rehearsal.corpora, experiment.seeds[0]) for name, arm in arms.items()}
     ahead = [steps[run.name[:2]].seconds * _steps_ahead(run, totals[run.name[:2]]) for run in due]

@@ -41,6 +41,13 @@ def repeatable(threads: int) -> Iterator[None]:
         torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
+def use_threads(threads: int) -> None:
+    """Let torch use so many threads in this process; call it before the first tensor operation."""
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != 1:
+        torch.set_num_interop_threads(1)
+
+
 def pick_device() -> torch.device:
     """Return where models live: the CPU, the only device on which resumed runs are known to end in the same bytes."""
     return torch.device("cpu")

@@ -1,4 +1,4 @@
-"""What a training process is given, and what it tells while it works. Both cross process borders."""
+"""Input and messages of a training process; both are pickled."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from maskbench.config.schema.experiment import RunConfig
+
+ERROR_LOG = "error.log"
+"""In a run's directory: what its process printed; absent if that was nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +26,12 @@ class RunJob:
     cache_dir: Path
     """Where built corpora lie."""
     plugins: tuple[Path, ...] = ()
-    """Files that enter strategies of their own (`maskbench.plugins`)."""
-    stop_after: int | None = None
-    """For tests: vanish after so many steps of the whole run, as if killed."""
+    """Files that add strategies (`maskbench.plugins`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is."""
+    """How far a run has come."""
 
     run: tuple[str, int, str | None]
     """Arm, seed, panel."""

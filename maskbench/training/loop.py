@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from maskbench.data import load_corpus
 from maskbench.data.batches import Batch
@@ -51,15 +51,19 @@ __all__ = ["Progress", "RunJob", "Trainer", "make_trainer", "train_run"]
 Report = Callable[[Progress], None]
 
 
-class _Killed(BaseException):
-    """For tests: the process is gone. Nothing may catch it to tidy up."""
-
-
-def train_run(job: RunJob, report: Report) -> None:
+def train_run(
+    job: RunJob, report: Report, should_stop: Callable[[], bool] = lambda: False
+) -> Literal["done", "diverged", "interrupted"]:
     """Train, evaluate and record one run; continue it if it was begun, do nothing if it is over.
 
-    A run that diverges is over too: its status says so and nothing is raised. `report` is called at the end of every
-    step; if it raises something that is no `Exception`, the run saves where it stands and stops.
+    Args:
+        job: the run.
+        report: called at the end of every step, and when the run's state changes.
+        should_stop: asked after every step and before the evaluation; once it returns True, the run saves its state
+            and returns.
+
+    Returns:
+        The state in status.json. A run that diverges is over, so nothing is raised.
 
     Raises:
         RunDirectoryError: another process writes the directory, or it holds another run.
@@ -67,13 +71,12 @@ def train_run(job: RunJob, report: Report) -> None:
     """
     directory = RunDirectory(job.directory)
     with directory.lock(), repeatable(job.config.train.threads):
-        run = _Run(job, directory, report)
+        run = _Run(job, directory, report, should_stop)
         try:
-            run.execute()
-        except _Killed:
-            raise
+            return run.execute()
         except Diverged as error:
-            run.diverged(error)
+            run.record_divergence(error)
+            return "diverged"
         except Exception as error:
             directory.write_status("failed", {"message": str(error), "type": type(error).__name__})
             raise
@@ -85,9 +88,12 @@ def train_run(job: RunJob, report: Report) -> None:
 class _Run:
     """The run in this process."""
 
-    def __init__(self, job: RunJob, directory: RunDirectory, report: Report) -> None:
+    def __init__(
+        self, job: RunJob, directory: RunDirectory, report: Report, should_stop: Callable[[], bool]
+    ) -> None:
         """Build everything, and open the directory; until that succeeds, nothing is written to it."""
-        self.job, self.config, self.directory, self.report = job, job.config, directory, report
+        self.job, self.config, self.directory = job, job.config, directory
+        self.report, self.should_stop = report, should_stop
         self.corpus: Corpus = load_corpus(self.config.corpus, job.cache_dir)
         self.trainer = make_trainer(self.config, self.corpus, job.seed)
         self.identity = Identity(
@@ -104,19 +110,25 @@ class _Run:
         )
         directory.open(record, self.identity)
 
-    def execute(self) -> None:
-        """Bring the run to its end from wherever it stands."""
+    def execute(self) -> Literal["done", "diverged", "interrupted"]:
+        """Bring the run to its end from wherever it stands, or until it is to stop; return its state."""
         state = self.directory.status().state
-        if state in ("done", "diverged"):
+        if state == "done" or state == "diverged":
             self._tell(state)
-            return
+            return state
         self.directory.write_status("running")
         self._tell("starting", message=self._moved())
-        self._resume()
-        if self.config.init_from is not None and self.done == 0:
-            self._measure_start()
-        self._train()
-        self._finish()
+        if not self.should_stop():
+            self._resume()
+            if self.config.init_from is not None and self.done == 0:
+                self._measure_start()
+            if self._train():
+                self._tell("evaluating")
+                if not self.should_stop():
+                    self._finish()
+                    return "done"
+        self.directory.write_status("interrupted")
+        return "interrupted"
 
     def _moved(self) -> str:
         """Say what differs between where the run was begun and here; empty if nothing does."""
@@ -145,7 +157,7 @@ class _Run:
             self.masks.replay(self._seen_by_now())
 
     def _seen_by_now(self) -> Iterator[tuple[Batch, Clock]]:
-        """Yield what the steps so far trained on."""
+        """Yield the batches that the steps so far trained on."""
         for step in range(self.done):
             batch, clock = self.trainer.batch(step, self.stalls.by(step))
             for view in views(clock, self.config.train):
@@ -158,7 +170,8 @@ class _Run:
         self.done, self.best = checkpoint.step, checkpoint.state["best"]
         self._mark_best()
 
-    def _train(self) -> None:
+    def _train(self) -> bool:
+        """Take the steps that are left; False if the run is to stop: its state is saved."""
         self._draw()
         while self.done < self.total:
             began = time.perf_counter()
@@ -177,7 +190,11 @@ class _Run:
             ):
                 self._save()
             self._draw()
-            self._end_of_step(step, speed)
+            self._tell("training", loss=step.nll, speed=speed)
+            if self.should_stop():
+                self._save()
+                return False
+        return True
 
     def _draw(self) -> None:
         self.pictures.draw(self.done, self.stalls.by(self.done))
@@ -224,20 +241,8 @@ class _Run:
             folder = self.directory.checkpoints
             mark_best(folder, self.best["step"], self.config.train.select, self.best["value"])
 
-    def _end_of_step(self, step: StepReport, speed: float | None) -> None:
-        if self.done == self.job.stop_after:
-            raise _Killed
-        try:
-            self._tell("training", loss=step.nll, speed=speed)
-        except Exception:
-            raise
-        except BaseException:
-            self._save()
-            raise
-
     def _finish(self) -> None:
         """Evaluate the selected checkpoint, or the mean of the last ones, and write the result."""
-        self._tell("evaluating")
         selected = best(self.directory.checkpoints)
         selected.load_into(self.trainer.model)
         if self.averaged:
@@ -281,7 +286,7 @@ class _Run:
             "train_nll_sha256": self.log.nll_sha256(),
         }
 
-    def diverged(self, error: Diverged) -> None:
+    def record_divergence(self, error: Diverged) -> None:
         """Record that and where the run diverged; its last whole checkpoint stays."""
         details = {"quantity": error.quantity, "value": str(error.value), "step": error.step}
         message = {"message": str(error), **details, "examples": list(error.examples)}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskbench.errors import MaskbenchError
-from maskbench.executors import End, Executor, Task
-from maskbench.experiment.train_job import train
+from maskbench.executors import Executor, Task, TaskEnd
+from maskbench.experiment.train_job import train, train_task
 from maskbench.runs.checkpoint import Checkpoint, scan
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import RESULTS_VERSION, Origin
@@ -141,18 +141,14 @@ def replay(
     }
     listener = _Comparer(runs, told)
     tasks = [
-        Task(
-            RunJob(
-                experiment=cell.experiment,
-                panel=cell.panel,
-                arm=cell.arm.name,
-                seed=cell.run.seed,
-                config=cell.arm.config,
-                directory=path,
-                cache_dir=cache_dir,
-                plugins=files,
-            ),
-            path / "error.log",
+        train_task(
+            cell.experiment,
+            cell.panel,
+            cell.arm,
+            path,
+            seed=cell.run.seed,
+            cache_dir=cache_dir,
+            plugins=files,
         )
         for path, cell in runs.items()
     ]
@@ -178,7 +174,7 @@ class _Comparer:
     def reported(self, task: Task[RunJob], message: Progress) -> None:
         """Show nothing: how far a repetition is changes no byte."""
 
-    def ended(self, task: Task[RunJob], end: End) -> None:
+    def ended(self, task: Task[RunJob], end: TaskEnd) -> None:
         """Compare what the repetition left behind."""
         path = task.payload.directory
         if end.state != "interrupted":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maskbench.executors import machine
+from maskbench.executors import Resources, machine
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,11 @@ from maskbench.executors import machine
 def test_as_many_runs_as_cores_and_memory_allow_but_at_least_one(
     monkeypatch: pytest.MonkeyPatch, cores: int, free: int, threads: int, need: int, fit: int
 ) -> None:
-    monkeypatch.setattr(machine, "cores", lambda: cores)
+    monkeypatch.setattr(machine, "count_cores", lambda: cores)
     monkeypatch.setattr(machine, "free_memory", lambda: free)
-    assert machine.side_by_side(threads, need) == fit
+    assert machine.count_fitting(Resources(threads, need)) == fit
 
 
 def test_this_machine_has_a_core_and_some_memory() -> None:
-    assert machine.cores() >= 1
+    assert machine.count_cores() >= 1
     assert machine.free_memory() > 0

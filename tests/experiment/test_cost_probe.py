@@ -31,7 +31,8 @@ class FakeClock:
 
 def test_every_arm_takes_every_step_and_the_order_rotates() -> None:
     clock, order = FakeClock(), []  # type: ignore[var-annotated]
-    times = take_turns({name: clock.step(name, 0.5, order) for name in ("a", "b", "c")}, clock)
+    times = take_turns({name: clock.step(name, 0.5, order) for name in ("a", "b", "c")}, clock=clock)
+    assert times is not None
     assert [name for name, _ in order[:9]] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
     assert [i for _, i in order[:9]] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert {name: len(seconds) for name, seconds in times.seconds.items()} == dict.fromkeys(
@@ -41,14 +42,23 @@ def test_every_arm_takes_every_step_and_the_order_rotates() -> None:
 
 def test_the_first_steps_are_not_counted() -> None:
     clock, order = FakeClock(), []  # type: ignore[var-annotated]
-    times = take_turns({"a": clock.step("a", 0.5, order)}, clock)
+    times = take_turns({"a": clock.step("a", 0.5, order)}, clock=clock)
+    assert times is not None
     assert times.tokens["a"][0] == 100 + cost_probe.DROPPED_STEPS
 
 
 def test_slow_arms_end_the_probe_early_but_never_with_too_few_steps() -> None:
     clock, order = FakeClock(), []  # type: ignore[var-annotated]
-    times = take_turns({"a": clock.step("a", cost_probe.SECONDS, order)}, clock)
+    times = take_turns({"a": clock.step("a", cost_probe.SECONDS, order)}, clock=clock)
+    assert times is not None
     assert len(times.seconds["a"]) == cost_probe.FEWEST_STEPS
+
+
+def test_a_probe_that_is_told_to_stop_takes_no_further_step_and_measures_nothing() -> None:
+    clock, order = FakeClock(), []  # type: ignore[var-annotated]
+    steps = {name: clock.step(name, 0.5, order) for name in ("a", "b")}
+    assert take_turns(steps, lambda: len(order) == 13, clock) is None
+    assert len(order) == 13
 
 
 def test_costs_are_medians_and_ratios_geometric_means_over_the_steps() -> None:

@@ -15,7 +15,7 @@ from maskbench.config.load import load_experiment, load_resolved
 from maskbench.config.schema.experiment import Experiment
 from maskbench.data.text import download
 from maskbench.errors import ConfigError, RunDirectoryError
-from maskbench.executors import End, Listener, Task
+from maskbench.executors import Listener, Resources, Task, TaskEnd
 from maskbench.experiment.cost_probe import ProbeJob, StepTimes
 from maskbench.experiment.plan import PlannedRun
 from maskbench.experiment.preparation import rehearse
@@ -49,12 +49,12 @@ def load(
     return load_experiment(file)
 
 
-def finish(job: RunJob) -> End:
+def finish(job: RunJob) -> TaskEnd:
     """Leave behind what a finished run leaves."""
     directory = RunDirectory(job.directory)
     begin(job)
     directory.write_result({"metrics": {"test/exact_match": 0.5}})
-    return End("finished", "", 1.0)
+    return TaskEnd("finished", "", 1.0)
 
 
 def begin(job: RunJob) -> None:
@@ -68,7 +68,7 @@ def begin(job: RunJob) -> None:
 class Pretender:
     """An executor that runs a function of the test for each job, in this process."""
 
-    act: Callable[[RunJob], End] = finish
+    act: Callable[[RunJob], TaskEnd] = finish
     signal: int | None = None
     workers: int = 3
     jobs: list[RunJob] = field(default_factory=list)
@@ -77,8 +77,8 @@ class Pretender:
     def warm_up(self) -> None:
         pass
 
-    def alone(self) -> Pretender:
-        return self
+    def count_workers(self, resources: Resources) -> int:
+        return self.workers
 
     def execute(self, target: Any, tasks: Sequence[Task[Any]], listener: Listener[Any, Any]) -> int | None:
         for task in tasks:
@@ -88,7 +88,7 @@ class Pretender:
                 names = [name for name, _ in task.payload.arms]
                 times = StepTimes({name: [1.0, 2.0] for name in names}, {name: [10, 20] for name in names})
                 listener.reported(task, times)
-                listener.ended(task, End("finished"))
+                listener.ended(task, TaskEnd("finished"))
             else:
                 self.jobs.append(task.payload)
                 listener.ended(task, self.act(task.payload))
@@ -192,20 +192,20 @@ def test_an_arm_that_cannot_be_built_fails_before_the_first_run(
     assert not executor.jobs
 
 
-def ends(**by_arm: Callable[[RunJob], End]) -> Callable[[RunJob], End]:
+def ends(**by_arm: Callable[[RunJob], TaskEnd]) -> Callable[[RunJob], TaskEnd]:
     return lambda job: by_arm.get(job.arm, finish)(job)
 
 
-def died(job: RunJob) -> End:
+def died(job: RunJob) -> TaskEnd:
     begin(job)
     RunDirectory(job.directory).write_status("running")
-    return End("died", "its process was killed by SIGKILL", 2.0, retries=1)
+    return TaskEnd("died", "its process was killed by SIGKILL", 2.0, retries=1)
 
 
-def diverged(job: RunJob) -> End:
+def diverged(job: RunJob) -> TaskEnd:
     begin(job)
     RunDirectory(job.directory).write_status("diverged", {"message": "the loss is not finite", "step": 3})
-    return End("finished", "", 1.0)
+    return TaskEnd("finished", "", 1.0)
 
 
 def test_a_run_that_dies_is_recorded_as_failed_and_tried_again_next_time(tmp_path: Path) -> None:
@@ -234,14 +234,14 @@ def test_a_diverged_run_stays_diverged_and_is_not_trained_again(tmp_path: Path) 
 
 
 def test_a_run_that_returns_without_a_result_has_failed(tmp_path: Path) -> None:
-    outcome = run(load(tmp_path), tmp_path, Pretender(ends(b=lambda job: End("finished"))))
+    outcome = run(load(tmp_path), tmp_path, Pretender(ends(b=lambda job: TaskEnd("finished"))))
     assert [ended.message for ended in outcome.ended if ended.state == "failed"] == [
         "it ended without a result"
     ]
 
 
 def test_a_signal_is_handed_on_and_the_cost_is_not_measured(tmp_path: Path) -> None:
-    executor = Pretender(ends(b=lambda job: End("interrupted")), signal=15)
+    executor = Pretender(ends(b=lambda job: TaskEnd("interrupted")), signal=15)
     outcome = run(load(tmp_path), tmp_path, executor)
     assert outcome.signal == 15
     assert outcome.counts["interrupted"] == 1

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from maskbench.config.schema.experiment import CorpusConfig, ModelConfig, RunConfig
-from maskbench.executors.worker import Interrupted
 from maskbench.experiment import train_job
 from maskbench.experiment.preparation import memory_need
 from maskbench.training.job import Progress
@@ -21,7 +18,7 @@ def relayed(*messages: Progress, at: list[float]) -> list[Progress]:
     """What is passed on of messages that come at these times."""
     heard: list[Progress] = []
     times = iter(at)
-    relay = train_job.Relay(heard.append, clock=lambda: next(times))
+    relay = train_job.ThrottledReport(heard.append, clock=lambda: next(times))
     for message in messages:
         relay(message)
     return heard
@@ -51,12 +48,6 @@ def test_a_message_is_always_passed_on() -> None:
         progress("starting", 0, message="step-35 too"),
     ]
     assert relayed(*notes, at=[0.0, 0.0]) == notes
-
-
-def test_a_run_stops_at_its_next_report_when_the_parent_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "stop_requested", lambda: True)
-    with pytest.raises(Interrupted):
-        train_job.Relay(lambda _: None)(progress("training", 3))
 
 
 def test_more_of_anything_needs_more_memory() -> None:

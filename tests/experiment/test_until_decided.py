@@ -18,7 +18,7 @@ from maskbench.comparison.text.json_document import to_json
 from maskbench.config.load import load_resolved
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
-from maskbench.executors import End
+from maskbench.executors import TaskEnd
 from maskbench.experiment.plan_log import present_plan
 from maskbench.experiment.progress_events import Outcome, Silence
 from maskbench.experiment.run import run_experiment
@@ -60,15 +60,15 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maskbench.audit.gate.admit", lambda *_: None)
 
 
-def scripted(scores: Script) -> Callable[[RunJob], End]:
+def scripted(scores: Script) -> Callable[[RunJob], TaskEnd]:
     """Return what leaves a finished run with its score behind; no two runs have the same outputs."""
 
-    def finish(job: RunJob) -> End:
+    def finish(job: RunJob) -> TaskEnd:
         begin(job)
         value = scores[job.arm](job.seed)
         hashes = {name: f"{job.panel}{job.arm}{job.seed}" for name in ("outputs_sha256", "train_nll_sha256")}
         RunDirectory(job.directory).write_result({"metrics": {"test/exact_match": value}, **hashes})
-        return End("finished", "", 1.0)
+        return TaskEnd("finished", "", 1.0)
 
     return finish
 
@@ -191,11 +191,11 @@ def test_an_arm_that_was_given_up_is_open_again_once_others_are_decided(tmp_path
 
 
 def test_an_arm_that_does_the_same_in_every_byte_is_closed_after_three_pairs(tmp_path: Path) -> None:
-    def same(job: RunJob) -> End:
+    def same(job: RunJob) -> TaskEnd:
         begin(job)
         hashes = {name: str(job.seed) for name in ("outputs_sha256", "train_nll_sha256")}
         RunDirectory(job.directory).write_result({"metrics": {"test/exact_match": 0.5}, **hashes})
-        return End("finished")
+        return TaskEnd("finished")
 
     _, executor, looks = go(tmp_path, {}, Pretender(same))
     # One pair or two may be the same because a mask acts now and then.
@@ -205,7 +205,7 @@ def test_an_arm_that_does_the_same_in_every_byte_is_closed_after_three_pairs(tmp
 
 
 def test_panels_are_decided_one_by_one(tmp_path: Path) -> None:
-    def finish(job: RunJob) -> End:
+    def finish(job: RunJob) -> TaskEnd:
         return scripted(WINS if job.panel == "small" else DRAWS)(job)
 
     panels = "panels: {small: {corpus.pairs: 32}, large: {corpus.pairs: 64}}"
@@ -262,7 +262,7 @@ def test_half_a_pair_is_no_seed_spent(tmp_path: Path) -> None:
 
 
 def test_a_run_that_failed_ends_it_and_is_tried_again(tmp_path: Path) -> None:
-    def fail_once(job: RunJob) -> End:
+    def fail_once(job: RunJob) -> TaskEnd:
         return died(job) if (job.arm, job.seed) == ("b", 2) else scripted(WINS)(job)
 
     outcome, executor, _ = go(tmp_path, WINS, Pretender(fail_once))
@@ -273,12 +273,12 @@ def test_a_run_that_failed_ends_it_and_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_a_diverged_run_counts_as_lost_and_does_not_end_it(tmp_path: Path) -> None:
-    def diverge(job: RunJob) -> End:
+    def diverge(job: RunJob) -> TaskEnd:
         if (job.arm, job.seed) != ("b", 1):
             return scripted(WINS)(job)
         begin(job)
         RunDirectory(job.directory).write_status("diverged", {"message": "the loss is not finite", "step": 3})
-        return End("finished")
+        return TaskEnd("finished")
 
     outcome, executor, looks = go(tmp_path, WINS, Pretender(diverge))
     assert len(seeds_of(executor, "b")) == 12 and "(11 won, 1 lost" in looks[-1]

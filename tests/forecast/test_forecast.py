@@ -24,6 +24,7 @@ from maskbench.config.schema.experiment import (
 )
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
+from maskbench.executors.local import LocalExecutor
 from maskbench.experiment.plan import corpus_key, plan
 from maskbench.experiment.preparation import BuiltArm, Rehearsal
 from maskbench.forecast import trial
@@ -184,7 +185,9 @@ class TestExpense:
         corpus = load_corpus(self.BARE.config.corpus, root / ".cache")
         built = {(None, "bare"): BuiltArm(1000, 50), (None, "masked"): BuiltArm(1200, 60)}
         key = corpus_key(self.BARE.config.corpus)
-        return expense(trial_, Rehearsal(plan(trial_, root), {key: corpus}, built), root, workers)
+        return expense(
+            trial_, Rehearsal(plan(trial_, root), {key: corpus}, built), root, LocalExecutor(workers)
+        )
 
     def test_time_memory_and_disk_add_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         trained(tmp_path, "before", self.BARE.config, 0, (10, 5.0))
@@ -245,7 +248,9 @@ class TestExpense:
         trial_ = Experiment(name="trial", seeds=(0,), panels=panels)
         corpora = {corpus_key(a.config.corpus): load_corpus(a.config.corpus, tmp_path) for a in arms}
         built = {(name, "masked"): BuiltArm(10, 20) for name in names}
-        steps = expense(trial_, Rehearsal(plan(trial_, tmp_path), corpora, built), tmp_path).steps
+        steps = expense(
+            trial_, Rehearsal(plan(trial_, tmp_path), corpora, built), tmp_path, LocalExecutor()
+        ).steps
         assert [step.source for step in steps.values()] == ["tried", "tried"]
         assert steps["small", "masked"] == steps["large", "masked"]
 
@@ -253,7 +258,7 @@ class TestExpense:
         trial_ = Experiment(
             name="t", seeds=(0,), panels=(PanelConfig(name=None, arms=(self.BARE,), baseline="bare"),)
         )
-        found = expense(trial_, Rehearsal((), {}, {}), tmp_path, 3)
+        found = expense(trial_, Rehearsal((), {}, {}), tmp_path, LocalExecutor(3))
         assert (found.seconds, found.disk, found.steps, found.more_seeds(4)) == (0.0, 0, {}, None)
 
 

@@ -12,6 +12,7 @@ import pytest
 import tiny_runs
 import torch
 from helpers import png_size
+from killed import train_until_killed
 
 import maskbench.masks  # noqa: F401
 from maskbench.config.schema.experiment import ModelConfig, RunConfig
@@ -25,7 +26,6 @@ from maskbench.pictures.mask_snapshots import encode_png, render_grids_png
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.sinks import TensorBoardSink, rebuild_events
 from maskbench.training.job import RunJob
-from maskbench.training.loop import _Killed, train_run
 from maskbench.training.pictures import RunPictures
 
 CASES = [(entry.name, site) for entry in list_entries() for site in entry.sites]
@@ -253,12 +253,8 @@ def config() -> RunConfig:
 
 def train(root: Path, cache: Path, stop_after: int | None = None) -> RunDirectory:
     directory = root / "arm" / "seed-0"
-    job = RunJob("x", None, "arm", 0, config(), directory, cache, stop_after=stop_after)
-    if stop_after is None:
-        train_run(job, lambda progress: None)
-    else:
-        with pytest.raises(_Killed):
-            train_run(job, lambda progress: None)
+    job = RunJob("x", None, "arm", 0, config(), directory, cache)
+    train_until_killed(job, stop_after)
     return RunDirectory(directory)
 
 

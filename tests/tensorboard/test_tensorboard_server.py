@@ -21,6 +21,7 @@ import maskbench.data
 import maskbench.masks  # noqa: F401  (fills the registries)
 from maskbench.config.load import load_experiment
 from maskbench.executors.local import LocalExecutor
+from maskbench.experiment import PRELOAD
 from maskbench.experiment.run import run_experiment
 
 QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
@@ -40,7 +41,7 @@ SMALL = (
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     runs = tmp_path_factory.mktemp("tensorboard") / "runs"
     experiment = load_experiment(QUICKSTART, overrides=SMALL, arms=["static", "dynamic"])
-    assert run_experiment(experiment, runs, executor=LocalExecutor(2)).is_sound
+    assert run_experiment(experiment, runs, executor=LocalExecutor(2, preload=PRELOAD)).is_sound
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from killed import train_until_killed
 from safetensors.torch import load_file
 from tiny_runs import STEPS, config
 
@@ -14,7 +15,6 @@ from maskbench.data import load_corpus
 from maskbench.errors import RunDirectoryError
 from maskbench.masks.clock import Clock
 from maskbench.runs.directory import RunDirectory
-from maskbench.training import loop
 from maskbench.training.evaluate import evaluate, final_metrics
 from maskbench.training.job import RunJob
 from maskbench.training.stalls import averaged_steps, averaged_weights
@@ -28,11 +28,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(path: Path, cache: Path, stop_after: int | None = None, average: int = 3) -> RunDirectory:
     settings = config(valid_every=2, average=average)
-    job = RunJob("demo", None, "dynamic", 3, settings, path / "seed-3", cache, stop_after=stop_after)
-    try:
-        loop.train_run(job, lambda progress: None)
-    except loop._Killed:
-        assert stop_after is not None
+    job = RunJob("demo", None, "dynamic", 3, settings, path / "seed-3", cache)
+    train_until_killed(job, stop_after)
     return RunDirectory(job.directory)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from killed import train_until_killed
 from tiny_runs import STEPS, TOKENS, config
 
 from maskbench.config.load import load_experiment
@@ -16,7 +17,6 @@ from maskbench.errors import ConfigError, LeakError
 from maskbench.experiment.preparation import rehearse
 from maskbench.model.eval_plans import build_eval_plans, use_mask_plan
 from maskbench.runs.directory import RunDirectory
-from maskbench.training import loop
 from maskbench.training.evaluate import outputs_sha256
 from maskbench.training.job import RunJob
 from maskbench.training.trainer import make_trainer
@@ -32,11 +32,8 @@ def evaluate(names: list[str], **more: Any) -> dict[str, Any]:
 
 
 def train(folder: Path, cache: Path, *, stop_after: int | None = None, **changes: Any) -> RunDirectory:
-    job = RunJob("demo", None, "arm", 3, config(**changes), folder / "seed-3", cache, stop_after=stop_after)
-    try:
-        loop.train_run(job, lambda progress: None)
-    except loop._Killed:
-        assert stop_after is not None
+    job = RunJob("demo", None, "arm", 3, config(**changes), folder / "seed-3", cache)
+    train_until_killed(job, stop_after)
     return RunDirectory(job.directory)
 
 

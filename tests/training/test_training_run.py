@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from killed import train_until_killed
 from tiny_runs import STEPS, config
 
 import maskbench.masks  # noqa: F401  registers the strategies
@@ -45,12 +46,9 @@ def train(
     stop_after: int | None = None,
     **changes: Any,
 ) -> RunDirectory:
-    """Train a run as a process would; `stop_after` makes it vanish, which is swallowed here."""
-    job = RunJob("demo", None, "dynamic", 3, config(**changes), path / "seed-3", cache, stop_after=stop_after)
-    try:
-        loop.train_run(job, report)
-    except loop._Killed:
-        assert stop_after is not None
+    """Train a run as a process would; `stop_after` kills it after that step."""
+    job = RunJob("demo", None, "dynamic", 3, config(**changes), path / "seed-3", cache)
+    train_until_killed(job, stop_after, report)
     return RunDirectory(job.directory)
 
 
@@ -122,7 +120,7 @@ def test_a_killed_and_resumed_run_ends_in_the_same_bytes(
     assert final_bytes(train(tmp_path, cache)) == final_bytes(undisturbed)
 
 
-def train_until_killed(path: str, cache: str, pipe: Connection) -> None:
+def train_and_tell_the_parent(path: str, cache: str, pipe: Connection) -> None:
     """Train in a process of its own; it is killed by SIGKILL in the middle of what follows a report."""
     train(Path(path), Path(cache), report=lambda progress: pipe.send(progress.step))
 
@@ -215,7 +213,7 @@ def test_sigkill_at_a_moment_nobody_chose_loses_nothing_that_counts(
 ) -> None:
     here, there = multiprocessing.Pipe()
     arguments = (str(tmp_path), str(cache), there)
-    child = multiprocessing.get_context("spawn").Process(target=train_until_killed, args=arguments)
+    child = multiprocessing.get_context("spawn").Process(target=train_and_tell_the_parent, args=arguments)
     child.start()
     while here.recv() < 7:
         pass
@@ -248,15 +246,10 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(
 def test_a_stop_between_steps_saves_where_the_run_stands(
     undisturbed: RunDirectory, tmp_path: Path, cache: Path
 ) -> None:
-    class Stop(BaseException):
-        pass
-
-    def stop(progress: Progress) -> None:
-        if progress.step == 6:
-            raise Stop
-
-    with pytest.raises(Stop):
-        train(tmp_path, cache, report=stop)
+    heard: list[Progress] = []
+    job = RunJob("demo", None, "dynamic", 3, config(), tmp_path / "seed-3", cache)
+    assert loop.train_run(job, heard.append, lambda: heard[-1].step == 6) == "interrupted"
+    assert [p.step for p in heard if p.state == "training"] == [1, 2, 3, 4, 5, 6]
     run = RunDirectory(tmp_path / "seed-3")
     assert run.status().state == "interrupted"
     assert scan(run.checkpoints).valid[0].step == 6

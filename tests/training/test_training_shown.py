@@ -11,6 +11,7 @@ import pytest
 import tiny_runs
 import torch
 from helpers import png_size
+from killed import train_until_killed
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import STEPS
 
@@ -26,7 +27,6 @@ from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.sinks import rebuild_events
 from maskbench.training.job import RunJob
 from maskbench.training.logbook import Logbook
-from maskbench.training.loop import _Killed, train_run
 from maskbench.training.pictures import BARS, RunPictures, bars
 from maskbench.training.trainer import make_trainer
 
@@ -36,11 +36,8 @@ LEARNED = {"site": "decoder_self", "mask": "transform"}
 def train(root: Path, cache: Path, stop_after: int | None = None) -> RunDirectory:
     config = tiny_runs.config(masks=[LEARNED, tiny_runs.TOKENS])
     directory = root / "arm" / "seed-0"
-    job = RunJob("x", None, "arm", 0, config, directory, cache, stop_after=stop_after)
-    try:
-        train_run(job, lambda progress: None)
-    except _Killed:
-        assert stop_after is not None
+    job = RunJob("x", None, "arm", 0, config, directory, cache)
+    train_until_killed(job, stop_after)
     return RunDirectory(directory)
 
 

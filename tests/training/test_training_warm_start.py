@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from killed import train_until_killed
 from safetensors.torch import load_file
 from tiny_runs import STEPS, TOKENS, config
 from torch import Tensor
@@ -20,7 +21,6 @@ from maskbench.masks.clock import Clock
 from maskbench.runs.checkpoint import best, scan
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.starting_point import starting_point
-from maskbench.training import loop
 from maskbench.training.evaluate import evaluate, validation_metrics
 from maskbench.training.job import RunJob
 from maskbench.training.trainer import Trainer, make_trainer
@@ -42,12 +42,8 @@ def train(
 ) -> RunDirectory:
     """Train a run as a process would; `stop_after` makes it vanish."""
     place = path / f"seed-{seed}"
-    job = RunJob("demo", None, path.name, seed, settings, place, cache, stop_after=stop_after)
-    if stop_after is None:
-        loop.train_run(job, lambda progress: None)
-    else:
-        with pytest.raises(loop._Killed):
-            loop.train_run(job, lambda progress: None)
+    job = RunJob("demo", None, path.name, seed, settings, place, cache)
+    train_until_killed(job, stop_after)
     return RunDirectory(place)
 
 

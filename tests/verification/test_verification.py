@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from maskbench.cli.main import app
 from maskbench.errors import ConfigError
-from maskbench.executors import End, Listener, Task
+from maskbench.executors import Listener, Resources, Task, TaskEnd
 from maskbench.runs.identity import hash_of
 from maskbench.training.evaluate import outputs_sha256
 from maskbench.training.job import RunJob
@@ -33,18 +33,16 @@ RUNS = [f"{arm}/seed-{seed}" for arm in ARMS for seed in (0, 1)]
 class Inline:
     """An executor that trains in this process."""
 
-    workers = 1
-
     def warm_up(self) -> None: ...
 
-    def alone(self) -> Inline:
-        return self
+    def count_workers(self, resources: Resources) -> int:
+        return 1
 
     def execute(self, target: Any, tasks: Sequence[Task[RunJob]], listener: Listener[Any, Any]) -> int | None:
         for task in tasks:
             listener.started(task)
             train_run(task.payload, lambda progress: None)
-            listener.ended(task, End("finished"))
+            listener.ended(task, TaskEnd("finished"))
         return None
 
 
