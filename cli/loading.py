@@ -37,7 +37,7 @@ def load(
 @contextmanager
 def placed_problems(file: Path, overrides: Sequence[str]) -> Iterator[None]:
     """Inside, an error that names a key of the file is raised again as a problem at that key's place."""
-    from maskbench.config.load import problem_at
+    from maskbench.config.load import locate_error
     from maskbench.errors import LeakError, MaskbenchError
 
     try:
@@ -46,4 +46,4 @@ def placed_problems(file: Path, overrides: Sequence[str]) -> Iterator[None]:
         # A leak is no mistake in the file, and has an exit code of its own.
         if error.key is None or isinstance(error, LeakError):
             raise
-        raise problem_at(file, error.key, str(error), overrides=list(overrides)) from None
+        raise locate_error(file, error.key, str(error), overrides=list(overrides)) from None

@@ -12,7 +12,7 @@ import maskbench.data
 import maskbench.masks  # noqa: F401  (fills the registries)
 from maskbench.cli.main import app
 from maskbench.config.load import load_experiment
-from maskbench.config.resolve.arms import LONG_FORM
+from maskbench.config.resolve.arms import LONG_FORM_KEYS
 from maskbench.config.resolve.placements import PLACEMENT_KEYS
 from maskbench.config.resolve.shorthand import COMBINING
 from maskbench.config.schema import experiment as schema
@@ -53,7 +53,7 @@ def test_the_reference_names_every_key(section):
         assert re.search(rf"`[^`]*\b{key}\b[^`]*`", REFERENCE), key
 
 
-@pytest.mark.parametrize("key", [*PLACEMENT_KEYS, *LONG_FORM, *COMBINING])
+@pytest.mark.parametrize("key", [*PLACEMENT_KEYS, *LONG_FORM_KEYS, *COMBINING])
 def test_the_reference_names_every_key_of_an_arm_and_a_placement(key):
     code = re.findall(r"```yaml(.*?)```|`([^`]+)`", REFERENCE, re.DOTALL)
     assert any(re.search(rf"\b{key}\b", "".join(part)) for part in code)

@@ -10,8 +10,8 @@ import pytest
 
 import maskbench.data
 import maskbench.masks  # noqa: F401  fills the registries
-from maskbench.config.resolve.arms import LONG_FORM
-from maskbench.config.resolve.experiment import KEYS
+from maskbench.config.resolve.arms import LONG_FORM_KEYS
+from maskbench.config.resolve.experiment import TOP_LEVEL_KEYS
 from maskbench.config.resolve.placements import PLACEMENT_KEYS
 from maskbench.config.schema.experiment import RunConfig
 from maskbench.config.schema.metrics import METRICS
@@ -62,7 +62,7 @@ def exists(word: str, name: str) -> bool:
     if field:
         settings = {**RunConfig.model_fields, **_top_level()}
         return section in settings and field in settings[section].annotation.model_fields
-    return name in (*PLACEMENT_KEYS, *LONG_FORM, *KEYS)
+    return name in (*PLACEMENT_KEYS, *LONG_FORM_KEYS, *TOP_LEVEL_KEYS)
 
 
 def _top_level() -> dict[str, object]:

@@ -11,7 +11,7 @@ import pytest
 import maskbench.data
 import maskbench.masks  # noqa: F401  (fills the registries)
 from maskbench.config.load import load_experiment
-from maskbench.config.resolve.evaluation import unmeasured
+from maskbench.config.resolve.evaluation_checks import find_missing_for_comparison
 from maskbench.config.schema.claims import STEP_TIME, Claim, Limit, load_claims
 from maskbench.config.schema.experiment import CorpusConfig, Experiment, PanelConfig
 from maskbench.config.schema.metrics import metric_name
@@ -139,7 +139,7 @@ def test_a_claim_names_arms_that_are_there_and_a_metric_that_is_measured(claim):
     arms = {arm.name: arm for arm in panel.arms}
     assert claim.arm in arms and (claim.against or panel.baseline) in arms
     if claim.metric != STEP_TIME and metric_name(claim.metric).metric != "forced_gap":
-        assert list(unmeasured(claim.metric, arms[claim.arm].config.evaluate, None)) == []
+        assert list(find_missing_for_comparison(claim.metric, arms[claim.arm].config.evaluate, None)) == []
 
 
 @by_claim

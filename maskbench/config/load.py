@@ -11,24 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskbench.config.parsing.file_reader import read_text
-from maskbench.config.parsing.nodes import Change, Node
-from maskbench.config.parsing.problems import Report, split_lines
+from maskbench.config.parsing.nodes import Node, Override
+from maskbench.config.parsing.problems import ProblemReport, split_lines
 from maskbench.config.parsing.validation import must_be
 from maskbench.config.parsing.yaml_reader import parse_yaml
 from maskbench.config.resolve.dump import dump_resolved
-from maskbench.config.resolve.experiment import Selection, resolve
+from maskbench.config.resolve.experiment import Selection, resolve_experiment
 from maskbench.config.resolve.overrides import (
     QUICK_SECTIONS,
-    lay_over,
-    only_panels,
-    read_changes,
-    read_options,
+    apply_overrides,
+    keep_panels,
+    parse_set_options,
+    read_overrides,
 )
 from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import ConfigError
 
-__all__ = ["dump_resolved", "load_experiment", "load_resolved", "problem_at"]
+__all__ = ["dump_resolved", "load_experiment", "load_resolved", "locate_error"]
 
 
 def load_experiment(
@@ -52,9 +52,9 @@ def load_experiment(
         ConfigError: anything is wrong with the file or the options; the message has all problems, each with its
             place, the offending line and what to do.
     """
-    report = Report(str(path))
+    report = ProblemReport(str(path))
     tree = parse_yaml(read_text(path, report), report)
-    changes = read_options(overrides, report)
+    changes = parse_set_options(overrides, report)
     selection = Selection(seeds, tuple(arms), quick=quick)
     # Both variants are checked: a mistake in `quick` should not wait for the first --quick.
     as_written = _resolve(_Variant(tree, selection), changes, report)
@@ -72,18 +72,20 @@ def load_resolved(path: Path) -> Experiment:
     Raises:
         ConfigError: the file is damaged.
     """
-    report = Report(str(path))
+    report = ProblemReport(str(path))
     tree = parse_yaml(read_text(path, report), report)
-    return _finish(resolve(tree, Selection(), RegistryValidator(report, trusted=True), []), report)
+    return _finish(resolve_experiment(tree, Selection(), RegistryValidator(report, trusted=True), []), report)
 
 
-def problem_at(path: Path, key: str, message: str, *, overrides: Sequence[str] = ()) -> ConfigError:
+def locate_error(path: Path, key: str, message: str, *, overrides: Sequence[str] = ()) -> ConfigError:
     """Return an error about the value of a dotted key, for what only turned out after the file was loaded.
 
     The place is the value's, or that of the nearest key above it that the file or an override gives.
     """
-    report = Report(str(path))
-    node = lay_over(parse_yaml(read_text(path, report), report), read_options(overrides, report), report)
+    report = ProblemReport(str(path))
+    node = apply_overrides(
+        parse_yaml(read_text(path, report), report), parse_set_options(overrides, report), report
+    )
     for part in key.split("."):
         node = node.get(part) or node
     # A problem is one line, its place in front.
@@ -96,35 +98,37 @@ class _Variant:
 
     tree: Node
     selection: Selection
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Override, ...] = ()
     """What was laid over it."""
 
 
-def _resolve(variant: _Variant, options: Sequence[Change], report: Report) -> Experiment | None:
-    tree = lay_over(variant.tree, options, report)
-    return resolve(tree, variant.selection, RegistryValidator(report), [*variant.changes, *options])
+def _resolve(variant: _Variant, options: Sequence[Override], report: ProblemReport) -> Experiment | None:
+    tree = apply_overrides(variant.tree, options, report)
+    return resolve_experiment(
+        tree, variant.selection, RegistryValidator(report), [*variant.changes, *options]
+    )
 
 
-def _quick(tree: Node, selection: Selection, report: Report) -> _Variant:
+def _quick(tree: Node, selection: Selection, report: ProblemReport) -> _Variant:
     """Return the file with its `quick` laid over it, and the arms and panels that `quick` names."""
     block = tree.entries["quick"].node
     if not must_be("mapping", block, "quick", report):
         return _Variant(tree, selection)
     arms, panels = block.get("arms"), block.get("panels")
     if arms is not None and must_be("list", arms, "quick.arms", report):
-        selection = selection.among(arms, report)
+        selection = selection.with_quick_arms(arms, report)
     if panels is not None and must_be("list", panels, "quick.panels", report):
-        tree = only_panels(tree, panels, report)
-    changes = read_changes(
-        block.only(lambda key: key not in ("seeds", "arms", "panels")), "quick", QUICK_SECTIONS, report
+        tree = keep_panels(tree, panels, report)
+    changes = read_overrides(
+        block.filter_keys(lambda key: key not in ("seeds", "arms", "panels")), "quick", QUICK_SECTIONS, report
     )
     if "seeds" in block.entries:
         seeds = block.entries["seeds"]
-        changes.append(Change("seeds", seeds.key_place, seeds.node))
-    return _Variant(lay_over(tree, changes, report), selection, tuple(changes))
+        changes.append(Override("seeds", seeds.key_place, seeds.node))
+    return _Variant(apply_overrides(tree, changes, report), selection, tuple(changes))
 
 
-def _finish(experiment: Experiment | None, report: Report) -> Experiment:
+def _finish(experiment: Experiment | None, report: ProblemReport) -> Experiment:
     """Return the experiment with its question, or raise what was found."""
     report.raise_if_any()
     if experiment is None:

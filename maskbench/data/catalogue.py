@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from maskbench.config.parsing.nodes import Entry, Node
-from maskbench.config.parsing.problems import Place, Report
-from maskbench.config.resolve.overrides import lay_over, read_options
+from maskbench.config.parsing.nodes import MappingEntry, Node
+from maskbench.config.parsing.problems import Place, ProblemReport
+from maskbench.config.resolve.overrides import apply_overrides, parse_set_options
 from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import CorpusConfig
 from maskbench.data.corpus import CorpusBuilder
@@ -98,15 +98,15 @@ def chosen(name: str, settings: Sequence[str]) -> CorpusConfig:
         ConfigError: there is no such corpus, or an option is wrong or missing.
     """
     CORPORA.lookup(name)
-    report = Report(name)
+    report = ProblemReport(name)
     place = Place(f"{name} (its options: --set OPTION=VALUE)")
-    changes = read_options(settings, report)
+    changes = parse_set_options(settings, report)
     for change in changes:
         if change.root == "name":
             report.add(change.key_place, "give the name of the corpus as the argument")
     report.raise_if_any()
-    written = Node(place, {"name": Entry(place, Node(place, name))})
-    found = RegistryValidator(report).corpus(lay_over(written, changes, report))
+    written = Node(place, {"name": MappingEntry(place, Node(place, name))})
+    found = RegistryValidator(report).corpus(apply_overrides(written, changes, report))
     report.raise_if_any()
     assert found is not None  # or there was a problem to report
     return found

@@ -6,7 +6,7 @@ Whatever differs between such runs is noise. `maskbench.comparison.calibration` 
 from __future__ import annotations
 
 from maskbench.config.schema.experiment import ArmConfig, Experiment, PanelConfig
-from maskbench.config.schema.names import LONGEST
+from maskbench.config.schema.names import MAX_NAME_LENGTH
 from maskbench.errors import ConfigError
 
 SUFFIX = "-calibrate"
@@ -27,10 +27,10 @@ def calibration_of(experiment: Experiment, twins: int = 1) -> Experiment:
         ConfigError: the experiment's name leaves no room for `-calibrate`.
     """
     name = f"{experiment.name}{SUFFIX}"
-    if len(name) > LONGEST:
+    if len(name) > MAX_NAME_LENGTH:
         raise ConfigError(
             f"the experiment's name {experiment.name!r} is too long: with {SUFFIX!r} behind it, it may have at most "
-            f"{LONGEST} characters"
+            f"{MAX_NAME_LENGTH} characters"
         )
     panels = tuple(_against_itself(panel, twins) for panel in experiment.panels)
     question = (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maskbench.config.schema.experiment import ArmConfig, PlacementConfig
-from maskbench.config.schema.names import slug
+from maskbench.config.schema.names import slugify
 from maskbench.masks.schedules import Schedule
 from maskbench.registry import MASKS
 
@@ -38,7 +38,7 @@ def propose_controls(arm: ArmConfig) -> Iterator[Control]:
     for word, replace in ways:
         masks = [_written(placement, replace) for placement in arm.config.masks]
         if any(changed for _, changed in masks):
-            yield Control(slug(f"{arm.name} {word}"), arm.name, [written for written, _ in masks])
+            yield Control(slugify(f"{arm.name} {word}"), arm.name, [written for written, _ in masks])
 
 
 def _average(schedule: Schedule, stop: float | None) -> Any:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskbench.config.parsing.nodes import Change, Node
-from maskbench.config.parsing.problems import Report
+from maskbench.config.parsing.nodes import Node, Override
+from maskbench.config.parsing.problems import ProblemReport
 from maskbench.config.parsing.yaml_reader import parse_yaml
-from maskbench.config.resolve.overrides import lay_over, read_options
+from maskbench.config.resolve.overrides import apply_overrides, parse_set_options
 from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import ATTENTION_SITES, ModelConfig, PlacementConfig
 from maskbench.errors import ConfigError
@@ -257,14 +257,16 @@ def parse_placement(name: str, site: str, settings: Sequence[str], model: ModelC
 def _validate_placement(
     written: Mapping[str, Any], settings: Sequence[str], model: ModelConfig
 ) -> PlacementConfig:
-    report = Report(str(written["mask"]))
+    report = ProblemReport(str(written["mask"]))
     tree: Node = parse_yaml(to_flow_yaml(dict(written)), report)
-    changes: list[Change] = read_options(settings, report)
+    changes: list[Override] = parse_set_options(settings, report)
     for change in changes:
         if change.key in ("site", "mask"):
             report.add(change.key_place, "give the strategy as the argument and the site with --site")
     report.raise_if_any()
-    placement = RegistryValidator(report).placement(lay_over(tree, changes, report), "the placement", model)
+    placement = RegistryValidator(report).placement(
+        apply_overrides(tree, changes, report), "the placement", model
+    )
     report.raise_if_any()
     assert placement is not None  # or there was a problem to report
     return placement

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from maskbench.config.load import load_resolved
-from maskbench.config.resolve.panels import flat_settings
+from maskbench.config.resolve.panels import flatten_settings
 from maskbench.config.schema.experiment import ArmConfig, Experiment
 from maskbench.errors import MaskbenchError
 
@@ -52,7 +52,7 @@ def _differences(run: Experiment, written: Experiment) -> Iterator[str]:
 
 def _settings(own: ArmConfig, written: ArmConfig) -> Iterator[str]:
     """Compare what the file says or leaves to a default; options of a corpus that it leaves out have none here."""
-    ours, theirs = flat_settings(own.config), flat_settings(written.config)
+    ours, theirs = flatten_settings(own.config), flatten_settings(written.config)
     for key, value in theirs.items():
         if key in ours and ours[key] != value:
             yield f"{key} {ours[key]} instead of {value}"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from maskbench.config.resolve.borrowed_masks import OWN
+from maskbench.config.resolve.evaluation_masks import OWN
 from maskbench.config.schema.experiment import RunConfig
 from maskbench.config.schema.metrics import metric_name
 from maskbench.data.corpus import Corpus

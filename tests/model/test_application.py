@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from maskbench.config.schema.experiment import LEAKING, Application
+from maskbench.config.schema.experiment import LEAKING_APPLICATIONS, Application
 from maskbench.masks.context import AttentionDecision
 from maskbench.model.attention import SMALL_FILL, attend, legal_pairs
 
@@ -127,7 +127,7 @@ def test_hiding_everything_gives_zeros_and_hiding_nothing_gives_plain_attention(
     nothing, everything = torch.zeros(1, 1, Q, K, dtype=torch.bool), torch.ones(1, 1, Q, K, dtype=torch.bool)
     assert bool((applied("hard", keep=nothing) == 0).all())
     plain = applied("hard", keep=everything)
-    ways: tuple[Application, ...] = ("renormalise", *LEAKING)
+    ways: tuple[Application, ...] = ("renormalise", *LEAKING_APPLICATIONS)
     for how in ways:
         torch.testing.assert_close(applied(how, keep=everything), plain)
 

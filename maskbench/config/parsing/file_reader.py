@@ -8,7 +8,7 @@ import re
 import stat
 from pathlib import Path
 
-from maskbench.config.parsing.problems import Place, Report, split_lines
+from maskbench.config.parsing.problems import Place, ProblemReport, split_lines
 from maskbench.registry import did_you_mean
 
 MAX_BYTES = 2**20
@@ -23,7 +23,7 @@ _BYTE_ORDER_MARKS = (
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff")
 
 
-def read_text(path: Path, report: Report) -> str:
+def read_text(path: Path, report: ProblemReport) -> str:
     """Return the text of an experiment file without its byte order mark.
 
     Raises:
@@ -33,7 +33,7 @@ def read_text(path: Path, report: Report) -> str:
     return decode(_read_bytes(path, report), report)
 
 
-def _read_bytes(path: Path, report: Report) -> bytes:
+def _read_bytes(path: Path, report: ProblemReport) -> bytes:
     try:
         # Asked before opening: opening a pipe would wait for a writer for ever.
         mode = os.stat(path).st_mode
@@ -63,7 +63,7 @@ def _similar(path: Path) -> str:
     return did_you_mean(path.name, beside)
 
 
-def decode(data: bytes, report: Report) -> str:
+def decode(data: bytes, report: ProblemReport) -> str:
     """Return `data` as text, and keep it in the report so that problems can show their line.
 
     Raises:

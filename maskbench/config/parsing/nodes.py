@@ -17,7 +17,7 @@ Scalar: TypeAlias = bool | int | float | str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MappingEntry:
     """A key's place in a mapping, and its value."""
 
     key_place: Place
@@ -29,7 +29,7 @@ class Node:
     """A value and its place: a scalar, a mapping or a list."""
 
     place: Place
-    value: Scalar | dict[str, Entry] | tuple[Node, ...]
+    value: Scalar | dict[str, MappingEntry] | tuple[Node, ...]
     size: int = field(init=False, compare=False)
     """How many values there are from here down, an aliased one counted wherever it is used."""
     height: int = field(init=False, compare=False)
@@ -48,7 +48,7 @@ class Node:
             yield from self.value
 
     @property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, MappingEntry]:
         """The entries of a mapping; empty for anything else."""
         return self.value if isinstance(self.value, dict) else {}
 
@@ -62,12 +62,12 @@ class Node:
         entry = self.entries.get(key)
         return entry.node if entry else None
 
-    def plain(self) -> Any:
+    def to_python(self) -> Any:
         """Return the value as dictionaries, lists and scalars."""
         if isinstance(self.value, dict):
-            return {key: entry.node.plain() for key, entry in self.value.items()}
+            return {key: entry.node.to_python() for key, entry in self.value.items()}
         if isinstance(self.value, tuple):
-            return [child.plain() for child in self.value]
+            return [child.to_python() for child in self.value]
         return self.value
 
     def walk(self) -> Iterator[Node]:
@@ -76,14 +76,16 @@ class Node:
         for child in self.children():
             yield from child.walk()
 
-    def only(self, keep: Callable[[str], bool]) -> Node:
+    def filter_keys(self, keep: Callable[[str], bool]) -> Node:
         """Return the mapping with the keys that `keep` accepts; the place stays."""
         return Node(self.place, {key: entry for key, entry in self.entries.items() if keep(key)})
 
     def replace_scalars(self, replace: Callable[[Node], Node]) -> Node:
         """Return the tree with `replace` applied to every scalar."""
         if isinstance(self.value, dict):
-            changed = {k: Entry(e.key_place, e.node.replace_scalars(replace)) for k, e in self.value.items()}
+            changed = {
+                k: MappingEntry(e.key_place, e.node.replace_scalars(replace)) for k, e in self.value.items()
+            }
             return Node(self.place, changed)
         if isinstance(self.value, tuple):
             return Node(self.place, tuple(child.replace_scalars(replace) for child in self.value))
@@ -91,7 +93,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Override:
     """A value for a dotted key, such as `train.steps`, and where it was said."""
 
     key: str
@@ -104,12 +106,12 @@ class Change:
         return self.key.partition(".")[0]
 
 
-def mapping(place: Place) -> Node:
+def empty_mapping(place: Place) -> Node:
     """Return an empty mapping."""
     return Node(place, {})
 
 
-def put(tree: Node, change: Change) -> Node:
+def set_by_path(tree: Node, change: Override) -> Node:
     """Return `tree` with `change` made; mappings on the way are made where they are missing.
 
     Elements of a list go by their number. Where the file itself has dotted keys, as a panel does, the rest of the key
@@ -118,10 +120,10 @@ def put(tree: Node, change: Change) -> Node:
     Raises:
         ValueError: the path leads through something that holds nothing by that name; the message says what.
     """
-    return _put(tree, _segments(change.key), change)
+    return _set_below(tree, _split_key(change.key), change)
 
 
-def _segments(key: str) -> list[str]:
+def _split_key(key: str) -> list[str]:
     """Split a dotted key, except where the file itself has dotted keys."""
     path = key.split(".")
     whole = (
@@ -130,7 +132,7 @@ def _segments(key: str) -> list[str]:
     return path[:whole] + ([".".join(path[whole:])] if path[whole:] else [])
 
 
-def _put(tree: Node, path: list[str], change: Change) -> Node:
+def _set_below(tree: Node, path: list[str], change: Override) -> Node:
     if not path:
         return change.node
     key, rest = path[0], path[1:]
@@ -139,11 +141,11 @@ def _put(tree: Node, path: list[str], change: Change) -> Node:
         if not key.isdecimal() or int(key) >= len(items):
             raise ValueError(f"{key!r} is no element of a list of {len(items)}; they are counted from 0")
         i = int(key)
-        return Node(tree.place, (*items[:i], _put(items[i], rest, change), *items[i + 1 :]))
+        return Node(tree.place, (*items[:i], _set_below(items[i], rest, change), *items[i + 1 :]))
     if not isinstance(tree.value, dict):
         raise ValueError(f"there is no {'.'.join(path)!r} in what is not a mapping")
     old = tree.value.get(key)
-    child = _put(old.node if old else mapping(change.key_place), rest, change)
+    child = _set_below(old.node if old else empty_mapping(change.key_place), rest, change)
     # A key on the way keeps its place; the last one has the place of the change.
     place = old.key_place if old and rest else change.key_place
-    return Node(tree.place, tree.value | {key: Entry(place, child)})
+    return Node(tree.place, tree.value | {key: MappingEntry(place, child)})

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 from maskbench.errors import ConfigError
 
-SHOWN = 20
+MAX_SHOWN = 20
 """The most problems one message shows."""
-NOTED = 1000
+MAX_PROBLEMS = 1000
 """How many problems end the search for more."""
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
@@ -49,7 +49,7 @@ def split_lines(text: str) -> list[str]:
     return _LINE_BREAK.split(text)
 
 
-def printable(text: str) -> str:
+def replace_unprintable(text: str) -> str:
     """Return `text` on one line, without characters that could steer a terminal."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " "))
 
@@ -60,16 +60,16 @@ def shorten(text: str, width: int = 60) -> str:
 
 
 @dataclass(slots=True)
-class Report:
+class ProblemReport:
     """Collects the problems of one experiment file and its command line."""
 
     source: str
     """The file as the user named it."""
     text: str = ""
-    noted: int = 0
+    n_found: int = 0
     """How often something was found wrong; panels find the same things again."""
     _problems: set[Problem] = field(default_factory=set)
-    _spoiled: set[Place] = field(default_factory=set)
+    _unreadable: set[Place] = field(default_factory=set)
 
     def add(self, place: Place, message: str) -> None:
         """Note a problem, once.
@@ -77,18 +77,18 @@ class Report:
         Raises:
             ConfigError: there are so many by now that looking for more helps nobody.
         """
-        if place in self._spoiled:
+        if place in self._unreadable:
             return
-        self.noted += 1
+        self.n_found += 1
         self._problems.add(Problem(place, message))
-        if len(self._problems) >= NOTED:
+        if len(self._problems) >= MAX_PROBLEMS:
             raise self.error()
 
-    def spoil(self, place: Place, message: str) -> None:
+    def add_unreadable(self, place: Place, message: str) -> None:
         """Note a problem with a value that is no value; whatever else is wrong with it is not worth telling."""
         self.add(place, message)
         if place.line:
-            self._spoiled.add(place)
+            self._unreadable.add(place)
 
     def fail(self, place: Place, message: str) -> ConfigError:
         """Note a problem that ends the reading, and return the error to raise."""
@@ -99,12 +99,12 @@ class Report:
         """Return the error that shows the problems sorted by place, each once, and counts those left out."""
         ordered = sorted(self._problems)
         lines = split_lines(self.text)
-        shown = [self._render(problem, lines) for problem in ordered[:SHOWN]]
-        rest = len(ordered) - SHOWN
+        shown = [self._render(problem, lines) for problem in ordered[:MAX_SHOWN]]
+        rest = len(ordered) - MAX_SHOWN
         if rest > 0:
             count = (
                 f"{rest} more problem{'s' if rest > 1 else ''}"
-                if len(ordered) < NOTED
+                if len(ordered) < MAX_PROBLEMS
                 else "many more problems"
             )
             shown.append(f"{self.source}: {count} not shown")
@@ -116,15 +116,17 @@ class Report:
         Raises:
             ConfigError: there is.
         """
-        if self.noted:
+        if self.n_found:
             raise self.error()
 
     def _render(self, problem: Problem, lines: list[str]) -> str:
         place = problem.place
         if place.option:
-            return f"{printable(shorten(place.option))}: error: {printable(problem.message)}"
+            return (
+                f"{replace_unprintable(shorten(place.option))}: error: {replace_unprintable(problem.message)}"
+            )
         where = f"{self.source}:{place.line}:{place.column}" if place.line else self.source
-        head = f"{printable(where)}: error: {printable(problem.message)}"
+        head = f"{replace_unprintable(where)}: error: {replace_unprintable(problem.message)}"
         if not 1 <= place.line <= len(lines):
             return head
         return f"{head}\n{_excerpt(lines[place.line - 1], place.column)}"
@@ -133,5 +135,5 @@ class Report:
 def _excerpt(line: str, column: int) -> str:
     """Return the line, or the part of it around `column`, and a caret under that column."""
     start = max(0, column - 1 - _WIDTH // 2) if len(line) > _WIDTH else 0
-    part = printable(line[start : start + _WIDTH])
+    part = replace_unprintable(line[start : start + _WIDTH])
     return f"  {part}\n  {' ' * (column - 1 - start)}^"

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from maskbench.config.parsing.nodes import Node
-from maskbench.config.parsing.problems import Place, Report, shorten
-from maskbench.config.parsing.yaml_reader import resolve
+from maskbench.config.parsing.problems import Place, ProblemReport, shorten
+from maskbench.config.parsing.yaml_reader import resolve_scalar
 from maskbench.registry import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
-Path = tuple[str | int, ...]
+NodePath = tuple[str | int, ...]
 
 _RULES = {
     "int_type": "must be a whole number",
@@ -53,7 +53,7 @@ _PREDICATE = re.compile(r"(must|is|has|names|holds)\b")
 class _Mistake:
     """One of pydantic's complaints, with the path it has in the file."""
 
-    path: Path
+    path: NodePath
     error: ErrorDetails
 
     @property
@@ -61,7 +61,7 @@ class _Mistake:
         return self.error["type"] in ("missing", "extra_forbidden")
 
 
-def show(node: Node | None) -> str:
+def format_value(node: Node | None) -> str:
     """Return the value as a message quotes it."""
     value = node.value if node else None
     if isinstance(value, dict):
@@ -73,30 +73,30 @@ def show(node: Node | None) -> str:
     return "nothing" if value is None else shorten(repr(value))
 
 
-def unknown_key(key: str, what: str, allowed: Iterable[str]) -> str:
+def unknown_key_message(key: str, what: str, allowed: Iterable[str]) -> str:
     """Return the message for a key that `what` does not have."""
     known = list(allowed)
     return f"unknown key {shorten(key)!r} in {what}{did_you_mean(key, known)} (allowed: {', '.join(known)})"
 
 
-def check_keys(node: Node, what: str, allowed: Iterable[str], report: Report) -> None:
+def check_keys(node: Node, what: str, allowed: Iterable[str], report: ProblemReport) -> None:
     """Note every key of the mapping that is not allowed."""
     known = list(allowed)
     for key, entry in node.entries.items():
         if key not in known:
-            report.add(entry.key_place, unknown_key(key, what, known))
+            report.add(entry.key_place, unknown_key_message(key, what, known))
 
 
-def must_be(kind: str, node: Node, what: str, report: Report) -> bool:
+def must_be(kind: str, node: Node, what: str, report: ProblemReport) -> bool:
     """Whether `node` is a "mapping" or a "list"; if not, that is noted."""
     fits = isinstance(node.value, dict if kind == "mapping" else tuple)
     if not fits:
-        report.add(node.place, f"{what} must be a {kind}, got {show(node)}")
+        report.add(node.place, f"{what} must be a {kind}, got {format_value(node)}")
     return fits
 
 
 def validate(
-    model: type[Model], node: Node, what: str, report: Report, also_allowed: tuple[str, ...] = ()
+    model: type[Model], node: Node, what: str, report: ProblemReport, also_allowed: tuple[str, ...] = ()
 ) -> Model | None:
     """Return the model made of `node`; None, and every mistake in the report, if it does not fit.
 
@@ -110,7 +110,7 @@ def validate(
     if not must_be("mapping", node, what, report):
         return None
     try:
-        return model.model_validate(node.plain())
+        return model.model_validate(node.to_python())
     except ValidationError as error:
         mistakes = [_Mistake(_path(node, details), details) for details in error.errors(include_url=False)]
     for path, group in _grouped(mistakes).items():
@@ -119,12 +119,12 @@ def validate(
             allowed = (*also_allowed, *model.model_fields) if len(path) == 1 else ()
             _add_key_mistake(mistake, node, what, allowed, report)
         else:
-            text = _describe(group, find(node, path))
+            text = _describe(group, find_node(node, path))
             report.add(_place(node, mistake), f"{_name(what, path)}{text}")
     return None
 
 
-def find(node: Node, path: Path) -> Node | None:
+def find_node(node: Node, path: NodePath) -> Node | None:
     """Return what is at `path`, None where the path leads nowhere."""
     current: Node | None = node
     for step in path:
@@ -137,12 +137,12 @@ def find(node: Node, path: Path) -> Node | None:
     return current
 
 
-def _path(node: Node, details: ErrorDetails) -> Path:
+def _path(node: Node, details: ErrorDetails) -> NodePath:
     """Return the path in the file: pydantic's, without the names it gives the members of a union."""
     path: list[str | int] = []
     current: Node | None = node
     for i, step in enumerate(details["loc"]):
-        below = find(current, (step,)) if current else None
+        below = find_node(current, (step,)) if current else None
         is_last = i + 1 == len(details["loc"])
         is_absent_key = is_last and (details["type"] == "missing" or i == 0)
         if below is not None or is_absent_key:
@@ -151,10 +151,10 @@ def _path(node: Node, details: ErrorDetails) -> Path:
     return tuple(path)
 
 
-def _grouped(mistakes: list[_Mistake]) -> dict[Path, list[_Mistake]]:
+def _grouped(mistakes: list[_Mistake]) -> dict[NodePath, list[_Mistake]]:
     """Gather what is said of one value; drop what only repeats that something inside it is wrong."""
     paths = [mistake.path for mistake in mistakes]
-    groups: dict[Path, list[_Mistake]] = {}
+    groups: dict[NodePath, list[_Mistake]] = {}
     for mistake in mistakes:
         path = mistake.path
         if mistake.is_about_a_key or not any(p[: len(path)] == path and p != path for p in paths):
@@ -163,28 +163,30 @@ def _grouped(mistakes: list[_Mistake]) -> dict[Path, list[_Mistake]]:
 
 
 def _add_key_mistake(
-    mistake: _Mistake, node: Node, what: str, allowed: tuple[str, ...], report: Report
+    mistake: _Mistake, node: Node, what: str, allowed: tuple[str, ...], report: ProblemReport
 ) -> None:
     *above, last = mistake.path or ("?",)
-    parent = find(node, tuple(above)) or node
+    parent = find_node(node, tuple(above)) or node
     where, key = _name(what, tuple(above)), str(last)
     if mistake.error["type"] == "missing":
         report.add(parent.place, f"missing key {key!r} in {where}")
         return
     entry = parent.entries.get(key)
-    message = unknown_key(key, where, allowed) if allowed else f"unknown key {shorten(key)!r} in {where}"
+    message = (
+        unknown_key_message(key, where, allowed) if allowed else f"unknown key {shorten(key)!r} in {where}"
+    )
     report.add(entry.key_place if entry else parent.place, message)
 
 
 def _place(node: Node, mistake: _Mistake) -> Place:
     """Return the place of the value; a default that clashes has the place of what it clashes with."""
     at = mistake.error.get("ctx", {}).get("at")
-    found = find(node, mistake.path) if mistake.path else None
+    found = find_node(node, mistake.path) if mistake.path else None
     other = node.get(at) if at else None
     return (found or other or node).place
 
 
-def _name(what: str, path: Path) -> str:
+def _name(what: str, path: NodePath) -> str:
     return what + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
@@ -196,7 +198,7 @@ def _describe(group: list[_Mistake], node: Node | None) -> str:
         return f": {text}"
     if node is None or ", got " in text:
         return f" {text}"
-    return f" {text}, got {show(node)}{_hint(group[0].error, node)}"
+    return f" {text}, got {format_value(node)}{_hint(group[0].error, node)}"
 
 
 def _rule(error: ErrorDetails) -> str:
@@ -244,7 +246,7 @@ def _number_hint(text: str) -> str:
 
 def _is_number(text: str) -> bool:
     try:
-        value: Any = resolve(text)
+        value: Any = resolve_scalar(text)
     except ValueError:
         return False
     return isinstance(value, int | float) and not isinstance(value, bool)

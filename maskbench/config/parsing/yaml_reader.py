@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from maskbench.config.parsing.nodes import Entry, Node, Scalar
-from maskbench.config.parsing.problems import Place, Report, shorten
+from maskbench.config.parsing.nodes import MappingEntry, Node, Scalar
+from maskbench.config.parsing.problems import Place, ProblemReport, shorten
 from maskbench.errors import ConfigError
 
 _DIGITS = "(?:0|[1-9][0-9]*)"
@@ -31,7 +31,7 @@ _NULL, _TRUE, _FALSE = ({word, word.capitalize(), word.upper()} for word in ("nu
 _LONGEST_NUMBER = 40
 
 
-def resolve(text: str) -> Scalar:
+def resolve_scalar(text: str) -> Scalar:
     """Return what an unquoted `text` stands for.
 
     Raises:
@@ -64,7 +64,7 @@ PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def parse_yaml(text: str, report: Report, option: str = "") -> Node:
+def parse_yaml(text: str, report: ProblemReport, option: str = "") -> Node:
     """Return the tree of the one YAML document in `text`.
 
     Args:
@@ -98,7 +98,7 @@ def _place(mark: Any, option: str) -> Place:
 class _Composer:
     """Builds the tree from the parser's events."""
 
-    report: Report
+    report: ProblemReport
     option: str
     anchors: dict[str, tuple[Place, Node | None]] = field(default_factory=dict)
     """Where each anchor is, and its value; None while that is still being built."""
@@ -177,24 +177,24 @@ class _Composer:
     def refuse_tag(self, tag: str | None, place: Place) -> None:
         if tag:
             written = shorten(tag.replace("tag:yaml.org,2002:", "!!", 1))
-            self.report.spoil(place, f"tag {written!r} is not allowed; write the value without it")
+            self.report.add_unreadable(place, f"tag {written!r} is not allowed; write the value without it")
 
     def scalar(self, event: yaml.ScalarEvent) -> Scalar:
         """Return the value of a scalar; quoted ones are text."""
         place, text = self.place(event), str(event.value)
         self.refuse_tag(event.tag, place)
         if _SURROGATE.search(text):
-            self.report.spoil(place, "half a surrogate pair is not a character")
+            self.report.add_unreadable(place, "half a surrogate pair is not a character")
             return ""
         if not event.implicit[0]:
             return text
         try:
-            value = resolve(text)
+            value = resolve_scalar(text)
         except ValueError as error:
-            self.report.spoil(place, str(error))
+            self.report.add_unreadable(place, str(error))
             return 0
         if isinstance(value, float) and not -float("inf") < value < float("inf"):
-            self.report.spoil(place, f"must be a finite number, got {shorten(text)}")
+            self.report.add_unreadable(place, f"must be a finite number, got {shorten(text)}")
             return 0.0
         return value
 
@@ -205,9 +205,9 @@ class _Composer:
             items.append(self.node(event, events, depth))
         return tuple(items)
 
-    def mapping(self, events: Iterator[yaml.Event], depth: int) -> dict[str, Entry]:
+    def mapping(self, events: Iterator[yaml.Event], depth: int) -> dict[str, MappingEntry]:
         """Return the entries up to the end of the mapping; of equal keys the first."""
-        entries: dict[str, Entry] = {}
+        entries: dict[str, MappingEntry] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             key = self.key(event, events, depth)
             place = self.place(event)
@@ -217,7 +217,7 @@ class _Composer:
             if key in entries:
                 self.report.add(place, f"key {shorten(key)!r} is given twice{_first(entries[key].key_place)}")
                 continue
-            entries[key] = Entry(place, value)
+            entries[key] = MappingEntry(place, value)
         return entries
 
     def key(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> str | None:

@@ -17,17 +17,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from maskbench.config.parsing.nodes import Change, Node
-from maskbench.config.parsing.problems import Place, Report, printable, shorten
-from maskbench.config.parsing.validation import check_keys, must_be, show, unknown_key
-from maskbench.config.resolve.overrides import ARM_SECTIONS, read_changes
-from maskbench.config.schema.names import check_name, slug
+from maskbench.config.parsing.nodes import Node, Override
+from maskbench.config.parsing.problems import Place, ProblemReport, replace_unprintable, shorten
+from maskbench.config.parsing.validation import check_keys, format_value, must_be, unknown_key_message
+from maskbench.config.resolve.overrides import ARM_SECTIONS, read_overrides
+from maskbench.config.schema.names import check_name, slugify
 from maskbench.registry import did_you_mean
 
 MAX_ARMS = 256
 
 START_KEYS = ("init_from", "train_only")
-LONG_FORM = ("masks", "grid", "set", "streams", *START_KEYS, "title")
+LONG_FORM_KEYS = ("masks", "grid", "set", "streams", *START_KEYS, "title")
 _REFERENCE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _LONGEST_TITLE = 120
 
@@ -46,13 +46,13 @@ class ArmDraft:
     place: Place
     masks: Node
     """A list."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Override, ...] = ()
     streams: Node | None = None
     start: Node | None = None
     """A mapping that holds what the arm says of `init_from` and `train_only`."""
 
 
-def read_arms(node: Node, report: Report) -> list[ArmDraft]:
+def read_arms(node: Node, report: ProblemReport) -> list[ArmDraft]:
     """Return the arms in file order, grids expanded; what is wrong is noted."""
     if not must_be("mapping", node, "arms", report):
         return []
@@ -72,7 +72,7 @@ def read_arms(node: Node, report: Report) -> list[ArmDraft]:
     return _distinct(drafts, report)
 
 
-def _distinct(drafts: list[ArmDraft], report: Report) -> list[ArmDraft]:
+def _distinct(drafts: list[ArmDraft], report: ProblemReport) -> list[ArmDraft]:
     """Return the arms whose folder and title no earlier arm has."""
     kept: list[ArmDraft] = []
     for draft in drafts:
@@ -90,32 +90,34 @@ def _distinct(drafts: list[ArmDraft], report: Report) -> list[ArmDraft]:
     return kept
 
 
-def _read_arm(draft: ArmDraft, report: Report) -> list[ArmDraft]:
+def _read_arm(draft: ArmDraft, report: ProblemReport) -> list[ArmDraft]:
     """Return the arms that one entry stands for; its `masks` are still the whole entry."""
     node = draft.masks
     if isinstance(node.value, tuple):
         return _without_references(draft, report)
     if not isinstance(node.value, dict):
         hint = f"; write '{draft.name}: []' for an arm without masks" if node.value is None else ""
-        message = f"arm {draft.name!r} must be a list of placements or a mapping, got {show(node)}{hint}"
+        message = (
+            f"arm {draft.name!r} must be a list of placements or a mapping, got {format_value(node)}{hint}"
+        )
         report.add(node.place, message)
         return []
-    check_keys(node, f"arm {draft.name!r}", LONG_FORM, report)
+    check_keys(node, f"arm {draft.name!r}", LONG_FORM_KEYS, report)
     if not {"masks", "set", "streams", *START_KEYS} & node.entries.keys():
         report.add(node.place, f"arm {draft.name!r} says nothing; give it masks, set or streams")
         return []
     return _read_long_form(draft, report)
 
 
-def _read_long_form(draft: ArmDraft, report: Report) -> list[ArmDraft]:
+def _read_long_form(draft: ArmDraft, report: ProblemReport) -> list[ArmDraft]:
     node, what = draft.masks, f"arms.{draft.name}"
     masks = node.get("masks") or Node(node.place, ())
     if not must_be("list", masks, f"{what}.masks", report):
         masks = Node(masks.place, ())
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Override, ...] = ()
     if (settings := node.get("set")) and must_be("mapping", settings, f"{what}.set", report):
-        changes = tuple(read_changes(settings, f"{what}.set", ARM_SECTIONS, report))
-    start = node.only(lambda key: key in START_KEYS)
+        changes = tuple(read_overrides(settings, f"{what}.set", ARM_SECTIONS, report))
+    start = node.filter_keys(lambda key: key in START_KEYS)
     draft = replace(draft, masks=masks, changes=changes, streams=node.get("streams"), start=start)
     grid, title = node.get("grid"), node.get("title")
     if grid is None:
@@ -129,18 +131,16 @@ def _read_long_form(draft: ArmDraft, report: Report) -> list[ArmDraft]:
     return _expand(draft, grid, report)
 
 
-def _title(node: Node, name: str, report: Report) -> str:
+def _title(node: Node, name: str, report: ProblemReport) -> str:
     text = node.value
     if (
         isinstance(text, str)
         and 0 < len(text) <= _LONGEST_TITLE
-        and printable(text) == text
+        and replace_unprintable(text) == text
         and text.strip() == text
     ):
         return text
-    message = (
-        f"arms.{name}.title must be text of 1 to {_LONGEST_TITLE} characters on one line, got {show(node)}"
-    )
+    message = f"arms.{name}.title must be text of 1 to {_LONGEST_TITLE} characters on one line, got {format_value(node)}"
     report.add(node.place, message)
     return name
 
@@ -157,14 +157,14 @@ def _references(draft: ArmDraft) -> Iterator[tuple[str, Node]]:
             yield match.group(1), node
 
 
-def _without_references(draft: ArmDraft, report: Report) -> list[ArmDraft]:
+def _without_references(draft: ArmDraft, report: ProblemReport) -> list[ArmDraft]:
     for name, node in _references(draft):
         message = f"${shorten(name)} stands for a grid value, but arm {draft.name!r} has no grid"
-        report.spoil(node.place, message)
+        report.add_unreadable(node.place, message)
     return [draft]
 
 
-def _expand(draft: ArmDraft, grid: Node, report: Report) -> list[ArmDraft]:
+def _expand(draft: ArmDraft, grid: Node, report: ProblemReport) -> list[ArmDraft]:
     """Return one arm per combination of the grid's values."""
     what = f"arms.{draft.name}.grid"
     if not must_be("mapping", grid, what, report):
@@ -173,7 +173,7 @@ def _expand(draft: ArmDraft, grid: Node, report: Report) -> list[ArmDraft]:
     for name, node in used.items():
         if name not in grid.entries:
             hint = did_you_mean(name, grid.entries)
-            report.spoil(node.place, f"${shorten(name)} is no key of {what}{hint}")
+            report.add_unreadable(node.place, f"${shorten(name)} is no key of {what}{hint}")
     if not grid.entries:
         report.add(grid.place, f"{what} has no keys")
         return []
@@ -205,7 +205,7 @@ def _at(draft: ArmDraft, values: Values) -> ArmDraft:
 
     return replace(
         draft,
-        name=slug(title),
+        name=slugify(title),
         title=title,
         masks=draft.masks.replace_scalars(fill),
         changes=tuple(replace(c, node=c.node.replace_scalars(fill)) for c in draft.changes),
@@ -217,17 +217,17 @@ def _at(draft: ArmDraft, values: Values) -> ArmDraft:
 def _spell(node: Node) -> str:
     """Return a value as a title shows it."""
     if isinstance(node.value, str):
-        return printable(node.value)
-    return json.dumps(node.plain(), ensure_ascii=False).replace('"', "")
+        return replace_unprintable(node.value)
+    return json.dumps(node.to_python(), ensure_ascii=False).replace('"', "")
 
 
-def select_arms(drafts: list[ArmDraft], wanted: list[tuple[str, Place]], report: Report) -> set[str]:
+def select_arms(drafts: list[ArmDraft], wanted: list[tuple[str, Place]], report: ProblemReport) -> set[str]:
     """Return the names of the wanted arms; the key of a grid stands for all its arms, a title for its arm."""
     names: set[str] = set()
     for text, place in wanted:
         found = {draft.name for draft in drafts if text in (draft.name, draft.family, draft.title)}
         if not found:
             known = dict.fromkeys(name for draft in drafts for name in (draft.name, draft.family))
-            report.add(place, unknown_key(text, "arms", known).replace("unknown key", "no arm", 1))
+            report.add(place, unknown_key_message(text, "arms", known).replace("unknown key", "no arm", 1))
         names |= found
     return names

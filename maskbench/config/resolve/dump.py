@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from maskbench.config.parsing.yaml_reader import resolve as resolve_scalar
-from maskbench.config.resolve.panels import flat_settings
+from maskbench.config.parsing.yaml_reader import resolve_scalar as resolve_scalar
+from maskbench.config.resolve.panels import flatten_settings
 from maskbench.config.schema.experiment import (
     ArmConfig,
     Experiment,
@@ -77,7 +77,7 @@ def _unsettable(arm: ArmConfig) -> tuple[object, ...]:
 
 def _flat(config: RunConfig) -> Flat:
     """Return the settings an arm may set."""
-    settings = {key: value for key, value in flat_settings(config).items() if _is_settable(key)}
+    settings = {key: value for key, value in flatten_settings(config).items() if _is_settable(key)}
     for key in ("train.steps", "train.epochs"):
         if key in settings:
             settings[_LENGTH] = (key, settings.pop(key))
@@ -169,7 +169,7 @@ def _panel(panel: PanelConfig, settings: Flat, first: PanelConfig, base: Flat) -
 class _Dumper(yaml.SafeDumper):
     """Quotes the words that this program's reader, not PyYAML's, would take for something else than text."""
 
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+    def resolve_scalar(self, kind: Any, value: Any, implicit: Any) -> Any:
         """Return the tag an unquoted scalar has."""
         if kind is not yaml.ScalarNode or not implicit[0]:
             return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 from pydantic import BaseModel
 
-from maskbench.config.parsing.nodes import Change, Node, mapping, put
-from maskbench.config.parsing.problems import Place, Report, shorten
+from maskbench.config.parsing.nodes import Node, Override, empty_mapping, set_by_path
+from maskbench.config.parsing.problems import Place, ProblemReport, shorten
 from maskbench.config.parsing.yaml_reader import parse_yaml
 from maskbench.config.schema.experiment import (
     CompareConfig,
@@ -42,13 +42,13 @@ QUICK_SECTIONS = (*PANEL_SECTIONS, "compare", "panels", "arms")
 _EITHER = {"train.steps": "train.epochs", "train.epochs": "train.steps"}
 
 
-def read_changes(node: Node, what: str, sections: Sequence[str], report: Report) -> list[Change]:
+def read_overrides(node: Node, what: str, sections: Sequence[str], report: ProblemReport) -> list[Override]:
     """Return the dotted keys of a mapping with their values; keys of other sections are noted."""
     changes = []
     for key, entry in node.entries.items():
         root, dot, rest = key.partition(".")
         if root in sections and (rest or (root == "corpus" and not dot)):
-            changes.append(Change(key, entry.key_place, entry.node))
+            changes.append(Override(key, entry.key_place, entry.node))
         else:
             report.add(entry.key_place, _unknown(key, what, sections))
     return changes
@@ -64,7 +64,7 @@ def _unknown(key: str, what: str, sections: Sequence[str]) -> str:
     return f"unknown setting {shorten(key)!r} in {what}{hint} (write section.key, of {', '.join(sections)})"
 
 
-def lay_over(tree: Node, changes: Iterable[Change], report: Report) -> Node:
+def apply_overrides(tree: Node, changes: Iterable[Override], report: ProblemReport) -> Node:
     """Return `tree` with the changes made, in order."""
     changes = list(changes)
     keys = {change.key for change in changes}
@@ -73,15 +73,15 @@ def lay_over(tree: Node, changes: Iterable[Change], report: Report) -> Node:
         if other and other not in keys:
             tree = _without_train_key(tree, other.removeprefix("train."))
         try:
-            tree = put(tree, change)
+            tree = set_by_path(tree, change)
         except ValueError as error:
             report.add(change.key_place, f"cannot set {shorten(change.key)!r}: {error}")
     return tree
 
 
-def only_panels(tree: Node, wanted: Node, report: Report) -> Node:
+def keep_panels(tree: Node, wanted: Node, report: ProblemReport) -> Node:
     """Return the file with the panels that the list `quick.panels` names, in the file's order."""
-    panels = tree.get("panels") or mapping(tree.place)
+    panels = tree.get("panels") or empty_mapping(tree.place)
     known, names = list(panels.entries), [str(item.value) for item in wanted.items]
     for name, item in zip(names, wanted.items, strict=True):
         if name not in known:
@@ -91,7 +91,9 @@ def only_panels(tree: Node, wanted: Node, report: Report) -> Node:
         report.add(wanted.place, "quick.panels must name at least one panel; without the key all are kept")
     if not set(names) & set(known):
         return tree
-    return put(tree, Change("panels", tree.entries["panels"].key_place, panels.only(names.__contains__)))
+    return set_by_path(
+        tree, Override("panels", tree.entries["panels"].key_place, panels.filter_keys(names.__contains__))
+    )
 
 
 def _without_train_key(tree: Node, key: str) -> Node:
@@ -99,10 +101,10 @@ def _without_train_key(tree: Node, key: str) -> Node:
     if train is None or key not in train.entries:
         return tree
     place = tree.entries["train"].key_place
-    return put(tree, Change("train", place, train.only(lambda other: other != key)))
+    return set_by_path(tree, Override("train", place, train.filter_keys(lambda other: other != key)))
 
 
-def read_options(overrides: Sequence[str], report: Report) -> list[Change]:
+def parse_set_options(overrides: Sequence[str], report: ProblemReport) -> list[Override]:
     """Return what `--set K=V` says; the value is YAML, so `[1, 2]`, `1e-3` and `true` are what they look like."""
     changes = []
     for text in overrides:
@@ -111,17 +113,17 @@ def read_options(overrides: Sequence[str], report: Report) -> list[Change]:
         if not equals or not key or not all(key.split(".")):
             report.add(Place(option), "must have the form KEY=VALUE, such as train.steps=100")
             continue
-        noted = report.noted
+        n_found = report.n_found
         # A value that cannot be read is in the report; the others are read all the same.
         with suppress(ConfigError):
             node = parse_yaml(value, report, option)
-            if report.noted == noted:
-                changes.append(Change(key, Place(option), node))
+            if report.n_found == n_found:
+                changes.append(Override(key, Place(option), node))
     return changes
 
 
-def note_ineffective(
-    changes: Iterable[Change], groups: Sequence[Sequence[Change]], what: str, report: Report
+def report_ineffective(
+    changes: Iterable[Override], groups: Sequence[Sequence[Override]], what: str, report: ProblemReport
 ) -> None:
     """Note changes that reach nothing because every panel, or every arm, sets the same itself.
 

@@ -13,8 +13,14 @@ from pydantic import ValidationError
 
 from maskbench import registry
 from maskbench.config.parsing.nodes import Node
-from maskbench.config.parsing.problems import Report
-from maskbench.config.schema.experiment import ATTENTION_SITES, LEAKING, ModelConfig, PlacementConfig, Refresh
+from maskbench.config.parsing.problems import ProblemReport
+from maskbench.config.schema.experiment import (
+    ATTENTION_SITES,
+    LEAKING_APPLICATIONS,
+    ModelConfig,
+    PlacementConfig,
+    Refresh,
+)
 from maskbench.errors import MaskbenchError
 from maskbench.registry import did_you_mean
 
@@ -26,7 +32,7 @@ _HARMLESS = {"apply": "hard", "legality": "full"}
 class PlacementValidator:
     """A strategy and the placement that puts it somewhere."""
 
-    report: Report
+    report: ProblemReport
     strategy: Any
     placement: PlacementConfig
     node: Node
@@ -41,7 +47,7 @@ class PlacementValidator:
 
         Without options, which have problems of their own, the strategy itself is not asked.
         """
-        before = self.report.noted
+        before = self.report.n_found
         self._site()
         self._refresh()
         self._leaks()
@@ -49,15 +55,15 @@ class PlacementValidator:
         if model is not None:
             self._reach("layers", model)
             self._reach("heads", model)
-        if model is not None and options is not None and self.report.noted == before:
+        if model is not None and options is not None and self.report.n_found == before:
             self._ask(options, model)
-        return self._with_refresh() if self.report.noted == before else None
+        return self._with_refresh() if self.report.n_found == before else None
 
     def check_as_part(self, options: Any, model: ModelConfig | None) -> None:
         """Note what is wrong with a part of a combination, whose node has no keys but `mask` and options."""
-        before = self.report.noted
+        before = self.report.n_found
         self._site()
-        if model is not None and self.report.noted == before:
+        if model is not None and self.report.n_found == before:
             self._ask(options, model)
 
     def add(self, key: str, message: str) -> None:
@@ -90,7 +96,7 @@ class PlacementValidator:
                 continue
             if placement.site not in ATTENTION_SITES:
                 self.add(key, f"{placement.site} has no attention; leave {key} out")
-            elif not placement.unsafe and (key == "legality" or value in LEAKING):
+            elif not placement.unsafe and (key == "legality" or value in LEAKING_APPLICATIONS):
                 message = f"{key}: {value} lets hidden positions have an influence"
                 self.add(key, f"{message}; add unsafe: true if that is what you want to measure")
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from maskbench import registry
-from maskbench.config.parsing.nodes import Entry, Node
-from maskbench.config.parsing.problems import Report, shorten
-from maskbench.config.parsing.validation import must_be, show, validate
-from maskbench.config.resolve.evaluation import Offer
+from maskbench.config.parsing.nodes import MappingEntry, Node
+from maskbench.config.parsing.problems import ProblemReport, shorten
+from maskbench.config.parsing.validation import format_value, must_be, validate
+from maskbench.config.resolve.evaluation_checks import CorpusCapabilities
 from maskbench.config.resolve.placement_rules import PlacementValidator, check_arm, reason
-from maskbench.config.resolve.shorthand import are_parts, preset_of, write_out
+from maskbench.config.resolve.shorthand import expand_shorthand, get_preset_name, is_list_of_masks
 from maskbench.config.schema.experiment import CorpusConfig, ModelConfig, PlacementConfig
 from maskbench.errors import ConfigError, MaskbenchError
 from maskbench.registry import did_you_mean
@@ -32,7 +32,7 @@ PLACEMENT_KEYS = (
 class RegistryValidator:
     """Where problems go, and whether plug-ins are asked."""
 
-    report: Report
+    report: ProblemReport
     trusted: bool = False
     """True for a resolved file: options are taken as they stand."""
 
@@ -40,26 +40,26 @@ class RegistryValidator:
         """Return the corpus with its options normalised; None, and the problems noted, if something is wrong."""
         if not must_be("mapping", node, "corpus", self.report):
             return None
-        named = validate(CorpusConfig, node.only(lambda key: key == "name"), "corpus", self.report)
+        named = validate(CorpusConfig, node.filter_keys(lambda key: key == "name"), "corpus", self.report)
         if named is None:
             return None
-        options = node.only(lambda key: key != "name")
+        options = node.filter_keys(lambda key: key != "name")
         if self.trusted:
-            return CorpusConfig(name=named.name, options=options.plain())
+            return CorpusConfig(name=named.name, options=options.to_python())
         cls = self._lookup(registry.CORPORA, named.name, node.get("name"))
         checked = validate(cls.Options, options, "corpus", self.report, ("name",)) if cls else None
         if checked is None:
             return None
         return CorpusConfig(name=named.name, options=checked.model_dump(mode="json"))
 
-    def offer(self, config: CorpusConfig, node: Node) -> Offer | None:
+    def capabilities(self, config: CorpusConfig, node: Node) -> CorpusCapabilities | None:
         """Return what the corpus can be evaluated on; None where that is unknown."""
         if self.trusted:
             return None
         cls = registry.CORPORA.lookup(config.name)
         try:
             options = cls.Options.model_validate(config.options)
-            return Offer(
+            return CorpusCapabilities(
                 config.name,
                 tuple(cls.split_names(options)),
                 cls.annotations(options),
@@ -81,10 +81,10 @@ class RegistryValidator:
         if self.trusted:
             read = [self._as_written(node, f"{what}[{i}]") for i, node in enumerate(nodes)]
             return [placement for placement in read if placement is not None]
-        noted = self.report.noted
+        n_found = self.report.n_found
         found = [self._placement(node, f"{what}[{i}]", model) for i, node in enumerate(nodes)]
         fits = [fit for fit in found if fit is not None]
-        if self.report.noted == noted and len(fits) == len(found):
+        if self.report.n_found == n_found and len(fits) == len(found):
             check_arm(fits)
         return [fit.placement for fit in fits]
 
@@ -98,20 +98,22 @@ class RegistryValidator:
             return None
         fields, options = _halves(node)
         placement = validate(PlacementConfig, fields, what, self.report)
-        return placement and placement.model_copy(update={"options": options.plain()})
+        return placement and placement.model_copy(update={"options": options.to_python()})
 
     def _is_placement(self, node: Node, what: str) -> bool:
         is_mapping = isinstance(node.value, dict)
         if not is_mapping:
             example = "{site: encoder_self, mask: window, radius: 2}"
-            self.report.add(node.place, f"{what} must be a mapping such as {example}, got {show(node)}")
+            self.report.add(
+                node.place, f"{what} must be a mapping such as {example}, got {format_value(node)}"
+            )
         return is_mapping
 
     def _placement(self, node: Node, what: str, model: ModelConfig | None) -> PlacementValidator | None:
         """Return a placement and its strategy; None, and the problems noted, if something is wrong."""
         if not self._is_placement(node, what):
             return None
-        preset, node = preset_of(node), write_out(node, what, self.report)
+        preset, node = get_preset_name(node), expand_shorthand(node, what, self.report)
         placement = validate(PlacementConfig, _halves(node)[0], what, self.report)
         cls = self._strategy(node.get("mask"))
         if cls is None:
@@ -138,39 +140,41 @@ class RegistryValidator:
         None, and the problems noted, if something is wrong with one of them.
         """
         parts = node.get("of")
-        if parts is None or not are_parts(parts):
+        if parts is None or not is_list_of_masks(parts):
             return node
         what = f"{what}.{node.entries['mask'].node.value}"
         found = [self._part(part, f"{what}[{i}]", whole, model) for i, part in enumerate(parts.items)]
         written = tuple(part for part in found if part is not None)
-        of = Entry(node.entries["of"].key_place, Node(parts.place, written))
+        of = MappingEntry(node.entries["of"].key_place, Node(parts.place, written))
         return Node(node.place, {**node.entries, "of": of}) if len(written) == len(found) else None
 
     def _part(
         self, node: Node, what: str, whole: PlacementValidator | None, model: ModelConfig | None
     ) -> Node | None:
         """Return a part of a combination, written out; None, and the problems noted, if it is wrong."""
-        noted = self.report.noted
+        n_found = self.report.n_found
         if not isinstance(node.value, dict):
             example = "{mask: window, radius: 2}"
-            self.report.add(node.place, f"{what} must be a mapping such as {example}, got {show(node)}")
+            self.report.add(
+                node.place, f"{what} must be a mapping such as {example}, got {format_value(node)}"
+            )
             return None
-        preset, node = preset_of(node), write_out(node, what, self.report)
+        preset, node = get_preset_name(node), expand_shorthand(node, what, self.report)
         for key in PLACEMENT_KEYS:
             if key != "mask" and key in node.entries:
                 message = f"{what}: {key} is said once for the whole combination, not for a part of it"
                 self.report.add(node.entries[key].key_place, message)
         name = node.get("mask")
         if name is None or not isinstance(name.value, str):
-            self.report.add((name or node).place, f"{what} must name its mask, got {show(name)}")
-        cls = self._strategy(name) if self.report.noted == noted else None
+            self.report.add((name or node).place, f"{what} must name its mask, got {format_value(name)}")
+        cls = self._strategy(name) if self.report.n_found == n_found else None
         written = self._with_parts(node, what, whole, model) if cls else None
         options = self._options(cls, written, ("mask",)) if written else None
         if whole is not None and options is not None:
             alike = whole.placement.model_copy(update={"mask": str(node.entries["mask"].node.value)})
             part = _filled(PlacementValidator(self.report, cls, alike, node, what, preset), options)
             part.check_as_part(options, model)
-        return written if options is not None and self.report.noted == noted else None
+        return written if options is not None and self.report.n_found == n_found else None
 
     def _strategy(self, name: Node | None) -> Any:
         """Return the class of a mask's name; None, and the problem noted, if there is none."""
@@ -196,7 +200,9 @@ class RegistryValidator:
 
 def _halves(node: Node) -> tuple[Node, Node]:
     """Return the keys of a placement itself, and the options of its strategy."""
-    return node.only(lambda key: key in PLACEMENT_KEYS), node.only(lambda key: key not in PLACEMENT_KEYS)
+    return node.filter_keys(lambda key: key in PLACEMENT_KEYS), node.filter_keys(
+        lambda key: key not in PLACEMENT_KEYS
+    )
 
 
 def _filled(fit: PlacementValidator, options: Any) -> PlacementValidator:

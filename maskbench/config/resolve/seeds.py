@@ -5,25 +5,25 @@ from __future__ import annotations
 import re
 
 from maskbench.config.parsing.nodes import Node
-from maskbench.config.parsing.problems import Place, Report
-from maskbench.config.parsing.validation import show
+from maskbench.config.parsing.problems import Place, ProblemReport
+from maskbench.config.parsing.validation import format_value
 from maskbench.config.schema.experiment import MAX_SEED
 
-DEFAULT = 8
+DEFAULT_SEEDS = 8
 MAX_SEEDS = 1000
 
 _PART = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
 _FORM = "must be a count such as 8, or a list such as [0, 1, 5]"
 
 
-def read_seeds(node: Node | None, report: Report) -> tuple[int, ...]:
+def read_seeds(node: Node | None, report: ProblemReport) -> tuple[int, ...]:
     """Return the seeds that the file's `seeds` stands for; empty, and the problem noted, if it makes no sense."""
     if node is None:
-        return tuple(range(DEFAULT))
+        return tuple(range(DEFAULT_SEEDS))
     if isinstance(node.value, tuple):
         return _read_list(node, report)
     if isinstance(node.value, bool) or not isinstance(node.value, int):
-        report.add(node.place, f"seeds {_FORM}, got {show(node)}")
+        report.add(node.place, f"seeds {_FORM}, got {format_value(node)}")
         return ()
     if not 1 <= node.value <= MAX_SEEDS:
         report.add(node.place, f"seeds must count from 1 to {MAX_SEEDS}, got {node.value}")
@@ -31,12 +31,14 @@ def read_seeds(node: Node | None, report: Report) -> tuple[int, ...]:
     return tuple(range(node.value))
 
 
-def _read_list(node: Node, report: Report) -> tuple[int, ...]:
+def _read_list(node: Node, report: ProblemReport) -> tuple[int, ...]:
     seeds: list[int] = []
     for item in node.items:
         seed = item.value
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-            report.add(item.place, f"a seed must be a whole number from 0 to {MAX_SEED}, got {show(item)}")
+            report.add(
+                item.place, f"a seed must be a whole number from 0 to {MAX_SEED}, got {format_value(item)}"
+            )
         elif seed in seeds:
             report.add(item.place, f"seed {seed} is given twice")
         else:
@@ -46,7 +48,7 @@ def _read_list(node: Node, report: Report) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def parse_seeds(text: str, report: Report) -> tuple[int, ...]:
+def parse_seeds(text: str, report: ProblemReport) -> tuple[int, ...]:
     """Return the seeds that `--seeds TEXT` stands for; empty, and the problem noted, if it makes no sense.
 
     A lone number is a count, as in the file; `5,` is the seed 5 alone.

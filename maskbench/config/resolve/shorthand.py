@@ -11,26 +11,26 @@ from __future__ import annotations
 from typing import Any
 
 from maskbench import registry
-from maskbench.config.parsing.nodes import Entry, Node
-from maskbench.config.parsing.problems import Place, Report
+from maskbench.config.parsing.nodes import MappingEntry, Node
+from maskbench.config.parsing.problems import Place, ProblemReport
 from maskbench.config.parsing.validation import must_be
 
 COMBINING = ("any", "all", "not")
 """Strategies that combine those listed in their option `of`; each may stand in a placement as a key of its own."""
 
 
-def preset_of(node: Node) -> str:
+def get_preset_name(node: Node) -> str:
     """Return the preset that a placement's `mask` names, "" if it names none."""
     name = node.get("mask")
     return name.value if name and isinstance(name.value, str) and name.value in registry.PRESETS else ""
 
 
-def are_parts(node: Node) -> bool:
+def is_list_of_masks(node: Node) -> bool:
     """Whether the value of an option `of` is a list of masks."""
     return any({"mask", *COMBINING} & part.entries.keys() for part in node.items)
 
 
-def write_out(node: Node, what: str, report: Report) -> Node:
+def expand_shorthand(node: Node, what: str, report: ProblemReport) -> Node:
     """Return a placement, or a part of a combination, with the strategy's own name as its `mask`.
 
     Options that the file gives go before those of a preset. Parts of a combination are left as they are.
@@ -42,16 +42,16 @@ def write_out(node: Node, what: str, report: Report) -> Node:
     """
     if "mask" not in node.entries:
         node = _without_combining_key(node, what, report)
-    if not preset_of(node):
+    if not get_preset_name(node):
         return node
-    preset = registry.PRESETS[preset_of(node)]
+    preset = registry.PRESETS[get_preset_name(node)]
     place = node.entries["mask"].node.place
-    options = {key: Entry(place, _at(place, value)) for key, value in preset.options.items()}
-    mask = Entry(node.entries["mask"].key_place, Node(place, preset.mask))
+    options = {key: MappingEntry(place, _at(place, value)) for key, value in preset.options.items()}
+    mask = MappingEntry(node.entries["mask"].key_place, Node(place, preset.mask))
     return Node(node.place, {**options, **node.entries, "mask": mask})
 
 
-def _without_combining_key(node: Node, what: str, report: Report) -> Node:
+def _without_combining_key(node: Node, what: str, report: ProblemReport) -> Node:
     """Return `any: [...]` as `mask: any, of: [...]`."""
     words = [key for key in node.entries if key in COMBINING]
     if not words:
@@ -66,14 +66,14 @@ def _without_combining_key(node: Node, what: str, report: Report) -> Node:
     parts = Node(entry.node.place, (entry.node,)) if isinstance(entry.node.value, dict) else entry.node
     must_be("list", parts, f"{what}.{word}", report)
     rest = {key: other for key, other in node.entries.items() if key not in (*words, "of")}
-    mask = Entry(entry.key_place, Node(entry.key_place, word))
-    return Node(node.place, {**rest, "mask": mask, "of": Entry(entry.key_place, parts)})
+    mask = MappingEntry(entry.key_place, Node(entry.key_place, word))
+    return Node(node.place, {**rest, "mask": mask, "of": MappingEntry(entry.key_place, parts)})
 
 
 def _at(place: Place, value: Any) -> Node:
     """Return plain data as if it had been written at `place`."""
     if isinstance(value, dict):
-        return Node(place, {key: Entry(place, _at(place, inner)) for key, inner in value.items()})
+        return Node(place, {key: MappingEntry(place, _at(place, inner)) for key, inner in value.items()})
     if isinstance(value, list | tuple):
         return Node(place, tuple(_at(place, inner) for inner in value))
     return Node(place, value)

@@ -28,12 +28,12 @@ from pydantic_core import PydanticCustomError
 
 from maskbench.config.parsing.file_reader import read_text
 from maskbench.config.parsing.nodes import Node
-from maskbench.config.parsing.problems import Report
-from maskbench.config.parsing.validation import check_keys, must_be, show, validate
+from maskbench.config.parsing.problems import ProblemReport
+from maskbench.config.parsing.validation import check_keys, format_value, must_be, validate
 from maskbench.config.parsing.yaml_reader import parse_yaml
 from maskbench.config.schema.metrics import metric_name
 from maskbench.config.schema.names import Name, check_name
-from maskbench.config.schema.sections import Section, check_metric
+from maskbench.config.schema.sections import StrictModel, check_metric_name
 
 STEP_TIME = "step_time"
 """What a training step of the arm takes, relative to the arm it is held against: measured once, not for every seed."""
@@ -41,7 +41,7 @@ STEP_TIME = "step_time"
 Direction: TypeAlias = Literal["higher", "lower", "no difference"]
 
 
-class Limit(Section):
+class Limit(StrictModel):
     """A claim about the arm's own values: each of them lies above, or below, a number."""
 
     above: float | None = None
@@ -70,7 +70,7 @@ def _one_of(expects: object) -> object:
     raise ValueError("must be higher, lower, no difference, or a limit such as {above: 0.9}")
 
 
-class Claim(Section):
+class Claim(StrictModel):
     """One claim."""
 
     says: Annotated[str, Field(min_length=1)]
@@ -92,7 +92,7 @@ class Claim(Section):
     @field_validator("metric")
     @classmethod
     def _known_metric(cls, metric: str) -> str:
-        return metric if metric == STEP_TIME else check_metric(metric)
+        return metric if metric == STEP_TIME else check_metric_name(metric)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Claim:
@@ -119,14 +119,14 @@ def load_claims(path: Path) -> dict[str, Claim]:
     Raises:
         ConfigError: anything is wrong with the file; the message has all problems, each with its place.
     """
-    report = Report(str(path))
+    report = ProblemReport(str(path))
     tree = parse_yaml(read_text(path, report), report)
     found = dict(_read(tree, report))
     report.raise_if_any()
     return found
 
 
-def _read(tree: Node, report: Report) -> Iterator[tuple[str, Claim]]:
+def _read(tree: Node, report: ProblemReport) -> Iterator[tuple[str, Claim]]:
     if not must_be("mapping", tree, "a file of claims", report):
         return
     check_keys(tree, "a file of claims", ("claims",), report)
@@ -137,7 +137,7 @@ def _read(tree: Node, report: Report) -> Iterator[tuple[str, Claim]]:
     if not must_be("mapping", claims, "claims", report):
         return
     if not claims.entries:
-        report.add(claims.place, f"claims must hold at least one claim, got {show(claims)}")
+        report.add(claims.place, f"claims must hold at least one claim, got {format_value(claims)}")
     for name, entry in claims.entries.items():
         try:
             check_name(name)

@@ -19,15 +19,15 @@ from maskbench.config.schema.sections import (
     DecodeConfig,
     EvaluateConfig,
     ModelConfig,
-    Section,
     StartConfig,
+    StrictModel,
     TrainConfig,
     refuse_repeats,
 )
 
 __all__ = [
     "ATTENTION_SITES",
-    "LEAKING",
+    "LEAKING_APPLICATIONS",
     "MAX_SEED",
     "SITES",
     "Application",
@@ -43,9 +43,9 @@ __all__ = [
     "PlacementConfig",
     "Refresh",
     "RunConfig",
-    "Section",
     "Site",
     "StartConfig",
+    "StrictModel",
     "TrainConfig",
 ]
 
@@ -59,7 +59,7 @@ ATTENTION_SITES = ("encoder_self", "decoder_self", "cross")
 
 Application = Literal["hard", "renormalise", "raw", "multiply_scores", "small_fill"]
 """How an attention site's combined mask, legality included, is applied to the scores."""
-LEAKING: tuple[Application, ...] = ("raw", "multiply_scores", "small_fill")
+LEAKING_APPLICATIONS: tuple[Application, ...] = ("raw", "multiply_scores", "small_fill")
 """The applications under which what is hidden still has an influence."""
 Legality = Literal["full", "no_causal", "no_padding", "none"]
 """Which parts of legality are in force at an attention site."""
@@ -69,14 +69,14 @@ MAX_SEED = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
-class CorpusConfig(Section):
+class CorpusConfig(StrictModel):
     """The corpus: its name and the options of that corpus, defaults filled in."""
 
     name: str
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Refresh(Section):
+class Refresh(StrictModel):
     """When a new random mask is drawn."""
 
     per: Literal["example", "epoch", "step", "run"]
@@ -109,7 +109,7 @@ Indices = Annotated[Literal["all"] | tuple[int, ...], BeforeValidator(_indices)]
 """Which layers or heads: "all", or their numbers counted from 0, ascending."""
 
 
-class PlacementConfig(Section):
+class PlacementConfig(StrictModel):
     """A strategy at a site. In the file it is flat: what is no field here is an option of the strategy."""
 
     site: Site
@@ -142,7 +142,7 @@ class PlacementConfig(Section):
     @property
     def leaks(self) -> bool:
         """Whether its site lets hidden positions have an influence."""
-        return self.apply in LEAKING or self.legality != "full"
+        return self.apply in LEAKING_APPLICATIONS or self.legality != "full"
 
     @field_validator("phases")
     @classmethod
@@ -195,7 +195,7 @@ class RunConfig(StartConfig):
         return identity
 
 
-class ArmConfig(Section):
+class ArmConfig(StrictModel):
     """One mask setting."""
 
     name: Name
@@ -207,7 +207,7 @@ class ArmConfig(Section):
     """Dotted keys, masks aside, at which the settings differ from the baseline's; `streams` may be among them."""
 
 
-class PanelConfig(Section):
+class PanelConfig(StrictModel):
     """Arms that are compared with each other."""
 
     name: Name | None
@@ -217,7 +217,7 @@ class PanelConfig(Section):
     """The name of the arm the others are compared with."""
 
 
-class Experiment(Section):
+class Experiment(StrictModel):
     """A loaded experiment file: every arm of every panel with all its settings."""
 
     name: Name

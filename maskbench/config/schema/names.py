@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-LONGEST = 32
+MAX_NAME_LENGTH = 32
 """The most characters a name may have."""
 
 _PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -27,7 +27,7 @@ def check_name(name: str) -> str:
         ValueError: it may not; the message gives the rule.
     """
     if not _PATTERN.fullmatch(name):
-        rule = f"lower-case letters, digits and hyphens, a letter or digit first, at most {LONGEST}"
+        rule = f"lower-case letters, digits and hyphens, a letter or digit first, at most {MAX_NAME_LENGTH}"
         raise ValueError(f"must be a plain name ({rule})")
     if name in _DEVICES:
         raise ValueError("is the name of a device on Windows; choose another")
@@ -38,14 +38,14 @@ Name = Annotated[str, AfterValidator(check_name)]
 """A string that `check_name` accepts."""
 
 
-def slug(text: str) -> str:
+def slugify(text: str) -> str:
     """Return `text` as a name: `window(radius=1)` becomes `window-radius-1`.
 
     Other characters become hyphens, so different texts may collide; the caller refuses that. What is too long is cut
     and ends in a digest of the whole, so long texts that begin alike stay apart.
     """
     name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    if len(name) <= LONGEST:
+    if len(name) <= MAX_NAME_LENGTH:
         return name
     digest = hashlib.blake2b(text.encode(), digest_size=_DIGEST // 2).hexdigest()
-    return f"{name[: LONGEST - _DIGEST - 1].rstrip('-')}-{digest}"
+    return f"{name[: MAX_NAME_LENGTH - _DIGEST - 1].rstrip('-')}-{digest}"

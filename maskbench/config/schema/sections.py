@@ -26,13 +26,13 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Texts = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
-class Section(BaseModel):
+class StrictModel(BaseModel):
     """What all settings have in common: exact types, no unknown keys, no change afterwards, finite numbers."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-def check_metric(name: str) -> str:
+def check_metric_name(name: str) -> str:
     """Return `name` if it is `split/metric`, perhaps with a slice, and the metric exists."""
     found = metric_name(name)
     if found is None:
@@ -41,8 +41,8 @@ def check_metric(name: str) -> str:
         known = ", ".join(METRICS)
         raise ValueError(f"names no metric{did_you_mean(found.metric, METRICS)} (metrics: {known})")
     if found.masks == "own":
-        plain = found._replace(masks=None)
-        raise ValueError(f"must not name the run's own masks: write {plain}")
+        shorter = found._replace(masks=None)
+        raise ValueError(f"must not name the run's own masks: write {shorter}")
     return name
 
 
@@ -54,7 +54,7 @@ def refuse_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return values
 
 
-class ModelConfig(Section):
+class ModelConfig(StrictModel):
     """The encoder-decoder Transformer."""
 
     d_model: Size = 128
@@ -77,7 +77,7 @@ class ModelConfig(Section):
         return n_heads
 
 
-class TrainConfig(Section):
+class TrainConfig(StrictModel):
     """How a run is trained. Either `steps` or `epochs` counts: with `epochs` given, `steps` means nothing."""
 
     steps: Count = 2000
@@ -105,7 +105,7 @@ class TrainConfig(Section):
     @field_validator("select")
     @classmethod
     def _select_on_valid(cls, select: str) -> str:
-        check_metric(select)
+        check_metric_name(select)
         found = metric_name(select)
         if found is None or found.split != "valid" or found.masks:
             raise ValueError(
@@ -130,7 +130,7 @@ class TrainConfig(Section):
         return fields
 
 
-class StartConfig(Section):
+class StartConfig(StrictModel):
     """What a run starts from, and what of it is trained; keys of an arm's long form."""
 
     init_from: Annotated[str, Field(min_length=1)] | None = None
@@ -153,7 +153,7 @@ class StartConfig(Section):
         return None if patterns is None else refuse_repeats(patterns)
 
 
-class DecodeConfig(Section):
+class DecodeConfig(StrictModel):
     """How translations are searched."""
 
     beam_size: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -175,7 +175,7 @@ class DecodeConfig(Section):
         return n_best
 
 
-class EvaluateConfig(Section):
+class EvaluateConfig(StrictModel):
     """What the selected checkpoint is measured on."""
 
     splits: Texts = ("test",)
@@ -201,7 +201,7 @@ class EvaluateConfig(Section):
         return metrics
 
 
-class CompareConfig(Section):
+class CompareConfig(StrictModel):
     """The one metric that gets verdicts, and how loud the evidence must be."""
 
     metric: str = "test/exact_match"
@@ -212,7 +212,7 @@ class CompareConfig(Section):
     @field_validator("metric")
     @classmethod
     def _known_metric(cls, metric: str) -> str:
-        return check_metric(metric)
+        return check_metric_name(metric)
 
     @field_validator("min_effect")
     @classmethod

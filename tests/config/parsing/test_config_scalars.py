@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskbench.config.parsing.yaml_reader import resolve
+from maskbench.config.parsing.yaml_reader import resolve_scalar
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from maskbench.config.parsing.yaml_reader import resolve
     ],
 )
 def test_numbers_booleans_and_nulls_are_those_of_yaml_1_2(text: str, value: Any) -> None:
-    assert resolve(text) == value and type(resolve(text)) is type(value)
+    assert resolve_scalar(text) == value and type(resolve_scalar(text)) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -62,20 +62,22 @@ def test_numbers_booleans_and_nulls_are_those_of_yaml_1_2(text: str, value: Any)
     ],
 )
 def test_everything_else_stays_text(text: str) -> None:
-    assert resolve(text) == text
+    assert resolve_scalar(text) == text
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "0." + "1" * 60, "9223372036854775808", "-9223372036854775809"])
 def test_numbers_no_setting_can_mean_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
-        resolve(text)
+        resolve_scalar(text)
 
 
 def test_infinities_and_nan_are_recognised_so_that_they_can_be_refused() -> None:
-    assert resolve("-.inf") == -math.inf
-    assert math.isnan(resolve(".NaN"))  # type: ignore[arg-type]
+    assert resolve_scalar("-.inf") == -math.inf
+    assert math.isnan(resolve_scalar(".NaN"))  # type: ignore[arg-type]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63 - 1) | st.booleans())
 def test_whatever_json_writes_for_a_number_is_read_as_that_number(value: float | int | bool) -> None:
-    assert resolve(json.dumps(value)) == value and type(resolve(json.dumps(value))) is type(value)
+    assert resolve_scalar(json.dumps(value)) == value and type(resolve_scalar(json.dumps(value))) is type(
+        value
+    )

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from maskbench.config.parsing import yaml_reader
 from maskbench.config.parsing.nodes import Node
-from maskbench.config.parsing.problems import Place, Report
+from maskbench.config.parsing.problems import Place, ProblemReport
 from maskbench.config.parsing.yaml_reader import parse_yaml
 from maskbench.errors import ConfigError
 
 
 def parse(text: str) -> Node:
-    report = Report("x.yaml", text)
+    report = ProblemReport("x.yaml", text)
     node = parse_yaml(text, report)
     report.raise_if_any()
     return node
@@ -38,7 +38,7 @@ def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_every_key_and_value_knows_its_line_and_column() -> None:
     tree = parse("a: 1\nüb:\n  - x\n  - {c: ~}\n")
-    assert tree.plain() == {"a": 1, "üb": ["x", {"c": None}]}
+    assert tree.to_python() == {"a": 1, "üb": ["x", {"c": None}]}
     listed = tree.entries["üb"]
     assert listed.key_place == Place(line=2, column=1)
     assert [item.place for item in listed.node.items] == [Place(line=3, column=5), Place(line=4, column=5)]
@@ -47,7 +47,7 @@ def test_every_key_and_value_knows_its_line_and_column() -> None:
 
 
 def test_quoted_scalars_and_keys_are_text() -> None:
-    assert parse("1: '2'\ntrue: \"3\"\nno: no\n").plain() == {"1": "2", "true": "3", "no": "no"}
+    assert parse("1: '2'\ntrue: \"3\"\nno: no\n").to_python() == {"1": "2", "true": "3", "no": "no"}
 
 
 def test_a_key_given_twice_names_both_lines() -> None:
@@ -116,11 +116,11 @@ def test_an_alias_to_what_it_is_part_of_is_refused(text: str) -> None:
 
 
 def test_an_alias_stands_for_the_same_value() -> None:
-    assert parse("a: &x {b: [1]}\nc: *x\n").plain() == {"a": {"b": [1]}, "c": {"b": [1]}}
+    assert parse("a: &x {b: [1]}\nc: *x\n").to_python() == {"a": {"b": [1]}, "c": {"b": [1]}}
 
 
 def test_an_anchored_key_can_be_aliased() -> None:
-    assert parse("&k a: 1\nb: *k\n").plain() == {"a": 1, "b": "a"}
+    assert parse("&k a: 1\nb: *k\n").to_python() == {"a": 1, "b": "a"}
 
 
 def test_unknown_aliases_double_anchors_and_merge_keys_are_refused() -> None:
@@ -202,4 +202,4 @@ VALUES = st.recursive(
 
 @given(VALUES)
 def test_json_is_read_as_json_reads_it(value: Any) -> None:
-    assert parse(json.dumps(value)).plain() == value
+    assert parse(json.dumps(value)).to_python() == value

@@ -10,7 +10,7 @@ from config_helpers import arms_file, complaint, complaints, load, load_path
 import maskbench.masks  # registers the strategies
 from maskbench.config.load import dump_resolved, load_resolved
 from maskbench.config.resolve.placements import PLACEMENT_KEYS
-from maskbench.config.schema.experiment import LEAKING, PlacementConfig
+from maskbench.config.schema.experiment import LEAKING_APPLICATIONS, PlacementConfig
 from maskbench.registry import MASKS
 
 WINDOW = "site: encoder_self, mask: window, radius: 2"
@@ -39,7 +39,7 @@ def under(placement: str, key: str, nth: int = 0) -> int:
 
 @pytest.mark.parametrize(
     ("setting", "what"),
-    [(f"apply: {value}", value) for value in LEAKING]
+    [(f"apply: {value}", value) for value in LEAKING_APPLICATIONS]
     + [(f"legality: {value}", value) for value in ("no_padding", "none")],
 )
 def test_what_leaks_is_refused_at_its_key_unless_it_is_called_unsafe(

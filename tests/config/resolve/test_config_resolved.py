@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskbench.config.load import dump_resolved, load_resolved
-from maskbench.config.resolve.panels import differences
+from maskbench.config.resolve.panels import list_differing_keys
 from maskbench.config.schema.experiment import (
     ArmConfig,
     CompareConfig,
@@ -146,7 +146,9 @@ def experiments(draw: st.DrawFn) -> Experiment:
         ]
         against = configs[names.index(baseline)]
         built = [
-            ArmConfig(name=name, title=title, config=config, also_different=differences(config, against))
+            ArmConfig(
+                name=name, title=title, config=config, also_different=list_differing_keys(config, against)
+            )
             for name, title, config in zip(names, titles, configs, strict=True)
         ]
         panels.append(PanelConfig(name=panel_name, arms=tuple(built), baseline=baseline))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from maskbench.config.parsing.nodes import Change, Node, put
+from maskbench.config.parsing.nodes import Node, Override, set_by_path
 from maskbench.config.parsing.problems import Place
 from maskbench.config.schema.experiment import (
     SITES,
@@ -24,7 +24,7 @@ from maskbench.config.schema.experiment import (
     TrainConfig,
 )
 from maskbench.config.schema.metrics import METRICS, metric_name
-from maskbench.config.schema.names import LONGEST, check_name, slug
+from maskbench.config.schema.names import MAX_NAME_LENGTH, check_name, slugify
 
 
 def run_config(**sections: Any) -> RunConfig:
@@ -160,13 +160,15 @@ def test_an_experiment_survives_a_trip_to_another_process(tmp_path: Path) -> Non
 
 @given(st.text(max_size=60))
 def test_a_slug_is_a_name_or_empty(text: str) -> None:
-    name = slug(text)
-    assert len(name) <= LONGEST and (not name or name.strip("abcdefghijklmnopqrstuvwxyz0123456789-") == "")
+    name = slugify(text)
+    assert len(name) <= MAX_NAME_LENGTH and (
+        not name or name.strip("abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+    )
 
 
 @given(st.from_regex(r"[a-z0-9][a-z0-9-]{0,30}[a-z0-9]", fullmatch=True))
 def test_a_name_without_double_hyphens_is_its_own_slug(name: str) -> None:
-    assert slug(name) == name or "--" in name
+    assert slugify(name) == name or "--" in name
 
 
 @pytest.mark.parametrize("name", ["a", "0", "x" * 32, "a-b-1", "com", "console", "lpt"])
@@ -176,11 +178,11 @@ def test_plain_names_are_accepted(name: str) -> None:
 
 def test_a_change_shares_all_but_its_path_with_the_old_tree() -> None:
     file, option = Place(line=1, column=1), Place("--set a.b=2")
-    old = put(
-        put(Node(file, {}), Change("a.b", file, Node(file, 1))),
-        Change("c", file, Node(file, (Node(file, 0),))),
+    old = set_by_path(
+        set_by_path(Node(file, {}), Override("a.b", file, Node(file, 1))),
+        Override("c", file, Node(file, (Node(file, 0),))),
     )
-    new = put(old, Change("a.b", option, Node(option, 2)))
-    assert (old.plain(), new.plain()) == ({"a": {"b": 1}, "c": [0]}, {"a": {"b": 2}, "c": [0]})
+    new = set_by_path(old, Override("a.b", option, Node(option, 2)))
+    assert (old.to_python(), new.to_python()) == ({"a": {"b": 1}, "c": [0]}, {"a": {"b": 2}, "c": [0]})
     assert new.get("c") is old.get("c")
     assert new.entries["a"].key_place == file and new.entries["a"].node.entries["b"].key_place == option

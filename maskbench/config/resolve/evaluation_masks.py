@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from maskbench.config.parsing.nodes import Change, Node, put
-from maskbench.config.parsing.problems import Report, shorten
-from maskbench.config.parsing.validation import must_be, show
+from maskbench.config.parsing.nodes import Node, Override, set_by_path
+from maskbench.config.parsing.problems import ProblemReport, shorten
+from maskbench.config.parsing.validation import format_value, must_be
 from maskbench.config.resolve.arms import ArmDraft
 from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import ModelConfig, PlacementConfig
@@ -25,7 +25,7 @@ OWN, NONE = "own", "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Lender:
+class NamedMasks:
     """Masks with a name."""
 
     name: str
@@ -35,7 +35,9 @@ class Lender:
     """How messages call them."""
 
 
-def read_lenders(tree: Node, arms: Sequence[ArmDraft], report: Report) -> tuple[Node, Mapping[str, Lender]]:
+def read_evaluation_masks(
+    tree: Node, arms: Sequence[ArmDraft], report: ProblemReport
+) -> tuple[Node, Mapping[str, NamedMasks]]:
     """Return the file with every item of `evaluate.masks` written out as a name, and whose masks those are.
 
     What is wrong is noted, but for what is no list or holds neither names nor mappings: that the schema says.
@@ -46,7 +48,7 @@ def read_lenders(tree: Node, arms: Sequence[ArmDraft], report: Report) -> tuple[
     if evaluate is None or node is None or not isinstance(node.value, tuple) or not arms:
         return tree, {}
     names: list[Node] = []
-    lenders: dict[str, Lender] = {}
+    named_masks: dict[str, NamedMasks] = {}
     for item in node.items:
         if item.value == OWN or not isinstance(item.value, str | dict):
             names.append(item)
@@ -55,28 +57,28 @@ def read_lenders(tree: Node, arms: Sequence[ArmDraft], report: Report) -> tuple[
         lent = {lender.name: lender for lender in found}
         # What nobody lends is in the report; that it is missing from the list must not be said as well.
         names += [Node(item.place, name) for name in lent or item.entries] or [item]
-        lenders |= lent
+        named_masks |= lent
     place = evaluate.entries["masks"].key_place
-    return put(tree, Change("evaluate.masks", place, Node(node.place, tuple(names)))), lenders
+    return set_by_path(tree, Override("evaluate.masks", place, Node(node.place, tuple(names)))), named_masks
 
 
-def _named(item: Node, arms: Sequence[ArmDraft], report: Report) -> Iterator[Lender]:
+def _named(item: Node, arms: Sequence[ArmDraft], report: ProblemReport) -> Iterator[NamedMasks]:
     """Yield the arms that a name means: the arm of that name, the arms of a grid, or the arm of that title."""
     text = str(item.value)
     for key in ("name", "family", "title"):
         found = [arm for arm in arms if getattr(arm, key) == text]
         if found:
-            yield from (Lender(arm.name, arm.masks, f"arms.{arm.family}") for arm in found)
+            yield from (NamedMasks(arm.name, arm.masks, f"arms.{arm.family}") for arm in found)
             return
     if text == NONE:
-        yield Lender(NONE, Node(item.place, ()), NONE)
+        yield NamedMasks(NONE, Node(item.place, ()), NONE)
         return
     known = list(dict.fromkeys([OWN, NONE, *(name for arm in arms for name in (arm.name, arm.family))]))
     message = f"evaluate.masks: there is no arm {shorten(text)!r}{did_you_mean(text, known)}"
     report.add(item.place, f"{message} (there are: {', '.join(known)})")
 
 
-def _described(item: Node, arms: Sequence[ArmDraft], report: Report) -> Iterator[Lender]:
+def _described(item: Node, arms: Sequence[ArmDraft], report: ProblemReport) -> Iterator[NamedMasks]:
     """Yield the masks that stand in `evaluate.masks` themselves."""
     taken = {OWN, *(name for arm in arms for name in (arm.name, arm.family))}
     for name, entry in item.entries.items():
@@ -89,9 +91,9 @@ def _described(item: Node, arms: Sequence[ArmDraft], report: Report) -> Iterator
             message = f"evaluate.masks: {name!r} has masks already; give these another name"
             report.add(entry.key_place, message)
         elif must_be("list", entry.node, f"evaluate.masks.{name}", report):
-            yield Lender(name, entry.node, f"evaluate.masks.{name}")
+            yield NamedMasks(name, entry.node, f"evaluate.masks.{name}")
     if not item.entries:
-        report.add(item.place, f"evaluate.masks must hold names of arms, got {show(item)}")
+        report.add(item.place, f"evaluate.masks must hold names of arms, got {format_value(item)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +101,15 @@ class Lending:
     """Gives every arm of a panel the masks that it is to be evaluated under."""
 
     checks: RegistryValidator
-    lenders: Mapping[str, Lender]
+    named_masks: Mapping[str, NamedMasks]
     checked: dict[tuple[str, ModelConfig], tuple[PlacementConfig, ...]]
     """What has been checked, by name and the model that it is for."""
 
     def to(self, arm: str, model: ModelConfig) -> dict[str, tuple[PlacementConfig, ...]]:
         """Return all the masks by name, checked against the arm's model; what does not fit it is noted."""
-        return {name: self._placements(lender, arm, model) for name, lender in self.lenders.items()}
+        return {name: self._placements(lender, arm, model) for name, lender in self.named_masks.items()}
 
-    def _placements(self, lender: Lender, arm: str, model: ModelConfig) -> tuple[PlacementConfig, ...]:
+    def _placements(self, lender: NamedMasks, arm: str, model: ModelConfig) -> tuple[PlacementConfig, ...]:
         key = (lender.name, model)
         if key not in self.checked:
             what = f"evaluate.masks, in the model of {arm!r}: {lender.what}"

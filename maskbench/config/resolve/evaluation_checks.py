@@ -22,7 +22,7 @@ _IN_WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class CorpusCapabilities:
     """What a corpus can be evaluated on."""
 
     corpus: str
@@ -39,30 +39,38 @@ class Offer:
         return [bin_name(limits) for limits in (LENGTHS if kind == "length" else DISTANCES)]
 
 
-def problems(evaluate: EvaluateConfig, offer: Offer) -> Iterator[tuple[Path, str]]:
+def find_unmeasurable(
+    evaluate: EvaluateConfig, capabilities: CorpusCapabilities
+) -> Iterator[tuple[Path, str]]:
     """Yield what cannot be measured on the corpus, each with the place in the file that asks for it."""
     for i, split in enumerate(evaluate.splits):
-        if split not in offer.splits:
-            known = ", ".join(offer.splits)
-            message = f"the corpus {offer.corpus} has no split {split!r}{did_you_mean(split, offer.splits)}"
+        if split not in capabilities.splits:
+            known = ", ".join(capabilities.splits)
+            message = f"the corpus {capabilities.corpus} has no split {split!r}{did_you_mean(split, capabilities.splits)}"
             yield ("evaluate", "splits", i), f"{message} (splits: {known})"
     for i, name in enumerate(evaluate.metrics):
         needs = METRICS[name].needs
-        for missing in sorted(needs - {"origin"} - offer.annotations):
-            message = f"{name} needs {_IN_WORDS[missing]}, which the corpus {offer.corpus} does not have"
+        for missing in sorted(needs - {"origin"} - capabilities.annotations):
+            message = (
+                f"{name} needs {_IN_WORDS[missing]}, which the corpus {capabilities.corpus} does not have"
+            )
             yield ("evaluate", "metrics", i), message
-        if "origin" in needs and not any(split in offer.origins for split in evaluate.splits):
-            copies = ", ".join(offer.origins) or "none"
-            message = f"{name} needs a split that is an altered copy of another (of {offer.corpus}: {copies})"
+        if "origin" in needs and not any(split in capabilities.origins for split in evaluate.splits):
+            copies = ", ".join(capabilities.origins) or "none"
+            message = f"{name} needs a split that is an altered copy of another (of {capabilities.corpus}: {copies})"
             yield ("evaluate", "metrics", i), message
     for i, kind in enumerate(evaluate.by):
         needed = _NEEDED_BY_SLICE.get(kind)
-        if needed and needed not in offer.annotations:
-            message = f"by {kind} needs {_IN_WORDS[needed]}, which the corpus {offer.corpus} does not have"
+        if needed and needed not in capabilities.annotations:
+            message = (
+                f"by {kind} needs {_IN_WORDS[needed]}, which the corpus {capabilities.corpus} does not have"
+            )
             yield ("evaluate", "by", i), message
 
 
-def unmeasured(metric: str, evaluate: EvaluateConfig, offer: Offer | None) -> Iterator[tuple[str, str]]:
+def find_missing_for_comparison(
+    metric: str, evaluate: EvaluateConfig, capabilities: CorpusCapabilities | None
+) -> Iterator[tuple[str, str]]:
     """Yield why the compared metric would not be measured, each with the key of `evaluate` it is about."""
     name = metric_name(metric)
     if name is None:
@@ -76,14 +84,14 @@ def unmeasured(metric: str, evaluate: EvaluateConfig, offer: Offer | None) -> It
             known = f"evaluate.{key}: {', '.join(there)}"
             yield key, f"compare.metric {metric!r} needs the {wanted} {value!r} to be evaluated ({known})"
     if name.part:
-        yield from _unmeasured_part(name, metric, evaluate, offer)
-    if offer and "origin" in name.info.needs and name.split not in offer.origins:
+        yield from _unmeasured_part(name, metric, evaluate, capabilities)
+    if capabilities and "origin" in name.info.needs and name.split not in capabilities.origins:
         message = f"compare.metric {metric!r}: {name.split} is no altered copy of another split"
-        yield "splits", f"{message} (those are: {', '.join(offer.origins) or 'none'})"
+        yield "splits", f"{message} (those are: {', '.join(capabilities.origins) or 'none'})"
 
 
 def _unmeasured_part(
-    name: MetricName, metric: str, evaluate: EvaluateConfig, offer: Offer | None
+    name: MetricName, metric: str, evaluate: EvaluateConfig, capabilities: CorpusCapabilities | None
 ) -> Iterator[tuple[str, str]]:
     kind, _, value = name.part.partition(":")
     if name.info.sites and kind == "site":
@@ -96,10 +104,10 @@ def _unmeasured_part(
         by = ", ".join(evaluate.by) or "nothing"
         yield "by", f"compare.metric {metric!r} needs {kind} in evaluate.by (which holds {by})"
         return
-    elif offer is None:
+    elif capabilities is None:
         return
     else:
-        known = offer.slices(kind)
+        known = capabilities.slices(kind)
     if value not in known:
         hint = did_you_mean(value, known)
         yield (
