@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
+import jaxtyping
+import pytest
 from hypothesis import HealthCheck, settings
+from shared_corpora import SharedCorpora
 
 # Read when torch is imported: small tensors gain nothing from threads, and tests run beside other processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,3 +23,43 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("maskbench")
+
+SHAPES_CHECKED = ("masks", "model", "decoding")
+"""The folders whose tests check every call of `maskbench.masks` and `maskbench.model` against its annotated shapes.
+
+They call every function that has shapes, with every strategy at every site. In the other folders whole models train,
+where the same checks take up to half of the time: `CHECK_SHAPES=everywhere`, which `make nightly` sets, has them there.
+"""
+
+BUILDS_CORPORA = ("data",)
+"""The folders whose tests build every corpus themselves; the others share what one of them has built."""
+
+HERE = Path(__file__).parent
+CORPORA = pytest.StashKey[SharedCorpora]()
+
+# Workers inherit the environment of the process that starts them, and with it the folder.
+MADE_HERE = "" if "MASKBENCH_TEST_CORPORA" in os.environ else tempfile.mkdtemp(prefix="maskbench-corpora-")
+os.environ.setdefault("MASKBENCH_TEST_CORPORA", MADE_HERE)
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(HERE).parts[0]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[CORPORA] = SharedCorpora(Path(os.environ["MASKBENCH_TEST_CORPORA"]))
+
+
+def pytest_unconfigure() -> None:
+    if MADE_HERE:
+        shutil.rmtree(MADE_HERE, ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Decide for a test, before its fixtures are made, whether shapes are checked and corpora shared."""
+    folder = _folder(item)
+    checked = folder in SHAPES_CHECKED or os.environ.get("CHECK_SHAPES") == "everywhere"
+    if "JAXTYPING_DISABLE" not in os.environ:
+        jaxtyping.config.update("jaxtyping_disable", not checked)
+    item.config.stash[CORPORA].enabled = folder not in BUILDS_CORPORA

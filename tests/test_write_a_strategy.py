@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm_process
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "write-a-strategy.md").read_text(encoding="utf-8")
@@ -41,11 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def maskbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "COLUMNS": "80"}
-    command = [sys.executable, "-m", "maskbench.cli", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, encoding="utf-8", env=environment, check=False
-    )
+    return warm_process.maskbench(*arguments, cwd=folder)
 
 
 def test_the_page_uses_the_four_commands_it_explains() -> None:
