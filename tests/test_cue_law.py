@@ -20,7 +20,7 @@ import maskbench.masks  # noqa: F401  (fills the registries)
 from maskbench.config.load import load_experiment
 from maskbench.config.schema.experiment import RunConfig
 from maskbench.data.batches import collate
-from maskbench.data.corpora.cue import TAGS, Cue
+from maskbench.data.corpora.cue import TAGS, CueCorpus
 from maskbench.data.corpus import Corpus
 from maskbench.experiment.run import run_experiment
 from maskbench.masks.clock import Clock
@@ -99,7 +99,9 @@ CASES = [("right", windows) for windows in RIGHT] + [("left", windows) for windo
 @cache
 def corpus(direction: str) -> Corpus:
     """A corpus with a pair of twins for every distance."""
-    return Cue.build(Cue.Options(direction=direction, pairs=2, valid=2, test=2, ambiguous=2, fillers=5))
+    return CueCorpus.build(
+        CueCorpus.Options(direction=direction, pairs=2, valid=2, test=2, ambiguous=2, fillers=5)
+    )
 
 
 def change_at_the_ambiguous_word(windows: Windows, direction: str, distance: int) -> float:

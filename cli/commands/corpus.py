@@ -86,8 +86,8 @@ def corpus(
     if as_json:
         _print_json(built, config, split)
     elif export is None:
-        chosen = _chosen(built.splits[shown], samples, seed)
-        _show(built, shown, None if split is None else [split], chosen)
+        indices = _chosen(built.splits[shown], samples, seed)
+        _show(built, shown, None if split is None else [split], indices)
 
 
 def _fill_registry(name: str | None, plugins: Sequence[Path]) -> None:
@@ -103,7 +103,7 @@ def _fill_registry(name: str | None, plugins: Sequence[Path]) -> None:
 
 
 def _list(asks_for_one: bool, as_json: bool) -> None:
-    from maskbench.data.catalogue import corpora
+    from maskbench.data.catalogue import list_corpora
     from maskbench.errors import ConfigError
 
     if asks_for_one:
@@ -111,18 +111,18 @@ def _list(asks_for_one: bool, as_json: bool) -> None:
             "--set, --split and --export are about one corpus: name it, as in `maskbench corpus copy`"
         )
     if as_json:
-        typer.echo(json.dumps([entry.to_json() for entry in corpora()], indent=2, ensure_ascii=False))
+        typer.echo(json.dumps([entry.to_json() for entry in list_corpora()], indent=2, ensure_ascii=False))
         return
 
     from ..views.corpus_table import list_of
 
-    print_stripped(list_of(corpora()))
+    print_stripped(list_of(list_corpora()))
 
 
 def _explain(name: str, as_json: bool) -> None:
-    from maskbench.data.catalogue import corpus_entry
+    from maskbench.data.catalogue import describe_corpus
 
-    entry = corpus_entry(name)
+    entry = describe_corpus(name)
     if as_json:
         typer.echo(json.dumps([entry.to_json()], indent=2, ensure_ascii=False))
         return
@@ -159,14 +159,14 @@ def _configured(
     name: str, settings: list[str], panel: str | None, quick: bool, plugins: Sequence[Path]
 ) -> CorpusConfig:
     """Return the corpus that is meant, with its options."""
-    from maskbench.data.catalogue import chosen
+    from maskbench.data.catalogue import parse_corpus_config
     from maskbench.errors import ConfigError
     from maskbench.registry import CORPORA, did_you_mean
 
     if name in CORPORA.names():
         if panel is not None or quick:
             raise ConfigError("--panel and --quick are for experiment files")
-        return chosen(name, settings)
+        return parse_corpus_config(name, settings)
     if Path(name).suffix not in (".yaml", ".yml") and not Path(name).exists():
         known = ", ".join(CORPORA.names())
         raise ConfigError(
@@ -197,7 +197,7 @@ def _of_panel(experiment: Experiment, wanted: str | None) -> CorpusConfig:
 
 def _checked_split(config: CorpusConfig, wanted: str | None) -> str:
     """Return the split to show pairs of, and refuse one that will not be there, before anything is built."""
-    from maskbench.data.corpora.nested import first_test
+    from maskbench.data.corpora.nested_corpus import main_test_split
     from maskbench.errors import ConfigError
     from maskbench.registry import CORPORA, did_you_mean
 
@@ -209,7 +209,7 @@ def _checked_split(config: CorpusConfig, wanted: str | None) -> str:
         raise ConfigError(
             f"--split: the corpus {config.name} has no split {wanted!r}{hint} (splits: {', '.join(names)})"
         )
-    return wanted or first_test(evaluated)
+    return wanted or main_test_split(evaluated)
 
 
 def _built(config: CorpusConfig) -> Corpus:
@@ -233,12 +233,12 @@ def _chosen(split: Split, samples: int, seed: int | None) -> list[int]:
 def _export(built: Corpus, path: Path, split: str | None) -> None:
     import gzip
 
-    from maskbench.data.export import json_lines, table
+    from maskbench.data.export import format_json_lines, format_table
 
     splits = list(built.splits.values()) if split is None else [built.splits[split]]
     name = path.name.lower()
     is_table = name.removesuffix(".gz").endswith(".tsv")
-    data = (table(splits[0]) if is_table else json_lines(splits, built.tags)).encode("utf-8")
+    data = (format_table(splits[0]) if is_table else format_json_lines(splits, built.tags)).encode("utf-8")
     # Without the time of day, so that the same corpus is the same file.
     save(gzip.compress(data, mtime=0) if name.endswith(".gz") else data, path)
     pairs = sum(map(len, splits))
@@ -246,9 +246,9 @@ def _export(built: Corpus, path: Path, split: str | None) -> None:
 
 
 def _print_json(built: Corpus, config: CorpusConfig, split: str | None) -> None:
-    from maskbench.data.statistics import statistics
+    from maskbench.data.statistics import compute_statistics
 
-    found = statistics(built, list(built.splits) if split is None else [split])
+    found = compute_statistics(built, list(built.splits) if split is None else [split])
     document = {
         "corpus": config.name,
         "options": config.options,
@@ -263,17 +263,17 @@ def _print_json(built: Corpus, config: CorpusConfig, split: str | None) -> None:
     typer.echo(json.dumps(document, indent=2))
 
 
-def _show(built: Corpus, shown: str, only: list[str] | None, chosen: Sequence[int]) -> None:
-    from maskbench.data.statistics import statistics
+def _show(built: Corpus, shown: str, only: list[str] | None, indices: Sequence[int]) -> None:
+    from maskbench.data.statistics import compute_statistics
 
     from ..views.corpus_samples import sample, samples_heading
     from ..views.corpus_table import numbers_of
 
     signs = glyphs()
-    found = statistics(built, list(built.splits) if only is None else only)
+    found = compute_statistics(built, list(built.splits) if only is None else only)
     print_stripped(numbers_of(built, found, shown, signs))
     split = built.splits[shown]
-    if chosen:
-        print_stripped(samples_heading(split, len(chosen)))
-    for index in chosen:
+    if indices:
+        print_stripped(samples_heading(split, len(indices)))
+    for index in indices:
         print_stripped(sample(split, index, built.tags, signs))

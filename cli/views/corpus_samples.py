@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.data.export import annotations_of
+from maskbench.data.export import export_annotations
 from maskbench.text import sanitize
 
 from ..terminal import Glyphs
@@ -43,7 +43,7 @@ def samples_heading(split: Split, count: int) -> RenderableType:
 def sample(split: Split, index: int, tags: Sequence[str], glyphs: Glyphs) -> RenderableType:
     """Return one pair: its lines, and its words where the corpus says something of them."""
     source, target = split.sources[index], split.references[index]
-    known = annotations_of(split, index, tags)
+    known = export_annotations(split, index, tags)
     lines = Table.grid(padding=(0, 1, 0, 0))
     lines.add_column(no_wrap=True)
     lines.add_column(overflow="fold")

@@ -16,7 +16,7 @@ from maskbench.text import sanitize
 from ..terminal import Glyphs, bare_table
 
 if TYPE_CHECKING:
-    from maskbench.data.catalogue import CorpusEntry, Option
+    from maskbench.data.catalogue import CorpusEntry, CorpusOption
     from maskbench.data.corpus import Corpus
     from maskbench.data.statistics import SideStatistics, SplitStatistics
 
@@ -46,7 +46,7 @@ def list_of(entries: Sequence[CorpusEntry]) -> RenderableType:
     )
 
 
-def _brief(option: Option) -> str:
+def _brief(option: CorpusOption) -> str:
     return f"{option.name} required" if option.required else f"{option.name} {_written(option.default)}"
 
 

@@ -5,33 +5,33 @@ A new corpus is one file with a `CorpusBuilder` and one line here. Nothing in th
 """
 
 from maskbench.data.cache import load_corpus
-from maskbench.data.corpora.copying import Copy, Reverse, Sort
-from maskbench.data.corpora.cue import Cue
-from maskbench.data.corpora.denoise import Denoise
-from maskbench.data.corpora.downloaded import Multi30k, Tatoeba
-from maskbench.data.corpora.files import Files
-from maskbench.data.corpora.label import Label
-from maskbench.data.corpora.mixture import Mixture
-from maskbench.data.corpora.recall import Recall
-from maskbench.data.corpora.toydeen.corpus import Toydeen
+from maskbench.data.corpora.copying import CopyCorpus, ReverseCorpus, SortCorpus
+from maskbench.data.corpora.cue import CueCorpus
+from maskbench.data.corpora.denoise import DenoiseCorpus
+from maskbench.data.corpora.files import FilesCorpus
+from maskbench.data.corpora.label import LabelCorpus
+from maskbench.data.corpora.mixture import MixtureCorpus
+from maskbench.data.corpora.public_corpora import Multi30kCorpus, TatoebaCorpus
+from maskbench.data.corpora.recall import RecallCorpus
+from maskbench.data.corpora.toydeen.corpus import ToydeenCorpus
 from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split
 
 __all__ = [
-    "Copy",
+    "CopyCorpus",
     "Corpus",
     "CorpusBuilder",
-    "Cue",
-    "Denoise",
-    "Files",
-    "Label",
-    "Mixture",
-    "Multi30k",
+    "CueCorpus",
+    "DenoiseCorpus",
+    "FilesCorpus",
+    "LabelCorpus",
+    "MixtureCorpus",
+    "Multi30kCorpus",
     "Ragged",
-    "Recall",
-    "Reverse",
-    "Sort",
+    "RecallCorpus",
+    "ReverseCorpus",
+    "SortCorpus",
     "Split",
-    "Tatoeba",
-    "Toydeen",
+    "TatoebaCorpus",
+    "ToydeenCorpus",
     "load_corpus",
 ]

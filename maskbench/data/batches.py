@@ -21,7 +21,7 @@ from maskbench.randomness import Key, permutation
 Ids: TypeAlias = npt.NDArray[np.int64]
 """Example ids: places in a split."""
 
-POOL: Final = 6_000
+POOL_SIZE: Final = 6_000
 """Examples that are sorted by length together: large enough for little padding, small enough to mix."""
 
 
@@ -102,18 +102,18 @@ class BatchSchedule:
 def plan_batches(split: Split, batch_tokens: int, seed: int) -> list[Ids]:
     """Return batches that hold every example once, composed by the seed.
 
-    Random pools of `POOL` examples are sorted by length and cut so that sentences x longest padded side is at most
+    Random pools of `POOL_SIZE` examples are sorted by length and cut so that sentences x longest padded side is at most
     `batch_tokens`, end marks included. A single sentence longer than that is a batch of its own.
     """
     shuffled = permutation(Key.of(seed, "batches"), len(split))
     batches: list[Ids] = []
-    for start in range(0, len(split), POOL):
-        pool = shuffled[start : start + POOL]
+    for start in range(0, len(split), POOL_SIZE):
+        pool = shuffled[start : start + POOL_SIZE]
         batches += _cut(_by_length(split, pool), split, batch_tokens)
     return batches
 
 
-def evaluation_batches(split: Split, batch_tokens: int) -> list[Ids]:
+def plan_evaluation_batches(split: Split, batch_tokens: int) -> list[Ids]:
     """Return batches that hold every example once, shortest first; the same for every run."""
     return _cut(_by_length(split, np.arange(len(split), dtype=np.int64)), split, batch_tokens)
 

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.data.corpus import RAGGED, Corpus, CorpusBuilder, Ragged, Split
+from maskbench.data.corpus import RAGGED_FIELDS, Corpus, CorpusBuilder, Ragged, Split
 from maskbench.data.vocabulary import Vocabulary
 from maskbench.errors import ResourceError
 from maskbench.files import remove_folder, unfinished_folder
@@ -118,7 +118,7 @@ def _read(entry: Path) -> Corpus | None:
 def _pack_arrays(corpus: Corpus) -> bytes:
     arrays: dict[str, npt.NDArray[Any]] = {}
     for name, split in corpus.splits.items():
-        for part in RAGGED:
+        for part in RAGGED_FIELDS:
             rows: Ragged | None = getattr(split, part)
             if rows is not None:
                 arrays[f"{name}/{part}/values"] = rows.values
@@ -152,7 +152,9 @@ def _unpack(arrays: bytes, texts: dict[str, Any]) -> Corpus:
 
         splits = {}
         for name, (sources, references, origin) in texts["splits"].items():
-            parts = {part: rows(f"{name}/{part}") for part in RAGGED if f"{name}/{part}/values" in stored}
+            parts = {
+                part: rows(f"{name}/{part}") for part in RAGGED_FIELDS if f"{name}/{part}/values" in stored
+            }
             splits[name] = Split(name, sources=sources, references=references, origin=origin, **parts)
     return Corpus(
         name=texts["name"],

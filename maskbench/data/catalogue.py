@@ -19,7 +19,7 @@ from maskbench.registry import CORPORA
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class CorpusOption:
     """A key of a corpus in the experiment file."""
 
     name: str
@@ -38,19 +38,19 @@ class CorpusEntry:
     name: str
     description: str
     """One sentence."""
-    options: tuple[Option, ...]
+    options: tuple[CorpusOption, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as plain data."""
         return asdict(self)
 
 
-def corpora() -> list[CorpusEntry]:
+def list_corpora() -> list[CorpusEntry]:
     """Return every corpus, by name."""
-    return [corpus_entry(name) for name in CORPORA.names()]
+    return [describe_corpus(name) for name in CORPORA.names()]
 
 
-def corpus_entry(name: str) -> CorpusEntry:
+def describe_corpus(name: str) -> CorpusEntry:
     """Return what a corpus declares.
 
     Raises:
@@ -61,13 +61,13 @@ def corpus_entry(name: str) -> CorpusEntry:
     return CorpusEntry(name, " ".join(sentence.split()), _options(builder))
 
 
-def _options(builder: type[CorpusBuilder]) -> tuple[Option, ...]:
+def _options(builder: type[CorpusBuilder]) -> tuple[CorpusOption, ...]:
     schema = builder.Options.model_json_schema()["properties"]
     found = []
     for name, field in builder.Options.model_fields.items():
         default = field.get_default(call_default_factory=True)
         found.append(
-            Option(
+            CorpusOption(
                 name=name,
                 required=field.is_required(),
                 default=None if default is PydanticUndefined else default,
@@ -88,7 +88,7 @@ def _takes(field: Mapping[str, Any]) -> str:
     return f"{low:,} to {high:,}" if high is not None else f"at least {low:,}"
 
 
-def chosen(name: str, settings: Sequence[str]) -> CorpusConfig:
+def parse_corpus_config(name: str, settings: Sequence[str]) -> CorpusConfig:
     """Return a corpus by its name, with options as `--set` gives them, checked as in an experiment file.
 
     Args:

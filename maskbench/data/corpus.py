@@ -63,7 +63,7 @@ class Ragged:
 
 ANNOTATIONS: Final = ("junk", "links", "deps", "tags")
 """What a corpus may know of its splits beside the text."""
-RAGGED: Final = ("src", "tgt", *ANNOTATIONS, "touched")
+RAGGED_FIELDS: Final = ("src", "tgt", *ANNOTATIONS, "touched")
 """The fields of a split that hold a row for every pair."""
 
 
@@ -181,7 +181,7 @@ def encode_split(name: str, pairs: Sequence[tuple[str, str]], vocabulary: Vocabu
     )
 
 
-def assemble(
+def assemble_corpus(
     name: str,
     vocabulary: Vocabulary,
     splits: Iterable[Split],
@@ -225,7 +225,7 @@ def _sha256(vocabulary: Vocabulary, splits: Mapping[str, Split], tags: tuple[str
         split = splits[name]
         add(name.encode("utf-8"))
         add((split.origin or "").encode("utf-8"))
-        for part in RAGGED:
+        for part in RAGGED_FIELDS:
             rows = getattr(split, part)
             if rows is not None:
                 add(part.encode("ascii"))

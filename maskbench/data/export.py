@@ -14,7 +14,7 @@ from maskbench.data.corpus import Ragged, Split
 from maskbench.errors import CorpusError
 
 
-def table(split: Split) -> str:
+def format_table(split: Split) -> str:
     """Return one split as lines of `source<tab>target`.
 
     Raises:
@@ -37,7 +37,7 @@ def table(split: Split) -> str:
     return "".join(lines)
 
 
-def json_lines(splits: Sequence[Split], tags: Sequence[str]) -> str:
+def format_json_lines(splits: Sequence[Split], tags: Sequence[str]) -> str:
     """Return splits as one JSON object a line: `split`, `src`, `tgt`, and what is known of the words.
 
     `align` and `deps` have source tokens by their place, counted from 0: `align` as pairs of source and target token,
@@ -51,11 +51,11 @@ def json_lines(splits: Sequence[Split], tags: Sequence[str]) -> str:
 
 def _rows(split: Split, tags: Sequence[str]) -> Iterator[dict[str, Any]]:
     for i, (source, reference) in enumerate(zip(split.sources, split.references, strict=True)):
-        yield {"split": split.name, "src": source, "tgt": reference, **annotations_of(split, i, tags)}
+        yield {"split": split.name, "src": source, "tgt": reference, **export_annotations(split, i, tags)}
 
 
-def annotations_of(split: Split, index: int, tags: Sequence[str]) -> dict[str, Any]:
-    """Return what is known of the words of pair `index`, as `json_lines` writes it; a key for what is known alone."""
+def export_annotations(split: Split, index: int, tags: Sequence[str]) -> dict[str, Any]:
+    """Return what is known of the words of pair `index`, as `format_json_lines` writes it; a key for what is known alone."""
     known: dict[str, Any] = {}
     n_src, n_tgt = len(split.src[index]), len(split.tgt[index])
     if split.links is not None:

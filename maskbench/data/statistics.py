@@ -54,7 +54,7 @@ class SplitStatistics:
         return asdict(self)
 
 
-def statistics(corpus: Corpus, names: Collection[str]) -> dict[str, SplitStatistics]:
+def compute_statistics(corpus: Corpus, names: Collection[str]) -> dict[str, SplitStatistics]:
     """Return the numbers of the named splits, in the order of the corpus."""
     train = corpus.splits["train"]
     pairs = set(zip(train.sources, train.references, strict=True))

@@ -88,7 +88,7 @@ def _corpora(
 ) -> dict[str, Corpus]:
     """Build every corpus once, into the cache from which the runs will load it."""
     from maskbench.data import load_corpus
-    from maskbench.data.text.download import heard_by
+    from maskbench.data.text.download import report_downloads_to
 
     corpora = dict(known)
     for panel in experiment.panels:
@@ -97,7 +97,7 @@ def _corpora(
             if key not in corpora:
                 told.preparing(f"preparing the corpus {arm.config.corpus.name}")
                 try:
-                    with heard_by(told.downloading):
+                    with report_downloads_to(told.downloading):
                         corpora[key] = load_corpus(arm.config.corpus, runs_dir / CACHE)
                 except CorpusError as error:
                     raise CorpusError(str(error), key="corpus.path") from error

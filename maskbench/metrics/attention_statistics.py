@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from maskbench.data.batches import collate, evaluation_batches
+from maskbench.data.batches import collate, plan_evaluation_batches
 from maskbench.data.corpus import Split
 from maskbench.data.vocabulary import EOS
 from maskbench.decoding import evaluation_mode
@@ -120,7 +120,7 @@ def collect_attention(
     layers = model.config.decoder_layers
     found = AttentionStatistics(np.full((layers, len(data.tgt.values)), NOWHERE, dtype=np.int64))
     with evaluation_mode(model):
-        for ids in evaluation_batches(data, batch_tokens):
+        for ids in plan_evaluation_batches(data, batch_tokens):
             batch = collate(data, ids).to(model.device)
             masked, source = model.read(batch, clock)
             watcher = _Reducing(found, masked, source, batch.tgt_lengths, data.tgt.offsets[ids])

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from maskbench.data.batches import Batch, collate, evaluation_batches
+from maskbench.data.batches import Batch, collate, plan_evaluation_batches
 from maskbench.data.corpus import Split
 from maskbench.data.vocabulary import EOS
 from maskbench.decoding import evaluation_mode
@@ -62,7 +62,7 @@ def score_teacher_forced(
         data.tgt.values.astype(np.int64), np.empty(n, np.int64), np.empty(n), np.empty(n)
     )
     with evaluation_mode(model):
-        for ids in evaluation_batches(data, batch_tokens):
+        for ids in plan_evaluation_batches(data, batch_tokens):
             batch = collate(data, ids).to(model.device)
             columns = torch.arange(batch.tgt_out.shape[1], device=model.device)
             real = columns < batch.tgt_lengths[:, None]

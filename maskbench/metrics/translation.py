@@ -15,7 +15,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from maskbench.config.schema.sections import DecodeConfig
-from maskbench.data.batches import Ids, collate, evaluation_batches
+from maskbench.data.batches import Ids, collate, plan_evaluation_batches
 from maskbench.data.corpus import Corpus, Split
 from maskbench.data.vocabulary import EOS
 from maskbench.decoding import Hypothesis, beam_search, greedy_search
@@ -65,7 +65,7 @@ def translate(
     """
     data = corpus.splits[split]
     found: list[_Found] = [_Found([])] * len(data)
-    for ids in evaluation_batches(data, max(1, batch_tokens // decode.beam_size)):
+    for ids in plan_evaluation_batches(data, max(1, batch_tokens // decode.beam_size)):
         for example, one in zip(ids.tolist(), _search(model, data, ids, clock, decode), strict=True):
             found[example] = one
     right = [[*one.best, EOS] == gold for one, gold in zip(found, data.tgt.rows(), strict=True)]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskbench.data import batches as module
-from maskbench.data.batches import Batch, BatchSchedule, collate, evaluation_batches, plan_batches
+from maskbench.data.batches import Batch, BatchSchedule, collate, plan_batches, plan_evaluation_batches
 from maskbench.data.corpus import Ragged, Split
 from maskbench.data.vocabulary import BOS, EOS, PAD
 
@@ -39,7 +39,7 @@ def test_every_example_is_in_exactly_one_batch(
     lengths: list[tuple[int, int]], batch_tokens: int, seed: int
 ) -> None:
     split = split_of(lengths)
-    for batches in (plan_batches(split, batch_tokens, seed), evaluation_batches(split, batch_tokens)):
+    for batches in (plan_batches(split, batch_tokens, seed), plan_evaluation_batches(split, batch_tokens)):
         assert sorted(i for batch in batches for i in batch.tolist()) == list(range(len(lengths)))
 
 
@@ -48,7 +48,7 @@ def test_padded_tokens_stay_within_the_bound(
     lengths: list[tuple[int, int]], batch_tokens: int, seed: int
 ) -> None:
     split = split_of(lengths)
-    for batches in (plan_batches(split, batch_tokens, seed), evaluation_batches(split, batch_tokens)):
+    for batches in (plan_batches(split, batch_tokens, seed), plan_evaluation_batches(split, batch_tokens)):
         for ids in batches:
             batch = collate(split, ids)
             padded = len(ids) * max(batch.src.shape[1], batch.tgt_in.shape[1])
@@ -60,7 +60,7 @@ def test_evaluation_goes_from_short_to_long_and_fills_its_batches(
     lengths: list[tuple[int, int]], size: int
 ) -> None:
     split = split_of(lengths)
-    batches = evaluation_batches(split, size)
+    batches = plan_evaluation_batches(split, size)
     longer = [max(lengths[i]) + 1 for batch in batches for i in batch.tolist()]
     assert longer == sorted(longer)
     for batch, following in pairwise(batches):
@@ -127,7 +127,7 @@ def test_epochs_are_counted_in_steps() -> None:
 def test_a_split_without_examples_cannot_be_scheduled() -> None:
     with pytest.raises(ValueError, match="'train' has no examples"):
         BatchSchedule(split_of([]), 100, seed=0)
-    assert plan_batches(split_of([]), 100, 0) == evaluation_batches(split_of([]), 100) == []
+    assert plan_batches(split_of([]), 100, 0) == plan_evaluation_batches(split_of([]), 100) == []
 
 
 @given(LENGTHS, st.data())

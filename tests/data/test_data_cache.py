@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from maskbench.data.cache import load_corpus
-from maskbench.data.corpora.copying import Copy, CopyingOptions
-from maskbench.data.corpora.toydeen.corpus import Toydeen
+from maskbench.data.corpora.copying import CopyCorpus, CopyingOptions
+from maskbench.data.corpora.toydeen.corpus import ToydeenCorpus
 from maskbench.data.corpus import Corpus, Ragged
 from maskbench.errors import ConfigError, ResourceError
 
@@ -31,15 +31,15 @@ COPY = Choice("copy", {"pairs": 60, "valid": 5, "test": 7, "symbols": 9})
 
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch) -> list[CopyingOptions]:
-    """Every call of `Copy.build`."""
+    """Every call of `CopyCorpus.build`."""
     calls: list[CopyingOptions] = []
-    original = Copy.build
+    original = CopyCorpus.build
 
-    def counted(cls: type[Copy], options: CopyingOptions) -> Corpus:
+    def counted(cls: type[CopyCorpus], options: CopyingOptions) -> Corpus:
         calls.append(options)
         return original(options)
 
-    monkeypatch.setattr(Copy, "build", classmethod(counted))
+    monkeypatch.setattr(CopyCorpus, "build", classmethod(counted))
     return calls
 
 
@@ -77,7 +77,7 @@ def test_a_second_load_reads_what_the_first_one_built(tmp_path: Path, builds: li
         load_corpus(COPY, tmp_path / "new" / "cache"),
     )
     assert len(builds) == 1 and equal(first, second)
-    assert equal(first, Copy.build(CopyingOptions.model_validate(COPY.options)))
+    assert equal(first, CopyCorpus.build(CopyingOptions.model_validate(COPY.options)))
 
 
 def test_defaults_left_out_and_written_out_are_one_entry(
@@ -95,7 +95,7 @@ def test_another_option_is_another_entry(tmp_path: Path, builds: list[CopyingOpt
 
 def test_annotations_are_read_from_disk_as_they_were_built(tmp_path: Path) -> None:
     choice = Choice("toydeen", {"pairs": 100, "valid": 5, "test": 6, "distractors": 1})
-    built = Toydeen.build(Toydeen.Options.model_validate(dict(choice.options)))
+    built = ToydeenCorpus.build(ToydeenCorpus.Options.model_validate(dict(choice.options)))
     first, second = load_corpus(choice, tmp_path), load_corpus(choice, tmp_path)
     assert equal(built, first) and equal(built, second)
     assert 1 in built.splits["train"].junk.values  # type: ignore[union-attr]
@@ -111,7 +111,7 @@ def test_a_new_version_of_the_builder_builds_anew(
     tmp_path: Path, builds: list[CopyingOptions], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_corpus(COPY, tmp_path)
-    monkeypatch.setattr(Copy, "version", Copy.version + 1)
+    monkeypatch.setattr(CopyCorpus, "version", CopyCorpus.version + 1)
     load_corpus(COPY, tmp_path)
     assert len(builds) == 2
 
@@ -159,14 +159,14 @@ def test_builders_that_race_agree_and_leave_one_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everyone = threading.Barrier(4)
-    original = Copy.build
+    original = CopyCorpus.build
 
-    def together(cls: type[Copy], options: CopyingOptions) -> Corpus:
+    def together(cls: type[CopyCorpus], options: CopyingOptions) -> Corpus:
         corpus = original(options)
         everyone.wait(timeout=30)
         return corpus
 
-    monkeypatch.setattr(Copy, "build", classmethod(together))
+    monkeypatch.setattr(CopyCorpus, "build", classmethod(together))
     loaded: list[Corpus] = []
     threads = [threading.Thread(target=lambda: loaded.append(load_corpus(COPY, tmp_path))) for _ in range(4)]
     for thread in threads:

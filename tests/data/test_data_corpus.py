@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import maskbench.data
-from maskbench.data.corpora.copying import Copy, CopyingOptions, Reverse
-from maskbench.data.corpora.toydeen.corpus import Toydeen, ToydeenOptions
-from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, assemble, encode_split
-from maskbench.data.generation.annotations import annotated
+from maskbench.data.corpora.copying import CopyCorpus, CopyingOptions, ReverseCorpus
+from maskbench.data.corpora.toydeen.corpus import ToydeenCorpus, ToydeenOptions
+from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, assemble_corpus, encode_split
+from maskbench.data.generation.annotations import annotate_split
 from maskbench.data.generation.distractors import DISTRACT_SPLITS
 from maskbench.data.generation.noise import NOISE_SPLITS
 from maskbench.data.vocabulary import EOS, UNK, WordVocabulary
@@ -57,7 +57,7 @@ def test_a_split_ends_every_side_with_its_end_mark_and_keeps_raw_lines() -> None
 
 
 def test_the_longest_sequence_counts_its_end_mark() -> None:
-    assert assemble("x", WORDS, [encode_split("test", [("a", "b c a")], WORDS)]).max_length == 4
+    assert assemble_corpus("x", WORDS, [encode_split("test", [("a", "b c a")], WORDS)]).max_length == 4
 
 
 CHANGES: list[tuple[str, WordVocabulary, list[tuple[str, str]]]] = [
@@ -72,13 +72,15 @@ CHANGES: list[tuple[str, WordVocabulary, list[tuple[str, str]]]] = [
 
 
 def test_everything_that_can_change_a_number_changes_the_hash() -> None:
-    corpora = [assemble("x", words, [encode_split(name, pairs, words)]) for name, words, pairs in CHANGES]
+    corpora = [
+        assemble_corpus("x", words, [encode_split(name, pairs, words)]) for name, words, pairs in CHANGES
+    ]
     assert len({corpus.sha256 for corpus in corpora}) == len(CHANGES)
 
 
 def test_every_corpus_is_registered_by_importing_the_package() -> None:
     assert {"copy", "files", "reverse", "toydeen"} <= set(CORPORA.names())
-    assert CORPORA.lookup("toydeen") is maskbench.data.Toydeen
+    assert CORPORA.lookup("toydeen") is maskbench.data.ToydeenCorpus
 
 
 @GENERATED
@@ -158,13 +160,13 @@ def test_a_corpus_with_too_few_different_sentences_says_what_it_found(
 @pytest.mark.parametrize(
     ("builder", "options"),
     [
-        (Toydeen, {"pairs": 99}),
-        (Toydeen, {"pairs": 200_001}),
-        (Toydeen, {"pairs": "2000"}),
-        (Toydeen, {"sizes": 3}),
-        (Toydeen, {"seed": -1}),
-        (Copy, {"min_length": 9, "max_length": 8}),
-        (Reverse, {"symbols": 0}),
+        (ToydeenCorpus, {"pairs": 99}),
+        (ToydeenCorpus, {"pairs": 200_001}),
+        (ToydeenCorpus, {"pairs": "2000"}),
+        (ToydeenCorpus, {"sizes": 3}),
+        (ToydeenCorpus, {"seed": -1}),
+        (CopyCorpus, {"min_length": 9, "max_length": 8}),
+        (ReverseCorpus, {"symbols": 0}),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
@@ -176,10 +178,13 @@ def test_options_that_make_no_sense_are_refused(
 
 def test_a_corpus_annotates_all_of_its_splits_or_none() -> None:
     plain = encode_split("test", [("a", "b")], WORDS)
-    marked = annotated(encode_split("valid", [("a", "b")], WORDS), [[0]])
-    assert assemble("x", WORDS, [marked]).sha256 != assemble("x", WORDS, [replace(marked, links=None)]).sha256
+    marked = annotate_split(encode_split("valid", [("a", "b")], WORDS), [[0]])
+    assert (
+        assemble_corpus("x", WORDS, [marked]).sha256
+        != assemble_corpus("x", WORDS, [replace(marked, links=None)]).sha256
+    )
     with pytest.raises(ValueError, match="all of its splits or none"):
-        assemble("x", WORDS, [plain, marked])
+        assemble_corpus("x", WORDS, [plain, marked])
 
 
 def test_the_defaults_are_the_documented_ones() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from maskbench.data.generation.sentence_draws import Draws, draws_for
-from maskbench.data.text.pair_files import find
-from maskbench.data.text.text_files import MOST_LINE_BYTES
+from maskbench.data.generation.sentence_rng import SentenceRng, sentence_rngs
+from maskbench.data.text.pair_files import find_pair_files
+from maskbench.data.text.text_files import MAX_LINE_BYTES
 from maskbench.errors import CorpusError
 from maskbench.randomness import Key
 
@@ -48,41 +48,41 @@ def files_of(form: str) -> dict[str, bytes]:
     return {"train.tsv": "".join(f"{src}\t{tgt}{last}\n" for src, tgt in PAIR).encode()}
 
 
-def somewhere(data: bytes, draws: Draws) -> int:
+def somewhere(data: bytes, draws: SentenceRng) -> int:
     return draws.below(len(data) + 1)
 
 
-def at_line(change: Callable[[Lines, int, Draws], Lines]) -> Callable[[bytes, Draws], bytes]:
-    def damage(data: bytes, draws: Draws) -> bytes:
+def at_line(change: Callable[[Lines, int, SentenceRng], Lines]) -> Callable[[bytes, SentenceRng], bytes]:
+    def damage(data: bytes, draws: SentenceRng) -> bytes:
         lines = data.split(b"\n")
         return b"\n".join(change(lines, draws.below(len(lines) - 1), draws))
 
     return damage
 
 
-def inserted(*choices: str | bytes) -> Callable[[bytes, Draws], bytes]:
-    def damage(data: bytes, draws: Draws) -> bytes:
+def inserted(*choices: str | bytes) -> Callable[[bytes, SentenceRng], bytes]:
+    def damage(data: bytes, draws: SentenceRng) -> bytes:
         place, what = somewhere(data, draws), draws.choice(choices)
         return data[:place] + (what if isinstance(what, bytes) else what.encode()) + data[place:]
 
     return damage
 
 
-def carriage_returns(data: bytes, draws: Draws) -> bytes:
+def carriage_returns(data: bytes, draws: SentenceRng) -> bytes:
     ends = [b"\r\n" if draws.chance(0.5) else b"\n" for _ in range(data.count(b"\n"))]
     return b"".join(line + end for line, end in zip(data.split(b"\n"), ends, strict=False))
 
 
-def old_mac(data: bytes, draws: Draws) -> bytes:
+def old_mac(data: bytes, draws: SentenceRng) -> bytes:
     return data.replace(b"\n", b"\r", 1 + draws.below(PAIRS))
 
 
-def bits_flipped(data: bytes, draws: Draws) -> bytes:
+def bits_flipped(data: bytes, draws: SentenceRng) -> bytes:
     place = draws.below(len(data))
     return data[:place] + bytes([data[place] ^ (1 << draws.below(8))]) + data[place + 1 :]
 
 
-TEXT_DAMAGE: dict[str, Callable[[bytes, Draws], bytes]] = {
+TEXT_DAMAGE: dict[str, Callable[[bytes, SentenceRng], bytes]] = {
     "nothing": lambda data, draws: data,
     "cut short": lambda data, draws: data[: somewhere(data, draws)],
     "a line is missing": at_line(lambda lines, i, draws: lines[:i] + lines[i + 1 :]),
@@ -102,11 +102,11 @@ TEXT_DAMAGE: dict[str, Callable[[bytes, Draws], bytes]] = {
     "an old Mac": old_mac,
     "a byte order mark": lambda data, draws: b"\xef\xbb\xbf" + data,
     "UTF-16": lambda data, draws: data.decode().encode(draws.choice(["utf-16", "utf-16-le", "utf-16-be"])),
-    "a huge line": inserted(b"x" * (MOST_LINE_BYTES + 5)),
+    "a huge line": inserted(b"x" * (MAX_LINE_BYTES + 5)),
     "a flipped bit": bits_flipped,
     "punctuation": inserted('"', "{", "}", ",", "\\", "\\u12", "[", '"de": 1,'),
 }
-PACKED_DAMAGE: dict[str, Callable[[bytes, Draws], bytes]] = {
+PACKED_DAMAGE: dict[str, Callable[[bytes, SentenceRng], bytes]] = {
     "an archive and nothing": lambda data, draws: data,
     "an archive cut short": lambda data, draws: data[: draws.below(len(data))],
     "a flipped bit of an archive": bits_flipped,
@@ -117,7 +117,7 @@ PACKED_DAMAGE: dict[str, Callable[[bytes, Draws], bytes]] = {
 }
 
 
-def damaged(draws: Draws) -> tuple[dict[str, bytes], str]:
+def damaged(draws: SentenceRng) -> tuple[dict[str, bytes], str]:
     """Return the files of one damaged corpus, and what was done to which."""
     form = draws.choice(FORMATS)
     files = files_of(form)
@@ -151,12 +151,12 @@ UNEQUAL = re.compile(r"train\.\w+(\.gz)? has \d+ lines but .*train\.\w+(\.gz)? h
 TOO_LARGE = re.compile(r"train\.\w+\.gz: decompresses to more than")
 
 
-def outcome(folder: Path, draws: Draws) -> tuple[str, str]:
+def outcome(folder: Path, draws: SentenceRng) -> tuple[str, str]:
     """Return how a damaged corpus was taken, `read` or `refused`, and what had been done to it."""
     files, story = damaged(draws)
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    source, _ = find(folder, "train", "de", "en")
+    source, _ = find_pair_files(folder, "train", "de", "en")
     assert source is not None
     try:
         text = source.read()
@@ -180,7 +180,7 @@ def outcome(folder: Path, draws: Draws) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     folder = tmp_path_factory.mktemp("damaged")
-    return [outcome(folder, draws) for draws in draws_for(Key.of(0, "damaged corpora"), 0, CASES, 64)]
+    return [outcome(folder, draws) for draws in sentence_rngs(Key.of(0, "damaged corpora"), 0, CASES, 64)]
 
 
 def test_every_damaged_corpus_is_refused_with_its_place_or_read_without_a_shifted_pair(

@@ -317,7 +317,7 @@ def test_the_reporter_hears_of_every_stage_in_order(tmp_path: Path, notes: Notes
 def test_the_reporter_hears_of_the_downloads_of_a_corpus(
     tmp_path: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Slow(maskbench.data.Copy):
+    class Slow(maskbench.data.CopyCorpus):
         """A copy corpus that claims to download."""
 
         @classmethod

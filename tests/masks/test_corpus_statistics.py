@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from maskbench.data.corpus import assemble, encode_split
+from maskbench.data.corpus import assemble_corpus, encode_split
 from maskbench.data.vocabulary import EOS, WordVocabulary
 from maskbench.masks.corpus_statistics import collect_statistics
 
@@ -13,7 +13,7 @@ def test_facts_are_those_of_the_training_pairs_alone():
     words = WordVocabulary(["a", "b", "c"])
     train = encode_split("train", [("a b", "c"), ("b b b", "a c c")], words)
     valid = encode_split("valid", [("c c c c c", "c c c c c c c c")], words)
-    facts = collect_statistics(assemble("by hand", words, [train, valid]))
+    facts = collect_statistics(assemble_corpus("by hand", words, [train, valid]))
     # Sources of 3 and 4 tokens, targets of 2 and 4, end marks among them.
     assert facts.length_ratio == 6 / 7
     ids = dict(zip("abc", (words.id_of(word) for word in "abc"), strict=True))

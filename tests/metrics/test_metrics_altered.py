@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskbench.data.corpus import Ragged, Split, encode_split
-from maskbench.data.generation.annotations import annotated
-from maskbench.data.generation.noise import noise_splits
+from maskbench.data.generation.annotations import annotate_split
+from maskbench.data.generation.noise import make_noisy_splits
 from maskbench.data.vocabulary import EOS, WordVocabulary
 from maskbench.metrics.altered import information_loss, interference, milder_copies, relative_drop, robustness
 from maskbench.metrics.teacher_forcing import TeacherForcedScores, token_accuracy
@@ -80,11 +80,11 @@ def test_touched_tokens_are_those_that_hang_on_what_was_altered():
     """From the words on: who gets exactly the touched words wrong has lost information and suffers no interference."""
     words = WordVocabulary([f"w{i}" for i in range(9)])
     lines = ["w1 w2 w3 w4 w5 w6", "w7 w8 w1 w2 w3 w4 w5", "w3 w5"]
-    clean = annotated(
+    clean = annotate_split(
         encode_split("test", [(line, line) for line in lines], words),
         [[i * (len(line.split()) + 1) + i for i in range(len(line.split()))] for line in lines],
     )
-    noisy = next(s for s in noise_splits(clean, words, ["w0"]) if s.name == "noise-mask-30")
+    noisy = next(s for s in make_noisy_splits(clean, words, ["w0"]) if s.name == "noise-mask-30")
     right, wrong = [], []
     for line, now in zip(lines, noisy.sources, strict=True):
         kept = [a == b for a, b in zip(line.split(), now.split(), strict=True)]

@@ -18,7 +18,7 @@ DATA = family(
         "first = np.cumsum(counts) - counts + 1",
         T,
     ),
-    ("polarity", ANNOTATE, "[1 if p == NEW else old[p]", "[0 if p == NEW else old[p]", T),
+    ("polarity", ANNOTATE, "[1 if p == INSERTED else old[p]", "[0 if p == INSERTED else old[p]", T),
     ("off by one", ANNOTATE, "t * (len(places) + 1) + now[s]", "t * len(places) + now[s]", T),
     (
         "axes",

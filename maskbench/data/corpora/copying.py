@@ -13,11 +13,11 @@ from typing import ClassVar, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble, encode_split
-from maskbench.data.generation.annotations import Links, annotated
-from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
-from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, candidates, fill
-from maskbench.data.generation.sentence_draws import Draws
+from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble_corpus, encode_split
+from maskbench.data.generation.annotations import Links, annotate_split
+from maskbench.data.generation.noise import NOISE_SPLITS, make_noisy_splits
+from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, fill_splits, generate_candidates
+from maskbench.data.generation.sentence_rng import SentenceRng
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
@@ -40,7 +40,7 @@ class CopyingOptions(GeneratedOptions):
         return self
 
 
-class _Moving(CorpusBuilder):
+class _ReorderingCorpus(CorpusBuilder):
     """What the tasks share: a reference is its source in another order."""
 
     Options = CopyingOptions
@@ -74,15 +74,19 @@ class _Moving(CorpusBuilder):
         """Draw the sequences."""
         # The corpus's own name is no part of the key: the tasks share their sources.
         key = Key.of(options.seed, "copying")
-        drawn = fill(candidates(key, options.max_length + 1, cls._deriving(options)), options.sizes())
+        drawn = fill_splits(
+            generate_candidates(key, options.max_length + 1, cls._deriving(options)), options.sizes()
+        )
         symbols = [f"s{i}" for i in range(options.symbols)]
         vocabulary = WordVocabulary(symbols)
         splits = [cls._split(name, drawn[name], vocabulary) for name in SPLITS]
-        return assemble(cls.name, vocabulary, [*splits, *noise_splits(splits[-1], vocabulary, symbols)])
+        return assemble_corpus(
+            cls.name, vocabulary, [*splits, *make_noisy_splits(splits[-1], vocabulary, symbols)]
+        )
 
     @classmethod
-    def _deriving(cls, options: CopyingOptions) -> Callable[[Draws], Moved]:
-        def derive(draws: Draws) -> Moved:
+    def _deriving(cls, options: CopyingOptions) -> Callable[[SentenceRng], Moved]:
+        def derive(draws: SentenceRng) -> Moved:
             length = options.min_length + draws.below(options.max_length - options.min_length + 1)
             sequence = [draws.below(options.symbols) for _ in range(length)]
             order = cls.order(sequence)
@@ -96,7 +100,7 @@ class _Moving(CorpusBuilder):
         links = [[t * (len(order) + 1) + s for t, s in enumerate(order)] for _, _, order in drawn]
         deps = [_everything(len(order)) for _, _, order in drawn] if cls.hangs_on_all else None
         pairs = [(source, reference) for source, reference, _ in drawn]
-        return annotated(encode_split(name, pairs, vocabulary), links, deps=deps)
+        return annotate_split(encode_split(name, pairs, vocabulary), links, deps=deps)
 
 
 def _line(symbols: Sequence[int]) -> str:
@@ -109,7 +113,7 @@ def _everything(length: int) -> Links:
 
 
 @CORPORA.register("copy")
-class Copy(_Moving):
+class CopyCorpus(_ReorderingCorpus):
     """Say the sequence again."""
 
     name = "copy"
@@ -121,7 +125,7 @@ class Copy(_Moving):
 
 
 @CORPORA.register("reverse")
-class Reverse(_Moving):
+class ReverseCorpus(_ReorderingCorpus):
     """Say the sequence backwards."""
 
     name = "reverse"
@@ -133,7 +137,7 @@ class Reverse(_Moving):
 
 
 @CORPORA.register("sort")
-class Sort(_Moving):
+class SortCorpus(_ReorderingCorpus):
     """Say the symbols from the lowest number to the highest; a symbol hangs on all of them, since any may come first."""
 
     name, hangs_on_all = "sort", True

@@ -23,11 +23,18 @@ from typing import Final, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble, encode_split
-from maskbench.data.generation.annotations import Links, annotated, with_sources
-from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
-from maskbench.data.generation.sampling import MOST, SPLITS, GeneratedOptions, candidates, fill, pseudowords
-from maskbench.data.generation.sentence_draws import Draws
+from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble_corpus, encode_split
+from maskbench.data.generation.annotations import Links, annotate_split, copy_with_sources
+from maskbench.data.generation.noise import NOISE_SPLITS, make_noisy_splits
+from maskbench.data.generation.sampling import (
+    MAX_PSEUDOWORDS,
+    SPLITS,
+    GeneratedOptions,
+    fill_splits,
+    generate_candidates,
+    make_pseudowords,
+)
+from maskbench.data.generation.sentence_rng import SentenceRng
 from maskbench.data.vocabulary import MASK, SPECIAL_NAMES, WordVocabulary
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
@@ -55,8 +62,8 @@ class CueOptions(GeneratedOptions):
     max_distance: int = Field(default=10, ge=1, le=100, description="greatest distance of a cue")
     min_length: int = Field(default=12, ge=2, le=1_000, description="words in the shortest sentence")
     max_length: int = Field(default=16, ge=2, le=1_000, description="words in the longest sentence")
-    ambiguous: int = Field(default=8, ge=1, le=MOST, description="different ambiguous words")
-    fillers: int = Field(default=30, ge=1, le=MOST, description="different fillers")
+    ambiguous: int = Field(default=8, ge=1, le=MAX_PSEUDOWORDS, description="different ambiguous words")
+    fillers: int = Field(default=30, ge=1, le=MAX_PSEUDOWORDS, description="different fillers")
 
     @model_validator(mode="after")
     def _cues_fit(self) -> Self:
@@ -70,7 +77,7 @@ class CueOptions(GeneratedOptions):
 
 
 @CORPORA.register("cue")
-class Cue(CorpusBuilder):
+class CueCorpus(CorpusBuilder):
     """One ambiguous word and, at a known distance, the cue that decides its sense."""
 
     Options = CueOptions
@@ -100,18 +107,20 @@ class Cue(CorpusBuilder):
         """Draw the sentences. Splits of one distance hold as many pairs as test, and none that can be trained on."""
         language = _Language.of(options)
         sizes = options.sizes()
-        frames = fill(_frames(language, options), {name: -(-size // 2) for name, size in sizes.items()})
+        frames = fill_splits(
+            _frames(language, options), {name: -(-size // 2) for name, size in sizes.items()}
+        )
         splits = [language.split(name, frames[name], sizes[name]) for name in SPLITS]
         for distance, name in enumerate(_distance_splits(options), 1):
             wanted = {"train": 0, "valid": 0, "test": -(-options.test // 2)}
-            drawn = fill(_frames(language, options, distance), wanted)["test"]
+            drawn = fill_splits(_frames(language, options, distance), wanted)["test"]
             splits.append(language.split(name, drawn, options.test))
         test = splits[SPLITS.index("test")]
         splits += [_without_cues(test, frames["test"], name, every) for name, every in HIDDEN_SPLITS.items()]
         # A replaced word becomes a filler, so that there is never a second cue.
-        splits += noise_splits(test, language.vocabulary, list(language.fillers))
+        splits += make_noisy_splits(test, language.vocabulary, list(language.fillers))
         note = "every sentence is there twice, once with each cue: without its cue, an ambiguous word is a coin toss"
-        return assemble("cue", language.vocabulary, splits, [note], TAGS)
+        return assemble_corpus("cue", language.vocabulary, splits, [note], TAGS)
 
 
 def _distance_splits(options: CueOptions) -> list[str]:
@@ -123,7 +132,7 @@ def _frames(language: _Language, options: CueOptions, distance: int | None = Non
     key = Key.of(options.seed, "cue", *([] if distance is None else [str(distance)]))
     fillers, ambiguous = list(language.fillers), list(language.senses)
 
-    def derive(draws: Draws) -> Frame:
+    def derive(draws: SentenceRng) -> Frame:
         length = options.min_length + draws.below(options.max_length - options.min_length + 1)
         d = 1 + draws.below(options.max_distance) if distance is None else distance
         first = draws.below(length - d)
@@ -132,7 +141,7 @@ def _frames(language: _Language, options: CueOptions, distance: int | None = Non
         words[place], words[slot] = draws.choice(ambiguous), _SLOT
         return " ".join(words), place, slot
 
-    return candidates(key, options.max_length + 4, derive)
+    return generate_candidates(key, options.max_length + 4, derive)
 
 
 @dataclass(frozen=True)
@@ -148,9 +157,9 @@ class _Language:
     def of(cls, options: CueOptions) -> _Language:
         """Return the language of a corpus."""
         n, k = options.fillers, options.ambiguous
-        fillers = dict(zip(pseudowords(n), pseudowords(n, "n"), strict=True))
-        senses = zip(pseudowords(k, "xin"), pseudowords(k, "xur"), strict=True)
-        ambiguous = dict(zip(pseudowords(k, "x"), senses, strict=True))
+        fillers = dict(zip(make_pseudowords(n), make_pseudowords(n, "n"), strict=True))
+        senses = zip(make_pseudowords(k, "xin"), make_pseudowords(k, "xur"), strict=True)
+        ambiguous = dict(zip(make_pseudowords(k, "x"), senses, strict=True))
         sources = [*fillers, *ambiguous, *(cue for cue, _ in CUES)]
         targets = [
             *fillers.values(),
@@ -166,7 +175,7 @@ class _Language:
         links = [[t * (len(row)) + t for t in range(len(row) - 1)] for row in split.src.rows()]
         deps = [_deps(row, frame) for row, (frame, _) in zip(links, drawn, strict=True)]
         tags = [_tags(len(row), frame) for row, (frame, _) in zip(links, drawn, strict=True)]
-        return annotated(split, links, deps=deps, tags=tags)
+        return annotate_split(split, links, deps=deps, tags=tags)
 
     def _pair(self, frame: Frame, value: int) -> tuple[str, str]:
         text, place, slot = frame
@@ -201,4 +210,6 @@ def _without_cues(test: Split, frames: Sequence[Frame], name: str, every: int) -
             _, _, slot = frames[i // 2]
             words[slot], row[slot] = SPECIAL_NAMES[MASK], MASK
     places = [range(len(words)) for words in sources]
-    return with_sources(test, name, [" ".join(words) for words in sources], Ragged.from_rows(rows), places)
+    return copy_with_sources(
+        test, name, [" ".join(words) for words in sources], Ragged.from_rows(rows), places
+    )

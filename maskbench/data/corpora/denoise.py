@@ -14,10 +14,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from maskbench.data.corpora.nested import Part, Plain, first_test
-from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble, encode_split
-from maskbench.data.generation.annotations import annotated
-from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits, noisy_copy
+from maskbench.data.corpora.nested_corpus import NestedCorpus, PlainCorpus, main_test_split
+from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble_corpus, encode_split
+from maskbench.data.generation.annotations import annotate_split
+from maskbench.data.generation.noise import NOISE_SPLITS, make_noisy_copy, make_noisy_splits
 from maskbench.data.vocabulary import Vocabulary
 from maskbench.errors import CorpusError
 from maskbench.randomness import Key
@@ -32,7 +32,9 @@ class DenoiseOptions(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    of: Plain = Field(description="the corpus whose lines are taken, such as {name: toydeen, pairs: 2000}")
+    of: PlainCorpus = Field(
+        description="the corpus whose lines are taken, such as {name: toydeen, pairs: 2000}"
+    )
     side: Literal["source", "target", "both"] = Field(default="both", description="which lines")
     noise: Literal["none", "mask", "drop", "swap", "replace"] = Field(
         default="none",
@@ -40,13 +42,13 @@ class DenoiseOptions(BaseModel):
     )
     percent: int = Field(default=15, ge=1, le=90, description="share of the words that the noise touches")
 
-    def part(self) -> Part:
+    def part(self) -> NestedCorpus:
         """Return the corpus whose lines are taken."""
-        return Part.of(self.of)
+        return NestedCorpus.of(self.of)
 
 
 @CORPORA.register("denoise")
-class Denoise(CorpusBuilder):
+class DenoiseCorpus(CorpusBuilder):
     """The lines of another corpus, to be said again: pre-training for it, with its own vocabulary."""
 
     Options = DenoiseOptions
@@ -81,7 +83,7 @@ class Denoise(CorpusBuilder):
         """Build the other corpus, and take its lines."""
         part = options.part()
         corpus = part.build(f"of {part.name}")
-        own = {"train": "train", "valid": "valid", "test": first_test(part.split_names())}
+        own = {"train": "train", "valid": "valid", "test": main_test_split(part.split_names())}
         lines, notes = _dealt(
             {name: _lines(corpus.splits[split], options.side) for name, split in own.items()}
         )
@@ -89,8 +91,8 @@ class Denoise(CorpusBuilder):
         clean = {name: _split(name, lines[name], corpus.vocabulary, links=links) for name in _ORDER}
         words = sorted({word for line in lines["train"] for word in line.split()})
         splits = [_corrupted(clean[name], options, corpus.vocabulary, words) for name in ("train", "valid")]
-        splits += [clean["test"], *noise_splits(clean["test"], corpus.vocabulary, words)]
-        return assemble("denoise", corpus.vocabulary, splits, [*corpus.notes, *notes])
+        splits += [clean["test"], *make_noisy_splits(clean["test"], corpus.vocabulary, words)]
+        return assemble_corpus("denoise", corpus.vocabulary, splits, [*corpus.notes, *notes])
 
 
 def _lines(split: Split, side: str) -> list[str]:
@@ -125,7 +127,7 @@ def _split(name: str, lines: Sequence[str], vocabulary: Vocabulary, *, links: bo
     if not links:
         return split
     lengths = (len(line.split()) for line in lines)
-    return annotated(split, [[t * (length + 1) + t for t in range(length)] for length in lengths])
+    return annotate_split(split, [[t * (length + 1) + t for t in range(length)] for length in lengths])
 
 
 def _corrupted(clean: Split, options: DenoiseOptions, vocabulary: Vocabulary, words: Sequence[str]) -> Split:
@@ -133,5 +135,5 @@ def _corrupted(clean: Split, options: DenoiseOptions, vocabulary: Vocabulary, wo
     if options.noise == "none":
         return clean
     key = Key.of(0, "denoise", options.noise, clean.name)
-    noisy = noisy_copy(clean, options.noise, options.percent, vocabulary, words, key)
+    noisy = make_noisy_copy(clean, options.noise, options.percent, vocabulary, words, key)
     return replace(noisy, name=clean.name, origin=None, touched=None)

@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 
 from maskbench.data.corpus import Corpus, CorpusBuilder
 from maskbench.data.generation.noise import NOISE_SPLITS
-from maskbench.data.text.pair_files import Header, Source, Text, find
-from maskbench.data.text.text_corpus import TextOptions, build_corpus, deal, left_out
-from maskbench.data.text.text_files import corpus_file_sha256, folder_of
+from maskbench.data.text.pair_files import Header, PairFiles, SentencePairs, find_pair_files
+from maskbench.data.text.text_corpus import TextOptions, build_text_corpus, deal_splits, list_left_out
+from maskbench.data.text.text_files import expand_folder, hash_corpus_file
 from maskbench.errors import CorpusError
 from maskbench.registry import CORPORA
 
@@ -75,7 +75,7 @@ class FilesOptions(TextOptions):
 
 
 @CORPORA.register("files")
-class Files(CorpusBuilder):
+class FilesCorpus(CorpusBuilder):
     """Parallel text files."""
 
     Options = FilesOptions
@@ -94,22 +94,22 @@ class Files(CorpusBuilder):
     @classmethod
     def inputs(cls, options: FilesOptions) -> Mapping[str, str]:
         """Return the sha256 of every file that would be read, under its own name."""
-        return hashes(_locate(options))
+        return hash_pair_files(_locate(options))
 
     @classmethod
     def build(cls, options: FilesOptions) -> Corpus:
         """Read the files, learn the vocabulary on the training text, and encode."""
-        return build_corpus("files", _texts(options), options)
+        return build_text_corpus("files", _texts(options), options)
 
     @classmethod
-    def left_out(cls, options: FilesOptions) -> list[str]:
+    def list_left_out(cls, options: FilesOptions) -> list[str]:
         """Return `file:line: reason` of every training pair that is left out; the corpus's notes name the first."""
-        return left_out(_texts(options), options)
+        return list_left_out(_texts(options), options)
 
 
-def locate(
+def locate_pair_files(
     folder: Path, stems: Mapping[str, str], src: str, tgt: str, header: Header = "auto"
-) -> dict[str, Source]:
+) -> dict[str, PairFiles]:
     """Return where every split's lines are.
 
     Args:
@@ -123,7 +123,7 @@ def locate(
     """
     found, missing = {}, []
     for name, stem in stems.items():
-        source, looked_for = find(folder, stem, src, tgt, header)
+        source, looked_for = find_pair_files(folder, stem, src, tgt, header)
         if source is None:
             missing.append(f"  {name}: " + ", ".join(path.name for path in looked_for))
         else:
@@ -138,17 +138,19 @@ def locate(
     return found
 
 
-def hashes(sources: Mapping[str, Source]) -> dict[str, str]:
+def hash_pair_files(sources: Mapping[str, PairFiles]) -> dict[str, str]:
     """Return the sha256 of every file under its own name."""
-    return {path.name: corpus_file_sha256(path) for source in sources.values() for path in source.files}
+    return {path.name: hash_corpus_file(path) for source in sources.values() for path in source.files}
 
 
-def _locate(options: FilesOptions) -> dict[str, Source]:
-    return locate(folder_of(options.path), options.stems(), options.src, options.tgt, options.header)
+def _locate(options: FilesOptions) -> dict[str, PairFiles]:
+    return locate_pair_files(
+        expand_folder(options.path), options.stems(), options.src, options.tgt, options.header
+    )
 
 
-def _texts(options: FilesOptions) -> dict[str, Text]:
+def _texts(options: FilesOptions) -> dict[str, SentencePairs]:
     """Return the text of every split: train, valid, and the test splits in order."""
     read = {name: source.read() for name, source in _locate(options).items()}
-    read |= deal(read["train"], options.shares())
+    read |= deal_splits(read["train"], options.shares())
     return {name: read[name] for name in ("train", "valid", *options.tests())}

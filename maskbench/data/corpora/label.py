@@ -15,11 +15,11 @@ from typing import Final, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble, encode_split
-from maskbench.data.generation.annotations import annotated
-from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
-from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, candidates, fill
-from maskbench.data.generation.sentence_draws import Draws
+from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble_corpus, encode_split
+from maskbench.data.generation.annotations import annotate_split
+from maskbench.data.generation.noise import NOISE_SPLITS, make_noisy_splits
+from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, fill_splits, generate_candidates
+from maskbench.data.generation.sentence_rng import SentenceRng
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
@@ -62,7 +62,7 @@ class LabelOptions(GeneratedOptions):
 
 
 @CORPORA.register("label")
-class Label(CorpusBuilder):
+class LabelCorpus(CorpusBuilder):
     """Whether a review says more good or more bad things."""
 
     Options = LabelOptions
@@ -91,14 +91,14 @@ class Label(CorpusBuilder):
     def build(cls, options: LabelOptions) -> Corpus:
         """Draw the reviews. Splits of one number of opinions hold as many pairs as test, none that can be trained on."""
         vocabulary = WordVocabulary([*NEUTRAL, NOT, *GOOD, *BAD, *LABELS])
-        drawn = fill(_reviews(options), options.sizes())
+        drawn = fill_splits(_reviews(options), options.sizes())
         splits = [_split(name, drawn[name], vocabulary) for name in SPLITS]
         for name, count in _opinion_splits(options).items():
-            drawn = fill(_reviews(options, count), {"train": 0, "valid": 0, "test": options.test})
+            drawn = fill_splits(_reviews(options, count), {"train": 0, "valid": 0, "test": options.test})
             splits.append(_split(name, drawn["test"], vocabulary))
         # A replaced word becomes a neutral one, so that noise takes opinions away and never adds any.
-        noisy = noise_splits(splits[SPLITS.index("test")], vocabulary, NEUTRAL)
-        return assemble("label", vocabulary, [*splits, *noisy], tags=TAGS)
+        noisy = make_noisy_splits(splits[SPLITS.index("test")], vocabulary, NEUTRAL)
+        return assemble_corpus("label", vocabulary, [*splits, *noisy], tags=TAGS)
 
 
 def _opinion_splits(options: LabelOptions) -> dict[str, int]:
@@ -110,7 +110,7 @@ def _reviews(options: LabelOptions, opinions: int | None = None) -> Iterator[Rev
     key = Key.of(options.seed, "label", *([] if opinions is None else [opinions]))
     most = options.opinions
 
-    def derive(draws: Draws) -> Review:
+    def derive(draws: SentenceRng) -> Review:
         n = 1 + 2 * draws.below((most + 1) // 2) if opinions is None else opinions
         length = options.min_length + draws.below(options.max_length - options.min_length + 1)
         said = [_opinion(draws, options.negation) for _ in range(n)]
@@ -119,10 +119,10 @@ def _reviews(options: LabelOptions, opinions: int | None = None) -> Iterator[Rev
         parts = draws.shuffled([*said, *(([draws.choice(NEUTRAL)], 0) for _ in range(free))])
         return _review(parts)
 
-    return candidates(key, 2 + 3 * most + 2 * options.max_length, derive)
+    return generate_candidates(key, 2 + 3 * most + 2 * options.max_length, derive)
 
 
-def _opinion(draws: Draws, negation: float) -> tuple[list[str], int]:
+def _opinion(draws: SentenceRng, negation: float) -> tuple[list[str], int]:
     """Return the words of an opinion, and 1 or -1 for what it says."""
     good, turned = draws.chance(0.5), draws.chance(negation)
     word = draws.choice(GOOD if good else BAD)
@@ -146,4 +146,4 @@ def _split(name: str, drawn: Sequence[Review], vocabulary: WordVocabulary) -> Sp
     junk = [
         [int(s not in deciding) for s in range(source.count(" ") + 1)] + [0] for source, _, deciding in drawn
     ]
-    return replace(annotated(split, links, tags=tags), junk=Ragged.from_rows(junk))
+    return replace(annotate_split(split, links, tags=tags), junk=Ragged.from_rows(junk))

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from maskbench.data.corpora.nested import Part, Task, first_test
-from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble
+from maskbench.data.corpora.nested_corpus import NestedCorpus, TaskCorpus, main_test_split
+from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble_corpus
 from maskbench.data.vocabulary import N_SPECIAL, UNK, Vocabulary, WordVocabulary
 from maskbench.errors import CorpusError
 from maskbench.registry import CORPORA
@@ -31,7 +31,7 @@ class MixtureOptions(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    tasks: dict[str, Task] = Field(
+    tasks: dict[str, TaskCorpus] = Field(
         min_length=2, max_length=8, description="a corpus for every task, such as {say: {name: copy}}"
     )
 
@@ -45,18 +45,18 @@ class MixtureOptions(BaseModel):
                 raise ValueError(f"{task[:40]!r} cannot be the name of a task ({rule})")
         return tasks
 
-    def parts(self) -> dict[str, Part]:
+    def parts(self) -> dict[str, NestedCorpus]:
         """Return the corpus of every task."""
-        return {task: Part.of(described) for task, described in self.tasks.items()}
+        return {task: NestedCorpus.of(described) for task, described in self.tasks.items()}
 
 
-def marker_of(task: str) -> str:
+def task_marker(task: str) -> str:
     """Return the word in front of every source of a task."""
     return f"[{task}]"
 
 
 @CORPORA.register("mixture")
-class Mixture(CorpusBuilder):
+class MixtureCorpus(CorpusBuilder):
     """Several corpora as the tasks of one model, told apart by a marker in front of every source."""
 
     Options = MixtureOptions
@@ -122,11 +122,12 @@ class Mixture(CorpusBuilder):
             _joined("train", [named.pop(f"{task}-train") for task in parts]),
             _joined("valid", [named[f"{task}-valid"] for task in parts]),
             _joined(
-                "test", [named[f"{task}-{first_test(part.split_names())}"] for task, part in parts.items()]
+                "test",
+                [named[f"{task}-{main_test_split(part.split_names())}"] for task, part in parts.items()],
             ),
         ]
         notes = [f"{task}: {note}" for task, corpus in corpora.items() for note in corpus.notes]
-        return assemble("mixture", vocabulary, [*together, *named.values()], notes, tags)
+        return assemble_corpus("mixture", vocabulary, [*together, *named.values()], notes, tags)
 
 
 def _united(tags: Iterator[tuple[str, ...]]) -> tuple[str, ...]:
@@ -144,7 +145,7 @@ def _refuse_used_markers(corpora: Mapping[str, Corpus]) -> None:
     Raises:
         CorpusError: it is; the message says where.
     """
-    for marker, task in ((marker_of(task), task) for task in corpora):
+    for marker, task in ((task_marker(task), task) for task in corpora):
         for other, corpus in corpora.items():
             for split in corpus.splits.values():
                 for line in (*split.sources, *split.references):
@@ -167,7 +168,7 @@ def _shared_vocabulary(
     if all(isinstance(vocabulary, WordVocabulary) for vocabulary in own.values()):
         ordinary = {task: _ordinary(vocabulary) for task, vocabulary in own.items()}
         words = [word for words in ordinary.values() for word in words]
-        shared = WordVocabulary(list(dict.fromkeys([*map(marker_of, own), *words])))
+        shared = WordVocabulary(list(dict.fromkeys([*map(task_marker, own), *words])))
         marks = list(range(N_SPECIAL))
         return shared, {
             task: np.array([*marks, *(shared.id_of(word) for word in words)], dtype=np.int32)
@@ -191,10 +192,10 @@ def _ordinary(vocabulary: Vocabulary) -> list[str]:
 
 def _marker_ids(task: str, vocabulary: Vocabulary) -> list[int]:
     """Return the ids in front of every source of a task."""
-    ids = vocabulary.encode(marker_of(task))
+    ids = vocabulary.encode(task_marker(task))
     if UNK in ids:
         raise CorpusError(
-            f"the vocabulary cannot write {marker_of(task)}, the marker of the task {task}; use tokenizer: word or bpe"
+            f"the vocabulary cannot write {task_marker(task)}, the marker of the task {task}; use tokenizer: word or bpe"
         )
     return [*ids, *vocabulary.gap]
 
@@ -232,7 +233,7 @@ class _Task:
             name=f"{self.name}-{split.name}",
             src=Ragged.from_rows([self.marker + row for row in src.rows()]),
             tgt=Ragged(self.ids[split.tgt.values], split.tgt.offsets),
-            sources=[f"{marker_of(self.name)} {line}" for line in split.sources],
+            sources=[f"{task_marker(self.name)} {line}" for line in split.sources],
             references=split.references,
             origin=None if split.origin is None else f"{self.name}-{split.origin}",
             touched=split.touched if "deps" in self.kept else None,

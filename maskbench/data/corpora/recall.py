@@ -17,11 +17,18 @@ from typing import Final, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble, encode_split
-from maskbench.data.generation.annotations import Links, annotated
-from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
-from maskbench.data.generation.sampling import MOST, SPLITS, GeneratedOptions, candidates, fill, pseudowords
-from maskbench.data.generation.sentence_draws import Draws
+from maskbench.data.corpus import Corpus, CorpusBuilder, Ragged, Split, assemble_corpus, encode_split
+from maskbench.data.generation.annotations import Links, annotate_split
+from maskbench.data.generation.noise import NOISE_SPLITS, make_noisy_splits
+from maskbench.data.generation.sampling import (
+    MAX_PSEUDOWORDS,
+    SPLITS,
+    GeneratedOptions,
+    fill_splits,
+    generate_candidates,
+    make_pseudowords,
+)
+from maskbench.data.generation.sentence_rng import SentenceRng
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
@@ -36,11 +43,13 @@ Question: TypeAlias = tuple[str, str, list[tuple[int, int]], list[int]]
 class RecallOptions(GeneratedOptions):
     """Options of `recall`."""
 
-    min_facts: int = Field(default=2, ge=1, le=MOST, description="facts of the shortest source")
-    max_facts: int = Field(default=8, ge=1, le=MOST, description="facts of the longest source")
-    queries: int = Field(default=4, ge=1, le=MOST, description="most facts that are asked for, at least one")
-    keys: int = Field(default=32, ge=1, le=MOST, description="different keys")
-    values: int = Field(default=32, ge=1, le=MOST, description="different values")
+    min_facts: int = Field(default=2, ge=1, le=MAX_PSEUDOWORDS, description="facts of the shortest source")
+    max_facts: int = Field(default=8, ge=1, le=MAX_PSEUDOWORDS, description="facts of the longest source")
+    queries: int = Field(
+        default=4, ge=1, le=MAX_PSEUDOWORDS, description="most facts that are asked for, at least one"
+    )
+    keys: int = Field(default=32, ge=1, le=MAX_PSEUDOWORDS, description="different keys")
+    values: int = Field(default=32, ge=1, le=MAX_PSEUDOWORDS, description="different values")
     distractors: int = Field(default=4, ge=0, le=1_000, description="most meaningless words of a source")
 
     @model_validator(mode="after")
@@ -53,7 +62,7 @@ class RecallOptions(GeneratedOptions):
 
 
 @CORPORA.register("recall")
-class Recall(CorpusBuilder):
+class RecallCorpus(CorpusBuilder):
     """Facts, and questions about some of them."""
 
     Options = RecallOptions
@@ -82,15 +91,15 @@ class Recall(CorpusBuilder):
     def build(cls, options: RecallOptions) -> Corpus:
         """Draw the questions. Splits of one number of facts hold as many pairs as test, none that can be trained on."""
         words = _Words.of(options)
-        drawn = fill(_questions(words, options), options.sizes())
+        drawn = fill_splits(_questions(words, options), options.sizes())
         splits = [_split(name, drawn[name], words.vocabulary) for name in SPLITS]
         for name, facts in _fact_splits(options).items():
             wanted = {"train": 0, "valid": 0, "test": options.test}
-            drawn = fill(_questions(words, options, facts), wanted)
+            drawn = fill_splits(_questions(words, options, facts), wanted)
             splits.append(_split(name, drawn["test"], words.vocabulary))
         test = splits[SPLITS.index("test")]
-        noisy = noise_splits(test, words.vocabulary, [*words.keys, *words.values, *words.junk])
-        return assemble("recall", words.vocabulary, [*splits, *noisy], tags=TAGS)
+        noisy = make_noisy_splits(test, words.vocabulary, [*words.keys, *words.values, *words.junk])
+        return assemble_corpus("recall", words.vocabulary, [*splits, *noisy], tags=TAGS)
 
 
 def _fact_splits(options: RecallOptions) -> dict[str, int]:
@@ -112,9 +121,9 @@ class _Words:
     def of(cls, options: RecallOptions) -> _Words:
         """Return the words of a corpus."""
         keys, values, junk = (
-            pseudowords(options.keys),
-            pseudowords(options.values, "n"),
-            pseudowords(12, "x"),
+            make_pseudowords(options.keys),
+            make_pseudowords(options.values, "n"),
+            make_pseudowords(12, "x"),
         )
         return cls(keys, values, junk, WordVocabulary([*keys, *values, *junk, SEPARATOR]))
 
@@ -124,7 +133,7 @@ def _questions(words: _Words, options: RecallOptions, facts: int | None = None) 
     key = Key.of(options.seed, "recall", *([] if facts is None else [facts]))
     most = options.max_facts
 
-    def derive(draws: Draws) -> Question:
+    def derive(draws: SentenceRng) -> Question:
         n = options.min_facts + draws.below(most - options.min_facts + 1) if facts is None else facts
         keys = draws.shuffled(words.keys)[:n]
         parts = [[key, draws.choice(words.values)] for key in keys]
@@ -134,7 +143,7 @@ def _questions(words: _Words, options: RecallOptions, facts: int | None = None) 
             parts.insert(draws.below(len(parts) + 1), [draws.choice(words.junk)])
         return _asked(parts, [keys[i] for i in asked])
 
-    return candidates(key, options.keys + 2 * most + 2 * options.distractors + 3, derive)
+    return generate_candidates(key, options.keys + 2 * most + 2 * options.distractors + 3, derive)
 
 
 def _asked(parts: Sequence[Sequence[str]], queries: Sequence[str]) -> Question:
@@ -160,7 +169,7 @@ def _split(name: str, drawn: Sequence[Question], vocabulary: WordVocabulary) -> 
     deps = [_deps(question, width) for question, width in zip(drawn, widths, strict=True)]
     tags = [[TAGS.index("answer")] * len(found) for _, _, found, _ in drawn]
     junk = [[int(s in junk) for s in range(width)] for (*_, junk), width in zip(drawn, widths, strict=True)]
-    return replace(annotated(split, links, deps=deps, tags=tags), junk=Ragged.from_rows(junk))
+    return replace(annotate_split(split, links, deps=deps, tags=tags), junk=Ragged.from_rows(junk))
 
 
 def _links(question: Question, width: int) -> Links:

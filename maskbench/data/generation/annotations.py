@@ -19,13 +19,13 @@ Links: TypeAlias = list[int]
 """The numbers `t * (source words + 1) + s` of the words t of a reference and s of its source that belong together,
 ascending."""
 
-NEW: Final = -1
+INSERTED: Final = -1
 """Stands for the place that an inserted word had before."""
 END_TAG: Final = 0
 """The tag of end marks: the first of `Corpus.tags`."""
 
 
-def annotated(
+def annotate_split(
     split: Split,
     links: Sequence[Links],
     *,
@@ -61,7 +61,7 @@ def annotated(
     )
 
 
-def with_sources(
+def copy_with_sources(
     split: Split, name: str, sources: list[str], src: Ragged, places: Sequence[Sequence[int]]
 ) -> Split:
     """Return an altered copy of `split`: other sources, the same references; what is known of the words moves along.
@@ -69,14 +69,16 @@ def with_sources(
     Args:
         name: of the copy.
         sources, src: its sources as text and as ids.
-        places: where each word of every new source stood before, `NEW` for an inserted one, which is junk. Not read
+        places: where each word of every new source stood before, `INSERTED` for an inserted one, which is junk. Not read
             where the split has no annotations.
     """
     junk, links, deps, touched = split.junk, split.links, split.deps, None
     before = split.src.lengths.tolist()
     if junk is not None:
         marks = zip(junk.rows(), places, strict=True)
-        junk = Ragged.from_rows([[1 if p == NEW else old[p] for p in row] + [old[-1]] for old, row in marks])
+        junk = Ragged.from_rows(
+            [[1 if p == INSERTED else old[p] for p in row] + [old[-1]] for old, row in marks]
+        )
     if links is not None:
         links = Ragged.from_rows([_moved(*row) for row in zip(links.rows(), before, places, strict=True)])
     if deps is not None:
@@ -100,14 +102,16 @@ def _moved(links: list[int], before: int, places: Sequence[int]) -> list[int]:
 def _changed(source: str, altered: str, places: Sequence[int]) -> set[int]:
     """Return the places of `source` whose word is gone, says something else, or stands on the other side of another."""
     words, now = source.split(), altered.split()
-    kept = [place for place, word in zip(places, now, strict=True) if place != NEW and words[place] == word]
+    kept = [
+        place for place, word in zip(places, now, strict=True) if place != INSERTED and words[place] == word
+    ]
     in_order = set()
     least = len(words)
     for place in reversed(kept):
         if place < least:
             in_order.add(place)
         least = min(least, place)
-    most = NEW
+    most = INSERTED
     for place in kept:
         if place < most:
             in_order.discard(place)

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from maskbench.data.corpus import Ragged, Split
-from maskbench.data.generation.annotations import NEW, with_sources
-from maskbench.data.generation.sentence_draws import Draws, draws_for
+from maskbench.data.generation.annotations import INSERTED, copy_with_sources
+from maskbench.data.generation.sentence_rng import SentenceRng, sentence_rngs
 from maskbench.data.vocabulary import EOS, Vocabulary
 from maskbench.randomness import Key
 
-COUNTS: Final = (1, 2, 4, 8)
-DISTRACT_SPLITS: Final = tuple(f"distract-{count}" for count in COUNTS)
+DISTRACTOR_COUNTS: Final = (1, 2, 4, 8)
+DISTRACT_SPLITS: Final = tuple(f"distract-{count}" for count in DISTRACTOR_COUNTS)
 """The distracted copies of the test split, named `distract-<inserted words>`."""
 
 
@@ -39,20 +39,20 @@ class Distractor:
     def copies(self, clean: Split) -> list[Split]:
         """Return every distracted copy of a test split."""
         key = Key.of(0, "distract")
-        return [self.copy(clean, f"distract-{count}", count, key) for count in COUNTS]
+        return [self.copy(clean, f"distract-{count}", count, key) for count in DISTRACTOR_COUNTS]
 
     def copy(self, clean: Split, name: str, count: int, key: Key) -> Split:
         """Return a copy of `clean` with `count` words inserted into every source."""
         lines = [line.split() for line in clean.sources]
         altered = [
             self._insert(words, count, draws)
-            for words, draws in zip(lines, draws_for(key, 0, len(lines), 2 * count), strict=True)
+            for words, draws in zip(lines, sentence_rngs(key, 0, len(lines), 2 * count), strict=True)
         ]
         sources = [" ".join(word for word, _ in row) for row in altered]
         src = Ragged.from_rows([[*ids, EOS] for ids in self._vocabulary.encode_all(sources)])
-        return with_sources(clean, name, sources, src, [[place for _, place in row] for row in altered])
+        return copy_with_sources(clean, name, sources, src, [[place for _, place in row] for row in altered])
 
-    def _insert(self, words: list[str], count: int, draws: Draws) -> list[tuple[str, int]]:
+    def _insert(self, words: list[str], count: int, draws: SentenceRng) -> list[tuple[str, int]]:
         """Return the words with `count` more among them, each beside the place it had before."""
         gaps = [i for i in range(len(words) + 1) if i == 0 or words[i - 1] not in self._openers]
         inserted: dict[int, list[str]] = {}
@@ -60,6 +60,6 @@ class Distractor:
             inserted.setdefault(draws.choice(gaps), []).append(draws.choice(self._junk))
         out: list[tuple[str, int]] = []
         for place, word in enumerate([*words, ""]):
-            out += [(junk, NEW) for junk in inserted.get(place, ())]
+            out += [(junk, INSERTED) for junk in inserted.get(place, ())]
             out.append((word, place))
         return out[:-1]

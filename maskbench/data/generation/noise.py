@@ -12,21 +12,21 @@ from itertools import groupby
 from typing import Final, TypeAlias
 
 from maskbench.data.corpus import Ragged, Split
-from maskbench.data.generation.annotations import with_sources
-from maskbench.data.generation.sentence_draws import Draws, draws_for
+from maskbench.data.generation.annotations import copy_with_sources
+from maskbench.data.generation.sentence_rng import SentenceRng, sentence_rngs
 from maskbench.data.vocabulary import EOS, MASK, SPECIAL_NAMES, Vocabulary
 from maskbench.randomness import Key
 
-KINDS: Final = ("mask", "drop", "swap", "replace")
-PERCENTS: Final = (10, 20, 30)
-NOISE_SPLITS: Final = tuple(f"noise-{kind}-{percent}" for kind in KINDS for percent in PERCENTS)
+NOISE_KINDS: Final = ("mask", "drop", "swap", "replace")
+NOISE_PERCENTS: Final = (10, 20, 30)
+NOISE_SPLITS: Final = tuple(f"noise-{kind}-{percent}" for kind in NOISE_KINDS for percent in NOISE_PERCENTS)
 """The noisy splits of every corpus, named `noise-<kind>-<percent of the words>`."""
 
 Words: TypeAlias = list[tuple[int, str | None]]
 """A sentence as words, each with the place it had before; None is a masked word."""
 
 
-def noise_splits(clean: Split, vocabulary: Vocabulary, source_words: Sequence[str]) -> list[Split]:
+def make_noisy_splits(clean: Split, vocabulary: Vocabulary, source_words: Sequence[str]) -> list[Split]:
     """Return every noisy copy of `clean`.
 
     Of a sentence of n words, n * percent / 100 are touched, rounded up or down at random so that the expectation is
@@ -39,11 +39,13 @@ def noise_splits(clean: Split, vocabulary: Vocabulary, source_words: Sequence[st
         source_words: the words a replacement is drawn from, in a fixed order.
     """
     return [
-        noisy_copy(clean, kind, percent, vocabulary, source_words) for kind in KINDS for percent in PERCENTS
+        make_noisy_copy(clean, kind, percent, vocabulary, source_words)
+        for kind in NOISE_KINDS
+        for percent in NOISE_PERCENTS
     ]
 
 
-def noisy_copy(
+def make_noisy_copy(
     clean: Split,
     kind: str,
     percent: int,
@@ -58,7 +60,7 @@ def noisy_copy(
     altered: list[Words | None] = []
     # The usual key holds the kind alone: the same words are touched first at every percentage.
     key = Key.of(0, "noise", kind) if key is None else key
-    for words, draws in zip(lines, draws_for(key, 0, len(lines), 3 * longest + 1), strict=True):
+    for words, draws in zip(lines, sentence_rngs(key, 0, len(lines), 3 * longest + 1), strict=True):
         altered.append(alter(words, percent / 100, draws, source_words))
     rows = [
         clean.src[i].tolist() if words is None else [*_encode(words, vocabulary), EOS]
@@ -74,7 +76,7 @@ def noisy_copy(
         range(len(line)) if words is None else [place for place, _ in words]
         for line, words in zip(lines, altered, strict=True)
     ]
-    return with_sources(clean, f"noise-{kind}-{percent}", sources, Ragged.from_rows(rows), places)
+    return copy_with_sources(clean, f"noise-{kind}-{percent}", sources, Ragged.from_rows(rows), places)
 
 
 def _encode(words: Words, vocabulary: Vocabulary) -> list[int]:
@@ -91,25 +93,25 @@ def _encode(words: Words, vocabulary: Vocabulary) -> list[int]:
     return ids
 
 
-def _count(expected: float, most: int, draws: Draws) -> int:
+def _count(expected: float, most: int, draws: SentenceRng) -> int:
     """Round `expected` up or down with the right probability; the draw is taken even where it decides nothing."""
     down = int(expected)
     return min(most, down + draws.chance(expected - down))
 
 
-def _mask(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
+def _mask(words: list[str], rate: float, draws: SentenceRng, source_words: Sequence[str]) -> Words | None:
     count = _count(rate * len(words), len(words), draws)
     hidden = set(draws.shuffled(range(len(words)))[:count])
     return [(i, None if i in hidden else word) for i, word in enumerate(words)] if hidden else None
 
 
-def _drop(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
+def _drop(words: list[str], rate: float, draws: SentenceRng, source_words: Sequence[str]) -> Words | None:
     count = _count(rate * len(words), max(0, len(words) - 1), draws)
     dropped = set(draws.shuffled(range(len(words)))[:count])
     return [(i, word) for i, word in enumerate(words) if i not in dropped] if dropped else None
 
 
-def _swap(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
+def _swap(words: list[str], rate: float, draws: SentenceRng, source_words: Sequence[str]) -> Words | None:
     """Exchange neighbours; an exchange touches two words, and no word is touched twice."""
     count = _count(rate * len(words) / 2, len(words) // 2, draws)
     # Choosing among len - count places and spreading them by one each gives pairs that never overlap.
@@ -121,7 +123,7 @@ def _swap(words: list[str], rate: float, draws: Draws, source_words: Sequence[st
     return out if places else None
 
 
-def _replace(words: list[str], rate: float, draws: Draws, source_words: Sequence[str]) -> Words | None:
+def _replace(words: list[str], rate: float, draws: SentenceRng, source_words: Sequence[str]) -> Words | None:
     count = _count(rate * len(words), len(words), draws)
     out = list(words)
     for i in draws.shuffled(range(len(words)))[:count]:
@@ -129,7 +131,7 @@ def _replace(words: list[str], rate: float, draws: Draws, source_words: Sequence
     return list(enumerate(out)) if out != words else None
 
 
-def _another(word: str, draws: Draws, source_words: Sequence[str]) -> str:
+def _another(word: str, draws: SentenceRng, source_words: Sequence[str]) -> str:
     """Return a word of `source_words` that is not `word`; `word` itself where there is no other."""
     if len(source_words) < 2:
         return source_words[0] if source_words else word
@@ -143,7 +145,7 @@ def _another(word: str, draws: Draws, source_words: Sequence[str]) -> str:
     )
 
 
-_ALTER: Final[dict[str, Callable[[list[str], float, Draws, Sequence[str]], Words | None]]] = {
+_ALTER: Final[dict[str, Callable[[list[str], float, SentenceRng, Sequence[str]], Words | None]]] = {
     "mask": _mask,
     "drop": _drop,
     "swap": _swap,

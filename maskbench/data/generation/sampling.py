@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from maskbench.data.generation.sentence_draws import Draws, draws_for
+from maskbench.data.generation.sentence_rng import SentenceRng, sentence_rngs
 from maskbench.errors import CorpusError
 from maskbench.randomness import Key
 
@@ -35,7 +35,7 @@ _PATIENCE: Final = 200_000
 """Give up after this many sentences in a row that are all known already or not wanted."""
 
 
-class Patience:
+class SearchBudget:
     """Ends the search in a stream that has nothing new any more."""
 
     def __init__(self, complaint: Callable[[], str]) -> None:
@@ -69,16 +69,16 @@ class GeneratedOptions(BaseModel):
         return {"train": self.pairs, "valid": self.valid, "test": self.test}
 
 
-def candidates(key: Key, n_words: int, derive: Callable[[Draws], Drawn]) -> Iterator[Drawn]:
+def generate_candidates(key: Key, n_words: int, derive: Callable[[SentenceRng], Drawn]) -> Iterator[Drawn]:
     """Yield `derive` of sentence 0, 1, 2, ... without end; each has `n_words` random words of its own."""
     first, block = 0, _FIRST_BLOCK
     while True:
-        for draws in draws_for(key, first, block, n_words):
+        for draws in sentence_rngs(key, first, block, n_words):
             yield derive(draws)
         first, block = first + block, min(2 * block, _BLOCK)
 
 
-def fill(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, list[Drawn]]:
+def fill_splits(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, list[Drawn]]:
     """Deal the different pairs of `stream` to the splits until each has its size.
 
     Raises:
@@ -86,7 +86,7 @@ def fill(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, list[Dr
     """
     splits: dict[str, list[Drawn]] = {name: [] for name in SPLITS}
     seen: set[str] = set()
-    patience = Patience(lambda: _exhausted(splits, sizes))
+    patience = SearchBudget(lambda: _exhausted(splits, sizes))
     missing = sum(sizes.values())
     while missing:
         pair = next(stream)
@@ -100,7 +100,7 @@ def fill(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, list[Dr
     return splits
 
 
-def too_few(found: int, wanted: int, name: str) -> str:
+def too_few_message(found: int, wanted: int, name: str) -> str:
     """Return the complaint about a test split for which there are not enough sentences."""
     return (
         f"the corpus has too few different sentences for {name}: found {found:,} of {wanted:,}; ask for fewer test pairs"
@@ -122,15 +122,15 @@ def _exhausted(splits: Mapping[str, list[Drawn]], sizes: Mapping[str, int]) -> s
 
 _SYLLABLES: Final = ("ba", "de", "fi", "go", "ku", "la", "me", "ni", "po", "ru", "sa", "ti")
 
-MOST: Final = len(_SYLLABLES) ** 2
+MAX_PSEUDOWORDS: Final = len(_SYLLABLES) ** 2
 """How many words there are of one ending."""
 
 
-def pseudowords(count: int, ending: str = "") -> list[str]:
+def make_pseudowords(count: int, ending: str = "") -> list[str]:
     """Return `count` different words of two syllables and `ending`, the same ones first for every count.
 
     Args:
-        count: in [0, `MOST`].
+        count: in [0, `MAX_PSEUDOWORDS`].
         ending: words with endings that are no syllables, such as "n", differ from those with another ending.
     """
     n = len(_SYLLABLES)

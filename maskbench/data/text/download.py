@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from maskbench.data.text.text_files import corpus_file_sha256, folder_of
+from maskbench.data.text.text_files import expand_folder, hash_corpus_file
 from maskbench.errors import CorpusError, ResourceError
 from maskbench.files import replace_file
 
-Listener: TypeAlias = Callable[[str, int, int], None]
+DownloadListener: TypeAlias = Callable[[str, int, int], None]
 """Is told a file's name, how many of its bytes are here, and how many there will be."""
 
 _HTTPS: Final = ("https",)
@@ -32,11 +32,11 @@ _CHUNK: Final = 1 << 16
 _SECONDS: Final = 30.0
 """How long a silent server is waited for."""
 
-_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+_listener: ContextVar[DownloadListener | None] = ContextVar("listener", default=None)
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """A file of fixed content on the network."""
 
     url: str
@@ -51,7 +51,7 @@ class Remote:
 
 
 @contextmanager
-def heard_by(listener: Listener) -> Iterator[None]:
+def report_downloads_to(listener: DownloadListener) -> Iterator[None]:
     """Tell `listener` of every download inside: at its start with 0 bytes, then whenever some have come."""
     token = _listener.set(listener)
     try:
@@ -68,7 +68,7 @@ def data_folder() -> Path:
     """
     chosen = os.environ.get("MASKBENCH_DATA")
     if chosen:
-        return folder_of(chosen)
+        return expand_folder(chosen)
     cache = os.environ.get("XDG_CACHE_HOME")
     if cache and Path(cache).is_absolute():
         return Path(cache) / "maskbench"
@@ -81,7 +81,7 @@ def data_folder() -> Path:
         ) from error
 
 
-def fetch_all(remotes: Sequence[Remote], folder: Path, schemes: tuple[str, ...] = _HTTPS) -> None:
+def fetch_all(remotes: Sequence[RemoteFile], folder: Path, schemes: tuple[str, ...] = _HTTPS) -> None:
     """See that all of `remotes` are in `folder`, see `fetch`.
 
     Raises:
@@ -101,7 +101,7 @@ def fetch_all(remotes: Sequence[Remote], folder: Path, schemes: tuple[str, ...] 
             ) from error
 
 
-def fetch(remote: Remote, folder: Path, schemes: tuple[str, ...] = _HTTPS) -> Path:
+def fetch(remote: RemoteFile, folder: Path, schemes: tuple[str, ...] = _HTTPS) -> Path:
     """Return the path of `remote` in `folder`, downloaded if it is not there with the right content.
 
     Args:
@@ -114,7 +114,7 @@ def fetch(remote: Remote, folder: Path, schemes: tuple[str, ...] = _HTTPS) -> Pa
         ResourceError: the folder cannot be written.
     """
     path = folder / remote.name
-    if path.is_file() and corpus_file_sha256(path) == remote.sha256:
+    if path.is_file() and hash_corpus_file(path) == remote.sha256:
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ def fetch(remote: Remote, folder: Path, schemes: tuple[str, ...] = _HTTPS) -> Pa
     return path
 
 
-def _receive(remote: Remote, file: BinaryIO, schemes: tuple[str, ...]) -> None:
+def _receive(remote: RemoteFile, file: BinaryIO, schemes: tuple[str, ...]) -> None:
     """Write the content of `remote` to `file`, and see that it is the right one."""
     told = _listener.get()
     digest, received = hashlib.sha256(), 0
@@ -148,7 +148,7 @@ def _receive(remote: Remote, file: BinaryIO, schemes: tuple[str, ...]) -> None:
         )
 
 
-def _chunks(remote: Remote, schemes: tuple[str, ...]) -> Iterator[bytes]:
+def _chunks(remote: RemoteFile, schemes: tuple[str, ...]) -> Iterator[bytes]:
     """Yield the bytes of `remote`, first none, as soon as the server answers."""
     try:
         _check_scheme(remote.url, schemes)
@@ -190,5 +190,5 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _refused(remote: Remote, reason: str) -> CorpusError:
+def _refused(remote: RemoteFile, reason: str) -> CorpusError:
     return CorpusError(f"cannot download {remote.url}: {reason}")

@@ -26,7 +26,7 @@ _NUMBERED: Final = (("1", "2"), ("0", "1"))
 
 
 @dataclass(frozen=True)
-class Source:
+class PairFiles:
     """Where the lines of one split are, and how to read them."""
 
     files: tuple[Path, ...]
@@ -38,7 +38,7 @@ class Source:
     header: Header = "auto"
     """Whether the first line of a table is a header; `auto`: it is if it says so, see `_names_columns`."""
 
-    def read(self) -> Text:
+    def read(self) -> SentencePairs:
         """Return all pairs, empty ones included.
 
         Raises:
@@ -49,14 +49,14 @@ class Source:
             return self._read_aligned()
         if _kind(self.files[0]) == ".jsonl":
             pairs = _read_json_lines(self.files[0], self.src, self.tgt)
-            return Text(self, pairs, range(1, len(pairs) + 1))
+            return SentencePairs(self, pairs, range(1, len(pairs) + 1))
         return self._read_table()
 
     def where(self, line: int, side: int) -> str:
         """Return `file:line` of line `line` (from 1) on side 0 (source) or 1 (target)."""
         return f"{self.files[min(side, len(self.files) - 1)]}:{line}"
 
-    def _read_aligned(self) -> Text:
+    def _read_aligned(self) -> SentencePairs:
         src_path, tgt_path = self.files
         src, tgt = list(read_lines(src_path)), list(read_lines(tgt_path))
         if len(src) != len(tgt):
@@ -64,9 +64,9 @@ class Source:
                 f"{src_path} has {len(src)} lines but {tgt_path} has {len(tgt)}; line i of one must be the"
                 " translation of line i of the other, so find the missing line"
             )
-        return Text(self, list(zip(src, tgt, strict=True)), range(1, len(src) + 1))
+        return SentencePairs(self, list(zip(src, tgt, strict=True)), range(1, len(src) + 1))
 
-    def _read_table(self) -> Text:
+    def _read_table(self) -> SentencePairs:
         (path,) = self.files
         rows = _rows(path)
         head = rows[0] if rows else []
@@ -78,14 +78,14 @@ class Source:
         if has_header:
             order = ": target, source" if backwards else ""
             notes.append(f"{path.name}:1 is taken for a header, not for a pair ({head[0]}, {head[1]}{order})")
-        return Text(self, pairs, range(1 + has_header, 1 + len(rows)), tuple(notes))
+        return SentencePairs(self, pairs, range(1 + has_header, 1 + len(rows)), tuple(notes))
 
 
 @dataclass(frozen=True)
-class Text:
+class SentencePairs:
     """The pairs of one split, and where they come from."""
 
-    source: Source
+    source: PairFiles
     pairs: list[Pair]
     numbers: Sequence[int]
     """The line of every pair, from 1."""
@@ -96,24 +96,24 @@ class Text:
         """Return `file:line` of the source (side 0) or the target (1) of pair `index`."""
         return self.source.where(self.numbers[index], side)
 
-    def only(self, indices: Sequence[int]) -> Text:
+    def only(self, indices: Sequence[int]) -> SentencePairs:
         """Return the pairs at `indices`, in that order, each with its own line number."""
         return replace(
             self, pairs=[self.pairs[i] for i in indices], numbers=[self.numbers[i] for i in indices]
         )
 
-    def turned(self) -> Text:
+    def turned(self) -> SentencePairs:
         """Return the pairs with source and target exchanged (of a table; two files would be mixed up)."""
         return replace(self, pairs=[(tgt, src) for src, tgt in self.pairs])
 
-    def lower(self) -> Text:
+    def lower(self) -> SentencePairs:
         """Return the pairs in lower case."""
         return replace(self, pairs=[(src.lower(), tgt.lower()) for src, tgt in self.pairs])
 
 
-def find(
+def find_pair_files(
     folder: Path, stem: str, src: str, tgt: str, header: Header = "auto"
-) -> tuple[Source | None, list[Path]]:
+) -> tuple[PairFiles | None, list[Path]]:
     """Return where the lines of `stem` are, or None, and every path that was looked for.
 
     Two aligned files are preferred to a table, a table to JSON lines, and plain files to compressed ones.
@@ -123,9 +123,9 @@ def find(
     looked_for = [path for paths in choices for path in paths]
     source, target, *single = (next((p for p in paths if p.is_file()), None) for paths in choices)
     if source and target:
-        return Source((source, target), src, tgt, header), looked_for
+        return PairFiles((source, target), src, tgt, header), looked_for
     one = next((path for path in single if path), None)
-    return (Source((one,), src, tgt, header) if one else None), looked_for
+    return (PairFiles((one,), src, tgt, header) if one else None), looked_for
 
 
 def _kind(path: Path) -> str:

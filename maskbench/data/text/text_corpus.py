@@ -13,9 +13,9 @@ from typing import Final, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from maskbench.data.corpus import Corpus, Split, assemble, encode_split
-from maskbench.data.generation.noise import noise_splits
-from maskbench.data.text.pair_files import Pair, Text
+from maskbench.data.corpus import Corpus, Split, assemble_corpus, encode_split
+from maskbench.data.generation.noise import make_noisy_splits
+from maskbench.data.text.pair_files import Pair, SentencePairs
 from maskbench.data.vocabulary import (
     N_SPECIAL,
     BpeVocabulary,
@@ -25,11 +25,11 @@ from maskbench.data.vocabulary import (
 )
 from maskbench.errors import CorpusError
 
-MOST_EVALUATION_TOKENS: Final = 1024
+MAX_EVALUATION_TOKENS: Final = 1024
 """An evaluation pair may not be longer than this on either side."""
 
 _MOST_NUMBERS: Final = 10
-"""So many line numbers are named in a note; `left_out` names all."""
+"""So many line numbers are named in a note; `list_left_out` names all."""
 
 
 class TextOptions(BaseModel):
@@ -62,10 +62,10 @@ class TextOptions(BaseModel):
         return self
 
 
-class Selected(NamedTuple):
+class TrainingSelection(NamedTuple):
     """The training pairs that are used, the vocabulary learned on them, and what was left out."""
 
-    text: Text
+    text: SentencePairs
     vocabulary: Vocabulary
     empty: list[int]
     """Places in the whole text of the pairs with an empty side."""
@@ -73,8 +73,8 @@ class Selected(NamedTuple):
     """Likewise of those above `max_length` on either side."""
 
 
-def build_corpus(
-    name: str, texts: Mapping[str, Text], options: TextOptions, notes: Iterable[str] = ()
+def build_text_corpus(
+    name: str, texts: Mapping[str, SentencePairs], options: TextOptions, notes: Iterable[str] = ()
 ) -> Corpus:
     """Learn the vocabulary on the training text, encode, and add the noisy copies of the first test split.
 
@@ -99,12 +99,12 @@ def build_corpus(
             splits.append(_evaluation_split(split, text, chosen.vocabulary))
             said += _remarks(split, text.pairs, known)
     words = sorted({word for line in train.sources for word in line.split()})
-    return assemble(
-        name, chosen.vocabulary, [*splits, *noise_splits(splits[2], chosen.vocabulary, words)], said
+    return assemble_corpus(
+        name, chosen.vocabulary, [*splits, *make_noisy_splits(splits[2], chosen.vocabulary, words)], said
     )
 
 
-def left_out(texts: Mapping[str, Text], options: TextOptions) -> list[str]:
+def list_left_out(texts: Mapping[str, SentencePairs], options: TextOptions) -> list[str]:
     """Return `file:line: reason` of every training pair that is left out, by reason and line."""
     text = _read(texts, options)["train"]
     chosen = _select(text, options)
@@ -113,7 +113,7 @@ def left_out(texts: Mapping[str, Text], options: TextOptions) -> list[str]:
     ]
 
 
-def deal(text: Text, shares: Mapping[str, float]) -> dict[str, Text]:
+def deal_splits(text: SentencePairs, shares: Mapping[str, float]) -> dict[str, SentencePairs]:
     """Return "train" and a split for every share, dealt by a hash of the source.
 
     So all translations of a source are in one split, and what is in a split depends neither on the order of the lines
@@ -146,12 +146,12 @@ def _dealt_to(pair: Pair, shares: Mapping[str, float]) -> str:
     return "train"
 
 
-def _different(texts: Mapping[str, Text]) -> list[Text]:
+def _different(texts: Mapping[str, SentencePairs]) -> list[SentencePairs]:
     """Return one text for every file, since splits dealt from one share its notes."""
     return list({text.source: text for text in texts.values()}.values())
 
 
-def _read(texts: Mapping[str, Text], options: TextOptions) -> Mapping[str, Text]:
+def _read(texts: Mapping[str, SentencePairs], options: TextOptions) -> Mapping[str, SentencePairs]:
     return {name: text.lower() for name, text in texts.items()} if options.lowercase else texts
 
 
@@ -159,7 +159,7 @@ def _is_full(pair: Pair) -> bool:
     return bool(pair[0].strip() and pair[1].strip())
 
 
-def _select(text: Text, options: TextOptions) -> Selected:
+def _select(text: SentencePairs, options: TextOptions) -> TrainingSelection:
     full = [i for i, pair in enumerate(text.pairs) if _is_full(pair)]
     if not full:
         raise CorpusError(f"{text.source.files[0]}: there is no training pair with two sides")
@@ -176,7 +176,7 @@ def _select(text: Text, options: TextOptions) -> Selected:
             f" {options.max_length}; raise it"
         )
     too_long = [i for i, fit in zip(full, fits, strict=True) if not fit]
-    return Selected(text.only(kept), vocabulary, empty, too_long)
+    return TrainingSelection(text.only(kept), vocabulary, empty, too_long)
 
 
 def _learn(pairs: Sequence[Pair], options: TextOptions) -> Vocabulary:
@@ -187,22 +187,22 @@ def _learn(pairs: Sequence[Pair], options: TextOptions) -> Vocabulary:
     return kind.train(texts, size=options.vocab_size, min_frequency=options.min_frequency)
 
 
-def _evaluation_split(name: str, text: Text, vocabulary: Vocabulary) -> Split:
+def _evaluation_split(name: str, text: SentencePairs, vocabulary: Vocabulary) -> Split:
     if not text.pairs:
         raise CorpusError(f"{text.source.files[0]}: has no lines, so nothing can be evaluated on {name}")
     split = encode_split(name, text.pairs, vocabulary)
     for side, rows in enumerate((split.src, split.tgt)):
         longest = int(rows.lengths.argmax())
         tokens = int(rows.lengths[longest]) - 1
-        if tokens > MOST_EVALUATION_TOKENS:
+        if tokens > MAX_EVALUATION_TOKENS:
             raise CorpusError(
                 f"{text.where(longest, side)}: this line has {tokens} tokens, above the limit of"
-                f" {MOST_EVALUATION_TOKENS}; evaluation pairs are never left out, so split or shorten the line"
+                f" {MAX_EVALUATION_TOKENS}; evaluation pairs are never left out, so split or shorten the line"
             )
     return split
 
 
-def _left_out_notes(text: Text, chosen: Selected, max_length: int) -> list[str]:
+def _left_out_notes(text: SentencePairs, chosen: TrainingSelection, max_length: int) -> list[str]:
     reasons = {"with an empty side": chosen.empty, f"longer than {max_length} tokens": chosen.too_long}
     return [
         f"left out of train: {_pairs(len(places))} {reason} ({_lines([text.numbers[i] for i in places])})"

@@ -16,9 +16,9 @@ from typing import BinaryIO, Final, cast
 from maskbench.errors import CorpusError
 from maskbench.files import sha256_of
 
-MOST_BYTES: Final = 2 << 30
+MAX_FILE_BYTES: Final = 2 << 30
 """The largest file that is read, after decompression."""
-MOST_LINE_BYTES: Final = 1 << 20
+MAX_LINE_BYTES: Final = 1 << 20
 """The longest line."""
 
 _CHUNK: Final = 1 << 18
@@ -27,7 +27,7 @@ _MOST_RATIO: Final = 25
 _SMALL: Final = 2 << 20
 
 
-def folder_of(path: str) -> Path:
+def expand_folder(path: str) -> Path:
     """Return the folder that a person wrote, `~` and `~name` resolved.
 
     Raises:
@@ -39,7 +39,7 @@ def folder_of(path: str) -> Path:
         raise CorpusError(f"{path}: there is no such home folder; write the whole path") from error
 
 
-def corpus_file_sha256(path: Path) -> str:
+def hash_corpus_file(path: Path) -> str:
     """Return the sha256 of a corpus file's bytes.
 
     Raises:
@@ -93,9 +93,9 @@ def _raw_lines(path: Path) -> Iterator[bytes]:
 
 
 def _checked(raw: bytes, path: Path, number: int) -> bytes:
-    if len(raw) > MOST_LINE_BYTES:
+    if len(raw) > MAX_LINE_BYTES:
         raise CorpusError(
-            f"{path}:{number}: this line is longer than {MOST_LINE_BYTES} bytes; is this a text file?"
+            f"{path}:{number}: this line is longer than {MAX_LINE_BYTES} bytes; is this a text file?"
         )
     return raw
 
@@ -107,7 +107,11 @@ def _chunks(path: Path) -> Iterator[bytes]:
         if compressed and not path.stat().st_size:
             # Even nothing takes 20 bytes when it is compressed; the library would take this for no text.
             raise EOFError
-        limit = min(MOST_BYTES, max(_SMALL, _MOST_RATIO * path.stat().st_size)) if compressed else MOST_BYTES
+        limit = (
+            min(MAX_FILE_BYTES, max(_SMALL, _MOST_RATIO * path.stat().st_size))
+            if compressed
+            else MAX_FILE_BYTES
+        )
         with cast(BinaryIO, gzip.open(path, "rb")) if compressed else path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 size, lines = size + len(chunk), lines + chunk.count(b"\n")

@@ -20,17 +20,17 @@ from maskbench.cli.main import app
 from maskbench.cli.terminal import ASCII
 from maskbench.cli.views.corpus_samples import sample
 from maskbench.cli.views.corpus_table import numbers_of
-from maskbench.data.corpora.copying import CopyingOptions, Reverse
-from maskbench.data.corpora.files import Files, FilesOptions
-from maskbench.data.corpus import Corpus, CorpusBuilder, assemble, encode_split
-from maskbench.data.generation.annotations import annotated
+from maskbench.data.corpora.copying import CopyingOptions, ReverseCorpus
+from maskbench.data.corpora.files import FilesCorpus, FilesOptions
+from maskbench.data.corpus import Corpus, CorpusBuilder, assemble_corpus, encode_split
+from maskbench.data.generation.annotations import annotate_split
 from maskbench.data.generation.noise import NOISE_SPLITS
-from maskbench.data.statistics import statistics
+from maskbench.data.statistics import compute_statistics
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.registry import CORPORA
 
 SMALL = ("--set", "pairs=100", "--set", "valid=6", "--set", "test=7")
-BACKWARDS = Reverse.build(CopyingOptions(pairs=100, valid=6, test=7))
+BACKWARDS = ReverseCorpus.build(CopyingOptions(pairs=100, valid=6, test=7))
 
 
 def invoke(*arguments: object, env: dict[str, str] | None = None) -> Result:
@@ -77,11 +77,11 @@ class Known(CorpusBuilder):
             # die: the first `the`; Katze: cat; sieht: sees, and hangs on cat; the last word: nothing.
             links = [[0, 8, 19]] * len(pairs)
             deps = [[0, 8, 15, 19]] * len(pairs)
-            marked = annotated(split, links, deps=deps, tags=[[3, 2, 1, 3]] * len(pairs), junk=True)
+            marked = annotate_split(split, links, deps=deps, tags=[[3, 2, 1, 3]] * len(pairs), junk=True)
             assert marked.junk is not None
             marked.junk.values[4] = 1
             splits.append(marked)
-        return assemble("known", vocabulary, splits, ["a \x1b]0;note\x07"], cls.tags(options))
+        return assemble_corpus("known", vocabulary, splits, ["a \x1b]0;note\x07"], cls.tags(options))
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_a_corpus_is_shown_in_eighty_columns_with_its_numbers() -> None:
 def test_pairs_are_shown_as_they_are() -> None:
     result = invoke("reverse", *SMALL, "--set", "max_length=6")
     lines = result.stdout.splitlines()
-    split = Reverse.build(CopyingOptions(pairs=100, valid=6, test=7, max_length=6)).splits["test"]
+    split = ReverseCorpus.build(CopyingOptions(pairs=100, valid=6, test=7, max_length=6)).splits["test"]
     for i in range(5):
         start = lines.index(f"{i} {split.sources[i]}")
         assert lines[start + 1] == f"  {split.references[i]}"
@@ -252,7 +252,7 @@ def test_what_is_exported_is_read_back_by_the_corpus_files(tmp_path: Path, endin
         result = invoke("reverse", *SMALL, "--split", split, "--export", tmp_path / name)
         assert result.exit_code == 0 and result.stdout == "", result.output
     assert "saved 7 pairs of test in" in result.stderr
-    read = Files.build(FilesOptions.model_validate({"path": str(tmp_path), "tokenizer": "word"}))
+    read = FilesCorpus.build(FilesOptions.model_validate({"path": str(tmp_path), "tokenizer": "word"}))
     for name in ("train", "valid", "test"):
         assert read.splits[name].sources == BACKWARDS.splits[name].sources
         assert read.splits[name].references == BACKWARDS.splits[name].references
@@ -354,7 +354,7 @@ def test_a_mistake_is_one_message_and_exit_two(
 
 
 def test_what_is_wrong_is_said_before_anything_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maskbench.data.Copy, "build", None)
+    monkeypatch.setattr(maskbench.data.CopyCorpus, "build", None)
     for arguments in (("--split", "x"), ("--export", "x.csv"), ("--set", "pairs=x")):
         assert invoke("copy", *arguments).exit_code == 2
 
@@ -362,7 +362,7 @@ def test_what_is_wrong_is_said_before_anything_is_built(monkeypatch: pytest.Monk
 def test_without_unicode_tables_are_ascii() -> None:
     corpus = CORPORA.lookup("copy").build(CORPORA.lookup("copy").Options(pairs=9, valid=3, test=2))
     console = Console(file=StringIO(), width=80)
-    console.print(numbers_of(corpus, statistics(corpus, ["train", "test"]), "test", ASCII))
+    console.print(numbers_of(corpus, compute_statistics(corpus, ["train", "test"]), "test", ASCII))
     console.print(sample(corpus.splits["test"], 0, corpus.tags, ASCII))
     assert isinstance(console.file, StringIO) and console.file.getvalue().isascii()
 
@@ -382,8 +382,8 @@ def test_a_plug_in_brings_its_corpora(tmp_path: Path, monkeypatch: pytest.Monkey
     file = tmp_path / "own.py"
     file.write_text(
         '"""A corpus."""\n'
-        "from maskbench.data.corpora.copying import Copy\nfrom maskbench.registry import CORPORA\n\n"
-        '@CORPORA.register("own")\nclass Own(Copy):\n    """Say it, once more."""\n',
+        "from maskbench.data.corpora.copying import CopyCorpus\nfrom maskbench.registry import CORPORA\n\n"
+        '@CORPORA.register("own")\nclass Own(CopyCorpus):\n    """Say it, once more."""\n',
         encoding="utf-8",
     )
     assert "Say it, once more." in invoke("--plugin", file).stdout

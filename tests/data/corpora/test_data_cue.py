@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from maskbench.data.corpora.cue import Cue
+from maskbench.data.corpora.cue import CueCorpus
 from maskbench.data.corpus import Corpus, Split
 from maskbench.data.generation.noise import NOISE_SPLITS
 from maskbench.data.vocabulary import MASK
@@ -22,7 +22,9 @@ EVERY = pytest.mark.parametrize("options", OPTIONS, ids=["right", "left", "short
 
 @cache
 def _built(options: tuple[tuple[str, Any], ...]) -> Corpus:
-    return Cue.build(Cue.Options.model_validate({"pairs": 601, "valid": 31, "test": 85, **dict(options)}))
+    return CueCorpus.build(
+        CueCorpus.Options.model_validate({"pairs": 601, "valid": 31, "test": 85, **dict(options)})
+    )
 
 
 def build(options: dict[str, Any]) -> Corpus:
@@ -92,10 +94,10 @@ def test_no_frame_is_shared_with_what_is_trained_on(options: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("direction", ["right", "left"])
 def test_distances_places_and_words_are_drawn_evenly(direction: str) -> None:
-    options = Cue.Options(
+    options = CueCorpus.Options(
         direction=direction, pairs=6_000, valid=2, test=2, max_distance=5, min_length=8, max_length=9
     )
-    split = Cue.build(options).splits["train"]
+    split = CueCorpus.build(options).splits["train"]
     distance, length, word, first = Counter[int](), Counter[int](), Counter[str](), Counter[int]()
     for source in split.sources[::2]:
         ambiguous, cue = places(source)
@@ -147,4 +149,4 @@ def test_noise_never_makes_a_second_cue_or_a_second_ambiguous_word() -> None:
 )
 def test_options_that_make_no_corpus_are_refused(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
-        Cue.Options.model_validate(options)
+        CueCorpus.Options.model_validate(options)

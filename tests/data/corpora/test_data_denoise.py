@@ -12,8 +12,8 @@ from tiny_runs import TOKENS, config
 from maskbench.config.load import load_experiment
 from maskbench.config.schema.experiment import CorpusConfig, PlacementConfig, RunConfig
 from maskbench.data.cache import load_corpus
-from maskbench.data.corpora.denoise import Denoise, DenoiseOptions
-from maskbench.data.corpora.toydeen.corpus import Toydeen, ToydeenOptions
+from maskbench.data.corpora.denoise import DenoiseCorpus, DenoiseOptions
+from maskbench.data.corpora.toydeen.corpus import ToydeenCorpus, ToydeenOptions
 from maskbench.data.corpus import Corpus
 from maskbench.data.generation.noise import NOISE_SPLITS
 from maskbench.data.vocabulary import MASK
@@ -26,7 +26,7 @@ OF = {"name": "reverse", "pairs": 60, "valid": 9, "test": 7, "symbols": 10, "min
 
 
 def build(**options: Any) -> Corpus:
-    return Denoise.build(DenoiseOptions.model_validate({"of": OF, **options}))
+    return DenoiseCorpus.build(DenoiseOptions.model_validate({"of": OF, **options}))
 
 
 def inner() -> Corpus:
@@ -123,7 +123,7 @@ def test_train_and_valid_are_corrupted_at_other_places() -> None:
 
 
 def test_words_belong_to_themselves(plain: Corpus) -> None:
-    assert Denoise.annotations(DenoiseOptions.model_validate({"of": OF})) == {"links", "deps"}
+    assert DenoiseCorpus.annotations(DenoiseOptions.model_validate({"of": OF})) == {"links", "deps"}
     split = plain.splits["test"]
     assert split.links is not None
     for row, size in zip(split.links.rows(), split.src.lengths.tolist(), strict=True):
@@ -133,16 +133,16 @@ def test_words_belong_to_themselves(plain: Corpus) -> None:
 
 def test_the_splits_are_those_that_are_promised(plain: Corpus) -> None:
     options = DenoiseOptions.model_validate({"of": OF})
-    assert Denoise.split_names(options) == ["valid", "test", *NOISE_SPLITS]
+    assert DenoiseCorpus.split_names(options) == ["valid", "test", *NOISE_SPLITS]
     assert set(plain.splits) == {"train", "valid", "test", *NOISE_SPLITS}
     origins = {name: split.origin for name, split in plain.splits.items() if split.origin}
-    assert Denoise.origins(options) == origins == dict.fromkeys(NOISE_SPLITS, "test")
+    assert DenoiseCorpus.origins(options) == origins == dict.fromkeys(NOISE_SPLITS, "test")
 
 
 def test_of_toydeen_both_languages_are_taken_and_junk_is_not_junk_here() -> None:
     of = {"name": "toydeen", "pairs": 100, "valid": 5, "test": 6, "distractors": 1}
     corpus = build(of=of)
-    other = Toydeen.build(ToydeenOptions(pairs=100, valid=5, test=6, distractors=1))
+    other = ToydeenCorpus.build(ToydeenOptions(pairs=100, valid=5, test=6, distractors=1))
     assert set(corpus.splits["test"].sources) == {
         *other.splits["test"].sources,
         *other.splits["test"].references,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from maskbench.data.corpora.files import Files, FilesOptions
+from maskbench.data.corpora.files import FilesCorpus, FilesOptions
 from maskbench.data.corpus import Corpus
 from maskbench.data.generation.noise import NOISE_SPLITS
 from maskbench.data.vocabulary import EOS, MASK, UNK, BpeVocabulary, CharacterVocabulary, WordVocabulary
@@ -40,7 +40,7 @@ def options(folder: Path, **more: Any) -> FilesOptions:
 
 
 def build(folder: Path, **more: Any) -> Corpus:
-    return Files.build(options(folder, **more))
+    return FilesCorpus.build(options(folder, **more))
 
 
 def test_splits_are_read_in_order_and_encoded_with_one_vocabulary(folder: Path) -> None:
@@ -60,14 +60,14 @@ def test_test_splits_are_called_by_their_files_and_valid_is_always_valid(folder:
     write(folder, "dev", [("a", "b")])
     write(folder, "test_2016_flickr", [("c", "d")], ".gz")
     chosen = {"valid": "dev", "test": ["test_2016_flickr", "test"]}
-    assert Files.split_names(options(folder, **chosen)) == [
+    assert FilesCorpus.split_names(options(folder, **chosen)) == [
         "valid",
         "test_2016_flickr",
         "test",
         *NOISE_SPLITS,
     ]
     corpus = build(folder, **chosen)
-    assert set(corpus.splits) == {"train", *Files.split_names(options(folder, **chosen))}
+    assert set(corpus.splits) == {"train", *FilesCorpus.split_names(options(folder, **chosen))}
     assert corpus.splits["valid"].sources == ["a"]
     assert corpus.splits["noise-drop-10"].references == ["d"]
 
@@ -145,11 +145,11 @@ def test_a_note_names_the_first_ten_lines_and_the_corpus_names_all_on_request(fo
     rows = [("a b c d", "x"), *[("", "x"), ("a", "x")] * 12]
     write(folder, "train", rows)
     chosen = options(folder, tokenizer="word", max_length=3)
-    assert Files.build(chosen).notes == (
+    assert FilesCorpus.build(chosen).notes == (
         "left out of train: 12 pairs with an empty side (lines 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more)",
         "left out of train: 1 pair longer than 3 tokens (line 1)",
     )
-    named = Files.left_out(chosen)
+    named = FilesCorpus.list_left_out(chosen)
     assert named[:12] == [f"{folder}/train.de:{2 * i}: has an empty side" for i in range(1, 13)]
     assert named[12:] == [f"{folder}/train.de:1: longer than 3 tokens"]
 
@@ -209,8 +209,8 @@ NUMBERED = [(f"Satz {i % 150}", f"sentence {i}") for i in range(200)]
 def test_a_share_of_the_training_files_may_validate_and_test(tmp_path: Path) -> None:
     write(tmp_path, "train", NUMBERED)
     chosen = {"valid": 0.1, "test": 0.3}
-    assert Files.split_names(options(tmp_path, **chosen)) == ["valid", "test", *NOISE_SPLITS]
-    assert Files.origins(options(tmp_path, **chosen))["noise-drop-20"] == "test"
+    assert FilesCorpus.split_names(options(tmp_path, **chosen)) == ["valid", "test", *NOISE_SPLITS]
+    assert FilesCorpus.origins(options(tmp_path, **chosen))["noise-drop-20"] == "test"
     splits = build(tmp_path, **chosen).splits
     dealt = [splits[name] for name in ("train", "valid", "test")]
     pairs = [pair for split in dealt for pair in zip(split.sources, split.references, strict=True)]
@@ -298,10 +298,10 @@ def test_a_missing_folder_is_said_to_be_missing(tmp_path: Path) -> None:
 
 
 def test_inputs_are_the_hashes_of_the_files_that_would_be_read(folder: Path) -> None:
-    before = Files.inputs(options(folder))
+    before = FilesCorpus.inputs(options(folder))
     assert sorted(before) == ["test.de", "test.en", "train.de", "train.en", "valid.de", "valid.en"]
     write(folder, "test", [("x", "y")])
-    after = Files.inputs(options(folder))
+    after = FilesCorpus.inputs(options(folder))
     assert {name for name in before if before[name] != after[name]} == {"test.de", "test.en"}
 
 

@@ -17,9 +17,9 @@ import maskbench.masks
 from maskbench.config.load import load_experiment
 from maskbench.config.schema.experiment import CorpusConfig
 from maskbench.data.cache import load_corpus
-from maskbench.data.corpora.mixture import Mixture, MixtureOptions, _shifted
-from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble, encode_split
-from maskbench.data.generation.annotations import annotated
+from maskbench.data.corpora.mixture import MixtureCorpus, MixtureOptions, _shifted
+from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble_corpus, encode_split
+from maskbench.data.generation.annotations import annotate_split
 from maskbench.data.generation.noise import NOISE_SPLITS
 from maskbench.data.vocabulary import EOS, MASK, UNK, WordVocabulary
 from maskbench.errors import ConfigError, CorpusError
@@ -36,7 +36,7 @@ def options(**tasks: dict[str, Any]) -> MixtureOptions:
 
 
 def build(**tasks: dict[str, Any]) -> Corpus:
-    return Mixture.build(options(**tasks))
+    return MixtureCorpus.build(options(**tasks))
 
 
 def inner(described: dict[str, Any]) -> Corpus:
@@ -86,7 +86,7 @@ class Made(CorpusBuilder):
     def build(cls, options: Nothing) -> Corpus:
         vocabulary = WordVocabulary(list(cls.words))
         splits = [cls._split(name, vocabulary) for name in ("train", "valid", cls.test, "later")]
-        return assemble("made", vocabulary, splits, ["made up"], cls.tag_names)
+        return assemble_corpus("made", vocabulary, splits, ["made up"], cls.tag_names)
 
     @classmethod
     def _split(cls, name: str, vocabulary: WordVocabulary) -> Split:
@@ -95,7 +95,7 @@ class Made(CorpusBuilder):
         links = [[1, 6], [1, 8]]
         deps = [[0, 1, 6], [1, 2, 8]]
         tags = [[1, 2, 1], [2, 1, 1]]
-        return annotated(encoded, links, deps=deps, tags=tags, junk=cls.junk)
+        return annotate_split(encoded, links, deps=deps, tags=tags, junk=cls.junk)
 
 
 class Other(Made):
@@ -137,11 +137,11 @@ def test_every_line_has_its_marker_and_means_what_it_meant(mixed: Corpus) -> Non
 
 def test_the_splits_are_those_that_are_promised(mixed: Corpus) -> None:
     chosen = options(say=SAY, turn=TURN)
-    names = Mixture.split_names(chosen)
+    names = MixtureCorpus.split_names(chosen)
     assert names[:2] == ["valid", "test"] and len(names) == 2 + 2 * (2 + len(NOISE_SPLITS))
     assert [name for name in mixed.splits if name != "train"] == names
     origins = {name: split.origin for name, split in mixed.splits.items() if split.origin is not None}
-    assert Mixture.origins(chosen) == origins and origins["turn-noise-drop-20"] == "turn-test"
+    assert MixtureCorpus.origins(chosen) == origins and origins["turn-noise-drop-20"] == "turn-test"
     assert len(origins) == 2 * len(NOISE_SPLITS)
 
 
@@ -194,7 +194,7 @@ def test_shifting_is_counted_in_pairs(before: int, targets: int, shift: int, dat
 
 def test_annotations_that_not_all_tasks_have_are_dropped(made: Corpus) -> None:
     chosen = options(one={"name": "made"}, two={"name": "other"})
-    assert Mixture.annotations(chosen) == {"links", "deps", "tags"}
+    assert MixtureCorpus.annotations(chosen) == {"links", "deps", "tags"}
     assert all(split.junk is None for split in made.splits.values())
     both = build(one={"name": "other"}, two={"name": "other"})
     assert both.splits["train"].junk is not None
@@ -205,12 +205,12 @@ def test_annotations_that_not_all_tasks_have_are_dropped(made: Corpus) -> None:
 
 def test_tags_of_all_tasks_are_one_list_and_keep_their_names(made: Corpus) -> None:
     chosen = options(one={"name": "made"}, two={"name": "other"})
-    assert Mixture.tags(chosen) == made.tags == ("end", "noun", "verb", "place")
+    assert MixtureCorpus.tags(chosen) == made.tags == ("end", "noun", "verb", "place")
     tags = {name: made.splits[name].tags for name in ("one-test", "two-first")}
     said = {name: [made.tags[i] for i in rows.values.tolist()] for name, rows in tags.items() if rows}
     assert said["one-test"] == ["noun", "verb", "noun", "end", "verb", "noun", "noun", "end"]
     assert said["two-first"] == ["place", "noun", "place", "end", "noun", "place", "place", "end"]
-    assert Mixture.tags(options(one={"name": "made"}, say=SAY)) == ()
+    assert MixtureCorpus.tags(options(one={"name": "made"}, say=SAY)) == ()
     assert build(one={"name": "made"}, say=SAY).splits["one-test"].tags is None
 
 
@@ -320,7 +320,7 @@ def test_the_cache_notices_other_files_and_other_versions_inside(
     assert load_corpus(corpus, cache).sha256 == before.sha256 and len(list(cache.iterdir())) == 1
     (tmp_path / "a" / "valid.de").write_text("Hund\n" * 12, encoding="utf-8")
     assert load_corpus(corpus, cache).sha256 != before.sha256 and len(list(cache.iterdir())) == 2
-    monkeypatch.setattr(maskbench.data.Copy, "version", 99)
+    monkeypatch.setattr(maskbench.data.CopyCorpus, "version", 99)
     assert load_corpus(corpus, cache).splits["translate-valid"].sources[0] == "[translate] Hund"
     assert len(list(cache.iterdir())) == 3
 

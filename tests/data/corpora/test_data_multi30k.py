@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from maskbench.data import Corpus, load_corpus
-from maskbench.data.batches import collate, evaluation_batches, plan_batches
-from maskbench.data.corpora.downloaded import Multi30k, Multi30kOptions
+from maskbench.data.batches import collate, plan_batches, plan_evaluation_batches
+from maskbench.data.corpora.public_corpora import Multi30kCorpus, Multi30kOptions
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = Path(os.environ.get("MASKBENCH_MULTI30K", REPOSITORY.parent / "shared" / "data" / "multi30k"))
@@ -40,10 +40,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def test_the_recipe_pins_this_very_text_and_reads_the_same(corpus: Corpus) -> None:
     for src, tgt in (("de", "en"), ("en", "de")):
         pinned, here = (Multi30kOptions(src=src, tgt=tgt, path=path) for path in (None, str(FOLDER)))
-        assert Multi30k.inputs(pinned) == Multi30k.inputs(here)
-    for remote in Multi30k.remotes(Multi30kOptions()):
+        assert Multi30kCorpus.inputs(pinned) == Multi30kCorpus.inputs(here)
+    for remote in Multi30kCorpus.remotes(Multi30kOptions()):
         assert (FOLDER / remote.name).stat().st_size == remote.size
-    texts = Multi30k.texts(Multi30kOptions(src="de", tgt="en"), FOLDER)
+    texts = Multi30kCorpus.texts(Multi30kOptions(src="de", tgt="en"), FOLDER)
     for name in ("train", "valid", "test_2016_flickr"):
         split = corpus.splits[name]
         assert texts[name].pairs == list(zip(split.sources, split.references, strict=True))
@@ -64,7 +64,7 @@ def test_every_line_comes_back_from_its_subwords(corpus: Corpus) -> None:
 def test_most_of_a_batch_is_real_tokens(corpus: Corpus) -> None:
     for batches, split, least in (
         (plan_batches(corpus.splits["train"], 4096, 0), corpus.splits["train"], 0.87),
-        (evaluation_batches(corpus.splits["valid"], 4096), corpus.splits["valid"], 0.75),
+        (plan_evaluation_batches(corpus.splits["valid"], 4096), corpus.splits["valid"], 0.75),
     ):
         padded = real = 0
         for ids in batches:

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import maskbench.data  # noqa: F401  (fills the registry)
-from maskbench.data.corpora.copying import Copy, Reverse, Sort
-from maskbench.data.corpora.label import BAD, GOOD, Label, _review
-from maskbench.data.corpora.recall import Recall, _asked
+from maskbench.data.corpora.copying import CopyCorpus, ReverseCorpus, SortCorpus
+from maskbench.data.corpora.label import BAD, GOOD, LabelCorpus, _review
+from maskbench.data.corpora.recall import RecallCorpus, _asked
 from maskbench.data.corpus import ANNOTATIONS, Corpus, Ragged, Split
 from maskbench.data.generation.noise import NOISE_SPLITS
-from maskbench.data.generation.sampling import MOST, SPLITS, pseudowords
+from maskbench.data.generation.sampling import MAX_PSEUDOWORDS, SPLITS, make_pseudowords
 from maskbench.data.vocabulary import UNK
 from maskbench.registry import CORPORA
 
@@ -101,11 +101,11 @@ SEQUENCES = st.lists(st.integers(0, 5), min_size=1, max_size=12)
 @given(SEQUENCES)
 def test_symbols_are_copied_reversed_and_sorted_by_place(sequence: list[int]) -> None:
     n = len(sequence)
-    assert Copy.order(sequence) == list(range(n))
-    assert Reverse.order(sequence) == [n - 1 - place for place in range(n)]
+    assert CopyCorpus.order(sequence) == list(range(n))
+    assert ReverseCorpus.order(sequence) == [n - 1 - place for place in range(n)]
     # A symbol's rank is the number of symbols that are lower, or equal and further to the front.
     ranks = [sum(b < a or (b == a and j < i) for j, b in enumerate(sequence)) for i, a in enumerate(sequence)]
-    assert [ranks[place] for place in Sort.order(sequence)] == list(range(n))
+    assert [ranks[place] for place in SortCorpus.order(sequence)] == list(range(n))
 
 
 def test_sort_says_numbers_in_order_and_not_words() -> None:
@@ -266,10 +266,12 @@ def test_a_review_by_hand() -> None:
 
 
 def test_words_of_an_ending_are_different_and_the_first_stay_the_first() -> None:
-    everything = pseudowords(MOST, "n")
-    assert len(set(everything)) == MOST == 144
-    assert pseudowords(7, "n") == everything[:7] and pseudowords(0) == []
-    assert not set(everything) & set(pseudowords(MOST)) and all(word.endswith("n") for word in everything)
+    everything = make_pseudowords(MAX_PSEUDOWORDS, "n")
+    assert len(set(everything)) == MAX_PSEUDOWORDS == 144
+    assert make_pseudowords(7, "n") == everything[:7] and make_pseudowords(0) == []
+    assert not set(everything) & set(make_pseudowords(MAX_PSEUDOWORDS)) and all(
+        word.endswith("n") for word in everything
+    )
 
 
 @pytest.mark.parametrize(
@@ -289,4 +291,8 @@ def test_options_that_make_no_corpus_are_refused(name: str, options: dict[str, A
 
 
 def test_builders_are_registered_under_their_names() -> None:
-    assert [CORPORA.lookup(name) for name in ("sort", "recall", "label")] == [Sort, Recall, Label]
+    assert [CORPORA.lookup(name) for name in ("sort", "recall", "label")] == [
+        SortCorpus,
+        RecallCorpus,
+        LabelCorpus,
+    ]

@@ -7,11 +7,11 @@ from itertools import islice, pairwise
 
 import pytest
 
-from maskbench.data.corpora.toydeen.corpus import english_words, german_words, sentences
-from maskbench.data.corpora.toydeen.grammar import MOST_DRAWS, Derivation, derive
-from maskbench.data.corpora.toydeen.split_styles import LONG, NOVEL, PLAIN, Style
+from maskbench.data.corpora.toydeen.corpus import english_words, generate_sentences, german_words
+from maskbench.data.corpora.toydeen.grammar import MAX_RANDOM_NUMBERS, Derivation, derive
+from maskbench.data.corpora.toydeen.split_styles import LONG_SPLITS, NOVELTY_STYLES, PLAIN_STYLE, SplitStyle
 from maskbench.data.corpora.toydeen.tree import Leaf, Node
-from maskbench.data.generation.sentence_draws import draws_for
+from maskbench.data.generation.sentence_rng import sentence_rngs
 from maskbench.randomness import Key
 
 Pair = tuple[list[str], list[str]]
@@ -157,7 +157,7 @@ REPORTED = set(
 
 @pytest.fixture(scope="module")
 def pairs() -> list[Pair]:
-    stream = sentences(seed=3, max_length=24)
+    stream = generate_sentences(seed=3, max_length=24)
     return [(one.source.split(), one.reference.split()) for one in islice(stream, 16_000)]
 
 
@@ -453,7 +453,7 @@ def test_a_or_an_follows_the_next_word(pairs: list[Pair]) -> None:
 
 
 def test_one_sentence_has_one_translation() -> None:
-    stream = sentences(seed=9, max_length=8)
+    stream = generate_sentences(seed=9, max_length=8)
     known: dict[str, str] = {}
     repeated = 0
     for one in islice(stream, 7_000):
@@ -470,18 +470,18 @@ def test_the_word_lists_are_exactly_what_the_grammar_says(pairs: list[Pair]) -> 
 
 
 def test_sentences_keep_to_the_longest_length() -> None:
-    stream = sentences(seed=4, max_length=9)
+    stream = generate_sentences(seed=4, max_length=9)
     lengths = [len(side.split()) for _ in range(2_000) for side in next(stream)[:2]]
     assert max(lengths) == 9 and min(lengths) >= 3
 
 
-@pytest.mark.parametrize("style", [PLAIN, LONG["long-3"][1], *NOVEL.values()])
-def test_no_derivation_needs_more_draws_than_it_is_given(style: Style) -> None:
-    draws = draws_for(Key.of(7, "test"), 0, 1_500, MOST_DRAWS)
+@pytest.mark.parametrize("style", [PLAIN_STYLE, LONG_SPLITS["long-3"][1], *NOVELTY_STYLES.values()])
+def test_no_derivation_needs_more_draws_than_it_is_given(style: SplitStyle) -> None:
+    draws = sentence_rngs(Key.of(7, "test"), 0, 1_500, MAX_RANDOM_NUMBERS)
     for one in draws:
         derive(one, style)
     # One more is for what `minimal` changes.
-    assert max(one.used for one in draws) < MOST_DRAWS
+    assert max(one.used for one in draws) < MAX_RANDOM_NUMBERS
 
 
 def test_a_derivation_orders_the_same_parts_in_both_languages() -> None:
@@ -493,5 +493,5 @@ def test_a_derivation_orders_the_same_parts_in_both_languages() -> None:
         for part in node.english:
             check(part)
 
-    for draws in draws_for(Key.of(8, "test"), 0, 300, MOST_DRAWS):
+    for draws in sentence_rngs(Key.of(8, "test"), 0, 300, MAX_RANDOM_NUMBERS):
         check(Derivation(draws).sentence())

@@ -9,12 +9,12 @@ from itertools import islice, pairwise
 import pytest
 
 from maskbench.data.corpora.toydeen import lexicon
-from maskbench.data.corpora.toydeen.corpus import Toydeen, sentences
-from maskbench.data.corpora.toydeen.grammar import MOST_DRAWS, derive
-from maskbench.data.corpora.toydeen.minimal_pairs import minimal_pairs
-from maskbench.data.corpora.toydeen.split_styles import LONG, NOVEL, PLAIN, Style
-from maskbench.data.corpora.toydeen.tree import TAGS, Sentence, read
-from maskbench.data.generation.sentence_draws import Draws, draws_for
+from maskbench.data.corpora.toydeen.corpus import ToydeenCorpus, generate_sentences
+from maskbench.data.corpora.toydeen.grammar import MAX_RANDOM_NUMBERS, derive
+from maskbench.data.corpora.toydeen.minimal_pairs import find_minimal_pairs
+from maskbench.data.corpora.toydeen.split_styles import LONG_SPLITS, NOVELTY_STYLES, PLAIN_STYLE, SplitStyle
+from maskbench.data.corpora.toydeen.tree import TAGS, AnnotatedSentence, annotate
+from maskbench.data.generation.sentence_rng import SentenceRng, sentence_rngs
 from maskbench.randomness import Key
 
 NAMES = list(TAGS)
@@ -122,7 +122,7 @@ MAY_HANG_ON = {
 }
 
 
-def hanging(sentence: Sentence) -> list[list[int]]:
+def hanging(sentence: AnnotatedSentence) -> list[list[int]]:
     """For every German word, the places of the English words it hangs on."""
     width = sentence.source.count(" ") + 2
     rows: list[list[int]] = [[] for _ in sentence.reference.split()]
@@ -132,12 +132,12 @@ def hanging(sentence: Sentence) -> list[list[int]]:
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, Sentence]:
-    return {one.source: one for one in islice(sentences(0, 12), 2_000)}
+def known() -> dict[str, AnnotatedSentence]:
+    return {one.source: one for one in islice(generate_sentences(0, 12), 2_000)}
 
 
 @pytest.mark.parametrize(("source", "by_hand"), BY_HAND)
-def test_sentences_by_hand(known: dict[str, Sentence], source: str, by_hand: str) -> None:
+def test_sentences_by_hand(known: dict[str, AnnotatedSentence], source: str, by_hand: str) -> None:
     words = source.split()
     found = [
         f"{german}/{NAMES[tag]}~{'+'.join(words[s] for s in row)}"
@@ -148,23 +148,23 @@ def test_sentences_by_hand(known: dict[str, Sentence], source: str, by_hand: str
     assert found == by_hand.split()
 
 
-def changed_pairs(style: Style, count: int) -> Iterator[tuple[Sentence, Sentence]]:
+def changed_pairs(style: SplitStyle, count: int) -> Iterator[tuple[AnnotatedSentence, AnnotatedSentence]]:
     """Sentences that stay the same in structure where one of the random words behind them is another."""
     length = 24
-    originals = draws_for(Key.of(11, "test"), 0, count, MOST_DRAWS)
-    chances = draws_for(Key.of(12, "test"), 0, count, 8)
+    originals = sentence_rngs(Key.of(11, "test"), 0, count, MAX_RANDOM_NUMBERS)
+    chances = sentence_rngs(Key.of(12, "test"), 0, count, 8)
     for original, chance in zip(originals, chances, strict=True):
-        words = [original.below(1 << 32) for _ in range(MOST_DRAWS)]
-        draws = Draws(words)
+        words = [original.below(1 << 32) for _ in range(MAX_RANDOM_NUMBERS)]
+        draws = SentenceRng(words)
         one = derive(draws, style)
         if max(one.lengths) > length:
             continue
         for _ in range(4):
             place, value = chance.below(draws.used), chance.below(1 << 32)
-            other = derive(Draws([*words[:place], value, *words[place + 1 :]]), style)
+            other = derive(SentenceRng([*words[:place], value, *words[place + 1 :]]), style)
             kinds = [[CLASSES[word] for word in sentence.source.split()] for sentence in (one, other)]
             if one.source != other.source and kinds[0] == kinds[1]:
-                yield read(one), read(other)
+                yield annotate(one), annotate(other)
 
 
 # Which words have been seen to change words of a tag, where one English word alone was another.
@@ -187,7 +187,11 @@ EFFECTS = {
 
 def test_a_german_word_changes_only_with_an_english_word_that_it_hangs_on() -> None:
     compared, effects = 0, set()
-    for style, count in [(PLAIN, 1_500), (LONG["long-1"][1], 250), *((one, 60) for one in NOVEL.values())]:
+    for style, count in [
+        (PLAIN_STYLE, 1_500),
+        (LONG_SPLITS["long-1"][1], 250),
+        *((one, 60) for one in NOVELTY_STYLES.values()),
+    ]:
         for pair in changed_pairs(style, count):
             words = [one.source.split() for one in pair]
             changed = {s for s, (a, b) in enumerate(zip(*words, strict=True)) if a != b}
@@ -206,7 +210,7 @@ def test_a_german_word_changes_only_with_an_english_word_that_it_hangs_on() -> N
 
 def test_a_german_word_hangs_on_nothing_far_fetched() -> None:
     seen: defaultdict[str, set[str]] = defaultdict(set)
-    for one in islice(sentences(2, 22), 3_000):
+    for one in islice(generate_sentences(2, 22), 3_000):
         words = one.source.split()
         for tag, row in zip(one.tags, hanging(one), strict=True):
             assert row == sorted(set(row)) and 1 <= len(row) <= 6
@@ -219,8 +223,8 @@ def test_a_german_word_hangs_on_nothing_far_fetched() -> None:
 
 def test_with_the_other_cue_just_those_words_change_that_hang_on_it() -> None:
     checked = 0
-    for first, second in islice(zip(*[iter(minimal_pairs(600, 16))] * 2, strict=True), 0, None, 2):
-        pair = read(first), read(second)
+    for first, second in islice(zip(*[iter(find_minimal_pairs(600, 16))] * 2, strict=True), 0, None, 2):
+        pair = annotate(first), annotate(second)
         german = [one.reference.split() for one in pair]
         cue = next(s for s, word in enumerate(pair[0].source.split()) if word in ("indoors", "outdoors"))
         places = {t for t, (a, b) in enumerate(zip(*german, strict=True)) if a != b}
@@ -240,7 +244,7 @@ FINITE = ("inverted", "attracted")
 
 
 def test_tags_say_where_words_stand() -> None:
-    for one in islice(sentences(6, 24), 3_000):
+    for one in islice(generate_sentences(6, 24), 3_000):
         german, tags = one.reference.split(), [*(NAMES[tag] for tag in one.tags), "end"]
         assert tags.count("end") == 1
         for t, (word, (tag, after)) in enumerate(zip(german, pairwise(tags), strict=True)):
@@ -266,7 +270,7 @@ def test_a_verb_is_attracted_where_a_noun_of_the_other_number_stands_before_it()
         for noun in (*lexicon.ANIMATE, *lexicon.INANIMATE, *(pair.indoors for pair in lexicon.HOMOGRAPHS))
     }
     seen = set()
-    for one in islice(sentences(7, 20), 3_000):
+    for one in islice(generate_sentences(7, 20), 3_000):
         english = one.source.split()
         width = len(english) + 1
         verb = {t: s for t, s in reversed([divmod(link, width) for link in one.links])}
@@ -281,8 +285,8 @@ def test_a_verb_is_attracted_where_a_noun_of_the_other_number_stands_before_it()
 
 
 def test_the_tags_of_the_corpus_are_the_documented_ones_and_all_occur() -> None:
-    corpus = Toydeen.build(Toydeen.Options(pairs=100, valid=1, test=150))
-    assert corpus.tags == Toydeen.tags(Toydeen.Options()) == tuple(TAGS)
+    corpus = ToydeenCorpus.build(ToydeenCorpus.Options(pairs=100, valid=1, test=150))
+    assert corpus.tags == ToydeenCorpus.tags(ToydeenCorpus.Options()) == tuple(TAGS)
     assert corpus.tags[0] == "end" and all(TAGS.values())
     tags = corpus.splits["test"].tags
     assert tags is not None and set(tags.values.tolist()) == set(range(len(TAGS)))

@@ -7,13 +7,17 @@ from itertools import islice
 
 import pytest
 
-from maskbench.data.corpora.toydeen import lexicon
-from maskbench.data.corpora.toydeen.checks import promised, reorders
-from maskbench.data.corpora.toydeen.corpus import Toydeen, ToydeenOptions, sentences
-from maskbench.data.corpora.toydeen.minimal_pairs import is_minimal, minimal_pairs
-from maskbench.data.corpora.toydeen.novel_combinations import novelties
-from maskbench.data.corpora.toydeen.split_styles import HELD_OUT_PAIRS, ONLY_SUBJECTS, ROOM_FOR
-from maskbench.data.corpora.toydeen.tree import Sentence
+from maskbench.data.corpora.toydeen import checks, lexicon
+from maskbench.data.corpora.toydeen.checks import check_splits, is_reordered
+from maskbench.data.corpora.toydeen.corpus import ToydeenCorpus, ToydeenOptions, generate_sentences
+from maskbench.data.corpora.toydeen.minimal_pairs import find_minimal_pairs, is_minimal
+from maskbench.data.corpora.toydeen.novel_combinations import find_novelties
+from maskbench.data.corpora.toydeen.split_styles import (
+    HELD_OUT_PAIRS,
+    NOVELTY_MIN_LENGTHS,
+    SUBJECT_ONLY_NOUNS,
+)
+from maskbench.data.corpora.toydeen.tree import AnnotatedSentence
 from maskbench.data.corpus import Corpus
 from maskbench.data.generation.distractors import DISTRACT_SPLITS
 from maskbench.data.generation.noise import NOISE_SPLITS
@@ -49,7 +53,7 @@ NEW_BY_HAND = [
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    return Toydeen.build(ToydeenOptions.model_validate(SMALL))
+    return ToydeenCorpus.build(ToydeenOptions.model_validate(SMALL))
 
 
 def lines(corpus: Corpus, name: str) -> list[str]:
@@ -76,7 +80,7 @@ def test_long_sentences_have_the_lengths_of_their_bin(corpus: Corpus, name: str)
 )  # fmt: skip
 def test_a_bin_that_training_reaches_is_left_out(max_length: int, distractors: int, left: int) -> None:
     options = ToydeenOptions(max_length=max_length, distractors=distractors)
-    names = Toydeen.split_names(options)
+    names = ToydeenCorpus.split_names(options)
     assert [name for name in names if name.startswith("long")] == list(BINS)[3 - left :]
     assert names[:2] == ["valid", "test"] and {"novel", "minimal", *NOISE_SPLITS, *DISTRACT_SPLITS} <= set(
         names
@@ -85,15 +89,15 @@ def test_a_bin_that_training_reaches_is_left_out(max_length: int, distractors: i
 
 @pytest.mark.parametrize(("source", "new"), NEW_BY_HAND)
 def test_what_is_new_in_a_sentence(source: str, new: set[str]) -> None:
-    assert novelties(source) == new
+    assert find_novelties(source) == new
 
 
 def test_each_sentence_of_novel_is_new_in_one_way_and_the_ways_take_turns(corpus: Corpus) -> None:
-    ways = [novelties(line) for line in lines(corpus, "novel")]
+    ways = [find_novelties(line) for line in lines(corpus, "novel")]
     assert ways == [{("object", "pair", "relative", "deeper")[row % 4]} for row in range(39)]
     assert max(len(line.split()) for line in lines(corpus, "novel")) <= 16
     for name in ("train", "valid", "test", *BINS, "minimal"):
-        assert not any(map(novelties, lines(corpus, name)))
+        assert not any(map(find_novelties, lines(corpus, name)))
 
 
 @pytest.mark.parametrize(
@@ -102,8 +106,8 @@ def test_each_sentence_of_novel_is_new_in_one_way_and_the_ways_take_turns(corpus
      (15, ["object", "pair", "relative"]), (16, ["object", "pair", "relative", "deeper"])],
 )  # fmt: skip
 def test_kinds_of_novelty_without_room_are_left_out(max_length: int, kinds: list[str]) -> None:
-    short = Toydeen.build(ToydeenOptions(pairs=100, valid=2, test=5, max_length=max_length))
-    ways = [novelties(line) for line in lines(short, "novel")]
+    short = ToydeenCorpus.build(ToydeenOptions(pairs=100, valid=2, test=5, max_length=max_length))
+    ways = [find_novelties(line) for line in lines(short, "novel")]
     assert ways == [{kinds[row % len(kinds)]} for row in range(5)]
     for name in ("novel", "minimal"):
         split = short.splits[name]
@@ -114,10 +118,10 @@ def test_kinds_of_novelty_without_room_are_left_out(max_length: int, kinds: list
 def test_too_few_sentences_for_a_test_split_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maskbench.data.generation.sampling._PATIENCE", 1_000)
     with pytest.raises(CorpusError, match="for minimal: found 0 of 6; ask for fewer test pairs or allow"):
-        minimal_pairs(3, max_length=2)
-    monkeypatch.setitem(ROOM_FOR, "deeper", 8)
+        find_minimal_pairs(3, max_length=2)
+    monkeypatch.setitem(NOVELTY_MIN_LENGTHS, "deeper", 8)
     with pytest.raises(CorpusError, match=r"for novel \(deeper\): found 0 of 2; ask for fewer test pairs"):
-        Toydeen.build(ToydeenOptions(pairs=100, valid=2, test=5, max_length=8))
+        ToydeenCorpus.build(ToydeenOptions(pairs=100, valid=2, test=5, max_length=8))
 
 
 def test_held_out_pairs_are_two_adjectives_for_every_noun_and_both_are_common_apart(corpus: Corpus) -> None:
@@ -125,7 +129,7 @@ def test_held_out_pairs_are_two_adjectives_for_every_noun_and_both_are_common_ap
     assert {noun: sum(noun == other for _, other in HELD_OUT_PAIRS) for noun in nouns} == dict.fromkeys(
         nouns, 2
     )
-    genders = [noun.gender for noun in lexicon.ANIMATE if noun.english in ONLY_SUBJECTS]
+    genders = [noun.gender for noun in lexicon.ANIMATE if noun.english in SUBJECT_ONLY_NOUNS]
     assert sorted(genders) == ["f", "f", "m", "m", "n", "n"]
     text = [set(line.split()) for line in lines(corpus, "train")]
     plurals = {noun.english: noun.english_plural for noun in (*lexicon.ANIMATE, *lexicon.INANIMATE)}
@@ -137,7 +141,7 @@ def test_held_out_pairs_are_two_adjectives_for_every_noun_and_both_are_common_ap
         int(number)
         for number in noted(corpus, r"at least (\d+) .*; (\d+) adjective-noun pairs.*at least (\d+);")
     )
-    assert as_subject == min(sentences_with(noun) for noun in ONLY_SUBJECTS) > 0
+    assert as_subject == min(sentences_with(noun) for noun in SUBJECT_ONLY_NOUNS) > 0
     assert in_pairs == min(sentences_with(word) for pair in HELD_OUT_PAIRS for word in pair) > 0
     assert pairs == len(HELD_OUT_PAIRS) == 96
 
@@ -167,7 +171,7 @@ def test_minimal_pairs_differ_in_the_cue_or_in_a_number(corpus: Corpus) -> None:
 
 
 def test_minimal_pairs_are_kept_from_training_of_every_seed(corpus: Corpus) -> None:
-    other = Toydeen.build(ToydeenOptions.model_validate({**SMALL, "seed": 5, "pairs": 100}))
+    other = ToydeenCorpus.build(ToydeenOptions.model_validate({**SMALL, "seed": 5, "pairs": 100}))
     assert lines(other, "minimal") == lines(corpus, "minimal")
     assert lines(other, "novel") != lines(corpus, "novel")
     for one in (corpus, other):
@@ -198,9 +202,9 @@ def test_what_a_minimal_pair_is(one: str, other: str, minimal: bool) -> None:
 
 
 def test_all_test_splits_are_the_same_for_every_size_of_training_split(corpus: Corpus) -> None:
-    small = Toydeen.build(ToydeenOptions.model_validate({**SMALL, "pairs": 100}))
+    small = ToydeenCorpus.build(ToydeenOptions.model_validate({**SMALL, "pairs": 100}))
     assert lines(small, "train") == lines(corpus, "train")[:100]
-    for name in set(Toydeen.split_names(ToydeenOptions())):
+    for name in set(ToydeenCorpus.split_names(ToydeenOptions())):
         assert small.splits[name].sources == corpus.splits[name].sources
         assert small.splits[name].references == corpus.splits[name].references
 
@@ -230,19 +234,19 @@ def test_the_notes_say_what_training_is_like(corpus: Corpus) -> None:
 
 
 def test_a_sentence_reorders_where_links_cross() -> None:
-    def linked(*places: int) -> Sentence:
-        return Sentence("a b c", "x y z", [4 * t + s for t, s in enumerate(places)], [], [])
+    def linked(*places: int) -> AnnotatedSentence:
+        return AnnotatedSentence("a b c", "x y z", [4 * t + s for t, s in enumerate(places)], [], [])
 
-    assert not reorders(linked(0, 1, 2)) and not reorders(linked(0, 0, 2))
-    assert reorders(linked(0, 2, 1)) and reorders(linked(1, 0, 2))
-
-
-def some(count: int) -> list[Sentence]:
-    return list(islice(sentences(1, 14), count))
+    assert not is_reordered(linked(0, 1, 2)) and not is_reordered(linked(0, 0, 2))
+    assert is_reordered(linked(0, 2, 1)) and is_reordered(linked(1, 0, 2))
 
 
-def made(source: str, reference: str = "") -> Sentence:
-    return Sentence(source, reference, [], [], [])
+def some(count: int) -> list[AnnotatedSentence]:
+    return list(islice(generate_sentences(1, 14), count))
+
+
+def made(source: str, reference: str = "") -> AnnotatedSentence:
+    return AnnotatedSentence(source, reference, [], [], [])
 
 
 @pytest.mark.parametrize(
@@ -260,7 +264,7 @@ def made(source: str, reference: str = "") -> Sentence:
         ),
     ],
 )
-def test_a_broken_promise_is_an_error(split: str, bad: Sentence, message: str) -> None:
+def test_a_broken_promise_is_an_error(split: str, bad: AnnotatedSentence, message: str) -> None:
     drawn = {
         "train": some(20),
         "valid": [],
@@ -269,31 +273,33 @@ def test_a_broken_promise_is_an_error(split: str, bad: Sentence, message: str) -
         "minimal": [made("the man sleeps", "x")],
     }
     good = {**drawn, "minimal": [*drawn["minimal"], made("the men sleep", "y")]}
-    assert len(promised(good)) == 4
+    assert len(check_splits(good)) == 4
     broken = {**good, split: [*drawn[split], bad]}
     with pytest.raises(CorpusError, match=message):
-        promised(broken)
+        check_splits(broken)
 
 
 def test_what_is_held_out_must_occur_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = {"train": some(20), "minimal": []}
-    assert "at least 0 training" in promised(drawn)[1]
-    monkeypatch.setattr(toydeen_promises, "ENOUGH", 20)
+    assert "at least 0 training" in check_splits(drawn)[1]
+    monkeypatch.setattr(checks, "MIN_PAIRS_FOR_COVERAGE", 20)
     with pytest.raises(CorpusError, match=r"nothing at all of what is held out: baker, ball, .*tree"):
-        promised(drawn)
+        check_splits(drawn)
 
 
 def test_altered_copies_name_their_origin(corpus: Corpus) -> None:
     options = ToydeenOptions.model_validate(SMALL)
     origins = {name: split.origin for name, split in corpus.splits.items() if split.origin}
-    assert origins == Toydeen.origins(options) == dict.fromkeys([*NOISE_SPLITS, *DISTRACT_SPLITS], "test")
+    assert (
+        origins == ToydeenCorpus.origins(options) == dict.fromkeys([*NOISE_SPLITS, *DISTRACT_SPLITS], "test")
+    )
 
 
 def test_what_is_distracted_in_place_is_a_copy_of_nothing() -> None:
     options = ToydeenOptions(pairs=100, valid=3, test=4, distractors=2)
-    corpus = Toydeen.build(options)
+    corpus = ToydeenCorpus.build(options)
     origins = {name: split.origin for name, split in corpus.splits.items() if split.origin}
-    assert origins == Toydeen.origins(options) == dict.fromkeys(NOISE_SPLITS, "test")
+    assert origins == ToydeenCorpus.origins(options) == dict.fromkeys(NOISE_SPLITS, "test")
     for name, split in corpus.splits.items():
         assert (split.touched is None) == (name not in NOISE_SPLITS)
-    assert set(corpus.splits) == {"train", *Toydeen.split_names(options)}
+    assert set(corpus.splits) == {"train", *ToydeenCorpus.split_names(options)}

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskbench.data.batches import collate
-from maskbench.data.corpora.copying import Copy, Reverse
-from maskbench.data.corpora.toydeen.corpus import Toydeen, junk_words, openers, sentences
-from maskbench.data.corpora.toydeen.tree import Phrase, Sentence, leaf, read, spell
+from maskbench.data.corpora.copying import CopyCorpus, ReverseCorpus
+from maskbench.data.corpora.toydeen.corpus import ToydeenCorpus, generate_sentences, junk_words, openers
+from maskbench.data.corpora.toydeen.tree import AnnotatedSentence, Phrase, annotate, leaf, spell
 from maskbench.data.corpus import Corpus, Ragged, Split, encode_split
-from maskbench.data.generation.annotations import NEW, annotated, with_sources
-from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
+from maskbench.data.generation.annotations import INSERTED, annotate_split, copy_with_sources
+from maskbench.data.generation.noise import NOISE_SPLITS, make_noisy_splits
 from maskbench.data.vocabulary import MASK, BpeVocabulary, WordVocabulary
 from maskbench.randomness import Key, permutation
 
@@ -49,13 +49,13 @@ ALIGNED_BY_HAND = [
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, Sentence]:
-    return {one.source: one for one in islice(sentences(0, 12), 200)}
+def known() -> dict[str, AnnotatedSentence]:
+    return {one.source: one for one in islice(generate_sentences(0, 12), 200)}
 
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    return Toydeen.build(Toydeen.Options.model_validate(SMALL))
+    return ToydeenCorpus.build(ToydeenCorpus.Options.model_validate(SMALL))
 
 
 def linked_words(split: Split, row: int) -> list[tuple[int, str]]:
@@ -75,7 +75,7 @@ def marked_words(split: Split, row: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("source", "by_hand"), ALIGNED_BY_HAND)
-def test_sentences_aligned_by_hand(known: dict[str, Sentence], source: str, by_hand: str) -> None:
+def test_sentences_aligned_by_hand(known: dict[str, AnnotatedSentence], source: str, by_hand: str) -> None:
     german, links = known[source].reference, known[source].links
     words, partners = source.split(), [pair.rsplit("~", 1) for pair in by_hand.split()]
     assert german.split() == [word for word, _ in partners]
@@ -91,26 +91,26 @@ def test_a_tree_aligns_the_words_of_each_leaf() -> None:
         leaf("him", "ihn ,", "noun"),
     )
     tree = Phrase((verb, particle, someone), (verb, someone, particle, leaf("", ",", "noun")))
-    one = read(spell(tree))
+    one = annotate(spell(tree))
     assert (one.source, one.reference) == ("calls up him", "ruft ihn , an")
     assert [divmod(link, 4) for link in one.links] == [(0, 0), (1, 2), (2, 2), (3, 1)]
 
 
 def test_of_two_commas_the_later_is_written() -> None:
     parts = (leaf("a", "der", "noun"), leaf("", ",", "noun"), leaf("that", ", dass", "noun"))
-    one = read(spell(Phrase(parts, parts)))
+    one = annotate(spell(Phrase(parts, parts)))
     assert one.reference == "der , dass"
     assert [divmod(link, 3) for link in one.links] == [(0, 0), (1, 1), (2, 1)]
 
 
 def test_a_word_that_comes_twice_is_aligned_to_its_own_translation() -> None:
     a, b = leaf("the", "das", "noun"), leaf("the", "das", "noun")
-    assert [divmod(link, 3) for link in read(spell(Phrase((a, b), (b, a)))).links] == [(0, 1), (1, 0)]
+    assert [divmod(link, 3) for link in annotate(spell(Phrase((a, b), (b, a)))).links] == [(0, 1), (1, 0)]
 
 
 def test_only_to_and_closing_commas_are_aligned_to_nothing() -> None:
     lonely: Counter[tuple[int, str]] = Counter()
-    for one in islice(sentences(5, 20), 2_000):
+    for one in islice(generate_sentences(5, 20), 2_000):
         english, german = one.source.split(), one.reference.split()
         pairs = [divmod(link, len(english) + 1) for link in one.links]
         assert pairs == sorted(set(pairs))
@@ -129,8 +129,8 @@ def test_every_split_of_toydeen_is_annotated_and_end_marks_translate_each_other(
             assert not marked_words(split, row) or split.name.startswith("distract")
 
 
-@pytest.mark.parametrize(("builder", "step"), [(Copy, 1), (Reverse, -1)])
-def test_copy_and_reverse_align_every_symbol_with_itself(builder: type[Copy], step: int) -> None:
+@pytest.mark.parametrize(("builder", "step"), [(CopyCorpus, 1), (ReverseCorpus, -1)])
+def test_copy_and_reverse_align_every_symbol_with_itself(builder: type[CopyCorpus], step: int) -> None:
     split = builder.build(builder.Options.model_validate(SMALL)).splits["train"]
     for row in range(len(split)):
         assert linked_words(split, row) == list(enumerate([*split.sources[row].split()[::step], "EOS"]))
@@ -140,7 +140,7 @@ def test_copy_and_reverse_align_every_symbol_with_itself(builder: type[Copy], st
 def test_words_that_are_not_tokens_cannot_be_annotated() -> None:
     subwords = BpeVocabulary.train([], size=261)
     with pytest.raises(ValueError, match="words and tokens differ"):
-        annotated(encode_split("test", [("ab", "c")], subwords), [[0]])
+        annotate_split(encode_split("test", [("ab", "c")], subwords), [[0]])
 
 
 def made(count: int) -> Split:
@@ -150,13 +150,13 @@ def made(count: int) -> Split:
     ]
     clean = encode_split("test", [(" ".join(words), "w1 w2 w3 w4") for words in lines], WORDS)
     links = [[t * (len(words) + 1) + 3 * t % len(words) for t in range(1, 4)] for words in lines]
-    return annotated(clean, links, junk=True)
+    return annotate_split(clean, links, junk=True)
 
 
 @pytest.mark.parametrize("name", NOISE_SPLITS)
 def test_links_follow_the_words_through_noise(name: str) -> None:
     clean, kind = made(120), name.split("-")[1]
-    noisy = next(split for split in noise_splits(clean, WORDS, LEXICON) if split.name == name)
+    noisy = next(split for split in make_noisy_splits(clean, WORDS, LEXICON) if split.name == name)
     changed = 0
     for row in range(len(clean)):
         before, after = linked_words(clean, row), linked_words(noisy, row)
@@ -173,7 +173,9 @@ def test_links_follow_the_words_through_noise(name: str) -> None:
 
 def test_noise_of_a_split_without_annotations_has_none() -> None:
     clean = encode_split("test", [("w1 w2 w3", "w4")], WORDS)
-    assert all(split.links is None and split.junk is None for split in noise_splits(clean, WORDS, LEXICON))
+    assert all(
+        split.links is None and split.junk is None for split in make_noisy_splits(clean, WORDS, LEXICON)
+    )
 
 
 @given(st.data())
@@ -181,17 +183,19 @@ def test_annotations_follow_any_rearrangement(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 6))
     links = sorted(data.draw(st.sets(st.integers(0, 3 * (n + 1) - 1).filter(lambda x: x % (n + 1) < n))))
     source = " ".join(LEXICON[:n])
-    clean = annotated(encode_split("test", [(source, "w1 w2 w3")], WORDS), [links], junk=True)
+    clean = annotate_split(encode_split("test", [(source, "w1 w2 w3")], WORDS), [links], junk=True)
     places = data.draw(st.permutations(range(n)))[: data.draw(st.integers(1, n))]
     for gap in data.draw(st.lists(st.integers(0, len(places)), max_size=3)):
-        places.insert(gap, NEW)
-    altered = " ".join("w11" if place == NEW else LEXICON[place] for place in places)
-    split = with_sources(clean, "other", [altered], encode_split("x", [(altered, "")], WORDS).src, [places])
+        places.insert(gap, INSERTED)
+    altered = " ".join("w11" if place == INSERTED else LEXICON[place] for place in places)
+    split = copy_with_sources(
+        clean, "other", [altered], encode_split("x", [(altered, "")], WORDS).src, [places]
+    )
     kept = {word: here for here, word in enumerate([*altered.split(), "EOS"]) if word != "w11"}
     expected = sorted((t, kept[word]) for t, word in linked_words(clean, 0) if word in kept)
     assert split.links is not None
     assert [divmod(x, len(places) + 1) for x in split.links[0].tolist()] == expected
-    assert marked_words(split, 0) == [here for here, place in enumerate(places) if place == NEW]
+    assert marked_words(split, 0) == [here for here, place in enumerate(places) if place == INSERTED]
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 8])
@@ -236,7 +240,7 @@ def test_junk_stands_in_every_kind_of_place_and_all_words_are_used(corpus: Corpu
 
 
 def test_distractors_in_training_leave_the_sentences_behind_them_as_they_were(corpus: Corpus) -> None:
-    noisy = Toydeen.build(Toydeen.Options.model_validate({**SMALL, "distractors": 2}))
+    noisy = ToydeenCorpus.build(ToydeenCorpus.Options.model_validate({**SMALL, "distractors": 2}))
     assert noisy.vocabulary.to_json() == corpus.vocabulary.to_json()
     for name in ("train", "valid", "test"):
         plain, split = corpus.splits[name], noisy.splits[name]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskbench.data.corpus import Split, encode_split
-from maskbench.data.generation.noise import KINDS, NOISE_SPLITS, PERCENTS, noise_splits
+from maskbench.data.generation.noise import NOISE_KINDS, NOISE_PERCENTS, NOISE_SPLITS, make_noisy_splits
 from maskbench.data.vocabulary import (
     EOS,
     MASK,
@@ -27,7 +27,7 @@ WORDS = WordVocabulary([*LEXICON, "<mask>"])
 
 def made(lines: list[str], kind: str, percent: int, lexicon: list[str] = LEXICON) -> tuple[Split, Split]:
     clean = encode_split("test", [(line, f"r{i}") for i, line in enumerate(lines)], WORDS)
-    noisy = {split.name: split for split in noise_splits(clean, WORDS, lexicon)}
+    noisy = {split.name: split for split in make_noisy_splits(clean, WORDS, lexicon)}
     return clean, noisy[f"noise-{kind}-{percent}"]
 
 
@@ -53,14 +53,16 @@ def touched(before: str, after: str, kind: str) -> int:
 
 def test_every_kind_and_rate_has_a_split() -> None:
     clean = encode_split("test", [("w1 w2", "r")], WORDS)
-    names = [split.name for split in noise_splits(clean, WORDS, LEXICON)]
+    names = [split.name for split in make_noisy_splits(clean, WORDS, LEXICON)]
     assert (
-        names == list(NOISE_SPLITS) == [f"noise-{kind}-{percent}" for kind in KINDS for percent in PERCENTS]
+        names
+        == list(NOISE_SPLITS)
+        == [f"noise-{kind}-{percent}" for kind in NOISE_KINDS for percent in NOISE_PERCENTS]
     )
 
 
-@pytest.mark.parametrize("percent", PERCENTS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("percent", NOISE_PERCENTS)
+@pytest.mark.parametrize("kind", NOISE_KINDS)
 def test_the_share_of_touched_words_is_the_rate_asked_for(kind: str, percent: int) -> None:
     # One-word lines cannot be dropped from or swapped in, two-word lines are where rounding matters most.
     lines = [line for line in LINES if len(line.split()) > 1]
@@ -74,14 +76,14 @@ def test_the_share_of_touched_words_is_the_rate_asked_for(kind: str, percent: in
     assert np.all(np.abs(counts - expected) < unit)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NOISE_KINDS)
 def test_references_are_never_touched(kind: str) -> None:
     clean, noisy = made(LINES[:50], kind, 30)
     assert noisy.references == clean.references
     assert noisy.tgt.values.tolist() == clean.tgt.values.tolist()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NOISE_KINDS)
 def test_ids_are_the_encoding_of_the_line_shown(kind: str) -> None:
     _, noisy = made(LINES[:200], kind, 30)
     for i, line in enumerate(noisy.sources):
@@ -142,13 +144,13 @@ def test_where_there_is_no_other_word_a_replacement_changes_nothing(lexicon: lis
     assert made(["w0 w0"] * 20, "replace", 30, lexicon=lexicon)[1].sources == ["w0 w0"] * 20
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NOISE_KINDS)
 def test_an_empty_line_stays_empty(kind: str) -> None:
     _, noisy = made(["", "w1 w2 w3"], kind, 30)
     assert noisy.sources[0] == "" and noisy.src[0].tolist() == [EOS]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NOISE_KINDS)
 def test_a_line_that_is_not_touched_keeps_its_white_space(kind: str) -> None:
     lines = ["w1  w2"] * 60
     _, noisy = made(lines, kind, 10)
@@ -177,7 +179,7 @@ def test_a_masked_word_is_one_id_whatever_its_subwords(
     lines: list[list[str]], vocabulary: Vocabulary
 ) -> None:
     clean = encode_split("test", [(" ".join(words), "r") for words in lines], vocabulary)
-    for noisy in noise_splits(clean, vocabulary, ["Haus"])[:3]:
+    for noisy in make_noisy_splits(clean, vocabulary, ["Haus"])[:3]:
         for i, shown in enumerate(noisy.sources):
             assert vocabulary.decode(noisy.src[i].tolist()) == shown
             assert noisy.src[i].tolist().count(MASK) == shown.split().count("<mask>")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from maskbench.data.text import download
-from maskbench.data.text.download import Remote, data_folder, fetch, fetch_all, heard_by
+from maskbench.data.text.download import RemoteFile, data_folder, fetch, fetch_all, report_downloads_to
 from maskbench.errors import CorpusError, ResourceError
 
 CONTENT = bytes(range(256)) * 700
@@ -32,8 +32,8 @@ class Server:
     address: str
     asked: list[str] = field(default_factory=list)
 
-    def remote(self, name: str, content: bytes = CONTENT) -> Remote:
-        return Remote(f"{self.address}/{name}", len(content), hashlib.sha256(content).hexdigest())
+    def remote(self, name: str, content: bytes = CONTENT) -> RemoteFile:
+        return RemoteFile(f"{self.address}/{name}", len(content), hashlib.sha256(content).hexdigest())
 
 
 @pytest.fixture
@@ -89,7 +89,8 @@ def test_a_file_is_fetched_once_and_found_ever_after(server: Server, tmp_path: P
 def test_a_file_that_was_put_there_by_hand_needs_no_network(tmp_path: Path) -> None:
     (tmp_path / "right").write_bytes(CONTENT)
     assert (
-        fetch(Remote("https://nowhere.invalid/right", len(CONTENT), SHA256), tmp_path).read_bytes() == CONTENT
+        fetch(RemoteFile("https://nowhere.invalid/right", len(CONTENT), SHA256), tmp_path).read_bytes()
+        == CONTENT
     )
 
 
@@ -152,7 +153,7 @@ def test_without_a_network_the_message_says_how_to_go_on(tmp_path: Path) -> None
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     with pytest.raises(CorpusError, match=r"is there a network\? Connection refused"):
-        fetch(Remote(f"http://127.0.0.1:{port}/right", len(CONTENT), SHA256), tmp_path, HTTP)
+        fetch(RemoteFile(f"http://127.0.0.1:{port}/right", len(CONTENT), SHA256), tmp_path, HTTP)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -163,13 +164,13 @@ def test_a_server_that_falls_silent_is_not_waited_for_for_ever(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/right"
         with pytest.raises(CorpusError, match="timed out"):
-            fetch(Remote(address, len(CONTENT), SHA256), tmp_path, HTTP)
+            fetch(RemoteFile(address, len(CONTENT), SHA256), tmp_path, HTTP)
 
 
 def test_only_https_is_asked_and_followed(server: Server, tmp_path: Path) -> None:
     for url in (f"{server.address}/right", "file:///etc/hostname", "ftp://127.0.0.1/right"):
         with pytest.raises(CorpusError, match="not an address that begins with https"):
-            fetch(Remote(url, len(CONTENT), SHA256), tmp_path)
+            fetch(RemoteFile(url, len(CONTENT), SHA256), tmp_path)
     with pytest.raises(
         CorpusError, match=r"https://127\.0\.0\.1:1/right is not an address that begins with http"
     ):
@@ -183,7 +184,7 @@ def test_an_interruption_leaves_no_half_file(server: Server, tmp_path: Path) -> 
         if received:
             raise KeyboardInterrupt
 
-    with heard_by(interrupt), pytest.raises(KeyboardInterrupt):
+    with report_downloads_to(interrupt), pytest.raises(KeyboardInterrupt):
         fetch(server.remote("right"), tmp_path, HTTP)
     assert list(tmp_path.iterdir()) == []
 
@@ -192,7 +193,7 @@ def test_a_listener_hears_of_the_start_of_the_end_and_of_nothing_later(
     server: Server, tmp_path: Path
 ) -> None:
     heard: list[tuple[str, int, int]] = []
-    with heard_by(lambda *news: heard.append(news)):
+    with report_downloads_to(lambda *news: heard.append(news)):
         fetch(server.remote("right"), tmp_path, HTTP)
         fetch(server.remote("right"), tmp_path, HTTP)
     fetch(server.remote("other"), tmp_path, HTTP)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from maskbench.data.text.pair_files import Source, Text, find
+from maskbench.data.text.pair_files import PairFiles, SentencePairs, find_pair_files
 from maskbench.errors import CorpusError
 
 
-def table(folder: Path, data: str, name: str = "t.tsv", **how: object) -> Text:
+def table(folder: Path, data: str, name: str = "t.tsv", **how: object) -> SentencePairs:
     (folder / name).write_bytes(data.encode())
-    return Source((folder / name,), "de", "en", **how).read()  # type: ignore[arg-type]
+    return PairFiles((folder / name,), "de", "en", **how).read()  # type: ignore[arg-type]
 
 
 def test_a_table_has_source_and_target_in_two_columns(tmp_path: Path) -> None:
@@ -133,14 +133,14 @@ def test_escaped_characters_of_json_are_characters(tmp_path: Path) -> None:
 def test_compressed_tables_and_json_lines_are_read_as_the_plain_ones(tmp_path: Path, name: str) -> None:
     data = b"a\tb\n" if "tsv" in name else b'{"de": "a", "en": "b"}\n'
     (tmp_path / name).write_bytes(gzip.compress(data))
-    assert Source((tmp_path / name,), "de", "en").read().pairs == [("a", "b")]
+    assert PairFiles((tmp_path / name,), "de", "en").read().pairs == [("a", "b")]
 
 
 def test_files_are_found_aligned_before_tables_before_json_and_plain_before_compressed(
     tmp_path: Path,
 ) -> None:
     def found() -> list[str]:
-        source, _ = find(tmp_path, "dev", "de", "en")
+        source, _ = find_pair_files(tmp_path, "dev", "de", "en")
         return [path.name for path in source.files] if source else []
 
     seen = []
@@ -154,7 +154,7 @@ def test_files_are_found_aligned_before_tables_before_json_and_plain_before_comp
 
 
 def test_everything_that_was_looked_for_is_returned(tmp_path: Path) -> None:
-    _, looked_for = find(tmp_path, "dev", "de", "en")
+    _, looked_for = find_pair_files(tmp_path, "dev", "de", "en")
     names = ["dev.de", "dev.en", "dev.tsv", "dev.jsonl"]
     assert [path.name for path in looked_for] == [name + end for name in names for end in ("", ".gz")]
 

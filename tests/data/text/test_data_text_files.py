@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maskbench.data.text import text_files
-from maskbench.data.text.pair_files import Source
-from maskbench.data.text.text_files import MOST_LINE_BYTES, corpus_file_sha256, folder_of, read_lines
+from maskbench.data.text.pair_files import PairFiles
+from maskbench.data.text.text_files import MAX_LINE_BYTES, expand_folder, hash_corpus_file, read_lines
 from maskbench.errors import CorpusError
 
 ODD = ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"]
@@ -21,18 +21,18 @@ REUSE_TMP = settings(
 )
 
 
-def pair_of_files(folder: Path, src: bytes, tgt: bytes) -> Source:
+def pair_of_files(folder: Path, src: bytes, tgt: bytes) -> PairFiles:
     (folder / "train.xx").write_bytes(src)
     (folder / "train.yy").write_bytes(tgt)
-    return Source((folder / "train.xx", folder / "train.yy"))
+    return PairFiles((folder / "train.xx", folder / "train.yy"))
 
 
 def test_a_folder_may_be_in_somebodys_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert folder_of("~/a") == folder_of("a") == tmp_path / "a"
+    assert expand_folder("~/a") == expand_folder("a") == tmp_path / "a"
     with pytest.raises(CorpusError, match=r"^~nobody-of-that-name/a: there is no such home folder"):
-        folder_of("~nobody-of-that-name/a")
+        expand_folder("~nobody-of-that-name/a")
 
 
 LINE = st.text(st.sampled_from(["a", "ß", " ", "\t", *ODD[:-1]]), max_size=6)
@@ -105,8 +105,8 @@ def test_lines_longer_than_a_block_are_read_whole(tmp_path: Path) -> None:
         (b"good\n\nn\0l\n", r"file:3: holds a NUL"),
         (gzip.compress(b"good\n", mtime=0), r"file:1: .*name it \.gz"),
         ("good\n".encode("utf-16"), r"file:1: .*looks like UTF-16"),
-        (b"x\n" + b"y" * (MOST_LINE_BYTES + 300_000), r"file:2: this line is longer than 1048576 bytes"),
-        (b"x\n" + b"y" * (MOST_LINE_BYTES + 1) + b"\nz\n", r"file:2: this line is longer than 1048576 bytes"),
+        (b"x\n" + b"y" * (MAX_LINE_BYTES + 300_000), r"file:2: this line is longer than 1048576 bytes"),
+        (b"x\n" + b"y" * (MAX_LINE_BYTES + 1) + b"\nz\n", r"file:2: this line is longer than 1048576 bytes"),
     ],
 )
 def test_what_is_not_text_is_refused_with_file_and_line(tmp_path: Path, data: bytes, message: str) -> None:
@@ -164,11 +164,11 @@ def test_a_missing_line_end_at_the_end_of_one_side_is_not_a_missing_line(tmp_pat
 
 
 def test_a_line_is_located_on_its_side(tmp_path: Path) -> None:
-    assert Source((Path("a.de"), Path("a.en"))).where(7, 1) == "a.en:7"
-    assert Source((Path("a.tsv"),)).where(7, 1) == "a.tsv:7"
+    assert PairFiles((Path("a.de"), Path("a.en"))).where(7, 1) == "a.en:7"
+    assert PairFiles((Path("a.tsv"),)).where(7, 1) == "a.tsv:7"
 
 
 def test_a_file_that_cannot_be_opened_is_a_corpus_error(tmp_path: Path) -> None:
-    for reader in (corpus_file_sha256, lambda path: list(read_lines(path))):
+    for reader in (hash_corpus_file, lambda path: list(read_lines(path))):
         with pytest.raises(CorpusError, match="cannot be read"):
             reader(tmp_path / "nowhere")

@@ -10,17 +10,17 @@ from typing import Final
 import numpy as np
 
 from maskbench.data.corpora.toydeen.minimal_pairs import is_minimal
-from maskbench.data.corpora.toydeen.novel_combinations import lemmas, novelties
-from maskbench.data.corpora.toydeen.split_styles import HELD_OUT_PAIRS, ONLY_SUBJECTS
-from maskbench.data.corpora.toydeen.tree import NUMBERS, Sentence
+from maskbench.data.corpora.toydeen.novel_combinations import find_novelties, lemmatize
+from maskbench.data.corpora.toydeen.split_styles import HELD_OUT_PAIRS, SUBJECT_ONLY_NOUNS
+from maskbench.data.corpora.toydeen.tree import TAG_NUMBERS, AnnotatedSentence
 from maskbench.errors import CorpusError
 
-ENOUGH: Final = 1_000
+MIN_PAIRS_FOR_COVERAGE: Final = 1_000
 """With so many training pairs, all nouns and adjectives occur in them; with fewer, that is left to chance: of 500
 sentences of at most 8 words, one draw in 750 lacks an adjective."""
 
 
-def promised(drawn: Mapping[str, Sequence[Sentence]]) -> list[str]:
+def check_splits(drawn: Mapping[str, Sequence[AnnotatedSentence]]) -> list[str]:
     """Return what there is to say of the splits, in sentences.
 
     Args:
@@ -37,7 +37,7 @@ def promised(drawn: Mapping[str, Sequence[Sentence]]) -> list[str]:
     ]
 
 
-def _apart(drawn: Mapping[str, Sequence[Sentence]]) -> str:
+def _apart(drawn: Mapping[str, Sequence[AnnotatedSentence]]) -> str:
     seen: dict[str, str] = {}
     for name, sentences in drawn.items():
         for sentence in sentences:
@@ -49,39 +49,39 @@ def _apart(drawn: Mapping[str, Sequence[Sentence]]) -> str:
     )
 
 
-def _held_out(train: Sequence[Sentence]) -> str:
+def _held_out(train: Sequence[AnnotatedSentence]) -> str:
     for sentence in train:
-        if new := novelties(sentence.source):
+        if new := find_novelties(sentence.source):
             raise _broken(
                 f"train has what is held out for novel ({', '.join(sorted(new))}): {sentence.source!r}"
             )
-    known = Counter(word for sentence in train for word in set(lemmas(sentence.source)))
+    known = Counter(word for sentence in train for word in set(lemmatize(sentence.source)))
     parts = {part for pair in HELD_OUT_PAIRS for part in pair}
-    missing = sorted(part for part in parts | ONLY_SUBJECTS if not known[part])
-    if missing and len(train) >= ENOUGH:
+    missing = sorted(part for part in parts | SUBJECT_ONLY_NOUNS if not known[part])
+    if missing and len(train) >= MIN_PAIRS_FOR_COVERAGE:
         raise _broken(f"train has nothing at all of what is held out: {', '.join(missing)}")
     return (
-        f"Held out of train, for novel: {len(ONLY_SUBJECTS)} nouns as objects, each in at least"
-        f" {min(known[noun] for noun in ONLY_SUBJECTS):,} training sentences as a subject; {len(HELD_OUT_PAIRS)}"
+        f"Held out of train, for novel: {len(SUBJECT_ONLY_NOUNS)} nouns as objects, each in at least"
+        f" {min(known[noun] for noun in SUBJECT_ONLY_NOUNS):,} training sentences as a subject; {len(HELD_OUT_PAIRS)}"
         f" adjective-noun pairs, whose words are each in at least {min(known[part] for part in parts):,}; relative"
         " clauses on objects and in relative clauses."
     )
 
 
-def _minimal(minimal: Sequence[Sentence]) -> str:
+def _minimal(minimal: Sequence[AnnotatedSentence]) -> str:
     for one, other in zip(minimal[::2], minimal[1::2], strict=True):
         if not is_minimal(one.source, other.source) or one.reference == other.reference:
             raise _broken(f"no minimal pair: {one.source!r} and {other.source!r}")
     return f"minimal: {len(minimal) // 2:,} pairs in rows 2k and 2k + 1; even k differ in the cue, odd k in a number."
 
 
-def _content(train: Sequence[Sentence]) -> str:
+def _content(train: Sequence[AnnotatedSentence]) -> str:
     lengths = np.array([[one.source.count(" ") + 1, len(one.tags)] for one in train])
     mean, longest = lengths.mean(axis=0), lengths.max(axis=0)
     most = np.percentile(lengths, 90, axis=0, method="inverted_cdf")
-    reorder = np.mean([reorders(one) for one in train])
-    homograph = np.mean([NUMBERS["homograph"] in one.tags for one in train])
-    pronoun = np.mean([NUMBERS["pronoun"] in one.tags for one in train])
+    reorder = np.mean([is_reordered(one) for one in train])
+    homograph = np.mean([TAG_NUMBERS["homograph"] in one.tags for one in train])
+    pronoun = np.mean([TAG_NUMBERS["pronoun"] in one.tags for one in train])
     return (
         f"train: {reorder:.0%} of the sentences reorder words, {homograph:.0%} have a homograph, {pronoun:.0%} a pronoun;"
         f" words mean, 90th percentile, most: {mean[0]:.1f}, {most[0]}, {longest[0]} in English,"
@@ -89,7 +89,7 @@ def _content(train: Sequence[Sentence]) -> str:
     )
 
 
-def reorders(sentence: Sentence) -> bool:
+def is_reordered(sentence: AnnotatedSentence) -> bool:
     """Return whether two words of the source have translations in the other order."""
     width = sentence.source.count(" ") + 2
     return any(later % width < earlier % width for earlier, later in pairwise(sentence.links))

@@ -13,18 +13,32 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from maskbench.data.corpora.toydeen.checks import promised
-from maskbench.data.corpora.toydeen.grammar import MOST_DRAWS, derive
-from maskbench.data.corpora.toydeen.minimal_pairs import minimal_pairs
-from maskbench.data.corpora.toydeen.novel_combinations import novelties
-from maskbench.data.corpora.toydeen.split_styles import LONG, NOVEL, PLAIN, ROOM_FOR, Novelty, Style
-from maskbench.data.corpora.toydeen.tree import TAGS, Drawn, Sentence, read
+from maskbench.data.corpora.toydeen.checks import check_splits
+from maskbench.data.corpora.toydeen.grammar import MAX_RANDOM_NUMBERS, derive
+from maskbench.data.corpora.toydeen.minimal_pairs import find_minimal_pairs
+from maskbench.data.corpora.toydeen.novel_combinations import find_novelties
+from maskbench.data.corpora.toydeen.split_styles import (
+    LONG_SPLITS,
+    NOVELTY_MIN_LENGTHS,
+    NOVELTY_STYLES,
+    PLAIN_STYLE,
+    Novelty,
+    SplitStyle,
+)
+from maskbench.data.corpora.toydeen.tree import TAGS, AnnotatedSentence, DerivedSentence, annotate
 from maskbench.data.corpora.toydeen.vocabulary import english_words, german_words, junk_words, openers
-from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble, encode_split
-from maskbench.data.generation.annotations import annotated
+from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble_corpus, encode_split
+from maskbench.data.generation.annotations import annotate_split
 from maskbench.data.generation.distractors import DISTRACT_SPLITS, Distractor
-from maskbench.data.generation.noise import NOISE_SPLITS, noise_splits
-from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, Patience, candidates, fill, too_few
+from maskbench.data.generation.noise import NOISE_SPLITS, make_noisy_splits
+from maskbench.data.generation.sampling import (
+    SPLITS,
+    GeneratedOptions,
+    SearchBudget,
+    fill_splits,
+    generate_candidates,
+    too_few_message,
+)
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
@@ -44,13 +58,13 @@ class ToydeenOptions(GeneratedOptions):
 
 
 @CORPORA.register("toydeen")
-class Toydeen(CorpusBuilder):
+class ToydeenCorpus(CorpusBuilder):
     """A synchronous English-German grammar, with everything known of its words.
 
     Beside `test` there are `long-1` to `long-3`, of 17 to 20, 21 to 24 and 25 to 32 English words; a bin that training
     could reach, because `max_length` with the `distractors` added is as large, is left out. `novel` has, in turn, the
-    kinds of `split_styles.NOVEL`, each alone, in sentences as short as those of training; kinds that such
-    sentences have no room for (`split_styles.ROOM_FOR`) are left out. `minimal` has pairs of sentences in rows 2k and 2k + 1:
+    kinds of `split_styles.NOVELTY_STYLES`, each alone, in sentences as short as those of training; kinds that such
+    sentences have no room for (`split_styles.NOVELTY_MIN_LENGTHS`) are left out. `minimal` has pairs of sentences in rows 2k and 2k + 1:
     for even k they differ in the cue, for odd k in the number of a noun. Noisy and distracted copies of `test` follow.
     All have `test` pairs, `minimal` one more if that is odd; all but the training split are the same for every `pairs`,
     and `minimal` for every `seed`.
@@ -93,9 +107,11 @@ class Toydeen(CorpusBuilder):
             CorpusError: there are not enough different sentences.
         """
         drawn = _drawn(options)
-        notes = promised(drawn)
+        notes = check_splits(drawn)
         vocabulary = WordVocabulary(list(dict.fromkeys([*english_words(), *german_words()])))
-        splits = {name: _split(name, sentences, vocabulary) for name, sentences in drawn.items()}
+        splits = {
+            name: _split(name, generate_sentences, vocabulary) for name, generate_sentences in drawn.items()
+        }
         distractor = Distractor(junk_words(), openers(), vocabulary)
         # Distracted copies are made of the plain test split, so that their number is all there is.
         distracted = distractor.copies(splits["test"])
@@ -104,8 +120,8 @@ class Toydeen(CorpusBuilder):
             for name in SPLITS:
                 key = Key.of(options.seed, "distractors", name)
                 splits[name] = _of_none(distractor.copy(splits[name], name, options.distractors, key))
-        noisy = noise_splits(splits["test"], vocabulary, english_words())
-        return assemble("toydeen", vocabulary, [*splits.values(), *noisy, *distracted], notes, TAGS)
+        noisy = make_noisy_splits(splits["test"], vocabulary, english_words())
+        return assemble_corpus("toydeen", vocabulary, [*splits.values(), *noisy, *distracted], notes, TAGS)
 
 
 def _of_none(split: Split) -> Split:
@@ -114,70 +130,76 @@ def _of_none(split: Split) -> Split:
 
 
 def _long(options: ToydeenOptions) -> list[str]:
-    return [name for name, (bin_, _) in LONG.items() if bin_.start > options.max_length + options.distractors]
+    return [
+        name
+        for name, (bin_, _) in LONG_SPLITS.items()
+        if bin_.start > options.max_length + options.distractors
+    ]
 
 
-def _drawn(options: ToydeenOptions) -> dict[str, list[Sentence]]:
+def _drawn(options: ToydeenOptions) -> dict[str, list[AnnotatedSentence]]:
     """Return the sentences of every split that is no copy of another."""
-    minimal = minimal_pairs(-(-options.test // 2), options.max_length)
+    minimal = find_minimal_pairs(-(-options.test // 2), options.max_length)
     kept_back = {sentence.source for sentence in minimal}
-    plain = sentences(options.seed, options.max_length)
-    drawn = fill((one for one in plain if one.source not in kept_back), options.sizes())
+    plain = generate_sentences(options.seed, options.max_length)
+    drawn = fill_splits((one for one in plain if one.source not in kept_back), options.sizes())
     drawn |= {name: _long_sentences(name, options) for name in _long(options)}
     drawn["novel"] = _novel(options)
-    return {**drawn, "minimal": [read(one) for one in minimal]}
+    return {**drawn, "minimal": [annotate(one) for one in minimal]}
 
 
-def sentences(seed: int, max_length: int) -> Iterator[Sentence]:
+def generate_sentences(seed: int, max_length: int) -> Iterator[AnnotatedSentence]:
     """Yield plain sentences without end, repetitions among them, at most `max_length` words long on either side."""
-    stream = _stream(Key.of(seed, "toydeen"), PLAIN)
-    return (read(one) for one in stream if max(one.lengths) <= max_length)
+    stream = _stream(Key.of(seed, "toydeen"), PLAIN_STYLE)
+    return (annotate(one) for one in stream if max(one.lengths) <= max_length)
 
 
-def _long_sentences(name: str, options: ToydeenOptions) -> list[Sentence]:
-    words, style = LONG[name]
+def _long_sentences(name: str, options: ToydeenOptions) -> list[AnnotatedSentence]:
+    words, style = LONG_SPLITS[name]
     stream = _stream(Key.of(options.seed, "toydeen", name), style)
     return _first(options.test, stream, lambda one: one.lengths[0] in words, name)
 
 
-def _novel(options: ToydeenOptions) -> list[Sentence]:
+def _novel(options: ToydeenOptions) -> list[AnnotatedSentence]:
     """Return the sentences of `novel`, each new in one way, the ways taking turns."""
-    kinds = [kind for kind in NOVEL if options.max_length >= ROOM_FOR[kind]]
+    kinds = [kind for kind in NOVELTY_STYLES if options.max_length >= NOVELTY_MIN_LENGTHS[kind]]
     each = -(-options.test // len(kinds))
     turns = [_new_in_one_way(kind, each, options) for kind in kinds]
     return [turns[row % len(kinds)][row // len(kinds)] for row in range(options.test)]
 
 
-def _new_in_one_way(kind: Novelty, count: int, options: ToydeenOptions) -> list[Sentence]:
-    def fits(one: Drawn) -> bool:
-        return max(one.lengths) <= options.max_length and novelties(one.source) == {kind}
+def _new_in_one_way(kind: Novelty, count: int, options: ToydeenOptions) -> list[AnnotatedSentence]:
+    def fits(one: DerivedSentence) -> bool:
+        return max(one.lengths) <= options.max_length and find_novelties(one.source) == {kind}
 
-    stream = _stream(Key.of(options.seed, "toydeen", "novel", kind), NOVEL[kind])
+    stream = _stream(Key.of(options.seed, "toydeen", "novel", kind), NOVELTY_STYLES[kind])
     return _first(count, stream, fits, f"novel ({kind})")
 
 
-def _stream(key: Key, style: Style) -> Iterator[Drawn]:
-    return candidates(key, MOST_DRAWS, lambda draws: derive(draws, style))
+def _stream(key: Key, style: SplitStyle) -> Iterator[DerivedSentence]:
+    return generate_candidates(key, MAX_RANDOM_NUMBERS, lambda draws: derive(draws, style))
 
 
-def _first(count: int, stream: Iterator[Drawn], fits: Callable[[Drawn], bool], name: str) -> list[Sentence]:
+def _first(
+    count: int, stream: Iterator[DerivedSentence], fits: Callable[[DerivedSentence], bool], name: str
+) -> list[AnnotatedSentence]:
     """Return the first `count` different sentences that fit, for the split `name`.
 
     Raises:
         CorpusError: there are too few.
     """
-    found: dict[str, Drawn] = {}
-    patience = Patience(lambda: too_few(len(found), count, name))
+    found: dict[str, DerivedSentence] = {}
+    patience = SearchBudget(lambda: too_few_message(len(found), count, name))
     while len(found) < count:
         one = next(stream)
         is_new = one.source not in found and fits(one)
         patience.note(found=is_new)
         if is_new:
             found[one.source] = one
-    return [read(one) for one in found.values()]
+    return [annotate(one) for one in found.values()]
 
 
-def _split(name: str, drawn: Sequence[Sentence], vocabulary: WordVocabulary) -> Split:
+def _split(name: str, drawn: Sequence[AnnotatedSentence], vocabulary: WordVocabulary) -> Split:
     pairs = [(one.source, one.reference) for one in drawn]
     links, deps, tags = ([getattr(one, part) for one in drawn] for part in ("links", "deps", "tags"))
-    return annotated(encode_split(name, pairs, vocabulary), links, deps=deps, tags=tags, junk=True)
+    return annotate_split(encode_split(name, pairs, vocabulary), links, deps=deps, tags=tags, junk=True)

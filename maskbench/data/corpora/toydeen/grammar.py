@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 from maskbench.data.corpora.toydeen import lexicon
 from maskbench.data.corpora.toydeen.lexicon import Case, Verb
 from maskbench.data.corpora.toydeen.phrases import Head, NounPhrase, NounPhrases, Role
-from maskbench.data.corpora.toydeen.split_styles import PLAIN, Style
-from maskbench.data.corpora.toydeen.tree import Drawn, Leaf, Node, Phrase, leaf, same_order, spell
-from maskbench.data.generation.sentence_draws import Draws
+from maskbench.data.corpora.toydeen.split_styles import PLAIN_STYLE, SplitStyle
+from maskbench.data.corpora.toydeen.tree import DerivedSentence, Leaf, Node, Phrase, leaf, same_order, spell
+from maskbench.data.generation.sentence_rng import SentenceRng
 
-MOST_DRAWS: Final = 132
+MAX_RANDOM_NUMBERS: Final = 132
 """No derivation reads more random words than this."""
 
 _PEOPLE: Final = frozenset(noun.english for noun in lexicon.PEOPLE)
@@ -64,7 +64,12 @@ class Derivation:
     """One sentence; equal draws give equal derivations."""
 
     def __init__(
-        self, draws: Draws, style: Style = PLAIN, *, flip: int | None = None, other_cue: bool = False
+        self,
+        draws: SentenceRng,
+        style: SplitStyle = PLAIN_STYLE,
+        *,
+        flip: int | None = None,
+        other_cue: bool = False,
     ) -> None:
         """Prepare.
 
@@ -226,7 +231,7 @@ class Derivation:
         return NounPhrase(same_order(phrase.node, clause), _behind(phrase.head, *other))
 
 
-def derive(draws: Draws, style: Style = PLAIN) -> Drawn:
+def derive(draws: SentenceRng, style: SplitStyle = PLAIN_STYLE) -> DerivedSentence:
     """Return the sentence that some draws lead to, with its translation."""
     return spell(Derivation(draws, style).sentence())
 

@@ -59,7 +59,7 @@ class Verb(NamedTuple):
     german_particle: str = ""
 
 
-class Word(NamedTuple):
+class WordPair(NamedTuple):
     """A word that never changes."""
 
     english: str
@@ -175,8 +175,8 @@ seal seals Robbe Robben f
     )
 )
 
-INDOORS: Final = Word("indoors", "drinnen")
-OUTDOORS: Final = Word("outdoors", "draußen")
+INDOORS: Final = WordPair("indoors", "drinnen")
+OUTDOORS: Final = WordPair("outdoors", "draußen")
 """The two cues: wherever one stands in a sentence, it decides the sense of every homograph in it."""
 
 DETERMINERS: Final = (
@@ -190,7 +190,7 @@ DETERMINERS: Final = (
 )
 
 ADJECTIVES: Final = tuple(
-    Word(*pair.split("/"))
+    WordPair(*pair.split("/"))
     for pair in [
         "old/alt",
         "young/jung",
@@ -216,7 +216,7 @@ ADJECTIVES: Final = tuple(
 )
 
 ADVERBS: Final = tuple(
-    Word(*pair.split("/"))
+    WordPair(*pair.split("/"))
     for pair in [
         "today/heute",
         "often/oft",

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from maskbench.data.corpora.toydeen import lexicon
-from maskbench.data.corpora.toydeen.grammar import MOST_DRAWS, Derivation
-from maskbench.data.corpora.toydeen.tree import Drawn, spell
-from maskbench.data.generation.sampling import Patience, too_few
-from maskbench.data.generation.sentence_draws import Draws, draws_for
+from maskbench.data.corpora.toydeen.grammar import MAX_RANDOM_NUMBERS, Derivation
+from maskbench.data.corpora.toydeen.tree import DerivedSentence, spell
+from maskbench.data.generation.sampling import SearchBudget, too_few_message
+from maskbench.data.generation.sentence_rng import SentenceRng, sentence_rngs
 from maskbench.randomness import Key
 
 _BLOCK: Final = 512
@@ -35,7 +35,7 @@ _HOMOGRAPHS: Final = frozenset(form for noun in _AMBIGUOUS for form in (noun.eng
 _CUES: Final = frozenset((lexicon.INDOORS.english, lexicon.OUTDOORS.english))
 
 
-def minimal_pairs(pairs: int, max_length: int) -> list[Drawn]:
+def find_minimal_pairs(pairs: int, max_length: int) -> list[DerivedSentence]:
     """Return `pairs` pairs, the two of a pair one behind the other, no sentence twice.
 
     Pair 0, 2, 4, ... differ in the cue, and have a homograph; pair 1, 3, 5, ... differ in the number of a noun.
@@ -47,11 +47,11 @@ def minimal_pairs(pairs: int, max_length: int) -> list[Drawn]:
     Raises:
         CorpusError: there are too few sentences as short as that.
     """
-    found: tuple[list[Drawn], list[Drawn]] = ([], [])
+    found: tuple[list[DerivedSentence], list[DerivedSentence]] = ([], [])
     wanted = (pairs + pairs % 2, pairs - pairs % 2)
     seen: set[str] = set()
     stream = _candidates()
-    patience = Patience(lambda: too_few(sum(map(len, found)), sum(wanted), "minimal"))
+    patience = SearchBudget(lambda: too_few_message(sum(map(len, found)), sum(wanted), "minimal"))
     while len(found[0]) < wanted[0] or len(found[1]) < wanted[1]:
         kind, pair = next(stream)
         sources = {sentence.source for sentence in pair}
@@ -64,19 +64,21 @@ def minimal_pairs(pairs: int, max_length: int) -> list[Drawn]:
     return [found[k % 2][2 * (k // 2) + half] for k in range(pairs) for half in (0, 1)]
 
 
-def _candidates() -> Iterator[tuple[int, tuple[Drawn, Drawn]]]:
+def _candidates() -> Iterator[tuple[int, tuple[DerivedSentence, DerivedSentence]]]:
     """Yield pairs without end: 0 beside one that differs in the cue, 1 beside one that differs in a number."""
     # No seed is in the key: these sentences are kept from training, whatever its seed.
     key, first = Key.of(0, "toydeen", "minimal"), 0
     while True:
-        once = draws_for(key, first, _BLOCK, MOST_DRAWS)
-        again = draws_for(key, first, _BLOCK, MOST_DRAWS)
+        once = sentence_rngs(key, first, _BLOCK, MAX_RANDOM_NUMBERS)
+        again = sentence_rngs(key, first, _BLOCK, MAX_RANDOM_NUMBERS)
         for draws, same in zip(once, again, strict=True):
             yield from _pair(draws, same)
         first += _BLOCK
 
 
-def _pair(draws: Draws, same: Draws) -> Iterator[tuple[int, tuple[Drawn, Drawn]]]:
+def _pair(
+    draws: SentenceRng, same: SentenceRng
+) -> Iterator[tuple[int, tuple[DerivedSentence, DerivedSentence]]]:
     derivation = Derivation(draws)
     sentence = spell(derivation.sentence())
     if not _HOMOGRAPHS.isdisjoint(sentence.source.split()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from maskbench.data.corpora.toydeen import lexicon
-from maskbench.data.corpora.toydeen.split_styles import HELD_OUT_PAIRS, ONLY_SUBJECTS, Novelty
+from maskbench.data.corpora.toydeen.split_styles import HELD_OUT_PAIRS, SUBJECT_ONLY_NOUNS, Novelty
 
 _NOUNS: Final = {
     form: noun.english
@@ -18,12 +18,12 @@ _BEFORE_SUBJECTS: Final = frozenset(
 )
 
 
-def lemmas(source: str) -> list[str]:
+def lemmatize(source: str) -> list[str]:
     """Return the words of a sentence, nouns in the singular."""
     return [_NOUNS.get(word, word) for word in source.split()]
 
 
-def novelties(source: str) -> set[Novelty]:
+def find_novelties(source: str) -> set[Novelty]:
     """Return what is new in a sentence.
 
     A noun is a subject if nothing but the start of the sentence, an adverb or a conjunction stands before its phrase,
@@ -39,7 +39,7 @@ def novelties(source: str) -> set[Novelty]:
         is_subject = words[before] in _BEFORE_SUBJECTS
         if has_adjective and (words[at - 1], noun) in HELD_OUT_PAIRS:
             found.add("pair")
-        if noun in ONLY_SUBJECTS and not is_subject:
+        if noun in SUBJECT_ONLY_NOUNS and not is_subject:
             found.add("object")
         if words[at + 1] == "that":
             if not is_subject:

@@ -7,10 +7,10 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from maskbench.data.corpora.toydeen import lexicon
 from maskbench.data.corpora.toydeen import phrases as inflection
-from maskbench.data.corpora.toydeen.lexicon import Agreement, Case, Declension, Determiner, Noun, Word
-from maskbench.data.corpora.toydeen.split_styles import Style, adjectives, nouns
+from maskbench.data.corpora.toydeen.lexicon import Agreement, Case, Declension, Determiner, Noun, WordPair
+from maskbench.data.corpora.toydeen.split_styles import SplitStyle, allowed_adjectives, allowed_nouns
 from maskbench.data.corpora.toydeen.tree import Leaf, Node, leaf, same_order
-from maskbench.data.generation.sentence_draws import Draws
+from maskbench.data.generation.sentence_rng import SentenceRng
 
 RELATIVE: Final[dict[Case, dict[Agreement, str]]] = {
     "nom": {"m": "der", "f": "die", "n": "das", "p": "die"},
@@ -90,7 +90,9 @@ class NounPhrase(NamedTuple):
 class NounPhrases:
     """Draws the noun phrases of one sentence."""
 
-    def __init__(self, draws: Draws, style: Style, cue: Word | None, flip: int | None = None) -> None:
+    def __init__(
+        self, draws: SentenceRng, style: SplitStyle, cue: WordPair | None, flip: int | None = None
+    ) -> None:
         """Prepare.
 
         Args:
@@ -120,7 +122,9 @@ class NounPhrases:
         noun, rival = self._noun(role)
         determiner = draws.choice(_PLURAL_DETERMINERS if plural else _SINGULAR_DETERMINERS)
         adjective = (
-            draws.choice(adjectives(self._style, noun)) if draws.chance(self._style.adjectives) else None
+            draws.choice(allowed_adjectives(self._style, noun))
+            if draws.chance(self._style.adjectives)
+            else None
         )
         if determiner.english and determiner.english_plural:
             plural ^= self.flippable == self._flip
@@ -161,7 +165,7 @@ class NounPhrases:
         return self._word("that", "relative", form, _Place(case, None, head.noun, head.rival), head.leaf)
 
     def _adjective(
-        self, word: Word, declension: Declension, first: Leaf, head: Leaf, at: _Place, *, plural: bool
+        self, word: WordPair, declension: Declension, first: Leaf, head: Leaf, at: _Place, *, plural: bool
     ) -> Leaf:
         def form(c: Case, sense: Noun) -> str:
             return word.german + inflection.adjective_ending(declension, c, agreement(sense, plural=plural))
@@ -187,7 +191,7 @@ class NounPhrases:
             indoors, outdoors = draws.choice(lexicon.HOMOGRAPHS)
             return (indoors, outdoors) if self._sense is lexicon.INDOORS else (outdoors, indoors)
         likely_animate = {"subject": 0.8, "object": 0.4, "recipient": 0.9, "place": 0.3}[role]
-        noun = draws.choice(nouns(self._style, role, animate=draws.chance(likely_animate)))
+        noun = draws.choice(allowed_nouns(self._style, role, animate=draws.chance(likely_animate)))
         return noun, noun
 
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from maskbench.data.corpora.toydeen import lexicon
-from maskbench.data.corpora.toydeen.lexicon import Noun, Word
+from maskbench.data.corpora.toydeen.lexicon import Noun, WordPair
 
 Novelty: TypeAlias = Literal["object", "pair", "relative", "deeper"]
 """What of a sentence training does not have: a noun as direct object that is only ever a subject there, an adjective
 with a noun that it never goes with there, a relative clause on a direct object, or one on the subject of another
 relative clause."""
 
-ONLY_SUBJECTS: Final = frozenset({"baker", "bird", "sister", "goat", "girl", "lamb"})
+SUBJECT_ONLY_NOUNS: Final = frozenset({"baker", "bird", "sister", "goat", "girl", "lamb"})
 """The nouns that training has only as subjects: two of each gender."""
 
 
-class Style(NamedTuple):
+class SplitStyle(NamedTuple):
     """Chances, each in [0, 1], and what is new."""
 
     clauses: float = 0.4
@@ -36,25 +36,25 @@ class Style(NamedTuple):
     novelty: Novelty | None = None
 
 
-PLAIN: Final = Style()
+PLAIN_STYLE: Final = SplitStyle()
 """The sentences of training, validation and test."""
 
-LONG: Final[dict[str, tuple[range, Style]]] = {
-    "long-1": (range(17, 21), Style(0.8, 0.5, 0.4, 0.4, 0.8)),
-    "long-2": (range(21, 25), Style(0.95, 0.7, 0.45, 0.5, 0.9)),
-    "long-3": (range(25, 33), Style(1.0, 0.85, 0.45, 0.55, 1.0)),
+LONG_SPLITS: Final[dict[str, tuple[range, SplitStyle]]] = {
+    "long-1": (range(17, 21), SplitStyle(0.8, 0.5, 0.4, 0.4, 0.8)),
+    "long-2": (range(21, 25), SplitStyle(0.95, 0.7, 0.45, 0.5, 0.9)),
+    "long-3": (range(25, 33), SplitStyle(1.0, 0.85, 0.45, 0.55, 1.0)),
 }
 """The splits of long sentences: how many English words, and a style that often has as many."""
 
-NOVEL: Final[dict[Novelty, Style]] = {
-    "object": PLAIN._replace(novelty="object"),
-    "pair": PLAIN._replace(novelty="pair", adjectives=0.4),
-    "relative": Style(0.1, 0.2, 0.1, 0.8, novelty="relative"),
-    "deeper": PLAIN._replace(novelty="deeper", clauses=0.0, adjectives=0.1, relative=0.9),
+NOVELTY_STYLES: Final[dict[Novelty, SplitStyle]] = {
+    "object": PLAIN_STYLE._replace(novelty="object"),
+    "pair": PLAIN_STYLE._replace(novelty="pair", adjectives=0.4),
+    "relative": SplitStyle(0.1, 0.2, 0.1, 0.8, novelty="relative"),
+    "deeper": PLAIN_STYLE._replace(novelty="deeper", clauses=0.0, adjectives=0.1, relative=0.9),
 }
 """A style for every kind of novelty."""
 
-ROOM_FOR: Final[dict[Novelty, int]] = {"object": 8, "pair": 8, "relative": 10, "deeper": 16}
+NOVELTY_MIN_LENGTHS: Final[dict[Novelty, int]] = {"object": 8, "pair": 8, "relative": 10, "deeper": 16}
 """From which `max_length` on there are many sentences with a novelty."""
 
 _NOUNS: Final = (*lexicon.ANIMATE, *lexicon.INANIMATE)
@@ -68,7 +68,7 @@ HELD_OUT_PAIRS: Final[frozenset[tuple[str, str]]] = frozenset(
 """Adjectives and nouns that never meet in training: two adjectives for every noun with one sense."""
 
 
-def _adjectives(*, held_out: bool) -> dict[str, tuple[Word, ...]]:
+def _adjectives(*, held_out: bool) -> dict[str, tuple[WordPair, ...]]:
     return {
         noun.english: tuple(
             word
@@ -83,20 +83,20 @@ _USUAL: Final = _adjectives(held_out=False)
 _UNUSUAL: Final = _adjectives(held_out=True)
 
 
-def adjectives(style: Style, noun: Noun) -> tuple[Word, ...]:
+def allowed_adjectives(style: SplitStyle, noun: Noun) -> tuple[WordPair, ...]:
     """Return the adjectives a noun may have."""
     return (_UNUSUAL if style.novelty == "pair" else _USUAL).get(noun.english, lexicon.ADJECTIVES)
 
 
 _KINDS: Final = {True: lexicon.ANIMATE, False: lexicon.INANIMATE}
 _OTHER_THAN_SUBJECTS: Final = {
-    animate: tuple(noun for noun in kind if noun.english not in ONLY_SUBJECTS)
+    animate: tuple(noun for noun in kind if noun.english not in SUBJECT_ONLY_NOUNS)
     for animate, kind in _KINDS.items()
 }
-_SUBJECTS_AS_OBJECTS: Final = tuple(noun for noun in _NOUNS if noun.english in ONLY_SUBJECTS)
+_SUBJECTS_AS_OBJECTS: Final = tuple(noun for noun in _NOUNS if noun.english in SUBJECT_ONLY_NOUNS)
 
 
-def nouns(style: Style, role: str, *, animate: bool) -> tuple[Noun, ...]:
+def allowed_nouns(style: SplitStyle, role: str, *, animate: bool) -> tuple[Noun, ...]:
     """Return the nouns that a noun phrase in some role may have."""
     if role == "subject":
         return _KINDS[animate]

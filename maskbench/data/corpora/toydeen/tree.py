@@ -38,7 +38,7 @@ TAGS: Final[dict[str, str]] = {
 """The name of every tag with what it marks, in the order of `Corpus.tags`. A word has the first that fits of homograph,
 attracted, inverted, verb_final; the others exclude one another."""
 
-NUMBERS: Final = {tag: number for number, tag in enumerate(TAGS)}
+TAG_NUMBERS: Final = {tag: number for number, tag in enumerate(TAGS)}
 """The place of every tag in `Corpus.tags`."""
 
 
@@ -63,7 +63,7 @@ class Phrase(NamedTuple):
 Node: TypeAlias = Leaf | Phrase
 
 
-class Drawn(NamedTuple):
+class DerivedSentence(NamedTuple):
     """A sentence and its translation, words separated by single spaces, and where they come from."""
 
     source: str
@@ -76,7 +76,7 @@ class Drawn(NamedTuple):
         return self.source.count(" ") + 1, self.reference.count(" ") + 1
 
 
-class Sentence(NamedTuple):
+class AnnotatedSentence(NamedTuple):
     """A sentence and its translation with what is known of the words."""
 
     source: str
@@ -99,14 +99,14 @@ def same_order(*parts: Node) -> Phrase:
     return Phrase(parts, parts)
 
 
-def spell(tree: Node) -> Drawn:
+def spell(tree: Node) -> DerivedSentence:
     """Return what a tree says; of two commas in a row one is written, and none at the end."""
     english = [word for part in _leaves(tree, 0) for word in part.english]
     german = [word for word, _ in _german(tree)]
-    return Drawn(" ".join(english), " ".join(german), tree)
+    return DerivedSentence(" ".join(english), " ".join(german), tree)
 
 
-def read(drawn: Drawn) -> Sentence:
+def annotate(drawn: DerivedSentence) -> AnnotatedSentence:
     """Return the sentence with what its tree knows of the words."""
     # Leaves are told apart by identity: equal ones may stand in one tree.
     places: dict[int, range] = {}
@@ -127,8 +127,8 @@ def read(drawn: Drawn) -> Sentence:
             deps += [first + s for s in sorted(wider)]
         else:
             deps += [first + s for s in own]
-        tags.append(NUMBERS["comma" if word == "," else owner.tag])
-    return Sentence(drawn.source, drawn.reference, links, deps, tags)
+        tags.append(TAG_NUMBERS["comma" if word == "," else owner.tag])
+    return AnnotatedSentence(drawn.source, drawn.reference, links, deps, tags)
 
 
 def _leaves(tree: Node, side: Literal[0, 1]) -> list[Leaf]:

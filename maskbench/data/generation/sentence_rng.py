@@ -16,7 +16,7 @@ from maskbench.randomness import Key, philox
 T = TypeVar("T")
 
 
-class Draws:
+class SentenceRng:
     """A cursor over a sentence's words, each in [0, 2**32)."""
 
     __slots__ = ("_at", "_words")
@@ -53,9 +53,9 @@ class Draws:
         return out
 
 
-def draws_for(key: Key, first: int, count: int, n_words: int) -> list[Draws]:
+def sentence_rngs(key: Key, first: int, count: int, n_words: int) -> list[SentenceRng]:
     """Return the draws of sentences `first` to `first + count - 1`, at least `n_words` words each."""
     blocks = np.arange(-(-n_words // 4), dtype=np.int64)[None, :]
     examples = np.arange(first, first + count, dtype=np.int64)[:, None]
     words = np.stack(philox(key, blocks, np.zeros((1, 1), dtype=np.int64), examples), axis=-1)
-    return [Draws(row) for row in words.reshape(count, -1).tolist()]
+    return [SentenceRng(row) for row in words.reshape(count, -1).tolist()]

@@ -19,7 +19,7 @@ OUTERMOST: Final = "mixture"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class NestedCorpus:
     """A corpus inside another one."""
 
     name: str
@@ -27,7 +27,7 @@ class Part:
     options: Any
 
     @classmethod
-    def of(cls, described: Mapping[str, Any]) -> Part:
+    def of(cls, described: Mapping[str, Any]) -> NestedCorpus:
         """Return the corpus that a checked option describes."""
         builder: type[CorpusBuilder] = CORPORA.lookup(described["name"])
         options = {key: value for key, value in described.items() if key != "name"}
@@ -61,7 +61,7 @@ class Part:
         return {f"{role}/{file}": sha256 for file, sha256 in self.builder.inputs(self.options).items()}
 
 
-def first_test(split_names: Sequence[str]) -> str:
+def main_test_split(split_names: Sequence[str]) -> str:
     """Return the main test split: `test`, or the first that is not `valid` where none is called so."""
     return "test" if "test" in split_names else next(name for name in split_names if name != "valid")
 
@@ -110,7 +110,7 @@ def _not(*names: str) -> AfterValidator:
     return AfterValidator(lambda described: _checked(described, frozenset(names)))
 
 
-Task: TypeAlias = Annotated[dict[str, Any], _not(OUTERMOST)]
+TaskCorpus: TypeAlias = Annotated[dict[str, Any], _not(OUTERMOST)]
 """A corpus as an option writes it, `{name: toydeen, pairs: 2000}`; any but a mixture."""
-Plain: TypeAlias = Annotated[dict[str, Any], _not(OUTERMOST, "denoise")]
+PlainCorpus: TypeAlias = Annotated[dict[str, Any], _not(OUTERMOST, "denoise")]
 """Likewise; any that is not made of other corpora."""

@@ -13,13 +13,13 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from maskbench.data.corpora.files import hashes, locate
+from maskbench.data.corpora.files import hash_pair_files, locate_pair_files
 from maskbench.data.corpus import Corpus, CorpusBuilder
 from maskbench.data.generation.noise import NOISE_SPLITS
-from maskbench.data.text.download import Remote, data_folder, fetch_all
-from maskbench.data.text.pair_files import Source, Text
-from maskbench.data.text.text_corpus import TextOptions, build_corpus, deal, left_out
-from maskbench.data.text.text_files import folder_of
+from maskbench.data.text.download import RemoteFile, data_folder, fetch_all
+from maskbench.data.text.pair_files import PairFiles, SentencePairs
+from maskbench.data.text.text_corpus import TextOptions, build_text_corpus, deal_splits, list_left_out
+from maskbench.data.text.text_files import expand_folder
 from maskbench.errors import CorpusError
 from maskbench.registry import CORPORA
 
@@ -46,7 +46,7 @@ _PINNED: Final = {
 }
 """Size and sha256 of the compressed text of Multi30k, task 1, by stem and language."""
 
-_TATOEBA: Final = Remote(
+_TATOEBA: Final = RemoteFile(
     "https://raw.githubusercontent.com/DarrenCarvalho/Language-Translation/"
     "e11f3bfa0e9fbd8ed1bca0289d3079143c11c3e4/data/deu.txt",
     2188364,
@@ -60,7 +60,7 @@ Folder = Annotated[
 Share = Annotated[float, Field(gt=0, lt=0.5)]
 
 
-class _Recipe(CorpusBuilder):
+class _DownloadedCorpus(CorpusBuilder):
     """A public corpus: which files it needs, and how its splits are read from a folder that has them."""
 
     name: ClassVar[str]
@@ -69,17 +69,17 @@ class _Recipe(CorpusBuilder):
 
     @classmethod
     @abstractmethod
-    def remotes(cls, options: Any) -> list[Remote]:
+    def remotes(cls, options: Any) -> list[RemoteFile]:
         """Return the files it needs."""
 
     @classmethod
     @abstractmethod
-    def sources(cls, options: Any, folder: Path) -> dict[str, Source]:
+    def sources(cls, options: Any, folder: Path) -> dict[str, PairFiles]:
         """Return the files in `folder`, by split; a CorpusError where some are missing."""
 
     @classmethod
     @abstractmethod
-    def texts(cls, options: Any, folder: Path) -> dict[str, Text]:
+    def texts(cls, options: Any, folder: Path) -> dict[str, SentencePairs]:
         """Return the text of every split: train, valid, and the test splits in order."""
 
     @classmethod
@@ -102,22 +102,22 @@ class _Recipe(CorpusBuilder):
         """Return the sha256 of every file: the pinned ones, known without a download, or those in `path`."""
         if options.path is None:
             return {remote.name: remote.sha256 for remote in cls.remotes(options)}
-        return hashes(cls.sources(options, folder_of(options.path)))
+        return hash_pair_files(cls.sources(options, expand_folder(options.path)))
 
     @classmethod
     def build(cls, options: Any) -> Corpus:
         """Download what is not there yet, and build the corpus."""
-        return build_corpus(cls.name, cls._all_texts(options), options, [cls.licence])
+        return build_text_corpus(cls.name, cls._all_texts(options), options, [cls.licence])
 
     @classmethod
-    def left_out(cls, options: Any) -> list[str]:
+    def list_left_out(cls, options: Any) -> list[str]:
         """Return `file:line: reason` of every training pair that is left out; the corpus's notes name the first."""
-        return left_out(cls._all_texts(options), options)
+        return list_left_out(cls._all_texts(options), options)
 
     @classmethod
-    def _all_texts(cls, options: Any) -> dict[str, Text]:
+    def _all_texts(cls, options: Any) -> dict[str, SentencePairs]:
         if options.path is not None:
-            return cls.texts(options, folder_of(options.path))
+            return cls.texts(options, expand_folder(options.path))
         folder = data_folder() / cls.name
         fetch_all(cls.remotes(options), folder)
         return cls.texts(options, folder)
@@ -152,7 +152,7 @@ class Multi30kOptions(TextOptions):
 
 
 @CORPORA.register("multi30k")
-class Multi30k(_Recipe):
+class Multi30kCorpus(_DownloadedCorpus):
     """Captions of images: 29,000 pairs to train, 1,014 to validate, 1,000 to test (Elliott et al. 2016, task 1)."""
 
     Options = Multi30kOptions
@@ -165,18 +165,18 @@ class Multi30k(_Recipe):
         return list(options.test)
 
     @classmethod
-    def remotes(cls, options: Multi30kOptions) -> list[Remote]:
+    def remotes(cls, options: Multi30kOptions) -> list[RemoteFile]:
         """Return two files for every split."""
         names = [f"{stem}.{side}" for stem in options.stems().values() for side in (options.src, options.tgt)]
-        return [Remote(f"{_MULTI30K}{name}.gz", *_PINNED[name]) for name in names]
+        return [RemoteFile(f"{_MULTI30K}{name}.gz", *_PINNED[name]) for name in names]
 
     @classmethod
-    def sources(cls, options: Multi30kOptions, folder: Path) -> dict[str, Source]:
+    def sources(cls, options: Multi30kOptions, folder: Path) -> dict[str, PairFiles]:
         """Return the pair of files of every split."""
-        return locate(folder, options.stems(), options.src, options.tgt)
+        return locate_pair_files(folder, options.stems(), options.src, options.tgt)
 
     @classmethod
-    def texts(cls, options: Multi30kOptions, folder: Path) -> dict[str, Text]:
+    def texts(cls, options: Multi30kOptions, folder: Path) -> dict[str, SentencePairs]:
         """Return the text of every split."""
         return {name: source.read() for name, source in cls.sources(options, folder).items()}
 
@@ -198,7 +198,7 @@ class TatoebaOptions(TextOptions):
 
 
 @CORPORA.register("tatoeba")
-class Tatoeba(_Recipe):
+class TatoebaCorpus(_DownloadedCorpus):
     """Short sentences, English and German: 50,001 pairs in one table, as manythings.org published them in 2020.
 
     It has no splits of its own; they are dealt by a hash of the source, so no source is in two of them. A folder of
@@ -215,24 +215,24 @@ class Tatoeba(_Recipe):
         return ["test"]
 
     @classmethod
-    def remotes(cls, options: TatoebaOptions) -> list[Remote]:
+    def remotes(cls, options: TatoebaOptions) -> list[RemoteFile]:
         """Return the table."""
         return [_TATOEBA]
 
     @classmethod
-    def sources(cls, options: TatoebaOptions, folder: Path) -> dict[str, Source]:
+    def sources(cls, options: TatoebaOptions, folder: Path) -> dict[str, PairFiles]:
         """Return the table, from which all splits are dealt."""
         for path in (folder / "deu.txt", folder / "deu.txt.gz"):
             if path.is_file():
-                return {"train": Source((path,), "en", "de")}
+                return {"train": PairFiles((path,), "en", "de")}
         raise CorpusError(
             f"there is no deu.txt or deu.txt.gz in {folder}; put the table there, or correct path"
         )
 
     @classmethod
-    def texts(cls, options: TatoebaOptions, folder: Path) -> dict[str, Text]:
+    def texts(cls, options: TatoebaOptions, folder: Path) -> dict[str, SentencePairs]:
         """Return the table, turned round where German is the source, and dealt to the splits."""
         text = cls.sources(options, folder)["train"].read()
-        return deal(
+        return deal_splits(
             text.turned() if options.src == "de" else text, {"valid": options.valid, "test": options.test}
         )
