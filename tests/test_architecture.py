@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,8 @@ LAYERS = [
 ]
 """Lowest first; a module may import its own layer and those below."""
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
+LONGEST_FOLDER = 20
+"""Modules in one folder; more are looked through, not read."""
 READERS = ("records", "comparison")
 """They judge what runs left behind, so they know nothing of how runs are made."""
 READERS_MAY_IMPORT = (
@@ -126,6 +130,34 @@ def test_executors_know_nothing_of_training(path):
 def test_every_package_has_a_layer():
     packages = {name.split(".")[0] for name, _ in modules()}
     assert packages == set(HEIGHT)
+
+
+def imported_at_once(name: str, path: Path, known: set[str]) -> set[str]:
+    """The modules that are imported while a module is imported, so not those inside functions or for types alone."""
+    package = f"maskbench.{name}".split(".")
+    package = package if path.name == "__init__.py" else package[:-1]
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {f"{source}.{a.name}" if f"{source}.{a.name}" in known else source for a in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+    return (found & known) - {f"maskbench.{name}"}
+
+
+def test_no_module_imports_itself_through_others():
+    known = {f"maskbench.{name}" for name, _ in modules()}
+    graph = {f"maskbench.{name}": imported_at_once(name, path, known) for name, path in modules()}
+    assert sum(map(len, graph.values())) > len(graph)
+    order = list(graphlib.TopologicalSorter(graph).static_order())  # CycleError names the circle
+    assert set(order) == known
+
+
+def test_no_folder_is_too_long_to_read():
+    sizes = Counter(path.parent.relative_to(ROOT) for _, path in modules() if path.name != "__init__.py")
+    assert not {str(folder): n for folder, n in sizes.items() if n > LONGEST_FOLDER}
 
 
 @pytest.mark.parametrize("name", TORCH_FREE)
