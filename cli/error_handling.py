@@ -17,7 +17,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-def explained(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+def handle_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Turn a `MaskbenchError` of `command` into its message and exit code; what else escapes is a bug and stays one.
 
     A reader that closes the pipe (`maskbench compare | head`) has seen enough: that is no error.

@@ -35,7 +35,7 @@ def load(
 
 
 @contextmanager
-def placed_problems(file: Path, overrides: Sequence[str]) -> Iterator[None]:
+def locate_problems(file: Path, overrides: Sequence[str]) -> Iterator[None]:
     """Inside, an error that names a key of the file is raised again as a problem at that key's place."""
     from maskbench.config.load import locate_error
     from maskbench.errors import LeakError, MaskbenchError

@@ -22,7 +22,7 @@ from .commands.run import run
 from .commands.status import status
 from .commands.tensorboard import tensorboard
 from .commands.verify import verify
-from .error_handling import explained
+from .error_handling import handle_errors
 
 app = typer.Typer(
     name="maskbench",
@@ -72,4 +72,4 @@ for command in (
     verify,
     calibrate,
 ):
-    app.command(help=_unwrapped(command.__doc__ or ""))(explained(command))
+    app.command(help=_unwrapped(command.__doc__ or ""))(handle_errors(command))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-KEPT = ("experiment.yaml", "plans.jsonl", "cost.json")
+PROTECTED_FILES = ("experiment.yaml", "plans.jsonl", "cost.json")
 """What an experiment's own folder must keep."""
 
 
-def save(written: bytes, output: Path) -> None:
+def save_output(written: bytes, output: Path) -> None:
     """Write a file, wholly or not at all; a link's target is written, and a pipe or a device written to.
 
     Raises:
@@ -18,7 +18,7 @@ def save(written: bytes, output: Path) -> None:
     """
     from maskbench.files import wrap_os_errors, write_atomically
 
-    refuse(output)
+    refuse_output(output)
     if output.exists() and not output.is_file():
         # Nothing may take the place of a pipe or a device.
         with wrap_os_errors("write", output), output.open("wb") as stream:
@@ -27,11 +27,11 @@ def save(written: bytes, output: Path) -> None:
         write_atomically(output.resolve(), written)
 
 
-def refuse(output: Path) -> None:
-    """Refuse to write where `save` would, so that a command can ask before its work.
+def refuse_output(output: Path) -> None:
+    """Refuse to write where `save_output` would, so that a command can ask before its work.
 
     Raises:
-        ConfigError, ResourceError: as of `save`.
+        ConfigError, ResourceError: as of `save_output`.
     """
     from maskbench.errors import ConfigError, ResourceError
 
@@ -48,7 +48,7 @@ def refuse(output: Path) -> None:
 
 def _is_of_experiment(target: Path) -> bool:
     """Whether a file is one that an experiment keeps, or lies in the folder of a run."""
-    if target.name in KEPT and (target.parent / KEPT[0]).is_file():
+    if target.name in PROTECTED_FILES and (target.parent / PROTECTED_FILES[0]).is_file():
         return True
     runs = (folder for folder in target.parents if folder.name.startswith("seed-"))
-    return any((run.parent.parent / KEPT[0]).is_file() for run in runs)
+    return any((run.parent.parent / PROTECTED_FILES[0]).is_file() for run in runs)

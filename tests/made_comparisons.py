@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from maskbench.comparison.results import (
+    ArmCost,
+    ArmResult,
     Comparison,
-    Cost,
-    Counts,
+    ComparisonSettings,
     Difference,
-    Noise,
+    NoiseShares,
     OtherMetric,
-    Row,
-    Settings,
+    RunCounts,
     Share,
 )
 from maskbench.config.schema.metrics import METRICS
@@ -36,7 +36,7 @@ def difference(
     return Difference(mean, limits, **{"test": tested, **told})
 
 
-def row(arm: str, found: Difference | None = None, verdict: Any = None, **more: Any) -> Row:
+def row(arm: str, found: Difference | None = None, verdict: Any = None, **more: Any) -> ArmResult:
     """Return an arm with eight finished runs; the baseline without `found`."""
     told = {
         "title": arm,
@@ -46,18 +46,18 @@ def row(arm: str, found: Difference | None = None, verdict: Any = None, **more: 
         "seeds_needed": None,
         "unsafe": False,
         "also_different": (),
-        "cost": Cost(5100.0, 1.0, 410.5, 812_000),
-        "counts": Counts(8, 0, 0, 0),
+        "cost": ArmCost(5100.0, 1.0, 410.5, 812_000),
+        "counts": RunCounts(8, 0, 0, 0),
         "notes": (),
         "other_metrics": {},
         **more,
     }
-    return Row(arm=arm, difference=found, verdict=verdict, **told)
+    return ArmResult(arm=arm, difference=found, verdict=verdict, **told)
 
 
-def comparison(*rows: Row, **more: Any) -> Comparison:
+def comparison(*rows: ArmResult, **more: Any) -> Comparison:
     """Return a panel whose baseline is the first row."""
-    settings = Settings("test/token_accuracy", METRICS["token_accuracy"], rows[0].arm, 0.05, 0.01)
+    settings = ComparisonSettings("test/token_accuracy", METRICS["token_accuracy"], rows[0].arm, 0.05, 0.01)
     told = {
         "experiment": "made",
         "panel": None,
@@ -105,22 +105,26 @@ def every_verdict() -> Comparison:
         row(
             "dynamic",
             difference(
-                0.0167, 0.009, 0.0251, noise=Noise(0.71, 0.29, 0.005, 0.029), win_rate=Share(1.0, 0.68, 1.0)
+                0.0167,
+                0.009,
+                0.0251,
+                noise=NoiseShares(0.71, 0.29, 0.005, 0.029),
+                win_rate=Share(1.0, 0.68, 1.0),
             ),
             "better",
             mean=0.5691,
-            cost=Cost(4900.0, 1.337, 433.0, 812_000, 1.291, 1.402),
+            cost=ArmCost(4900.0, 1.337, 433.0, 812_000, 1.291, 1.402),
             notes=("size uncertain",),
             other_metrics=others(0.11),
         ),
         row(
             "window-1",
-            difference(-0.0333, -0.041, -0.0262, wins=0, noise=Noise(0.85, 0.15, -0.045, -0.021)),
+            difference(-0.0333, -0.041, -0.0262, wins=0, noise=NoiseShares(0.85, 0.15, -0.045, -0.021)),
             "worse",
             mean=0.5191,
             unsafe=True,
             also_different=("train.lr",),
-            cost=Cost(5000.0, 0.981, 405.0, 812_000, 0.97, 0.99),
+            cost=ArmCost(5000.0, 0.981, 405.0, 812_000, 0.97, 0.99),
             other_metrics=others(-0.2),
         ),
         row("none", difference(0.002, -0.004, 0.0061, p=0.4, p_holm=0.8, wins=5), "equivalent", unsafe=True),
@@ -147,8 +151,8 @@ def every_verdict() -> Comparison:
             values={0: 0.55, 1: 0.57},
             mean=0.56,
             sd=0.0141,
-            counts=Counts(2, 0, 0, 6),
-            cost=Cost(None, None, None, None),
+            counts=RunCounts(2, 0, 0, 6),
+            cost=ArmCost(None, None, None, None),
             notes=("2 of 8 pairs so far; the verdict waits for the planned seeds",),
         ),
         row(
@@ -158,8 +162,8 @@ def every_verdict() -> Comparison:
             values={},
             mean=None,
             sd=None,
-            counts=Counts(0, 8, 0, 0),
-            cost=Cost(None, None, None, None),
+            counts=RunCounts(0, 8, 0, 0),
+            cost=ArmCost(None, None, None, None),
             notes=("8 of 8 pairs dropped",),
         ),
         panel="small",

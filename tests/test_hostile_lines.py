@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.live import Live
 from typer.testing import CliRunner
 
-from maskbench.cli.error_handling import explained
+from maskbench.cli.error_handling import handle_errors
 from maskbench.cli.main import app
-from maskbench.cli.progress.display import LiveBoard, PlainLines, board_view
-from maskbench.cli.progress.state import Board
+from maskbench.cli.progress.display import LiveDisplay, PlainLines, draw_progress
+from maskbench.cli.progress.state import ProgressState
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, RunConfig
 from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError, ResourceError, RunFailed
 from maskbench.experiment.plan import PlannedRun
@@ -62,7 +62,7 @@ def told_about(shown: Any, text: str) -> None:
 @each
 def test_plain_progress_is_one_line_for_each_thing_told(text: str) -> None:
     stream = io.StringIO()
-    told_about(PlainLines(Board(lambda: 0.0), stream), text)
+    told_about(PlainLines(ProgressState(lambda: 0.0), stream), text)
     assert not harmful(stream.getvalue())
     lines = stream.getvalue().splitlines()
     assert len(lines) == 8, "a message with line ends forged a line"
@@ -73,12 +73,12 @@ def test_plain_progress_is_one_line_for_each_thing_told(text: str) -> None:
 @each
 def test_a_live_board_holds_no_control_characters_of_a_file(text: str) -> None:
     console = Console(file=io.StringIO(), width=100, color_system=None, force_terminal=False, _environ={})
-    board = Board(lambda: 0.0)
+    board = ProgressState(lambda: 0.0)
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        told_about(LiveBoard(board, live), text)
+        told_about(LiveDisplay(board, live), text)
     config = ArmConfig(name="arm", title=text, config=RunConfig(corpus=CorpusConfig(name="copy")))
     board.started(PlannedRun(None, config, 0, RunDirectory(Path("arm/seed-0")), "new"))
-    console.print(board_view(board))
+    console.print(draw_progress(board))
     written = console.file.getvalue()  # type: ignore[attr-defined]
     assert not harmful(written)
     assert shows(written, f"warning: {text}")
@@ -94,7 +94,7 @@ def test_an_error_says_the_text(
         raise kind(f"it failed: {text}")
 
     with pytest.raises(typer.Exit) as left:
-        explained(fails)()
+        handle_errors(fails)()
     out, err = capfd.readouterr()
     assert (left.value.exit_code, out) == (kind.exit_code, "")
     assert err.startswith("error: it failed: ")

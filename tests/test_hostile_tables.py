@@ -26,9 +26,9 @@ from markdown_it import MarkdownIt
 from maskbench.cli.comparison.csv_format import to_csv
 from maskbench.cli.comparison.latex_format import to_latex
 from maskbench.cli.comparison.markdown_format import to_markdown
-from maskbench.cli.comparison.other_metrics import Detail
+from maskbench.cli.comparison.other_metrics import MetricSelection
 from maskbench.cli.comparison.render import as_text
-from maskbench.comparison.results import Choices, Comparison
+from maskbench.comparison.results import Comparison, ComparisonOptions
 from maskbench.comparison.table import compare
 from maskbench.comparison.text.json_document import to_json
 
@@ -42,7 +42,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(directory: Path) -> Comparison:
-    (comparison,) = compare([directory], Choices())
+    (comparison,) = compare([directory], ComparisonOptions())
     return comparison
 
 
@@ -77,8 +77,10 @@ def test_the_strings_are_forty_and_would_do_harm() -> None:
     assert sum(bool(harmful(text)) for text in TEXTS) >= 10
 
 
-@pytest.mark.parametrize("detail", [Detail(), Detail(all_metrics=True, slices=True)], ids=["short", "all"])
-def test_the_table_shows_titles_messages_and_versions(found: Comparison, detail: Detail) -> None:
+@pytest.mark.parametrize(
+    "detail", [MetricSelection(), MetricSelection(all_metrics=True, slices=True)], ids=["short", "all"]
+)
+def test_the_table_shows_titles_messages_and_versions(found: Comparison, detail: MetricSelection) -> None:
     shown = as_text([found], detail)
     assert not harmful(shown)
     assert not not_shown(shown, [title(text) for text in TEXTS])

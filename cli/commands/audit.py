@@ -68,13 +68,13 @@ def _subjects(targets: Sequence[str], plugins: Sequence[Path], runs_dir: Path) -
     from maskbench.audit.catalogue import subjects
     from maskbench.experiment.plan import CACHE
 
-    from ..loading import load, placed_problems
+    from ..loading import load, locate_problems
 
     files = [target for target in targets if target.endswith(_ENDINGS) or Path(target).is_file()]
     yield from subjects([target for target in targets if target not in files])
     for file in map(Path, files):
         experiment = load(file, [], plugins=plugins)
-        with placed_problems(file, []):
+        with locate_problems(file, []):
             yield from experiment_subjects(experiment, runs_dir / CACHE)
 
 

@@ -47,7 +47,7 @@ def calibrate(
     from maskbench.experiment import PRELOAD
     from maskbench.experiment.null_experiment import calibration_of
 
-    from ..loading import load, placed_problems
+    from ..loading import load, locate_problems
     from .run import say_what_happened
 
     with exit_on_stop_signals():
@@ -55,7 +55,7 @@ def calibrate(
         used = build_executor(executor, workers=workers, preload=PRELOAD)
         experiment = load(file, settings, seeds, [], quick, files)
         calibration = calibration_of(experiment, twins)
-        with placed_problems(file, settings):
+        with locate_problems(file, settings):
             outcome = _train(calibration, runs_dir, used, files)
         directory = runs_dir / calibration.name
         say_what_happened(outcome, directory)
@@ -71,9 +71,9 @@ def _train(experiment: Experiment, runs_dir: Path, executor: Executor, plugins: 
 
     from maskbench.experiment.run import run_experiment
 
-    from ..progress.display import shown_on
+    from ..progress.display import show_progress
 
-    with shown_on(sys.stderr) as reporter:
+    with show_progress(sys.stderr) as reporter:
         return run_experiment(experiment, runs_dir, executor=executor, reporter=reporter, plugins=plugins)
 
 

@@ -21,7 +21,7 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print claims and evidence as JSON.")] = False,
 ) -> None:
     """Say which claims the finished runs support, which they refute, and which are open."""
-    from maskbench.comparison.claims import judge
+    from maskbench.comparison.claims import judge_claims
     from maskbench.config.schema.claims import load_claims
     from maskbench.errors import ConfigError
 
@@ -29,7 +29,7 @@ def claims(
         raise ConfigError(
             f"no file of claims: {FILE} is not in this folder; go to a checkout of maskbench, or name a file"
         )
-    judged = judge(load_claims(file), runs_dir, file.parent)
+    judged = judge_claims(load_claims(file), runs_dir, file.parent)
     if as_json:
         typer.echo(json.dumps([one.document() for one in judged], indent=1))
         return

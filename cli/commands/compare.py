@@ -14,7 +14,7 @@ from ..options import RUNS, Alpha, Baseline, Directories, Metric, MinEffect, Run
 if TYPE_CHECKING:
     from maskbench.comparison.results import Comparison
 
-    from ..comparison.other_metrics import Detail
+    from ..comparison.other_metrics import MetricSelection
 
 
 class Format(StrEnum):
@@ -86,21 +86,21 @@ def compare(
     runs_dir: RunsDir = RUNS,
 ) -> None:
     """Compare the arms of an experiment, and say which differences are real."""
-    from maskbench.comparison.results import Choices
+    from maskbench.comparison.results import ComparisonOptions
     from maskbench.comparison.table import compare as compare_directories
     from maskbench.records.locate import newest_experiment
 
-    from ..comparison.fail_unless import EXIT_CODE, doubts, unmet
-    from ..comparison.other_metrics import Detail
+    from ..comparison.fail_unless import EXIT_CODE, alarm_lines, unmet_demands
+    from ..comparison.other_metrics import MetricSelection
 
     written_as = format or _guessed(output)
-    choices = Choices(metric, baseline, alpha, min_effect, simultaneous)
+    choices = ComparisonOptions(metric, baseline, alpha, min_effect, simultaneous)
     comparisons = compare_directories(directories or [newest_experiment(runs_dir)], choices)
     # A demand that names nothing is a mistake, and to be told before anything is written.
-    shortfalls = unmet(fail_unless or [], comparisons)
+    shortfalls = unmet_demands(fail_unless or [], comparisons)
     shown = _sorted(comparisons, sort_by)
-    _write(shown, written_as, output, Detail(all_metrics, slices))
-    for sentence in (*(doubts(shown) if fail_unless else ()), *shortfalls):
+    _write(shown, written_as, output, MetricSelection(all_metrics, slices))
+    for sentence in (*(alarm_lines(shown) if fail_unless else ()), *shortfalls):
         _complain(sentence)
     if shortfalls:
         raise typer.Exit(EXIT_CODE)
@@ -110,9 +110,9 @@ def _sorted(comparisons: Sequence[Comparison], order: Order | None) -> Sequence[
     if order is None:
         return comparisons
 
-    from ..comparison.sorting import ordered
+    from ..comparison.sorting import sort_arms
 
-    return [ordered(comparison, order.value) for comparison in comparisons]
+    return [sort_arms(comparison, order.value) for comparison in comparisons]
 
 
 def _guessed(output: Path | None) -> Format:
@@ -133,7 +133,9 @@ def _guessed(output: Path | None) -> Format:
     return SUFFIXES[suffix]
 
 
-def _write(comparisons: Sequence[Comparison], format: Format, output: Path | None, detail: Detail) -> None:
+def _write(
+    comparisons: Sequence[Comparison], format: Format, output: Path | None, detail: MetricSelection
+) -> None:
     if format is Format.TABLE and output is None:
         from ..comparison.render import print_comparisons
 
@@ -144,12 +146,12 @@ def _write(comparisons: Sequence[Comparison], format: Format, output: Path | Non
         # As bytes, because a console's encoding or its line ends would make another document of it.
         typer.echo(written, nl=False)
     else:
-        from ..output_files import save
+        from ..output_files import save_output
 
-        save(written, output)
+        save_output(written, output)
 
 
-def _text(comparisons: Sequence[Comparison], format: Format, detail: Detail) -> str:
+def _text(comparisons: Sequence[Comparison], format: Format, detail: MetricSelection) -> str:
     if format is Format.TABLE:
         from ..comparison.render import as_text
 

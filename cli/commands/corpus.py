@@ -12,7 +12,7 @@ import typer
 from maskbench.text import sanitize
 
 from ..options import Plugins, Quick
-from ..output_files import refuse, save
+from ..output_files import refuse_output, save_output
 from ..terminal import glyphs, print_stripped
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def _list(asks_for_one: bool, as_json: bool) -> None:
         typer.echo(json.dumps([entry.to_json() for entry in list_corpora()], indent=2, ensure_ascii=False))
         return
 
-    from ..views.corpus_table import list_of
+    from ..views.corpus_table import corpus_list
 
-    print_stripped(list_of(list_corpora()))
+    print_stripped(corpus_list(list_corpora()))
 
 
 def _explain(name: str, as_json: bool) -> None:
@@ -127,9 +127,9 @@ def _explain(name: str, as_json: bool) -> None:
         typer.echo(json.dumps([entry.to_json()], indent=2, ensure_ascii=False))
         return
 
-    from ..views.corpus_table import description
+    from ..views.corpus_table import corpus_description
 
-    print_stripped(description(entry, glyphs()))
+    print_stripped(corpus_description(entry, glyphs()))
 
 
 def _refuse_to_write(path: Path, split: str | None, force: bool) -> None:
@@ -152,7 +152,7 @@ def _refuse_to_write(path: Path, split: str | None, force: bool) -> None:
         )
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--export {path}: there is no folder {path.parent}")
-    refuse(path)
+    refuse_output(path)
 
 
 def _configured(
@@ -240,7 +240,7 @@ def _export(built: Corpus, path: Path, split: str | None) -> None:
     is_table = name.removesuffix(".gz").endswith(".tsv")
     data = (format_table(splits[0]) if is_table else format_json_lines(splits, built.tags)).encode("utf-8")
     # Without the time of day, so that the same corpus is the same file.
-    save(gzip.compress(data, mtime=0) if name.endswith(".gz") else data, path)
+    save_output(gzip.compress(data, mtime=0) if name.endswith(".gz") else data, path)
     pairs = sum(map(len, splits))
     typer.echo(sanitize(f"saved {pairs:,} pairs of {split or f'{len(splits)} splits'} in {path}"), err=True)
 
@@ -267,11 +267,11 @@ def _show(built: Corpus, shown: str, only: list[str] | None, indices: Sequence[i
     from maskbench.data.statistics import compute_statistics
 
     from ..views.corpus_samples import sample, samples_heading
-    from ..views.corpus_table import numbers_of
+    from ..views.corpus_table import corpus_numbers
 
     signs = glyphs()
     found = compute_statistics(built, list(built.splits) if only is None else only)
-    print_stripped(numbers_of(built, found, shown, signs))
+    print_stripped(corpus_numbers(built, found, shown, signs))
     split = built.splits[shown]
     if indices:
         print_stripped(samples_heading(split, len(indices)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..options import Plugins
-from ..output_files import refuse, save
+from ..output_files import refuse_output, save_output
 from ..terminal import DEFAULT_WIDTH, console, glyphs, print_stripped
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def masks(
         typer.echo(json.dumps([found.to_json()], indent=2, ensure_ascii=False))
         return
     if not show and png is None:
-        from ..views.mask_table import description
+        from ..views.mask_table import strategy_description
 
-        print_stripped(description(found, glyphs()))
+        print_stripped(strategy_description(found, glyphs()))
         return
 
     from maskbench.pictures.draw import PictureOptions
@@ -143,13 +143,13 @@ def _sheet(found: StrategyEntry, site: str | None, settings: list[str], view: Pi
 def _show(sheet: MaskPicture) -> None:
     from maskbench.text import sanitize
 
-    from ..views.mask_drawing import ASCII, BLOCKS, drawing
+    from ..views.mask_drawing import ASCII, BLOCKS, draw_sheet
 
     printer = console()
     width = printer.width if printer.is_terminal else DEFAULT_WIDTH
     ink = BLOCKS if printer.encoding.startswith("utf") else ASCII
     title = "\n".join(wrap(sheet.title, width, subsequent_indent="  "))
-    typer.echo(sanitize(f"{title}\n\n{drawing(sheet, width, ink)}", lines=True))
+    typer.echo(sanitize(f"{title}\n\n{draw_sheet(sheet, width, ink)}", lines=True))
 
 
 def _refuse_to_draw_into(path: Path) -> None:
@@ -162,11 +162,11 @@ def _refuse_to_draw_into(path: Path) -> None:
         raise ConfigError(f"--png {path}: there is such a file already; give another name, or remove it")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--png {path}: there is no folder {path.parent}")
-    refuse(path)
+    refuse_output(path)
 
 
 def _save(sheet: MaskPicture, path: Path) -> None:
     from maskbench.pictures.figure import render_png
 
-    save(render_png(sheet), path)
+    save_output(render_png(sheet), path)
     typer.echo(f"saved {path}", err=True)

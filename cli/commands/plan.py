@@ -52,11 +52,11 @@ def plan(
     """
     from maskbench.executors.registry import build_executor
 
-    from ..loading import load, placed_problems
+    from ..loading import load, locate_problems
 
     used = build_executor(executor, workers=workers)
     experiment = load(file, overrides or [], seeds, arms or [], quick, plugins or [])
-    with placed_problems(file, overrides or []):
+    with locate_problems(file, overrides or []):
         show_plan(experiment, runs_dir, used, as_json)
 
 
@@ -111,7 +111,12 @@ def _shown(
     from maskbench.text import sanitize
 
     from ..terminal import glyphs
-    from ..views.plan_sentences import group, open_ended, shows, takes
+    from ..views.plan_sentences import (
+        expense_sentences,
+        group_panels,
+        outlook_sentences,
+        until_decided_sentence,
+    )
     from ..views.plan_table import plan_table
 
     due = sum(run.is_due for run in runs)
@@ -120,14 +125,14 @@ def _shown(
     words = Table.grid(padding=(0, 2, 0, 0))
     words.add_column(no_wrap=True, style="bold")
     words.add_column(overflow="fold")
-    for label, sentence in takes(expected, due):
+    for label, sentence in expense_sentences(expected, due):
         words.add_row(label, Text(sanitize(sentence)))
     if present is not None and present.rule == "sequential":
         # What a fixed number of seeds could show is beside the point: the evidence decides how many there are.
-        said = [(one.panel, tuple([open_ended(one.panel, present)])) for one in prospects]
+        said = [(one.panel, tuple([until_decided_sentence(one.panel, present)])) for one in prospects]
     else:
-        said = [(one.panel, tuple(shows(one, experiment.compare, expected))) for one in prospects]
-    for panels, sentences in group(said):
+        said = [(one.panel, tuple(outlook_sentences(one, experiment.compare, expected))) for one in prospects]
+    for panels, sentences in group_panels(said):
         for number, sentence in enumerate(sentences):
             start = f"{panels}: " if panels and not number else ""
             words.add_row("" if number else "seeds", Text(sanitize(start + sentence)))

@@ -31,16 +31,18 @@ def report(
 
     The page needs no network and holds no scripts. It can be sent, archived, printed and read on a phone.
     """
-    from maskbench.comparison.results import Choices
+    from maskbench.comparison.results import ComparisonOptions
     from maskbench.errors import ConfigError
     from maskbench.records.locate import newest_experiment
     from maskbench.report.page import html
 
-    from ..output_files import save
+    from ..output_files import save_output
 
     chosen = directories or [newest_experiment(runs_dir)]
     if output is None and len(chosen) > 1:
         raise ConfigError(f"{len(chosen)} directories, one page: say with --output FILE where it should go")
     target = output or chosen[0] / FILE
-    save(html(chosen, Choices(metric, baseline, alpha, min_effect, simultaneous)).encode(), target)
+    save_output(
+        html(chosen, ComparisonOptions(metric, baseline, alpha, min_effect, simultaneous)).encode(), target
+    )
     typer.echo(target)

@@ -67,7 +67,7 @@ def run(
     from maskbench.executors.signals import exit_on_stop_signals
     from maskbench.experiment import PRELOAD
 
-    from ..loading import load, placed_problems
+    from ..loading import load, locate_problems
     from .plan import show_plan
 
     if dry_run and as_json:
@@ -77,7 +77,7 @@ def run(
         settings, files = overrides or [], plugins or []
         used = build_executor(executor, workers=workers, preload=PRELOAD)
         experiment = load(file, settings, seeds, arms or [], quick, files)
-        with placed_problems(file, settings):
+        with locate_problems(file, settings):
             if dry_run:
                 show_plan(experiment, runs_dir, used)
                 return
@@ -97,9 +97,9 @@ def _run(
 
     from maskbench.experiment.run import run_experiment
 
-    from ..progress.display import shown_on
+    from ..progress.display import show_progress
 
-    with shown_on(sys.stderr) as reporter:
+    with show_progress(sys.stderr) as reporter:
         return run_experiment(
             experiment, runs_dir, whole=whole, executor=executor, reporter=reporter, plugins=plugins
         )
@@ -134,9 +134,9 @@ def _run_until_decided(
 
     from maskbench.experiment.until_decided import MAX_SEEDS, run_until_decided
 
-    from ..progress.display import shown_on
+    from ..progress.display import show_progress
 
-    with shown_on(sys.stderr) as reporter:
+    with show_progress(sys.stderr) as reporter:
         return run_until_decided(
             experiment,
             runs_dir,
@@ -180,10 +180,10 @@ def say_what_happened(outcome: Outcome, directory: Path) -> None:
 
 
 def _print_comparison(directory: Path, as_json: bool) -> None:
-    from maskbench.comparison.results import Choices
+    from maskbench.comparison.results import ComparisonOptions
     from maskbench.comparison.table import compare
 
-    comparisons = compare([directory], Choices())
+    comparisons = compare([directory], ComparisonOptions())
     if as_json:
         from maskbench.comparison.text.json_document import to_json
 

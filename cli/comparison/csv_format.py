@@ -10,7 +10,7 @@ import csv
 from collections.abc import Sequence
 from io import StringIO
 
-from maskbench.comparison.results import Comparison, Row
+from maskbench.comparison.results import ArmResult, Comparison
 from maskbench.comparison.text.json_document import arm_object
 from maskbench.text import sanitize
 
@@ -41,7 +41,7 @@ def _field(value: Value) -> str:
     return "" if value is None else repr(value)
 
 
-def _record(row: Row, comparison: Comparison) -> dict[str, Value]:
+def _record(row: ArmResult, comparison: Comparison) -> dict[str, Value]:
     """Return an arm's numbers, as the JSON document has them, by column."""
     settings, arm = comparison.settings, arm_object(row)
     difference, cost, status = arm["difference"] or {}, arm["cost"], arm["status"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from maskbench.comparison.results import Comparison, Row
+from maskbench.comparison.results import ArmResult, Comparison
 from maskbench.comparison.text.sentences import verdict_sentence
 from maskbench.errors import ConfigError
 from maskbench.registry import did_you_mean
@@ -32,7 +32,7 @@ class Demand:
     """What is allowed."""
 
 
-def unmet(demands: Sequence[str], comparisons: Sequence[Comparison]) -> list[str]:
+def unmet_demands(demands: Sequence[str], comparisons: Sequence[Comparison]) -> list[str]:
     """Return a sentence for every demand that is not met in some panel that has its arm.
 
     Raises:
@@ -42,7 +42,7 @@ def unmet(demands: Sequence[str], comparisons: Sequence[Comparison]) -> list[str
     return [sentence for demand in parsed for sentence in _shortfalls(demand, comparisons)]
 
 
-def doubts(comparisons: Sequence[Comparison]) -> list[str]:
+def alarm_lines(comparisons: Sequence[Comparison]) -> list[str]:
     """Return the alarms of all panels: a demand may be met by numbers that nobody should rely on."""
     return [f"alarm: {comparison.name}: {alarm}" for comparison in comparisons for alarm in comparison.alarms]
 
@@ -54,7 +54,7 @@ def _shortfalls(demand: Demand, comparisons: Sequence[Comparison]) -> Iterator[s
             yield f"not met: {demand.text!r} in {comparison.name}: {verdict_sentence(row, comparison)}"
 
 
-def _judged(comparison: Comparison) -> list[Row]:
+def _judged(comparison: Comparison) -> list[ArmResult]:
     return [row for row in comparison.rows if row.verdict is not None]
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from maskbench.comparison.results import Comparison
-from maskbench.comparison.text.footnotes import arm_notes, warnings
+from maskbench.comparison.text.footnotes import arm_notes, grouped_warnings
 from maskbench.comparison.text.sentences import verdict_sentences
 from maskbench.comparison.text.table_cells import ArmCells, TableCells, table_cells
 from maskbench.text import sanitize
@@ -78,7 +78,7 @@ def _panel(comparison: Comparison) -> Iterator[str]:
         yield rf"\textbf{{{escaped(alarm)}}}\par"
     for sentence in (*verdict_sentences(comparison), *arm_notes(comparison)):
         yield rf"{escaped(sentence)}\par"
-    for warning in warnings(comparison):
+    for warning in grouped_warnings(comparison):
         yield rf"\emph{{Warning:}} {escaped(warning)}\par"
     # A line may end behind each part.
     yield rf"\texttt{{{escaped(comparison.signature).replace('textbar{}', 'textbar{}' + chr(92) + 'allowbreak{}')}}}"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from maskbench.comparison.results import Comparison
-from maskbench.comparison.text.footnotes import arm_notes, method, warnings
+from maskbench.comparison.text.footnotes import arm_notes, grouped_warnings, method_sentences
 from maskbench.comparison.text.sentences import headline, noise_sentences, verdict_sentences
 from maskbench.comparison.text.table_cells import ArmCells, TableCells, table_cells
 from maskbench.text import sanitize
@@ -50,9 +50,9 @@ def _panel(comparison: Comparison) -> Iterator[str]:
     yield ""
     for sentence in (*verdict_sentences(comparison), *noise_sentences(comparison), *arm_notes(comparison)):
         yield f"- {line(sentence)}"
-    for sentence in method(comparison):
+    for sentence in method_sentences(comparison):
         yield f"- {line(sentence)}"
-    for warning in warnings(comparison):
+    for warning in grouped_warnings(comparison):
         yield f"- **warning:** {escaped(warning)}"
     yield ""
     yield _code(comparison.signature)

@@ -1,7 +1,7 @@
 """What a comparison measured besides its metric, with intervals and without verdicts, as tables that fit the terminal.
 
 Unasked, that is the compared metric on the other splits, the other metrics on the compared split, and the compared
-metric's slices there, each block cut where it would take more than `LINES` lines. What is left out is counted.
+metric's slices there, each block cut where it would take more than `MAX_LINES` lines. What is left out is counted.
 `forced_gap`, which every run measures and which should be 0, is shown where it is not.
 """
 
@@ -14,8 +14,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.comparison.results import Comparison, Row
-from maskbench.comparison.text.number_format import Scale, range_text, scale_of, signed
+from maskbench.comparison.results import ArmResult, Comparison
+from maskbench.comparison.text.number_format import Scale, interval_text, scale_of, with_sign
 from maskbench.comparison.text.table_cells import other_metric_names
 from maskbench.config.schema.metrics import MetricName, metric_name
 from maskbench.text import sanitize
@@ -24,7 +24,7 @@ from ..terminal import Glyphs, bare_table
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class MetricSelection:
     """What was asked for; by default, what fits a screen."""
 
     all_metrics: bool = False
@@ -33,10 +33,10 @@ class Detail:
     """Every slice."""
 
 
-COMPACT = Detail()
+COMPACT_SELECTION = MetricSelection()
 
 
-LINES = 24
+MAX_LINES = 24
 """A block that was not asked for takes about this many lines, however many arms there are."""
 
 _GAP = 2
@@ -45,7 +45,7 @@ _FEWEST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class MetricBlock:
     """Metrics that stand under one caption, one a row."""
 
     caption: str
@@ -53,12 +53,12 @@ class Block:
     """From a row's heading to the metric."""
 
 
-def also_measured(
-    comparison: Comparison, detail: Detail, width: int, glyphs: Glyphs
+def other_metric_tables(
+    comparison: Comparison, detail: MetricSelection, width: int, glyphs: Glyphs
 ) -> Iterator[Text | Table]:
     """Yield captions and tables, and at last how much is not shown; nothing where nothing else was measured."""
     names, shown = other_metric_names(comparison), set[MetricName]()
-    lines = None if detail.all_metrics or detail.slices else LINES
+    lines = None if detail.all_metrics or detail.slices else MAX_LINES
     for block in _chosen(comparison, names, metric_name(comparison.settings.metric), detail):
         columns = _columns(comparison, dict(list(block.metrics.items())[:lines]), glyphs)
         chunks = list(_chunks(columns, width))
@@ -82,8 +82,8 @@ def _left_out(names: Sequence[MetricName]) -> Iterator[Text]:
 
 
 def _chosen(
-    comparison: Comparison, names: Sequence[MetricName], compared: MetricName | None, detail: Detail
-) -> Iterator[Block]:
+    comparison: Comparison, names: Sequence[MetricName], compared: MetricName | None, detail: MetricSelection
+) -> Iterator[MetricBlock]:
     """Yield the blocks to show, every metric in one of them at most."""
     whole = [name for name in names if not name.part]
     slices = [name for name in names if name.part]
@@ -108,20 +108,24 @@ def _place(name: MetricName) -> str:
     return str(name).partition("/")[0]
 
 
-def _elsewhere(comparison: Comparison, compared: MetricName, names: Sequence[MetricName]) -> Iterator[Block]:
+def _elsewhere(
+    comparison: Comparison, compared: MetricName, names: Sequence[MetricName]
+) -> Iterator[MetricBlock]:
     metric = str(compared).partition("/")[2]
     caption = f"{metric}{scale_of(comparison).unit} on other splits"
-    yield Block(caption, {_place(name): name for name in names})
+    yield MetricBlock(caption, {_place(name): name for name in names})
 
 
-def _on(comparison: Comparison, caption: str, names: Sequence[MetricName]) -> Iterator[Block]:
-    yield Block(caption, {f"{name.metric}{scale_of(comparison, str(name)).percent}": name for name in names})
+def _on(comparison: Comparison, caption: str, names: Sequence[MetricName]) -> Iterator[MetricBlock]:
+    yield MetricBlock(
+        caption, {f"{name.metric}{scale_of(comparison, str(name)).percent}": name for name in names}
+    )
 
 
-def _slices(comparison: Comparison, names: Sequence[MetricName]) -> Iterator[Block]:
+def _slices(comparison: Comparison, names: Sequence[MetricName]) -> Iterator[MetricBlock]:
     for whole in dict.fromkeys(name.whole for name in names):
         caption = f"{whole}{scale_of(comparison, str(whole)).unit} by slice"
-        yield Block(caption, {name.part: name for name in names if name.whole == whole})
+        yield MetricBlock(caption, {name.part: name for name in names if name.whole == whole})
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +189,7 @@ def _table(metrics: Sequence[str], columns: Sequence[Sequence[str]], glyphs: Gly
     return table
 
 
-def _cell(comparison: Comparison, row: Row, name: str, scale: Scale, glyphs: Glyphs) -> str:
+def _cell(comparison: Comparison, row: ArmResult, name: str, scale: Scale, glyphs: Glyphs) -> str:
     """Return the baseline's mean, or another arm's difference to it with its interval."""
     other = row.other_metrics.get(name)
     if other is None:
@@ -195,5 +199,5 @@ def _cell(comparison: Comparison, row: Row, name: str, scale: Scale, glyphs: Gly
     if other.difference_mean is None:
         return f"({scale.number(other.mean)})"
     limits = other.interval(comparison.settings.alpha)
-    difference = signed(scale.number(other.difference_mean))
-    return f"{difference} {range_text(scale, limits.low, limits.high)}" if limits else difference
+    difference = with_sign(scale.number(other.difference_mean))
+    return f"{difference} {interval_text(scale, limits.low, limits.high)}" if limits else difference

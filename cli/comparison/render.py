@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maskbench.comparison.results import Comparison
-from maskbench.comparison.text.footnotes import arm_notes, method, warnings
+from maskbench.comparison.text.footnotes import arm_notes, grouped_warnings, method_sentences
 from maskbench.comparison.text.sentences import headline, noise_sentences, verdict_sentences
 from maskbench.comparison.text.table_cells import TableCells, table_cells
 from maskbench.text import sanitize
@@ -31,19 +31,22 @@ from ..terminal import (
     width_of,
 )
 from .main_table import ONE_LINE, fit_table, main_table
-from .other_metrics import COMPACT, Detail, also_measured
+from .other_metrics import COMPACT_SELECTION, MetricSelection, other_metric_tables
 
 
-def verdicts(comparison: Comparison, glyphs: Glyphs) -> Table:
+def verdict_list(comparison: Comparison, glyphs: Glyphs) -> Table:
     """Return every verdict as a sentence, and what a reader must know of the arms, as a list."""
     lines = (*verdict_sentences(comparison), *noise_sentences(comparison), *arm_notes(comparison))
     return _list([(Text(glyphs.bullet), Text(sanitize(line))) for line in lines])
 
 
-def small_print(comparison: Comparison, glyphs: Glyphs) -> Table:
+def method_and_warnings(comparison: Comparison, glyphs: Glyphs) -> Table:
     """Return the method and, last, where the eye ends, what went wrong, as a list."""
-    said = [(Text(glyphs.bullet, style="dim"), Text(sanitize(s), style="dim")) for s in method(comparison)]
-    wrong = [(Text("!", style="bold yellow"), Text(sanitize(s))) for s in warnings(comparison)]
+    said = [
+        (Text(glyphs.bullet, style="dim"), Text(sanitize(s), style="dim"))
+        for s in method_sentences(comparison)
+    ]
+    wrong = [(Text("!", style="bold yellow"), Text(sanitize(s))) for s in grouped_warnings(comparison)]
     return _list([*said, *wrong])
 
 
@@ -57,7 +60,7 @@ def _list(items: Sequence[tuple[Text, Text]]) -> Table:
 
 
 def print_comparisons(
-    comparisons: Sequence[Comparison], file: TextIO | None = None, detail: Detail = COMPACT
+    comparisons: Sequence[Comparison], file: TextIO | None = None, detail: MetricSelection = COMPACT_SELECTION
 ) -> None:
     """Print to a terminal at its width, or to anything else at the width the tables need, nothing cut off."""
     stream = file or sys.stdout
@@ -66,7 +69,7 @@ def print_comparisons(
     _print(console, comparisons, detail, glyphs_of(console))
 
 
-def as_text(comparisons: Sequence[Comparison], detail: Detail = COMPACT) -> str:
+def as_text(comparisons: Sequence[Comparison], detail: MetricSelection = COMPACT_SELECTION) -> str:
     """Return what would be printed to a file."""
     console = Console(file=StringIO(), color_system=None, force_terminal=False, highlight=False, _environ={})
     _print(console, comparisons, detail, UNICODE)
@@ -74,7 +77,9 @@ def as_text(comparisons: Sequence[Comparison], detail: Detail = COMPACT) -> str:
     return written.getvalue() if isinstance(written, StringIO) else ""
 
 
-def _print(console: Console, comparisons: Sequence[Comparison], detail: Detail, glyphs: Glyphs) -> None:
+def _print(
+    console: Console, comparisons: Sequence[Comparison], detail: MetricSelection, glyphs: Glyphs
+) -> None:
     for index, comparison in enumerate(comparisons):
         if index:
             console.print()
@@ -86,8 +91,8 @@ def _print(console: Console, comparisons: Sequence[Comparison], detail: Detail, 
             _draw(console, comparison, detail, glyphs)
 
 
-def _draw(console: Console, comparison: Comparison, detail: Detail, glyphs: Glyphs) -> None:
-    console.print(renderables(comparison, console.width, glyphs, detail))
+def _draw(console: Console, comparison: Comparison, detail: MetricSelection, glyphs: Glyphs) -> None:
+    console.print(render_comparison(comparison, console.width, glyphs, detail))
     # The terminal wraps this line, without line breaks in the text: so it can be copied whole.
     console.print(Text(sanitize(comparison.signature), style="dim"), soft_wrap=True)
 
@@ -97,8 +102,8 @@ def natural_width(comparison: Comparison, glyphs: Glyphs) -> int:
     return max(DEFAULT_WIDTH, width_of(main_table(table_cells(comparison), ONE_LINE, glyphs)))
 
 
-def renderables(
-    comparison: Comparison, width: int, glyphs: Glyphs = UNICODE, detail: Detail = COMPACT
+def render_comparison(
+    comparison: Comparison, width: int, glyphs: Glyphs = UNICODE, detail: MetricSelection = COMPACT_SELECTION
 ) -> RenderableType:
     """Return title, answer, table, other metrics and footnotes of a panel, laid out for `width` columns."""
     cells = table_cells(comparison)
@@ -109,10 +114,10 @@ def renderables(
         "",
         fit_table(cells, width, glyphs),
         "",
-        verdicts(comparison, glyphs),
-        *also_measured(comparison, detail, width, glyphs),
+        verdict_list(comparison, glyphs),
+        *other_metric_tables(comparison, detail, width, glyphs),
         "",
-        small_print(comparison, glyphs),
+        method_and_warnings(comparison, glyphs),
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from maskbench.comparison.results import Comparison, Row
+from maskbench.comparison.results import ArmResult, Comparison
 
 
-def ordered(comparison: Comparison, order: str) -> Comparison:
+def sort_arms(comparison: Comparison, order: str) -> Comparison:
     """Return the comparison with its arms sorted, the best, surest, cheapest first; equal ones keep their order.
 
     What an arm has no number of comes last.
@@ -35,7 +35,7 @@ _VERDICTS = (
     *("not testable", "unusable"),
 )
 
-ORDERS: dict[str, Callable[[Row, bool], Any]] = {
+ORDERS: dict[str, Callable[[ArmResult, bool], Any]] = {
     "arm": lambda row, higher: row.title.casefold(),
     "mean": lambda row, higher: _best_first(row.mean, higher),
     "difference": lambda row, higher: _best_first(row.difference.mean if row.difference else None, higher),

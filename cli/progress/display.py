@@ -22,7 +22,7 @@ from maskbench.experiment.progress_events import Ended, Reporter
 from maskbench.text import sanitize
 
 from ..terminal import console_on
-from .state import Board, Line
+from .state import ProgressState, RunningRun
 
 if TYPE_CHECKING:
     from maskbench.training.job import Progress
@@ -33,7 +33,7 @@ SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_FRAMES = 0.1
 
 
-def duration(seconds: float | None) -> str:
+def format_duration(seconds: float | None) -> str:
     """Return a time span as people say it: `7 s`, `3 min 20 s`, `2 h 5 min`; `?` for None."""
     if seconds is None:
         return "?"
@@ -45,16 +45,16 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def summary(board: Board) -> str:
+def summary_line(board: ProgressState) -> str:
     """Return the state of the whole experiment in one line."""
     if board.doing:
         return sanitize(board.doing)
     bad = [f"{n} {state}" for state, n in board.counts.items() if state != "done"]
     parts = [f"{board.n_over} of {board.total} runs over", *bad, f"{len(board.running)} training"]
-    return ", ".join([*parts, f"about {duration(board.eta())} left"])
+    return ", ".join([*parts, f"about {format_duration(board.eta())} left"])
 
 
-def board_view(board: Board) -> RenderableType:
+def draw_progress(board: ProgressState) -> RenderableType:
     """Draw the board: a bar for every running run, and one for the experiment."""
     table = Table.grid(padding=(0, 2))
     for justify in ("left", "left", "right", "right", "right", "right"):
@@ -64,10 +64,10 @@ def board_view(board: Board) -> RenderableType:
     whole = ProgressBar(total=max(1, board.total), completed=board.n_over, width=24)
     if board.share_done is not None:
         whole = ProgressBar(total=1.0, completed=board.share_done, width=24)
-    return Group(table, _beside(whole, Text(summary(board))))
+    return Group(table, _beside(whole, Text(summary_line(board))))
 
 
-def _cells(board: Board, line: Line) -> list[RenderableType]:
+def _cells(board: ProgressState, line: RunningRun) -> list[RenderableType]:
     name = f"{line.run.panel}/" if line.run.panel else ""
     steps = f"{line.step}/{line.total_steps}" if line.total_steps else line.state
     return [
@@ -76,7 +76,7 @@ def _cells(board: Board, line: Line) -> list[RenderableType]:
         Text(steps if line.state in ("starting", "training") else line.state),
         Text("" if line.loss is None else f"loss {line.loss:.3f}"),
         Text("" if line.tokens_per_second is None else f"{line.tokens_per_second:.0f} tokens/s"),
-        Text(f"{duration(board.remaining(line))} left"),
+        Text(f"{format_duration(board.remaining(line))} left"),
     ]
 
 
@@ -86,10 +86,10 @@ def _beside(*parts: RenderableType) -> Table:
     return grid
 
 
-def end_line(board: Board, ended: Ended) -> str:
+def end_line(board: ProgressState, ended: Ended) -> str:
     """Return the line that says how a run ended."""
     again = f" after {ended.retries} retry" if ended.retries else ""
-    reason = f": {ended.message}" if ended.message else f" in {duration(ended.seconds)}"
+    reason = f": {ended.message}" if ended.message else f" in {format_duration(ended.seconds)}"
     place = f"[{board.n_over}/{board.total}] "
     return sanitize(f"{place}{ended.run.name} {ended.state}{again}{reason}")
 
@@ -102,7 +102,7 @@ def is_note(progress: Progress) -> bool:
 class _Shown:
     """A reporter that keeps a board."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: ProgressState) -> None:
         self.board = board
 
     def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
@@ -127,7 +127,7 @@ class _Shown:
 class PlainLines(_Shown):
     """One line per start and end of a run, and one about the whole at most every 30 seconds."""
 
-    def __init__(self, board: Board, stream: TextIO) -> None:
+    def __init__(self, board: ProgressState, stream: TextIO) -> None:
         super().__init__(board)
         self._stream = stream
         self._last = board.clock()
@@ -170,7 +170,7 @@ class PlainLines(_Shown):
         now = self.board.clock()
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            self._say(summary(self.board))
+            self._say(summary_line(self.board))
 
     def ended(self, ended: Ended) -> None:
         """Say how a run ended."""
@@ -182,10 +182,10 @@ class PlainLines(_Shown):
         self._say(sanitize(sentence))
 
 
-class LiveBoard(_Shown):
+class LiveDisplay(_Shown):
     """Redraws the board in place; only what went wrong leaves a line behind."""
 
-    def __init__(self, board: Board, live: Live) -> None:
+    def __init__(self, board: ProgressState, live: Live) -> None:
         super().__init__(board)
         self._live = live
         self._last = float("-inf")
@@ -194,7 +194,7 @@ class LiveBoard(_Shown):
         moment = self.board.clock()
         if now or moment - self._last >= _SECONDS_BETWEEN_FRAMES:
             self._last = moment
-            self._live.update(board_view(self.board), refresh=True)
+            self._live.update(draw_progress(self.board), refresh=True)
 
     def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
         """Draw the plan."""
@@ -245,12 +245,12 @@ def is_live(stream: TextIO) -> bool:
 
 
 @contextmanager
-def shown_on(stream: TextIO) -> Iterator[Reporter]:
+def show_progress(stream: TextIO) -> Iterator[Reporter]:
     """Show an experiment's progress on the stream while inside."""
-    board = Board()
+    board = ProgressState()
     if not is_live(stream):
         yield PlainLines(board, stream)
         return
     console = console_on(stream)
     with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
-        yield LiveBoard(board, live)
+        yield LiveDisplay(board, live)

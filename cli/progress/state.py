@@ -19,7 +19,7 @@ Arm = tuple[str | None, str]
 
 
 @dataclass
-class Line:
+class RunningRun:
     """A run that is training now."""
 
     run: PlannedRun
@@ -37,7 +37,7 @@ class Line:
 
 
 @dataclass
-class Board:
+class ProgressState:
     """What is known about an experiment in progress."""
 
     clock: Clock = time.monotonic
@@ -48,7 +48,7 @@ class Board:
     workers: int = 1
     total: int = 0
     skipped: int = 0
-    running: dict[RunName, Line] = field(default_factory=dict)
+    running: dict[RunName, RunningRun] = field(default_factory=dict)
     ended: list[Ended] = field(default_factory=list)
     _waiting: dict[RunName, Arm] = field(default_factory=dict)
     _seconds: dict[Arm, list[float]] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Board:
         """Move a run from waiting to running."""
         self.doing, self.share_done = "", None
         self._waiting.pop(run.name, None)
-        self.running[run.name] = Line(run, self.clock())
+        self.running[run.name] = RunningRun(run, self.clock())
 
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
         """Note a run's step, loss and speed."""
@@ -102,7 +102,7 @@ class Board:
         """How many runs need nothing more, those finished before included."""
         return self.skipped + len(self.ended)
 
-    def remaining(self, line: Line) -> float | None:
+    def remaining(self, line: RunningRun) -> float | None:
         """Return the seconds a running run still needs, or None when nothing tells.
 
         Finished runs of the same arm know best, since masks differ in cost; else the run's own speed so far does.

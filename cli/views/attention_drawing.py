@@ -16,7 +16,7 @@ from rich.cells import cell_len, set_cell_size
 
 from maskbench.text import sanitize
 
-from .mask_drawing import ASCII, BLOCKS, Ink
+from .mask_drawing import ASCII, BLOCKS, DrawingCharacters
 
 if TYPE_CHECKING:
     from maskbench.pictures.cross_attention import CrossAttention
@@ -30,7 +30,9 @@ _LABEL = 12
 _GAP = 3
 
 
-def attention_lines(pictures: Sequence[tuple[str, CrossAttention]], width: int, ink: Ink) -> list[str]:
+def attention_lines(
+    pictures: Sequence[tuple[str, CrossAttention]], width: int, ink: DrawingCharacters
+) -> list[str]:
     """Return the pictures under their titles, side by side where they fit, and what their signs mean.
 
     Args:
@@ -59,7 +61,9 @@ def attention_lines(pictures: Sequence[tuple[str, CrossAttention]], width: int, 
     return [*lines, *_legend(pictures, shown, longest, width, ink)]
 
 
-def _block(title: str, attention: CrossAttention, cell: int, shown: int, ink: Ink) -> Iterator[str]:
+def _block(
+    title: str, attention: CrossAttention, cell: int, shown: int, ink: DrawingCharacters
+) -> Iterator[str]:
     columns = min(shown, len(attention.source_tokens))
     room = max(cell * shown, _LABEL)
     yield set_cell_size(sanitize(title), min(room, cell_len(sanitize(title))))
@@ -68,13 +72,17 @@ def _block(title: str, attention: CrossAttention, cell: int, shown: int, ink: In
         yield "".join(_shade(share, ink) * cell for share in row[:columns])
 
 
-def _shade(share: float, ink: Ink) -> str:
+def _shade(share: float, ink: DrawingCharacters) -> str:
     level = sum(share >= least for least in _FROM)
     return ink.shades[level - 1] if level else ink.hidden
 
 
 def _legend(
-    pictures: Sequence[tuple[str, CrossAttention]], shown: int, longest: int, width: int, ink: Ink
+    pictures: Sequence[tuple[str, CrossAttention]],
+    shown: int,
+    longest: int,
+    width: int,
+    ink: DrawingCharacters,
 ) -> Iterator[str]:
     sources = list(dict.fromkeys(attention.source_tokens for _, attention in pictures))
     for source in sources:

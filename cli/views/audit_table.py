@@ -42,7 +42,7 @@ def print_findings(found: Sequence[Sequence[Finding]], file: TextIO | None = Non
     if broken := [finding for one in found for finding in _broken(one)]:
         console.file.write("\n")
         console.file.writelines(f"{sanitize(broken_promise(finding))}\n" for finding in broken)
-    console.file.write(f"\n{totals(found)}\n")
+    console.file.write(f"\n{totals_line(found)}\n")
 
 
 def _broken(findings: Sequence[Finding]) -> list[Finding]:
@@ -89,7 +89,7 @@ def broken_promise(finding: Finding) -> str:
     return f"{finding.where}: {finding.proof}, {finding.dtype}:{measured}{allowed}{detail}"
 
 
-def totals(found: Sequence[Sequence[Finding]]) -> str:
+def totals_line(found: Sequence[Sequence[Finding]]) -> str:
     """Return how many subjects and proofs there were, and how many promises are broken."""
     every = [finding for one in found for finding in one]
     asked = sum(finding.passed is not None for finding in every)

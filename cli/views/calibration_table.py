@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from maskbench.comparison.calibration import Calibration, Floor, SingleSeed
+from maskbench.comparison.calibration import Calibration, NoiseFloor, SingleSeedRisk
 from maskbench.comparison.text.number_format import Scale, scale_of
 from maskbench.text import sanitize
 
@@ -20,7 +20,7 @@ _NOTE = (
 )
 
 
-def lines(calibration: Calibration) -> Iterator[str]:
+def calibration_lines(calibration: Calibration) -> Iterator[str]:
     """Yield the lines of a panel's calibration, at most `WIDTH` wide but for long names."""
     scale = scale_of(calibration.comparison)
     place = f" / {calibration.panel}" if calibration.panel else ""
@@ -38,7 +38,7 @@ def lines(calibration: Calibration) -> Iterator[str]:
         yield from textwrap.wrap(_NOTE, WIDTH)
 
 
-def _floor(floor: Floor, scale: Scale) -> Iterator[str]:
+def _floor(floor: NoiseFloor, scale: Scale) -> Iterator[str]:
     yield f"Two runs that differ by chance alone ({floor.runs} runs, {floor.pairs} pairs, {floor.independent} of them"
     yield "without a run in common) lie apart by"
     yield _row("  standard deviation of the difference", scale.number(floor.sd))
@@ -46,7 +46,7 @@ def _floor(floor: Floor, scale: Scale) -> Iterator[str]:
     yield _row("  at most", scale.number(floor.largest))
 
 
-def _single_seed(found: SingleSeed | None, floor: Floor, scale: Scale) -> Iterator[str]:
+def _single_seed(found: SingleSeedRisk | None, floor: NoiseFloor, scale: Scale) -> Iterator[str]:
     yield ""
     if found is None:
         yield "The file has no compare.min_effect, so it cannot be said what counts as a winner;"

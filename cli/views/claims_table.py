@@ -9,8 +9,8 @@ from typing import TextIO, get_args
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.comparison.claims import Judgement, Status
-from maskbench.comparison.results import Comparison, Row
+from maskbench.comparison.claims import ClaimStatus, Judgement
+from maskbench.comparison.results import ArmResult, Comparison
 from maskbench.comparison.text.number_format import scale_of
 from maskbench.comparison.text.table_cells import arm_cells
 from maskbench.config.schema.claims import STEP_TIME, Claim, Limit
@@ -18,7 +18,7 @@ from maskbench.text import sanitize
 
 from ..terminal import DEFAULT_WIDTH, Glyphs, console_on, glyphs_of, replace_unencodable, strip_lines
 
-_STYLES: dict[Status, str] = {"supported": "green", "refuted": "red", "undecided": "dim"}
+_STYLES: dict[ClaimStatus, str] = {"supported": "green", "refuted": "red", "undecided": "dim"}
 
 
 def print_claims(judged: Sequence[Judgement], file: TextIO) -> None:
@@ -29,13 +29,13 @@ def print_claims(judged: Sequence[Judgement], file: TextIO) -> None:
         console.width = DEFAULT_WIDTH
     with strip_lines(console):
         console.print(_table(judged, glyphs_of(console)))
-    file.write(f"{summary(judged)}\n")
+    file.write(f"{claims_summary(judged)}\n")
 
 
-def summary(judged: Sequence[Judgement]) -> str:
+def claims_summary(judged: Sequence[Judgement]) -> str:
     """Return how many claims are in each state: `3 supported, 1 refuted, 14 undecided`."""
     counts = Counter(one.status for one in judged)
-    return ", ".join(f"{counts[status]} {status}" for status in get_args(Status))
+    return ", ".join(f"{counts[status]} {status}" for status in get_args(ClaimStatus))
 
 
 def _table(judged: Sequence[Judgement], glyphs: Glyphs) -> Table:
@@ -73,7 +73,7 @@ def _expected(claim: Claim) -> str:
     return f"{claim.arm}{against}, {claim.metric} {claim.expects}, {margin} {claim.min_effect:g}"
 
 
-def _evidence(claim: Claim, row: Row, comparison: Comparison, glyphs: Glyphs) -> Iterator[str]:
+def _evidence(claim: Claim, row: ArmResult, comparison: Comparison, glyphs: Glyphs) -> Iterator[str]:
     if claim.metric == STEP_TIME or row.mean is None:
         return
     scale = scale_of(comparison)

@@ -26,7 +26,7 @@ _KEY = (
 )
 
 
-def list_of(entries: Sequence[CorpusEntry]) -> RenderableType:
+def corpus_list(entries: Sequence[CorpusEntry]) -> RenderableType:
     """Return every corpus with its sentence and its options."""
     parts: list[RenderableType] = []
     for entry in entries:
@@ -60,7 +60,7 @@ def _indented(shown: RenderableType) -> Padding:
     return Padding(shown, (0, 0, 0, 2))
 
 
-def description(entry: CorpusEntry, glyphs: Glyphs) -> RenderableType:
+def corpus_description(entry: CorpusEntry, glyphs: Glyphs) -> RenderableType:
     """Return one corpus with its options explained."""
     table = bare_table(glyphs)
     for column in ("option", "default", "takes", "meaning"):
@@ -71,7 +71,7 @@ def description(entry: CorpusEntry, glyphs: Glyphs) -> RenderableType:
     return Group(Text(sanitize(entry.name), style="bold"), Text(sanitize(entry.description)), "", table)
 
 
-def numbers_of(
+def corpus_numbers(
     corpus: Corpus, found: Mapping[str, SplitStatistics], shown: str, glyphs: Glyphs
 ) -> RenderableType:
     """Return what a corpus is in numbers: split by split, the tags of one split, and its notes."""

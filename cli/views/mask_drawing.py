@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Ink:
+class DrawingCharacters:
     """One set of characters."""
 
     shades: str
@@ -26,14 +26,14 @@ class Ink:
     """Covers a word whose embedding is set to zeros."""
 
 
-BLOCKS = Ink("░▒▓█", "·", "█", "░")
-ASCII = Ink("-+*#", ".", "#", "~")
+BLOCKS = DrawingCharacters("░▒▓█", "·", "█", "░")
+ASCII = DrawingCharacters("-+*#", ".", "#", "~")
 _MARGIN = 4
 """Columns for the numbers of the rows."""
 _GAP = 3
 
 
-def drawing(sheet: MaskPicture, width: int, ink: Ink) -> str:
+def draw_sheet(sheet: MaskPicture, width: int, ink: DrawingCharacters) -> str:
     """Return the picture as lines, none longer than `width` unless a single grid is."""
     parts: list[list[str]] = []
     for stage in sheet.stages:
@@ -48,7 +48,7 @@ def drawing(sheet: MaskPicture, width: int, ink: Ink) -> str:
     return "\n\n".join("\n".join(line.rstrip() for line in part) for part in parts)
 
 
-def _side_by_side(grids: Sequence[Grid], width: int, ink: Ink) -> Iterator[str]:
+def _side_by_side(grids: Sequence[Grid], width: int, ink: DrawingCharacters) -> Iterator[str]:
     """Yield the grids, as many in a line as fit; cells are two columns wide, so that they are square, or one."""
     columns = max(grid.shades.shape[1] for grid in grids)
     cell = 2 if _MARGIN + 2 * columns <= width else 1
@@ -63,7 +63,7 @@ def _side_by_side(grids: Sequence[Grid], width: int, ink: Ink) -> Iterator[str]:
             yield "".join(line.ljust(each) for line in lines)
 
 
-def _block(grid: Grid, cell: int, ink: Ink) -> list[str]:
+def _block(grid: Grid, cell: int, ink: DrawingCharacters) -> list[str]:
     """Return one grid: its label, the numbers of the first and last column, and its rows."""
     rows, columns = grid.shades.shape
     last = str(columns - 1)
@@ -80,7 +80,7 @@ def _block(grid: Grid, cell: int, ink: Ink) -> list[str]:
     return lines
 
 
-def _cell(shade: float, width: int, ink: Ink) -> str:
+def _cell(shade: float, width: int, ink: DrawingCharacters) -> str:
     if shade != shade:
         return " " * width
     if shade <= 0:
@@ -89,7 +89,7 @@ def _cell(shade: float, width: int, ink: Ink) -> str:
     return ink.shades[level] * width
 
 
-def _token_lines(rows: Sequence[TokenRow], width: int, ink: Ink) -> Iterator[str]:
+def _token_lines(rows: Sequence[TokenRow], width: int, ink: DrawingCharacters) -> Iterator[str]:
     labels = max(len(row.label) for row in rows) + 2
     texts = [[_token(token, ink) for token in row.tokens] for row in rows]
     aligned = len({len(row.tokens) for row in rows}) == 1
@@ -119,7 +119,7 @@ def _chunks(widths: Sequence[int], room: int) -> Iterator[tuple[int, int]]:
     yield first, len(widths)
 
 
-def _token(token: Token, ink: Ink) -> str:
+def _token(token: Token, ink: DrawingCharacters) -> str:
     if token.state in ("masked", "left out"):
         return ink.bar * len(token.text)
     if token.state == "zeroed":
@@ -128,7 +128,7 @@ def _token(token: Token, ink: Ink) -> str:
     return around.get(token.state, "{}").format(token.text)
 
 
-def _legend(sheet: MaskPicture, ink: Ink) -> Iterator[str]:
+def _legend(sheet: MaskPicture, ink: DrawingCharacters) -> Iterator[str]:
     if sheet.stages:
         yield "rows: {}, columns: {}".format(*sheet.axis_labels)
         entries = [f"{ink.shades[3] * 2} {sheet.full_cell_label}"]

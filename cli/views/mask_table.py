@@ -101,7 +101,7 @@ def _footer(n_strategies: int, n_presets: int) -> Text:
     )
 
 
-def description(entry: StrategyEntry, glyphs: Glyphs) -> RenderableType:
+def strategy_description(entry: StrategyEntry, glyphs: Glyphs) -> RenderableType:
     """Return one strategy in full."""
     heading = Text(sanitize(entry.name), style="bold")
     kind = f"preset of {entry.preset_of}, {entry.kind}" if entry.preset_of else entry.kind

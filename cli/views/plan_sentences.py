@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maskbench.config.schema.experiment import CompareConfig
 from maskbench.config.schema.metrics import metric_name
 
-from ..progress.display import duration
+from ..progress.display import format_duration
 
 if TYPE_CHECKING:
     from maskbench.forecast.expense import Expense, StepTime
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from maskbench.records.plans import Plan
 
 
-def takes(expected: Expense, due: int) -> Iterator[tuple[str, str]]:
+def expense_sentences(expected: Expense, due: int) -> Iterator[tuple[str, str]]:
     """Yield label and sentence of everything the runs that are due will take."""
     if not due:
         return
     at_once = "one run at a time" if expected.workers == 1 else f"{expected.workers} runs at a time"
     yield (
         "time",
-        f"about {duration(expected.seconds)} of training on this machine, {at_once}; evaluating comes on top",
+        f"about {format_duration(expected.seconds)} of training on this machine, {at_once}; evaluating comes on top",
     )
     yield "", f"step times: {'; '.join(_sources(expected))}"
-    whole = "" if expected.workers == 1 else f", {size(expected.workers * expected.memory)} in all"
-    yield "memory", f"about {size(expected.memory)} for a run{whole}"
-    yield "disk", f"at most {size(expected.disk)} of checkpoints, and a little for the logs"
+    whole = "" if expected.workers == 1 else f", {format_size(expected.workers * expected.memory)} in all"
+    yield "memory", f"about {format_size(expected.memory)} for a run{whole}"
+    yield "disk", f"at most {format_size(expected.disk)} of checkpoints, and a little for the logs"
 
 
-def shows(outlook: Outlook, compare: CompareConfig, expected: Expense) -> Iterator[str]:
+def outlook_sentences(outlook: Outlook, compare: CompareConfig, expected: Expense) -> Iterator[str]:
     """Yield sentences on what the seeds of a panel can show, and on what they cannot."""
     arms = f"{outlook.n_arms} arm{'s' * (outlook.n_arms > 1)} beside the baseline"
     seeds = f"{outlook.n_seeds} seed{'s' * (outlook.n_seeds > 1)}"
@@ -50,7 +50,7 @@ def shows(outlook: Outlook, compare: CompareConfig, expected: Expense) -> Iterat
     )
     if outlook.difference is not None and outlook.spread is not None:
         yield (
-            f"{seeds} see a difference of {amount(outlook.difference, compare.metric)} of {compare.metric} (80 %"
+            f"{seeds} see a difference of {format_difference(outlook.difference, compare.metric)} of {compare.metric} (80 %"
             f" power), if it varies as in {outlook.spread.pairs} pairs of {outlook.spread.experiment}"
         )
     elif outlook.effect is not None:
@@ -61,7 +61,7 @@ def shows(outlook: Outlook, compare: CompareConfig, expected: Expense) -> Iterat
     yield from _in_sight(outlook, compare)
 
 
-def open_ended(panel: str | None, present: Plan) -> str:
+def until_decided_sentence(panel: str | None, present: Plan) -> str:
     """Return how far a panel is whose seeds are added until it is decided."""
     closed = ", ".join(present.closed_in(panel))
     rest = f"; {closed} get{'s' * (len(present.closed_in(panel)) == 1)} no more" if closed else ""
@@ -84,7 +84,7 @@ def _correction(outlook: Outlook) -> str:
 def _what_it_takes(outlook: Outlook, expected: Expense) -> str:
     more = outlook.least_seeds - outlook.n_seeds
     extra = expected.more_seeds(more)
-    time = f", about {duration(extra)} more" if extra is not None else ""
+    time = f", about {format_duration(extra)} more" if extra is not None else ""
     return (
         f"needed: {more} more seed{'s' * (more > 1)} of every arm{time} (`seeds: {outlook.least_seeds}` in the file, or"
         f" --seeds {outlook.least_seeds})"
@@ -100,7 +100,7 @@ def _in_sight(outlook: Outlook, compare: CompareConfig) -> Iterator[str]:
     enough = "" if outlook.n_seeds < low else ": these are enough" if outlook.n_seeds >= high else ""
     source = "" if outlook.can_decide else f", if it varies as in {outlook.spread.experiment}"
     yield (
-        f"to see min_effect, {amount(compare.min_effect, compare.metric)}, takes {count} seeds{enough}{source}"
+        f"to see min_effect, {format_difference(compare.min_effect, compare.metric)}, takes {count} seeds{enough}{source}"
     )
 
 
@@ -123,7 +123,7 @@ def _source(step: StepTime) -> str:
     return f"as measured in runs of {step.where}"
 
 
-def amount(value: float, metric: str) -> str:
+def format_difference(value: float, metric: str) -> str:
     """Return a difference in the metric's unit, to two digits; shares in points of a hundred."""
     name = metric_name(metric)
     if name is None:
@@ -134,7 +134,7 @@ def amount(value: float, metric: str) -> str:
     return f"{value:.2g} {name.info.unit}"
 
 
-def size(n_bytes: float) -> str:
+def format_size(n_bytes: float) -> str:
     """Return a size with two digits: `410 MB`, `1.2 GB`."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):
         if n_bytes >= 0.995 * factor:
@@ -143,7 +143,9 @@ def size(n_bytes: float) -> str:
     return f"{n_bytes / 1e3:.0f} kB"
 
 
-def group(panels: Sequence[tuple[str | None, tuple[str, ...]]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def group_panels(
+    panels: Sequence[tuple[str | None, tuple[str, ...]]],
+) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield what is said, once for all the panels of which it is true, with their names; `` if it is of all."""
     said: dict[tuple[str, ...], list[str]] = {}
     for panel, sentences in panels:

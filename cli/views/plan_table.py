@@ -12,7 +12,7 @@ from maskbench.experiment.plan import PlannedRun, PlanState
 from maskbench.records.collect import format_seeds
 from maskbench.text import sanitize
 
-from ..progress.display import duration
+from ..progress.display import format_duration
 from ..terminal import Glyphs, bare_table
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _times(name: tuple[str | None, str], expected: Expense, glyphs: Glyphs) -> l
     step = expected.steps.get(name)
     if step is None:
         return [Text(glyphs.nothing), Text(glyphs.nothing)]
-    return [Text(_brief(step.seconds)), Text(duration(expected.run_seconds[name]))]
+    return [Text(_brief(step.seconds)), Text(format_duration(expected.run_seconds[name]))]
 
 
 def _brief(seconds: float) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.comparison.results import Choices, Comparison
+from maskbench.comparison.results import Comparison, ComparisonOptions
 from maskbench.comparison.table import tabulate
 from maskbench.errors import ConfigError
 from maskbench.randomness import Key, philox
@@ -24,7 +24,7 @@ from maskbench.records.collect import CollectedPanel
 from maskbench.records.sentences import Counts, SentenceReader, score_counts
 from maskbench.statistics.power import Family, SeedRange, seeds_needed
 
-SHUFFLES = 1_000
+N_SHUFFLES = 1_000
 """Random exchanges of the sentence-level test."""
 
 _BITS = 128
@@ -32,7 +32,7 @@ _BITS = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class NoiseFloor:
     """How far two runs lie apart by chance, in the metric's unit."""
 
     runs: int
@@ -49,7 +49,7 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
-class SingleSeed:
+class SingleSeedRisk:
     """What comparing one run with one other would come to, at a smallest difference that matters."""
 
     min_effect: float
@@ -78,9 +78,9 @@ class Calibration:
     experiment: str
     panel: str | None
     metric: str
-    floor: Floor | None
+    floor: NoiseFloor | None
     """None with fewer than three finished runs."""
-    single_seed: SingleSeed | None
+    single_seed: SingleSeedRisk | None
     """None where the experiment does not say which difference matters, or without a floor."""
     sentence_test: SentenceTest | None
     """None where the runs kept no numbers of single sentences for this metric."""
@@ -115,7 +115,7 @@ def calibrate(collected: CollectedPanel, n_arms: int) -> Calibration:
     Raises:
         ConfigError: no run is finished.
     """
-    comparison = tabulate(collected, Choices())
+    comparison = tabulate(collected, ComparisonOptions())
     settings = comparison.settings
     values = {(row.arm, seed): value for row in comparison.rows for seed, value in row.values.items()}
     if not values:
@@ -140,12 +140,12 @@ def calibrate(collected: CollectedPanel, n_arms: int) -> Calibration:
     )
 
 
-def noise_floor(values: Sequence[float]) -> Floor | None:
+def noise_floor(values: Sequence[float]) -> NoiseFloor | None:
     """Return how far apart these runs lie; None for fewer than three, which show no spread worth the name."""
     if len(values) < 3:
         return None
     gaps = _distances(values)
-    return Floor(
+    return NoiseFloor(
         runs=len(values),
         pairs=gaps.size,
         independent=len(values) // 2,
@@ -155,7 +155,7 @@ def noise_floor(values: Sequence[float]) -> Floor | None:
     )
 
 
-def single_seed(values: Sequence[float], sd: float, min_effect: float) -> SingleSeed:
+def single_seed(values: Sequence[float], sd: float, min_effect: float) -> SingleSeedRisk:
     """Return how far a comparison of two single runs can be trusted.
 
     Args:
@@ -165,7 +165,7 @@ def single_seed(values: Sequence[float], sd: float, min_effect: float) -> Single
     """
     tail = _lower_tail(min_effect / sd) if sd > 0 else 0.0
     winners = int(np.count_nonzero(_distances(values) >= min_effect))
-    return SingleSeed(min_effect, winners, 2 * tail, tail)
+    return SingleSeedRisk(min_effect, winners, 2 * tail, tail)
 
 
 def _distances(values: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -186,11 +186,11 @@ def _sentence_test(
     if len(kept) < max(2, len(counts)) or len({one.shape for one in kept}) != 1:
         return None
     signs = random_signs(kept[0].shape[0])
-    p_values = [exchange_p(reader.metric, a, b, signs) for a, b in itertools.combinations(kept, 2)]
+    p_values = [randomisation_p(reader.metric, a, b, signs) for a, b in itertools.combinations(kept, 2)]
     return SentenceTest(len(p_values), sum(p <= alpha for p in p_values), alpha)
 
 
-def exchange_p(metric: str, ours: Counts, theirs: Counts, signs: npt.NDArray[np.float64]) -> float:
+def randomisation_p(metric: str, ours: Counts, theirs: Counts, signs: npt.NDArray[np.float64]) -> float:
     """Return the two-sided p-value of paired approximate randomisation over sentences, (c + 1) / (N + 1).
 
     In each of the N shuffles some sentences exchange their translations between the two systems, and c counts shuffles
@@ -213,9 +213,9 @@ def exchange_p(metric: str, ours: Counts, theirs: Counts, signs: npt.NDArray[np.
 
 def random_signs(n: int) -> npt.NDArray[np.float64]:
     """Return Float64[SHUFFLES, n] of keyed random signs, the same at every call."""
-    row = np.arange(SHUFFLES, dtype=np.int64)[:, None]
+    row = np.arange(N_SHUFFLES, dtype=np.int64)[:, None]
     block = np.arange(-(-n // _BITS), dtype=np.int64)[None, :]
     words = philox(Key.of(0, "exchange", n), row, block, np.zeros((1, 1), dtype=np.int64))
     bits = (np.stack(words, axis=-1)[..., None] >> np.arange(32)) & 1
-    signs: npt.NDArray[np.float64] = 1.0 - 2.0 * bits.reshape(SHUFFLES, -1)[:, :n].astype(np.float64)
+    signs: npt.NDArray[np.float64] = 1.0 - 2.0 * bits.reshape(N_SHUFFLES, -1)[:, :n].astype(np.float64)
     return signs

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from maskbench.comparison.results import Choices, Comparison, Row
+from maskbench.comparison.results import ArmResult, Comparison, ComparisonOptions
 from maskbench.comparison.table import tabulate
 from maskbench.config.schema.claims import STEP_TIME, Claim, Limit
 from maskbench.errors import MaskbenchError
@@ -21,7 +21,7 @@ from maskbench.records.experiment_files import ExperimentFiles
 from maskbench.records.locate import find_panels
 from maskbench.statistics.paired import sign_flip_interval
 
-Status: TypeAlias = Literal["supported", "refuted", "undecided"]
+ClaimStatus: TypeAlias = Literal["supported", "refuted", "undecided"]
 
 _NO_DIFFERENCE = {
     "equivalent": "equivalent: any difference is smaller than what matters",
@@ -35,11 +35,11 @@ class Judgement:
 
     name: str
     claim: Claim
-    status: Status
+    status: ClaimStatus
     reason: str
     comparison: Comparison | None = None
     """The panel's table at the claim's metric; None where there is none."""
-    row: Row | None = None
+    row: ArmResult | None = None
     """The arm's row in it."""
     settings: tuple[str, ...] = ()
     """In what the experiment that was run differs from its file, such as `train.steps 200 instead of 700`."""
@@ -55,7 +55,7 @@ class Judgement:
             "evidence": None if self.row is None or self.comparison is None else self._evidence(self.row),
         }
 
-    def _evidence(self, row: Row) -> dict[str, Any]:
+    def _evidence(self, row: ArmResult) -> dict[str, Any]:
         difference, limits = row.difference, row.difference and row.difference.interval
         return {
             "values": {str(seed): value for seed, value in row.values.items()},
@@ -70,7 +70,7 @@ class Judgement:
         }
 
 
-def judge(claims: Mapping[str, Claim], runs_dir: Path, files: Path | None = None) -> list[Judgement]:
+def judge_claims(claims: Mapping[str, Claim], runs_dir: Path, files: Path | None = None) -> list[Judgement]:
     """Return what the runs under `runs_dir` say of each claim, in the order of the claims.
 
     What is missing or damaged there makes a claim undecided and is its reason; it is never an error.
@@ -80,7 +80,7 @@ def judge(claims: Mapping[str, Claim], runs_dir: Path, files: Path | None = None
         runs_dir: the folder that holds experiments.
         files: the folder of the experiment files, for saying where runs were made with other settings.
     """
-    shelf = _Shelf(runs_dir)
+    shelf = _ExperimentCache(runs_dir)
     judged = [_judge(name, claim, shelf) for name, claim in claims.items()]
     if files is None:
         return judged
@@ -88,14 +88,14 @@ def judge(claims: Mapping[str, Claim], runs_dir: Path, files: Path | None = None
     return [replace(one, settings=_unlike(one.claim, shelf, written)) for one in judged]
 
 
-def _unlike(claim: Claim, shelf: _Shelf, written: ExperimentFiles) -> tuple[str, ...]:
+def _unlike(claim: Claim, shelf: _ExperimentCache, written: ExperimentFiles) -> tuple[str, ...]:
     try:
         return written.differences(shelf.panel(claim).found.experiment)
-    except (_Open, MaskbenchError):
+    except (_ClaimUndecidable, MaskbenchError):
         return ()
 
 
-class _Shelf:
+class _ExperimentCache:
     """The experiments of a runs folder, each read once."""
 
     def __init__(self, runs_dir: Path) -> None:
@@ -111,25 +111,25 @@ class _Shelf:
         """
         directory = self._runs_dir / claim.experiment
         if not directory.is_dir():
-            raise _Open(f"not run yet: there is no {directory}")
+            raise _ClaimUndecidable(f"not run yet: there is no {directory}")
         if claim.experiment not in self._read:
             self._read[claim.experiment] = [collect_panel(found) for found in find_panels(directory)]
         for collected in self._read[claim.experiment]:
             if collected.found.panel.name == claim.panel:
                 return collected
-        raise _Open(f"{directory} has no panel {claim.panel or 'without a name'}")
+        raise _ClaimUndecidable(f"{directory} has no panel {claim.panel or 'without a name'}")
 
 
-class _Open(Exception):
+class _ClaimUndecidable(Exception):
     """Why nothing can be said."""
 
 
-def _judge(name: str, claim: Claim, shelf: _Shelf) -> Judgement:
+def _judge(name: str, claim: Claim, shelf: _ExperimentCache) -> Judgement:
     try:
         collected = shelf.panel(claim)
         comparison = _compared(claim, collected)
         row = _row(claim, comparison)
-    except (_Open, MaskbenchError) as missing:
+    except (_ClaimUndecidable, MaskbenchError) as missing:
         return Judgement(name, claim, "undecided", str(missing))
     if isinstance(claim.expects, Limit):
         status, reason = _by_values(claim, claim.expects, row)
@@ -145,7 +145,7 @@ def _judge(name: str, claim: Claim, shelf: _Shelf) -> Judgement:
 
 def _compared(claim: Claim, collected: CollectedPanel) -> Comparison:
     metric = None if claim.metric == STEP_TIME else claim.metric
-    return tabulate(collected, Choices(metric, claim.against, min_effect=claim.min_effect))
+    return tabulate(collected, ComparisonOptions(metric, claim.against, min_effect=claim.min_effect))
 
 
 def _doubts(claim: Claim, collected: CollectedPanel, comparison: Comparison) -> tuple[str, ...]:
@@ -156,19 +156,21 @@ def _doubts(claim: Claim, collected: CollectedPanel, comparison: Comparison) -> 
     pair = found.panel.model_copy(update={"arms": tuple(a for a in found.panel.arms if a.name in names)})
     cells = {key: cell for key, cell in collected.runs.items() if key[0] in names}
     alone = _compared(claim, replace(collected, found=replace(found, panel=pair), runs=cells))
-    return tuple(alarm for alarm in comparison.alarms if alarm in {*comparison.replanned, *alone.alarms})
+    return tuple(
+        alarm for alarm in comparison.alarms if alarm in {*comparison.plan_change_alarms, *alone.alarms}
+    )
 
 
-def _row(claim: Claim, comparison: Comparison) -> Row:
+def _row(claim: Claim, comparison: Comparison) -> ArmResult:
     row = next((row for row in comparison.rows if row.arm == claim.arm), None)
     if row is None:
-        raise _Open(f"the experiment was run without the arm {claim.arm}")
+        raise _ClaimUndecidable(f"the experiment was run without the arm {claim.arm}")
     if row.difference is None and not isinstance(claim.expects, Limit):
-        raise _Open(f"{claim.arm} is the baseline: there is nothing to hold it against")
+        raise _ClaimUndecidable(f"{claim.arm} is the baseline: there is nothing to hold it against")
     return row
 
 
-def _by_values(claim: Claim, limit: Limit, row: Row) -> tuple[Status, str]:
+def _by_values(claim: Claim, limit: Limit, row: ArmResult) -> tuple[ClaimStatus, str]:
     """Decide by the arm's own values: all of them must lie on one side."""
     if claim.metric == STEP_TIME:
         time = row.cost.relative_step_time
@@ -184,7 +186,7 @@ def _by_values(claim: Claim, limit: Limit, row: Row) -> tuple[Status, str]:
     return ("supported" if held == planned else "undecided" if held else "refuted"), reason
 
 
-def _by_verdict(claim: Claim, comparison: Comparison, row: Row) -> tuple[Status, str]:
+def _by_verdict(claim: Claim, comparison: Comparison, row: ArmResult) -> tuple[ClaimStatus, str]:
     """Decide by the comparison's verdict."""
     verdict = row.verdict
     if verdict not in ("better", "worse", "equivalent", "identical"):
@@ -202,7 +204,7 @@ def _by_verdict(claim: Claim, comparison: Comparison, row: Row) -> tuple[Status,
     return "refuted", f"{went}, where the claim is {claim.expects}"
 
 
-def _too_small(claim: Claim, comparison: Comparison, row: Row) -> bool:
+def _too_small(claim: Claim, comparison: Comparison, row: ArmResult) -> bool:
     """Whether the difference, though there is one, is shown to be smaller than what matters, as `equivalent` is."""
     settings, baseline = comparison.settings, comparison.baseline
     if claim.min_effect is None or row.counts.diverged or baseline.counts.diverged:

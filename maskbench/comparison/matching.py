@@ -6,12 +6,12 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from maskbench.comparison.results import Settings
+from maskbench.comparison.results import ComparisonSettings
 from maskbench.records.collect import CollectedRun
 from maskbench.statistics.pairs import Pairs
 
 
-def match(couples: Sequence[tuple[CollectedRun, CollectedRun]], settings: Settings) -> Pairs:
+def match_pairs(couples: Sequence[tuple[CollectedRun, CollectedRun]], settings: ComparisonSettings) -> Pairs:
     """Return how every pair ended, turned so that positive is better.
 
     Args:
@@ -23,7 +23,9 @@ def match(couples: Sequence[tuple[CollectedRun, CollectedRun]], settings: Settin
     finished = [(a, b) for a, b in couples if a.result and b.result]
     alike = sum(_same_bytes(a, b) for a, b in finished)
     return Pairs(
-        differences=tuple(sign * (score(a, settings) - score(b, settings)) for a, b in finished),
+        differences=tuple(
+            sign * (metric_value(a, settings) - metric_value(b, settings)) for a, b in finished
+        ),
         baseline_diverged=states.count(("done", "diverged")),
         arm_diverged=states.count(("diverged", "done")),
         both_diverged=states.count(("diverged", "diverged")),
@@ -35,7 +37,7 @@ def match(couples: Sequence[tuple[CollectedRun, CollectedRun]], settings: Settin
     )
 
 
-def score(cell: CollectedRun, settings: Settings) -> float:
+def metric_value(cell: CollectedRun, settings: ComparisonSettings) -> float:
     """Return a finished run's metric.
 
     Raises:
@@ -46,10 +48,10 @@ def score(cell: CollectedRun, settings: Settings) -> float:
     return cell.result.metrics[settings.metric]
 
 
-def _side(arm: CollectedRun, baseline: CollectedRun, settings: Settings) -> float:
+def _side(arm: CollectedRun, baseline: CollectedRun, settings: ComparisonSettings) -> float:
     """Return a pair's difference, an infinite one where only one run diverged, and 0 where neither counts."""
     if arm.result and baseline.result:
-        gap = score(arm, settings) - score(baseline, settings)
+        gap = metric_value(arm, settings) - metric_value(baseline, settings)
         return gap if settings.info.higher_is_better else 0.0 - gap
     sides = {("diverged", "done"): -math.inf, ("done", "diverged"): math.inf}
     return sides.get((arm.state, baseline.state), 0.0)

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.comparison.results import Noise
+from maskbench.comparison.results import NoiseShares
 from maskbench.randomness import Key, philox
 from maskbench.records.sentences import MEANS, Counts, score_counts
 from maskbench.statistics.paired import Interval
 
-RESAMPLES = 1_000
+N_RESAMPLES = 1_000
 """Bootstrap resamples of the test sentences, for metrics that are no mean."""
 
-LEAST_SEEDS = 3
+MIN_SEEDS = 3
 """With fewer pairs the spread over seeds is not known well enough to be split."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class VarianceParts:
     """Estimates of the variance of the mean difference, all in the square of the metric's unit."""
 
     seeds: float
@@ -42,9 +42,9 @@ class Parts:
         return max(self.seeds + self.sentences - self.both, self.seeds, self.sentences)
 
 
-def noise(
+def split_noise(
     metric: str, arm: Counts, baseline: Counts, alpha: float, seeds_only: Interval | None = None
-) -> Noise | None:
+) -> NoiseShares | None:
     """Return where the uncertainty of the mean difference, arm minus baseline, comes from.
 
     The two shares are proportional to what the difference varies by with seeds alone and with sentences alone. The
@@ -61,10 +61,10 @@ def noise(
         None with fewer than three seeds or two sentences, and where nothing varies.
     """
     n_seeds, n_sentences = arm.shape[:2]
-    if arm.shape != baseline.shape or n_seeds < LEAST_SEEDS or n_sentences < 2:
+    if arm.shape != baseline.shape or n_seeds < MIN_SEEDS or n_sentences < 2:
         return None
     differences = score_counts(metric, arm.sum(1)) - score_counts(metric, baseline.sum(1))
-    parts = two_way(arm, baseline) if metric in MEANS else resampled(metric, arm, baseline)
+    parts = two_way_variance(arm, baseline) if metric in MEANS else bootstrap_variance(metric, arm, baseline)
     if parts.total == 0:
         return None
     from scipy.special import stdtrit
@@ -73,10 +73,10 @@ def noise(
     half = float(stdtrit(_freedom(parts, n_seeds, n_sentences), 1 - alpha / 2)) * math.sqrt(parts.total)
     share = parts.seeds / (parts.seeds + parts.sentences)
     low, high = (mean, mean) if seeds_only is None else (seeds_only.low, seeds_only.high)
-    return Noise(share, 1 - share, min(mean - half, low), max(mean + half, high))
+    return NoiseShares(share, 1 - share, min(mean - half, low), max(mean + half, high))
 
 
-def two_way(arm: Counts, baseline: Counts) -> Parts:
+def two_way_variance(arm: Counts, baseline: Counts) -> VarianceParts:
     """Return the parts for a metric that is a ratio of two sums, `counts[..., 0] / counts[..., 1]`.
 
     They are mean squares of the two-way random model without replication, seeds by sentences, divided by the number of
@@ -93,14 +93,14 @@ def two_way(arm: Counts, baseline: Counts) -> Parts:
     of_seeds, of_sentences, mean = values.mean(1), values.mean(0), values.mean()
     rest = values - of_seeds[:, None] - of_sentences[None, :] + mean
     all_of_them = n_seeds * n_sentences
-    return Parts(
+    return VarianceParts(
         seeds=float(of_seeds.var(ddof=1)) / n_seeds,
         sentences=float(of_sentences.var(ddof=1)) / n_sentences,
         both=float((rest**2).sum()) / ((n_seeds - 1) * (n_sentences - 1)) / all_of_them,
     )
 
 
-def resampled(metric: str, arm: Counts, baseline: Counts) -> Parts:
+def bootstrap_variance(metric: str, arm: Counts, baseline: Counts) -> VarianceParts:
     """Return the parts for a metric that is no mean: sentences are resampled, the seeds kept (Koehn 2004).
 
     What suits each other is counted in both parts and cannot be told apart, so the total is slightly too large.
@@ -112,7 +112,7 @@ def resampled(metric: str, arm: Counts, baseline: Counts) -> Parts:
         score_counts(metric, weights @ a) - score_counts(metric, weights @ b)
         for a, b in zip(arm, baseline, strict=True)
     ]
-    return Parts(
+    return VarianceParts(
         seeds=float(differences.var(ddof=1)) / len(differences),
         sentences=float(np.mean(gaps, axis=0).var(ddof=1)),
         both=0.0,
@@ -121,15 +121,15 @@ def resampled(metric: str, arm: Counts, baseline: Counts) -> Parts:
 
 def _resamples(n: int) -> npt.NDArray[np.float64]:
     """Return how often each of `n` sentences is in each resample, Float64[RESAMPLES, n]; the same at every call."""
-    row = np.arange(RESAMPLES, dtype=np.int64)[:, None]
+    row = np.arange(N_RESAMPLES, dtype=np.int64)[:, None]
     blocks = np.arange(-(-n // 4), dtype=np.int64)[None, :]
     words = philox(Key.of(0, "sentences", n), row, blocks, np.zeros((1, 1), dtype=np.int64))
-    drawn = (np.stack(words, axis=-1).reshape(RESAMPLES, -1)[:, :n] * n) >> 32
-    counts = np.bincount((row * n + drawn).ravel(), minlength=RESAMPLES * n)
-    return counts.reshape(RESAMPLES, n).astype(np.float64)
+    drawn = (np.stack(words, axis=-1).reshape(N_RESAMPLES, -1)[:, :n] * n) >> 32
+    counts = np.bincount((row * n + drawn).ravel(), minlength=N_RESAMPLES * n)
+    return counts.reshape(N_RESAMPLES, n).astype(np.float64)
 
 
-def _freedom(parts: Parts, n_seeds: int, n_sentences: int) -> float:
+def _freedom(parts: VarianceParts, n_seeds: int, n_sentences: int) -> float:
     """Return Satterthwaite's degrees of freedom of the total, at least 1."""
     terms: Sequence[tuple[float, int]] = (
         (parts.seeds, n_seeds - 1),

@@ -15,7 +15,7 @@ from maskbench.statistics.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ComparisonOptions:
     """What the command line may set in place of the experiment file; None leaves the file's."""
 
     metric: str | None = None
@@ -28,7 +28,7 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ComparisonSettings:
     """What is compared, and how loud the evidence must be."""
 
     metric: str
@@ -45,7 +45,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
+class NoiseShares:
     """Where the uncertainty of a mean difference comes from; the two shares sum to 1."""
 
     seeds: float
@@ -57,7 +57,7 @@ class Noise:
     """Interval of the mean difference for new seeds and new sentences of the same kind, arm minus baseline."""
 
 
-Test: TypeAlias = Literal["exact sign-flip", "random sign-flip", "sign", "sequential"]
+TestKind: TypeAlias = Literal["exact sign-flip", "random sign-flip", "sign", "sequential"]
 """Where a p-value comes from: all sign vectors or random ones of the differences, the wins alone because a run
 diverged, or the wins under the sequential rule."""
 
@@ -82,14 +82,14 @@ class Difference:
     """Share of the variance that pairing by seed took out; negative where it did harm."""
     e_value: float | None = None
     """The largest evidence of any look under the sequential rule, at least 1; None under the fixed one."""
-    noise: Noise | None = None
+    noise: NoiseShares | None = None
     """None where the runs kept no numbers of single sentences."""
-    test: Test | None = None
+    test: TestKind | None = None
     """What gave `p`; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class ArmCost:
     """What an arm costs; None where it was not measured."""
 
     tokens_per_second: float | None
@@ -122,7 +122,7 @@ class OtherMetric:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class RunCounts:
     """How an arm's runs ended."""
 
     done: int
@@ -142,7 +142,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ArmResult:
     """One arm."""
 
     arm: str
@@ -159,8 +159,8 @@ class Row:
     unsafe: bool
     """Whether its author let hidden positions have an influence."""
     also_different: tuple[str, ...]
-    cost: Cost
-    counts: Counts
+    cost: ArmCost
+    counts: RunCounts
     notes: tuple[str, ...]
     other_metrics: Mapping[str, OtherMetric]
     oracle: bool = False
@@ -175,7 +175,7 @@ class Comparison:
     panel: str | None
     question: str
     """The opening comment of the experiment file."""
-    settings: Settings
+    settings: ComparisonSettings
     smallest_p: float | None
     """The smallest p these pairs can reach under the rule; None without a pair."""
     signature: str
@@ -184,11 +184,11 @@ class Comparison:
     alarms: tuple[str, ...]
     """Sentences that put the numbers themselves in doubt: to be read before the table."""
     warnings: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ArmResult, ...]
     """In the order of the experiment file."""
     rule: Rule = "fixed"
     """Whether the seeds were fixed in advance, or added until the comparison was decided."""
-    replanned: tuple[str, ...] = ()
+    plan_change_alarms: tuple[str, ...] = ()
     """Of the alarms, those about a plan that was changed when there were results to see."""
 
     @property
@@ -202,11 +202,11 @@ class Comparison:
         return self.question.strip().split("\n\n")[0]
 
     @property
-    def baseline(self) -> Row:
+    def baseline(self) -> ArmResult:
         """The row of the arm that the others are compared with."""
         return next(row for row in self.rows if row.arm == self.settings.baseline)
 
     @property
-    def judged(self) -> list[Row]:
+    def judged(self) -> list[ArmResult]:
         """The rows of the other arms."""
         return [row for row in self.rows if row.difference is not None]

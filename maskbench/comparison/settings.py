@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from maskbench.comparison.results import Choices, Settings
+from maskbench.comparison.results import ComparisonOptions, ComparisonSettings
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import METRICS, MetricInfo, metric_name
 from maskbench.errors import ConfigError
@@ -12,7 +12,7 @@ from maskbench.records.collect import CollectedPanel
 from maskbench.registry import did_you_mean
 
 
-def settings_of(collected: CollectedPanel, choices: Choices) -> Settings:
+def resolve_settings(collected: CollectedPanel, choices: ComparisonOptions) -> ComparisonSettings:
     """Return what the experiment file declares and the command line changes.
 
     Raises:
@@ -28,7 +28,7 @@ def settings_of(collected: CollectedPanel, choices: Choices) -> Settings:
         raise ConfigError(f"--alpha must lie between 0 and 1, got {alpha:g}")
     if min_effect is not None and not 0 < min_effect < float("inf"):
         raise ConfigError(f"--min-effect must be above 0, got {min_effect:g}")
-    return Settings(
+    return ComparisonSettings(
         metric,
         _metric_info(collected, metric),
         _baseline(panel.arms, choices, panel.baseline),
@@ -57,7 +57,7 @@ def _listed(names: Sequence[str]) -> str:
     return f"splits: {', '.join(splits)}; metrics: {', '.join(dict.fromkeys(name.metric for name in parts))}"
 
 
-def _baseline(arms: Sequence[ArmConfig], choices: Choices, declared: str) -> str:
+def _baseline(arms: Sequence[ArmConfig], choices: ComparisonOptions, declared: str) -> str:
     wanted = choices.baseline
     if wanted is None:
         return declared
@@ -68,7 +68,7 @@ def _baseline(arms: Sequence[ArmConfig], choices: Choices, declared: str) -> str
     return found
 
 
-def warnings(collected: CollectedPanel, choices: Choices) -> list[str]:
+def changed_settings(collected: CollectedPanel, choices: ComparisonOptions) -> list[str]:
     """Say where the question was changed after the answers were in."""
     declared, panel = collected.found.experiment.compare, collected.found.panel
     pairs = (

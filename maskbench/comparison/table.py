@@ -11,26 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskbench.comparison.checks import failures, provenance
-from maskbench.comparison.checks.leak_alarm import alarms
-from maskbench.comparison.checks.misuse import guard
-from maskbench.comparison.checks.plan_changes import replanned
-from maskbench.comparison.matching import match, score
-from maskbench.comparison.noise import LEAST_SEEDS, noise
+from maskbench.comparison.checks.leak_alarm import leak_alarms
+from maskbench.comparison.checks.misuse import check_misuse
+from maskbench.comparison.checks.plan_changes import plan_change_alarms
+from maskbench.comparison.matching import match_pairs, metric_value
+from maskbench.comparison.noise import MIN_SEEDS, split_noise
 from maskbench.comparison.results import (
-    Choices,
+    ArmCost,
+    ArmResult,
     Comparison,
-    Cost,
-    Counts,
+    ComparisonOptions,
+    ComparisonSettings,
     Difference,
-    Noise,
+    NoiseShares,
     OtherMetric,
-    Row,
-    Settings,
-    Test,
+    RunCounts,
+    TestKind,
 )
-from maskbench.comparison.settings import settings_of
-from maskbench.comparison.settings import warnings as settings_warnings
-from maskbench.comparison.text import signature
+from maskbench.comparison.settings import changed_settings as settings_warnings
+from maskbench.comparison.settings import resolve_settings
+from maskbench.comparison.text.signature import format_signature
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.records.collect import CollectedPanel, CollectedRun, collect_panel
 from maskbench.records.locate import find_panels
@@ -43,7 +43,7 @@ from maskbench.statistics.sequential import Rule
 from maskbench.statistics.verdict import Decision, decide, interval_level
 
 
-def compare(directories: Sequence[Path], choices: Choices) -> list[Comparison]:
+def compare(directories: Sequence[Path], choices: ComparisonOptions) -> list[Comparison]:
     """Return a table for every panel in the directories.
 
     Raises:
@@ -57,42 +57,44 @@ def compare(directories: Sequence[Path], choices: Choices) -> list[Comparison]:
     ]
 
 
-def tabulate(collected: CollectedPanel, choices: Choices) -> Comparison:
+def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Comparison:
     """Return the table of one panel; see `compare`."""
-    settings = settings_of(collected, choices)
+    settings = resolve_settings(collected, choices)
     cells = _with_metric(collected, settings.metric)
-    provenance.refuse_mixtures(cells.values(), settings.metric)
-    guarded = guard(collected.found.panel, cells.values(), settings.metric, settings.baseline)
+    provenance.refuse_incomparable(cells.values(), settings.metric)
+    guarded = check_misuse(collected.found.panel, cells.values(), settings.metric, settings.baseline)
     sentences = SentenceReader(collected.found.directory, settings.metric)
     table = _Table(collected, cells, settings, sentences, provenance.comparable_metrics(cells.values()))
     rows = table.rows()
     pairs = [row.difference.n for row in rows if row.difference is not None]
-    afterthoughts = replanned(collected)
+    afterthoughts = plan_change_alarms(collected)
     return Comparison(
         experiment=collected.found.experiment.name,
         panel=collected.found.panel.name,
         question=collected.found.experiment.question,
         settings=settings,
         smallest_p=_smallest_p(max(pairs), collected.rule) if any(pairs) else None,
-        signature=signature.of(rows, collected.found.panel.arms, cells.values(), settings, collected.rule),
+        signature=format_signature(
+            rows, collected.found.panel.arms, cells.values(), settings, collected.rule
+        ),
         metric_signature=provenance.metric_signature(cells.values(), settings.metric),
         alarms=(
-            *alarms(collected.found.panel.arms, collected.runs.values()),
+            *leak_alarms(collected.found.panel.arms, collected.runs.values()),
             *guarded.alarms,
             *afterthoughts,
         ),
         warnings=(
             *settings_warnings(collected, choices),
             *guarded.warnings,
-            *provenance.left_out(cells.values(), settings.metric),
-            *provenance.unfinished(collected.found.panel.arms, cells.values()),
-            *failures.sentences(rows, settings.baseline),
+            *provenance.left_out_metrics(cells.values(), settings.metric),
+            *provenance.unfinished_runs(collected.found.panel.arms, cells.values()),
+            *failures.failure_sentences(rows, settings.baseline),
             *collected.remarks,
             *sentences.remarks,
         ),
         rows=rows,
         rule=collected.rule,
-        replanned=afterthoughts,
+        plan_change_alarms=afterthoughts,
     )
 
 
@@ -101,7 +103,7 @@ def _smallest_p(n_pairs: int, rule: Rule) -> float:
     return smallest_p(n_pairs) if rule == "fixed" else 1 / sequential.e_value(n_pairs, 0)
 
 
-def _test(pairs: Pairs, decision: Decision) -> Test | None:
+def _test(pairs: Pairs, decision: Decision) -> TestKind | None:
     if decision.p is None:
         return None
     if decision.e_value is not None:
@@ -125,15 +127,15 @@ def _with_metric(collected: CollectedPanel, metric: str) -> dict[tuple[str, int]
 class _Table:
     collected: CollectedPanel
     cells: Mapping[tuple[str, int], CollectedRun]
-    settings: Settings
+    settings: ComparisonSettings
     sentences: SentenceReader
     metrics: Sequence[str]
     """Those whose numbers may stand side by side."""
 
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[ArmResult, ...]:
         arms = self.collected.found.panel.arms
         others = [arm for arm in arms if arm.name != self.settings.baseline]
-        pairs = [match(self._couples(arm.name), self.settings) for arm in others]
+        pairs = [match_pairs(self._couples(arm.name), self.settings) for arm in others]
         decisions = decide(
             pairs,
             self.settings.alpha,
@@ -145,11 +147,11 @@ class _Table:
         decided = dict(zip((arm.name for arm in others), zip(pairs, decisions, strict=True), strict=True))
         return tuple(self._row(arm, *decided.get(arm.name, (None, None))) for arm in arms)
 
-    def _row(self, arm: ArmConfig, pairs: Pairs | None, decision: Decision | None) -> Row:
+    def _row(self, arm: ArmConfig, pairs: Pairs | None, decision: Decision | None) -> ArmResult:
         cells = self._of(arm.name)
-        values = {cell.seed: score(cell, self.settings) for cell in cells if cell.state == "done"}
+        values = {cell.seed: metric_value(cell, self.settings) for cell in cells if cell.state == "done"}
         mean, sd = mean_and_sd(list(values.values()))
-        return Row(
+        return ArmResult(
             arm=arm.name,
             title=arm.title,
             values=values,
@@ -162,7 +164,7 @@ class _Table:
             oracle=any(cell.result.oracle for cell in cells if cell.result),
             also_different=arm.also_different,
             cost=self._cost(arm.name),
-            counts=Counts(
+            counts=RunCounts(
                 *(sum(c.state == state for c in cells) for state in ("done", "failed", "diverged", "waiting"))
             ),
             notes=decision.notes if decision else (),
@@ -186,7 +188,7 @@ class _Table:
             mean = None if mean is None else 0.0 - mean
             limits = limits and Interval(0.0 - limits.high, 0.0 - limits.low, limits.method)
         scores = {
-            a.seed: (score(a, self.settings), score(b, self.settings))
+            a.seed: (metric_value(a, self.settings), metric_value(b, self.settings))
             for a, b in self._couples(arm)
             if a.result and b.result
         }
@@ -210,16 +212,16 @@ class _Table:
 
     def _noise(
         self, arm: str, scores: Mapping[int, tuple[float, float]], limits: Interval | None
-    ) -> Noise | None:
+    ) -> NoiseShares | None:
         """Return where the difference's uncertainty comes from, of the same pairs as its mean."""
-        if len(scores) < LEAST_SEEDS:
+        if len(scores) < MIN_SEEDS:
             return None
         counts = self.sentences.paired(arm, self.settings.baseline, scores)
         n_arms, settings = len(self.collected.found.panel.arms) - 1, self.settings
         level = interval_level(n_arms, settings.alpha, simultaneous=settings.simultaneous)
-        return counts and noise(self.sentences.metric, *counts, level, limits)
+        return counts and split_noise(self.sentences.metric, *counts, level, limits)
 
-    def _cost(self, arm: str) -> Cost:
+    def _cost(self, arm: str) -> ArmCost:
         costs = self.collected.costs
         names = (arm, self.settings.baseline)
         time, unit = (costs.relative_step_time.get(name) for name in names)
@@ -229,7 +231,7 @@ class _Table:
         limited = measured is not None and arm != self.settings.baseline
         outcomes = [cell.result for cell in self._of(arm) if cell.result]
         memory = [o.peak_memory_mb for o in outcomes if o.peak_memory_mb is not None]
-        return Cost(
+        return ArmCost(
             tokens_per_second=costs.tokens_per_second.get(arm),
             relative_step_time=measured.value if measured else None,
             peak_memory_mb=max(memory, default=None),

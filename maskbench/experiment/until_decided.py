@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maskbench.comparison.results import Choices, Comparison, Row
+from maskbench.comparison.results import ArmResult, Comparison, ComparisonOptions
 from maskbench.comparison.table import tabulate
 from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.executors import Executor
@@ -175,7 +175,7 @@ def _look(experiment: Experiment, panel: PanelConfig, runs_dir: Path, planned: P
     """
     place = ExperimentDirectory.of(runs_dir, experiment.name, panel.name)
     collected = collect_panel(FoundPanel(place, experiment, panel))
-    comparison = tabulate(collected, Choices())
+    comparison = tabulate(collected, ComparisonOptions())
     judge = _Judge(comparison, planned.limit or len(planned.seeds))
     before = planned.closed_in(panel.name)
     closed: dict[str, tuple[int, ...]] = {}
@@ -206,7 +206,7 @@ class _Judge:
         # Holm asks less of an arm the more others are decided.
         self._n_open = max(1, sum(row.verdict not in ("better", "worse") for row in self.rows))
 
-    def reason(self, row: Row) -> str:
+    def reason(self, row: ArmResult) -> str:
         """Return the verdict that closes an arm, or `futile`; empty while it is open."""
         if row.verdict in DECIDED and not self._is_early(row):
             return str(row.verdict)
@@ -216,7 +216,7 @@ class _Judge:
         alpha = self._comparison.settings.alpha
         return "futile" if is_futile(wins, losses, self._limit - spent, self._n_open, alpha) else ""
 
-    def _is_early(self, row: Row) -> bool:
+    def _is_early(self, row: ArmResult) -> bool:
         """Whether so few pairs are the same that a mask which acts now and then could look like one that never does."""
         return row.verdict == "identical" and row.difference is not None and row.difference.n < LEAST_ALIKE
 
@@ -226,7 +226,7 @@ class _Judge:
         seeds = f"{n_seeds} seed{'s' * (n_seeds > 1)}"
         return f"{place}after {seeds}: {'; '.join(map(self._standing, self.rows))}"
 
-    def _standing(self, row: Row) -> str:
+    def _standing(self, row: ArmResult) -> str:
         wins, losses = self._sides(row)
         evidence = 1.0 if row.difference is None or row.difference.e_value is None else row.difference.e_value
         seen = f"{wins} won, {losses} lost, E {evidence:.3g}"
@@ -239,7 +239,7 @@ class _Judge:
             f"{row.title} is open ({seen}; decided at {self._n_open / self._comparison.settings.alpha:.3g})"
         )
 
-    def _sides(self, row: Row) -> tuple[int, int]:
+    def _sides(self, row: ArmResult) -> tuple[int, int]:
         """Return how many pairs the arm won and lost; ties are neither."""
         difference = row.difference
         if difference is None:

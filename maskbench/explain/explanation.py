@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison.results import Choices
+from maskbench.comparison.results import ComparisonOptions
 from maskbench.comparison.table import tabulate
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import METRICS, MetricName, metric_name
@@ -109,7 +109,7 @@ def explain(directory: Path, wanted: ExplainOptions) -> ExplanationResult:
     collected = collect_panel(panel)
     arm = _find_arm(panel, wanted.arm)
     name = _sentence_metric(collected, wanted)
-    table = tabulate(collected, Choices(metric=str(name), baseline=wanted.baseline))
+    table = tabulate(collected, ComparisonOptions(metric=str(name), baseline=wanted.baseline))
     baseline = _find_arm(panel, table.settings.baseline)
     if arm.name == baseline.name:
         raise ConfigError(f"{arm.name} is the baseline itself; name another arm, or another --baseline")

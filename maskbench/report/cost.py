@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from maskbench.comparison.results import Difference
-from maskbench.comparison.text.number_format import signed
+from maskbench.comparison.text.number_format import with_sign
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.gather import Panel
 from maskbench.report.palette import MUTED, PAPER, RULE
@@ -109,7 +109,7 @@ def cost_plot(panel: Panel) -> Plot | None:
     axes.set_ylabel(f"difference{', percentage points' if scale.factor == 100 else ''}; better {better}")
     axes.margins(x=0.12, y=0.1)
     words = " ".join(
-        f"{p.title}: {p.time:.2f} times the baseline's step, {signed(scale.number(p.gain))}"
+        f"{p.title}: {p.time:.2f} times the baseline's step, {with_sign(scale.number(p.gain))}"
         f"{', on the front' if decided and p.best else ''}."
         for p in found
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from maskbench.comparison.results import Comparison, Row
+from maskbench.comparison.results import ArmResult, Comparison
 from maskbench.comparison.text.number_format import Scale
 from maskbench.comparison.text.table_cells import arm_cells
 from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
@@ -47,7 +47,7 @@ def forest(panel: Panel) -> Plot | None:
     )
 
 
-def _draw(axes: Axes, place: int, row: Row, panel: Panel) -> None:
+def _draw(axes: Axes, place: int, row: ArmResult, panel: Panel) -> None:
     look, scale, difference = panel.looks[row.arm], panel.scale, row.difference
     if difference is None or difference.mean is None:
         return
@@ -78,7 +78,7 @@ def _draw(axes: Axes, place: int, row: Row, panel: Panel) -> None:
     axes.text(1, s=shown, ha="right", **above)
 
 
-def paired(comparison: Comparison, row: Row) -> list[float]:
+def paired(comparison: Comparison, row: ArmResult) -> list[float]:
     """Return arm minus baseline for every seed with which both are done."""
     baseline = comparison.baseline.values
     return [value - baseline[seed] for seed, value in row.values.items() if seed in baseline]
@@ -104,5 +104,5 @@ def _caption(comparison: Comparison, scale: Scale) -> str:
     )
 
 
-def _words(panel: Panel, rows: list[Row]) -> str:
+def _words(panel: Panel, rows: list[ArmResult]) -> str:
     return " ".join(difference_in_words(row, panel.scale, panel.comparison.settings) for row in rows)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskbench.comparison.results import Choices, Comparison
+from maskbench.comparison.results import Comparison, ComparisonOptions
 from maskbench.comparison.table import tabulate
 from maskbench.comparison.text.number_format import Scale, scale_of
 from maskbench.records.collect import CollectedPanel, collect_panel
@@ -44,7 +44,7 @@ class Panel:
         return self.comparison.name
 
 
-def gather(directories: Sequence[Path], choices: Choices) -> list[Panel]:
+def gather(directories: Sequence[Path], choices: ComparisonOptions) -> list[Panel]:
     """Read every panel in the directories.
 
     Raises:
@@ -54,7 +54,7 @@ def gather(directories: Sequence[Path], choices: Choices) -> list[Panel]:
     return [_panel(collect_panel(one), choices, f"p{number}") for number, one in enumerate(found, 1)]
 
 
-def _panel(collected: CollectedPanel, choices: Choices, key: str) -> Panel:
+def _panel(collected: CollectedPanel, choices: ComparisonOptions, key: str) -> Panel:
     comparison = tabulate(collected, choices)
     unread: list[str] = []
     arms = [row.arm for row in comparison.rows]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from maskbench.comparison.results import Comparison, Difference
 from maskbench.comparison.text.number_format import scale_of
-from maskbench.comparison.text.sentences import listed
+from maskbench.comparison.text.sentences import join_names
 from maskbench.records.collect import format_seeds
 from maskbench.report.gather import Panel
 from maskbench.statistics.paired import RANDOM_FLIPS, least_seeds
@@ -53,7 +53,7 @@ def _own_streams(panel: Panel) -> str:
     arms = panel.collected.found.panel.arms
     shared = next(arm.config.streams for arm in arms if arm.name == panel.comparison.settings.baseline)
     apart = [arm.title for arm in arms if arm.config.streams != shared]
-    return f", except {listed(apart)}, whose random numbers are their own" if apart else ""
+    return f", except {join_names(apart)}, whose random numbers are their own" if apart else ""
 
 
 def _counted(n: int, what: str) -> str:
@@ -136,10 +136,10 @@ def _rule(panel: Panel) -> Iterator[str]:
     if comparison.rule == "sequential":
         yield "Seeds were added to the open comparisons until each was decided or the limit was reached."
     elif any(row.difference for row in comparison.rows):
-        planned = panel.collected.plans and not comparison.replanned
+        planned = panel.collected.plans and not comparison.plan_change_alarms
         kept = "Seeds were planned, not added until something came out: no" if planned else "No"
         yield f"{kept} verdict is given before all {'of them' if planned else 'planned seeds'} are there."
-    if comparison.replanned:
+    if comparison.plan_change_alarms:
         yield "What had been planned was changed when there were results to see; above the verdicts it says how."
 
 
@@ -211,7 +211,7 @@ def limits(panel: Panel) -> Iterator[str]:
         )
     made = [name for name in corpora if name in _MADE_UP]
     if made:
-        yield f"The data of {listed(made)} is made up by a program; what holds there need not hold for a natural language."
+        yield f"The data of {join_names(made)} is made up by a program; what holds there need not hold for a natural language."
     arms = sum(row.difference is not None for row in comparison.rows)
     if arms and len(experiment.seeds) < least_seeds(arms, comparison.settings.alpha):
         yield "So few seeds describe what happened; they cannot decide whether it would happen again."
@@ -223,15 +223,15 @@ def limits(panel: Panel) -> Iterator[str]:
     different = [row.title for row in comparison.rows if row.also_different]
     if different:
         yield (
-            f"{listed(different)} {'differ' if len(different) > 1 else 'differs'} from the baseline in more than the mask, so "
+            f"{join_names(different)} {'differ' if len(different) > 1 else 'differs'} from the baseline in more than the mask, so "
             "the mask alone need not be the reason."
         )
     unsafe = [row.title for row in comparison.rows if row.unsafe]
     if unsafe:
-        yield f"{listed(unsafe)}: the masks let through what they should hide, on purpose; scores say nothing of use."
+        yield f"{join_names(unsafe)}: the masks let through what they should hide, on purpose; scores say nothing of use."
     oracles = [row.title for row in comparison.rows if row.oracle]
     if oracles:
-        yield f"{listed(oracles)}: told what no model knows, so what is gained is a bound, not a method."
+        yield f"{join_names(oracles)}: told what no model knows, so what is gained is a bound, not a method."
     if comparison.rule == "sequential":
         yield (
             "Seeds were added until something came out. The verdicts allow for that; the sizes of the differences do not, and "

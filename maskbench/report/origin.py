@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable
 
-from maskbench.comparison.results import Choices
+from maskbench.comparison.results import ComparisonOptions
 from maskbench.records.collect import RunProvenance
 from maskbench.report.gather import Panel
 
@@ -32,7 +32,7 @@ def facts(panel: Panel) -> list[tuple[str, str]]:
     return found
 
 
-def commands(panel: Panel, choices: Choices) -> list[str]:
+def commands(panel: Panel, choices: ComparisonOptions) -> list[str]:
     """Return the commands that train, compare and report this experiment, from its file as this page holds it."""
     name = panel.comparison.experiment
     options = [

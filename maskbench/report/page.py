@@ -13,8 +13,8 @@ import jinja2
 from markupsafe import Markup
 
 import maskbench
-from maskbench.comparison.results import Choices
-from maskbench.comparison.text.footnotes import arm_notes, warnings
+from maskbench.comparison.results import ComparisonOptions
+from maskbench.comparison.text.footnotes import arm_notes, grouped_warnings
 from maskbench.comparison.text.sentences import noise_sentences
 from maskbench.comparison.text.table_cells import TableCells, table_cells
 from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
@@ -64,7 +64,7 @@ class Section:
     """The resolved experiment file."""
 
 
-def html(directories: Sequence[Path], choices: Choices) -> str:
+def html(directories: Sequence[Path], choices: ComparisonOptions) -> str:
     """Return the page: one HTML document that needs nothing beside it.
 
     Raises:
@@ -88,11 +88,11 @@ def html(directories: Sequence[Path], choices: Choices) -> str:
     )
 
 
-def _section(panel: Panel, choices: Choices) -> Section:
+def _section(panel: Panel, choices: ComparisonOptions) -> Section:
     return Section(
         panel=panel,
         answers=answers(panel),
-        warnings=(*warnings(panel.comparison), *panel.unread),
+        warnings=(*grouped_warnings(panel.comparison), *panel.unread),
         notes=tuple(arm_notes(panel.comparison)),
         table=table_cells(panel.comparison),
         forest=forest(panel),

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maskbench.comparison.results import Row
-from maskbench.comparison.text.number_format import scale_of, signed
+from maskbench.comparison.results import ArmResult
+from maskbench.comparison.text.number_format import scale_of, with_sign
 from maskbench.config.schema.metrics import MetricName, metric_name
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.forest import paired
@@ -54,7 +54,7 @@ def slice_plots(panel: Panel) -> list[Plot]:
     return [_plot(panel, chart, rows) for chart in charts(panel) if (rows := _measured(panel, chart))]
 
 
-def _measured(panel: Panel, chart: Chart) -> list[Row]:
+def _measured(panel: Panel, chart: Chart) -> list[ArmResult]:
     """Return the arms that have anything to show in a chart."""
     return [
         row
@@ -100,7 +100,7 @@ def _by_slice(names: Sequence[MetricName], compared: MetricName) -> Iterator[Cha
         yield Chart(f"slice-{number}", f"{whole} by {kind}", whole, tuple(categories[:MOST_CATEGORIES]))
 
 
-def _plot(panel: Panel, chart: Chart, rows: Sequence[Row]) -> Plot:
+def _plot(panel: Panel, chart: Chart, rows: Sequence[ArmResult]) -> Plot:
     ordered = _is_ordered([label for label, _ in chart.categories])
     factor = scale_of(panel.comparison, chart.categories[0][1]).factor
     height = 270 if ordered else 54 + len(chart.categories) * (12 + 9 * len(rows))
@@ -159,7 +159,7 @@ def _is_ordered(labels: Sequence[str]) -> bool:
     return len(numbers) == len(labels) > 2 and same and numbers == sorted(numbers)
 
 
-def _dot(panel: Panel, row: Row, name: str) -> Dot | None:
+def _dot(panel: Panel, row: ArmResult, name: str) -> Dot | None:
     if name == panel.comparison.settings.metric:
         found = paired(panel.comparison, row)
         difference = row.difference
@@ -172,12 +172,12 @@ def _dot(panel: Panel, row: Row, name: str) -> Dot | None:
     return Dot(other.difference_mean, other.interval(panel.comparison.settings.alpha))
 
 
-def _words(panel: Panel, row: Row, chart: Chart, dots: Sequence[Dot | None]) -> str:
+def _words(panel: Panel, row: ArmResult, chart: Chart, dots: Sequence[Dot | None]) -> str:
     parts = []
     for (label, name), dot in zip(chart.categories, dots, strict=True):
         if dot is not None:
             scale = scale_of(panel.comparison, name)
             limits = dot.limits
             limited = f" ({scale.number(limits.low)} to {scale.number(limits.high)})" if limits else ""
-            parts.append(f"{label} {signed(scale.number(dot.mean))}{limited}")
+            parts.append(f"{label} {with_sign(scale.number(dot.mean))}{limited}")
     return f"{row.title}: {', '.join(parts)}."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from maskbench.comparison.results import OtherMetric, Row, Settings
-from maskbench.comparison.text.number_format import Scale, range_text, scale_of, signed
+from maskbench.comparison.results import ArmResult, ComparisonSettings, OtherMetric
+from maskbench.comparison.text.number_format import Scale, interval_text, scale_of, with_sign
 from maskbench.comparison.text.table_cells import arm_cells, other_metric_names
 from maskbench.report.gather import Panel
 
@@ -16,12 +16,12 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def difference_in_words(row: Row, scale: Scale, settings: Settings) -> str:
+def difference_in_words(row: ArmResult, scale: Scale, settings: ComparisonSettings) -> str:
     """Return `window: +1.2 points, 95 % interval from 0.3 to 2.0, 7 of 8 seeds better: better.`"""
     difference = row.difference
     if difference is None or difference.mean is None:
         return f"{row.title}: nothing to show."
-    text = f"{row.title}: {signed(scale.number(difference.mean))}{scale.points}"
+    text = f"{row.title}: {with_sign(scale.number(difference.mean))}{scale.points}"
     if difference.interval is not None:
         low, high = scale.number(difference.interval.low), scale.number(difference.interval.high)
         text += f", {settings.level} % interval from {low} to {high}"
@@ -82,7 +82,9 @@ def _other(other: OtherMetric | None, scale: Scale) -> str:
         return NOTHING
     mean = scale.number(other.mean)
     return (
-        mean if other.difference_mean is None else f"{mean} ({signed(scale.number(other.difference_mean))})"
+        mean
+        if other.difference_mean is None
+        else f"{mean} ({with_sign(scale.number(other.difference_mean))})"
     )
 
 
@@ -111,7 +113,7 @@ _NOISE = (
 )
 
 
-def _noise(row: Row, scale: Scale) -> tuple[str, ...]:
+def _noise(row: ArmResult, scale: Scale) -> tuple[str, ...]:
     difference, needed = row.difference, row.seeds_needed
     noise = difference.noise if difference else None
     gain = difference.pairing_gain if difference else None
@@ -119,7 +121,7 @@ def _noise(row: Row, scale: Scale) -> tuple[str, ...]:
     return (
         NOTHING if noise is None else f"{100 * noise.seeds:.0f} %",
         NOTHING if noise is None else f"{100 * noise.sentences:.0f} %",
-        NOTHING if noise is None else range_text(scale, noise.low, noise.high),
+        NOTHING if noise is None else interval_text(scale, noise.low, noise.high),
         NOTHING if gain is None else f"{100 * gain:.0f} %",
         NOTHING if needed is None else f"{low}" if low == high else f"{low} to {high}",
     )

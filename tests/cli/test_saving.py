@@ -12,7 +12,7 @@ from fake_runs import experiment, scored, write
 from typer.testing import CliRunner, Result
 
 from maskbench.cli.main import app
-from maskbench.cli.output_files import save
+from maskbench.cli.output_files import save_output
 from maskbench.errors import ConfigError, ResourceError
 
 
@@ -32,7 +32,7 @@ def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
     target, link = tmp_path / "there" / "a.txt", tmp_path / "link.txt"
     link.symlink_to(target)
     for text in (b"first", b"second"):
-        save(text, link)
+        save_output(text, link)
         assert link.is_symlink() and target.read_bytes() == text
 
 
@@ -41,7 +41,7 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: heard.append(pipe.read_bytes()), daemon=True)
     reader.start()
-    save(b"through", pipe)
+    save_output(b"through", pipe)
     reader.join(10)
     assert heard == [b"through"] and stat.S_ISFIFO(pipe.stat().st_mode)
 
@@ -49,7 +49,7 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
 def test_a_folder_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
     for output in (tmp_path, tmp_path / "none" / "a.txt"):
         with pytest.raises(ResourceError, match="cannot write"):
-            save(b"x", output)
+            save_output(b"x", output)
 
 
 def test_a_read_only_file_is_refused_and_stays(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_read_only_file_is_refused_and_stays(tmp_path: Path) -> None:
     file.write_bytes(b"mine")
     file.chmod(0o444)
     with pytest.raises(ResourceError, match="read-only"):
-        save(b"x", file)
+        save_output(b"x", file)
     assert file.read_bytes() == b"mine"
 
 
@@ -73,7 +73,7 @@ def test_no_file_of_an_experiment_is_written_over(directory: Path, tmp_path: Pat
     link.symlink_to(file)
     for output in (file, link):
         with pytest.raises(ConfigError, match="belongs to an experiment"):
-            save(b"x", output)
+            save_output(b"x", output)
         for command in (("compare", "--format", "json"), ("report",)):
             result = call(*command, directory, "-o", output)
             assert result.exit_code == 2 and "belongs to an experiment" in result.stderr
@@ -83,7 +83,7 @@ def test_no_file_of_an_experiment_is_written_over(directory: Path, tmp_path: Pat
 def test_such_names_elsewhere_are_nobody_s(tmp_path: Path) -> None:
     for name in ("cost.json", "seed-1/a.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        save(b"x", tmp_path / name)
+        save_output(b"x", tmp_path / name)
         assert (tmp_path / name).read_bytes() == b"x"
 
 

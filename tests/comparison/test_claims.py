@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fake_runs import FakeRun, experiment, scored, write, write_costs
 
-from maskbench.comparison.claims import Judgement, judge
+from maskbench.comparison.claims import Judgement, judge_claims
 from maskbench.config.schema.claims import Claim, Limit, load_claims
 from maskbench.errors import ConfigError
 
@@ -50,7 +50,7 @@ def runs(root: Path, gains: list[float | None], metric: str = "test/exact_match"
 
 
 def judged(root: Path, one: Claim) -> Judgement:
-    (judgement,) = judge({"one": one}, root)
+    (judgement,) = judge_claims({"one": one}, root)
     return judgement
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fake_runs import FakeRun, experiment, scored, write, write_costs
 
-from maskbench.comparison.results import Choices, Comparison, Row
+from maskbench.comparison.results import ArmResult, Comparison, ComparisonOptions
 from maskbench.comparison.table import compare
 from maskbench.comparison.text.json_document import panel_object, to_json
 from maskbench.errors import ConfigError
@@ -29,15 +29,15 @@ def gaining(sign: float = 1.0) -> list[FakeRun]:
 
 
 def compared(
-    root: Path, runs: dict[str, Sequence[FakeRun | None]], choices: Choices | None = None
+    root: Path, runs: dict[str, Sequence[FakeRun | None]], choices: ComparisonOptions | None = None
 ) -> Comparison:
     """Write an experiment with these arms, the first the baseline, and compare them."""
     directory = write(root, experiment(list(runs), 8, min_effect=0.01), runs)
-    (comparison,) = compare([directory], choices or Choices())
+    (comparison,) = compare([directory], choices or ComparisonOptions())
     return comparison
 
 
-def row(comparison: Comparison, arm: str) -> Row:
+def row(comparison: Comparison, arm: str) -> ArmResult:
     return next(row for row in comparison.rows if row.arm == arm)
 
 
@@ -52,7 +52,7 @@ def test_arms_are_in_file_order_with_the_baseline_among_them(tmp_path: Path) -> 
 
 
 def test_where_lower_is_better_differences_stay_raw_and_verdicts_turn(tmp_path: Path) -> None:
-    found = compared(tmp_path, {"none": baseline(), "up": gaining()}, Choices(metric="test/nll"))
+    found = compared(tmp_path, {"none": baseline(), "up": gaining()}, ComparisonOptions(metric="test/nll"))
     up = row(found, "up")
     # fake_runs sets nll = 1.5 - score / 2, so a higher score is a lower, better nll.
     assert up.verdict == "better"
@@ -78,7 +78,7 @@ def test_runs_that_did_not_record_their_bytes_are_never_identical(tmp_path: Path
         result = json.loads(path.read_text())
         del result["outputs_sha256"]
         path.write_text(json.dumps(result))
-    assert row(compare([directory], Choices())[0], "copy").verdict == "tied"
+    assert row(compare([directory], ComparisonOptions())[0], "copy").verdict == "tied"
 
 
 def test_means_leave_diverged_runs_out_and_the_test_counts_them(tmp_path: Path) -> None:
@@ -132,7 +132,9 @@ def test_costs_are_relative_to_the_baseline_of_the_table(tmp_path: Path) -> None
     wanted = experiment(["none", "up"], 8)
     directory = write(tmp_path, wanted, {"none": baseline(), "up": gaining()})
     write_costs(directory, {"none": 1.0, "up": 1.25})
-    costs = [r.cost.relative_step_time for r in compare([directory], Choices(baseline="up"))[0].rows]
+    costs = [
+        r.cost.relative_step_time for r in compare([directory], ComparisonOptions(baseline="up"))[0].rows
+    ]
     assert costs == [0.8, 1.0]
 
 
@@ -147,12 +149,12 @@ def three_arms() -> dict[str, Sequence[FakeRun | None]]:
 
 class TestSettings:
     def test_another_baseline_turns_the_table(self, tmp_path: Path) -> None:
-        found = compared(tmp_path, three_arms(), Choices(baseline="up"))
+        found = compared(tmp_path, three_arms(), ComparisonOptions(baseline="up"))
         assert [r.verdict for r in found.rows] == ["worse", None, "worse"]
         assert found.warnings == ("baseline up was chosen on the command line; the experiment declares none",)
 
     def test_what_matters_on_one_metric_says_nothing_on_another(self, tmp_path: Path) -> None:
-        found = compared(tmp_path, three_arms(), Choices(metric="test/bleu"))
+        found = compared(tmp_path, three_arms(), ComparisonOptions(metric="test/bleu"))
         assert found.settings.min_effect is None
         assert "metric test/bleu was chosen on the command line" in found.warnings[0]
 
@@ -160,20 +162,20 @@ class TestSettings:
         ("choices", "message"),
         [
             (
-                Choices(baseline="nune"),
+                ComparisonOptions(baseline="nune"),
                 r"no arm named 'nune'; did you mean 'none'\? \(arms: none, up, down\)",
             ),
-            (Choices(metric="test/blue"), r"metric 'test/blue'; did you mean 'test/bleu'"),
-            (Choices(metric="bleu"), "splits: test; metrics: bleu, exact_match, nll"),
-            (Choices(metric="valid/bleu"), "no run has measured the metric 'valid/bleu'"),
-            (Choices(alpha=0.0), "--alpha must lie between 0 and 1"),
-            (Choices(alpha=1.5), "--alpha must lie between 0 and 1"),
-            (Choices(min_effect=-0.1), "--min-effect must be above 0"),
-            (Choices(min_effect=float("nan")), "--min-effect must be above 0"),
+            (ComparisonOptions(metric="test/blue"), r"metric 'test/blue'; did you mean 'test/bleu'"),
+            (ComparisonOptions(metric="bleu"), "splits: test; metrics: bleu, exact_match, nll"),
+            (ComparisonOptions(metric="valid/bleu"), "no run has measured the metric 'valid/bleu'"),
+            (ComparisonOptions(alpha=0.0), "--alpha must lie between 0 and 1"),
+            (ComparisonOptions(alpha=1.5), "--alpha must lie between 0 and 1"),
+            (ComparisonOptions(min_effect=-0.1), "--min-effect must be above 0"),
+            (ComparisonOptions(min_effect=float("nan")), "--min-effect must be above 0"),
         ],
     )
     def test_a_choice_that_means_nothing_is_refused(
-        self, tmp_path: Path, choices: Choices, message: str
+        self, tmp_path: Path, choices: ComparisonOptions, message: str
     ) -> None:
         with pytest.raises(ConfigError, match=message):
             compared(tmp_path, three_arms(), choices)
@@ -257,7 +259,7 @@ class TestTheDocument:
         panel = wanted.panels[0].model_copy(update={"arms": (plain, up)})
         wanted = wanted.model_copy(update={"panels": (panel,)})
         directory = write(tmp_path, wanted, {"none": baseline(), "up": gaining()})
-        arms = panel_object(compare([directory], Choices())[0])["arms"]
+        arms = panel_object(compare([directory], ComparisonOptions())[0])["arms"]
         assert [arm["also_different"] for arm in arms] == [[], ["model.positions"]]
 
     def test_arms_that_leak_or_know_the_answer_are_marked(self, tmp_path: Path) -> None:
@@ -271,7 +273,7 @@ class TestTheDocument:
         for path in (directory / "told").glob("*/result.json"):
             masks = [{"site": "cross", "mask": "oracle", "oracle": True}, {"site": "loss", "mask": "x"}]
             path.write_text(json.dumps(json.loads(path.read_text()) | {"masks": masks}))
-        arms = panel_object(compare([directory], Choices())[0])["arms"]
+        arms = panel_object(compare([directory], ComparisonOptions())[0])["arms"]
         assert [arm["unsafe"] for arm in arms] == [False, True, False]
         assert [arm["oracle"] for arm in arms] == [False, False, True]
 
@@ -307,5 +309,5 @@ def test_arms_with_other_streams_share_no_random_numbers(tmp_path: Path) -> None
     made = made.model_copy(update={"panels": (panel.model_copy(update={"arms": arms}),)})
     scores = [scored(0.5), scored(0.6)]
     directory = write(tmp_path, made, {name: scores for name in ("none", "up", "twin")})
-    (found,) = compare([directory], Choices())
+    (found,) = compare([directory], ComparisonOptions())
     assert "|pair:crn+none|" in found.signature

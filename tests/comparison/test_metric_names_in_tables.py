@@ -13,9 +13,9 @@ import pytest
 from fake_runs import FakeRun, experiment, write
 from rich.console import Console
 
-from maskbench.cli.comparison.other_metrics import COMPACT, Detail
-from maskbench.cli.comparison.render import as_text, renderables
-from maskbench.comparison.results import Choices, Comparison
+from maskbench.cli.comparison.other_metrics import COMPACT_SELECTION, MetricSelection
+from maskbench.cli.comparison.render import as_text, render_comparison
+from maskbench.comparison.results import Comparison, ComparisonOptions
 from maskbench.comparison.table import compare
 from maskbench.comparison.text.json_document import to_json
 from maskbench.config.schema.metrics import metric_name
@@ -43,7 +43,7 @@ def run(change: float, signatures: Mapping[str, str] | None = None) -> FakeRun:
 
 def compared(root: Path, metric: str | None = None) -> Comparison:
     runs = {"none": [run(0.001 * i) for i in range(3)], "other": [run(0.001 * i + 0.1) for i in range(3)]}
-    (found,) = compare([write(root, experiment(list(runs), 3), runs)], Choices(metric=metric))
+    (found,) = compare([write(root, experiment(list(runs), 3), runs)], ComparisonOptions(metric=metric))
     return found
 
 
@@ -66,10 +66,10 @@ def test_the_json_document_holds_every_name(tmp_path: Path) -> None:
     assert others["test@none/token_accuracy[tag:noun]"]["difference_mean"] == pytest.approx(0.1)
 
 
-def shown(found: Comparison, width: int, detail: Detail = COMPACT) -> dict[str, list[str]]:
+def shown(found: Comparison, width: int, detail: MetricSelection = COMPACT_SELECTION) -> dict[str, list[str]]:
     """Return the rows of the tables of other metrics by their captions, which stand two lines above a rule."""
     console = Console(file=StringIO(), width=width, color_system=None, _environ={})
-    console.print(renderables(found, width, detail=detail))
+    console.print(render_comparison(found, width, detail=detail))
     assert isinstance(console.file, StringIO)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
     assert not any("…" in line or len(line) > width for line in lines)
@@ -104,7 +104,10 @@ def test_the_slices_of_the_compared_metric_are_shown(tmp_path: Path, width: int)
 def test_what_is_not_shown_can_be_asked_for(tmp_path: Path) -> None:
     found = compared(tmp_path, "test/token_accuracy")
     unasked = shown(found, 80)
-    metrics, slices = shown(found, 80, Detail(all_metrics=True)), shown(found, 80, Detail(slices=True))
+    metrics, slices = (
+        shown(found, 80, MetricSelection(all_metrics=True)),
+        shown(found, 80, MetricSelection(slices=True)),
+    )
     assert metrics == {**unasked, "metrics on test@none": ["exact_match %"]}
     assert slices == {
         **unasked,
@@ -124,7 +127,7 @@ def test_beside_a_slice_stand_the_metrics_others_and_the_same_one_elsewhere(tmp_
     ]
     runs = {arm: [FakeRun(dict.fromkeys(names, 0.5), "o", "l")] * 2 for arm in ("none", "other")}
     directory = write(tmp_path, experiment(list(runs), 2), runs)
-    (found,) = compare([directory], Choices(metric=names[0]))
+    (found,) = compare([directory], ComparisonOptions(metric=names[0]))
     assert shown(found, 80) == {
         "token_accuracy[tag:noun] in % on other splits": ["test@none"],
         "test/token_accuracy in % by slice": ["tag:verb", "length:1-5"],
@@ -137,7 +140,7 @@ def test_many_splits_stand_below_each_other(tmp_path: Path) -> None:
     metrics = {f"{split}/{name}": 0.5 for split in splits for name in ("token_accuracy", "nll")}
     runs = {arm: [FakeRun(metrics, "o", "l")] * 2 for arm in ("none", "other")}
     directory = write(tmp_path, experiment(list(runs), 2), runs)
-    (found,) = compare([directory], Choices(metric="test/token_accuracy"))
+    (found,) = compare([directory], ComparisonOptions(metric="test/token_accuracy"))
     assert shown(found, 80) == {
         "token_accuracy in % on other splits": splits[1:],
         "other metrics on test": ["nll"],
@@ -148,7 +151,7 @@ def test_a_gap_that_nobody_asked_for_is_shown_where_there_is_one(tmp_path: Path)
     gaps = {"none": {"test/forced_gap": 0.0, "valid/forced_gap": 0.0}, "other": {"test/forced_gap": 0.01}}
     runs = {arm: [FakeRun({"test/bleu": 5.0, **gap}, "o", "l")] * 2 for arm, gap in gaps.items()}
     directory = write(tmp_path, experiment(list(runs), 2), runs)
-    (found,) = compare([directory], Choices(metric="test/bleu"))
+    (found,) = compare([directory], ComparisonOptions(metric="test/bleu"))
     assert shown(found, 80) == {"other metrics on test": ["forced_gap %"]}
 
 
@@ -176,8 +179,8 @@ def test_a_slice_was_computed_as_its_metric_was(tmp_path: Path, metric: str) -> 
     }
     directory = write(tmp_path, experiment(["none", "other"], 2, metric="test/nll"), runs)
     with pytest.raises(ConfigError, match="computed in different ways"):
-        compare([directory], Choices(metric=metric))
-    (found,) = compare([directory], Choices())
+        compare([directory], ComparisonOptions(metric=metric))
+    (found,) = compare([directory], ComparisonOptions())
     assert f"left out, because runs computed them in different ways: {metric}" in found.warnings
 
 

@@ -11,8 +11,8 @@ from fake_runs import FakeRun, experiment, write
 from sacrebleu.metrics.bleu import BLEU
 from scipy import stats
 
-from maskbench.comparison.noise import _resamples, noise, resampled, two_way
-from maskbench.comparison.results import Choices
+from maskbench.comparison.noise import _resamples, bootstrap_variance, split_noise, two_way_variance
+from maskbench.comparison.results import ComparisonOptions
 from maskbench.comparison.table import compare
 from maskbench.statistics.paired import Interval
 
@@ -54,7 +54,7 @@ def by_loops(arm: Floats, base: Floats) -> tuple[float, float, float]:
 
 def test_mean_squares_are_those_of_the_textbook() -> None:
     arm, base = drawn(1, 5, 13, (0.3, 0.7, 0.4))
-    found = two_way(arm, base)
+    found = two_way_variance(arm, base)
     assert (found.seeds, found.sentences, found.both) == pytest.approx(by_loops(arm, base), rel=1e-9)
 
 
@@ -69,13 +69,13 @@ def test_the_same_from_an_analysis_of_variance_by_a_package() -> None:
     frame = pd.DataFrame({"y": gains.ravel(), "s": s.ravel(), "i": i.ravel()})
     table = anova_lm(ols("y ~ C(s) + C(i)", frame).fit())
     squares = (table["sum_sq"] / table["df"]).to_list()
-    found = two_way(arm, base)
+    found = two_way_variance(arm, base)
     assert [found.seeds, found.sentences, found.both] == pytest.approx([x / 24 for x in squares], rel=1e-9)
 
 
 def test_known_variances_are_found_again() -> None:
     sd, n_seeds, n_sentences = (0.05, 0.8, 0.5), 6, 40
-    found = [two_way(*drawn(k, n_seeds, n_sentences, sd)) for k in range(400)]
+    found = [two_way_variance(*drawn(k, n_seeds, n_sentences, sd)) for k in range(400)]
     variances = [x**2 for x in sd]
     shared = variances[2] / (n_seeds * n_sentences)
     assert np.mean([p.both for p in found]) == pytest.approx(shared, rel=0.05)
@@ -91,7 +91,7 @@ def test_a_ratio_of_sums_is_linearised() -> None:
     tokens = rng.integers(1, 30, 90)
     arm, base = drawn(4, 3, 90, (0.0, 0.6, 0.1), tokens)
     arm[..., 0] += 3.0 * tokens  # A gain per token: what varies with length alone is no noise of the ratio.
-    found = two_way(arm, base).sentences
+    found = two_way_variance(arm, base).sentences
     picks = rng.integers(0, 90, (4000, 90))
     gains = (arm[..., 0] - base[..., 0]).mean(0)
     values = [gains[pick].sum() / tokens[pick].sum() for pick in picks]
@@ -104,7 +104,7 @@ def test_the_seeds_part_is_the_spread_of_the_runs_own_differences() -> None:
     tokens = np.arange(1, 12)
     arm, base = drawn(5, 7, 11, (0.4, 0.3, 0.2), tokens)
     of_runs = (arm[..., 0].sum(1) - base[..., 0].sum(1)) / tokens.sum()
-    assert two_way(arm, base).seeds == pytest.approx(np.var(of_runs, ddof=1) / 7)
+    assert two_way_variance(arm, base).seeds == pytest.approx(np.var(of_runs, ddof=1) / 7)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_the_seeds_part_is_the_spread_of_the_runs_own_differences() -> None:
     [((1.0, 0.01, 0.01), 0.99, 1.0), ((0.001, 1.0, 0.01), 0.0, 0.01), ((0.0, 0.0, 1.0), 0.2, 0.8)],
 )
 def test_shares(sd: tuple[float, float, float], low: float, high: float) -> None:
-    found = noise("nll", *drawn(6, 9, 50, sd), 0.05)
+    found = split_noise("nll", *drawn(6, 9, 50, sd), 0.05)
     assert found is not None
     assert low <= found.seeds <= high and found.seeds + found.sentences == pytest.approx(1)
 
@@ -123,7 +123,7 @@ def test_the_interval_is_students_where_sentences_do_not_matter() -> None:
     base = np.ones((6, 5, 2))
     arm = base.copy()
     arm[..., 0] += gains[:, None]
-    found = noise("token_accuracy", arm, base, 0.1)
+    found = split_noise("token_accuracy", arm, base, 0.1)
     assert found is not None
     expected = stats.t.interval(0.9, 5, gains.mean(), stats.sem(gains))
     assert (found.low, found.high) == pytest.approx(expected)
@@ -134,9 +134,9 @@ def test_it_is_never_narrower_than_the_interval_for_seeds_alone() -> None:
     counts = np.ones((4, 30, 2))
     counts[..., 0] += np.random.default_rng(8).normal(0, 1, (4, 30))
     baseline = np.ones((4, 30, 2))
-    alone = noise("nll", counts, baseline, 0.05)
+    alone = split_noise("nll", counts, baseline, 0.05)
     assert alone is not None
-    wide = noise("nll", counts, baseline, 0.05, Interval(alone.low - 1, alone.high - 0.001, "test"))
+    wide = split_noise("nll", counts, baseline, 0.05, Interval(alone.low - 1, alone.high - 0.001, "test"))
     assert wide is not None and (wide.low, wide.high) == (alone.low - 1, alone.high)
 
 
@@ -146,18 +146,18 @@ def test_the_total_is_never_less_than_one_of_its_parts() -> None:
     base[..., 1] = 1
     arm = base.copy()
     arm[..., 0] = np.eye(4) + 0.02 * np.arange(4)[:, None]
-    parts = two_way(arm, base)
+    parts = two_way_variance(arm, base)
     assert parts.seeds + parts.sentences < parts.both
     assert parts.total == max(parts.seeds, parts.sentences)
-    assert noise("exact_match", arm, base, 0.05) is not None
+    assert split_noise("exact_match", arm, base, 0.05) is not None
 
 
 def test_nothing_is_said_of_too_few_or_of_equals() -> None:
     arm, base = drawn(8, 5, 12, (0.1, 0.1, 0.1))
-    assert noise("nll", arm[:2], base[:2], 0.05) is None
-    assert noise("nll", arm[:, :1], base[:, :1], 0.05) is None
-    assert noise("nll", base, base, 0.05) is None
-    assert noise("nll", arm, base, 0.05) is not None
+    assert split_noise("nll", arm[:2], base[:2], 0.05) is None
+    assert split_noise("nll", arm[:, :1], base[:, :1], 0.05) is None
+    assert split_noise("nll", base, base, 0.05) is None
+    assert split_noise("nll", arm, base, 0.05) is not None
 
 
 def texts(seed: int, n_seeds: int, n_sentences: int, wrong: float) -> Floats:
@@ -176,7 +176,7 @@ def texts(seed: int, n_seeds: int, n_sentences: int, wrong: float) -> Floats:
 def test_bleu_is_resampled_by_sentence_with_all_seeds_alike() -> None:
     """The bootstrap, done again by other numbers and sacreBLEU's own aggregation."""
     arm, base = texts(1, 4, 30, 0.1), texts(1, 4, 30, 0.2)
-    parts, scorer = resampled("bleu", arm, base), BLEU()
+    parts, scorer = bootstrap_variance("bleu", arm, base), BLEU()
 
     def bleu(rows: Floats) -> float:
         return float(scorer._aggregate_and_compute(rows.astype(int).tolist()).score)
@@ -188,9 +188,9 @@ def test_bleu_is_resampled_by_sentence_with_all_seeds_alike() -> None:
     assert parts.sentences == pytest.approx(np.var(gaps), rel=0.25)
     differences = [bleu(a) - bleu(b) for a, b in zip(arm, base, strict=True)]
     assert parts.seeds == pytest.approx(np.var(differences, ddof=1) / 4)
-    found = noise("bleu", arm, base, 0.05)
+    found = split_noise("bleu", arm, base, 0.05)
     assert found is not None and found.low < np.mean(differences) < found.high
-    assert found == noise("bleu", arm, base, 0.05), "the same numbers in every call"
+    assert found == split_noise("bleu", arm, base, 0.05), "the same numbers in every call"
 
 
 def test_every_sentence_is_drawn_as_often_as_every_other() -> None:
@@ -204,7 +204,7 @@ def test_every_sentence_is_drawn_as_often_as_every_other() -> None:
 def coverage(metric_sd: tuple[float, float, float], n_seeds: int, n_sentences: int, times: int) -> float:
     hits = 0
     for k in range(times):
-        found = noise("nll", *drawn(1000 + k, n_seeds, n_sentences, metric_sd), 0.05)
+        found = split_noise("nll", *drawn(1000 + k, n_seeds, n_sentences, metric_sd), 0.05)
         hits += found is not None and found.low <= 0 <= found.high
     return hits / times
 
@@ -237,7 +237,7 @@ def runs(shift: float, seed: int, n_seeds: int, *, kept: bool = True) -> list[Fa
 
 def difference(folder: Path, own: list[FakeRun], base: list[FakeRun]):  # type: ignore[no-untyped-def]
     directory = write(folder, experiment(["none", "up"], len(own)), {"none": base, "up": own})
-    table = compare([directory], Choices())[0]
+    table = compare([directory], ComparisonOptions())[0]
     found = table.rows[1].difference
     assert found is not None
     return found, table

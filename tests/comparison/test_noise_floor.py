@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from maskbench.comparison.calibration import (
     Calibration,
-    SingleSeed,
+    SingleSeedRisk,
     calibrate,
-    exchange_p,
     noise_floor,
     random_signs,
+    randomisation_p,
     single_seed,
 )
 from maskbench.errors import ConfigError
@@ -64,7 +64,7 @@ def test_chances_under_normal_differences_are_those_of_the_normal_distribution(
 
 def test_a_pair_that_is_just_as_far_apart_as_matters_has_a_winner() -> None:
     assert single_seed([0.0, 1.0, 3.0], 1.5, 2.0).false_winners == 2
-    assert single_seed([0.5, 0.5], 0.0, 0.1) == SingleSeed(0.1, 0, 0.0, 0.0)
+    assert single_seed([0.5, 0.5], 0.0, 0.1) == SingleSeedRisk(0.1, 0, 0.0, 0.0)
 
 
 def by_enumeration(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> float:
@@ -89,9 +89,9 @@ def test_the_sentence_test_counts_exchanges_as_plain_loops_do(rows: Sequence[tup
     ours = np.array([[min(a, n), n] for a, _, n in rows], dtype=float)
     theirs = np.array([[min(b, n), n] for _, b, n in rows], dtype=float)
     every = np.array(list(itertools.product([1.0, -1.0], repeat=len(rows))))
-    found = exchange_p("token_accuracy", ours, theirs, every)
+    found = randomisation_p("token_accuracy", ours, theirs, every)
     assert found == pytest.approx(by_enumeration(ours.tolist(), theirs.tolist()))
-    assert exchange_p("token_accuracy", theirs, ours, every) == found
+    assert randomisation_p("token_accuracy", theirs, ours, every) == found
 
 
 def test_signs_are_fair_and_the_same_at_every_call() -> None:
@@ -105,8 +105,8 @@ def test_signs_are_fair_and_the_same_at_every_call() -> None:
 
 def test_equal_systems_do_not_differ_and_very_different_ones_do() -> None:
     right, wrong = np.array([[1.0, 1.0]] * 40), np.array([[0.0, 1.0]] * 40)
-    assert exchange_p("exact_match", right, right, random_signs(40)) == 1.0
-    assert exchange_p("exact_match", right, wrong, random_signs(40)) == 1 / 1001
+    assert randomisation_p("exact_match", right, right, random_signs(40)) == 1.0
+    assert randomisation_p("exact_match", right, wrong, random_signs(40)) == 1 / 1001
 
 
 def calibrated(

@@ -12,9 +12,9 @@ from fake_runs import FakeRun, experiment, scored, write, write_costs
 
 from maskbench.cli.comparison.csv_format import to_csv
 from maskbench.cli.comparison.latex_format import to_latex
-from maskbench.comparison.results import Choices, Comparison, Row
+from maskbench.comparison.results import ArmResult, Comparison, ComparisonOptions
 from maskbench.comparison.table import compare
-from maskbench.comparison.text.footnotes import method
+from maskbench.comparison.text.footnotes import method_sentences
 from maskbench.comparison.text.json_document import panel_object
 from maskbench.statistics.paired import exploratory_interval, sign_flip_interval
 
@@ -43,12 +43,12 @@ def written(root: Path, arms: Runs, *, seeds: int = N, plan: dict[str, object] |
     return directory
 
 
-def table(root: Path, arms: Runs, choices: Choices | None = None, **more: object) -> Comparison:
-    (found,) = compare([written(root, arms, **more)], choices or Choices())  # type: ignore[arg-type]
+def table(root: Path, arms: Runs, choices: ComparisonOptions | None = None, **more: object) -> Comparison:
+    (found,) = compare([written(root, arms, **more)], choices or ComparisonOptions())  # type: ignore[arg-type]
     return found
 
 
-def row(found: Comparison, arm: str) -> Row:
+def row(found: Comparison, arm: str) -> ArmResult:
     return next(row for row in found.rows if row.arm == arm)
 
 
@@ -90,7 +90,7 @@ class TestTheSequentialRule:
     def test_a_diverged_run_is_a_loss_at_its_seed(self, tmp_path: Path, metric: str) -> None:
         broken = runs(GAIN)
         broken[8] = scored(0.5).with_(state="diverged")
-        found = table(tmp_path, {"none": runs(), "up": broken}, Choices(metric=metric), plan={})
+        found = table(tmp_path, {"none": runs(), "up": broken}, ComparisonOptions(metric=metric), plan={})
         up = row(found, "up")
         assert up.difference is not None
         assert (up.difference.e_value, up.difference.wins, up.verdict) == (
@@ -108,7 +108,7 @@ def test_effect_sizes_are_in_the_document(tmp_path: Path) -> None:
 
 
 def test_other_metrics_have_an_interval_at_the_tables_alpha(tmp_path: Path) -> None:
-    found = table(tmp_path, {"none": runs(), "up": runs(GAIN)}, Choices(alpha=0.2))
+    found = table(tmp_path, {"none": runs(), "up": runs(GAIN)}, ComparisonOptions(alpha=0.2))
     reference, other = (arm["other_metrics"]["test/bleu"] for arm in panel_object(found)["arms"])
     limits = exploratory_interval([40 * gain for gain in GAIN], 0.2)
     assert limits is not None
@@ -120,12 +120,17 @@ LOGS = {"none": [0.0, 0.1, 0.2, 0.0], "up": [0.3, 0.3, 0.5, 0.2]}
 
 
 class TestCosts:
-    def probed(self, root: Path, choices: Choices | None = None, **cost: object) -> list[dict[str, float]]:
+    def probed(
+        self, root: Path, choices: ComparisonOptions | None = None, **cost: object
+    ) -> list[dict[str, float]]:
         directory = written(root, {"none": runs(), "up": runs(GAIN)})
         write_costs(directory, {"none": 1.0, "up": 1.25})
         path = directory / "cost.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | cost))
-        return [arm["cost"] for arm in panel_object(compare([directory], choices or Choices())[0])["arms"]]
+        return [
+            arm["cost"]
+            for arm in panel_object(compare([directory], choices or ComparisonOptions())[0])["arms"]
+        ]
 
     def test_steps_give_the_ratio_an_interval(self, tmp_path: Path) -> None:
         none, up = self.probed(tmp_path, log_step_seconds=LOGS)
@@ -139,7 +144,7 @@ class TestCosts:
         assert (up["step_time_low"], up["step_time_high"]) == pytest.approx((1.1713, 1.4075), abs=1e-4)
 
     def test_another_baseline_turns_it(self, tmp_path: Path) -> None:
-        none, up = self.probed(tmp_path, Choices(baseline="up"), log_step_seconds=LOGS)
+        none, up = self.probed(tmp_path, ComparisonOptions(baseline="up"), log_step_seconds=LOGS)
         assert none["relative_step_time"] == pytest.approx(1 / 1.2840, abs=1e-4)
         assert (none["step_time_low"], up["step_time_low"]) == (pytest.approx(1 / 1.4075, abs=1e-4), None)
 
@@ -164,7 +169,7 @@ class TestIntervalsTogether:
     def test_each_is_at_alpha_over_the_arms(self, tmp_path: Path) -> None:
         arms: Runs = {"none": runs(), "up": runs(GAIN), "down": runs([-gain for gain in GAIN])}
         alone = table(tmp_path / "a", arms)
-        together = table(tmp_path / "b", arms, Choices(simultaneous=True))
+        together = table(tmp_path / "b", arms, ComparisonOptions(simultaneous=True))
         gaps = [a - b for a, b in zip(row(alone, "up").values.values(), BASE, strict=True)]
         for found, level in ((alone, 0.05), (together, 0.025)):
             difference = row(found, "up").difference
@@ -178,14 +183,14 @@ def test_the_table_says_which_test_every_p_comes_from(tmp_path: Path) -> None:
     broken = runs(GAIN)
     broken[3] = scored(0.5).with_(state="diverged")
     arms: Runs = {"none": runs(), "up": runs(GAIN), "broken": broken}
-    said = list(method(table(tmp_path / "mixed", arms)))
+    said = list(method_sentences(table(tmp_path / "mixed", arms)))
     assert "p of up: exact sign-flip test, corrected for 2 arms (Holm)" in said
     assert "p of broken: exact sign test on wins, because runs diverged, corrected for 2 arms (Holm)" in said
     many = [scored(0.5 + 0.001 * seed) for seed in range(21)]
     more = [scored(0.6 + 0.0011 * seed) for seed in range(21)]
-    said = list(method(table(tmp_path / "many", {"none": many, "up": more}, seeds=21)))
+    said = list(method_sentences(table(tmp_path / "many", {"none": many, "up": more}, seeds=21)))
     assert "p: sign-flip test over 100,000 random sign vectors" in said
-    same = method(table(tmp_path / "same", {"none": runs(), "same": runs()}))
+    same = method_sentences(table(tmp_path / "same", {"none": runs(), "same": runs()}))
     assert not [line for line in same if line.startswith("p")]
 
 

@@ -125,7 +125,7 @@ def test_people_get_every_number_with_what_it_rests_on(
 
 def test_a_winner_is_called_a_false_alarm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch)
-    real = calibration_table.lines
+    real = calibration_table.calibration_lines
     monkeypatch.setattr(
         calibration_table, "lines", lambda found: real(replace(found, verdicts={"twin-1": "worse"}))
     )

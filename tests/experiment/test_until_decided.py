@@ -12,7 +12,7 @@ import pytest
 from test_experiment import Pretender, begin, died, load, ran
 
 import maskbench.data
-from maskbench.comparison.results import Choices, Comparison
+from maskbench.comparison.results import Comparison, ComparisonOptions
 from maskbench.comparison.table import compare
 from maskbench.comparison.text.json_document import to_json
 from maskbench.config.load import load_resolved
@@ -90,7 +90,7 @@ def go(
 
 
 def table(tmp_path: Path) -> Comparison:
-    (comparison,) = compare([tmp_path / "runs/trial"], Choices())
+    (comparison,) = compare([tmp_path / "runs/trial"], ComparisonOptions())
     return comparison
 
 
@@ -216,11 +216,11 @@ def test_panels_are_decided_one_by_one(tmp_path: Path) -> None:
     }
     assert seeds == {"small": list(range(8)), "large": list(range(4))}
     assert any(look.startswith("small: after 8 seeds: b is better") for look in looks)
-    small, large = compare([tmp_path / "runs/trial"], Choices())
+    small, large = compare([tmp_path / "runs/trial"], ComparisonOptions())
     assert [row.counts.waiting for row in (*small.rows, *large.rows)] == [0, 0, 0, 0]
     assert small.rule == large.rule == "sequential"
     # A panel's folder says it too.
-    (alone,) = compare([tmp_path / "runs/trial/large"], Choices())
+    (alone,) = compare([tmp_path / "runs/trial/large"], ComparisonOptions())
     assert alone.rule == "sequential" and alone.rows[0].counts.done == 4
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from fake_runs import experiment, scored, write
 
-from maskbench.comparison.checks.plan_changes import replanned
-from maskbench.comparison.results import Choices
+from maskbench.comparison.checks.plan_changes import plan_change_alarms
+from maskbench.comparison.results import ComparisonOptions
 from maskbench.comparison.table import compare
 from maskbench.records.collect import CollectedPanel, collect_panel
 from maskbench.records.locate import find_panels
@@ -96,7 +96,7 @@ def test_what_was_changed_after_the_first_results(plans: list[Plan], changes: li
 
 def test_an_extension_is_an_alarm_that_says_what_when_why_and_what_to_do(tmp_path: Path) -> None:
     place = directory(tmp_path, [plan(0, 1), plan(0, 1, 2, 3, results=4)])
-    (comparison,) = compare([place], Choices())
+    (comparison,) = compare([place], ComparisonOptions())
     (alarm,) = comparison.alarms
     assert alarm.startswith("extended after seeing results: seeds 2-3 were added when 4 runs had results")
     assert "promise too much" in alarm and "--until-decided" in alarm
@@ -106,7 +106,7 @@ def test_an_extension_is_an_alarm_that_says_what_when_why_and_what_to_do(tmp_pat
 
 def test_one_seed_and_one_run_are_spoken_of_as_one(tmp_path: Path) -> None:
     place = directory(tmp_path, [plan(0, 1), plan(0, results=1)], seeds=1)
-    (remark,) = replanned(collected(place))
+    (remark,) = plan_change_alarms(collected(place))
     assert remark.startswith("shortened after seeing results: seed 1 was dropped when 1 run had a result;")
 
 
@@ -201,6 +201,6 @@ def test_the_question_of_a_plan_is_read_as_it_was_written(tmp_path: Path) -> Non
 def test_a_question_that_was_changed_after_the_answers_is_said_to_be(
     tmp_path: Path, plans: list[Plan], beginnings: list[str]
 ) -> None:
-    said = replanned(collected(directory(tmp_path, plans)))
+    said = plan_change_alarms(collected(directory(tmp_path, plans)))
     assert len(said) == len(beginnings)
     assert all(text.startswith(begin) for text, begin in zip(said, beginnings, strict=True)), said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from maskbench.comparison.results import Counts, Row
+from maskbench.comparison.results import ArmResult, RunCounts
 
 
 def fisher_exact_p(bad: int, n: int, other_bad: int, other_n: int) -> float:
@@ -21,7 +21,7 @@ def fisher_exact_p(bad: int, n: int, other_bad: int, other_n: int) -> float:
     return sum(count for count in ways if count <= seen) / math.comb(total, all_bad)
 
 
-def sentences(rows: Sequence[Row], baseline: str) -> list[str]:
+def failure_sentences(rows: Sequence[ArmResult], baseline: str) -> list[str]:
     """Return a sentence for every arm of which a run failed or diverged.
 
     Args:
@@ -36,14 +36,14 @@ def sentences(rows: Sequence[Row], baseline: str) -> list[str]:
     ]
 
 
-def _counted(counts: Counts) -> str:
+def _counted(counts: RunCounts) -> str:
     """Say how many runs ended badly, and how."""
     kinds = ((counts.failed, "failed"), (counts.diverged, "diverged"))
     told = " and ".join(f"{n} {word}" for n, word in kinds if n)
     return f"{told} of {counts.ended} runs"
 
 
-def _tested(counts: Counts, reference: Counts) -> str:
+def _tested(counts: RunCounts, reference: RunCounts) -> str:
     """Compare how often runs diverged; one that failed says something of the machine, not of the arm."""
     if not counts.diverged:
         return ""

@@ -12,20 +12,20 @@ from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import MetricName, metric_name
 from maskbench.records.collect import CollectedRun, RunResult
 
-GAP = 0.02
+LARGEST_GAP = 0.02
 """The alarm rings above this share of the sentences. Without a leak the gap is exactly 0, but for a tie that rounding
 decides now and then: one sentence in a thousand, not one in fifty. A test split of 100 sentences may differ by two."""
 
 
-def alarms(arms: Sequence[ArmConfig], cells: Iterable[CollectedRun]) -> list[str]:
-    """Return a sentence for every arm of which a run has a gap above `GAP` on any split, in the order of the arms."""
+def leak_alarms(arms: Sequence[ArmConfig], cells: Iterable[CollectedRun]) -> list[str]:
+    """Return a sentence for every arm of which a run has a gap above `LARGEST_GAP` on any split, in the order of the arms."""
     cells = list(cells)
     return [sentence for arm in arms for sentence in _alarm(arm, [c for c in cells if c.arm == arm.name])]
 
 
 def _alarm(arm: ArmConfig, cells: Sequence[CollectedRun]) -> Iterator[str]:
     done = [(cell.seed, cell.result) for cell in cells if cell.result is not None]
-    loud = [(gap, name, seed, run) for seed, run in done for name, gap in _gaps(run) if gap > GAP]
+    loud = [(gap, name, seed, run) for seed, run in done for name, gap in _gaps(run) if gap > LARGEST_GAP]
     if not loud:
         return
     gap, worst, seed, run = max(loud, key=lambda found: found[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from maskbench.comparison.checks.mixtures import mixtures, named
+from maskbench.comparison.checks.mixtures import find_mixed_origins, name_runs
 from maskbench.config.schema.experiment import ArmConfig, PanelConfig
 from maskbench.config.schema.metrics import metric_name
 from maskbench.errors import ConfigError
@@ -22,7 +22,7 @@ _BUDGET = ("train.steps", "train.epochs", "train.batch_tokens", "init_from")
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class MisuseFindings:
     """What the guard has to say of a panel."""
 
     alarms: tuple[str, ...]
@@ -31,7 +31,9 @@ class Findings:
     """To be read after it."""
 
 
-def guard(panel: PanelConfig, cells: Iterable[CollectedRun], metric: str, baseline: str) -> Findings:
+def check_misuse(
+    panel: PanelConfig, cells: Iterable[CollectedRun], metric: str, baseline: str
+) -> MisuseFindings:
     """Return a sentence for everything about a panel that a careful reader should hear.
 
     Args:
@@ -46,7 +48,7 @@ def guard(panel: PanelConfig, cells: Iterable[CollectedRun], metric: str, baseli
     cells = list(cells)
     done = [cell for cell in cells if cell.state == "done"]
     _refuse_undeclared_decoding(panel)
-    mixed = mixtures(done, baseline)
+    mixed = find_mixed_origins(done, baseline)
     alarms = (
         *_selection(panel.arms, metric),
         *_budget(panel),
@@ -56,7 +58,7 @@ def guard(panel: PanelConfig, cells: Iterable[CollectedRun], metric: str, baseli
         *(mixture.sentence for mixture in mixed if mixture.is_grave),
     )
     mild = (mixture.sentence for mixture in mixed if not mixture.is_grave)
-    return Findings(alarms, (*mild, *_unrecorded(done)))
+    return MisuseFindings(alarms, (*mild, *_unrecorded(done)))
 
 
 def _selection(arms: Sequence[ArmConfig], metric: str) -> Iterator[str]:
@@ -182,6 +184,6 @@ def _unpaired(arms: Sequence[ArmConfig], cells: Sequence[CollectedRun], baseline
             pairs = len({run.seed for run in lost})
             yield (
                 f"unpaired: {pairs} of {len(halves)} pairs of {arm.title} and {baseline} do not count, because"
-                f" these runs have no result to use: {named(lost)}; `maskbench run` with the same file repeats what"
+                f" these runs have no result to use: {name_runs(lost)}; `maskbench run` with the same file repeats what"
                 " failed; of a damaged one, move the folder away first"
             )

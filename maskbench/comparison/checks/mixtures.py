@@ -18,7 +18,7 @@ _THREADS = "threads"
 
 
 @dataclass(frozen=True, slots=True)
-class Mixture:
+class MixedOrigin:
     """Something that all runs should have in common and have not."""
 
     sentence: str
@@ -26,7 +26,7 @@ class Mixture:
     """Whether differences between the arms may come from it."""
 
 
-def mixtures(done: Sequence[CollectedRun], baseline: str) -> list[Mixture]:
+def find_mixed_origins(done: Sequence[CollectedRun], baseline: str) -> list[MixedOrigin]:
     """Return what the finished runs of a panel do not have in common; what sets the same runs apart is said at once.
 
     Args:
@@ -46,7 +46,7 @@ def mixtures(done: Sequence[CollectedRun], baseline: str) -> list[Mixture]:
     )
 
 
-def named(cells: Sequence[CollectedRun]) -> str:
+def name_runs(cells: Sequence[CollectedRun]) -> str:
     """Return runs in words, arm by arm: `static, seeds 0-3; none, seed 7`."""
     seeds: dict[str, list[int]] = {}
     for cell in cells:
@@ -67,7 +67,7 @@ def _mixture(
     kinds: tuple[int, ...],
     keys: Sequence[str],
     baseline: str,
-) -> Mixture:
+) -> MixedOrigin:
     usual = max(kinds, key=kinds.count)
     sample = {kind: facts[kinds.index(kind)] for kind in dict.fromkeys(kinds)}
     odd = [
@@ -76,21 +76,21 @@ def _mixture(
         for kind, fact in sample.items()
         if kind != usual
     ]
-    mixed, pairs = _torn_pairs(done, kinds, baseline)
+    mixed, pairs = _count_mixed_pairs(done, kinds, baseline)
     effect, is_grave = _effect(mixed, pairs)
     if _RESULTS in keys:
         effect = (
             "the code between them changed results on purpose, so their numbers do not belong in one table"
         )
         is_grave = True
-    return Mixture(f"not all runs were made alike: {'; '.join(odd)}: {effect}; {_REMEDY}", is_grave)
+    return MixedOrigin(f"not all runs were made alike: {'; '.join(odd)}: {effect}; {_REMEDY}", is_grave)
 
 
 _REMEDY = "to be sure, move the odd ones away and give the same `maskbench run` again"
 
 
 def _runs(cells: Sequence[CollectedRun]) -> str:
-    return f"{len(cells)} {'run' if len(cells) == 1 else 'runs'} ({named(cells)})"
+    return f"{len(cells)} {'run' if len(cells) == 1 else 'runs'} ({name_runs(cells)})"
 
 
 def _said(key: str, value: str, usual: str) -> str:
@@ -102,7 +102,7 @@ def _said(key: str, value: str, usual: str) -> str:
     return f"{key} {value or 'absent'} instead of {usual or 'absent'}"
 
 
-def _torn_pairs(done: Sequence[CollectedRun], kinds: Sequence[int], baseline: str) -> tuple[int, int]:
+def _count_mixed_pairs(done: Sequence[CollectedRun], kinds: Sequence[int], baseline: str) -> tuple[int, int]:
     """Return in how many pairs the two runs are of different kinds, and how many pairs there are."""
     kind_of = {(cell.arm, cell.seed): kind for cell, kind in zip(done, kinds, strict=True)}
     pairs = list(_pairs(kind_of, baseline))
@@ -122,12 +122,12 @@ def _effect(mixed: int, pairs: int) -> tuple[str, bool]:
     return "within each pair the two runs were made alike, so no difference comes from it", False
 
 
-def _dirty(done: Sequence[CollectedRun], baseline: str) -> list[Mixture]:
+def _dirty(done: Sequence[CollectedRun], baseline: str) -> list[MixedOrigin]:
     dirty = [cell for cell in done if cell.provenance and cell.provenance.dirty]
     if not dirty:
         return []
     kinds = [int(cell.provenance is not None and cell.provenance.dirty) for cell in done]
-    mixed, pairs = _torn_pairs(done, kinds, baseline)
+    mixed, pairs = _count_mixed_pairs(done, kinds, baseline)
     come = "comes" if len(dirty) == 1 else "come"
     sentence = (
         f"{_runs(dirty)} {come} from a checkout with uncommitted changes: nobody can get that code back, not"
@@ -135,4 +135,4 @@ def _dirty(done: Sequence[CollectedRun], baseline: str) -> list[Mixture]:
     )
     if mixed:
         sentence += f"; {_effect(mixed, pairs)[0]}"
-    return [Mixture(f"{sentence}; commit first, then run", bool(mixed))]
+    return [MixedOrigin(f"{sentence}; commit first, then run", bool(mixed))]

@@ -11,7 +11,7 @@ from maskbench.records.plans import Plan, Question, SeedChange, find_seed_change
 from maskbench.statistics.sequential import Rule
 
 
-def replanned(collected: CollectedPanel) -> tuple[str, ...]:
+def plan_change_alarms(collected: CollectedPanel) -> tuple[str, ...]:
     """Return a sentence for every change of a panel's plan that results could have led to."""
     plans, experiment, place = collected.plans, collected.found.experiment, collected.found.panel.name or ""
     if not plans:

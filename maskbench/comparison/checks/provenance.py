@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from maskbench.comparison.checks.mixtures import named
+from maskbench.comparison.checks.mixtures import name_runs
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import metric_name
 from maskbench.errors import ConfigError
@@ -17,7 +17,7 @@ from maskbench.records.collect import CollectedRun, format_seeds
 _SHORT = 8
 
 
-def refuse_mixtures(cells: Iterable[CollectedRun], metric: str) -> None:
+def refuse_incomparable(cells: Iterable[CollectedRun], metric: str) -> None:
     """Check that the finished runs saw the same data and computed the metric the same way.
 
     Raises:
@@ -51,7 +51,7 @@ def metric_signature(cells: Iterable[CollectedRun], metric: str) -> str | None:
     return next(iter(found)) or None if found else None
 
 
-def left_out(cells: Iterable[CollectedRun], metric: str) -> list[str]:
+def left_out_metrics(cells: Iterable[CollectedRun], metric: str) -> list[str]:
     """Return a sentence that names the metrics, but for the compared one, that runs computed in different ways."""
     done = _done(cells)
     names = dict.fromkeys(name for cell in done if cell.result for name in cell.result.metrics)
@@ -59,7 +59,7 @@ def left_out(cells: Iterable[CollectedRun], metric: str) -> list[str]:
     return [f"left out, because runs computed them in different ways: {', '.join(mixed)}"] if mixed else []
 
 
-def unfinished(arms: Sequence[ArmConfig], cells: Iterable[CollectedRun]) -> list[str]:
+def unfinished_runs(arms: Sequence[ArmConfig], cells: Iterable[CollectedRun]) -> list[str]:
     """Return a sentence for every group of runs that are not done, in the order of the arms."""
     titles = {arm.name: arm.title for arm in arms}
     groups: dict[tuple[str, str], list[int]] = {}
@@ -94,4 +94,4 @@ def _groups(
 
 
 def _listed(groups: dict[str, list[CollectedRun]]) -> str:
-    return "\n".join(f"  {kind or 'none recorded'}: {named(cells)}" for kind, cells in groups.items())
+    return "\n".join(f"  {kind or 'none recorded'}: {name_runs(cells)}" for kind, cells in groups.items())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from maskbench.comparison.results import Comparison, Test
-from maskbench.comparison.text.sentences import listed
+from maskbench.comparison.results import Comparison, TestKind
+from maskbench.comparison.text.sentences import join_names
 from maskbench.statistics.paired import RANDOM_FLIPS
 
-_TESTS: dict[Test, str] = {
+_TESTS: dict[TestKind, str] = {
     "exact sign-flip": "exact sign-flip test",
     "random sign-flip": f"sign-flip test over {RANDOM_FLIPS:,} random sign vectors",
     "sign": "exact sign test on wins, because runs diverged",
@@ -22,7 +22,7 @@ def arm_notes(comparison: Comparison) -> list[str]:
     for row in comparison.rows:
         for note in _notes_of(row.also_different, row.unsafe, row.oracle):
             grouped.setdefault(note, []).append(row.title)
-    return [f"{listed(titles)}: {note}" for note, titles in grouped.items()]
+    return [f"{join_names(titles)}: {note}" for note, titles in grouped.items()]
 
 
 def _notes_of(also_different: tuple[str, ...], unsafe: bool, oracle: bool) -> Iterator[str]:
@@ -34,7 +34,7 @@ def _notes_of(also_different: tuple[str, ...], unsafe: bool, oracle: bool) -> It
         yield "its mask is told what no model knows; what it gains is a bound"
 
 
-def warnings(comparison: Comparison) -> list[str]:
+def grouped_warnings(comparison: Comparison) -> list[str]:
     """Return the warnings, those that differ only in the arm at their beginning put together."""
     names = {name for row in comparison.rows for name in (row.arm, row.title)}
     grouped: dict[str, list[str]] = {}
@@ -43,10 +43,10 @@ def warnings(comparison: Comparison) -> list[str]:
             (name for name in names if warning.startswith((f"{name}, ", f"{name}: "))), key=len, default=""
         )
         grouped.setdefault(warning.removeprefix(arm) if arm else warning, []).append(arm)
-    return [listed([arm for arm in arms if arm]) + rest for rest, arms in grouped.items()]
+    return [join_names([arm for arm in arms if arm]) + rest for rest, arms in grouped.items()]
 
 
-def method(comparison: Comparison) -> Iterator[str]:
+def method_sentences(comparison: Comparison) -> Iterator[str]:
     """Say in words how the table was computed."""
     differences = [row.difference for row in comparison.rows if row.difference is not None]
     if not any(difference.n for difference in differences):
@@ -66,14 +66,14 @@ def method(comparison: Comparison) -> Iterator[str]:
 
 def _p_values(comparison: Comparison) -> Iterator[str]:
     """Say where the p-values come from, and of which arms if there is more than one kind."""
-    arms: dict[Test, list[str]] = {}
+    arms: dict[TestKind, list[str]] = {}
     judged = comparison.judged
     for row in judged:
         if row.difference and row.difference.test:
             arms.setdefault(row.difference.test, []).append(row.title)
     corrected = f", corrected for {len(judged)} arms (Holm)" if len(judged) > 1 else ""
     for test, titles in arms.items():
-        yield f"p{f' of {listed(titles)}' if len(arms) > 1 else ''}: {_TESTS[test]}{corrected}"
+        yield f"p{f' of {join_names(titles)}' if len(arms) > 1 else ''}: {_TESTS[test]}{corrected}"
 
 
 def _level(comparison: Comparison) -> str:

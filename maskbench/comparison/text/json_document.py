@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from maskbench.comparison.results import Comparison, Difference, OtherMetric, Row
+from maskbench.comparison.results import ArmResult, Comparison, Difference, OtherMetric
 
 
 def to_json(comparisons: Sequence[Comparison]) -> str:
@@ -50,7 +50,7 @@ def panel_object(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def arm_object(row: Row) -> dict[str, Any]:
+def arm_object(row: ArmResult) -> dict[str, Any]:
     """Return an arm's numbers as plain data, in full precision, without its other metrics; CSV flattens the same ones."""
     return {
         "arm": row.arm,

@@ -59,7 +59,7 @@ def scale_of(comparison: Comparison, metric: str | None = None) -> Scale:
     return Scale(factor, decimals, info.unit if info else "")
 
 
-def signed(number: str) -> str:
+def with_sign(number: str) -> str:
     """Return a written number with its sign."""
     return number if number.startswith("-") else f"+{number}"
 
@@ -69,6 +69,6 @@ def p_text(p: float) -> str:
     return "<.001" if p < 0.0005 else f"{p:.3f}"
 
 
-def range_text(scale: Scale, low: float, high: float) -> str:
+def interval_text(scale: Scale, low: float, high: float) -> str:
     """Return an interval: `[-0.1, 2.0]`."""
     return f"[{scale.number(low)}, {scale.number(high)}]"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from maskbench.comparison.results import Comparison, Difference, Noise, Row
-from maskbench.comparison.text.number_format import p_text, range_text, scale_of, signed
+from maskbench.comparison.results import ArmResult, Comparison, Difference, NoiseShares
+from maskbench.comparison.text.number_format import interval_text, p_text, scale_of, with_sign
 from maskbench.comparison.text.table_cells import arm_cells
 from maskbench.statistics import notes
 from maskbench.statistics.paired import least_seeds, smallest_p
 
-NAMED = 6
+MAX_NAMED = 6
 """A headline names at most this many arms of a kind."""
 
 _SAME = {
@@ -40,7 +40,7 @@ def headline(comparison: Comparison) -> str:
     return _outcome(comparison, judged)
 
 
-def verdict_sentence(row: Row, comparison: Comparison) -> str:
+def verdict_sentence(row: ArmResult, comparison: Comparison) -> str:
     """Return an arm's verdict with all it rests on, in a sentence; empty for the baseline."""
     predicate = _predicate(row, comparison)
     return f"{row.title} {predicate}" if predicate else ""
@@ -53,7 +53,9 @@ def verdict_sentences(comparison: Comparison) -> list[str]:
         predicate = _predicate(row, comparison)
         if predicate:
             grouped.setdefault(predicate, []).append(row.title)
-    return [f"{listed(titles)} {_agreeing(predicate, len(titles))}" for predicate, titles in grouped.items()]
+    return [
+        f"{join_names(titles)} {_agreeing(predicate, len(titles))}" for predicate, titles in grouped.items()
+    ]
 
 
 def noise_sentences(comparison: Comparison) -> list[str]:
@@ -61,25 +63,25 @@ def noise_sentences(comparison: Comparison) -> list[str]:
     noisy = [(r.title, r.difference.noise) for r in comparison.rows if r.difference and r.difference.noise]
     if not noisy:
         return []
-    groups: dict[str, list[tuple[str, Noise]]] = {}
+    groups: dict[str, list[tuple[str, NoiseShares]]] = {}
     for title, noise in noisy:
         groups.setdefault(_advice(noise), []).append((title, noise))
     scale = scale_of(comparison)
-    wide = [f"{title} {range_text(scale, noise.low, noise.high)}" for title, noise in noisy]
+    wide = [f"{title} {interval_text(scale, noise.low, noise.high)}" for title, noise in noisy]
     return [
         *(_noise_line(advice, found, len(groups) > 1) for advice, found in groups.items()),
         f"intervals for other test sentences as well: {', '.join(wide)}",
     ]
 
 
-def listed(names: Sequence[str], most: int | None = None) -> str:
+def join_names(names: Sequence[str], most: int | None = None) -> str:
     """Return `a`, `a and b`, `a, b and c`; of more than `most`, the first ones and how many more there are."""
     if most is not None and len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1] if names else "")))
 
 
-def _predicate(row: Row, comparison: Comparison) -> str:
+def _predicate(row: ArmResult, comparison: Comparison) -> str:
     """Return what is said of an arm, without its name; empty for the baseline."""
     difference, baseline = row.difference, comparison.baseline.title
     if difference is None or row.verdict is None:
@@ -103,44 +105,44 @@ def _agreeing(predicate: str, subjects: int) -> str:
     return predicate if subjects == 1 else f"are {predicate.removeprefix('is ')}"
 
 
-def _measured(row: Row, difference: Difference, baseline: str, comparison: Comparison) -> str:
+def _measured(row: ArmResult, difference: Difference, baseline: str, comparison: Comparison) -> str:
     scale = scale_of(comparison)
     if row.verdict in ("better", "worse"):
         # The sign test on wins gives no size.
         size = f" by {_size(row, difference, comparison)}" if difference.interval else ""
         return f"is {row.verdict} than {baseline}{size}{_between(row, difference, comparison)}"
-    found = "" if difference.mean is None else f": {signed(scale.number(difference.mean))}{scale.points}"
+    found = "" if difference.mean is None else f": {with_sign(scale.number(difference.mean))}{scale.points}"
     if found and difference.interval:
-        found += f" {range_text(scale, difference.interval.low, difference.interval.high)}"
+        found += f" {interval_text(scale, difference.interval.low, difference.interval.high)}"
     if row.verdict == "equivalent" and comparison.settings.min_effect is not None:
         matters = f"{scale.number(comparison.settings.min_effect)}{scale.points}"
         return f"is equivalent to {baseline}{found}, within the {matters} that matter"
     return f"is {row.verdict} against {baseline}{found}"
 
 
-def _upwards(row: Row, comparison: Comparison) -> bool:
+def _is_higher_value(row: ArmResult, comparison: Comparison) -> bool:
     """Whether what is said of the arm is that its number is greater."""
     return comparison.settings.info.higher_is_better == (row.verdict == "better")
 
 
-def _size(row: Row, difference: Difference, comparison: Comparison) -> str:
+def _size(row: ArmResult, difference: Difference, comparison: Comparison) -> str:
     """Return `1.7 points`, turned so that the verdict's word and the sign agree."""
     scale, mean = scale_of(comparison), difference.mean or 0.0
-    return f"{scale.number(mean if _upwards(row, comparison) else -mean)}{scale.points}"
+    return f"{scale.number(mean if _is_higher_value(row, comparison) else -mean)}{scale.points}"
 
 
-def _between(row: Row, difference: Difference, comparison: Comparison) -> str:
+def _between(row: ArmResult, difference: Difference, comparison: Comparison) -> str:
     """Return ` [0.9, 2.5]`, turned like the size."""
     limits = difference.interval
     if limits is None:
         return ""
     low, high = limits.low, limits.high
-    return " " + range_text(
-        scale_of(comparison), *((low, high) if _upwards(row, comparison) else (-high, -low))
+    return " " + interval_text(
+        scale_of(comparison), *((low, high) if _is_higher_value(row, comparison) else (-high, -low))
     )
 
 
-def _wins(row: Row, difference: Difference) -> Iterator[str]:
+def _wins(row: ArmResult, difference: Difference) -> Iterator[str]:
     counted = f"{difference.wins} of {difference.n} seeds"
     yield f"in {counted}" if row.verdict == "better" else f"better in {counted}"
 
@@ -155,12 +157,12 @@ def _evidence(difference: Difference, comparison: Comparison) -> Iterator[str]:
     yield f"{corrected} {p_text(difference.p_holm)}{evidence}"
 
 
-def _costs(row: Row, comparison: Comparison) -> list[str]:
+def _costs(row: ArmResult, comparison: Comparison) -> list[str]:
     cost = arm_cells(row, scale_of(comparison)).cost_with_interval("x")
     return [f"a step costs {cost}"] if cost else []
 
 
-def _undecided(comparison: Comparison, judged: Sequence[Row], other: str) -> str:
+def _undecided(comparison: Comparison, judged: Sequence[ArmResult], other: str) -> str:
     """Say why no arm could be tested, and what it takes."""
     testable = [row for row in judged if row.verdict == "not testable"]
     if not testable:
@@ -181,9 +183,9 @@ def _undecided(comparison: Comparison, judged: Sequence[Row], other: str) -> str
     )
 
 
-def _outcome(comparison: Comparison, judged: Sequence[Row]) -> str:
+def _outcome(comparison: Comparison, judged: Sequence[ArmResult]) -> str:
     baseline, parts = comparison.baseline.title, []
-    of: dict[str | None, list[Row]] = {}
+    of: dict[str | None, list[ArmResult]] = {}
     for row in judged:
         of.setdefault(row.verdict, []).append(row)
     for verdict in ("better", "worse"):
@@ -192,7 +194,7 @@ def _outcome(comparison: Comparison, judged: Sequence[Row]) -> str:
     for words, verdicts in _GROUPS.items():
         titles = [row.title for verdict in verdicts for row in of.get(verdict, ())]
         if titles:
-            parts.append(f"{words.format(baseline)}: {listed(titles, NAMED)}")
+            parts.append(f"{words.format(baseline)}: {join_names(titles, MAX_NAMED)}")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
@@ -205,16 +207,18 @@ _GROUPS: Mapping[str, Sequence[str]] = {
 }
 
 
-def _by_size(rows: Sequence[Row], comparison: Comparison) -> str:
+def _by_size(rows: Sequence[ArmResult], comparison: Comparison) -> str:
     """Return the arms with their differences, the greatest first."""
     ordered = sorted(rows, key=lambda row: -abs(row.difference.mean or 0.0 if row.difference else 0.0))
     sizes = [
         _size(r, r.difference, comparison) if r.difference and r.difference.interval else "" for r in ordered
     ]
-    return listed([f"{r.title} by {s}" if s else r.title for r, s in zip(ordered, sizes, strict=True)], NAMED)
+    return join_names(
+        [f"{r.title} by {s}" if s else r.title for r, s in zip(ordered, sizes, strict=True)], MAX_NAMED
+    )
 
 
-def _advice(noise: Noise) -> str:
+def _advice(noise: NoiseShares) -> str:
     if noise.seeds >= _CLEAR:
         return "more seeds help, more sentences hardly"
     if noise.sentences >= _CLEAR:
@@ -222,8 +226,8 @@ def _advice(noise: Noise) -> str:
     return "more seeds and more test sentences both help"
 
 
-def _noise_line(advice: str, found: Sequence[tuple[str, Noise]], named: bool) -> str:
-    who = f" of {listed([title for title, _ in found])}" if named else ""
+def _noise_line(advice: str, found: Sequence[tuple[str, NoiseShares]], named: bool) -> str:
+    who = f" of {join_names([title for title, _ in found])}" if named else ""
     seeds = _percent([noise.seeds for _, noise in found])
     sentences = _percent([noise.sentences for _, noise in found])
     return f"noise{who}: {seeds} seeds, {sentences} test sentences: {advice}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import maskbench
-from maskbench.comparison.results import Row, Settings
+from maskbench.comparison.results import ArmResult, ComparisonSettings
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.records.collect import CollectedRun
 from maskbench.statistics.paired import EXACT_UP_TO, RANDOM_FLIPS
@@ -15,11 +15,11 @@ from maskbench.statistics.verdict import interval_level
 _SHORT = 6
 
 
-def of(
-    rows: Sequence[Row],
+def format_signature(
+    rows: Sequence[ArmResult],
     arms: Sequence[ArmConfig],
     cells: Iterable[CollectedRun],
-    settings: Settings,
+    settings: ComparisonSettings,
     rule: Rule,
 ) -> str:
     """Return the signature, e.g. `maskbench|v:1.0|metric:test/bleu|n:8seeds|pair:crn|test:signflip-exact|...`."""
@@ -50,7 +50,7 @@ def of(
     return "|".join(["maskbench", *(f"{key}:{value}" for key, value in parts.items())])
 
 
-def _test(rows: Sequence[Row], n: int) -> str:
+def _test(rows: Sequence[ArmResult], n: int) -> str:
     test = "signflip-exact" if n <= EXACT_UP_TO else f"signflip-{RANDOM_FLIPS}"
     return f"{test}+sign" if any(row.counts.diverged for row in rows) else test
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maskbench.comparison.results import Comparison, Cost, Row
-from maskbench.comparison.text.number_format import Scale, p_text, range_text, scale_of, signed
+from maskbench.comparison.results import ArmCost, ArmResult, Comparison
+from maskbench.comparison.text.number_format import Scale, interval_text, p_text, scale_of, with_sign
 from maskbench.config.schema.metrics import MetricName, metric_name
 
 
@@ -17,7 +17,7 @@ from maskbench.config.schema.metrics import MetricName, metric_name
 class ArmCells:
     """One row of the table."""
 
-    row: Row
+    row: ArmResult
     """The arm's numbers, from which the cells are written."""
     runs: str
     """Finished runs, and of how many where some are not: `8`, `5/8`."""
@@ -116,7 +116,7 @@ def table_cells(comparison: Comparison) -> TableCells:
     )
 
 
-def arm_cells(row: Row, scale: Scale) -> ArmCells:
+def arm_cells(row: ArmResult, scale: Scale) -> ArmCells:
     """Return the cells of one arm.
 
     Args:
@@ -130,10 +130,10 @@ def arm_cells(row: Row, scale: Scale) -> ArmCells:
         runs=str(counts.done) if counts.done == counts.planned else f"{counts.done}/{counts.planned}",
         mean="" if row.mean is None else scale.number(row.mean),
         sd="" if row.mean is None or row.sd is None else scale.number(row.sd),
-        difference=signed(scale.number(difference.mean))
+        difference=with_sign(scale.number(difference.mean))
         if difference and difference.mean is not None
         else "",
-        interval=range_text(scale, limits.low, limits.high) if limits and has_mean else "",
+        interval=interval_text(scale, limits.low, limits.high) if limits and has_mean else "",
         p="" if difference is None or difference.p_holm is None else p_text(difference.p_holm),
         wins="" if difference is None else f"{difference.wins}/{difference.n}",
         verdict=row.verdict or "",
@@ -142,7 +142,7 @@ def arm_cells(row: Row, scale: Scale) -> ArmCells:
     )
 
 
-def _step_time_interval(cost: Cost) -> str:
+def _step_time_interval(cost: ArmCost) -> str:
     if cost.relative_step_time is None or cost.step_time_low is None or cost.step_time_high is None:
         return ""
     return f"[{cost.step_time_low:.2f}, {cost.step_time_high:.2f}]"

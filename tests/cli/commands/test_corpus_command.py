@@ -19,7 +19,7 @@ import maskbench.data
 from maskbench.cli.main import app
 from maskbench.cli.terminal import ASCII
 from maskbench.cli.views.corpus_samples import sample
-from maskbench.cli.views.corpus_table import numbers_of
+from maskbench.cli.views.corpus_table import corpus_numbers
 from maskbench.data.corpora.copying import CopyingOptions, ReverseCorpus
 from maskbench.data.corpora.files import FilesCorpus, FilesOptions
 from maskbench.data.corpus import Corpus, CorpusBuilder, assemble_corpus, encode_split
@@ -362,7 +362,7 @@ def test_what_is_wrong_is_said_before_anything_is_built(monkeypatch: pytest.Monk
 def test_without_unicode_tables_are_ascii() -> None:
     corpus = CORPORA.lookup("copy").build(CORPORA.lookup("copy").Options(pairs=9, valid=3, test=2))
     console = Console(file=StringIO(), width=80)
-    console.print(numbers_of(corpus, compute_statistics(corpus, ["train", "test"]), "test", ASCII))
+    console.print(corpus_numbers(corpus, compute_statistics(corpus, ["train", "test"]), "test", ASCII))
     console.print(sample(corpus.splits["test"], 0, corpus.tags, ASCII))
     assert isinstance(console.file, StringIO) and console.file.getvalue().isascii()
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 import maskbench.masks  # noqa: F401
 from maskbench.cli.main import app
-from maskbench.cli.views.mask_drawing import ASCII, BLOCKS, drawing
+from maskbench.cli.views.mask_drawing import ASCII, BLOCKS, draw_sheet
 from maskbench.cli.views.mask_table import short_source
 from maskbench.pictures.mask_picture import MaskPicture, Token, TokenRow
 from maskbench.registry import MASKS, PRESETS
@@ -94,8 +94,8 @@ def test_without_unicode_ascii_is_drawn() -> None:
     drawn = invoke("alibi", "--show", "--length", 5, env={"PYTHONIOENCODING": "ascii"})
     assert drawn.exit_code == 0
     sheet = MaskPicture("t", rows=(TokenRow("visit 0", (Token("word", "masked"), Token("other", "zeroed"))),))
-    assert drawing(sheet, 80, ASCII).splitlines()[0] == "visit 0  #### ~~~~~"
-    assert drawing(sheet, 80, ASCII).isascii()
+    assert draw_sheet(sheet, 80, ASCII).splitlines()[0] == "visit 0  #### ~~~~~"
+    assert draw_sheet(sheet, 80, ASCII).isascii()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,7 +115,7 @@ def test_the_longest_sentence_fits_eighty_columns_and_longer_ones_are_refused() 
 def test_a_long_sentence_goes_on_below() -> None:
     words = tuple(Token("abcdefghi", "shown") for _ in range(4))
     sheet = MaskPicture("t", rows=(TokenRow("visit 0", words), TokenRow("visit 1", words)))
-    lines = drawing(sheet, 30, BLOCKS).splitlines()
+    lines = draw_sheet(sheet, 30, BLOCKS).splitlines()
     assert lines == ["visit 0  abcdefghi abcdefghi", "visit 1  abcdefghi abcdefghi", "", *lines[:2]]
 
 
@@ -124,7 +124,7 @@ def test_rows_of_different_lengths_are_not_forced_into_columns() -> None:
         TokenRow("sentence", (Token("a", "shown"), Token("bc", "shown"))),
         TokenRow("visit 0", (Token("bc", "new"),)),
     )
-    assert drawing(MaskPicture("t", rows=rows), 80, BLOCKS).splitlines()[:2] == [
+    assert draw_sheet(MaskPicture("t", rows=rows), 80, BLOCKS).splitlines()[:2] == [
         "sentence  a bc",
         "visit 0   +bc",
     ]

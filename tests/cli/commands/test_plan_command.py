@@ -12,7 +12,13 @@ from fake_runs import FakeRun, scored
 from typer.testing import CliRunner, Result
 
 from maskbench.cli.main import app
-from maskbench.cli.views.plan_sentences import amount, group, shows, size, takes
+from maskbench.cli.views.plan_sentences import (
+    expense_sentences,
+    format_difference,
+    format_size,
+    group_panels,
+    outlook_sentences,
+)
 from maskbench.config.load import dump_resolved, load_experiment
 from maskbench.config.schema.experiment import CompareConfig
 from maskbench.data import load_corpus
@@ -89,7 +95,7 @@ def test_three_seeds_are_told_that_they_decide_nothing_and_what_would(file: Path
 
 def test_the_smallest_p_is_the_corrected_one() -> None:
     outlook = TestSentences().outlook(n_seeds=6, smallest_p=2**-5)
-    said = next(iter(shows(outlook, CompareConfig(metric="test/bleu"), TestSentences().spend())))
+    said = next(iter(outlook_sentences(outlook, CompareConfig(metric="test/bleu"), TestSentences().spend())))
     assert said.startswith(
         "6 seeds can decide nothing: the smallest p they can reach, corrected for 2 arms, is 0.062, and"
     )
@@ -204,7 +210,8 @@ class TestSentences:
         outlook = self.outlook(n_seeds=n_seeds, spread=Spread(0.01, 5, "old"), needed=SeedRange(9, 14))
         compare = CompareConfig(metric="test/bleu", min_effect=0.5)
         assert (
-            list(shows(outlook, compare, self.spend()))[-1] == f"to see min_effect, 0.5 BLEU points, {said}"
+            list(outlook_sentences(outlook, compare, self.spend()))[-1]
+            == f"to see min_effect, 0.5 BLEU points, {said}"
         )
 
     def test_what_runs_take(self) -> None:
@@ -215,14 +222,14 @@ class TestSentences:
             (None, "d"): StepTime(0.1, "assumed", "c", 20),
             (None, "e"): StepTime(0.1, "tried", "", 21),
         }
-        assert list(takes(self.spend(steps=steps), 6)) == [
+        assert list(expense_sentences(self.spend(steps=steps), 6)) == [
             ("time", "about 1 min 30 s of training on this machine, 2 runs at a time; evaluating comes on top"),
             ("", "step times: a: as measured in runs of this; p/b: as measured in runs of old; d: taken to be that of"
              " c; the others: a few steps of each arm, taken just now"),
             ("memory", "about 400 MB for a run, 800 MB in all"),
             ("disk", "at most 12 MB of checkpoints, and a little for the logs"),
         ]  # fmt: skip
-        alone = dict(takes(self.spend(workers=1, steps={(None, "c"): steps[None, "c"]}), 6))
+        alone = dict(expense_sentences(self.spend(workers=1, steps={(None, "c"): steps[None, "c"]}), 6))
         assert "one run at a time" in alone["time"] and alone["memory"] == "about 400 MB for a run"
         assert alone[""] == "step times: a few steps of each arm, taken just now"
 
@@ -237,7 +244,7 @@ class TestSentences:
         ],
     )
     def test_sizes(self, n_bytes: float, said: str) -> None:
-        assert size(n_bytes) == said
+        assert format_size(n_bytes) == said
 
     @pytest.mark.parametrize(
         ("value", "metric", "said"),
@@ -249,11 +256,14 @@ class TestSentences:
         ],
     )
     def test_differences_in_the_metric_s_unit(self, value: float, metric: str, said: str) -> None:
-        assert amount(value, metric) == said
+        assert format_difference(value, metric) == said
 
     def test_panels_with_the_same_outlook_share_a_sentence(self) -> None:
-        assert list(group([("a", ("x",)), ("b", ("y",)), ("c", ("x",))])) == [("a, c", ("x",)), ("b", ("y",))]
-        assert list(group([("a", ("x",)), ("b", ("x",))])) == [("", ("x",))]
+        assert list(group_panels([("a", ("x",)), ("b", ("y",)), ("c", ("x",))])) == [
+            ("a, c", ("x",)),
+            ("b", ("y",)),
+        ]
+        assert list(group_panels([("a", ("x",)), ("b", ("x",))])) == [("", ("x",))]
 
 
 def test_seeds_that_are_added_until_it_is_decided_are_not_counted_beforehand(file: Path) -> None:

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 import maskbench.experiment.run
 import maskbench.experiment.until_decided
 from maskbench.cli.main import app
-from maskbench.cli.progress.display import LiveBoard, PlainLines
-from maskbench.cli.progress.state import Board
+from maskbench.cli.progress.display import LiveDisplay, PlainLines
+from maskbench.cli.progress.state import ProgressState
 from maskbench.config.schema.experiment import Experiment
 from maskbench.experiment.progress_events import Outcome
 
@@ -96,9 +96,9 @@ def test_a_signal_ends_it_as_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_looks_are_shown_as_text_on_a_pipe_and_on_a_terminal() -> None:
     pipe, terminal = StringIO(), StringIO()
-    PlainLines(Board(), pipe).looked("after 2 seeds: [red]x[/] is open\x07")
+    PlainLines(ProgressState(), pipe).looked("after 2 seeds: [red]x[/] is open\x07")
     assert pipe.getvalue().startswith("after 2 seeds: [red]x[/] is open") and "\x07" not in pipe.getvalue()
     console = Console(file=terminal, force_terminal=True, width=200)
     with Live(console=console, auto_refresh=False) as live:
-        LiveBoard(Board(), live).looked("after 2 seeds: [red]x[/] is open")
+        LiveDisplay(ProgressState(), live).looked("after 2 seeds: [red]x[/] is open")
     assert "after 2 seeds: [red]x[/] is open" in terminal.getvalue()

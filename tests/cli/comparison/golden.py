@@ -12,12 +12,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from made_comparisons import every_verdict
 
-from maskbench.cli.comparison.render import renderables
+from maskbench.cli.comparison.render import render_comparison
 from maskbench.cli.terminal import ASCII, UNICODE
 
 for name, width, glyphs in (("80", 80, UNICODE), ("120", 120, UNICODE), ("ascii", 80, ASCII)):
     console = Console(file=StringIO(), width=width, color_system=None, _environ={})
-    console.print(renderables(every_verdict(), width, glyphs))
+    console.print(render_comparison(every_verdict(), width, glyphs))
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     file = Path(__file__).parent / "golden" / f"{name}.txt"
     file.parent.mkdir(exist_ok=True)

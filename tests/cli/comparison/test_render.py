@@ -15,12 +15,12 @@ from made_comparisons import difference, every_verdict, on, others, row
 from rich.cells import cell_len
 from rich.console import Console
 
-from maskbench.cli.comparison.other_metrics import Detail
-from maskbench.cli.comparison.render import as_text, print_comparisons, renderables
+from maskbench.cli.comparison.other_metrics import MetricSelection
+from maskbench.cli.comparison.render import as_text, print_comparisons, render_comparison
 from maskbench.cli.terminal import ASCII, UNICODE, Glyphs
-from maskbench.comparison.results import Choices, Comparison, OtherMetric
+from maskbench.comparison.results import Comparison, ComparisonOptions, OtherMetric
 from maskbench.comparison.table import tabulate
-from maskbench.comparison.text.footnotes import warnings
+from maskbench.comparison.text.footnotes import grouped_warnings
 from maskbench.comparison.text.number_format import Scale, scale_of
 from maskbench.records.collect import collect_panel
 from maskbench.records.locate import find_panels
@@ -40,19 +40,19 @@ EVERY_VERDICT: Changes = {
 }
 
 
-def comparison(root: Path, arms: Changes, choices: Choices | None = None) -> Comparison:
+def comparison(root: Path, arms: Changes, choices: ComparisonOptions | None = None) -> Comparison:
     """Compare arms whose scores are the baseline's plus the given differences."""
     runs = {arm: [scored(b + d) for b, d in zip(BASE, gaps, strict=False)] for arm, gaps in arms.items()}
     directory = write(root, experiment(list(arms), 8, min_effect=0.001), runs)
     write_costs(directory, {arm: 1 + 0.05 * i for i, arm in enumerate(arms)})
     (found,) = find_panels(directory)
-    return tabulate(collect_panel(found), choices or Choices())
+    return tabulate(collect_panel(found), choices or ComparisonOptions())
 
 
 def drawn(found: Comparison, width: int = 80, glyphs: Glyphs = UNICODE) -> list[str]:
     """Draw on a terminal of that width, without colour."""
     console = Console(file=StringIO(), width=width, color_system=None, _environ={})
-    console.print(renderables(found, width, glyphs))
+    console.print(render_comparison(found, width, glyphs))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue().splitlines()
 
@@ -179,11 +179,11 @@ def test_many_arms_have_shorter_blocks() -> None:
 
 def test_everything_is_shown_on_demand() -> None:
     console = Console(file=StringIO(), width=80, color_system=None, _environ={})
-    console.print(renderables(slices(30), 80, detail=Detail(slices=True)))
+    console.print(render_comparison(slices(30), 80, detail=MetricSelection(slices=True)))
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
     assert (text.count("length:"), "not shown" in text) == (60, False)
-    console.print(renderables(every_verdict(), 80, detail=Detail(all_metrics=True)))
+    console.print(render_comparison(every_verdict(), 80, detail=MetricSelection(all_metrics=True)))
     assert "metrics on noise-10" in console.file.getvalue()
 
 
@@ -207,13 +207,13 @@ def test_the_same_to_say_of_many_arms_is_said_once() -> None:
 def test_an_arm_whose_title_begins_another_is_not_mistaken_for_it() -> None:
     rows = [row("base"), row("a", difference(0.1), "better"), row("a, seeds", difference(0.1), "better")]
     found = made(*rows, warnings=("a, seeds, seed 3: failed", "a, seed 3: failed"))
-    assert warnings(found) == ["a, seeds and a, seed 3: failed"]
+    assert grouped_warnings(found) == ["a, seeds and a, seed 3: failed"]
 
 
 def test_warnings_that_name_an_arm_with_a_colon_are_put_together_too() -> None:
     rows = [row("base"), row("x", difference(0.1), "better", title="X"), row("y", difference(0.1), "better")]
     found = made(*rows, warnings=("x: 1 failed", "mixed: a", "y: 1 failed", "y: 2 failed"))
-    assert warnings(found) == ["x and y: 1 failed", "mixed: a", "y: 2 failed"]
+    assert grouped_warnings(found) == ["x and y: 1 failed", "mixed: a", "y: 2 failed"]
 
 
 def test_failures_and_missing_runs_are_listed(tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_failures_and_missing_runs_are_listed(tmp_path: Path) -> None:
         None,
     ]
     directory = write(tmp_path, experiment(["none", "up"], 8), runs)
-    text = "\n".join(drawn(tabulate(collect_panel(find_panels(directory)[0]), Choices())))
+    text = "\n".join(drawn(tabulate(collect_panel(find_panels(directory)[0]), ComparisonOptions())))
     assert "! up, seed 1: failed: disk full" in text
     assert "! up, seed 2: diverged: loss was nan at step 17" in text
     assert "! up, seed 3: not started" in text
@@ -239,7 +239,7 @@ def test_hostile_text_reaches_the_terminal_as_plain_characters(tmp_path: Path) -
     runs: dict[str, list[FakeRun | None]] = {"none": [scored(b) for b in BASE], "up": [scored(0.9)] * 8}
     runs["up"][1] = scored(0.9).with_(state="failed", message=HOSTILE)
     directory = write(tmp_path, experiment(["none", "up"], 8), runs)
-    text = "\n".join(drawn(tabulate(collect_panel(find_panels(directory)[0]), Choices()), 100))
+    text = "\n".join(drawn(tabulate(collect_panel(find_panels(directory)[0]), ComparisonOptions()), 100))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
     assert "[bold red]x[/] :smile: evil31m" in text
 
@@ -309,7 +309,7 @@ def test_numbers_are_rounded_for_display_only(scale: Scale, value: float, text: 
 
 def test_small_spreads_get_more_decimals(tmp_path: Path) -> None:
     coarse = comparison(tmp_path / "a", {"none": (0.0,) * 8, "up": GAIN})
-    fine = comparison(tmp_path / "b", {"none": (0.0,) * 8, "up": GAIN}, Choices(min_effect=0.0004))
+    fine = comparison(tmp_path / "b", {"none": (0.0,) * 8, "up": GAIN}, ComparisonOptions(min_effect=0.0004))
     assert (scale_of(coarse), scale_of(fine)) == (Scale(100, 1, SHARE), Scale(100, 2, SHARE))
     assert scale_of(coarse, "test/nll") == Scale(1, 3, "nats per token")
 

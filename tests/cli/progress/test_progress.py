@@ -10,8 +10,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from maskbench.cli.progress.display import PlainLines, board_view, duration, is_live, shown_on, summary
-from maskbench.cli.progress.state import Board
+from maskbench.cli.progress.display import (
+    PlainLines,
+    draw_progress,
+    format_duration,
+    is_live,
+    show_progress,
+    summary_line,
+)
+from maskbench.cli.progress.state import ProgressState
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, RunConfig
 from maskbench.experiment.plan import PlannedRun, PlanState
 from maskbench.experiment.progress_events import Ended
@@ -51,21 +58,21 @@ def progress(**fields: Any) -> Any:
     return FakeProgress(**fields)
 
 
-def drawn(board: Board, width: int = 120) -> str:
+def drawn(board: ProgressState, width: int = 120) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None, _environ={})
-    console.print(board_view(board))
+    console.print(draw_progress(board))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
 def test_runs_that_were_finished_before_count_as_over() -> None:
-    board = Board(FakeClock())
+    board = ProgressState(FakeClock())
     board.planned([planned("a", 0, "finished"), planned("b", 0), planned("c", 0, "diverged")], workers=2)
     assert (board.n_over, board.total) == (2, 3)
 
 
 def test_runs_that_ended_are_counted_once_although_seeds_are_added() -> None:
-    board = Board(FakeClock())
+    board = ProgressState(FakeClock())
     for seed in range(3):
         before = [planned(arm, old, "finished") for old in range(seed) for arm in ("a", "b")]
         due = [planned(arm, seed) for arm in ("a", "b")]
@@ -78,7 +85,7 @@ def test_runs_that_ended_are_counted_once_although_seeds_are_added() -> None:
 
 def test_the_rest_of_a_run_is_foretold_from_its_own_speed_until_its_arm_has_finished_once() -> None:
     clock = FakeClock()
-    board = Board(clock)
+    board = ProgressState(clock)
     first, second = planned("a", 0), planned("a", 1)
     board.planned([first, second], workers=1)
     board.started(first)
@@ -94,7 +101,7 @@ def test_the_rest_of_a_run_is_foretold_from_its_own_speed_until_its_arm_has_fini
 
 
 def test_the_whole_is_foretold_arm_by_arm_and_shared_among_the_workers() -> None:
-    board = Board(FakeClock())
+    board = ProgressState(FakeClock())
     runs = [
         planned("fast", 0),
         planned("slow", 0),
@@ -108,7 +115,7 @@ def test_the_whole_is_foretold_arm_by_arm_and_shared_among_the_workers() -> None
 
 
 def test_a_run_that_was_resumed_or_failed_teaches_nothing_about_the_time_a_run_takes() -> None:
-    board = Board(FakeClock())
+    board = ProgressState(FakeClock())
     runs = [planned("a", 0, "resumed"), planned("a", 1), planned("a", 2)]
     board.planned(runs, workers=1)
     for run, state in ((runs[0], "done"), (runs[1], "failed")):
@@ -118,13 +125,13 @@ def test_a_run_that_was_resumed_or_failed_teaches_nothing_about_the_time_a_run_t
 
 
 def test_nothing_is_left_when_everything_is_over() -> None:
-    board = Board(FakeClock())
+    board = ProgressState(FakeClock())
     board.planned([planned("a", 0, "finished")], workers=1)
     assert board.eta() == 0.0
 
 
 def test_the_board_shows_a_line_for_each_running_run_and_one_for_the_whole() -> None:
-    board = Board(FakeClock())
+    board = ProgressState(FakeClock())
     runs = [planned("w", 3, title="window(radius=1)", panel="small"), planned("b", 3), planned("c", 3)]
     board.planned(runs, workers=2)
     board.started(runs[0])
@@ -140,7 +147,7 @@ def test_the_board_shows_a_line_for_each_running_run_and_one_for_the_whole() -> 
 
 
 def test_names_are_shown_as_they_are_and_cannot_steer_the_terminal() -> None:
-    board = Board(FakeClock())
+    board = ProgressState(FakeClock())
     run = planned("a", 0, title="[bold]x[/] :smile: \x1b[2J\u202e")
     board.planned([run], workers=1)
     board.started(run)
@@ -151,23 +158,23 @@ def test_names_are_shown_as_they_are_and_cannot_steer_the_terminal() -> None:
 
 @pytest.mark.parametrize("width", [1, 20, 80, 200])
 def test_the_board_can_be_drawn_at_any_width(width: int) -> None:
-    board = Board(FakeClock())
+    board = ProgressState(FakeClock())
     board.planned([planned("a", 0)], workers=1)
     board.started(planned("a", 0))
     assert drawn(board, width)
 
 
 def test_what_is_done_besides_training_takes_the_place_of_the_summary() -> None:
-    board = Board(FakeClock())
+    board = ProgressState(FakeClock())
     board.preparing("preparing the corpus copy")
-    assert summary(board) == "preparing the corpus copy"
+    assert summary_line(board) == "preparing the corpus copy"
     board.planned([planned("a", 0)], workers=1)
-    assert summary(board) == "0 of 1 runs over, 0 training, about ? left"
+    assert summary_line(board) == "0 of 1 runs over, 0 training, about ? left"
 
 
 def test_plain_lines_tell_of_each_start_and_end_and_otherwise_speak_twice_a_minute() -> None:
     clock, out = FakeClock(), io.StringIO()
-    told = PlainLines(Board(clock), out)
+    told = PlainLines(ProgressState(clock), out)
     run, other = planned("a", 0), planned("b", 0, "resumed")
     told.planned([run, other, planned("c", 0, "finished")], 2)
     told.started(run)
@@ -188,7 +195,7 @@ def test_plain_lines_tell_of_each_start_and_end_and_otherwise_speak_twice_a_minu
 
 def test_what_a_run_found_out_is_said_and_why_it_ended_is_not_said_twice() -> None:
     out = io.StringIO()
-    told, run = PlainLines(Board(FakeClock()), out), planned("a", 0)
+    told, run = PlainLines(ProgressState(FakeClock()), out), planned("a", 0)
     told.planned([run], 1)
     told.started(run)
     told.progressed(run, progress(message="ignored a damaged checkpoint"))
@@ -212,11 +219,11 @@ def test_what_a_run_found_out_is_said_and_why_it_ended_is_not_said_twice() -> No
     ],
 )
 def test_a_duration_is_said_in_words(seconds: float | None, words: str) -> None:
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_a_download_is_a_bar_on_the_board_and_one_line_elsewhere() -> None:
-    board, out = Board(FakeClock()), io.StringIO()
+    board, out = ProgressState(FakeClock()), io.StringIO()
     told = PlainLines(board, out)
     told.preparing("preparing the corpus words")
     for received in (0, 500_000, 1_500_000):
@@ -254,7 +261,7 @@ def test_a_live_board_keeps_a_line_for_what_went_wrong(monkeypatch: pytest.Monke
     monkeypatch.setenv("COLUMNS", "100")
     terminal = FakeTerminal()
     run, other = planned("a", 0), planned("b", 0)
-    with shown_on(terminal) as told:
+    with show_progress(terminal) as told:
         told.preparing("building a")
         told.planned([run, other], 1)
         told.started(run)

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from maskbench.comparison.checks.failures import fisher_exact_p, sentences
-from maskbench.comparison.results import Cost, Counts, Row
+from maskbench.comparison.checks.failures import failure_sentences, fisher_exact_p
+from maskbench.comparison.results import ArmCost, ArmResult, RunCounts
 
 group = st.integers(0, 25).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
-def arm(name: str, done: int, failed: int = 0, diverged: int = 0, waiting: int = 0) -> Row:
-    return Row(
+def arm(name: str, done: int, failed: int = 0, diverged: int = 0, waiting: int = 0) -> ArmResult:
+    return ArmResult(
         arm=name, title=name, values={}, mean=None, sd=None, difference=None, verdict=None, seeds_needed=None,
-        unsafe=False, also_different=(), cost=Cost(None, None, None, None),
-        counts=Counts(done, failed, diverged, waiting), notes=(), other_metrics={},
+        unsafe=False, also_different=(), cost=ArmCost(None, None, None, None),
+        counts=RunCounts(done, failed, diverged, waiting), notes=(), other_metrics={},
     )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_worked_values() -> None:
 
 
 def test_only_arms_with_bad_runs_are_spoken_of() -> None:
-    assert sentences([arm("none", 8), arm("window", 8), arm("late", 3, waiting=5)], "none") == []
+    assert failure_sentences([arm("none", 8), arm("window", 8), arm("late", 3, waiting=5)], "none") == []
 
 
 @pytest.mark.parametrize(
@@ -68,5 +68,5 @@ def test_only_arms_with_bad_runs_are_spoken_of() -> None:
         ),
     ],
 )  # fmt: skip
-def test_each_is_compared_with_the_baseline(rows: list[Row], said: list[str]) -> None:
-    assert sentences(rows, "none") == said
+def test_each_is_compared_with_the_baseline(rows: list[ArmResult], said: list[str]) -> None:
+    assert failure_sentences(rows, "none") == said

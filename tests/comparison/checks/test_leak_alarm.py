@@ -10,7 +10,7 @@ import pytest
 from fake_runs import FakeRun, experiment, write
 
 from maskbench.cli.comparison.render import as_text
-from maskbench.comparison.results import Choices, Comparison
+from maskbench.comparison.results import Comparison, ComparisonOptions
 from maskbench.comparison.table import compare
 from maskbench.comparison.text.json_document import to_json
 
@@ -22,7 +22,7 @@ def leaking(gap: float, *, split: str = "test", match: float = 0.03, **more: flo
 
 
 def compared(root: Path, metric: str | None = None, **arms: Sequence[FakeRun | None]) -> Comparison:
-    (found,) = compare([write(root, experiment(list(arms), 3), arms)], Choices(metric=metric))
+    (found,) = compare([write(root, experiment(list(arms), 3), arms)], ComparisonOptions(metric=metric))
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fake_runs import experiment, scored, write
 
-from maskbench.comparison.claims import judge
+from maskbench.comparison.claims import judge_claims
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema.claims import Claim
 from maskbench.config.schema.experiment import Experiment, TrainConfig
@@ -58,7 +58,7 @@ def test_a_claim_says_how_its_runs_differ_from_the_file(tmp_path: Path) -> None:
         }
     )  # fmt: skip
     other = claim.model_copy(update={"experiment": "absent"})
-    first, second = judge({"a": claim, "b": other}, tmp_path / "runs", tmp_path / "files")
+    first, second = judge_claims({"a": claim, "b": other}, tmp_path / "runs", tmp_path / "files")
     assert first.settings == ("2 of 8 seeds are missing",) and second.settings == ()
     assert first.document()["settings"] == ["2 of 8 seeds are missing"]
-    assert replace(first, settings=()) == judge({"a": claim}, tmp_path / "runs")[0]
+    assert replace(first, settings=()) == judge_claims({"a": claim}, tmp_path / "runs")[0]

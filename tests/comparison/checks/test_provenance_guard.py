@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from fake_runs import GIT, FakeRun, arm_config, experiment, scored, write
 
-from maskbench.comparison.checks.misuse import Findings, guard
-from maskbench.comparison.results import Choices
+from maskbench.comparison.checks.misuse import MisuseFindings, check_misuse
+from maskbench.comparison.results import ComparisonOptions
 from maskbench.comparison.table import compare
 from maskbench.config.load import load_experiment
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, DecodeConfig, TrainConfig
@@ -46,15 +46,15 @@ def read(root: Path, made: Runs) -> CollectedPanel:
     return collect_panel(find_panels(write(root, wanted, made))[0])
 
 
-def found(root: Path, made: Runs) -> Findings:
+def found(root: Path, made: Runs) -> MisuseFindings:
     collected = read(root, made)
-    return guard(collected.found.panel, collected.runs.values(), METRIC, "none")
+    return check_misuse(collected.found.panel, collected.runs.values(), METRIC, "none")
 
 
-def with_arm(collected: CollectedPanel, arm: ArmConfig) -> Findings:
+def with_arm(collected: CollectedPanel, arm: ArmConfig) -> MisuseFindings:
     """The same runs, had the experiment declared its second arm like this."""
     panel = collected.found.panel.model_copy(update={"arms": (collected.found.panel.arms[0], arm)})
-    return guard(panel, collected.runs.values(), METRIC, "none")
+    return check_misuse(panel, collected.runs.values(), METRIC, "none")
 
 
 def second_arm(also_different: tuple[str, ...] = (), **changes: Any) -> ArmConfig:
@@ -65,7 +65,7 @@ def second_arm(also_different: tuple[str, ...] = (), **changes: Any) -> ArmConfi
 
 
 def test_runs_made_alike_need_no_word(tmp_path: Path) -> None:
-    assert found(tmp_path, runs()) == Findings((), ())
+    assert found(tmp_path, runs()) == MisuseFindings((), ())
 
 
 class TestMixtures:
@@ -135,7 +135,7 @@ class TestMixtures:
             for cell in collected.runs.values()
             if cell.provenance
         ]
-        guarded = guard(collected.found.panel, cells, METRIC, "none")
+        guarded = check_misuse(collected.found.panel, cells, METRIC, "none")
         assert guarded.warnings == ()
         assert "results version 1 instead of 2" in guarded.alarms[0]
         assert "do not belong in one table" in guarded.alarms[0]
@@ -152,7 +152,7 @@ class TestSeeds:
     def test_a_run_under_two_seeds_is_flagged(self, tmp_path: Path) -> None:
         directory = write(tmp_path, experiment(["none", "up"], 8), runs())
         self.copy_run(directory, "up", 2, 5)
-        (found,) = compare([directory], Choices())
+        (found,) = compare([directory], ComparisonOptions())
         assert found.alarms == (
             "duplicate seeds: up, seeds 2, 5 logged the same training losses to the last digit, which different seeds"
             " never do: they are one run counted 2 times, and p and interval are too good; move all but one away and"
@@ -167,7 +167,7 @@ class TestSeeds:
         self.copy_run(directory, "up", 2, 5)
         path = directory / "up" / "seed-5" / "result.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), "train_nll_sha256": altered}))
-        (found,) = compare([directory], Choices())
+        (found,) = compare([directory], ComparisonOptions())
         (alarm,) = found.alarms
         assert alarm.startswith(
             "duplicate seeds: up, seeds 2, 5 wrote the same translations and have all metrics"
@@ -202,7 +202,7 @@ class TestSettings:
     def test_a_metric_of_the_split_that_picked_the_checkpoint_is_flagged(self, tmp_path: Path) -> None:
         collected = read(tmp_path, runs())
         cells = collected.runs.values()
-        (sentence,) = guard(collected.found.panel, cells, "valid/nll", "none").alarms
+        (sentence,) = check_misuse(collected.found.panel, cells, "valid/nll", "none").alarms
         assert sentence.startswith(
             "tuned on what is compared: valid/nll is measured on the sentences on which"
         )
@@ -216,8 +216,8 @@ class TestSettings:
         arms = (base.model_copy(update={"config": config}), collected.found.panel.arms[1])
         panel = collected.found.panel.model_copy(update={"arms": arms})
         cells = collected.runs.values()
-        assert "tuned on" in guard(panel, cells, METRIC, "none").alarms[0]
-        assert guard(panel, cells, "other/nll", "none").alarms == ()
+        assert "tuned on" in check_misuse(panel, cells, METRIC, "none").alarms[0]
+        assert check_misuse(panel, cells, "other/nll", "none").alarms == ()
 
     def test_selecting_on_a_test_split_is_refused(self, tmp_path: Path) -> None:
         file = tmp_path / "trial.yaml"
@@ -248,7 +248,7 @@ class TestSettings:
 
     def test_what_is_no_budget_and_no_search_is_left_to_the_row(self, tmp_path: Path) -> None:
         arm = second_arm(("train.lr",), train=TrainConfig(lr=0.5))
-        assert with_arm(read(tmp_path, {}), arm) == Findings((), ())
+        assert with_arm(read(tmp_path, {}), arm) == MisuseFindings((), ())
 
     def test_declared_decoding_is_flagged(self, tmp_path: Path) -> None:
         arm = second_arm(("decode.beam_size",), decode=DecodeConfig(beam_size=5))
@@ -267,7 +267,7 @@ def test_the_table_has_the_guard_s_sentences_in_their_places(tmp_path: Path) -> 
     made = changed({"up": (0,)}, threads=4)
     made["none"][7] = made["none"][7].with_(git={**GIT, "dirty": True})
     made["up"][7] = made["up"][7].with_(git={**GIT, "dirty": True})
-    (table,) = compare([write(tmp_path, experiment(["none", "up"], 8), made)], Choices())
+    (table,) = compare([write(tmp_path, experiment(["none", "up"], 8), made)], ComparisonOptions())
     assert [alarm for alarm in table.alarms if "4 threads" in alarm]
     assert [warning for warning in table.warnings if "uncommitted" in warning]
 
@@ -277,6 +277,6 @@ def test_runs_of_which_nobody_knows_how_they_were_made(tmp_path: Path) -> None:
     for path in directory.glob("*/*/run.json"):
         record = json.loads(path.read_text())
         path.write_text(json.dumps({**record, "git": None, "versions": {}, "environment": {}}))
-    (found,) = compare([directory], Choices())
+    (found,) = compare([directory], ComparisonOptions())
     assert [said for said in found.warnings if said.startswith("no run says by what it was made")] != []
     assert found.signature.endswith("code:unknown")

@@ -14,20 +14,20 @@ from maskbench.cli.comparison.csv_format import to_csv
 from maskbench.cli.comparison.latex_format import to_latex
 from maskbench.cli.comparison.markdown_format import to_markdown
 from maskbench.cli.comparison.render import as_text
-from maskbench.comparison.results import Cost, Counts, OtherMetric
+from maskbench.comparison.results import ArmCost, OtherMetric, RunCounts
 from maskbench.comparison.text.number_format import Scale
 from maskbench.comparison.text.table_cells import arm_cells, other_metric_names, table_cells
 from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
 
 PERCENT = Scale(100.0, 1)
-FREE = Cost(None, None, None, None)
+FREE = ArmCost(None, None, None, None)
 
 
 @pytest.mark.parametrize(
     ("cost", "text", "short"),
     [
-        (Cost(None, 1.337, None, None, 1.291, 1.402), "1.34x [1.29, 1.40]", "1.34x"),
-        (Cost(None, 1.337, None, None), "1.34x", "1.34x"),
+        (ArmCost(None, 1.337, None, None, 1.291, 1.402), "1.34x [1.29, 1.40]", "1.34x"),
+        (ArmCost(None, 1.337, None, None), "1.34x", "1.34x"),
         (FREE, "", ""),
     ],
 )
@@ -40,10 +40,10 @@ def test_a_cost_has_its_interval_where_there_is_one(cost, text, short):
 @pytest.mark.parametrize(
     ("counts", "text"),
     [
-        (Counts(8, 0, 0, 0), "8"),
-        (Counts(5, 1, 1, 1), "5/8"),
-        (Counts(0, 0, 0, 3), "0/3"),
-        (Counts(0, 0, 0, 0), "0"),
+        (RunCounts(8, 0, 0, 0), "8"),
+        (RunCounts(5, 1, 1, 1), "5/8"),
+        (RunCounts(0, 0, 0, 3), "0/3"),
+        (RunCounts(0, 0, 0, 0), "0"),
     ],
 )
 def test_runs_are_counted_against_all_planned_ones_where_some_are_not_done(counts, text):

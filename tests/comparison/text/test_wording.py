@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 from made_comparisons import comparison, difference, every_verdict, on, row
 
-from maskbench.comparison.results import Cost, Counts, Noise
+from maskbench.comparison.results import ArmCost, NoiseShares, RunCounts
 from maskbench.comparison.text.sentences import (
     headline,
-    listed,
+    join_names,
     noise_sentences,
     verdict_sentence,
     verdict_sentences,
 )
 
-FREE = Cost(None, None, None, None)
+FREE = ArmCost(None, None, None, None)
 BASE = row("static")
 UP = row("up", difference(0.0167, 0.009, 0.0251, p_holm=0.0078125), "better", cost=FREE)
 
@@ -26,7 +26,7 @@ def said(found) -> str:
 
 
 def test_a_verdict_comes_with_its_size_its_wins_its_p_and_its_cost():
-    up = replace(UP, cost=Cost(None, 0.99, None, None))
+    up = replace(UP, cost=ArmCost(None, 0.99, None, None))
     sentence = (
         "up is better than static by 1.7 points [0.9, 2.5], in 8 of 8 seeds, p 0.008; a step costs 0.99x."
     )
@@ -123,7 +123,7 @@ THREE = difference(0.02, 0.01, 0.03, p=0.25, p_holm=0.25, wins=3, n=3, method="t
 
 
 def test_three_seeds_decide_nothing_and_the_headline_says_what_would():
-    few = row("up", THREE, "not testable", counts=Counts(3, 0, 0, 0))
+    few = row("up", THREE, "not testable", counts=RunCounts(3, 0, 0, 0))
     assert headline(comparison(BASE, few)) == (
         "3 seeds cannot decide anything: the smallest p they can reach is 0.25, above alpha 0.05; "
         "it takes at least 6 seeds."
@@ -137,7 +137,7 @@ def test_three_seeds_decide_nothing_and_the_headline_says_what_would():
 
 def test_equal_arms_are_known_with_any_number_of_seeds():
     twin = row("twin", replace(THREE, mean=0.0), "identical")
-    few = row("up", THREE, "not testable", counts=Counts(3, 0, 0, 0))
+    few = row("up", THREE, "not testable", counts=RunCounts(3, 0, 0, 0))
     assert headline(comparison(BASE, twin)) == "Identical to static: twin."
     assert headline(comparison(BASE, twin, few)).startswith(
         "Identical to static: twin. 3 seeds cannot decide anything else: "
@@ -145,7 +145,7 @@ def test_equal_arms_are_known_with_any_number_of_seeds():
 
 
 def test_the_headline_waits_with_the_runs():
-    late = row("up", THREE, "not testable", counts=Counts(3, 0, 0, 5))
+    late = row("up", THREE, "not testable", counts=RunCounts(3, 0, 0, 5))
     assert headline(comparison(BASE, late)) == "Nothing is decided yet: 3 of 8 pairs are finished."
     none = row("up", replace(THREE, n=0), "not testable")
     assert headline(comparison(BASE, none)) == "Nothing is decided yet: no pair of runs is finished."
@@ -171,7 +171,7 @@ def test_one_arm_is_no_comparison():
     ],
 )
 def test_the_noise_says_what_would_help(seeds, advice):
-    noisy = replace(UP, difference=replace(UP.difference, noise=Noise(seeds, 1 - seeds, 0.005, 0.029)))
+    noisy = replace(UP, difference=replace(UP.difference, noise=NoiseShares(seeds, 1 - seeds, 0.005, 0.029)))
     assert noise_sentences(comparison(BASE, noisy)) == [
         f"noise: {100 * seeds:.0f} % seeds, {100 - 100 * seeds:.0f} % test sentences: {advice}",
         "intervals for other test sentences as well: up [0.5, 2.9]",
@@ -181,7 +181,7 @@ def test_the_noise_says_what_would_help(seeds, advice):
 def test_arms_with_other_noise_are_told_apart():
     shares = {"a": 0.9, "b": 0.8, "c": 0.1}
     arms = [
-        row(name, difference(0.1, 0.0, 0.2, noise=Noise(share, 1 - share, 0.0, 0.1)), "better")
+        row(name, difference(0.1, 0.0, 0.2, noise=NoiseShares(share, 1 - share, 0.0, 0.1)), "better")
         for name, share in shares.items()
     ]
     lines = noise_sentences(comparison(BASE, *arms))
@@ -205,4 +205,4 @@ def test_arms_with_other_noise_are_told_apart():
     ],
 )
 def test_names_are_listed_as_one_says_them(names, most, text):
-    assert listed(names, most) == text
+    assert join_names(names, most) == text
