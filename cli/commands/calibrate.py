@@ -96,10 +96,10 @@ def _print(calibrations: Sequence[Calibration], as_json: bool) -> None:
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=1, allow_nan=False))
         return
 
-    from ..views.calibration_table import lines
+    from ..views.calibration_table import calibration_lines
 
     for index, one in enumerate(calibrations):
         if index:
             typer.echo()
-        for line in lines(one):
+        for line in calibration_lines(one):
             typer.echo(line)
