@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-CROSS_, WAIT_K, ORACLE, CONTEXT = (
-    "masks/strategies/attention/cross.py",
+DIAGONAL, BIASES, WAIT_K, ORACLE, CONTEXT = (
+    "masks/strategies/attention/diagonal.py",
+    "masks/strategies/scores/diagonal_biases.py",
     "masks/strategies/attention/wait_k.py",
     "masks/strategies/attention/annotated.py",
     "masks/context.py",
@@ -21,13 +22,13 @@ _K_OF = "(k[b] if isinstance(k, Tensor) else k)"
 
 CROSS = family(
     "cross",
-    ("axes", CROSS_, "q_idx.double() / ratio", "q_idx.double() * ratio", T),
-    ("off by one", CROSS_, "(lengths - 1).double()", "lengths.double()", T),
-    ("polarity", CROSS_, "((kv_idx - centre).abs() <= width)", "((kv_idx - centre).abs() > width)", T),
-    ("empty rows", CROSS_, " | (kv_idx == (centre + 0.5).floor())", "", T),
-    ("sign", CROSS_, "(-2 * float(options.sigma) ** 2)", "(2 * float(options.sigma) ** 2)", T),
-    ("sign", CROSS_, "return -amount[None", "return amount[None", T),
-    ("width", CROSS_, "sigma = float(options.half_width) / 2", "sigma = float(options.half_width)", T),
+    ("axes", DIAGONAL, "q_idx.double() / ratio", "q_idx.double() * ratio", T),
+    ("off by one", DIAGONAL, "(lengths - 1).double()", "lengths.double()", T),
+    ("polarity", DIAGONAL, "((kv_idx - centre).abs() <= width)", "((kv_idx - centre).abs() > width)", T),
+    ("empty rows", DIAGONAL, " | (kv_idx == (centre + 0.5).floor())", "", T),
+    ("sign", BIASES, "(-2 * float(options.sigma) ** 2)", "(2 * float(options.sigma) ** 2)", T),
+    ("sign", BIASES, "return -amount[None", "return amount[None", T),
+    ("width", BIASES, "sigma = float(options.half_width) / 2", "sigma = float(options.half_width)", T),
     (
         "batch row",
         WAIT_K,
@@ -46,9 +47,21 @@ CROSS = family(
     ),
     ("moved", CONTEXT, "junk.gather(1, at) & ~new", "junk.gather(1, at)", IN_ORACLE),
     ("moved", CONTEXT, "links.gather(2, wide) & ~new[:, None]", "links.gather(2, wide)", IN_ORACLE),
-    ("layers", CROSS_, "held(self.amount[ctx.layer], 0.0)", "held(self.amount[0], 0.0)", T),
-    ("length", CROSS_, "* lengths[:, None, None, None]", "* lengths.max()", f"{T} {CONFORMS} -k local_p"),
-    ("gradient", CROSS_, "held(self.amount[ctx.layer], 0.0)", "self.amount[ctx.layer].clamp(min=0)", T),
+    (
+        "layers",
+        BIASES,
+        "clamp_straight_through(self.amount[ctx.layer], 0.0)",
+        "clamp_straight_through(self.amount[0], 0.0)",
+        T,
+    ),
+    ("length", BIASES, "* lengths[:, None, None, None]", "* lengths.max()", f"{T} {CONFORMS} -k local_p"),
+    (
+        "gradient",
+        BIASES,
+        "clamp_straight_through(self.amount[ctx.layer], 0.0)",
+        "self.amount[ctx.layer].clamp(min=0)",
+        T,
+    ),
     ("polarity", ORACLE, "return ~(marks[", "return (marks[", IN_ORACLE),
     (
         "legality",

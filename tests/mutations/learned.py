@@ -11,8 +11,8 @@ TRANSFORM, DMAN, SPAN, FULL = (
     "masks/strategies/scores/learned_position_gates.py",
 )
 HEAD, GATING, GATES, FEATURES = (
-    "masks/strategies/tensor_gates.py",
-    "masks/strategies/tensor_gates.py",
+    "masks/strategies/learned_gates.py",
+    "masks/strategies/learned_gates.py",
     "masks/strategies/scores/gate_functions.py",
     "masks/strategies/inputs/features.py",
 )

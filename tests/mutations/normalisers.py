@@ -7,8 +7,8 @@ from mutations.mutant import family
 CONTENT, ENTMAX, UNNORMALISED, INVERTED, SOFTMAX = (
     "masks/strategies/normalisers/topk_threshold.py",
     "masks/strategies/normalisers/entmax.py",
-    "masks/strategies/normalisers/unnormalised.py",
-    "masks/strategies/normalisers/unnormalised.py",
+    "masks/strategies/normalisers/softmax_alternatives.py",
+    "masks/strategies/normalisers/softmax_alternatives.py",
     "masks/softmax.py",
 )
 T = "masks/strategies/normalisers/test_normalisers.py"
@@ -41,11 +41,17 @@ NORMALISERS = family(
     (
         "gradient",
         ENTMAX,
-        "1 + held(self.amount[ctx.layer], 0.0, 1.0)",
+        "1 + clamp_straight_through(self.amount[ctx.layer], 0.0, 1.0)",
         "1 + self.amount[ctx.layer].clamp(0.0, 1.0)",
         T,
     ),
-    ("layers", ENTMAX, "held(self.amount[ctx.layer]", "held(self.amount[0]", T),
+    (
+        "layers",
+        ENTMAX,
+        "clamp_straight_through(self.amount[ctx.layer]",
+        "clamp_straight_through(self.amount[0]",
+        T,
+    ),
     ("legality", INVERTED, "is None else keep & real", "is None else keep", f"{T} {CONFORMS} -k inverted"),
     (
         "off by one",

@@ -18,8 +18,8 @@ T, IN_LOSS, CONFORMS = (
 OUTPUT = family(
     "output",
     ("polarity", LOGITS, 'return self.get_buffer("keep")', 'return ~self.get_buffer("keep")', T),
-    ("polarity", LOGITS, "~chance(word, ratio)", "chance(word, ratio)", T),
-    ("specials", LOGITS, "~chance(word, ratio) | (entries < N_SPECIAL)", "~chance(word, ratio)", T),
+    ("polarity", LOGITS, "~bernoulli(word, ratio)", "bernoulli(word, ratio)", T),
+    ("specials", LOGITS, "~bernoulli(word, ratio) | (entries < N_SPECIAL)", "~bernoulli(word, ratio)", T),
     ("specials", LOGITS, "(ends >= options.n)", "(ends >= options.n - 1)", T),
     ("legality", LOGITS, " & (ends <= rows)", "", f"{T} {CONFORMS} -k no_repeat"),
     ("off by one", LOGITS, "for back in range(options.n - 1)", "for back in range(options.n - 2)", T),
@@ -39,8 +39,8 @@ OUTPUT = family(
     (
         "denominator",
         LOSS,
-        "quota(ctx.real.sum(1, keepdim=True), ",
-        "quota((ctx.real | True).sum(1, keepdim=True), ",
+        "num_to_mask(ctx.real.sum(1, keepdim=True), ",
+        "num_to_mask((ctx.real | True).sum(1, keepdim=True), ",
         IN_LOSS,
     ),
     (

@@ -6,7 +6,7 @@ from mutations.mutant import family
 
 WINDOWS, STRUCTURE_, SPARSE, DRAWN = (
     "masks/strategies/attention/windows.py",
-    "masks/strategies/attention/full_causal_block.py",
+    "masks/strategies/attention/basic_patterns.py",
     "masks/strategies/attention/sparse.py",
     "masks/strategies/attention/sampled_patterns.py",
 )
@@ -99,15 +99,15 @@ STRUCTURE = family(
     (
         "combination",
         COMPOSE,
-        "reduce(or_, self.patterns(options, ctx))",
-        "reduce(and_, self.patterns(options, ctx))",
+        "reduce(or_, self.part_patterns(options, ctx))",
+        "reduce(and_, self.part_patterns(options, ctx))",
         IN_COMPOSE,
     ),
     (
         "combination",
         COMPOSE,
-        "_joined(self.mask_mods(options, ctx), and_)",
-        "_joined(self.mask_mods(options, ctx), or_)",
+        "_combine(self.part_mask_mods(options, ctx), and_)",
+        "_combine(self.part_mask_mods(options, ctx), or_)",
         IN_COMPOSE,
     ),
     ("draws", PARTS, "ctx.draws.part(i)", "ctx.draws", IN_COMPOSE),

@@ -23,18 +23,30 @@ IN_FIXED, IN_FEATURE, IN_PRESETS = (
     "masks/strategies/test_presets.py",
 )
 CONFORMS = "masks/strategies/test_conformance.py"
-_OF_REAL = "quota(eligible.sum(1, keepdim=True), "
-_OF_ALL = "quota(torch.full_like(eligible[:, :1], eligible.shape[1], dtype=torch.int64), "
+_OF_REAL = "num_to_mask(eligible.sum(1, keepdim=True), "
+_OF_ALL = "num_to_mask(torch.full_like(eligible[:, :1], eligible.shape[1], dtype=torch.int64), "
 
 TOKENS = family(
     "tokens",
-    ("polarity", PICKING, "(ranks(order, eligible) < wanted)", "(ranks(order, eligible) >= wanted)", T),
-    ("off by one", PICKING, "(ranks(order, eligible) < wanted)", "(ranks(order, eligible) <= wanted)", T),
+    (
+        "polarity",
+        PICKING,
+        "(rank_among(order, eligible) < wanted)",
+        "(rank_among(order, eligible) >= wanted)",
+        T,
+    ),
+    (
+        "off by one",
+        PICKING,
+        "(rank_among(order, eligible) < wanted)",
+        "(rank_among(order, eligible) <= wanted)",
+        T,
+    ),
     ("denominator", PICKING, _OF_REAL, _OF_ALL, T),
     ("rounding", PICKING, "(rounding.double() < (wanted", "(rounding.double() >= (wanted", T),
-    ("legality", PICKING, "return eligible & chance(word", "return chance(word", T),
+    ("legality", PICKING, "return eligible & bernoulli(word", "return bernoulli(word", T),
     ("legality", PICKING, ".masked_fill(~among, 2**62)", "", f"{T} {CONFORMS} -k padding and tokens"),
-    ("polarity", PICKING, "(~favoured).long()", "favoured.long()", f"{T} {IN_UNITS}"),
+    ("polarity", PICKING, "(~priority_mask).long()", "priority_mask.long()", f"{T} {IN_UNITS}"),
     ("off by one", TOKENS_, "<= options.last)", "< options.last)", f"{T} {IN_UNITS}"),
     (
         "specials",

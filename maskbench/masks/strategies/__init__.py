@@ -1,14 +1,15 @@
-"""The strategies; importing this package enters each into `maskbench.registry.MASKS`.
+"""The strategies; importing this package registers each in `maskbench.registry.MASKS`.
 
-A new strategy is one file and one import here.
+A folder holds the strategies of one place in the model (`attention`, `scores`, `normalisers`, `inputs`, `outputs`);
+files here hold families that act in several. A new strategy is one file and one import below.
 """
 
-from maskbench.masks.strategies import attention_dropout, tensor_gates
+from maskbench.masks.strategies import attention_dropout, learned_gates
 from maskbench.masks.strategies.attention import (
     annotated,
+    basic_patterns,
     boolean,
-    cross,
-    full_causal_block,
+    diagonal,
     per_head_patterns,
     sampled_patterns,
     sparse,
@@ -16,10 +17,11 @@ from maskbench.masks.strategies.attention import (
     windows,
 )
 from maskbench.masks.strategies.inputs import features, fixed_length, tokens
-from maskbench.masks.strategies.normalisers import entmax, topk_threshold, unnormalised
+from maskbench.masks.strategies.normalisers import entmax, softmax_alternatives, topk_threshold
 from maskbench.masks.strategies.outputs import loss_tokens, vocabulary_masks
 from maskbench.masks.strategies.scores import (
     content_biases,
+    diagonal_biases,
     dman,
     gaussian,
     learned_position_gates,
@@ -32,27 +34,28 @@ from maskbench.masks.strategies import presets  # isort: skip  (names strategies
 __all__ = [
     "annotated",
     "attention_dropout",
+    "basic_patterns",
     "boolean",
     "content_biases",
-    "cross",
+    "diagonal",
+    "diagonal_biases",
     "dman",
     "entmax",
     "features",
     "fixed_length",
-    "full_causal_block",
     "gaussian",
+    "learned_gates",
     "learned_position_gates",
     "loss_tokens",
     "per_head_patterns",
     "position_biases",
     "presets",
     "sampled_patterns",
+    "softmax_alternatives",
     "sparse",
-    "tensor_gates",
     "tokens",
     "topk_threshold",
     "transform",
-    "unnormalised",
     "vocabulary_masks",
     "wait_k",
     "windows",

@@ -1,7 +1,7 @@
-"""Dropping parts of the attention at random while training: weights, pairs, keys, heads or source words.
+"""Random dropout in attention during training: of weights, pairs, keys, heads or source words.
 
-Every draw is keyed by the example, the visit, the layer and the positions. So no draw depends on a length or on what
-else is in the batch, a resumed run meets the same ones, and two views of a batch differ.
+Every draw is keyed by the example, the visit, the layer and the positions. So no draw depends on a length or on the
+rest of the batch, a resumed run repeats the same draws, and two views of a batch differ.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class DropOptions(StrategyOptions):
     """The probability of being dropped, in [0, 0.95]."""
 
 
-def head_words(
+def random_words_per_head(
     ctx: AttentionContext, a: Int[Tensor, "a"], b: Int[Tensor, "b"]
 ) -> Int[Tensor, "examples_or_1 heads a b"]:
     """Return a word in [0, 2**32) for every head and pair of positions, a different one in every layer."""
@@ -68,7 +68,7 @@ class AttentionDropout(WeightMask):
 
     def factors(self, options: DropOptions, ctx: AttentionContext) -> Float[Tensor, "#batch heads q kv"]:
         r = ctx.request
-        stays = ~below(head_words(ctx, r.q_idx, r.kv_idx), options.rate)
+        stays = ~below(random_words_per_head(ctx, r.q_idx, r.kv_idx), options.rate)
         return stays.to(r.query.dtype) / (1 - float(options.rate))
 
 
@@ -107,7 +107,9 @@ class DropAttention(AttentionMask):
             queries, keys = q_idx.flatten(), kv_idx.flatten()
             rows = queries if options.unit == "element" else torch.zeros_like(queries[:1])
             # Position j is dropped by a span that begins at j - span + 1 .. j; moved up, no position is negative.
-            dropped = [below(head_words(ctx, rows, keys + back), begins) for back in range(options.span)]
+            dropped = [
+                below(random_words_per_head(ctx, rows, keys + back), begins) for back in range(options.span)
+            ]
             stays = ~torch.stack(dropped).any(0)[:, h.flatten()]
             return stays.expand(-1, -1, len(queries), -1)
 

@@ -1,4 +1,7 @@
-"""Masks that are told the answer: upper bounds, for corpora that mark junk words or give gold alignments."""
+"""Masks that follow from annotations or marks in the text: `oracle`, `align_window` and `document`.
+
+The first two read the corpus's gold annotations, so they are upper bounds, not usable on real tasks.
+"""
 
 from __future__ import annotations
 
@@ -123,22 +126,26 @@ class Document(AttentionMask):
         self.separator = found
         self.may_empty_rows = site == "cross"
 
-    def _of_source(self, ctx: AttentionContext) -> Int[Tensor, "batch src"]:
+    def _source_documents(self, ctx: AttentionContext) -> Int[Tensor, "batch src"]:
         ids = ctx.request.src_ids
         assert ids is not None  # a request at this site has them
         ends = (ids == self.separator).long()
         return ends.cumsum(1) - ends
 
-    def _of_target(self, ctx: AttentionContext) -> Int[Tensor, "batch so_far"]:
+    def _target_documents(self, ctx: AttentionContext) -> Int[Tensor, "batch so_far"]:
         ids = ctx.request.tgt_ids
         assert ids is not None  # a request at this site has them
         return (ids == self.separator).long().cumsum(1)
 
     def mask_mod(self, options: DocumentOptions, ctx: AttentionContext) -> MaskMod:
-        of_queries = self._of_source(ctx) if self.site == "encoder_self" else self._of_target(ctx)
-        of_keys = self._of_target(ctx) if self.site == "decoder_self" else self._of_source(ctx)
+        query_documents = (
+            self._source_documents(ctx) if self.site == "encoder_self" else self._target_documents(ctx)
+        )
+        key_documents = (
+            self._target_documents(ctx) if self.site == "decoder_self" else self._source_documents(ctx)
+        )
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            return of_queries[b, q_idx] == of_keys[b, kv_idx]
+            return query_documents[b, q_idx] == key_documents[b, kv_idx]
 
         return keep

@@ -1,7 +1,7 @@
-"""Boolean composition: a pair stays where any, all, or not one of other masks keeps it.
+"""Boolean composition of attention masks: `any`, `all` and `not`.
 
-Placements at a site are ANDed anyway; `all` is for use inside `any` and `not`. Whatever comes out, legality has the
-last word, so `not` never opens the future or padding.
+Placements at one site are ANDed anyway; `all` is for use inside `any` and `not`. Legality is applied after the
+composition, so `not` never opens the future or padding.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from maskbench.masks.context import AttentionContext
 
 # The examples are made of these.
 from maskbench.masks.strategies.attention import sampled_patterns, windows  # noqa: F401
-from maskbench.masks.strategies.attention.composite import Composite, Part, Parts, PartsOptions
+from maskbench.masks.strategies.attention.composite import Composite, CompositeOptions, MaskPart, MaskParts
 from maskbench.registry import MASKS
 
 
-def _joined(parts: list[MaskMod], join: Callable[[Tensor, Tensor], Tensor]) -> MaskMod:
+def _combine(parts: list[MaskMod], join: Callable[[Tensor, Tensor], Tensor]) -> MaskMod:
     def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
         return reduce(join, (part(b, h, q_idx, kv_idx) for part in parts))
 
@@ -39,8 +39,8 @@ class AnyOf(Composite):
     """
 
     source = "Dong et al. 2024 (or_masks of FlexAttention, arXiv:2412.05496)"
-    Options = PartsOptions
-    example = PartsOptions.model_validate(
+    Options = CompositeOptions
+    example = CompositeOptions.model_validate(
         {"of": [{"mask": "window", "radius": 1}, {"mask": "random_sparse", "density": 0.2}]}
     )
 
@@ -49,14 +49,14 @@ class AnyOf(Composite):
         return all(part.may_empty_rows for part in parts)
 
     @classmethod
-    def is_causal(cls, options: PartsOptions) -> bool:
+    def is_causal(cls, options: CompositeOptions) -> bool:
         return all(part.strategy.is_causal(part.options) for part in options.of)
 
-    def mask_mod(self, options: PartsOptions, ctx: AttentionContext) -> MaskMod:
-        return _joined(self.mask_mods(options, ctx), or_)
+    def mask_mod(self, options: CompositeOptions, ctx: AttentionContext) -> MaskMod:
+        return _combine(self.part_mask_mods(options, ctx), or_)
 
-    def keep(self, options: PartsOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
-        return reduce(or_, self.patterns(options, ctx))
+    def keep(self, options: CompositeOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
+        return reduce(or_, self.part_patterns(options, ctx))
 
 
 @MASKS.register("all")
@@ -68,8 +68,8 @@ class AllOf(Composite):
     """
 
     source = "Dong et al. 2024 (and_masks of FlexAttention, arXiv:2412.05496)"
-    Options = PartsOptions
-    example = PartsOptions.model_validate(
+    Options = CompositeOptions
+    example = CompositeOptions.model_validate(
         {"of": [{"mask": "window", "radius": 3}, {"mask": "random_sparse", "density": 0.5}]}
     )
 
@@ -79,20 +79,20 @@ class AllOf(Composite):
         return len(parts) > 1 or parts[0].may_empty_rows
 
     @classmethod
-    def is_causal(cls, options: PartsOptions) -> bool:
+    def is_causal(cls, options: CompositeOptions) -> bool:
         return any(part.strategy.is_causal(part.options) for part in options.of)
 
-    def mask_mod(self, options: PartsOptions, ctx: AttentionContext) -> MaskMod:
-        return _joined(self.mask_mods(options, ctx), and_)
+    def mask_mod(self, options: CompositeOptions, ctx: AttentionContext) -> MaskMod:
+        return _combine(self.part_mask_mods(options, ctx), and_)
 
-    def keep(self, options: PartsOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
-        return reduce(and_, self.patterns(options, ctx))
+    def keep(self, options: CompositeOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
+        return reduce(and_, self.part_patterns(options, ctx))
 
 
-class NotOptions(PartsOptions):
+class NotOptions(CompositeOptions):
     """What is turned round."""
 
-    of: Parts = Field(max_length=1)
+    of: MaskParts = Field(max_length=1)
     """The one mask whose pairs are hidden."""
 
 
@@ -109,17 +109,17 @@ class Not(Composite):
     example = NotOptions.model_validate({"of": [{"mask": "window", "left": 1, "right": 1}]})
 
     def mask_mod(self, options: NotOptions, ctx: AttentionContext) -> MaskMod:
-        (part,) = self.mask_mods(options, ctx)
+        (part,) = self.part_mask_mods(options, ctx)
         return lambda b, h, q_idx, kv_idx: ~part(b, h, q_idx, kv_idx)
 
     def keep(self, options: NotOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
-        (pattern,) = self.patterns(options, ctx)
+        (pattern,) = self.part_patterns(options, ctx)
         return ~pattern
 
     def density(self, options: NotOptions, q_len: int, kv_len: int) -> float | None:
         """What the mask leaves."""
-        kept = self.densities(options, q_len, kv_len)
+        kept = self.part_densities(options, q_len, kv_len)
         return None if kept is None else 1.0 - kept[0]
 
 
-__all__ = ["AllOf", "AnyOf", "Not", "Part"]
+__all__ = ["AllOf", "AnyOf", "MaskPart", "Not"]

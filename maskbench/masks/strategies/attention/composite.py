@@ -1,4 +1,4 @@
-"""Attention masks that are made of others: how a part is written, and what the whole declares because of its parts."""
+"""The base of attention masks that are composed of other attention masks, and the options of their parts."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from maskbench.registry import MASKS, PRESETS, did_you_mean
 _OF_THE_PLACEMENT = frozenset(PlacementConfig.model_fields) - {"mask", "options"}
 
 
-def _written_flat(schema: dict[str, Any]) -> None:
-    """Make a part's JSON schema say what the file holds: `mask` and, beside it, that strategy's options."""
+def _flatten_schema(schema: dict[str, Any]) -> None:
+    """Change a part's JSON schema to the flat form of the file: `mask` and the options of that strategy."""
     schema.pop("properties", None)
     schema |= {"required": ["mask"], "additionalProperties": True}
 
 
-class Part(StrategyOptions):
+class MaskPart(StrategyOptions):
     """A mask and its options, written flat: `{mask: window, radius: 2}`."""
 
-    model_config = ConfigDict(json_schema_extra=_written_flat)
+    model_config = ConfigDict(json_schema_extra=_flatten_schema)
 
     mask: str
     """An attention mask's name, or a preset's; the preset is replaced by its strategy."""
@@ -39,7 +39,7 @@ class Part(StrategyOptions):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, data: Any) -> Any:
-        if isinstance(data, Part):
+        if isinstance(data, MaskPart):
             return data
         if not isinstance(data, Mapping) or not isinstance(data.get("mask"), str):
             raise ValueError("must be a mapping that names a mask, such as {mask: window, radius: 2}")
@@ -93,33 +93,33 @@ def _attention_mask(name: str) -> type[AttentionMask]:
 
 def _one_or_more(value: Any) -> Any:
     """Read a single part as a list of one."""
-    return [value] if isinstance(value, Mapping | Part) else value
+    return [value] if isinstance(value, Mapping | MaskPart) else value
 
 
-Parts = Annotated[tuple[Part, ...], Field(strict=False, min_length=1), BeforeValidator(_one_or_more)]
-"""One part or more; a single one may stand without the list."""
+MaskParts = Annotated[tuple[MaskPart, ...], Field(strict=False, min_length=1), BeforeValidator(_one_or_more)]
+"""One part or more; a single one may be given without the list."""
 
 
-class PartsOptions(StrategyOptions):
-    """What the mask is made of."""
+class CompositeOptions(StrategyOptions):
+    """The parts."""
 
-    of: Parts
+    of: MaskParts
     """The masks it is made of, in any depth: each has `mask` and the options of that strategy."""
 
 
 class Composite(AttentionMask):
-    """An attention mask that is made of others.
+    """An attention mask that is composed of others.
 
-    When it acts and draws anew is said once for the whole, in the placement. Parts draw independently of each other.
+    When it acts and draws anew is set once for the whole, in the placement. Parts draw independently of each other.
     """
 
     sites = ATTENTION_SITES
     stochastic = True
     default_refresh = Refresh(per="run")
 
-    def __init__(self, options: PartsOptions, sizes: Sizes, site: str) -> None:
+    def __init__(self, options: CompositeOptions, sizes: Sizes, site: str) -> None:
         super().__init__(options, sizes, site)
-        parts = [_built(part, sizes, site) for part in options.of]
+        parts = [_build_part(part, sizes, site) for part in options.of]
         self.parts = nn.ModuleList(parts)
         self.stochastic = any(p.stochastic for p in parts)
         self.depends_on = frozenset[str]().union(*(p.depends_on for p in parts))
@@ -132,18 +132,20 @@ class Composite(AttentionMask):
         return True
 
     @classmethod
-    def check(cls, site: str, options: PartsOptions, placement: PlacementConfig, model: ModelConfig) -> None:
+    def check(
+        cls, site: str, options: CompositeOptions, placement: PlacementConfig, model: ModelConfig
+    ) -> None:
         super().check(site, options, placement, model)
         for i, part in enumerate(options.of):
             try:
-                _must_act(part, site)
-                cls._must_agree(part, placement)
+                _check_site(part, site)
+                cls._check_timing(part, placement)
                 part.strategy.check(site, part.options, part.as_placement(placement), model)
             except (ValueError, MaskbenchError) as error:
                 raise ValueError(f"of[{i}]: {part.mask}: {error}") from error
 
     @classmethod
-    def _must_agree(cls, part: Part, placement: PlacementConfig) -> None:
+    def _check_timing(cls, part: MaskPart, placement: PlacementConfig) -> None:
         """Refuse a part that by itself would act or draw at other times, unless the placement says when."""
         own = part.strategy
         if placement.phases is None and own.default_phases != cls.default_phases:
@@ -162,20 +164,20 @@ class Composite(AttentionMask):
         for part in cls.Options.model_validate(placement.options).of:  # type: ignore[attr-defined]
             part.strategy.check_arm(part.as_placement(placement), arm)
 
-    def patterns(
-        self, options: PartsOptions, ctx: AttentionContext
+    def part_patterns(
+        self, options: CompositeOptions, ctx: AttentionContext
     ) -> list[Bool[Tensor, "#batch #heads q kv"]]:
         """Return every part's pattern."""
-        return [mask.keep(now, own) for mask, now, own in self._asked(options, ctx)]
+        return [mask.keep(now, own) for mask, now, own in self._parts_with_context(options, ctx)]
 
-    def mask_mods(self, options: PartsOptions, ctx: AttentionContext) -> list[MaskMod]:
+    def part_mask_mods(self, options: CompositeOptions, ctx: AttentionContext) -> list[MaskMod]:
         """Return every part's pattern as a function of index tensors."""
-        return [mask.mask_mod(now, own) for mask, now, own in self._asked(options, ctx)]
+        return [mask.mask_mod(now, own) for mask, now, own in self._parts_with_context(options, ctx)]
 
-    def _asked(
-        self, options: PartsOptions, ctx: AttentionContext
+    def _parts_with_context(
+        self, options: CompositeOptions, ctx: AttentionContext
     ) -> list[tuple[AttentionMask, StrategyOptions, AttentionContext]]:
-        """Return every part with its present options and what it is told."""
+        """Return every part with its options in force and its own context."""
         asked = []
         for i, (mask, part) in enumerate(zip(self.parts, options.of, strict=True)):
             assert isinstance(mask, AttentionMask)
@@ -183,7 +185,7 @@ class Composite(AttentionMask):
             asked.append((mask, part.options, replace(ctx, draws=draws)))
         return asked
 
-    def densities(self, options: PartsOptions, q_len: int, kv_len: int) -> list[float] | None:
+    def part_densities(self, options: CompositeOptions, q_len: int, kv_len: int) -> list[float] | None:
         """Return every part's density, None if one has none in closed form."""
         each = [
             mask.density(part.options, q_len, kv_len)  # type: ignore[operator]
@@ -193,15 +195,15 @@ class Composite(AttentionMask):
         return known if len(known) == len(each) else None
 
 
-def _built(part: Part, sizes: Sizes, site: str) -> AttentionMask:
-    """Return the part as a strategy.
+def _build_part(part: MaskPart, sizes: Sizes, site: str) -> AttentionMask:
+    """Build the strategy of a part.
 
     Raises:
         ConfigError: it does not act at the site, or the corpus lacks what it needs.
     """
     strategy = part.strategy
     try:
-        _must_act(part, site)
+        _check_site(part, site)
     except ValueError as error:
         raise ConfigError(f"{part.mask} {error}") from error
     missing = strategy.needs - sizes.facts.annotations
@@ -212,7 +214,7 @@ def _built(part: Part, sizes: Sizes, site: str) -> AttentionMask:
     return strategy(part.options, sizes, site)
 
 
-def _must_act(part: Part, site: str) -> None:
+def _check_site(part: MaskPart, site: str) -> None:
     sites = part.strategy.sites
     if site not in sites:
         raise ValueError(f"does not act at {site} (its sites: {', '.join(sorted(sites))})")

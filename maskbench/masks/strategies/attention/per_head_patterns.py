@@ -1,4 +1,4 @@
-"""Different patterns for different heads."""
+"""Different patterns for different heads: `positional_heads` and `mixed_heads`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from maskbench.masks.base import ATTENTION_SITES, AttentionMask, MaskMod, Strate
 from maskbench.masks.context import AttentionContext, Sizes
 
 # The example of mixed_heads is made of these two.
-from maskbench.masks.strategies.attention import full_causal_block, windows  # noqa: F401
-from maskbench.masks.strategies.attention.composite import Composite, PartsOptions
-from maskbench.masks.strategies.attention.cross import source_lengths
+from maskbench.masks.strategies.attention import basic_patterns, windows  # noqa: F401
+from maskbench.masks.strategies.attention.composite import Composite, CompositeOptions
+from maskbench.masks.strategies.attention.diagonal import source_lengths
 from maskbench.registry import MASKS
 
 Pattern = Literal["self", "previous", "next", "first", "last", "left", "right", "full"]
@@ -33,7 +33,7 @@ _PATTERNS: dict[Pattern, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "right": lambda i, j, end: j >= torch.minimum(i, end),
     "full": lambda i, j, end: j >= 0,
 }
-"""(query, key, last key that may be seen) -> keep."""
+"""Functions of (query, key, last visible key) that return keep."""
 _READS_LENGTH = {
     "encoder_self": {"next", "last"},
     "decoder_self": set[str](),
@@ -42,7 +42,7 @@ _READS_LENGTH = {
 _AHEAD = {"next", "last", "right"}
 
 
-def assigned(given: int, n_heads: int, repeat: bool) -> list[int]:
+def assign_heads(given: int, n_heads: int, repeat: bool) -> list[int]:
     """Return which of the given entries each head takes.
 
     Raises:
@@ -59,19 +59,19 @@ def assigned(given: int, n_heads: int, repeat: bool) -> list[int]:
 
 
 def _check_heads(given: int, repeat: bool, placement: PlacementConfig, model: ModelConfig) -> None:
-    assigned(given, model.n_heads, repeat)
+    assign_heads(given, model.n_heads, repeat)
     if placement.heads != "all":
         raise ValueError("heads: every head has an entry of its own here; let it be free there instead")
 
 
-def _built_for(given: int, sizes: Sizes, repeat: bool) -> list[int]:
+def _assign_heads(given: int, sizes: Sizes, repeat: bool) -> list[int]:
     """Return which entry each head takes.
 
     Raises:
         ConfigError: their number is not that of the heads.
     """
     try:
-        return assigned(given, sizes.n_heads, repeat)
+        return assign_heads(given, sizes.n_heads, repeat)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
@@ -103,7 +103,7 @@ class PositionalHeads(AttentionMask):
 
     def __init__(self, options: PositionalHeadsOptions, sizes: Sizes, site: str) -> None:
         super().__init__(options, sizes, site)
-        self.assigned = _built_for(len(options.patterns), sizes, options.repeat)
+        self.assigned = _assign_heads(len(options.patterns), sizes, options.repeat)
         reads_length = bool(_READS_LENGTH[site] & set(options.patterns))
         self.depends_on = frozenset({"length"}) if reads_length else frozenset()
         self.sliceable = not reads_length
@@ -146,7 +146,7 @@ class PositionalHeads(AttentionMask):
         return sum(rows.get(options.patterns[k], n) for k in self.assigned) / (len(self.assigned) * whole)
 
 
-class MixedHeadsOptions(PartsOptions):
+class MixedHeadsOptions(CompositeOptions):
     """A mask for each head."""
 
     repeat: bool = False
@@ -168,7 +168,7 @@ class MixedHeads(Composite):
 
     def __init__(self, options: MixedHeadsOptions, sizes: Sizes, site: str) -> None:
         super().__init__(options, sizes, site)
-        self.assigned = _built_for(len(options.of), sizes, options.repeat)
+        self.assigned = _assign_heads(len(options.of), sizes, options.repeat)
 
     @classmethod
     def check(cls, site: str, options: Any, placement: PlacementConfig, model: ModelConfig) -> None:
@@ -180,7 +180,7 @@ class MixedHeads(Composite):
         return all(part.strategy.is_causal(part.options) for part in options.of)
 
     def mask_mod(self, options: MixedHeadsOptions, ctx: AttentionContext) -> MaskMod:
-        parts = self.mask_mods(options, ctx)
+        parts = self.part_mask_mods(options, ctx)
 
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             entry = torch.tensor(self.assigned, device=h.device)[h]
@@ -192,12 +192,12 @@ class MixedHeads(Composite):
         return keep
 
     def keep(self, options: MixedHeadsOptions, ctx: AttentionContext) -> Bool[Tensor, "#batch heads q kv"]:
-        patterns = self.patterns(options, ctx)
+        patterns = self.part_patterns(options, ctx)
         own = [patterns[k][:, h if patterns[k].shape[1] > 1 else 0] for h, k in enumerate(self.assigned)]
         batch = max(pattern.shape[0] for pattern in own)
         return torch.stack([pattern.expand(batch, -1, -1) for pattern in own], 1)
 
     def density(self, options: MixedHeadsOptions, q_len: int, kv_len: int) -> float | None:
         """The mean over heads."""
-        each = self.densities(options, q_len, kv_len)
+        each = self.part_densities(options, q_len, kv_len)
         return None if each is None else sum(each[k] for k in self.assigned) / len(self.assigned)

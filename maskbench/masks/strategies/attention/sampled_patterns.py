@@ -1,7 +1,7 @@
-"""Patterns over positions with a random part, drawn so that they do not depend on any length.
+"""Random patterns over positions, drawn so that they do not depend on any length: `random_sparse` and `bigbird`.
 
-The pair (i, j) is drawn from its own positions, so a short sentence sees the corner of the pattern that a long one
-sees, cached decoding meets the same rows as training, and no query knows how much is still to come.
+The draw of a pair (i, j) is keyed by the two positions. So a short sentence has the top left corner of the pattern of
+a long one, cached decoding has the same rows as training, and no row depends on how many positions follow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from maskbench.masks.base import MaskMod, StrategyOptions
 from maskbench.masks.context import AttentionContext, Sizes
 from maskbench.masks.random_draws import below
 from maskbench.masks.schedules import Radius, Ratio
-from maskbench.masks.strategies.attention.position_mask import PositionMask, legal_pairs
+from maskbench.masks.strategies.attention.position_mask import PositionMask, count_legal_pairs
 from maskbench.registry import MASKS
 
 
@@ -52,14 +52,14 @@ class RandomSparse(PositionMask):
 
     def mask_mod(self, options: RandomSparseOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            stays = below(pair_words(options, ctx, h, q_idx, kv_idx), options.density)
+            stays = below(random_words_per_pair(options, ctx, h, q_idx, kv_idx), options.density)
             return stays | (q_idx == kv_idx) if options.diagonal else stays
 
         return keep
 
     def density(self, options: RandomSparseOptions, q_len: int, kv_len: int) -> float | None:
         """The expected density: `density` off the diagonal, 1 on it if it is kept."""
-        legal = legal_pairs(self.site, q_len, kv_len)
+        legal = count_legal_pairs(self.site, q_len, kv_len)
         if legal is None:
             return None
         fixed = q_len / legal if options.diagonal else 0.0
@@ -107,7 +107,7 @@ class BigBird(PositionMask):
             chosen = self._chosen(options, ctx, h, torch.arange(n, device=q_idx.device))
             later, earlier = torch.maximum(q_idx, kv_idx), torch.minimum(q_idx, kv_idx)
             drawn = chosen[:, :, later[0, 0], earlier[0, 0]]
-            return _fixed(options, later, earlier) | drawn
+            return _in_window_or_global(options, later, earlier) | drawn
 
         return keep
 
@@ -117,15 +117,15 @@ class BigBird(PositionMask):
     ) -> Bool[Tensor, "b h n n"]:
         """Return True where a position (the row) has drawn an earlier one, over all positions up to the last."""
         row, column = index[None, None, :, None], index[None, None, None]
-        candidate = (column < row) & ~_fixed(options, row, column)
+        candidate = (column < row) & ~_in_window_or_global(options, row, column)
         # The smallest words among the candidates are a draw without repeats that no later position can change.
-        words = pair_words(options, ctx, h, row, column).masked_fill(~candidate, 2**32)
+        words = random_words_per_pair(options, ctx, h, row, column).masked_fill(~candidate, 2**32)
         rank = words.argsort(dim=-1, stable=True).argsort(dim=-1)
         return candidate & (rank < int(options.random))
 
     def density(self, options: BigBirdOptions, q_len: int, kv_len: int) -> float | None:
         """Exact: of its b earlier positions, position b sees all but max(0, b - radius - first), and draws among those."""
-        legal, n = legal_pairs(self.site, q_len, kv_len), q_len
+        legal, n = count_legal_pairs(self.site, q_len, kv_len), q_len
         if legal is None:
             return None
         radius, first, random = int(options.radius), int(options.first), int(options.random)
@@ -136,13 +136,13 @@ class BigBird(PositionMask):
         return (n + side * (2 if self.site == "encoder_self" else 1)) / legal
 
 
-def _fixed(options: BigBirdOptions, later: Tensor, earlier: Tensor) -> Tensor:
+def _in_window_or_global(options: BigBirdOptions, later: Tensor, earlier: Tensor) -> Tensor:
     """Return True where window or global positions keep the pair."""
     # A pair has a global position if its earlier one is.
     return (later - earlier <= int(options.radius)) | (earlier < int(options.first))
 
 
-def pair_words(
+def random_words_per_pair(
     options: RandomSparseOptions | BigBirdOptions, ctx: AttentionContext, h: Tensor, a: Tensor, b: Tensor
 ) -> Tensor:
     """Return a word in [0, 2**32) for every head and pair of positions, `[examples or 1, heads or 1, a, b]`.

@@ -1,4 +1,4 @@
-"""Sparse patterns over positions that reach far at a small cost: strides, summary columns, global positions."""
+"""Sparse patterns over positions with distant keys: `strided`, `fixed_factorised` and `global_tokens`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from torch import Tensor
 from maskbench.masks.base import MaskMod, StrategyOptions
 from maskbench.masks.context import AttentionContext
 from maskbench.masks.schedules import Count, Radius, Schedule
-from maskbench.masks.strategies.attention.position_mask import PositionMask, legal_pairs, one_side
+from maskbench.masks.strategies.attention.position_mask import (
+    PositionMask,
+    count_legal_pairs,
+    count_pairs_per_side,
+)
 from maskbench.registry import MASKS
 
 
@@ -45,11 +49,15 @@ class Strided(PositionMask):
 
     def density(self, options: StridedOptions, q_len: int, kv_len: int) -> float | None:
         """The diagonal, the near distances and the divisible ones, less those that are both, on each legal side."""
-        legal, n, stride = legal_pairs(self.site, q_len, kv_len), q_len, int(options.stride)
+        legal, n, stride = count_legal_pairs(self.site, q_len, kv_len), q_len, int(options.stride)
         if legal is None:
             return None
         local = stride if options.local is None else int(options.local)
-        side = one_side(n, local) + one_side(n, None, stride) - one_side(n, local, stride)
+        side = (
+            count_pairs_per_side(n, local)
+            + count_pairs_per_side(n, None, stride)
+            - count_pairs_per_side(n, local, stride)
+        )
         return (n + side * (2 if self.site == "encoder_self" else 1)) / legal
 
 
@@ -62,7 +70,7 @@ class FixedFactorisedOptions(StrategyOptions):
     """The last positions of every block, which every query sees."""
 
     @model_validator(mode="after")
-    def _fits(self) -> FixedFactorisedOptions:
+    def _check_consistency(self) -> FixedFactorisedOptions:
         most, least = max(_values(self.summary)), min(_values(self.block))
         if most > least:
             raise ValueError(f"summary must be at most block ({least}), got {most}")
@@ -70,7 +78,7 @@ class FixedFactorisedOptions(StrategyOptions):
 
 
 def _values(value: Count) -> list[float | int]:
-    """Return the numbers between which an option moves; one that does not move has one."""
+    """Return the ends of an option's range; one number if it has no schedule."""
     return value.range() if isinstance(value, Schedule) else [value]
 
 
@@ -97,7 +105,7 @@ class FixedFactorised(PositionMask):
 
     def density(self, options: FixedFactorisedOptions, q_len: int, kv_len: int) -> float | None:
         """m whole blocks and one of r positions: pairs within blocks, and summary keys seen from other blocks."""
-        legal, n, block = legal_pairs(self.site, q_len, kv_len), q_len, int(options.block)
+        legal, n, block = count_legal_pairs(self.site, q_len, kv_len), q_len, int(options.block)
         if legal is None:
             return None
         summary, (m, r) = min(int(options.summary), block), divmod(n, block)
@@ -139,7 +147,7 @@ class GlobalTokens(PositionMask):
 
     def density(self, options: GlobalTokensOptions, q_len: int, kv_len: int) -> float | None:
         """All legal pairs but those among the n - first others."""
-        legal = legal_pairs(self.site, q_len, kv_len)
+        legal = count_legal_pairs(self.site, q_len, kv_len)
         others = q_len - min(int(options.first), q_len)
-        hidden = legal_pairs(self.site, others, others)
+        hidden = count_legal_pairs(self.site, others, others)
         return None if legal is None or hidden is None else (legal - hidden) / legal

@@ -1,4 +1,4 @@
-"""Translating while the source is still being read."""
+"""`wait_k`: simultaneous translation, which starts before the whole source is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from maskbench.masks.schedules import CountEach
 from maskbench.registry import MASKS
 
 CAUSAL_ENCODER = PlacementConfig(site="encoder_self", mask="window", options={"right": 0})
-"""The simplest placement that keeps the encoder from looking ahead."""
+"""The simplest placement that keeps the encoder from attending to later positions."""
 
 
 class WaitKOptions(StrategyOptions):
@@ -56,7 +56,7 @@ class WaitK(AttentionMask):
                 f" source words that wait_k hides; leave {mixing[0]} out"
             )
         wanted = set(placement.phases or cls.default_phases)
-        if not wanted <= set().union(*map(causal_phases, arm)):
+        if not wanted <= set().union(*map(encoder_causal_phases, arm)):
             raise ValueError(
                 "the encoder looks ahead, so its states already know the source words that wait_k hides; add"
                 " {site: encoder_self, mask: window, right: 0} (all layers and heads, phases"
@@ -79,7 +79,7 @@ class WaitK(AttentionMask):
         return sum(min(int(options.k) + i, kv_len) for i in range(q_len)) / (q_len * kv_len)
 
 
-def causal_phases(placement: PlacementConfig) -> set[str]:
+def encoder_causal_phases(placement: PlacementConfig) -> set[str]:
     """Return the phases in which a placement keeps the whole encoder from looking ahead."""
     if placement.site != "encoder_self" or (placement.layers, placement.heads) != ("all", "all"):
         return set()

@@ -1,6 +1,6 @@
-"""Windows: a query sees the neighbours within reach.
+"""Windows of neighbouring keys: `window` and `sink_window`.
 
-Distances are inclusive radii everywhere: a radius of 2 keeps two neighbours on that side and the position itself.
+Distances are inclusive radii: a radius of 2 keeps two neighbours on that side and the position itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from torch import Tensor
 from maskbench.masks.base import MaskMod, StrategyOptions
 from maskbench.masks.context import AttentionContext
 from maskbench.masks.schedules import Count, Radius
-from maskbench.masks.strategies.attention.position_mask import PositionMask, legal_pairs, one_side
+from maskbench.masks.strategies.attention.position_mask import (
+    PositionMask,
+    count_legal_pairs,
+    count_pairs_per_side,
+)
 from maskbench.registry import MASKS
 
 
@@ -27,7 +31,7 @@ class ReachOptions(StrategyOptions):
     """How far ahead, likewise."""
 
     @model_validator(mode="after")
-    def _one_way_to_say_it(self) -> ReachOptions:
+    def _check_consistency(self) -> ReachOptions:
         if self.radius is not None and (self.left is not None or self.right is not None):
             raise ValueError("radius sets left and right at once; give radius, or left and right")
         if self.radius is None and self.left is None and self.right is None:
@@ -81,11 +85,11 @@ class Window(PositionMask):
 
     def density(self, options: WindowOptions, q_len: int, kv_len: int) -> float | None:
         """The diagonal and the kept distances of each side; in the decoder only those before the query are legal."""
-        legal, (left, right) = legal_pairs(self.site, q_len, kv_len), options.reach()
+        legal, (left, right) = count_legal_pairs(self.site, q_len, kv_len), options.reach()
         if legal is None:
             return None
-        after = one_side(q_len, right, options.dilation) if self.site == "encoder_self" else 0
-        return (q_len + one_side(q_len, left, options.dilation) + after) / legal
+        after = count_pairs_per_side(q_len, right, options.dilation) if self.site == "encoder_self" else 0
+        return (q_len + count_pairs_per_side(q_len, left, options.dilation) + after) / legal
 
 
 class SinkWindowOptions(ReachOptions):
@@ -121,12 +125,12 @@ class SinkWindow(PositionMask):
 
     def density(self, options: SinkWindowOptions, q_len: int, kv_len: int) -> float | None:
         """The window's pairs, and for each sink the queries that lie too far after it or, in the encoder, before it."""
-        legal, n = legal_pairs(self.site, q_len, kv_len), q_len
+        legal, n = count_legal_pairs(self.site, q_len, kv_len), q_len
         if legal is None:
             return None
         left, right = (n if reach is None else reach for reach in options.reach())
         both = self.site == "encoder_self"
-        kept = n + one_side(n, left) + (one_side(n, right) if both else 0)
+        kept = n + count_pairs_per_side(n, left) + (count_pairs_per_side(n, right) if both else 0)
         for sink in range(min(int(options.sinks), n)):
             kept += max(0, n - 1 - sink - left) + (max(0, sink - right) if both else 0)
         return kept / legal

@@ -1,1 +1,1 @@
-"""What happens to tokens and embeddings before a layer reads them."""
+"""Strategies at the inputs: token masks, and masks on embeddings and the encoder's output."""

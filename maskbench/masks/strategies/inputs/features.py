@@ -1,4 +1,4 @@
-"""Setting numbers of the embeddings or of the encoder's output to zero."""
+"""Masks on the embeddings or the encoder's output: zeroed features, and a channel that marks hidden words."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from maskbench.masks.base import INPUT_SITES, InputFeature, StrategyOptions, Ten
 from maskbench.masks.context import GateContext, Sizes, TokenInput
 from maskbench.masks.random_draws import Draws
 from maskbench.masks.schedules import RatioEach
-from maskbench.masks.strategies.inputs.token_selection import chance, per_row
-from maskbench.masks.strategies.inputs.token_units import Spans, running
+from maskbench.masks.strategies.inputs.token_selection import bernoulli, broadcast_ratio
+from maskbench.masks.strategies.inputs.token_units import SpanOptions, draw_running_spans
 from maskbench.registry import MASKS
 
 
@@ -25,14 +25,14 @@ class FeatureDropoutOptions(StrategyOptions):
     ratio: RatioEach = 0.1
     """Share that is set to zero."""
     granularity: Literal["feature", "token", "span", "channel"] = "feature"
-    """What falls at once: a number, a token's whole vector, the vectors of a span, or one feature of every token."""
-    span: Spans | None = None
+    """What is zeroed at once: a number, a token's vector, the vectors of a span, or one feature of every token."""
+    span: SpanOptions | None = None
     """With `granularity: span`: how long spans of tokens are."""
     rescale: bool = False
     """Whether what stays is divided by 1 - ratio, so that the mean does not change."""
 
     @model_validator(mode="after")
-    def _fits(self) -> FeatureDropoutOptions:
+    def _check_consistency(self) -> FeatureDropoutOptions:
         if self.granularity != "span" and self.span is not None:
             raise ValueError(f"span: describes spans, but granularity is {self.granularity}; leave it out")
         if self.span is not None and self.span.of != "token":
@@ -62,32 +62,34 @@ class FeatureDropout(TensorGate):
         self, options: FeatureDropoutOptions, tensor: Float[Tensor, "batch len width"], ctx: GateContext
     ) -> Float[Tensor, "#batch #len #width"]:
         assert ctx.draws is not None  # stochastic: the plan always draws
-        kept = (~_fallen(options, ctx.positions, tensor.shape[2], ctx.draws)).to(tensor.dtype)
+        kept = (~_zeroed(options, ctx.positions, tensor.shape[2], ctx.draws)).to(tensor.dtype)
         if not options.rescale:
             return kept
         rest = 1 - torch.as_tensor(options.ratio, dtype=torch.float64, device=tensor.device).reshape(-1, 1, 1)
-        # Where everything falls there is nothing to rescale.
+        # With ratio 1 everything is zero and nothing is rescaled.
         return kept / torch.where(rest > 0, rest, 1.0).to(tensor.dtype)
 
 
-def _fallen(
+def _zeroed(
     options: FeatureDropoutOptions, positions: Tensor, width: int, draws: Draws
 ) -> Bool[Tensor, "#batch #len #width"]:
     """Return True on what is set to zero."""
     if options.granularity == "span":
         chances = torch.tensor(
-            (options.span or Spans()).chances(), dtype=torch.float64, device=positions.device
+            (options.span or SpanOptions()).length_probabilities(),
+            dtype=torch.float64,
+            device=positions.device,
         )
-        return running(positions, options.ratio, chances, draws)[0][..., None]
+        return draw_running_spans(positions, options.ratio, chances, draws)[0][..., None]
     if options.granularity == "token":
-        return chance(draws.words(positions, positions * 0)[0], per_row(options.ratio))[..., None]
+        return bernoulli(draws.words(positions, positions * 0)[0], broadcast_ratio(options.ratio))[..., None]
     # A draw gives four words, so it serves four features.
     fours = torch.arange((width + 3) // 4, device=positions.device)
     one_for_all = options.granularity == "channel"
     places = positions[:1] * 0 if one_for_all else positions
     words = torch.stack(draws.words(places[:, None], fours[None]), dim=-1).flatten(2)[..., :width]
     ratio = options.ratio[:, None, None] if isinstance(options.ratio, Tensor) else options.ratio
-    return chance(words, ratio)
+    return bernoulli(words, ratio)
 
 
 class ConcatFeatureOptions(StrategyOptions):

@@ -1,4 +1,4 @@
-"""Sources of one length: what a mask of fixed size asks for."""
+"""`fixed_length`: pads or cuts every source to one length."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ class FixedLength(TokenMask):
 
 
 def _refuse_longer(length: int, ctx: TokenContext) -> None:
-    """Stop if a source does not fit.
+    """Check that every source has at most `length` tokens.
 
     Raises:
-        CorpusError: naming the first one.
+        CorpusError: one is longer; it names the first.
     """
     longer = (ctx.lengths > length).nonzero().flatten().tolist()
     if longer:

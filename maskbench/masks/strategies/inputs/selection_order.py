@@ -1,4 +1,4 @@
-"""Which units of a sentence are picked first."""
+"""The half of a sentence's units that is picked first, by position or by frequency."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from maskbench.masks.strategies.inputs.token_selection import ranks
+from maskbench.masks.strategies.inputs.token_selection import rank_among
 from maskbench.masks.strategies.inputs.token_units import Units
 
 Where = Literal["uniform", "prefix", "suffix", "middle", "ends", "rare", "frequent"]
 """`uniform` prefers none; the others prefer a half of the units: by place, or by how often the corpus has them."""
 
 
-def favoured(
+def priority_mask(
     where: Where,
     units: Units,
     ids: Int[Tensor, "batch len"],
@@ -30,9 +30,9 @@ def favoured(
     Args:
         counts: how often the corpus has each entry; only `rare` and `frequent` need them.
     """
-    n = units.heads.sum(1, keepdim=True)
+    n = units.starts.sum(1, keepdim=True)
     # 4 n (p - 1/2), a whole number.
-    off = 4 * units.numbers() + 2 - 2 * n
+    off = 4 * units.unit_indices() + 2 - 2 * n
     if where == "prefix":
         return off <= 0
     if where == "suffix":
@@ -41,13 +41,13 @@ def favoured(
         return off.abs() <= n
     if where == "ends":
         return off.abs() >= n
-    assert counts is not None  # looked for when the strategy was built
-    least = _rarest(units, counts[ids])
-    return 2 * ranks(least if where == "rare" else -least, units.heads) <= n - 1
+    assert counts is not None  # checked when the strategy was built
+    least = _min_count_in_unit(units, counts[ids])
+    return 2 * rank_among(least if where == "rare" else -least, units.starts) <= n - 1
 
 
-def _rarest(units: Units, counts: Int[Tensor, "batch len"]) -> Int[Tensor, "batch len"]:
-    """Return for every token the least count in its unit."""
+def _min_count_in_unit(units: Units, counts: Int[Tensor, "batch len"]) -> Int[Tensor, "batch len"]:
+    """Return for every token the smallest count in its unit."""
     counts = counts.masked_fill(~units.eligible, 2**62)
-    least = torch.full_like(counts, 2**62).scatter_reduce(1, units.numbers(), counts, "amin")
-    return least.gather(1, units.numbers())
+    least = torch.full_like(counts, 2**62).scatter_reduce(1, units.unit_indices(), counts, "amin")
+    return least.gather(1, units.unit_indices())

@@ -1,4 +1,4 @@
-"""What becomes of picked tokens."""
+"""How picked tokens are replaced: by the mask token, a random word, zeros, themselves, or nothing."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ class Replacement(StrategyOptions):
         return {"mask": 0.0, **value} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
-    def _whole(self) -> Replacement:
+    def _check_consistency(self) -> Replacement:
         if abs(self.mask + self.random + self.keep + self.zero + self.delete - 1) > 1e-9:
             raise ValueError("the shares of mask, random, keep, zero and delete must sum to 1")
         return self
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """Which tokens a mask picked, and the random words that decide what becomes of them."""
+class PickedTokens:
+    """Which tokens a mask picked, and the random words that decide how each is replaced."""
 
     picked: Bool[Tensor, "batch len"]
     begins: Bool[Tensor, "batch len"]
@@ -64,8 +64,10 @@ class Chosen:
     """Decides which random word takes a token's place."""
 
 
-def replaced(current: TokenInput, chosen: Chosen, mix: Replacement, vocab_size: int) -> TokenInput:
-    """Return the input with the picked tokens replaced; those to be deleted are still there."""
+def replace_tokens(
+    current: TokenInput, chosen: PickedTokens, mix: Replacement, vocab_size: int
+) -> TokenInput:
+    """Return the input with the picked tokens replaced; tokens to delete are still in it."""
     ids = current.ids
     to_mask = chosen.picked & _between(chosen.fate, 0.0, mix.mask)
     to_random = chosen.picked & _between(chosen.fate, mix.mask, mix.mask + mix.random)
@@ -79,19 +81,19 @@ def replaced(current: TokenInput, chosen: Chosen, mix: Replacement, vocab_size: 
     return replace(current, ids=ids, zeroed=zeroed)
 
 
-def deleted(chosen: Chosen, mix: Replacement) -> Bool[Tensor, "batch len"]:
-    """Return the picked tokens that are to be taken out."""
+def tokens_to_delete(chosen: PickedTokens, mix: Replacement) -> Bool[Tensor, "batch len"]:
+    """Return True on the picked tokens that `mix` deletes."""
     low = mix.mask + mix.random + mix.zero
     return chosen.picked & _between(chosen.fate, low, low + mix.delete)
 
 
-def without(
+def delete_tokens(
     tokens: TokenInput,
     dropped: Bool[Tensor, "batch len"],
     picked: Bool[Tensor, "batch len"],
     lengths: Int[Tensor, "batch"],
 ) -> TokenInput:
-    """Return the input without the dropped tokens; what follows moves up, as far as the longest sentence needs.
+    """Return the input without the dropped tokens; later tokens move up, and the width shrinks to the longest sentence.
 
     Args:
         dropped: real tokens only; marks, the end mark among them, never are.

@@ -1,4 +1,4 @@
-"""Choosing a share of the tokens, or other units, of every sentence."""
+"""Picking a share of the tokens, or of other units, of every sentence."""
 
 from __future__ import annotations
 
@@ -18,67 +18,69 @@ CountRule = Literal["rounded", "bernoulli", "floor", "ceil", "at_least_one"]
 up, but never 0 unless the ratio is: a third of a three-word sentence at any small ratio.
 """
 
-_SLACK = 1e-9
-"""What a product such as 0.07 * 100 may be off: less than any difference that is meant."""
+_TOLERANCE = 1e-9
+"""Rounding error that a product such as 0.07 * 100 may have; less than any intended difference."""
 _ROUNDING_DRAW = 1
 
 
-def per_row(ratio: float | Float[Tensor, "batch"]) -> float | Float[Tensor, "batch 1"]:
-    """Return a ratio, or one ratio for each example, ready to meet `[batch, len]`."""
+def broadcast_ratio(ratio: float | Float[Tensor, "batch"]) -> float | Float[Tensor, "batch 1"]:
+    """Return a ratio, or one ratio for each example, in a shape that broadcasts against `[batch, len]`."""
     return ratio[:, None] if isinstance(ratio, Tensor) else ratio
 
 
-def chance(words: Tensor, probability: float | Tensor) -> Tensor:
+def bernoulli(words: Tensor, probability: float | Tensor) -> Tensor:
     """Return True with the given probability, which broadcasts against `words`: exact to 2**-32."""
     if isinstance(probability, Tensor):
         return words < (probability.double() * 2**32).round()
     return below(words, probability)
 
 
-def quota(
+def num_to_mask(
     n: Int[Tensor, "batch 1"], ratio: float | Float[Tensor, "batch"], count: CountRule, draws: Draws
 ) -> Int[Tensor, "batch 1"]:
     """Return how many of `n` units are picked, for every rule but `bernoulli`."""
-    wanted = per_row(ratio) * n.double()
+    wanted = broadcast_ratio(ratio) * n.double()
     if count == "floor":
-        return (wanted + _SLACK).floor().long()
+        return (wanted + _TOLERANCE).floor().long()
     if count == "ceil":
-        return (wanted - _SLACK).ceil().long()
+        return (wanted - _TOLERANCE).ceil().long()
     if count == "at_least_one":
-        return torch.maximum((wanted + 0.5 + _SLACK).floor(), (wanted > 0).double()).long()
+        return torch.maximum((wanted + 0.5 + _TOLERANCE).floor(), (wanted > 0).double()).long()
     zero = torch.zeros(1, dtype=torch.int64, device=n.device)
     rounding = draws.words(zero, zero + _ROUNDING_DRAW)[0]
     return (wanted.floor() + (rounding.double() < (wanted - wanted.floor()) * 2**32)).long()
 
 
-def ranks(order: Int[Tensor, "#batch len"], among: Bool[Tensor, "batch len"]) -> Int[Tensor, "batch len"]:
-    """Return the place of every entry of `among`, smallest `order` first, from 0; equals keep their order.
+def rank_among(
+    order: Int[Tensor, "#batch len"], among: Bool[Tensor, "batch len"]
+) -> Int[Tensor, "batch len"]:
+    """Return the rank, from 0, of every entry where `among` is True, smallest `order` first; ties keep their order.
 
-    `order` is below 2**62. What is not among them comes behind all others, so padding moves no rank.
+    `order` is below 2**62. Entries outside `among` come last, so padding changes no rank.
     """
     order = order.expand(among.shape).masked_fill(~among, 2**62)
     return order.argsort(dim=1, stable=True).argsort(dim=1)
 
 
-def pick(
+def pick_units(
     eligible: Bool[Tensor, "batch len"],
     ratio: float | Float[Tensor, "batch"],
     count: CountRule,
     draws: Draws,
     positions: Int[Tensor, "len"],
-    favoured: Bool[Tensor, "batch len"] | None = None,
+    priority_mask: Bool[Tensor, "batch len"] | None = None,
 ) -> tuple[Bool[Tensor, "batch len"], tuple[Tensor, Tensor]]:
-    """Return the picked entries, and two further words for each position to decide what becomes of them.
+    """Return the picked entries, and two more random words for each position that decide how it is replaced.
 
-    A pick depends on the example's draw, never on batch-mates or padding; with `bernoulli` not on the length either.
+    A pick depends on the example's draw, not on the rest of the batch or padding; with `bernoulli` not on the length.
 
     Args:
         ratio: the share that is picked, in [0, 1], for all or for each example.
-        favoured: these are picked first, the others only when the quota exceeds them; not with `bernoulli`.
+        priority_mask: True on units that are picked before all others; not with `bernoulli`.
     """
     word, extra, more, _ = draws.words(positions, torch.zeros_like(positions))
     if count == "bernoulli":
-        return eligible & chance(word, per_row(ratio)), (extra, more)
-    wanted = quota(eligible.sum(1, keepdim=True), ratio, count, draws)
-    order = word if favoured is None else word + 2**32 * (~favoured).long()
-    return eligible & (ranks(order, eligible) < wanted), (extra, more)
+        return eligible & bernoulli(word, broadcast_ratio(ratio)), (extra, more)
+    wanted = num_to_mask(eligible.sum(1, keepdim=True), ratio, count, draws)
+    order = word if priority_mask is None else word + 2**32 * (~priority_mask).long()
+    return eligible & (rank_among(order, eligible) < wanted), (extra, more)

@@ -1,4 +1,4 @@
-"""Hiding words before they enter the encoder or the decoder."""
+"""`tokens`: replaces a share of the input words of the encoder or the decoder."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from maskbench.errors import ConfigError
 from maskbench.masks.base import INPUT_SITES, StrategyOptions, TokenMask
 from maskbench.masks.context import Sizes, TokenContext, TokenInput
 from maskbench.masks.schedules import RatioEach
-from maskbench.masks.strategies.inputs.selection_order import Where, favoured
+from maskbench.masks.strategies.inputs.selection_order import Where, priority_mask
 from maskbench.masks.strategies.inputs.token_replacement import (
-    Chosen,
+    PickedTokens,
     Replacement,
-    deleted,
-    replaced,
-    without,
+    delete_tokens,
+    replace_tokens,
+    tokens_to_delete,
 )
-from maskbench.masks.strategies.inputs.token_selection import CountRule, pick, quota
-from maskbench.masks.strategies.inputs.token_units import Spans, Units, in_running_spans, in_spans
+from maskbench.masks.strategies.inputs.token_selection import CountRule, num_to_mask, pick_units
+from maskbench.masks.strategies.inputs.token_units import SpanOptions, Units, assign_spans, pick_running_spans
 from maskbench.registry import MASKS
 
 
@@ -50,7 +50,7 @@ class TokensOptions(StrategyOptions):
     """`rounded` (the encoder's default), `floor`, `ceil`, `at_least_one` or `bernoulli` (the decoder's only rule)."""
     unit: Literal["token", "word", "span"] = "token"
     """What is picked as one: a token, a word with all its pieces, or a span."""
-    span: Spans | None = None
+    span: SpanOptions | None = None
     """With `unit: span`: how long spans are, and whether of tokens or of words."""
     positions: Where = "uniform"
     """Which half of the units is picked first, and evenly: `prefix`, `suffix`, `middle`, `ends`, `rare`, `frequent`."""
@@ -60,7 +60,7 @@ class TokensOptions(StrategyOptions):
     """Tokens that are never picked: {first: 1, last: 1, tokens: [the]}."""
 
     @model_validator(mode="after")
-    def _fits(self) -> TokensOptions:
+    def _check_consistency(self) -> TokensOptions:
         if self.unit != "span" and self.span is not None:
             raise ValueError(
                 f"span: describes spans, but unit is {self.unit}; say unit: span or leave it out"
@@ -83,7 +83,7 @@ class TokensOptions(StrategyOptions):
     def counted(self) -> str:
         """What the ratio is a share of: "token" or "word"."""
         if self.unit == "span":
-            return (self.span or Spans()).of
+            return (self.span or SpanOptions()).of
         return self.unit
 
 
@@ -126,7 +126,9 @@ class Tokens(TokenMask):
         self.register_buffer("starts_word", starts if by_word else None, persistent=False)
         self.counts: Tensor | None
         self.register_buffer("counts", counts, persistent=False)
-        self.register_buffer("shown", _shown(options.always_visible.tokens, sizes), persistent=False)
+        self.register_buffer(
+            "shown", _entries_never_picked(options.always_visible.tokens, sizes), persistent=False
+        )
 
     @classmethod
     def check(cls, site: str, options: TokensOptions, placement: PlacementConfig, model: ModelConfig) -> None:
@@ -155,49 +157,53 @@ class Tokens(TokenMask):
     ) -> tuple[TokenInput, Bool[Tensor, "batch len"]]:
         eligible = ctx.eligible & ~self._visible(options.always_visible, ctx)
         units = (
-            Units.tokens(eligible)
+            Units.from_tokens(eligible)
             if options.counted == "token"
-            else Units.words(eligible, ctx.current.ids, self.get_buffer("starts_word"))
+            else Units.from_words(eligible, ctx.current.ids, self.get_buffer("starts_word"))
         )
         chosen = (
             self._spans(options, ctx, units) if options.unit == "span" else self._units(options, ctx, units)
         )
-        changed = replaced(ctx.current, chosen, options.replace, self.sizes.vocab_size)
+        changed = replace_tokens(ctx.current, chosen, options.replace, self.sizes.vocab_size)
         if options.collapse:
-            changed = without(changed, chosen.picked & ~chosen.begins, chosen.picked, ctx.lengths)
+            changed = delete_tokens(changed, chosen.picked & ~chosen.begins, chosen.picked, ctx.lengths)
         elif options.replace.delete:
-            changed = without(changed, deleted(chosen, options.replace), chosen.picked, ctx.lengths)
+            changed = delete_tokens(
+                changed, tokens_to_delete(chosen, options.replace), chosen.picked, ctx.lengths
+            )
         return changed, chosen.picked
 
-    def _units(self, options: TokensOptions, ctx: TokenContext, units: Units) -> Chosen:
+    def _units(self, options: TokensOptions, ctx: TokenContext, units: Units) -> PickedTokens:
         """Pick tokens or words."""
         assert ctx.draws is not None  # stochastic: the plan always draws
         first = None
         if options.positions != "uniform":
-            first = favoured(options.positions, units, ctx.current.ids, self.counts)
-        heads, (fate, word) = pick(units.heads, options.ratio, self.count, ctx.draws, ctx.positions, first)
-        picked = heads if options.unit == "token" else units.spread(heads)
-        return Chosen(picked, heads, fate, word)
+            first = priority_mask(options.positions, units, ctx.current.ids, self.counts)
+        starts, (fate, word) = pick_units(
+            units.starts, options.ratio, self.count, ctx.draws, ctx.positions, first
+        )
+        picked = starts if options.unit == "token" else units.expand_to_tokens(starts)
+        return PickedTokens(picked, starts, fate, word)
 
-    def _spans(self, options: TokensOptions, ctx: TokenContext, units: Units) -> Chosen:
+    def _spans(self, options: TokensOptions, ctx: TokenContext, units: Units) -> PickedTokens:
         """Pick spans; tokens of a span share their fate."""
         assert ctx.draws is not None  # as above
-        spans = options.span or Spans()
+        spans = options.span or SpanOptions()
         _, fate, word, _ = ctx.draws.words(ctx.positions, torch.zeros_like(ctx.positions))
         if self.count == "bernoulli":
-            picked, fate = in_running_spans(units, ctx.positions, options.ratio, spans, ctx.draws)
+            picked, fate = pick_running_spans(units, ctx.positions, options.ratio, spans, ctx.draws)
             begins = picked & ~_before(picked, False)
-            return Chosen(picked, begins, fate, word)
-        chances = torch.tensor(spans.chances(), dtype=torch.float64, device=fate.device)
-        wanted = quota(units.heads.sum(1, keepdim=True), options.ratio, self.count, ctx.draws)
-        number = in_spans(units, wanted, chances, ctx.draws)
+            return PickedTokens(picked, begins, fate, word)
+        chances = torch.tensor(spans.length_probabilities(), dtype=torch.float64, device=fate.device)
+        wanted = num_to_mask(units.starts.sum(1, keepdim=True), options.ratio, self.count, ctx.draws)
+        number = assign_spans(units, wanted, chances, ctx.draws)
         picked = number >= 0
         begins = picked & (number != _before(number, -1))
-        fate = fate.expand(picked.shape).gather(1, _last_true(begins))
-        return Chosen(picked, begins, fate, word)
+        fate = fate.expand(picked.shape).gather(1, _last_true_column(begins))
+        return PickedTokens(picked, begins, fate, word)
 
     def _visible(self, options: AlwaysVisible, ctx: TokenContext) -> Bool[Tensor, "batch len"]:
-        """Return the tokens that are never picked."""
+        """Return True on the tokens that are never picked."""
         ids = ctx.current.ids
         shown: Tensor = self.get_buffer("shown")[ids]
         front = options.first + (self.site == "decoder_input")
@@ -208,7 +214,7 @@ class Tokens(TokenMask):
         return shown
 
 
-def _shown(tokens: list[str], sizes: Sizes) -> Bool[Tensor, "vocab"]:
+def _entries_never_picked(tokens: list[str], sizes: Sizes) -> Bool[Tensor, "vocab"]:
     """Return True on the vocabulary entries that are never picked."""
     ids: dict[str, Any] = {token: sizes.id_of(token) for token in tokens}
     unknown = [token for token, index in ids.items() if index is None]
@@ -223,11 +229,11 @@ def _shown(tokens: list[str], sizes: Sizes) -> Bool[Tensor, "vocab"]:
 
 
 def _before(values: Tensor, first: int) -> Tensor:
-    """Return every column's left neighbour."""
+    """Return the values moved one column to the right, with `first` in the first column."""
     return torch.cat([torch.full_like(values[:, :1], first), values[:, :-1]], dim=1)
 
 
-def _last_true(flags: Bool[Tensor, "batch len"]) -> Int[Tensor, "batch len"]:
+def _last_true_column(flags: Bool[Tensor, "batch len"]) -> Int[Tensor, "batch len"]:
     """Return the column of the last True at or before each column, 0 where there is none."""
     columns = torch.arange(flags.shape[1], device=flags.device)
     return torch.where(flags, columns, 0).cummax(1).values

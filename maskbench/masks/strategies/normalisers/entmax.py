@@ -19,7 +19,7 @@ from maskbench.masks.base import ATTENTION_SITES, Normaliser, StrategyOptions
 from maskbench.masks.context import AttentionContext, Sizes
 from maskbench.masks.schedules import scheduled
 from maskbench.masks.softmax import softmax
-from maskbench.masks.strategies.scores.gate_functions import held
+from maskbench.masks.strategies.scores.gate_functions import clamp_straight_through
 from maskbench.registry import MASKS
 
 _ROUNDS = 8
@@ -28,14 +28,14 @@ _SMALLEST = 1e-6
 """Stands for u = 0 where something is divided by u; what comes of it is then not used."""
 
 
-def _powers(z: Tensor, t: Tensor, u: Tensor) -> Tensor:
+def _weights_at(z: Tensor, t: Tensor, u: Tensor) -> Tensor:
     """Return p = [1 + u (z - t)]_+ ^ (1 / u)."""
     return ((u * (z - t)).clamp(min=-1.0).log1p() / u).exp()
 
 
-def _newton(z: Tensor, t: Tensor, u: Tensor) -> Tensor:
+def _newton_step(z: Tensor, t: Tensor, u: Tensor) -> Tensor:
     """Return how far Newton's step goes from a t at which p sums to at least one."""
-    p = _powers(z, t, u)
+    p = _weights_at(z, t, u)
     # The slope is p ^ (1 - u), and 0 where p is.
     slope = p / (1 + u * (z - t)).clamp(min=torch.finfo(p.dtype).tiny)
     return ((p.sum(-1, keepdim=True) - 1) / slope.sum(-1, keepdim=True)).clamp(min=0.0)
@@ -54,10 +54,10 @@ def _solve(scores: Float[Tensor, "*rows kv"], u: Float[Tensor, "..."]) -> Float[
     high = -torch.expm1(-u * visible.log()) / u
     for _ in range(_ROUNDS):
         middle = (low + high) / 2
-        enough = _powers(z, middle, u).sum(-1, keepdim=True) >= 1
+        enough = _weights_at(z, middle, u).sum(-1, keepdim=True) >= 1
         low, high = torch.where(enough, middle, low), torch.where(enough, high, middle)
-        low = torch.minimum(low + _newton(z, low, u), high)
-    p = _powers(z, low, u)
+        low = torch.minimum(low + _newton_step(z, low, u), high)
+    p = _weights_at(z, low, u)
     return p / p.sum(-1, keepdim=True)
 
 
@@ -178,4 +178,4 @@ class AdaptiveEntmax(Normaliser):
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,
     ) -> Float[Tensor, "batch heads q kv"]:
-        return entmax(scores, 1 + held(self.amount[ctx.layer], 0.0, 1.0)[:, None, None])
+        return entmax(scores, 1 + clamp_straight_through(self.amount[ctx.layer], 0.0, 1.0)[:, None, None])

@@ -1,4 +1,4 @@
-"""Masks that read the scores: what is hidden depends on the words."""
+"""Normalisers that drop keys by their scores: `topk` and `threshold`."""
 
 from __future__ import annotations
 

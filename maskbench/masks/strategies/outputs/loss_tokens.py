@@ -13,7 +13,7 @@ from maskbench.config.schema.experiment import Refresh
 from maskbench.masks.base import LossMask, StrategyOptions
 from maskbench.masks.context import LossContext, Sizes
 from maskbench.masks.schedules import Radius, RatioEach
-from maskbench.masks.strategies.inputs.token_selection import CountRule, pick, quota
+from maskbench.masks.strategies.inputs.token_selection import CountRule, num_to_mask, pick_units
 from maskbench.registry import MASKS
 
 
@@ -30,7 +30,7 @@ class LossTokensOptions(StrategyOptions):
     """With `prefix`: how many tokens at the start are left out."""
 
     @model_validator(mode="after")
-    def _fits(self) -> LossTokensOptions:
+    def _check_consistency(self) -> LossTokensOptions:
         if self.choose == "prefix":
             if self.first is None or self.ratio is not None:
                 raise ValueError("choose: prefix takes `first`, the number of tokens left out, and no ratio")
@@ -75,8 +75,8 @@ class LossTokens(LossMask):
             ctx.draws is not None and options.ratio is not None
         )  # the plan always draws; the options were checked
         if options.choose == "random":
-            return pick(ctx.real, options.ratio, options.count, ctx.draws, positions)[0]
-        wanted = quota(ctx.real.sum(1, keepdim=True), options.ratio, options.count, ctx.draws)
+            return pick_units(ctx.real, options.ratio, options.count, ctx.draws, positions)[0]
+        wanted = num_to_mask(ctx.real.sum(1, keepdim=True), options.ratio, options.count, ctx.draws)
         losses = ctx.losses().masked_fill(~ctx.real, -torch.inf)
         hardest_first = losses.argsort(dim=1, descending=True, stable=True)
         picked: Tensor = hardest_first.argsort(dim=1) < wanted

@@ -1,4 +1,4 @@
-"""Masks on the vocabulary scores: which words the model may say."""
+"""Masks on the vocabulary scores: which words the model may output, and the lexicon of `source_vocabulary`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maskbench.errors import ConfigError
 from maskbench.masks.base import LogitMask, StrategyOptions
 from maskbench.masks.context import LogitContext, Sizes
 from maskbench.masks.schedules import RatioEach
-from maskbench.masks.strategies.inputs.token_selection import chance
+from maskbench.masks.strategies.inputs.token_selection import bernoulli
 from maskbench.registry import MASKS
 
 Numbers = npt.NDArray[np.int64]
@@ -27,16 +27,16 @@ _CHUNK = 4_000_000
 """Word pairs that are counted at a time, to bound the memory."""
 
 
-def dice_lexicon(sources: Ragged, targets: Ragged, vocab_size: int, k: int) -> Numbers:
+def build_dice_lexicon(sources: Ragged, targets: Ragged, vocab_size: int, k: int) -> Numbers:
     """Return for every entry the `k` target entries that go with it best, best first: `[vocab, k]`, -1 where none is.
 
     dice(s, t) = 2 n(s, t) / (n(s) + n(t)), where n counts the sentence pairs that contain s, t, or both (Dice 1945).
     Marks have no translations and are none; of equals the entry with the smaller id comes first.
     """
-    src, tgt = _once(sources, vocab_size), _once(targets, vocab_size)
+    src, tgt = _unique_entries(sources, vocab_size), _unique_entries(targets, vocab_size)
     n_src = np.bincount(src[1], minlength=vocab_size)
     n_tgt = np.bincount(tgt[1], minlength=vocab_size)
-    together, counts = _together(src, tgt, len(sources), vocab_size)
+    together, counts = _count_cooccurrences(src, tgt, len(sources), vocab_size)
     s, t = np.divmod(together, vocab_size)
     dice = 2 * counts / (n_src[s] + n_tgt[t])
     order = np.lexsort((t, -dice, s))
@@ -48,7 +48,7 @@ def dice_lexicon(sources: Ragged, targets: Ragged, vocab_size: int, k: int) -> N
     return table
 
 
-def most_frequent(rows: Ragged, count: int) -> Numbers:
+def most_frequent_entries(rows: Ragged, count: int) -> Numbers:
     """Return the `count` entries that occur most often, marks left out; of equals those with the smaller id."""
     counts = np.bincount(rows.values)
     counts[:N_SPECIAL] = 0
@@ -56,7 +56,7 @@ def most_frequent(rows: Ragged, count: int) -> Numbers:
     return ranked[counts[ranked] > 0].astype(np.int64)
 
 
-def _once(rows: Ragged, vocab_size: int) -> tuple[Numbers, Numbers]:
+def _unique_entries(rows: Ragged, vocab_size: int) -> tuple[Numbers, Numbers]:
     """Return (row, entry) for every ordinary entry of every row, each once, rows ascending."""
     row = np.repeat(np.arange(len(rows), dtype=np.int64), rows.lengths)
     ordinary = rows.values >= N_SPECIAL
@@ -64,7 +64,7 @@ def _once(rows: Ragged, vocab_size: int) -> tuple[Numbers, Numbers]:
     return np.divmod(found, vocab_size)
 
 
-def _together(
+def _count_cooccurrences(
     src: tuple[Numbers, Numbers], tgt: tuple[Numbers, Numbers], n_rows: int, vocab_size: int
 ) -> tuple[Numbers, Numbers]:
     """Return every pair that occurs together as `s * vocab_size + t`, ascending, and in how many rows it does."""
@@ -160,7 +160,7 @@ class DropVocabulary(LogitMask):
         entries = torch.arange(self.sizes.vocab_size, device=ctx.prefix.device)
         ratio = options.ratio[:, None, None] if isinstance(options.ratio, Tensor) else options.ratio
         word = ctx.draws.words(entries[None], entries[None] * 0)[0]
-        return ~chance(word, ratio) | (entries < N_SPECIAL)
+        return ~bernoulli(word, ratio) | (entries < N_SPECIAL)
 
 
 class NoRepeatNgramOptions(StrategyOptions):
@@ -236,10 +236,10 @@ class SourceVocabulary(LogitMask):
                 "source_vocabulary: makes its lexicon from training pairs, and there are none here"
             )
         sources, targets = sizes.facts.pairs()
-        lexicon = torch.from_numpy(dice_lexicon(sources, targets, sizes.vocab_size, options.k))
+        lexicon = torch.from_numpy(build_dice_lexicon(sources, targets, sizes.vocab_size, options.k))
         always = torch.zeros(sizes.vocab_size, dtype=torch.bool)
         always[:N_SPECIAL] = True
-        always[torch.from_numpy(most_frequent(targets, options.frequent))] = True
+        always[torch.from_numpy(most_frequent_entries(targets, options.frequent))] = True
         self.register_buffer("lexicon", lexicon, persistent=False)
         self.register_buffer("always", always, persistent=False)
 

@@ -1,4 +1,4 @@
-"""A forget gate at every position: the farther back a key lies, the more gates its score has to pass."""
+"""Score biases that depend on the words: `forgetting_gate` and `selective`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskbench.config.schema.experiment import ModelConfig, PlacementConfig
 from maskbench.masks.base import SELF_SITES, ScoreBias, ScoreGate, StrategyOptions
 from maskbench.masks.context import AttentionContext, Sizes
 from maskbench.masks.schedules import Strength
-from maskbench.masks.strategies.scores.gate_functions import acting
+from maskbench.masks.strategies.scores.gate_functions import apply_amount
 from maskbench.registry import MASKS
 
 
@@ -60,17 +60,17 @@ class ForgettingGate(ScoreGate):
         self, options: ForgettingGateOptions, ctx: AttentionContext
     ) -> Float[Tensor, "batch heads q kv"]:
         log_forget = self.log_forget(ctx)
-        upto = _running_sums(log_forget)
+        upto = _cumulative_sums(log_forget)
         before = upto - log_forget
         back = upto[..., :, None] - upto[..., None, :]
         ahead = before[..., None, :] - before[..., :, None]
         behind = ctx.request.kv_idx <= ctx.request.q_idx[:, None]
         # Padding lies behind every real position, so no sum between two of them meets it.
         cost = -torch.where(behind, back, ahead).clamp(max=0.0)
-        return -float(options.strength) * acting(self.amount[ctx.layer, :, None, None], cost)
+        return -float(options.strength) * apply_amount(self.amount[ctx.layer, :, None, None], cost)
 
 
-def _running_sums(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows n"]:
+def _cumulative_sums(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows n"]:
     """Return the sums up to and with every position; a GPU has no reproducible `cumsum` of floating-point numbers."""
     n = values.shape[-1]
     with torch.autocast(values.device.type, enabled=False):

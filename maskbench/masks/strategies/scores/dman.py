@@ -1,4 +1,4 @@
-"""A learned gate over distances, heads and queries: the dynamic mask attention network."""
+"""`dman`: the dynamic mask attention network, a learned gate over distances, heads and queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What learned gates share: they start open exactly, stay within their range, and can come back from its ends.
+"""Functions of learned gates: they start exactly open, stay within their range, and get gradients at its ends.
 
 A gate is exp(-amount * softplus(-z)) of a learned amount and learned logits z: sigmoid(z) at amount 1, and exactly 1
 at amount 0, where every gate starts. Two things would keep such a gate from ever learning, and are dealt with here.
@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-_LEAST = 0.1
-"""The amount at which the logits of a gate that does nothing yet are taken to act when their gradient is computed."""
+_GRADIENT_AMOUNT = 0.1
+"""The amount used for the gradient of the logits while a gate's amount is 0."""
 
 
-def held(
+def clamp_straight_through(
     raw: Float[Tensor, "*shape"], low: float | None, high: float | None = None
 ) -> Float[Tensor, "*shape"]:
     """Return `raw` clamped to [low, high], exactly, with the gradient it would have unclamped."""
@@ -30,14 +30,14 @@ def log_gate(amount: Float[Tensor, "*#a"], logits: Float[Tensor, "*#a"]) -> Floa
     Args:
         amount: how much the gate acts; what is negative acts as 0.
     """
-    return -acting(amount, F.softplus(-logits))
+    return -apply_amount(amount, F.softplus(-logits))
 
 
-def acting(amount: Float[Tensor, "*#a"], cost: Float[Tensor, "*#a"]) -> Float[Tensor, "*#a"]:
-    """Return amount * cost with the same care: amounts below 0 act as 0, and at 0 the cost learns all the same.
+def apply_amount(amount: Float[Tensor, "*#a"], cost: Float[Tensor, "*#a"]) -> Float[Tensor, "*#a"]:
+    """Return amount * cost; amounts below 0 act as 0, and at 0 the cost still gets a gradient.
 
     Args:
         cost: at least 0 and finite.
     """
-    idle = (amount.detach() <= 0).to(cost.dtype) * _LEAST
-    return held(amount, 0.0) * cost + idle * (cost - cost.detach())
+    idle = (amount.detach() <= 0).to(cost.dtype) * _GRADIENT_AMOUNT
+    return clamp_straight_through(amount, 0.0) * cost + idle * (cost - cost.detach())

@@ -1,4 +1,4 @@
-"""Score biases in the shape of a bell: attention is drawn to a fixed offset, or to a predicted place."""
+"""Gaussian score biases in self-attention: `gaussian` at fixed offsets, `localness` at predicted positions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from maskbench.masks.base import SELF_SITES, ScoreBias, StrategyOptions
 from maskbench.masks.context import AttentionContext, Sizes
 from maskbench.masks.schedules import Strength, scheduled
-from maskbench.masks.strategies.scores.gate_functions import acting
+from maskbench.masks.strategies.scores.gate_functions import apply_amount
 from maskbench.registry import MASKS
 
-Width: TypeAlias = scheduled(False, 0.1)  # type: ignore[valid-type]
+StandardDeviation: TypeAlias = scheduled(False, 0.1)  # type: ignore[valid-type]
 """A standard deviation in positions, at least 0.1, or a schedule."""
 
 
@@ -24,7 +24,7 @@ class GaussianOptions(StrategyOptions):
 
     offsets: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (-1, 0, 1)
     """The centre relative to the query, in positions, one for each head in turn; negative is before it."""
-    sigma: Width = 1.0
+    sigma: StandardDeviation = 1.0
     """The standard deviation in positions; small is close to looking at the centre alone."""
 
 
@@ -82,7 +82,9 @@ class Localness(ScoreBias):
         self.window = nn.Parameter(torch.zeros(*places, d))
         self.window_bias = nn.Parameter(torch.zeros(places))
 
-    def bells(self, ctx: AttentionContext) -> tuple[Float[Tensor, "b h q 1"], Float[Tensor, "b h q 1"]]:
+    def centre_and_sigma(
+        self, ctx: AttentionContext
+    ) -> tuple[Float[Tensor, "b h q 1"], Float[Tensor, "b h q 1"]]:
         """Return the centre, in positions, and the standard deviation of every query's bell."""
         r, layer = ctx.request, ctx.layer
         query = r.query.to(torch.promote_types(r.query.dtype, self.centre.dtype))
@@ -96,9 +98,9 @@ class Localness(ScoreBias):
         return centre, (1 + last * share(self.window, self.window_bias)) / 2
 
     def bias(self, options: LocalnessOptions, ctx: AttentionContext) -> Float[Tensor, "batch heads q kv"]:
-        centre, sigma = self.bells(ctx)
+        centre, sigma = self.centre_and_sigma(ctx)
         cost = ((ctx.request.kv_idx - centre) / sigma) ** 2 / 2
-        return -float(options.strength) * acting(self.amount[ctx.layer, :, None, None], cost)
+        return -float(options.strength) * apply_amount(self.amount[ctx.layer, :, None, None], cost)
 
 
 def _last_visible(ctx: AttentionContext) -> Int[Tensor, "#batch 1 #q 1"]:

@@ -1,4 +1,4 @@
-"""A learned gate for every pair of positions, held to a budget."""
+"""Learned gates over positions: `learned_full` for every pair, `adaptive_span` by distance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from maskbench.masks.base import ATTENTION_SITES, SELF_SITES, ScoreGate, StrategyOptions
 from maskbench.masks.context import AttentionContext, Sizes
-from maskbench.masks.strategies.scores.gate_functions import held, log_gate
+from maskbench.masks.strategies.scores.gate_functions import clamp_straight_through, log_gate
 from maskbench.registry import MASKS
 
 
@@ -136,7 +136,7 @@ class AdaptiveSpan(ScoreGate):
     def _gate(
         self, layer: int, q_idx: Int[Tensor, "q"], kv_idx: Int[Tensor, "kv"]
     ) -> Float[Tensor, "heads q kv"]:
-        reach = held(self.share[layer], 0.0, 1.0)[:, None, None] * self.longest
+        reach = clamp_straight_through(self.share[layer], 0.0, 1.0)[:, None, None] * self.longest
         distance = (q_idx[:, None] - kv_idx).abs()
         return ((self.ramp + reach - distance) / self.ramp).clamp(0.0, 1.0)
 

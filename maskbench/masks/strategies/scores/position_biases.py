@@ -1,4 +1,4 @@
-"""A learned bias for every distance, distances grouped into buckets."""
+"""Score biases by distance: `t5_bias`, learned for buckets of distances, and `alibi`, a fixed slope for each head."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from maskbench.masks.schedules import Strength
 from maskbench.registry import MASKS
 
 
-def bucket(distance: int, buckets: int, max_distance: int) -> int:
+def distance_bucket(distance: int, buckets: int, max_distance: int) -> int:
     """Return which of `buckets` a distance falls into: one for each of the near ones, then ever wider ones.
 
     With e = buckets // 2, a distance d below e has bucket d; beyond, the bucket is
@@ -48,7 +48,7 @@ class T5BiasOptions(StrategyOptions):
     """All distances from here on share the last group, in positions."""
 
     @model_validator(mode="after")
-    def _room(self) -> T5BiasOptions:
+    def _check_consistency(self) -> T5BiasOptions:
         if self.max_distance <= self.buckets // 2:
             raise ValueError(
                 f"max_distance must exceed buckets // 2 = {self.buckets // 2}, the distances that have a bucket of "
@@ -77,7 +77,7 @@ class T5Bias(ScoreBias):
         super().__init__(options, sizes, site)
         self.two_sided = site == "encoder_self"
         own = options.buckets // 2 if self.two_sided else options.buckets
-        back = torch.tensor([bucket(d, own, options.max_distance) for d in range(sizes.max_length)])
+        back = torch.tensor([distance_bucket(d, own, options.max_distance) for d in range(sizes.max_length)])
         ahead = back + own if self.two_sided else torch.zeros_like(back)
         # Indexed by j - i from the most negative to the most positive; 0 counts as behind.
         self.register_buffer("bucket_of", torch.cat([back.flip(0), ahead[1:]]), persistent=False)

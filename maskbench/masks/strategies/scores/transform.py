@@ -1,4 +1,4 @@
-"""A learned map of a base mask, D = T . M, done so that it can neither leak nor lose the baseline."""
+"""`transform`: a learned map of a base mask, D = T . M, as a gate that starts as the baseline and cannot leak."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TransformOptions(StrategyOptions):
         return int(max(self.stage.range())) if isinstance(self.stage, Schedule) else 1
 
     @model_validator(mode="after")
-    def _sensible(self) -> TransformOptions:
+    def _check_consistency(self) -> TransformOptions:
         if self.kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, so that a position is its middle; got {self.kernel}")
         if self.base == "full" and self.side == "left":
@@ -115,7 +115,7 @@ class Transform(ScoreGate):
         """Return D for one layer, over all positions of the table."""
         base, t = self.get_buffer("base"), self.maps[options.stage - 1][layer]
         with torch.autocast(base.device.type, enabled=False):
-            mapped = self._mapped(options, base, t)
+            mapped = self._apply_map(options, base, t)
             activation = _ACTIVATIONS[options.activation]
             if self.network is None:
                 return activation(mapped)
@@ -123,7 +123,7 @@ class Transform(ScoreGate):
             return shaped
 
     @staticmethod
-    def _mapped(options: TransformOptions, base: Tensor, t: Tensor) -> Tensor:
+    def _apply_map(options: TransformOptions, base: Tensor, t: Tensor) -> Tensor:
         if options.map == "linear":
             return t @ base if options.side == "left" else base @ t
         along = base.T if options.side == "left" else base

@@ -19,7 +19,7 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionContext
 from maskbench.masks.schedules import ScheduleContext
 from maskbench.masks.strategies.attention.boolean import NotOptions
-from maskbench.masks.strategies.attention.composite import PartsOptions
+from maskbench.masks.strategies.attention.composite import CompositeOptions
 from maskbench.registry import MASKS, PRESETS, Preset
 
 Written = dict[str, Any]
@@ -196,7 +196,7 @@ def test_what_is_always_visible_is_visible_in_every_draw():
 
 
 def test_schedules_inside_parts_move():
-    options = PartsOptions.model_validate(
+    options = CompositeOptions.model_validate(
         {
             "of": [
                 of("not", {"mask": "window", "radius": {"linear": [0, 4]}}),
@@ -227,8 +227,8 @@ def test_a_schedule_over_layers_reaches_a_part():
 
 @pytest.mark.parametrize("written", [NESTED, LENGTHS, READING])
 def test_what_is_written_down_reads_back_as_the_same(written):
-    options = PartsOptions.model_validate({"of": written["of"]})
-    again = PartsOptions.model_validate(options.model_dump(mode="json"))
+    options = CompositeOptions.model_validate({"of": written["of"]})
+    again = CompositeOptions.model_validate(options.model_dump(mode="json"))
     assert again == options
     assert [part["mask"] for part in again.model_dump(mode="json")["of"]] == [
         p["mask"] for p in written["of"]
@@ -237,7 +237,7 @@ def test_what_is_written_down_reads_back_as_the_same(written):
 
 def test_a_single_part_may_stand_without_the_list():
     part = {"mask": "window", "radius": 2}
-    for model in (PartsOptions, NotOptions):
+    for model in (CompositeOptions, NotOptions):
         assert model.model_validate({"of": part}) == model.model_validate({"of": [part]})
 
 
@@ -246,7 +246,7 @@ def test_a_preset_stands_for_its_strategy_and_written_options_go_first(monkeypat
         "window", {"left": 1, "right": 4}, frozenset({"encoder_self"}), "Near words.", "Nobody 2026"
     )
     monkeypatch.setattr(PRESETS, "_entries", {**PRESETS, "near_words": near})
-    options = PartsOptions.model_validate({"of": [{"mask": "near_words", "left": 2}]})
+    options = CompositeOptions.model_validate({"of": [{"mask": "near_words", "left": 2}]})
     (part,) = options.model_dump(mode="json")["of"]
     assert (part["mask"], part["left"], part["right"]) == ("window", 2, 4)
 
@@ -271,7 +271,7 @@ def test_a_wrong_part_is_refused_at_its_place(bad, place, message):
         (("of", 0, "of", 1), [of("all", {"mask": "causal"}, bad)]),
     ]:
         with pytest.raises(ValidationError) as refusal:
-            PartsOptions.model_validate({"of": parts})
+            CompositeOptions.model_validate({"of": parts})
         found = {error["loc"]: error["msg"] for error in refusal.value.errors()}
         assert message in found[(*path, *place)]
         assert "\n" not in found[(*path, *place)]
@@ -280,7 +280,7 @@ def test_a_wrong_part_is_refused_at_its_place(bad, place, message):
 @pytest.mark.parametrize("of_what", [[], None, 3, "window"])
 def test_something_must_be_combined(of_what):
     with pytest.raises(ValidationError):
-        PartsOptions.model_validate({"of": of_what})
+        CompositeOptions.model_validate({"of": of_what})
 
 
 def test_not_turns_one_mask_round():

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from maskbench.masks.context import AttentionDecision, Sizes
 from maskbench.masks.plan import MaskPlan
-from maskbench.masks.strategies.attention.cross import LocalP
+from maskbench.masks.strategies.scores.diagonal_biases import LocalP
 
 D_MODEL = HEADS * HEAD_DIM
 

@@ -17,14 +17,14 @@ from torch import Tensor
 from maskbench.data.vocabulary import BOS, EOS, MASK, N_SPECIAL, PAD
 from maskbench.masks.context import Annotations, SourceBatch, TokenInput
 from maskbench.masks.random_draws import Draws
-from maskbench.masks.strategies.inputs.selection_order import favoured
+from maskbench.masks.strategies.inputs.selection_order import priority_mask
 from maskbench.masks.strategies.inputs.token_units import (
-    Spans,
+    SpanOptions,
     Units,
-    drawn_lengths,
-    laid_out,
-    running,
-    start_chance,
+    draw_lengths,
+    draw_running_spans,
+    lay_out_spans,
+    span_start_probability,
 )
 from maskbench.randomness import Key
 
@@ -73,9 +73,9 @@ def test_words_are_those_a_loop_finds(row):
     ids = torch.tensor([row])
     facts = sizes().facts
     assert facts.starts_word is not None and facts.starts_word.tolist() == STARTS
-    units = Units.words(ids >= N_SPECIAL, ids, facts.starts_word)
+    units = Units.from_words(ids >= N_SPECIAL, ids, facts.starts_word)
     found: dict[int, list[int]] = {}
-    for column, number in enumerate(units.numbers()[0].tolist()):
+    for column, number in enumerate(units.unit_indices()[0].tolist()):
         if row[column] >= N_SPECIAL:
             found.setdefault(number, []).append(column)
     assert [found[number] for number in sorted(found)] == words_of(row)
@@ -107,18 +107,18 @@ def test_word_counts_are_rounded_over_words_not_over_tokens():
 @pytest.mark.parametrize(
     ("spans", "chances"),
     [
-        (Spans(lengths="fixed", mean=3, max=5), [0, 0, 1, 0, 0]),
-        (Spans(lengths="geometric", mean=2, max=3), [4 / 7, 2 / 7, 1 / 7]),
-        (Spans(lengths="poisson", mean=2, max=3), [6 / 16, 6 / 16, 4 / 16]),
-        (Spans(lengths="geometric", mean=1, max=4), [1, 0, 0, 0]),
+        (SpanOptions(lengths="fixed", mean=3, max=5), [0, 0, 1, 0, 0]),
+        (SpanOptions(lengths="geometric", mean=2, max=3), [4 / 7, 2 / 7, 1 / 7]),
+        (SpanOptions(lengths="poisson", mean=2, max=3), [6 / 16, 6 / 16, 4 / 16]),
+        (SpanOptions(lengths="geometric", mean=1, max=4), [1, 0, 0, 0]),
     ],
 )
 def test_the_chances_of_span_lengths_are_those_worked_by_hand(spans, chances):
-    assert spans.chances() == pytest.approx(chances)
+    assert spans.length_probabilities() == pytest.approx(chances)
 
 
 def test_spanbert_lengths_are_3_8_words_on_average():
-    chances = Spans(lengths="geometric", mean=5, max=10).chances()
+    chances = SpanOptions(lengths="geometric", mean=5, max=10).length_probabilities()
     assert sum(n * p for n, p in enumerate(chances, 1)) == pytest.approx(3.797, abs=1e-3)
 
 
@@ -126,7 +126,7 @@ def test_lengths_are_drawn_by_their_chances():
     chances = torch.tensor([0.5, 0.25, 0.0, 0.25], dtype=torch.float64)
     quarter = 2**30
     words = torch.tensor([0, quarter, 2 * quarter - 1, 2 * quarter, 3 * quarter - 1, 3 * quarter, 2**32 - 1])
-    assert drawn_lengths(words, chances).tolist() == [1, 1, 1, 2, 2, 4, 4]
+    assert draw_lengths(words, chances).tolist() == [1, 1, 1, 2, 2, 4, 4]
 
 
 def blocks(row: list[int]) -> dict[int, list[int]]:
@@ -142,9 +142,9 @@ def test_spans_cover_the_quota_exactly_in_the_drawn_lengths(n, quota, longest, s
     quota = min(n, quota)
     chances = torch.full((longest,), 1 / longest, dtype=torch.float64)
     one = draws(3, seed)
-    found = laid_out(torch.full((3, 1), n), torch.full((3, 1), quota), chances, one, n + 2)
+    found = lay_out_spans(torch.full((3, 1), n), torch.full((3, 1), quota), chances, one, n + 2)
     word = one.words(torch.arange(n + 2), torch.full((n + 2,), 2))[0]
-    for row, drawn in zip(found.tolist(), drawn_lengths(word, chances).tolist(), strict=True):
+    for row, drawn in zip(found.tolist(), draw_lengths(word, chances).tolist(), strict=True):
         left, expected = quota, []
         for length in drawn:
             if left:
@@ -160,7 +160,9 @@ def test_every_arrangement_of_spans_is_equally_likely():
     """A span of 2 and one of 1 (cut from 2) over 5 places: two orders of the spans times six places among the rest."""
     chances = torch.tensor([0.0, 1.0], dtype=torch.float64)
     n, examples = 5, 12_000
-    found = laid_out(torch.full((examples, 1), n), torch.full((examples, 1), 3), chances, draws(examples), n)
+    found = lay_out_spans(
+        torch.full((examples, 1), n), torch.full((examples, 1), 3), chances, draws(examples), n
+    )
     counts = Counter(tuple(row) for row in found.tolist())
     assert len(counts) == 12
     assert all(abs(count - examples / 12) < 4 * (examples / 12) ** 0.5 for count in counts.values())
@@ -169,27 +171,29 @@ def test_every_arrangement_of_spans_is_equally_likely():
 def test_padding_and_batch_mates_move_no_span():
     chances = torch.tensor([0.25, 0.25, 0.5], dtype=torch.float64)
     n, quota = torch.tensor([[7], [4], [9]]), torch.tensor([[3], [2], [5]])
-    whole = laid_out(n, quota, chances, draws(3), 12)
+    whole = lay_out_spans(n, quota, chances, draws(3), 12)
     for i in range(3):
         one = Draws(Key.of(0, "test"), 0, torch.tensor([i]), True)
-        alone = laid_out(n[i : i + 1], quota[i : i + 1], chances, one, int(n[i]))
+        alone = lay_out_spans(n[i : i + 1], quota[i : i + 1], chances, one, int(n[i]))
         assert torch.equal(alone[0], whole[i, : int(n[i])])
 
 
 def test_the_chance_to_begin_solves_the_closed_form():
     one, two = torch.tensor([1.0], dtype=torch.float64), torch.tensor([0.0, 1.0], dtype=torch.float64)
     each = torch.tensor([0.0, 0.19, 0.75, 1.0], dtype=torch.float64)
-    assert start_chance(each, one).flatten().tolist() == pytest.approx(each.tolist(), abs=1e-9)
+    assert span_start_probability(each, one).flatten().tolist() == pytest.approx(each.tolist(), abs=1e-9)
     # A place is free if no span began here or one place before: (1 - q)^2.
     expected = [0.0, 0.1, 0.5, 1.0]
-    assert start_chance(each, two).flatten().tolist() == pytest.approx(expected, abs=1e-9)
+    assert span_start_probability(each, two).flatten().tolist() == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.15, 0.6, 1.0])
 def test_running_spans_cover_every_place_with_the_asked_probability(ratio):
-    chances = torch.tensor(Spans(lengths="poisson", mean=3, max=6).chances(), dtype=torch.float64)
+    chances = torch.tensor(
+        SpanOptions(lengths="poisson", mean=3, max=6).length_probabilities(), dtype=torch.float64
+    )
     examples = 4000
-    covered, _ = running(torch.arange(9), ratio, chances, draws(examples))
+    covered, _ = draw_running_spans(torch.arange(9), ratio, chances, draws(examples))
     shares = covered.double().mean(0)
     assert float((shares - ratio).abs().max()) <= 4 * (ratio * (1 - ratio) / examples) ** 0.5
 
@@ -197,8 +201,8 @@ def test_running_spans_cover_every_place_with_the_asked_probability(ratio):
 def test_running_spans_are_those_a_loop_over_starts_finds():
     chances = torch.tensor([0.3, 0.3, 0.4], dtype=torch.float64)
     source, ratio, longest = draws(40), 0.4, 3
-    covered, fate = running(torch.arange(5, 16), ratio, chances, source)
-    bound = round(float(start_chance(ratio, chances)) * 2**32)
+    covered, fate = draw_running_spans(torch.arange(5, 16), ratio, chances, source)
+    bound = round(float(span_start_probability(ratio, chances)) * 2**32)
     for example in range(40):
         one = Draws(source.key, 0, torch.tensor([example]), True)
         for column, place in enumerate(range(5, 16)):
@@ -385,8 +389,8 @@ def test_a_word_is_as_rare_as_its_rarest_piece():
     counts = torch.zeros(VOCAB, dtype=torch.int64)
     counts[torch.tensor([5, 6, 7, 9, 8, 10])] = torch.tensor([90, 20, 80, 2, 30, 10])
     ids = torch.tensor([row])
-    units = Units.words(ids >= N_SPECIAL, ids, torch.tensor(STARTS))
-    rare = favoured("rare", units, ids, counts) & units.heads
-    often = favoured("frequent", units, ids, counts) & units.heads
+    units = Units.from_words(ids >= N_SPECIAL, ids, torch.tensor(STARTS))
+    rare = priority_mask("rare", units, ids, counts) & units.starts
+    often = priority_mask("frequent", units, ids, counts) & units.starts
     assert rare.nonzero()[:, 1].tolist() == [2, 5]
     assert often.nonzero()[:, 1].tolist() == [0, 4]

@@ -24,7 +24,7 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import LogitContext, SourceBatch
 from maskbench.masks.corpus_statistics import CorpusStatistics
 from maskbench.masks.strategies.outputs import vocabulary_masks as lexicon_module
-from maskbench.masks.strategies.outputs.vocabulary_masks import dice_lexicon, most_frequent
+from maskbench.masks.strategies.outputs.vocabulary_masks import build_dice_lexicon, most_frequent_entries
 
 EVAL = Clock.evaluation(1, 1)
 
@@ -192,20 +192,20 @@ def brute_force(src: list[list[int]], tgt: list[list[int]], vocab: int, k: int) 
 def test_the_lexicon_is_that_of_brute_force(count, k, chunk, monkeypatch):
     monkeypatch.setattr(lexicon_module, "_CHUNK", chunk)
     src, tgt = random_pairs(count, count)
-    found = dice_lexicon(Ragged.from_rows(src), Ragged.from_rows(tgt), 16, k)
+    found = build_dice_lexicon(Ragged.from_rows(src), Ragged.from_rows(tgt), 16, k)
     assert found.tolist() == brute_force(src, tgt, 16, k)
 
 
 def test_a_corpus_of_marks_alone_has_an_empty_lexicon():
     rows = Ragged.from_rows([[EOS], [3, EOS]])
-    assert (dice_lexicon(rows, rows, 9, 2) == -1).all()
-    assert most_frequent(rows, 4).tolist() == []
+    assert (build_dice_lexicon(rows, rows, 9, 2) == -1).all()
+    assert most_frequent_entries(rows, 4).tolist() == []
 
 
 def test_the_most_frequent_words_are_counted_without_marks():
     rows = Ragged.from_rows([[9, 9, 7, EOS], [7, 8, 5, EOS], [3, 3, 3, EOS]])
-    assert most_frequent(rows, 3).tolist() == [7, 9, 5]
-    assert most_frequent(rows, 0).tolist() == []
+    assert most_frequent_entries(rows, 3).tolist() == [7, 9, 5]
+    assert most_frequent_entries(rows, 0).tolist() == []
 
 
 def lexical_sizes() -> tuple[Any, list[list[int]]]:

@@ -16,7 +16,7 @@ from maskbench.config.schema.experiment import ModelConfig
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionRequest
 from maskbench.masks.plan import MaskPlan
-from maskbench.masks.strategies.scores.position_biases import T5Bias, T5BiasOptions, bucket
+from maskbench.masks.strategies.scores.position_biases import T5Bias, T5BiasOptions, distance_bucket
 
 ONE_SIDED = [0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7]
 """Buckets of the distances 0 to 17 with 8 buckets up to 16: an edge where (d / 4)^4 reaches 4, 16 and 64."""
@@ -47,14 +47,14 @@ def test_alibi_never_rewards_a_key_for_being_ahead():
 
 @pytest.mark.parametrize(("buckets", "expected"), [(8, ONE_SIDED), (4, HALF)])
 def test_distances_fall_into_the_buckets_worked_out_by_hand(buckets, expected):
-    assert [bucket(d, buckets, 16) for d in range(18)] == expected
+    assert [distance_bucket(d, buckets, 16) for d in range(18)] == expected
 
 
 @given(st.integers(2, 40), st.integers(1, 200), st.integers(0, 400))
 def test_buckets_follow_the_published_logarithm_wherever_rounding_cannot_move_it(buckets, more, distance):
     exact = buckets // 2
     limit = exact + more
-    found = bucket(distance, buckets, limit)
+    found = distance_bucket(distance, buckets, limit)
     if distance < exact:
         assert found == distance
         return

@@ -30,7 +30,7 @@ from maskbench.masks.base import Strategy
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import TokenInput
 from maskbench.masks.plan import MaskPlan
-from maskbench.masks.strategies.scores.gate_functions import held, log_gate
+from maskbench.masks.strategies.scores.gate_functions import clamp_straight_through, log_gate
 from maskbench.model.transformer import EncoderDecoder
 
 SETTINGS: list[tuple[str, str, dict[str, Any]]] = [
@@ -120,7 +120,7 @@ def test_a_log_gate_is_a_power_of_the_sigmoid_at_most_one(amount, z):
 @given(st.floats(-2, 3))
 def test_what_is_held_stays_in_its_range_and_keeps_its_gradient(value):
     raw = torch.tensor([value], requires_grad=True)
-    found = held(raw, 0.0, 1.0)
+    found = clamp_straight_through(raw, 0.0, 1.0)
     found.sum().backward()
     assert found.item() == min(max(raw.item(), 0.0), 1.0)
     assert raw.grad is not None and raw.grad.item() == 1.0

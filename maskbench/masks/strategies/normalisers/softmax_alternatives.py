@@ -1,4 +1,4 @@
-"""Attention without a softmax: every weight depends on its own pair alone, so rows need not sum to one."""
+"""Normalisers in place of the softmax over keys: `linear_attention`, `sigmoid_attention` and `inverted`."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Inverted(Normaliser):
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,
     ) -> Float[Tensor, "batch heads q kv"]:
-        competes = keep if (real := _real_queries(ctx)) is None else keep & real
+        competes = keep if (real := _real_query_mask(ctx)) is None else keep & real
         competing = scores.masked_fill(~competes, -torch.inf)
         # A key for which nobody competes has no weight anyway; opened, so that no gradient is NaN.
         nobody = ~competes.any(-2, keepdim=True)
@@ -134,7 +134,7 @@ class Inverted(Normaliser):
         return visible
 
 
-def _real_queries(ctx: AttentionContext) -> Bool[Tensor, "batch 1 q 1"] | None:
+def _real_query_mask(ctx: AttentionContext) -> Bool[Tensor, "batch 1 q 1"] | None:
     """Return True on queries that are words, not padding; None where every query is one."""
     lengths = ctx.request.src_lengths
     return None if lengths is None else (ctx.request.q_idx < lengths[:, None])[:, None, :, None]

@@ -1,4 +1,4 @@
-"""A learned gate on what the decoder reads of the source, or on what it says."""
+"""Learned gates outside the softmax: on the encoder's output, on the vocabulary scores, and on whole heads."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from maskbench.masks.base import ATTENTION_SITES, HeadGate, StrategyOptions, TensorGate
 from maskbench.masks.context import AttentionContext, GateContext, Sizes
-from maskbench.masks.strategies.scores.gate_functions import held, log_gate
+from maskbench.masks.strategies.scores.gate_functions import clamp_straight_through, log_gate
 from maskbench.registry import MASKS
 
 
 class LearnedGateOptions(StrategyOptions):
-    """What shares a gate, and how much the network that sets it can tell apart."""
+    """What shares a gate, and the size of the network that computes it."""
 
     per: Literal["feature", "position"] = "feature"
     """`feature`: every entry of a position's vector (at `logits`: every vocabulary entry) has a gate of its own;
@@ -48,7 +48,7 @@ class LearnedGate(TensorGate):
         width = sizes.vocab_size if site == "logits" else sizes.d_model
         out = width if options.per == "feature" else 1
         self.amount = nn.Parameter(torch.zeros(()))
-        self.down = nn.Parameter(_cosines(options.rank, width))
+        self.down = nn.Parameter(_cosine_rows(options.rank, width))
         self.up = nn.Parameter(torch.zeros(options.rank, out))
         self.offset = nn.Parameter(torch.zeros(out))
 
@@ -61,7 +61,7 @@ class LearnedGate(TensorGate):
             return log_gate(self.amount, -phi).exp()
 
 
-def _cosines(rank: int, width: int) -> Float[Tensor, "rank width"]:
+def _cosine_rows(rank: int, width: int) -> Float[Tensor, "rank width"]:
     """Return orthogonal rows of unit length: cosines of 0, 1/2, 1, ... periods (repeating where rank > width)."""
     wave = (torch.arange(rank) % width)[:, None]
     rows = torch.cos(math.pi * wave * (torch.arange(width) + 0.5) / width)
@@ -97,7 +97,7 @@ class LearnedHeadGate(HeadGate):
         self.open = nn.Parameter(torch.ones(sizes.layers(site), sizes.n_heads))
 
     def head_gate(self, options: HeadGateOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads"]:
-        return held(self.open[ctx.layer], 0.0, 1.0)[None]
+        return clamp_straight_through(self.open[ctx.layer], 0.0, 1.0)[None]
 
     def penalty(self, acts: Bool[Tensor, "layers heads"]) -> Float[Tensor, ""] | None:
         """Return `cost` times the mean gate; what is below 0 costs nothing, what is above 1 is pulled back."""

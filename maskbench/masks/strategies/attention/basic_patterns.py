@@ -1,4 +1,4 @@
-"""Patterns over positions, whatever the words are: everything, the past, a prefix, a segment."""
+"""Basic attention patterns over positions: `none` (full), `causal`, `prefix_lm` and `block_local`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from maskbench.masks.base import MaskMod, StrategyOptions
 from maskbench.masks.context import AttentionContext
 from maskbench.masks.schedules import Count, Radius
-from maskbench.masks.strategies.attention.position_mask import PositionMask, legal_pairs
+from maskbench.masks.strategies.attention.position_mask import PositionMask, count_legal_pairs
 from maskbench.registry import MASKS
 
 
@@ -17,7 +17,7 @@ class NoOptions(StrategyOptions):
 
 
 @MASKS.register("none")
-class Nothing(PositionMask):
+class NoMask(PositionMask):
     """Every pair stays: nothing is hidden but what is illegal.
 
     keep(i, j) = True. It carries a site's `apply` and `legality` where no other mask is wanted, and stands for a free
@@ -64,7 +64,7 @@ class Causal(PositionMask):
 
     def density(self, options: NoOptions, q_len: int, kv_len: int) -> float | None:
         """n (n + 1) / 2 pairs."""
-        legal = legal_pairs(self.site, q_len, kv_len)
+        legal = count_legal_pairs(self.site, q_len, kv_len)
         return None if legal is None else q_len * (q_len + 1) / 2 / legal
 
 
@@ -101,7 +101,7 @@ class PrefixLM(PositionMask):
 
     def density(self, options: PrefixLMOptions, q_len: int, kv_len: int) -> float | None:
         """n (n + 1) / 2 causal pairs and p (p - 1) / 2 inside the prefix of p <= n."""
-        legal, p = legal_pairs(self.site, q_len, kv_len), min(int(options.prefix), kv_len)
+        legal, p = count_legal_pairs(self.site, q_len, kv_len), min(int(options.prefix), kv_len)
         return None if legal is None else (q_len * (q_len + 1) + p * (p - 1)) / 2 / legal
 
 
@@ -142,7 +142,7 @@ class BlockLocal(PositionMask):
     def density(self, options: BlockLocalOptions, q_len: int, kv_len: int) -> float | None:
         """Segment by segment: c of its own positions (all pairs, or the causal half) and what it sees beyond."""
         legal, n, size, overlap = (
-            legal_pairs(self.site, q_len, kv_len),
+            count_legal_pairs(self.site, q_len, kv_len),
             q_len,
             int(options.size),
             int(options.overlap),
