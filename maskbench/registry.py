@@ -1,12 +1,13 @@
-"""The names an experiment file may use: mask strategies, their presets, and corpora.
+"""The names an experiment file may use: mask strategies, their presets, corpora, and metrics.
 
-A strategy or a corpus is a class that registers itself under a name when its module is imported. Nothing else in the
+A strategy, a corpus or a metric is a class that registers itself under a name when its module is imported. Nothing else in the
 program knows that name: the experiment file's validator, the catalogue and the tests read the registry.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,23 +33,36 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 class Registry(Mapping[str, T]):
     """Maps a name to an entry in the order of registration, refuses a used name, and suggests spellings."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        """What one entry is, in messages: "corpus"."""
+    def __init__(self, kind: str, filled_by: str | None = None) -> None:
+        """Create an empty registry.
+
+        Args:
+            kind: what one entry is, in messages: "corpus".
+            filled_by: a package that registers the entries of maskbench itself and is cheap to import. It is imported
+                at the first look-up; without it the caller imports what it needs.
+        """
+        self.kind, self._filled_by = kind, filled_by
         self._entries: dict[str, T] = {}
 
     def __getitem__(self, name: str) -> T:
+        self._fill()
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
+        self._fill()
         return iter(self._entries)
 
     def __len__(self) -> int:
+        self._fill()
         return len(self._entries)
+
+    def _fill(self) -> None:
+        if self._filled_by is not None:
+            importlib.import_module(self._filled_by)
 
     def names(self) -> list[str]:
         """Return every registered name, sorted."""
-        return sorted(self._entries)
+        return sorted(self)
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that registers a class (or any other entry) under `name`.
@@ -72,12 +86,10 @@ class Registry(Mapping[str, T]):
         Raises:
             ConfigError: there is none; the message lists the known names and the nearest one.
         """
-        if name not in self._entries:
+        if name not in self:
             known = ", ".join(self.names())
-            raise ConfigError(
-                f"no {self.kind} named {name!r}{did_you_mean(name, self._entries)} (known: {known})"
-            )
-        return self._entries[name]
+            raise ConfigError(f"no {self.kind} named {name!r}{did_you_mean(name, self)} (known: {known})")
+        return self[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,13 @@ PRESETS: Registry[Preset] = Registry("preset")
 CORPORA: Registry[Any] = Registry("corpus")
 """Filled by `import maskbench.data`; each entry is a subclass of `maskbench.data.corpus.CorpusBuilder`."""
 
-REGISTRIES: tuple[Registry[Any], ...] = (MASKS, PRESETS, CORPORA)
+METRICS: Registry[Any] = Registry("metric", filled_by="maskbench.metrics")
+"""Each entry is a subclass of `maskbench.metrics.base.Metric`; `config.schema.metrics.find_metric` gives an instance.
+
+`compare` needs directions and units without torch, so the modules of the metrics import torch inside functions only.
+"""
+
+REGISTRIES: tuple[Registry[Any], ...] = (MASKS, PRESETS, CORPORA, METRICS)
 
 
 def register_preset(name: str, preset: Preset) -> None:

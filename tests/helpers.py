@@ -16,6 +16,8 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionRequest, LogitContext, Sizes
 from maskbench.masks.corpus_statistics import CorpusStatistics
 from maskbench.masks.plan import MaskPlan
+from maskbench.metrics.likelihood import NegativeLogLikelihood, TokenAccuracy
+from maskbench.metrics.teacher_forcing import TeacherForcedScores
 from maskbench.model.transformer import EncoderDecoder
 
 HEADS, HEAD_DIM, VOCAB, TABLE = 3, 4, 23, 19
@@ -185,3 +187,13 @@ def png_size(data: bytes) -> tuple[int, int]:
     """Width and height that a PNG file states in its header."""
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+def nll(tokens: TeacherForcedScores) -> float:
+    """The mean negative log-likelihood in nats per token, as the metric has it."""
+    return float(NegativeLogLikelihood().token_values(tokens).mean())
+
+
+def token_accuracy(tokens: TeacherForcedScores) -> float:
+    """The share of tokens ranked first, as the metric has it."""
+    return float(TokenAccuracy().token_values(tokens).mean())

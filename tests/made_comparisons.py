@@ -16,7 +16,7 @@ from maskbench.comparison.results import (
     RunCounts,
     Share,
 )
-from maskbench.config.schema.metrics import METRICS
+from maskbench.config.schema.metrics import find_metric
 from maskbench.statistics.paired import Interval
 from maskbench.statistics.power import SeedRange
 
@@ -57,7 +57,9 @@ def row(arm: str, found: Difference | None = None, verdict: Any = None, **more: 
 
 def comparison(*rows: ArmResult, **more: Any) -> Comparison:
     """Return a panel whose baseline is the first row."""
-    settings = ComparisonSettings("test/token_accuracy", METRICS["token_accuracy"], rows[0].arm, 0.05, 0.01)
+    settings = ComparisonSettings(
+        "test/token_accuracy", find_metric("token_accuracy"), rows[0].arm, 0.05, 0.01
+    )
     told = {
         "experiment": "made",
         "panel": None,
@@ -75,7 +77,7 @@ def comparison(*rows: ArmResult, **more: Any) -> Comparison:
 
 def on(metric: str, found: Comparison) -> Comparison:
     """Return the same numbers as another metric's."""
-    info = METRICS[metric.partition("/")[2]]
+    info = find_metric(metric.partition("/")[2])
     return replace(found, settings=replace(found.settings, metric=metric, info=info))
 
 

@@ -14,8 +14,7 @@ from maskbench.config.resolve.arms import LONG_FORM_KEYS
 from maskbench.config.resolve.experiment import TOP_LEVEL_KEYS
 from maskbench.config.resolve.placements import PLACEMENT_KEYS
 from maskbench.config.schema.experiment import RunConfig
-from maskbench.config.schema.metrics import METRICS
-from maskbench.registry import CORPORA, MASKS, PRESETS
+from maskbench.registry import CORPORA, MASKS, METRICS, PRESETS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "requirements.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from rich.console import Group as Stack
 from rich.console import RenderableType
 from rich.text import Text
 
-from maskbench.config.schema.metrics import METRICS, metric_name
+from maskbench.config.schema.metrics import find_metric, metric_name
 from maskbench.explain.examples import Example
 from maskbench.explain.explanation import Explanation
 from maskbench.explain.sentence_gains import SentenceGroup
@@ -45,7 +45,7 @@ def _heading(found: Explanation) -> Text:
     heading = Text(f"{name} / {sanitize(found.panel)}" if found.panel else name, style="bold")
     own, baseline = _names(found)
     metric = metric_name(found.metric)
-    better = "higher" if metric and METRICS[metric.metric].higher_is_better else "lower"
+    better = "higher" if metric and find_metric(metric.metric).higher_is_better else "lower"
     only = f", only {sanitize(found.only)}" if found.only else ""
     return heading.append(
         f"\n{own} against {baseline}, sentence by sentence on {sanitize(found.metric)} ({better} is better)"

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from maskbench.comparison.results import NoiseShares
+from maskbench.config.schema.metrics import find_metric
 from maskbench.randomness import Key, philox
-from maskbench.records.sentences import MEANS, Counts, score_counts
+from maskbench.records.sentences import Counts, score_counts
 from maskbench.statistics.paired import Interval
 
 N_RESAMPLES = 1_000
@@ -64,7 +65,11 @@ def split_noise(
     if arm.shape != baseline.shape or n_seeds < MIN_SEEDS or n_sentences < 2:
         return None
     differences = score_counts(metric, arm.sum(1)) - score_counts(metric, baseline.sum(1))
-    parts = two_way_variance(arm, baseline) if metric in MEANS else bootstrap_variance(metric, arm, baseline)
+    parts = (
+        two_way_variance(arm, baseline)
+        if find_metric(metric).is_ratio
+        else bootstrap_variance(metric, arm, baseline)
+    )
     if parts.total == 0:
         return None
     from scipy.special import stdtrit

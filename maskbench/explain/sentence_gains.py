@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.config.schema.metrics import METRICS
+from maskbench.config.schema.metrics import find_metric
 from maskbench.randomness import Key, philox
 from maskbench.records.sentences import Counts, score_sentences
 
@@ -39,7 +39,7 @@ class SentenceGains:
     def from_counts(cls, metric: str, arm: Counts, baseline: Counts) -> SentenceGains:
         """Return the gains from the counts of a metric, Float64[S, N, K] for each arm."""
         own, other = score_sentences(metric, arm), score_sentences(metric, baseline)
-        sign = 1 if METRICS[metric].higher_is_better else -1
+        sign = 1 if find_metric(metric).higher_is_better else -1
         equal = np.isclose(own, other, rtol=_TOLERANCE, atol=_TOLERANCE)
         return cls(own, other, np.where(equal, 0.0, sign * (own - other)))
 

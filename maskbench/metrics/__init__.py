@@ -1,8 +1,15 @@
-"""What a trained model is worth: figures of gold tokens, of translations, of what alterations cost, and of attention."""
+"""What a trained model is worth: figures of gold tokens, of translations, of what alterations cost, and of attention.
 
-from maskbench.metrics.meters import METERS, Meter, measure
-from maskbench.metrics.model_outputs import ModelOutputs
-from maskbench.metrics.sentences import ADDITIVE, sentence_parts
-from maskbench.metrics.translation import translate_first
+Importing this package registers the metrics and loads neither torch nor sacrebleu. The order below is that of lists of
+metrics, and of the entries in the files of sentences.
+"""
 
-__all__ = ["ADDITIVE", "METERS", "Meter", "ModelOutputs", "measure", "sentence_parts", "translate_first"]
+# isort: off
+import maskbench.metrics.likelihood
+import maskbench.metrics.translation_scores
+import maskbench.metrics.calibration
+import maskbench.metrics.forced_gap
+import maskbench.metrics.alterations
+import maskbench.metrics.attention
+import maskbench.metrics.alignment
+import maskbench.metrics.effective_context  # noqa: F401

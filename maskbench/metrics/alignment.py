@@ -8,11 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.data.corpus import Split
+from maskbench.metrics.base import Metric
+from maskbench.registry import METRICS
+
+if TYPE_CHECKING:
+    from maskbench.data.corpus import Split
+    from maskbench.metrics.attention_statistics import AttentionStatistics
+    from maskbench.metrics.model_outputs import ModelOutputs
+
+
+@METRICS.register("aer")
+class AlignmentErrorRate(Metric):
+    """See `best_layer_aer`."""
+
+    higher_is_better = False
+    unit = "share of links"
+    low, high = 0.0, 1.0
+    description = (
+        "alignment error rate of cross attention against the gold alignment, end marks aside, mean of the"
+        " heads of the best layer (Och and Ney 2003)"
+    )
+    source = 'Och and Ney 2003, "A systematic comparison of various statistical alignment models"'
+    needs = frozenset({"links"})
+
+    def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
+        """Return the error rate of the best decoder layer."""
+        return {"": best_layer_aer(outputs.attention(split), outputs.split(split))}
+
 
 NOWHERE = -1
 """Stands for the source position of a target token that is aligned with none."""
@@ -71,3 +98,13 @@ def split_aer(data: Split, aligned: npt.NDArray[np.int64]) -> float:
         gold = (divmod(link, n_src) for link in row)
         sure |= {(start + t, s) for t, s in gold if start + t < end - 1 and s < n_src - 1}
     return alignment_error_rate(found, sure)
+
+
+def best_layer_aer(seen: AttentionStatistics, data: Split) -> float:
+    """Return the alignment error rate of cross attention; 0 to 1, lower is better.
+
+    Every target word is aligned with the source word that the query that predicts it attends to most, heads averaged.
+    Of the decoder layer that does best, as alignments live in one or two of them (Garg et al. 2019, "Jointly learning
+    to align and translate with Transformer models").
+    """
+    return min(split_aer(data, layer) for layer in seen.aligned)

@@ -7,10 +7,9 @@ token looks. Heads and layers count alike, whatever head gates do with what they
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,7 @@ from maskbench.data.vocabulary import EOS
 from maskbench.decoding import evaluation_mode
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import SourceBatch, TokenInput
-from maskbench.metrics.alignment import NOWHERE, most_attended, split_aer
+from maskbench.metrics.alignment import NOWHERE, most_attended
 from maskbench.metrics.teacher_forcing import BATCH_TOKENS
 from maskbench.model.attention import Watcher
 from maskbench.model.transformer import EncoderDecoder
@@ -176,37 +175,3 @@ def _real(lengths: Tensor, width: int) -> Bool[Tensor, "batch width"]:
 def _of_queries(values: Tensor, queries: Tensor) -> Tensor:
     """Return the values `[batch heads q]` of the chosen queries `[batch q]` in every head."""
     return values.transpose(0, 1)[:, queries]
-
-
-def attention_entropy(seen: AttentionStatistics) -> dict[str, float]:
-    """Return how evenly attention is spread: 0 on one key, 1 on all it may attend to alike; neither is better as such.
-
-    The normalised entropy (`maskbench.metrics.attention_statistics.normalised_entropy`), mean over heads, layers and queries that are no
-    padding and have a choice; by site, and under "" the mean of the sites that have such queries. Nothing where no
-    site has.
-    """
-    return _by_site(seen.entropies)
-
-
-def distractor_mass(seen: AttentionStatistics) -> dict[str, float]:
-    """Return the share of attention that goes to junk source tokens; 0 to 1, lower is better.
-
-    Mean over heads, layers and queries: the source tokens that are not junk, end mark included, at `encoder_self`, all
-    target tokens at `cross`; by site, and under "" the mean of the two. 0 on a split without junk.
-    """
-    return _by_site(seen.junk)
-
-
-def best_layer_aer(seen: AttentionStatistics, data: Split) -> float:
-    """Return the alignment error rate of cross attention; 0 to 1, lower is better.
-
-    Every target word is aligned with the source word that the query that predicts it attends to most, heads averaged.
-    Of the decoder layer that does best, as alignments live in one or two of them (Garg et al. 2019, "Jointly learning
-    to align and translate with Transformer models").
-    """
-    return min(split_aer(data, layer) for layer in seen.aligned)
-
-
-def _by_site(means: Mapping[str, RunningMean]) -> dict[str, float]:
-    sites = {f"site:{site}": mean.total / mean.count for site, mean in means.items() if mean.count}
-    return {"": fmean(sites.values()), **sites} if sites else {}

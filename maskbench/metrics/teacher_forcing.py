@@ -13,7 +13,6 @@ from torch import Tensor
 
 from maskbench.data.batches import Batch, collate, plan_evaluation_batches
 from maskbench.data.corpus import Split
-from maskbench.data.vocabulary import EOS
 from maskbench.decoding import evaluation_mode
 from maskbench.masks.clock import Clock
 from maskbench.model.transformer import EncoderDecoder
@@ -82,40 +81,3 @@ def _scores(model: EncoderDecoder, batch: Batch, clock: Clock, real: Tensor) -> 
     if model.masks.is_empty("logits"):
         return model.logits(hidden[real])
     return model.masks.gate_logits(model.logits(hidden), clock, batch.ids)[real]
-
-
-def nll(tokens: TeacherForcedScores) -> float:
-    """Return the mean negative log-likelihood in nats per token; 0 or more, lower is better."""
-    return float(tokens.nll.mean())
-
-
-def token_accuracy(tokens: TeacherForcedScores) -> float:
-    """Return the share of tokens that are ranked first, given the gold prefix; 0 to 1, higher is better."""
-    return float(tokens.correct.mean())
-
-
-BINS = 15
-"""Bins of confidence, of equal width."""
-
-
-def drop_end_marks(tokens: TeacherForcedScores) -> TeacherForcedScores:
-    """Return the tokens that are no end marks."""
-    return tokens.select(tokens.gold != EOS)
-
-
-def expected_calibration_error(tokens: TeacherForcedScores, bins: int = BINS) -> float | None:
-    """Return how far confidence and accuracy are apart; 0 to 1, lower is better; None of no tokens.
-
-    The sum over bins b of n_b / N * |acc_b - conf_b|: bin b holds the n_b tokens whose likeliest token has a
-    probability above (b - 1) / bins and up to b / bins, conf_b is the mean of those probabilities, and acc_b the share
-    of them at which that token is the gold one (Naeini et al. 2015, "Obtaining well calibrated probabilities using
-    Bayesian binning"). Few tokens make it too great, because the accuracy of a bin of few tokens is far from what it
-    would be of many.
-    """
-    n = len(tokens.gold)
-    if n == 0:
-        return None
-    places = np.clip(np.ceil(tokens.confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    # The number of tokens of a bin cancels: what is left are sums.
-    gaps = np.bincount(places, weights=tokens.correct - tokens.confidence)
-    return float(np.abs(gaps).sum()) / n

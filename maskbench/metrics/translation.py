@@ -1,18 +1,11 @@
-"""Translating a split, and comparing the text with its references.
-
-BLEU and chrF are sacreBLEU's, over the whole split at once; its signature says how they were computed, and scores
-with different signatures must not be compared (Post 2018, "A call for clarity in reporting BLEU scores").
-"""
+"""Translates the sources of a split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
 
 from maskbench.config.schema.sections import DecodeConfig
 from maskbench.data.batches import Ids, collate, plan_evaluation_batches
@@ -109,75 +102,3 @@ def _search(model: EncoderDecoder, data: Split, ids: Ids, clock: Clock, decode: 
         n_best=decode.n_best,
     )
     return [_Found(hypotheses[0].tokens, hypotheses) for hypotheses in found]
-
-
-@dataclass(frozen=True, slots=True)
-class TextScores:
-    """What comparing translations with references gave."""
-
-    values: dict[str, float]
-    """By metric: `exact_match` in 0..1, `bleu` and `chrf` in 0..100."""
-    signatures: dict[str, str]
-    """How a metric was computed, by metric."""
-
-
-def text_scores(
-    hypotheses: Sequence[str], references: Sequence[str], metrics: Sequence[str], lowercase: bool = False
-) -> TextScores:
-    """Return the wanted metrics among `exact_match`, `bleu` and `chrf`; others are left to others.
-
-    Args:
-        references: one line per hypothesis, as raw text.
-        lowercase: whether case is ignored, by every metric.
-
-    Raises:
-        ValueError: there are not as many references as hypotheses.
-    """
-    if len(hypotheses) != len(references):
-        raise ValueError(f"{len(hypotheses)} hypotheses, but {len(references)} references")
-    values, signatures = {}, {}
-    if "exact_match" in metrics:
-        values["exact_match"] = exact_match(hypotheses, references, lowercase)
-        signatures["exact_match"] = f"case:{'lc' if lowercase else 'mixed'}"
-    for name in ("bleu", "chrf"):
-        if name in metrics:
-            metric = _sacrebleu(name, lowercase)
-            values[name] = float(metric.corpus_score(list(hypotheses), [list(references)]).score)
-            signatures[name] = str(metric.get_signature())
-    return TextScores(values, signatures)
-
-
-def text_statistics(
-    hypotheses: Sequence[str], references: Sequence[str], metric: str, lowercase: bool = False
-) -> list[list[int]]:
-    """Return sacreBLEU's statistics of every sentence, whose sums over sentences decide the score.
-
-    Args:
-        metric: `bleu` or `chrf`.
-    """
-    if not hypotheses:
-        return []
-    # sacreBLEU's own significance tests go this way; it has no public one.
-    found = _sacrebleu(metric, lowercase)._extract_corpus_statistics(list(hypotheses), [list(references)])
-    return [[int(count) for count in counts] for counts in found]
-
-
-def _sacrebleu(name: str, lowercase: bool) -> BLEU | CHRF:
-    # `force` silences a warning about tokenised text, which the toy languages are on purpose.
-    return BLEU(lowercase=lowercase, force=True) if name == "bleu" else CHRF(lowercase=lowercase)
-
-
-def exact_matches(
-    hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False
-) -> list[bool]:
-    """Return which hypotheses are their reference, character by character."""
-    pairs = list(zip(hypotheses, references, strict=True))
-    if lowercase:
-        pairs = [(hypothesis.lower(), reference.lower()) for hypothesis, reference in pairs]
-    return [hypothesis == reference for hypothesis, reference in pairs]
-
-
-def exact_match(hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False) -> float:
-    """Return the share of hypotheses that are their reference, character by character; 0 of none."""
-    right = exact_matches(hypotheses, references, lowercase)
-    return sum(right) / max(1, len(right))

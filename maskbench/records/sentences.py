@@ -1,20 +1,20 @@
-"""What runs kept of single sentences: reading it, and turning sums of it into scores.
+"""Reads what runs kept of single sentences, and turns sums over them into scores.
 
-A run's sentences/<split>.jsonl holds, for each metric that is made of parts, what every sentence adds
-(`maskbench.metrics.sentences`). Sums over any choice of sentences give the metric of that choice.
+A run's sentences/<split>.jsonl holds, for each metric that is a function of sums, what every sentence adds
+(`maskbench.metrics.measure.count_sentences`). Sums over any choice of sentences give the metric of that choice.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.config.schema.metrics import MetricName, metric_name
+from maskbench.config.schema.metrics import MetricName, find_metric, metric_name, metric_names
 from maskbench.errors import MaskbenchError, RunDirectoryError
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 
@@ -23,24 +23,11 @@ Counts: TypeAlias = npt.NDArray[np.float64]
 
 # Sums over sentences and over a whole split round differently.
 _CLOSE = {"rel_tol": 1e-6, "abs_tol": 1e-9}
-_BLEU_ORDER = 4
-_CHRF_ORDER = 6
-_WIDTHS = {
-    "nll": 2,
-    "token_accuracy": 2,
-    "exact_match": 2,
-    "bleu": 2 + 2 * _BLEU_ORDER,
-    "chrf": 3 * _CHRF_ORDER,
-}
-"""Numbers that a sentence adds, by metric."""
-
-MEANS = ("nll", "token_accuracy", "exact_match")
-"""The metrics that are a ratio of two sums: what was counted, and of how many."""
 
 
 def is_additive(name: MetricName) -> bool:
     """Whether a metric is made of what single sentences add; a slice's sentences are not told apart."""
-    return name.metric in _WIDTHS and not name.part
+    return not name.part and name.metric in metric_names() and name.info.sentence_numbers is not None
 
 
 def sentences_file_name(name: MetricName) -> str:
@@ -73,9 +60,9 @@ def read_counts(run: RunDirectory, name: MetricName) -> Counts | None:
         ids = [row["id"] for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         raise RunDirectoryError(f"{file.path} is damaged: {error}") from error
-    if counts.shape != (len(rows), _WIDTHS[name.metric]) or not np.isfinite(counts).all():
+    if counts.shape != (len(rows), name.info.sentence_numbers) or not np.isfinite(counts).all():
         raise RunDirectoryError(
-            f"{file.path} is damaged: {name.metric} should be {_WIDTHS[name.metric]} finite numbers a sentence"
+            f"{file.path} is damaged: {name.metric} should be {name.info.sentence_numbers} finite numbers a sentence"
         )
     if ids != list(range(len(rows))):
         raise RunDirectoryError(f"{file.path} is damaged: its ids should be 0 to {len(rows) - 1}, in order")
@@ -153,52 +140,12 @@ def _rows(data: bytes) -> list[dict[str, Any]] | None:
 
 
 def score_counts(metric: str, counts: Counts) -> npt.NDArray[np.float64]:
-    """Return the metric of every entry, Float64[...], in the metric's own unit.
-
-    For sums over a split that is the metric of the split, by sacreBLEU's formulas with its defaults (BLEU-4 with
-    exponential smoothing, chrF2).
-    """
-    return _SCORES.get(metric, _ratio)(counts)
-
-
-def score_sentences(metric: str, counts: Counts) -> npt.NDArray[np.float64]:
-    """Return the metric of every sentence by itself, Float64[N].
-
-    BLEU is taken over the lengths of n-grams that the translation has ("effective order"): else whatever has fewer
-    than four words would be worth nothing.
-    """
-    return _bleu(counts, effective_order=True) if metric == "bleu" else score_counts(metric, counts)
-
-
-def _ratio(counts: Counts) -> npt.NDArray[np.float64]:
-    values: npt.NDArray[np.float64] = counts[..., 0] / np.maximum(counts[..., 1], 1)
+    """Return the metric of every entry, Float64[...], in the metric's own unit; of sums over a split, the split's."""
+    values: npt.NDArray[np.float64] = find_metric(metric).score_counts(counts)
     return values
 
 
-def _bleu(counts: Counts, effective_order: bool = False) -> npt.NDArray[np.float64]:
-    """Papineni et al. 2002, zero matches of an order counted as 1/2, those of the next as 1/4, and so on."""
-    said, wanted = counts[..., 0], counts[..., 1]
-    right, total = counts[..., 2 : 2 + _BLEU_ORDER], counts[..., 2 + _BLEU_ORDER :]
-    there = total > 0
-    halvings = np.cumsum((right == 0) & there, axis=-1)
-    smoothed = np.where(right > 0, right, 0.5**halvings)
-    logs = np.log(np.where(there, smoothed, 1.0) / np.where(there, total, 1.0))
-    order = there.sum(-1) if effective_order else np.full(said.shape, _BLEU_ORDER)
-    mean = logs.sum(-1) / np.maximum(order, 1)
-    brevity = np.minimum(0.0, 1 - wanted / np.maximum(said, 1))
-    some = (right > 0).any(-1) & (there.all(-1) | effective_order)
-    return np.where(some, 100 * np.exp(mean + brevity), 0.0)
-
-
-def _chrf(counts: Counts) -> npt.NDArray[np.float64]:
-    """Popović 2015 with recall counting twice, over the orders that both texts have n-grams of."""
-    said, wanted, right = (counts[..., part::3] for part in range(3))
-    there = (said > 0) & (wanted > 0)
-    order = np.maximum(there.sum(-1), 1)
-    precision = (np.where(there, right, 0) / np.maximum(said, 1)).sum(-1) / order
-    recall = (np.where(there, right, 0) / np.maximum(wanted, 1)).sum(-1) / order
-    below = 4 * precision + recall
-    return np.where(below > 0, 100 * 5 * precision * recall / np.where(below > 0, below, 1), 0.0)
-
-
-_SCORES: dict[str, Callable[[Counts], npt.NDArray[np.float64]]] = {"bleu": _bleu, "chrf": _chrf}
+def score_sentences(metric: str, counts: Counts) -> npt.NDArray[np.float64]:
+    """Return the metric of every sentence alone, Float64[N]."""
+    values: npt.NDArray[np.float64] = find_metric(metric).score_sentences(counts)
+    return values

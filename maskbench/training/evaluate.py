@@ -16,7 +16,9 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.config.schema.metrics import metric_name
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
-from maskbench.metrics import ModelOutputs, measure, sentence_parts, translate_first
+from maskbench.metrics.measure import count_sentences, measure
+from maskbench.metrics.model_outputs import ModelOutputs
+from maskbench.metrics.translation import translate_first
 from maskbench.model.eval_plans import build_eval_plans, use_mask_plan
 from maskbench.runs.jsonl import json_line
 from maskbench.training.logbook import SAMPLES
@@ -42,7 +44,7 @@ class Evaluation:
     n_best: dict[str, list[list[tuple[str, float]]]] = field(default_factory=dict)
     """By split: of every pair its best translations and their scores, where more than one was wanted."""
     sentences: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """By split: what each pair adds to the metrics (`maskbench.metrics.sentences`), where that was wanted."""
+    """By split: what each pair adds to the metrics (`maskbench.metrics.measure.count_sentences`), where that was wanted."""
 
     def under(self, name: str) -> Evaluation:
         """Return the same as what was measured under the masks called `name`."""
@@ -126,7 +128,7 @@ def evaluate(
             metrics[str(name._replace(part=part))] = value
     sentences = {}
     if final:
-        sentences = {split: sentence_parts(outputs, split, measured) for split, measured in wanted.items()}
+        sentences = {split: count_sentences(outputs, split, measured) for split, measured in wanted.items()}
         for split in filter(outputs.is_scored_and_greedily_translated, corpus.splits):
             metrics[f"{split}/forced_gap"] = measure(outputs, split, "forced_gap")[""]
     translations = {split: list(enumerate(said)) for split, said in outputs.hypotheses.items()}

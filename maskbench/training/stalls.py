@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from maskbench.config.schema.experiment import TrainConfig
-from maskbench.config.schema.metrics import METRICS
+from maskbench.config.schema.metrics import find_metric
 from maskbench.errors import RunDirectoryError
 from maskbench.runs.checkpoint import verify
 
@@ -28,7 +28,7 @@ class Stalls:
             metric: what picks the checkpoint, as `valid/metric`.
             logged: the lines of metrics.jsonl so far.
         """
-        self._sign = 1 if METRICS[metric.removeprefix("valid/")].higher_is_better else -1
+        self._sign = 1 if find_metric(metric.removeprefix("valid/")).higher_is_better else -1
         self._best: float | None = None
         self._stalled: list[int] = []
         for line in logged:

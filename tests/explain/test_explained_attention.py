@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import nll
 from tiny_runs import STEPS, TOKENS, config
 
 from maskbench.config.schema.experiment import RunConfig
@@ -15,7 +16,7 @@ from maskbench.decoding import evaluation_mode
 from maskbench.errors import RunDirectoryError
 from maskbench.explain.run_attention import load_finished_model, run_cross_attention
 from maskbench.metrics.attention_statistics import collect_attention
-from maskbench.metrics.teacher_forcing import nll, score_teacher_forced
+from maskbench.metrics.teacher_forcing import score_teacher_forced
 from maskbench.runs.directory import RunDirectory
 from maskbench.training.job import RunJob
 from maskbench.training.loop import train_run

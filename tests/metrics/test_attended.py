@@ -17,15 +17,14 @@ from maskbench.data.corpus import Corpus, Ragged
 from maskbench.data.vocabulary import EOS, WordVocabulary
 from maskbench.decoding import greedy_search
 from maskbench.masks.context import SourceBatch
-from maskbench.metrics import ModelOutputs, measure
-from maskbench.metrics.alignment import NOWHERE
+from maskbench.metrics.alignment import NOWHERE, best_layer_aer
+from maskbench.metrics.attention import attention_entropy, distractor_mass
 from maskbench.metrics.attention_statistics import (
-    attention_entropy,
-    best_layer_aer,
     collect_attention,
-    distractor_mass,
     watch_attention,
 )
+from maskbench.metrics.measure import measure
+from maskbench.metrics.model_outputs import ModelOutputs
 
 ARMS = {
     "no masks": (),

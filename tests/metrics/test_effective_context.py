@@ -15,9 +15,10 @@ from maskbench.data.batches import collate
 from maskbench.data.corpus import Corpus
 from maskbench.data.vocabulary import WordVocabulary
 from maskbench.masks.catalogue import example_arm
-from maskbench.metrics import ModelOutputs, measure
-from maskbench.metrics import effective_context as module
-from maskbench.metrics.effective_context import effective_context, gradient_norms, gradient_reach
+from maskbench.metrics import source_gradients as module
+from maskbench.metrics.measure import measure
+from maskbench.metrics.model_outputs import ModelOutputs
+from maskbench.metrics.source_gradients import gradient_norms, gradient_reach, mean_gradient_reach
 from maskbench.registry import MASKS
 
 
@@ -104,7 +105,7 @@ def test_the_figure_is_the_mean_over_all_tokens_of_the_first_sentences(monkeypat
     monkeypatch.setattr(module, "SENTENCES", 3)
     for together in (1, 2, 16):
         monkeypatch.setattr(module, "TOGETHER", together)
-        assert effective_context(built, data, EVAL) == pytest.approx(np.mean(reaches), abs=1e-12)
+        assert mean_gradient_reach(built, data, EVAL) == pytest.approx(np.mean(reaches), abs=1e-12)
 
 
 @pytest.mark.parametrize(("window", "band"), [(0, 0), (0, 1), (1, 0), (1, 2)])
@@ -124,7 +125,7 @@ def test_a_band_and_windows_bound_what_a_token_can_hang_on(window, band):
                 abs(t - j) <= band and abs(j - s) <= window for j in range(n_src)
             )
             assert (found[t][s] > 0) == (near and t < n_tgt and s < n_src)
-    value = effective_context(built, data, EVAL)
+    value = mean_gradient_reach(built, data, EVAL)
     assert value <= 2 * (band + window) and (value > 0) == (band + window > 0)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import token_accuracy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +14,14 @@ from maskbench.data.corpus import Ragged, Split, encode_split
 from maskbench.data.generation.annotations import annotate_split
 from maskbench.data.generation.noise import make_noisy_splits
 from maskbench.data.vocabulary import EOS, WordVocabulary
-from maskbench.metrics.altered import information_loss, interference, milder_copies, relative_drop, robustness
-from maskbench.metrics.teacher_forcing import TeacherForcedScores, token_accuracy
+from maskbench.metrics.alterations import (
+    information_loss,
+    interference,
+    milder_copies,
+    relative_drop,
+    robustness,
+)
+from maskbench.metrics.teacher_forcing import TeacherForcedScores
 
 
 def altered(*touched: list[int], name: str = "noise-drop-20", origin: str | None = "test") -> Split:

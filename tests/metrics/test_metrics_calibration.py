@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskbench.data.vocabulary import EOS
-from maskbench.metrics.teacher_forcing import (
+from maskbench.metrics.calibration import (
     BINS,
-    TeacherForcedScores,
     drop_end_marks,
     expected_calibration_error,
 )
+from maskbench.metrics.teacher_forcing import TeacherForcedScores
 
 
 def sure(*tokens: tuple[float, bool], gold: int = 9) -> TeacherForcedScores:

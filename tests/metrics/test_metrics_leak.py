@@ -15,8 +15,9 @@ from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import EOS
 from maskbench.masks.clock import Clock
-from maskbench.metrics import ModelOutputs, measure
-from maskbench.metrics.altered import forced_gap
+from maskbench.metrics.forced_gap import forced_gap
+from maskbench.metrics.measure import measure
+from maskbench.metrics.model_outputs import ModelOutputs
 from maskbench.metrics.teacher_forcing import TeacherForcedScores
 from maskbench.metrics.translation import TranslationResult
 from maskbench.training.evaluate import evaluate

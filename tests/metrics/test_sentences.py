@@ -11,10 +11,12 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from tiny_runs import TOKENS, config
 
+from maskbench.config.schema.metrics import find_metric, metric_names
 from maskbench.data import load_corpus
 from maskbench.masks.clock import Clock
-from maskbench.metrics import ADDITIVE, ModelOutputs, sentence_parts
-from maskbench.metrics.translation import text_statistics
+from maskbench.metrics.measure import count_sentences
+from maskbench.metrics.model_outputs import ModelOutputs
+from maskbench.metrics.translation_scores import Bleu, Chrf
 from maskbench.runs.directory import RunDirectory
 from maskbench.training.job import RunJob
 from maskbench.training.loop import train_run
@@ -84,7 +86,9 @@ def test_other_masks_have_sentences_of_their_own(run: RunDirectory) -> None:
 def test_what_a_sentence_adds_is_what_it_has_alone(cache: Path) -> None:
     trainer = make_trainer(config(), corpus := load_corpus(config().corpus, cache), 3)
     outputs = ModelOutputs(trainer.model, corpus, CLOCK)
-    found = sentence_parts(outputs, "valid", list(ADDITIVE))
+    found = count_sentences(
+        outputs, "valid", [name for name in metric_names() if find_metric(name).sentence_numbers]
+    )
     forced, said, rest = outputs.teacher_forced("valid"), outputs.translations("valid"), 0
     assert len({row["nll"][1] for row in found}) > 2, "sentences of one length would hide a mistake"
     for row, gold in zip(found, corpus.splits["valid"].tgt.rows(), strict=True):
@@ -99,8 +103,8 @@ def test_what_a_sentence_adds_is_what_it_has_alone(cache: Path) -> None:
 
 def test_case_counts_as_the_metric_is_told() -> None:
     said, meant = ["A man a Plan", "canal panama"], ["a man a plan", "Canal Panama ."]
-    for metric, scorer in (("bleu", BLEU), ("chrf", CHRF)):
-        mixed, lower = (text_statistics(said, meant, metric, lowercase) for lowercase in (False, True))
+    for metric, scorer in ((Bleu(), BLEU), (Chrf(), CHRF)):
+        mixed, lower = (metric.count_texts(said, meant, lowercase) for lowercase in (False, True))
         assert mixed != lower
         for lowercase, rows in ((False, mixed), (True, lower)):
             sums = [sum(column) for column in zip(*rows, strict=True)]
@@ -109,18 +113,18 @@ def test_case_counts_as_the_metric_is_told() -> None:
 
 
 def test_by_hand() -> None:
-    assert text_statistics(["b a b", "c"], ["a b a b", "d c"], "bleu") == [
+    assert Bleu().count_texts(["b a b", "c"], ["a b a b", "d c"]) == [
         [3, 4, 3, 2, 1, 0, 3, 2, 1, 0],
         [1, 2, 1, 0, 0, 0, 1, 0, 0, 0],
     ]
-    assert text_statistics([], [], "bleu") == []
+    assert Bleu().count_texts([], []) == []
 
 
 def test_only_what_was_measured_is_kept(cache: Path) -> None:
     trainer = make_trainer(config(), corpus := load_corpus(config().corpus, cache), 3)
     outputs = ModelOutputs(trainer.model, corpus, CLOCK)
-    assert sentence_parts(outputs, "test", ["ece", "aer"]) == []
-    assert set(sentence_parts(outputs, "test", ["ece", "token_accuracy"])[0]) == {"id", "token_accuracy"}
+    assert count_sentences(outputs, "test", ["ece", "aer"]) == []
+    assert set(count_sentences(outputs, "test", ["ece", "token_accuracy"])[0]) == {"id", "token_accuracy"}
     assert outputs.hypotheses == {}, "nothing was translated for it"
 
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from maskbench.config.schema.metrics import METRICS, metric_name
+from maskbench.config.schema.metrics import find_metric, metric_name, metric_names
 from maskbench.errors import RunDirectoryError
-from maskbench.metrics import ADDITIVE
 from maskbench.records.sentences import SentenceReader, read_counts, score_counts, score_sentences
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 
@@ -47,8 +46,9 @@ def test_a_batch_of_sums_is_scored_sum_by_sum() -> None:
 
 
 def test_every_metric_with_parts_can_be_read_and_scored() -> None:
-    parts = {name for name in METRICS if (found := metric_name(f"test/{name}")) and _is_kept(found)}
-    assert parts == set(ADDITIVE)
+    parts = {name for name in metric_names() if (found := metric_name(f"test/{name}")) and _is_kept(found)}
+    assert parts == {"nll", "token_accuracy", "exact_match", "bleu", "chrf"}
+    assert all(find_metric(name).sentence_numbers for name in parts)
 
 
 def _is_kept(name: object) -> bool:

@@ -1,6 +1,6 @@
 """The leak alarm: arms that are right only as long as they are given the words they are to find.
 
-The metric is `forced_gap`, which every run measures that scores and translates a split; see `maskbench.metrics.altered`
+The metric is `forced_gap`, which every run measures that scores and translates a split; see `maskbench.metrics.forced_gap`
 for why it is 0 for every model that cannot see the future.
 """
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from maskbench.config.schema.experiment import ATTENTION_SITES, EvaluateConfig
-from maskbench.config.schema.metrics import DISTANCES, LENGTHS, METRICS, MetricName, bin_name, metric_name
+from maskbench.config.schema.metrics import DISTANCES, LENGTHS, MetricName, bin_name, find_metric, metric_name
 from maskbench.registry import did_you_mean
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -49,7 +49,7 @@ def find_unmeasurable(
             message = f"the corpus {capabilities.corpus} has no split {split!r}{did_you_mean(split, capabilities.splits)}"
             yield ("evaluate", "splits", i), f"{message} (splits: {known})"
     for i, name in enumerate(evaluate.metrics):
-        needs = METRICS[name].needs
+        needs = find_metric(name).needs
         for missing in sorted(needs - {"origin"} - capabilities.annotations):
             message = (
                 f"{name} needs {_IN_WORDS[missing]}, which the corpus {capabilities.corpus} does not have"

@@ -1,18 +1,20 @@
-"""What is measured: the metrics, which way is better, what values they can take, and how they are named.
+"""What the program knows of a metric without computing it, and how metrics are named.
 
 A metric in a file or a table is named `split/metric`, for instance `test/bleu`. `test@none/bleu` is the same under
 the masks of the arm `none` instead of the run's own, and `test/token_accuracy[tag:gender]` is a slice of it.
-Everything that needs to know more about a metric than its name (the sign of a difference, the unit of an axis, a
-sensible `min_effect`) reads it here; how it is computed stands in `maskbench.metrics`.
+`find_metric` returns a metric's direction, unit and limits. The classes stand in `maskbench.metrics`, one file a family.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+from maskbench.errors import ConfigError
+from maskbench.registry import METRICS
 
 SliceKind: TypeAlias = Literal["tag", "length", "distance"]
 """What the examples or the tokens of a split can be told apart by: what a target token is an instance of, how many
@@ -35,19 +37,22 @@ def bin_name(limits: tuple[int, float]) -> str:
     return f"{low}" if low == high else f"{low}-{high:g}"
 
 
-@dataclass(frozen=True, slots=True)
 class MetricInfo:
-    """One metric."""
+    """What is known of a metric without computing it; `maskbench.metrics.base.Metric` adds the computation."""
 
-    name: str
+    name: str = ""
+    """As in `evaluate.metrics`; `find_metric` sets it."""
     higher_is_better: bool
     unit: str
-    """What 1.0 of it is."""
-    low: float
+    """What 1.0 of it is, such as `BLEU points`."""
+    low: float = 0.0
     """The least value it can have."""
-    high: float
+    high: float = math.inf
     """The greatest value it can have; infinity where there is none."""
     description: str
+    """One line: what the number is."""
+    source: str
+    """The paper and year that defines it, or whose idea it is."""
     needs: frozenset[str] = frozenset()
     """What the corpus must know: any of "junk", "links", "deps", "tags". With "origin" it is measured only on splits
     that are altered copies of another."""
@@ -55,158 +60,135 @@ class MetricInfo:
     """What it can be told apart by; asked for by `evaluate.by`."""
     sites: bool = False
     """Whether it is also given for every attention site, as a slice such as `[site:cross]`."""
+    sentence_numbers: int | None = None
+    """How many numbers a sentence adds to the metric's sums; None: the metric is no function of such sums."""
+    in_percent: bool | None = None
+    """Whether tables multiply it by 100; None: if the greatest value is 1."""
+    decimals: int | None = None
+    """The fewest decimals in tables; None: one for percentages and for scores up to 100, three for the rest."""
+
+    @property
+    def factor(self) -> float:
+        """What tables multiply a value by: 100 for percentages, else 1."""
+        percent = self.high == 1 if self.in_percent is None else self.in_percent
+        return 100.0 if percent else 1.0
+
+    @property
+    def least_decimals(self) -> int:
+        """The fewest decimals in tables."""
+        return (1 if self.high <= 100 else 3) if self.decimals is None else self.decimals
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether it is the first of a sentence's numbers, summed, divided by the second, summed."""
+        return self.sentence_numbers == 2 and type(self).score_counts is MetricInfo.score_counts
+
+    def score_counts(self, counts: Any) -> Any:
+        """Return the metric of sums over sentences, Float64[...], in its own unit; of no sentences 0.
+
+        Args:
+            counts: Float64[..., sentence_numbers].
+        """
+        import numpy as np
+
+        return counts[..., 0] / np.maximum(counts[..., 1], 1)
+
+    def score_sentences(self, counts: Any) -> Any:
+        """Return the metric of every sentence alone, Float64[N], from Float64[N, sentence_numbers]."""
+        return self.score_counts(counts)
 
 
-def _by_name(*metrics: MetricInfo) -> dict[str, MetricInfo]:
-    return {metric.name: metric for metric in metrics}
+class RecordedMetric(MetricInfo):
+    """A metric of a plug-in that is not loaded, as the experiment directory describes it."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        """Read what `record_of` wrote.
+
+        Raises:
+            ValueError, TypeError, LookupError: it is damaged.
+        """
+        self.higher_is_better, self.sites = _boolean(record["higher_is_better"]), _boolean(record["sites"])
+        self.unit, self.description, self.source = (
+            str(record[key]) for key in ("unit", "description", "source")
+        )
+        self.low = -math.inf if record["low"] is None else float(record["low"])
+        self.high = math.inf if record["high"] is None else float(record["high"])
+        self.needs = frozenset(map(str, record["needs"]))
+        self.slices = tuple(kind for kind in get_args(SliceKind) if kind in record["slices"])
+        self.in_percent = None if record["in_percent"] is None else _boolean(record["in_percent"])
+        self.decimals = None if record["decimals"] is None else int(record["decimals"])
+        self.sentence_numbers = 2 if _boolean(record["is_ratio"]) else None
 
 
-METRICS: dict[str, MetricInfo] = _by_name(
-    MetricInfo(
-        name="nll",
-        higher_is_better=False,
-        unit="nats per token",
-        low=0.0,
-        high=math.inf,
-        description="negative log-likelihood of a gold target token, end mark included, without label smoothing",
-        slices=("tag", "length", "distance"),
-    ),
-    MetricInfo(
-        name="token_accuracy",
-        higher_is_better=True,
-        unit="share of tokens",
-        low=0.0,
-        high=1.0,
-        description="share of gold target tokens ranked first, given the gold prefix",
-        slices=("tag", "length", "distance"),
-    ),
-    MetricInfo(
-        name="exact_match",
-        higher_is_better=True,
-        unit="share of sentences",
-        low=0.0,
-        high=1.0,
-        description="share of translations equal to their reference",
-        slices=("length",),
-    ),
-    MetricInfo(
-        name="bleu",
-        higher_is_better=True,
-        unit="BLEU points",
-        low=0.0,
-        high=100.0,
-        description="corpus BLEU of the translations (Papineni et al. 2002)",
-        slices=("length",),
-    ),
-    MetricInfo(
-        name="chrf",
-        higher_is_better=True,
-        unit="chrF points",
-        low=0.0,
-        high=100.0,
-        description="corpus chrF2, character n-gram F-score of the translations (Popović 2015)",
-        slices=("length",),
-    ),
-    MetricInfo(
-        name="ece",
-        higher_is_better=False,
-        unit="share of tokens",
-        low=0.0,
-        high=1.0,
-        description="expected calibration error of the likeliest token, 15 bins of equal width (Naeini et al. 2015),"
-        " end marks aside (Kumar and Sarawagi 2019); theirs is [tag:end]",
-        slices=("tag",),
-    ),
-    MetricInfo(
-        name="forced_gap",
-        higher_is_better=False,
-        unit="share of sentences",
-        low=-1.0,
-        high=1.0,
-        description="sentences whose every token is right given the gold prefix, minus those right in greedy decoding:"
-        " 0 unless something leaks",
-    ),
-    MetricInfo(
-        name="interference",
-        higher_is_better=False,
-        unit="share of tokens",
-        low=-1.0,
-        high=1.0,
-        description="token accuracy lost to an alteration of the source, over target tokens whose own evidence it left"
-        " untouched",
-        needs=frozenset({"deps", "origin"}),
-    ),
-    MetricInfo(
-        name="information_loss",
-        higher_is_better=False,
-        unit="share of tokens",
-        low=-1.0,
-        high=1.0,
-        description="token accuracy lost to an alteration of the source, over target tokens whose own evidence it"
-        " touched",
-        needs=frozenset({"deps", "origin"}),
-    ),
-    MetricInfo(
-        name="robustness",
-        higher_is_better=True,
-        unit="share of sentences",
-        low=0.0,
-        high=1.0,
-        description="area under the curve of exact match against the share of altered words, from none to this split's,"
-        " divided by that share",
-        needs=frozenset({"origin"}),
-    ),
-    MetricInfo(
-        name="relative_drop",
-        higher_is_better=False,
-        unit="share of the exact matches",
-        low=-math.inf,
-        high=1.0,
-        description="share of the exact matches on the unaltered split that the alteration costs",
-        needs=frozenset({"origin"}),
-    ),
-    MetricInfo(
-        name="distractor_mass",
-        higher_is_better=False,
-        unit="share of attention",
-        low=0.0,
-        high=1.0,
-        description="attention of the other tokens to junk source tokens, mean over queries, heads and layers of cross"
-        " attention and encoder",
-        needs=frozenset({"junk"}),
-        sites=True,
-    ),
-    MetricInfo(
-        name="attention_entropy",
-        higher_is_better=False,
-        unit="share of the largest possible",
-        low=0.0,
-        high=1.0,
-        description="entropy of attention divided by that of equal attention to all allowed keys, mean over queries"
-        " with at least two, heads and layers, then over sites",
-        sites=True,
-    ),
-    MetricInfo(
-        name="aer",
-        higher_is_better=False,
-        unit="share of links",
-        low=0.0,
-        high=1.0,
-        description="alignment error rate of cross attention against the gold alignment, end marks aside, mean of the"
-        " heads of the best layer (Och and Ney 2003)",
-        needs=frozenset({"links"}),
-    ),
-    MetricInfo(
-        name="effective_context",
-        higher_is_better=True,
-        unit="source tokens",
-        low=0.0,
-        high=math.inf,
-        description="least distance from the source token with the greatest gradient within which a target token finds"
-        " 95 % of its gradient's norm, first 64 sentences (after Chi et al. 2023)",
-    ),
-)
-"""Every metric by name."""
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} stands where true or false should")
+    return value
+
+
+def record_of(metric: MetricInfo) -> dict[str, Any]:
+    """Return what `RecordedMetric` reads, as a JSON object.
+
+    How sums over sentences become a value is code; it is recorded for ratios only, which need none.
+    """
+    low, high = (None if math.isinf(limit) else limit for limit in (metric.low, metric.high))
+    return {
+        "higher_is_better": metric.higher_is_better,
+        "unit": metric.unit,
+        "low": low,
+        "high": high,
+        "description": metric.description,
+        "source": metric.source,
+        "needs": sorted(metric.needs),
+        "slices": list(metric.slices),
+        "sites": metric.sites,
+        "in_percent": metric.in_percent,
+        "decimals": metric.decimals,
+        "is_ratio": metric.is_ratio,
+    }
+
+
+_recorded: dict[str, RecordedMetric] = {}
+
+
+def add_recorded_metrics(records: Mapping[str, Any]) -> None:
+    """Make metrics of plug-ins known by the records of an experiment directory; a loaded plug-in is preferred.
+
+    Raises:
+        ConfigError: another directory has recorded a metric of the same name otherwise.
+        ValueError, TypeError, LookupError: a record is damaged.
+    """
+    for name, record in records.items():
+        metric = RecordedMetric(record)
+        metric.name = name
+        known = _recorded.get(name)
+        if known is not None and record_of(known) != record_of(metric):
+            raise ConfigError(
+                f"the metric {name!r} is described otherwise than in another experiment that was read before; "
+                "read them one at a time"
+            )
+        _recorded[name] = metric
+
+
+def find_metric(name: str) -> MetricInfo:
+    """Return the metric of that name: a registered one, or one that an experiment directory describes.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _instance(name, METRICS[name]) if name in METRICS else _recorded[name]
+
+
+@cache
+def _instance(name: str, cls: type[MetricInfo]) -> MetricInfo:
+    metric = cls()
+    metric.name = name
+    return metric
+
+
+def metric_names() -> list[str]:
+    """Return the names of all metrics: the registered ones in their order, then the recorded ones."""
+    return [*METRICS, *(name for name in _recorded if name not in METRICS)]
 
 
 class MetricName(NamedTuple):
@@ -226,7 +208,7 @@ class MetricName(NamedTuple):
         Raises:
             KeyError: there is no such metric.
         """
-        return METRICS[self.metric]
+        return find_metric(self.metric)
 
     @property
     def whole(self) -> MetricName:

@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
-from maskbench.config.schema.metrics import METRICS, SliceKind, metric_name
+from maskbench.config.schema.metrics import SliceKind, metric_name, metric_names
 from maskbench.registry import did_you_mean
 
 Size = Annotated[int, Field(ge=1, le=65_536)]
@@ -37,9 +37,9 @@ def check_metric_name(name: str) -> str:
     found = metric_name(name)
     if found is None:
         raise ValueError("must be a split and a metric, such as test/bleu")
-    if found.metric not in METRICS:
-        known = ", ".join(METRICS)
-        raise ValueError(f"names no metric{did_you_mean(found.metric, METRICS)} (metrics: {known})")
+    if found.metric not in metric_names():
+        known = ", ".join(metric_names())
+        raise ValueError(f"names no metric{did_you_mean(found.metric, metric_names())} (metrics: {known})")
     if found.masks == "own":
         shorter = found._replace(masks=None)
         raise ValueError(f"must not name the run's own masks: write {shorter}")
@@ -195,9 +195,11 @@ class EvaluateConfig(StrictModel):
     @classmethod
     def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
         for name in metrics:
-            if name not in METRICS:
-                known = ", ".join(METRICS)
-                raise ValueError(f"has no metric {name!r}{did_you_mean(name, METRICS)} (metrics: {known})")
+            if name not in metric_names():
+                known = ", ".join(metric_names())
+                raise ValueError(
+                    f"has no metric {name!r}{did_you_mean(name, metric_names())} (metrics: {known})"
+                )
         return metrics
 
 

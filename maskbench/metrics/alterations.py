@@ -8,14 +8,22 @@ what the corpus says a token hangs on (`Split.deps`), and `Split.touched` says w
 
 from __future__ import annotations
 
+import math
 import re
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskbench.data.corpus import Split
-from maskbench.metrics.teacher_forcing import TeacherForcedScores
-from maskbench.metrics.translation import TranslationResult
+from maskbench.metrics.base import Metric, without_missing
+from maskbench.metrics.translation_scores import ExactMatch
+from maskbench.registry import METRICS
+
+if TYPE_CHECKING:
+    from maskbench.data.corpus import Split
+    from maskbench.metrics.model_outputs import ModelOutputs
+    from maskbench.metrics.teacher_forcing import TeacherForcedScores
 
 _STEP = re.compile(r"(?P<family>.+)-(?P<number>[1-9][0-9]*)")
 
@@ -102,27 +110,103 @@ def relative_drop(clean: float, altered: float) -> float | None:
     return None if clean == 0 else (clean - altered) / clean
 
 
-def forced_gap(tokens: TeacherForcedScores, said: TranslationResult, split: Split) -> float:
-    """Return the share of sentences right given the gold prefix, minus the share right in greedy decoding.
+def original_of(split: Split) -> str:
+    """Return the name of the split that this one is an altered copy of.
 
-    -1 to 1; 0 is what it should be. A sentence is right given the gold prefix if every token of its reference, end mark
-    included, is ranked first; it is right in decoding if the greedy translation is the reference, token by token.
-
-    For a model that cannot see the future the two are the same sentences. Say every token of a reference is ranked
-    first given the gold ones before it. Then greedy decoding begins with the first of them; what it has said is then a
-    gold prefix, from which it says the next one; and so on to the end mark. Conversely, a translation that is the
-    reference ranked each token of it first, given what was then the gold prefix. Training does not come into it: no
-    model has a gap, however it was trained. One that can see later tokens in teacher forcing finds them missing in
-    decoding, which is the gap.
-
-    What else can part the two, and acts in decoding only: masks of the logits, and the limit on length, where a
-    reference is longer. In decoding `<pad>`, `<bos>` and `<mask>` are never said, which is no gap either way unless a
-    model ranks one of them first in a sentence that is right otherwise (then below 0). Rounding differs between the two
-    passes and can decide a tie.
-
-    Args:
-        tokens: what the model thinks of every token of the split.
-        said: its greedy translations of the split.
+    Raises:
+        ValueError: it is no altered copy.
     """
-    right = np.logical_and.reduceat(tokens.correct, split.tgt.offsets[:-1])
-    return (int(right.sum()) - int(said.right.sum())) / len(split)
+    if split.origin is None:
+        raise ValueError(f"{split.name} is no altered copy of another split")
+    return split.origin
+
+
+class _AccuracyLost(Metric):
+    """Token accuracy lost to the alteration of the source, over some of the target tokens."""
+
+    higher_is_better = False
+    unit = "share of tokens"
+    low, high = -1.0, 1.0
+    source = "this project"
+    needs = frozenset({"deps", "origin"})
+
+    @abstractmethod
+    def lost(self, clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
+        """Return the accuracy lost; None where no token counts."""
+
+    def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
+        """Return the accuracy lost on an altered copy."""
+        data = outputs.split(split)
+        clean = outputs.teacher_forced(original_of(data))
+        return without_missing({"": self.lost(clean, outputs.teacher_forced(split), data)})
+
+
+@METRICS.register("interference")
+class Interference(_AccuracyLost):
+    """See `interference`."""
+
+    description = "token accuracy lost to an alteration of the source, over target tokens whose own evidence it left untouched"
+
+    def lost(self, clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
+        """Return the accuracy lost on untouched tokens."""
+        return interference(clean, altered, split)
+
+
+@METRICS.register("information_loss")
+class InformationLoss(_AccuracyLost):
+    """See `information_loss`."""
+
+    description = (
+        "token accuracy lost to an alteration of the source, over target tokens whose own evidence it touched"
+    )
+
+    def lost(self, clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
+        """Return the accuracy lost on touched tokens."""
+        return information_loss(clean, altered, split)
+
+
+class _OfExactMatch(Metric):
+    """A number made of the exact match of an altered copy and of its original."""
+
+    needs = frozenset({"origin"})
+    source = "this project"
+
+    def exact_match(self, outputs: ModelOutputs, split: str) -> float:
+        """Return the exact match of a split, and note its signature as this metric's."""
+        texts, metric = outputs.translations(split), ExactMatch()
+        outputs.signatures[self.name] = metric.signature(outputs.lowercase)
+        return metric.score(texts.hypotheses, texts.references, outputs.lowercase)
+
+
+@METRICS.register("robustness")
+class Robustness(_OfExactMatch):
+    """See `robustness`."""
+
+    higher_is_better = True
+    unit = "share of sentences"
+    low, high = 0.0, 1.0
+    description = (
+        "area under the curve of exact match against the share of altered words, from none to this split's,"
+        " divided by that share"
+    )
+
+    def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
+        """Return the area over the original, the milder copies and this one."""
+        data = outputs.split(split)
+        points = [(0, original_of(data)), *milder_copies(data, outputs.corpus.splits)]
+        return {"": robustness([(amount, self.exact_match(outputs, name)) for amount, name in points])}
+
+
+@METRICS.register("relative_drop")
+class RelativeDrop(_OfExactMatch):
+    """See `relative_drop`."""
+
+    higher_is_better = False
+    unit = "share of the exact matches"
+    low, high = -math.inf, 1.0
+    description = "share of the exact matches on the unaltered split that the alteration costs"
+
+    def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
+        """Return the drop from the original to this copy."""
+        clean = self.exact_match(outputs, original_of(outputs.split(split)))
+        return without_missing({"": relative_drop(clean, self.exact_match(outputs, split))})

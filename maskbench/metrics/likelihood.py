@@ -1,0 +1,45 @@
+"""How well the model predicts gold target tokens: negative log-likelihood and accuracy."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from maskbench.metrics.base import TokenMetric
+from maskbench.registry import METRICS
+
+if TYPE_CHECKING:
+    from maskbench.metrics.teacher_forcing import TeacherForcedScores
+
+
+@METRICS.register("nll")
+class NegativeLogLikelihood(TokenMetric):
+    """The mean negative log-likelihood; a sentence adds the sum over its tokens in nats, and their number."""
+
+    higher_is_better = False
+    unit = "nats per token"
+    low, high = 0.0, math.inf
+    description = "negative log-likelihood of a gold target token, end mark included, without label smoothing"
+    source = "cross entropy; Shannon 1948"
+
+    def token_values(self, tokens: TeacherForcedScores) -> npt.NDArray[np.float64]:
+        """Return the negative log-likelihood of each token in nats."""
+        return tokens.nll
+
+
+@METRICS.register("token_accuracy")
+class TokenAccuracy(TokenMetric):
+    """The share of tokens ranked first; a sentence adds its tokens that are ranked first, and their number."""
+
+    higher_is_better = True
+    unit = "share of tokens"
+    low, high = 0.0, 1.0
+    description = "share of gold target tokens ranked first, given the gold prefix"
+    source = "common usage"
+
+    def token_values(self, tokens: TeacherForcedScores) -> npt.NDArray[np.bool_]:
+        """Return where the token ranked first is the gold one."""
+        return tokens.correct

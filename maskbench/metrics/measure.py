@@ -1,0 +1,50 @@
+"""Computes metrics by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from maskbench.config.schema.metrics import find_metric
+from maskbench.metrics.base import Metric
+from maskbench.metrics.model_outputs import ModelOutputs
+from maskbench.registry import METRICS
+
+
+def measure(outputs: ModelOutputs, split: str, metric: str) -> dict[str, float]:
+    """Return a metric of a split, and of the slices of it that were asked for, by slice; "" is the whole split.
+
+    Empty where the metric does not exist on this split: what an alteration costs, on a split that is no altered copy,
+    or a mean over no tokens.
+    """
+    found = _computable(metric)
+    if "origin" in found.needs and outputs.split(split).origin is None:
+        return {}
+    return found.measure(outputs, split)
+
+
+def count_sentences(outputs: ModelOutputs, split: str, metrics: Iterable[str]) -> list[dict[str, Any]]:
+    """Return an entry for each sentence of a split, in its order: `{"id": 3, "nll": [7.25, 6], ...}`.
+
+    An entry holds what the sentence adds to each metric's sums, so that the sums over any sentences, a resampled test
+    set for one, give the metric of those sentences without another pass over the data. Metrics that are no function
+    of such sums are left out, and none of the others needs a pass that computing it did not need. Empty if no metric
+    is left.
+    """
+    wanted = set(metrics)
+    counts = {
+        name: metric.count_sentences(outputs, split)
+        for name, metric in ((name, _computable(name)) for name in METRICS if name in wanted)
+        if metric.sentence_numbers is not None
+    }
+    if not counts:
+        return []
+    sentences = range(len(outputs.split(split)))
+    return [{"id": i, **{name: entries[i] for name, entries in counts.items()}} for i in sentences]
+
+
+def _computable(name: str) -> Metric:
+    found = find_metric(name)
+    if not isinstance(found, Metric):
+        raise ValueError(f"the plug-in that computes the metric {name!r} is not loaded")
+    return found

@@ -1,0 +1,143 @@
+"""Scores of translations beside their references: exact match, BLEU and chrF.
+
+BLEU and chrF are sacreBLEU's, over the whole split at once; its signature says how they were computed, and scores
+with different signatures must not be compared (Post 2018, "A call for clarity in reporting BLEU scores").
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from maskbench.metrics.base import SentenceCounts, TranslationMetric
+from maskbench.registry import METRICS
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+
+BLEU_ORDER = 4
+CHRF_ORDER = 6
+
+
+@METRICS.register("exact_match")
+class ExactMatch(TranslationMetric):
+    """The share of translations that are their reference; a sentence adds 1 or 0, and 1."""
+
+    higher_is_better = True
+    unit = "share of sentences"
+    low, high = 0.0, 1.0
+    description = "share of translations equal to their reference"
+    source = "common usage"
+
+    def count(self, hypothesis: str, reference: str) -> tuple[int, int]:
+        """Return whether the two are equal, character by character, and 1."""
+        return int(hypothesis == reference), 1
+
+
+class SacreBleuMetric(TranslationMetric):
+    """A score that sacreBLEU computes from its statistics of every sentence."""
+
+    higher_is_better = True
+    low, high = 0.0, 100.0
+
+    @abstractmethod
+    def scorer(self, lowercase: bool) -> BLEU | CHRF:
+        """Return sacreBLEU's metric."""
+
+    def count_texts(
+        self, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False
+    ) -> SentenceCounts:
+        """Return sacreBLEU's statistics of every sentence, whose sums decide the score."""
+        if not hypotheses:
+            return []
+        # sacreBLEU's own significance tests use this method; it has no public one.
+        found = self.scorer(lowercase)._extract_corpus_statistics(list(hypotheses), [list(references)])
+        return [[int(count) for count in counts] for counts in found]
+
+    def score(self, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False) -> float:
+        """Return sacreBLEU's corpus score."""
+        if len(hypotheses) != len(references):
+            raise ValueError(f"{len(hypotheses)} hypotheses, but {len(references)} references")
+        return float(self.scorer(lowercase).corpus_score(list(hypotheses), [list(references)]).score)
+
+    def signature(self, lowercase: bool = False) -> str:
+        """Return sacreBLEU's signature."""
+        scorer = self.scorer(lowercase)
+        # It has one only after it has scored something: the number of references is part of it.
+        scorer.corpus_score(["a"], [["a"]])
+        return str(scorer.get_signature())
+
+
+@METRICS.register("bleu")
+class Bleu(SacreBleuMetric):
+    """BLEU-4; a sentence adds tokens of the translation and of the reference, matching n-grams, and all n-grams."""
+
+    unit = "BLEU points"
+    description = "corpus BLEU of the translations (Papineni et al. 2002)"
+    source = 'Papineni et al. 2002, "BLEU: a method for automatic evaluation of machine translation"'
+    sentence_numbers = 2 + 2 * BLEU_ORDER
+
+    def scorer(self, lowercase: bool) -> BLEU:
+        """Return sacreBLEU's BLEU."""
+        from sacrebleu.metrics.bleu import BLEU
+
+        # `force` silences a warning about tokenised text, which the toy languages are on purpose.
+        return BLEU(lowercase=lowercase, force=True)
+
+    def score_counts(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return BLEU of sums over sentences, with sacreBLEU's defaults (exponential smoothing)."""
+        return _bleu(counts)
+
+    def score_sentences(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return BLEU of every sentence alone.
+
+        It is taken over the lengths of n-grams that the translation has ("effective order"): otherwise every
+        translation of fewer than four words would score 0.
+        """
+        return _bleu(counts, effective_order=True)
+
+
+@METRICS.register("chrf")
+class Chrf(SacreBleuMetric):
+    """chrF2; a sentence adds, for n = 1..6, character n-grams of the translation, of the reference, and of both."""
+
+    unit = "chrF points"
+    description = "corpus chrF2, character n-gram F-score of the translations (Popović 2015)"
+    source = 'Popović 2015, "chrF: character n-gram F-score for automatic MT evaluation"'
+    sentence_numbers = 3 * CHRF_ORDER
+
+    def scorer(self, lowercase: bool) -> CHRF:
+        """Return sacreBLEU's chrF."""
+        from sacrebleu.metrics.chrf import CHRF
+
+        return CHRF(lowercase=lowercase)
+
+    def score_counts(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return chrF of sums: recall counts twice, over the orders that both texts have n-grams of."""
+        in_hypothesis, in_reference, matching = (counts[..., part::3] for part in range(3))
+        present = (in_hypothesis > 0) & (in_reference > 0)
+        order = np.maximum(present.sum(-1), 1)
+        precision = (np.where(present, matching, 0) / np.maximum(in_hypothesis, 1)).sum(-1) / order
+        recall = (np.where(present, matching, 0) / np.maximum(in_reference, 1)).sum(-1) / order
+        below = 4 * precision + recall
+        return np.where(below > 0, 100 * 5 * precision * recall / np.where(below > 0, below, 1), 0.0)
+
+
+def _bleu(counts: npt.NDArray[np.float64], effective_order: bool = False) -> npt.NDArray[np.float64]:
+    """Return BLEU; no match of an order counts as 1/2, none of the next one as 1/4, and so on."""
+    hypothesis_length, reference_length = counts[..., 0], counts[..., 1]
+    matching, total = counts[..., 2 : 2 + BLEU_ORDER], counts[..., 2 + BLEU_ORDER :]
+    present = total > 0
+    halvings = np.cumsum((matching == 0) & present, axis=-1)
+    smoothed = np.where(matching > 0, matching, 0.5**halvings)
+    logs = np.log(np.where(present, smoothed, 1.0) / np.where(present, total, 1.0))
+    order = present.sum(-1) if effective_order else np.full(hypothesis_length.shape, BLEU_ORDER)
+    mean = logs.sum(-1) / np.maximum(order, 1)
+    brevity = np.minimum(0.0, 1 - reference_length / np.maximum(hypothesis_length, 1))
+    scored = (matching > 0).any(-1) & (present.all(-1) | effective_order)
+    return np.where(scored, 100 * np.exp(mean + brevity), 0.0)
