@@ -1,36 +1,27 @@
-"""Files from the network, each pinned to one content: its size and its sha256 are known before it is asked for.
+"""Files from the network, each pinned to one content: its size and its sha256 are known before the request.
 
-A file is written beside its place and renamed into it once its hash is right, so its place never holds half of it, and
-two processes may fetch it at once. A file that lies there already and has the right hash is taken as it is, whoever put
-it there.
+A download goes to a temporary file beside its place, which replaces the place once the hash is right. So the place never
+holds half a file, and two processes may download it at once. A file that is there already and has the right hash is
+used as it is.
 """
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeAlias
-from urllib.parse import urlsplit
+from typing import Final, TypeAlias
 
-from maskbench.data.text.text_files import expand_folder, hash_corpus_file
-from maskbench.errors import CorpusError, ResourceError
-from maskbench.files import replace_file
+from maskbench.data.text.text_files import expand_folder
+from maskbench.errors import CorpusError
 
 DownloadListener: TypeAlias = Callable[[str, int, int], None]
-"""Is told a file's name, how many of its bytes are here, and how many there will be."""
+"""Called with a file's name, the bytes received so far, and its size in bytes."""
 
 _HTTPS: Final = ("https",)
-_CHUNK: Final = 1 << 16
-_SECONDS: Final = 30.0
-"""How long a silent server is waited for."""
 
 _listener: ContextVar[DownloadListener | None] = ContextVar("listener", default=None)
 
@@ -41,7 +32,7 @@ class RemoteFile:
 
     url: str
     size: int
-    """In bytes; not one more is read."""
+    """In bytes; a longer answer is refused."""
     sha256: str
 
     @property
@@ -52,7 +43,7 @@ class RemoteFile:
 
 @contextmanager
 def report_downloads_to(listener: DownloadListener) -> Iterator[None]:
-    """Tell `listener` of every download inside: at its start with 0 bytes, then whenever some have come."""
+    """Call `listener` for every download in the body: at its start with 0 bytes, then after every chunk."""
     token = _listener.set(listener)
     try:
         yield
@@ -82,7 +73,7 @@ def data_folder() -> Path:
 
 
 def fetch_all(remotes: Sequence[RemoteFile], folder: Path, schemes: tuple[str, ...] = _HTTPS) -> None:
-    """See that all of `remotes` are in `folder`, see `fetch`.
+    """Download those of `remotes` that are not in `folder`; see `fetch`.
 
     Raises:
         CorpusError: one cannot be had; the message says how to go on without.
@@ -113,82 +104,7 @@ def fetch(remote: RemoteFile, folder: Path, schemes: tuple[str, ...] = _HTTPS) -
         CorpusError: it cannot be had, or what came is something else.
         ResourceError: the folder cannot be written.
     """
-    path = folder / remote.name
-    if path.is_file() and hash_corpus_file(path) == remote.sha256:
-        return path
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with replace_file(path) as file:
-            _receive(remote, file, schemes)
-    except OSError as error:
-        raise ResourceError(
-            f"cannot write {folder}: {error.strerror or error}; free some space, or name another folder in MASKBENCH_DATA"
-        ) from error
-    return path
+    # The libraries take a tenth of a second to import, and most runs download nothing.
+    from maskbench.data.text.pinned_download import download
 
-
-def _receive(remote: RemoteFile, file: BinaryIO, schemes: tuple[str, ...]) -> None:
-    """Write the content of `remote` to `file`, and see that it is the right one."""
-    told = _listener.get()
-    digest, received = hashlib.sha256(), 0
-    for chunk in _chunks(remote, schemes):
-        digest.update(chunk)
-        received += len(chunk)
-        if received > remote.size:
-            raise _refused(remote, f"the server sends more than the {remote.size} bytes it should have")
-        file.write(chunk)
-        if told:
-            told(remote.name, received, remote.size)
-    if received < remote.size:
-        raise _refused(remote, f"the connection ended after {received} of {remote.size} bytes")
-    if digest.hexdigest() != remote.sha256:
-        raise _refused(
-            remote,
-            f"it has another content than it should: sha256 {digest.hexdigest()}, not {remote.sha256}",
-        )
-
-
-def _chunks(remote: RemoteFile, schemes: tuple[str, ...]) -> Iterator[bytes]:
-    """Yield the bytes of `remote`, first none, as soon as the server answers."""
-    try:
-        _check_scheme(remote.url, schemes)
-        opener = urllib.request.build_opener(_Redirects(schemes))
-        request = urllib.request.Request(remote.url, headers={"User-Agent": "maskbench"})
-        with opener.open(request, timeout=_SECONDS) as response:
-            yield b""
-            while chunk := response.read(_CHUNK):
-                yield chunk
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise _refused(remote, f"the server answers {error.code} {error.reason}") from error
-    except urllib.error.URLError as error:
-        raise _refused(remote, f"is there a network? {_told(error)}") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _refused(remote, f"the connection broke: {error or type(error).__name__}") from error
-
-
-def _told(error: urllib.error.URLError) -> str:
-    reason = error.reason
-    return (isinstance(reason, OSError) and reason.strerror) or str(reason)
-
-
-def _check_scheme(url: str, schemes: tuple[str, ...]) -> None:
-    if urlsplit(url).scheme not in schemes:
-        raise urllib.error.URLError(f"{url} is not an address that begins with {' or '.join(schemes)}")
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a server's directions only to addresses of the allowed schemes."""
-
-    def __init__(self, schemes: tuple[str, ...]) -> None:
-        self._schemes = schemes
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        _check_scheme(newurl, self._schemes)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _refused(remote: RemoteFile, reason: str) -> CorpusError:
-    return CorpusError(f"cannot download {remote.url}: {reason}")
+    return download(remote, folder, schemes, _listener.get())

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from maskbench.data.text import download
+from maskbench.data.text import pinned_download
 from maskbench.data.text.download import RemoteFile, data_folder, fetch, fetch_all, report_downloads_to
 from maskbench.errors import CorpusError, ResourceError
 
@@ -42,6 +43,7 @@ def server() -> Iterator[Server]:
         def do_GET(self) -> None:
             known.asked.append(self.path)
             what = self.path.rsplit("/", 1)[1]
+            server_breaks_off = what == "recovers" and known.asked.count(self.path) == 1
             if what in ("404", "500"):
                 self.send_error(int(what))
                 return
@@ -52,7 +54,7 @@ def server() -> Iterator[Server]:
                 return
             body = {"wrong": CONTENT[:-1] + b"!", "empty": b"", "short": CONTENT[:-9]}.get(what, CONTENT)
             self.send_response(200)
-            if what == "broken":
+            if what == "broken" or server_breaks_off:
                 self.send_header("Content-Length", str(len(body)))
                 body = body[: len(body) // 2]
             self.end_headers()
@@ -74,8 +76,10 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_proxy_and_no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
+    # Before it retries, pooch waits for a second and more.
+    monkeypatch.setattr(pinned_download, "_RETRIES", 0)
 
 
 def test_a_file_is_fetched_once_and_found_ever_after(server: Server, tmp_path: Path) -> None:
@@ -148,6 +152,17 @@ def test_what_was_there_before_stays_where_a_download_fails(server: Server, tmp_
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("wrong", b"older")]
 
 
+def test_a_broken_connection_is_tried_again_and_a_missing_file_is_not(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pinned_download, "_RETRIES", 1)
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))
+    assert fetch(server.remote("recovers"), tmp_path, HTTP).read_bytes() == CONTENT
+    with pytest.raises(CorpusError, match="404"):
+        fetch(server.remote("404"), tmp_path, HTTP)
+    assert server.asked == ["/files/recovers", "/files/recovers", "/files/404"]
+
+
 def test_without_a_network_the_message_says_how_to_go_on(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -160,7 +175,7 @@ def test_without_a_network_the_message_says_how_to_go_on(tmp_path: Path) -> None
 def test_a_server_that_falls_silent_is_not_waited_for_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "_SECONDS", 0.05)
+    monkeypatch.setattr(pinned_download, "_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/right"
         with pytest.raises(CorpusError, match="timed out"):
