@@ -1,1 +1,1 @@
-"""The command line: one file per command, which parses, calls one library function and renders what it returns."""
+"""The command line: commands, what they print (views, comparison, progress), and the options they share."""

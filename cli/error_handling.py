@@ -1,4 +1,4 @@
-"""How a command ends when something is wrong: one message on stderr and a documented exit code."""
+"""Errors of a command become one message on stderr and a documented exit code."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Result = TypeVar("Result")
 
 
 def handle_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Turn a `MaskbenchError` of `command` into its message and exit code; what else escapes is a bug and stays one.
+    """Return `command`, with a `MaskbenchError` or `OSError` turned into a message and an exit code; other errors escape.
 
-    A reader that closes the pipe (`maskbench compare | head`) has seen enough: that is no error.
+    A closed pipe (`maskbench compare | head`) ends the command with exit code 0.
     """
 
     @functools.wraps(command)
@@ -48,7 +48,7 @@ def handle_errors(command: Callable[Parameters, Result]) -> Callable[Parameters,
 
 
 def _open_what_is_closed() -> None:
-    """Let a command write, although whoever started it closed stdout or stderr (`>&-`) and will read nothing."""
+    """Open stdout or stderr on the null device where the caller closed it (`>&-`)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  open until the end

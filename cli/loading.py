@@ -1,4 +1,4 @@
-"""Reading an experiment file for a command: the plug-ins it may name, and problems shown where they stand."""
+"""Loads an experiment file with its plug-ins, and gives errors their place in the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def load(
     quick: bool = False,
     plugins: Sequence[Path] = (),
 ) -> Experiment:
-    """Return the experiment of `file`, checked against the strategies and corpora there are.
+    """Return the experiment of `file`, validated against the registered strategies and corpora.
 
     Raises:
         ConfigError: the file, an option of the command line or a plug-in is wrong.
@@ -36,14 +36,14 @@ def load(
 
 @contextmanager
 def locate_problems(file: Path, overrides: Sequence[str]) -> Iterator[None]:
-    """Inside, an error that names a key of the file is raised again as a problem at that key's place."""
+    """Inside, re-raise an error that names a key of the file as a problem with the line and column of that key."""
     from maskbench.config.load import locate_error
     from maskbench.errors import LeakError, MaskbenchError
 
     try:
         yield
     except MaskbenchError as error:
-        # A leak is no mistake in the file, and has an exit code of its own.
+        # A leak is not an error in the file, and has its own exit code.
         if error.key is None or isinstance(error, LeakError):
             raise
         raise locate_error(file, error.key, str(error), overrides=list(overrides)) from None

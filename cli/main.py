@@ -1,4 +1,4 @@
-"""The entry point: it knows every command by name, and imports nothing heavier than their signatures."""
+"""The entry point: registers every command. Commands import heavy libraries only when they run."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ app = typer.Typer(
     epilog="Start with: maskbench run experiments/quickstart.yaml",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    # A traceback means a bug; it goes into the report as Python prints it.
+    # A traceback means a bug; Python prints it as a bug report needs it.
     pretty_exceptions_enable=False,
 )
 
 
 def _unwrapped(text: str) -> str:
-    """Return paragraphs as one line each: where they break is for the terminal to say."""
+    """Return each paragraph as one line, so that the terminal decides where it breaks."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in cleandoc(text).split("\n\n"))
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands take, written once so that they mean the same and read the same everywhere."""
+"""Options that several commands share, with one meaning and one help text each."""
 
 from __future__ import annotations
 

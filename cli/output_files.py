@@ -1,4 +1,4 @@
-"""Writes what a command made to the file it was asked for, and to nothing that somebody else still needs."""
+"""Writes output files atomically; refuses to overwrite the files of an experiment."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 PROTECTED_FILES = ("experiment.yaml", "plans.jsonl", "cost.json")
-"""What an experiment's own folder must keep."""
+"""Files of an experiment's folder that no output may replace."""
 
 
 def save_output(written: bytes, output: Path) -> None:
-    """Write a file, wholly or not at all; a link's target is written, and a pipe or a device written to.
+    """Write a file atomically; a link is followed, and a pipe or device is written to directly.
 
     Raises:
         ConfigError: the file belongs to an experiment.
@@ -20,7 +20,7 @@ def save_output(written: bytes, output: Path) -> None:
 
     refuse_output(output)
     if output.exists() and not output.is_file():
-        # Nothing may take the place of a pipe or a device.
+        # Never replace a pipe or a device by a file.
         with wrap_os_errors("write", output), output.open("wb") as stream:
             stream.write(written)
     else:
@@ -28,7 +28,7 @@ def save_output(written: bytes, output: Path) -> None:
 
 
 def refuse_output(output: Path) -> None:
-    """Refuse to write where `save_output` would, so that a command can ask before its work.
+    """Raise what `save_output` would raise for this path, so that a command can check before its work.
 
     Raises:
         ConfigError, ResourceError: as of `save_output`.
@@ -39,7 +39,7 @@ def refuse_output(output: Path) -> None:
     if _is_of_experiment(target):
         raise ConfigError(f"cannot write {output}: it belongs to an experiment; give another name")
     if output.is_file():
-        # A superuser may write everything, and still should not.
+        # `os.access` allows a superuser everything, so the mode is checked as well.
         if not output.stat().st_mode & 0o222 or not os.access(output, os.W_OK):
             raise ResourceError(f"cannot write {output}: it is read-only; give another name, or change that")
     elif not output.exists() and not target.parent.is_dir():
@@ -47,7 +47,7 @@ def refuse_output(output: Path) -> None:
 
 
 def _is_of_experiment(target: Path) -> bool:
-    """Whether a file is one that an experiment keeps, or lies in the folder of a run."""
+    """Whether a file is one of `PROTECTED_FILES` of an experiment, or lies in the folder of a run."""
     if target.name in PROTECTED_FILES and (target.parent / PROTECTED_FILES[0]).is_file():
         return True
     runs = (folder for folder in target.parents if folder.name.startswith("seed-"))

@@ -50,7 +50,7 @@ def audit(
     if everything:
         found = _whole_catalogue(plugins or [])
     else:
-        # All of them first, so that a mistake in the last one does not cost the work on the others.
+        # Build all subjects before the first proof, so that a mistake in the last one is reported at once.
         found = _findings(list(_subjects(targets or [], plugins or [], runs_dir)))
     if as_json:
         typer.echo(json.dumps([finding.document() for one in found for finding in one], indent=1))
@@ -63,7 +63,7 @@ def audit(
 
 
 def _subjects(targets: Sequence[str], plugins: Sequence[Path], runs_dir: Path) -> Iterator[Subject]:
-    """Yield what is to be audited, in the order it was asked for; a name that is none is refused first."""
+    """Yield the subjects of the audit in the order of `targets`; unknown names are refused first."""
     from maskbench.audit.arms import experiment_subjects
     from maskbench.audit.catalogue import subjects
     from maskbench.experiment.plan import CACHE
@@ -79,7 +79,7 @@ def _subjects(targets: Sequence[str], plugins: Sequence[Path], runs_dir: Path) -
 
 
 def _whole_catalogue(plugins: Sequence[Path]) -> list[list[Finding]]:
-    """Return the findings of every strategy and preset; on a terminal, say how far it is."""
+    """Return the findings of every strategy and preset; a terminal shows the progress."""
     from maskbench.audit.catalogue import names
     from maskbench.audit.report import audit_names
     from maskbench.text import sanitize
@@ -95,7 +95,7 @@ def _whole_catalogue(plugins: Sequence[Path]) -> list[list[Finding]]:
 
 
 def _findings(subjects: Iterable[Subject]) -> list[list[Finding]]:
-    """Return the findings of every subject; on a terminal, say which one is at work."""
+    """Return the findings of every subject; a terminal shows which one is being audited."""
     import torch
 
     from maskbench.audit import audit as examine

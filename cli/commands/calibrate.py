@@ -1,4 +1,4 @@
-"""`maskbench calibrate`: how much chance alone does in an experiment, found out by training its baseline against itself."""
+"""`maskbench calibrate`: train the baseline of an experiment against itself, to measure what chance alone does."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def compare(
     written_as = format or _guessed(output)
     choices = ComparisonOptions(metric, baseline, alpha, min_effect, simultaneous)
     comparisons = compare_directories(directories or [newest_experiment(runs_dir)], choices)
-    # A demand that names nothing is a mistake, and to be told before anything is written.
+    # A demand that names no arm is an error, reported before anything is written.
     shortfalls = unmet_demands(fail_unless or [], comparisons)
     shown = _sorted(comparisons, sort_by)
     _write(shown, written_as, output, MetricSelection(all_metrics, slices))
@@ -143,7 +143,7 @@ def _write(
         return
     written = _text(comparisons, format, detail).encode()
     if output is None:
-        # As bytes, because a console's encoding or its line ends would make another document of it.
+        # As bytes: a console's encoding or line ends would change the document.
         typer.echo(written, nl=False)
     else:
         from ..output_files import save_output

@@ -158,7 +158,7 @@ def _refuse_to_write(path: Path, split: str | None, force: bool) -> None:
 def _configured(
     name: str, settings: list[str], panel: str | None, quick: bool, plugins: Sequence[Path]
 ) -> CorpusConfig:
-    """Return the corpus that is meant, with its options."""
+    """Return the configuration of the corpus that `name` stands for."""
     from maskbench.data.catalogue import parse_corpus_config
     from maskbench.errors import ConfigError
     from maskbench.registry import CORPORA, did_you_mean
@@ -213,7 +213,7 @@ def _checked_split(config: CorpusConfig, wanted: str | None) -> str:
 
 
 def _built(config: CorpusConfig) -> Corpus:
-    """Build the corpus in memory: looking at one leaves no files behind."""
+    """Build the corpus in memory, without a cache file."""
     from maskbench.registry import CORPORA
 
     builder = CORPORA.lookup(config.name)
@@ -222,7 +222,7 @@ def _built(config: CorpusConfig) -> Corpus:
 
 
 def _chosen(split: Split, samples: int, seed: int | None) -> list[int]:
-    """Return which pairs to show."""
+    """Return the indices of the pairs to show."""
     from maskbench.randomness import Key, permutation
 
     if seed is None:

@@ -85,7 +85,7 @@ def explain(
 
 
 def _pictures(found: ExplanationResult, top: Example) -> tuple[list[tuple[str, CrossAttention]], str]:
-    """Return titles and attention of both runs, or why there is none: checkpoints may be gone, results stay."""
+    """Return titles and attention of both runs, or the reason why there is none, such as deleted checkpoints."""
     from maskbench.errors import MaskbenchError
     from maskbench.explain.run_attention import run_cross_attention
     from maskbench.text import sanitize

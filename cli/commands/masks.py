@@ -153,7 +153,7 @@ def _show(sheet: MaskPicture) -> None:
 
 
 def _refuse_to_draw_into(path: Path) -> None:
-    """Refuse a file that could not be written, or that would be lost, before anything is drawn."""
+    """Check, before anything is drawn, that the file can be written and does not exist yet."""
     from maskbench.errors import ConfigError
 
     if path.suffix.lower() != ".png":

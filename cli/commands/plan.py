@@ -77,10 +77,10 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
     from ..terminal import print_stripped
 
     class Warner(Silence):
-        """Passes on warnings alone."""
+        """Prints warnings and ignores every other event."""
 
         def warned(self, warning: str) -> None:
-            """Say it on stderr."""
+            """Print a warning on stderr."""
             typer.echo(sanitize(f"warning: {warning}"), err=True)
 
     rehearsal = rehearse(experiment, runs_dir, Warner())
@@ -128,7 +128,7 @@ def _shown(
     for label, sentence in expense_sentences(expected, due):
         words.add_row(label, Text(sanitize(sentence)))
     if present is not None and present.rule == "sequential":
-        # What a fixed number of seeds could show is beside the point: the evidence decides how many there are.
+        # Under the sequential rule the evidence decides how many seeds there are, so nothing is said of a fixed number.
         said = [(one.panel, tuple([until_decided_sentence(one.panel, present)])) for one in prospects]
     else:
         said = [(one.panel, tuple(outlook_sentences(one, experiment.compare, expected))) for one in prospects]

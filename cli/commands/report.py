@@ -1,4 +1,4 @@
-"""`maskbench report`: everything an experiment has to say, as one page."""
+"""`maskbench report`: all results of an experiment as one HTML page."""
 
 from __future__ import annotations
 

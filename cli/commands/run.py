@@ -106,10 +106,10 @@ def _run(
 
 
 def _check_selection(until_decided: bool, max_seeds: int | None, others: Mapping[str, object]) -> None:
-    """Refuse options that do not go together.
+    """Check that the options go together.
 
     Raises:
-        ConfigError: they do not.
+        ConfigError: two options exclude each other.
     """
     from maskbench.errors import ConfigError
 
@@ -148,7 +148,7 @@ def _run_until_decided(
 
 
 def _end(outcome: Outcome, directory: Path, as_json: bool) -> None:
-    """Say what became of the runs, print the comparison, and exit as the worst of them asks."""
+    """Print what became of the runs and the comparison; exit with the code of the worst run."""
     from maskbench.executors.signals import exit_code
 
     say_what_happened(outcome, directory)
@@ -160,7 +160,7 @@ def _end(outcome: Outcome, directory: Path, as_json: bool) -> None:
 
 
 def say_what_happened(outcome: Outcome, directory: Path) -> None:
-    """Say on stderr what became of the runs, what went wrong, and what to do next."""
+    """Print on stderr how the runs ended, what went wrong, and what to do next."""
     from maskbench.text import sanitize
     from maskbench.training.job import ERROR_LOG
 

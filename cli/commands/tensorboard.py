@@ -82,7 +82,7 @@ def _serve(top: Path, experiments: Sequence[Path], host: str | None, port: int |
 
 
 def _refresh(experiments: Sequence[Path], said: str) -> str:
-    """Bring all up to date; return what stands in the way, after a warning unless that was said already."""
+    """Update the event files of all experiments; return the problems, after a warning if they differ from `said`."""
     from maskbench.errors import MaskbenchError
     from maskbench.tensorboard import refresh
     from maskbench.text import sanitize

@@ -1,4 +1,4 @@
-"""`maskbench verify`: are finished runs what they say, and do they come out the same again?"""
+"""`maskbench verify`: check the hashes of finished runs, and repeat some to compare the bytes."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _document(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> 
 
 
 def _print(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> None:
-    """Print the result in one line, and under it what does not agree and why that may be."""
+    """Print the result in one line, then every disagreement with its possible cause."""
     from maskbench.text import sanitize
 
     lines = [_summary(found, hashes, replayed)]

@@ -1,4 +1,4 @@
-"""A comparison as CSV for spreadsheets and data frames: one line per arm, columns that stay, numbers in full.
+"""A comparison as CSV for spreadsheets and data frames: one line per arm, stable columns, numbers in full precision.
 
 RFC 4180: fields in double quotes where needed, lines ended by CRLF, UTF-8. Differences are arm minus baseline, in
 the metric's own unit (a share is a share, not percent). What was not measured is empty.
@@ -22,7 +22,7 @@ _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
-    """Return all panels in one table, told apart by the columns `experiment` and `panel`."""
+    """Return all panels in one table; the columns `experiment` and `panel` name the panel of each line."""
     records = [_record(row, comparison) for comparison in comparisons for row in comparison.rows]
     written = StringIO()
     writer = csv.writer(written, lineterminator="\r\n")
@@ -32,7 +32,7 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
 
 
 def _field(value: Value) -> str:
-    """Return a number in full precision, or a text that no spreadsheet takes for a formula."""
+    """Return a number in full precision, or a text that no spreadsheet reads as a formula."""
     if isinstance(value, str):
         text = sanitize(value)
         return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

@@ -1,4 +1,4 @@
-"""What a comparison is required to say, for scripts and CI: `dynamic better`, `dynamic not worse`."""
+"""`--fail-unless`: verdicts that a script or CI demands, such as `dynamic better` or `dynamic not worse`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNTESTED: tuple[Verdict, ...] = ("not testable", "unusable")
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """One `--fail-unless`."""
+    """The parsed value of one `--fail-unless`."""
 
     text: str
     """As the user wrote it."""
@@ -43,7 +43,7 @@ def unmet_demands(demands: Sequence[str], comparisons: Sequence[Comparison]) -> 
 
 
 def alarm_lines(comparisons: Sequence[Comparison]) -> list[str]:
-    """Return the alarms of all panels: a demand may be met by numbers that nobody should rely on."""
+    """Return the alarms of all panels: they put numbers in doubt by which a demand may be met."""
     return [f"alarm: {comparison.name}: {alarm}" for comparison in comparisons for alarm in comparison.alarms]
 
 
@@ -61,7 +61,7 @@ def _judged(comparison: Comparison) -> list[ArmResult]:
 def _parsed(text: str, comparisons: Sequence[Comparison]) -> Demand:
     arms = dict.fromkeys(name for c in comparisons for row in _judged(c) for name in (row.arm, row.title))
     words = text.strip()
-    # A title may hold spaces, so the longest name that fits is meant.
+    # A title may hold spaces, so the longest matching name wins.
     fitting = [name for name in arms if re.match(re.escape(name) + r"\s", words)]
     if not fitting:
         raise ConfigError(_no_such_arm(words, list(arms), comparisons))
@@ -82,7 +82,7 @@ def _no_such_arm(words: str, arms: Sequence[str], comparisons: Sequence[Comparis
 def _verdicts(words: str, wanted: str) -> frozenset[Verdict]:
     """Read `better`, `better|equivalent` or `not worse`.
 
-    What could not be tested is not shown to be anything, so it meets no demand that does not name it.
+    A `not` demand never allows `not testable` and `unusable`: an untested arm is not shown to be anything.
     """
     named = wanted.replace("_", " ")
     negated = (

@@ -1,4 +1,4 @@
-"""A comparison as LaTeX: a table in the style of booktabs, to be taken into a paper. Everything from files is text."""
+"""A comparison as LaTeX: a booktabs table for a paper. Text from files is escaped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ESCAPES = {
     "|": r"\textbar{}",
     "`": r"\textasciigrave{}",
     '"': r"\symbol{34}",
-    # Behind the end of a row these would be its optional space or its star.
+    # After `\\\\` LaTeX would read these as an optional argument or a star.
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
@@ -116,12 +116,12 @@ def _row(cells: ArmCells) -> list[str]:
 
 
 def _number(text: str) -> str:
-    """Return a number with a minus instead of a hyphen; mathematics has its own less-than sign."""
+    """Return a number in math mode, where a hyphen is a minus and `<` a less-than sign."""
     return f"${text}$" if text else ""
 
 
 def _interval(text: str) -> str:
-    """Return numbers between text: `1.34x [1.29, 1.40]`."""
+    """Return `1.34x [1.29, 1.40]` with real minus signs, brackets and a multiplication sign."""
     return (
         re.sub(r"-[\d.]+", lambda found: _number(found[0]), text)
         .replace("[", "{[}")

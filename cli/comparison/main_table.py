@@ -1,4 +1,4 @@
-"""The table itself: one line for each arm, or two where the terminal is narrow."""
+"""The table of arms: one line for each, or two where the terminal is narrow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How tightly the table is set."""
+    """The spacing and line breaks of the table."""
 
     gap: int
     """Spaces between columns."""
@@ -46,11 +46,11 @@ LAYOUTS = (
     Layout(1, stacked=True, cost_interval=True),
     Layout(1, stacked=True, folds=True),
 )
-"""From the most to the least comfortable."""
+"""From the widest to the narrowest."""
 
 
 def fit_table(cells: TableCells, width: int, glyphs: Glyphs) -> Table:
-    """Return the table in the most comfortable layout for `width` columns."""
+    """Return the table in the first of `LAYOUTS` that fits into `width` columns, or in the last."""
     for layout in LAYOUTS[:-1]:
         table = main_table(cells, layout, glyphs)
         if width_of(table) <= width:

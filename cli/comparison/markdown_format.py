@@ -1,4 +1,4 @@
-"""A comparison as GitHub-flavoured Markdown: a heading, the table, the sentences. Everything from files is text."""
+"""A comparison as GitHub-flavoured Markdown: a heading, the table, the sentences. Text from files is escaped."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from maskbench.comparison.text.sentences import headline, noise_sentences, verdi
 from maskbench.comparison.text.table_cells import ArmCells, TableCells, table_cells
 from maskbench.text import sanitize
 
-# A backslash takes its meaning from any punctuation (CommonMark 2.4). Bare addresses are links and dollars formulas on
-# GitHub.
+# A backslash before punctuation makes it literal (CommonMark 2.4). GitHub turns bare addresses into links and dollars
+# into formulas.
 _MEANT = re.compile(r"://|(?<=www)\.|[\\`*_{}\[\]<>|~&#$@]", re.IGNORECASE)
 _BEGINS_A_LIST = re.compile(r"^(\s*\d*)([-+=.)])")
 

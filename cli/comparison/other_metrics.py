@@ -1,8 +1,7 @@
-"""What a comparison measured besides its metric, with intervals and without verdicts, as tables that fit the terminal.
+"""Tables of the metrics that get no verdict, with intervals, as wide as the terminal.
 
-Unasked, that is the compared metric on the other splits, the other metrics on the compared split, and the compared
-metric's slices there, each block cut where it would take more than `MAX_LINES` lines. What is left out is counted.
-`forced_gap`, which every run measures and which should be 0, is shown where it is not.
+By default these are the compared metric on the other splits, the other metrics on the compared split, and the compared
+metric's slices there, each block cut to `MAX_LINES` lines; a last line counts what is not shown.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from ..terminal import Glyphs, bare_table
 
 @dataclass(frozen=True, slots=True)
 class MetricSelection:
-    """What was asked for; by default, what fits a screen."""
+    """Which metrics to show; by default, those that fit a screen."""
 
     all_metrics: bool = False
     """Every metric of every split."""
@@ -37,16 +36,16 @@ COMPACT_SELECTION = MetricSelection()
 
 
 MAX_LINES = 24
-"""A block that was not asked for takes about this many lines, however many arms there are."""
+"""A block of the default selection takes about this many lines, however many arms there are."""
 
 _GAP = 2
 _FEWEST = 3
-"""Rows that a block keeps at least."""
+"""The smallest number of rows to which a block is cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricBlock:
-    """Metrics that stand under one caption, one a row."""
+    """Metrics under one caption, one per row."""
 
     caption: str
     metrics: dict[str, MetricName]
@@ -56,7 +55,7 @@ class MetricBlock:
 def other_metric_tables(
     comparison: Comparison, detail: MetricSelection, width: int, glyphs: Glyphs
 ) -> Iterator[Text | Table]:
-    """Yield captions and tables, and at last how much is not shown; nothing where nothing else was measured."""
+    """Yield captions and tables, then how much is not shown; nothing without other metrics."""
     names, shown = other_metric_names(comparison), set[MetricName]()
     lines = None if detail.all_metrics or detail.slices else MAX_LINES
     for block in _chosen(comparison, names, metric_name(comparison.settings.metric), detail):
@@ -84,7 +83,7 @@ def _left_out(names: Sequence[MetricName]) -> Iterator[Text]:
 def _chosen(
     comparison: Comparison, names: Sequence[MetricName], compared: MetricName | None, detail: MetricSelection
 ) -> Iterator[MetricBlock]:
-    """Yield the blocks to show, every metric in one of them at most."""
+    """Yield the blocks to show; no metric is in two of them."""
     whole = [name for name in names if not name.part]
     slices = [name for name in names if name.part]
     if compared is not None:
@@ -104,7 +103,7 @@ def _chosen(
 
 
 def _place(name: MetricName) -> str:
-    """Return the split, with the masks it was measured under if they are not the run's own."""
+    """Return the split, and the masks of the evaluation where they are not the run's own."""
     return str(name).partition("/")[0]
 
 
@@ -159,8 +158,8 @@ def _scales(comparison: Comparison, names: Sequence[MetricName]) -> dict[MetricN
 
 
 def _chunks(columns: _Columns, width: int) -> Iterator[list[list[str]]]:
-    """Yield the columns of a table, or of several, each with the baseline, where one would be too wide."""
-    # Widths are added up here, because Rich would lay out every candidate.
+    """Yield the columns of one table, or of several narrower ones that each begin with the baseline."""
+    # Widths are summed here: letting Rich lay out every candidate is slow.
     room = width - max(map(_length, columns.metrics), default=0) - sum(map(_widest, columns.baseline))
     chunk: list[list[str]] = []
     for column in columns.arms:

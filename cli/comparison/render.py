@@ -1,6 +1,6 @@
-"""A comparison for people: the question, the answer, a table that can be read without colour, and what it rests on.
+"""A comparison as terminal text: question, answer, table, verdicts, other metrics, method and warnings.
 
-Everything that comes from a file is a `Text` of plain characters, because Rich would read markup in a string.
+Text from files becomes a sanitised `Text`, because Rich would read markup in a string.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from .other_metrics import COMPACT_SELECTION, MetricSelection, other_metric_tabl
 
 
 def verdict_list(comparison: Comparison, glyphs: Glyphs) -> Table:
-    """Return every verdict as a sentence, and what a reader must know of the arms, as a list."""
+    """Return the verdicts and the notes on arms as a list of sentences."""
     lines = (*verdict_sentences(comparison), *noise_sentences(comparison), *arm_notes(comparison))
     return _list([(Text(glyphs.bullet), Text(sanitize(line))) for line in lines])
 
 
 def method_and_warnings(comparison: Comparison, glyphs: Glyphs) -> Table:
-    """Return the method and, last, where the eye ends, what went wrong, as a list."""
+    """Return the method as a list; warnings come last, where a reader of a terminal looks first."""
     said = [
         (Text(glyphs.bullet, style="dim"), Text(sanitize(s), style="dim"))
         for s in method_sentences(comparison)
@@ -62,7 +62,7 @@ def _list(items: Sequence[tuple[Text, Text]]) -> Table:
 def print_comparisons(
     comparisons: Sequence[Comparison], file: TextIO | None = None, detail: MetricSelection = COMPACT_SELECTION
 ) -> None:
-    """Print to a terminal at its width, or to anything else at the width the tables need, nothing cut off."""
+    """Print to a terminal at its width; to a file at the width that the tables need."""
     stream = file or sys.stdout
     console = console_on(stream)
     replace_unencodable(stream)
@@ -70,7 +70,7 @@ def print_comparisons(
 
 
 def as_text(comparisons: Sequence[Comparison], detail: MetricSelection = COMPACT_SELECTION) -> str:
-    """Return what would be printed to a file."""
+    """Return the text that `print_comparisons` writes to a file."""
     console = Console(file=StringIO(), color_system=None, force_terminal=False, highlight=False, _environ={})
     _print(console, comparisons, detail, UNICODE)
     written = console.file
@@ -98,7 +98,7 @@ def _draw(console: Console, comparison: Comparison, detail: MetricSelection, gly
 
 
 def natural_width(comparison: Comparison, glyphs: Glyphs) -> int:
-    """Return the width at which every arm has one line, at least `DEFAULT_WIDTH`."""
+    """Return the columns with which every arm has one line, at least `DEFAULT_WIDTH`."""
     return max(DEFAULT_WIDTH, width_of(main_table(table_cells(comparison), ONE_LINE, glyphs)))
 
 

@@ -1,4 +1,4 @@
-"""The order of a table's arms."""
+"""Orders in which the arms of a table can be listed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from maskbench.comparison.results import ArmResult, Comparison
 
 
 def sort_arms(comparison: Comparison, order: str) -> Comparison:
-    """Return the comparison with its arms sorted, the best, surest, cheapest first; equal ones keep their order.
+    """Return the comparison with its arms sorted: highest quality, smallest p or lowest cost first; the sort is stable.
 
-    What an arm has no number of comes last.
+    Arms without the number come last; the baseline stays first.
 
     Args:
         order: a key of `ORDERS`.

@@ -1,4 +1,4 @@
-"""Shows how an experiment proceeds: a live board on a terminal, plain lines everywhere else.
+"""Shows the progress of an experiment: redrawn bars on a terminal, plain lines everywhere else.
 
 `maskbench.cli.progress.state` keeps the state; here it is drawn. Names and messages come from files, so they reach the terminal
 as `Text`, never as markup, and without control characters.
@@ -34,7 +34,7 @@ _SECONDS_BETWEEN_FRAMES = 0.1
 
 
 def format_duration(seconds: float | None) -> str:
-    """Return a time span as people say it: `7 s`, `3 min 20 s`, `2 h 5 min`; `?` for None."""
+    """Return a time span such as `7 s`, `3 min 20 s` or `2 h 5 min`; `?` for None."""
     if seconds is None:
         return "?"
     whole = round(seconds)
@@ -55,7 +55,7 @@ def summary_line(board: ProgressState) -> str:
 
 
 def draw_progress(board: ProgressState) -> RenderableType:
-    """Draw the board: a bar for every running run, and one for the experiment."""
+    """Return a progress bar for every running run, and one for the experiment."""
     table = Table.grid(padding=(0, 2))
     for justify in ("left", "left", "right", "right", "right", "right"):
         table.add_column(justify=justify, no_wrap=True)
@@ -95,12 +95,12 @@ def end_line(board: ProgressState, ended: Ended) -> str:
 
 
 def is_note(progress: Progress) -> bool:
-    """Whether a report says something that no other line will say; why a run ended is said at its end."""
+    """Whether a report carries a message to print now; the reason of an end is printed with the end."""
     return bool(progress.message) and progress.state not in ("done", "failed", "diverged")
 
 
 class _Shown:
-    """A reporter that keeps a board."""
+    """A reporter that keeps the state up to date."""
 
     def __init__(self, board: ProgressState) -> None:
         self.board = board
@@ -136,34 +136,34 @@ class PlainLines(_Shown):
         print(line, file=self._stream, flush=True)
 
     def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
-        """Say how many runs there are to do."""
+        """Print how many runs are to train."""
         super().planned(runs, workers)
         due = self.board.total - self.board.skipped
         self._say(f"{due} of {self.board.total} runs to train, {workers} at a time")
 
     def preparing(self, what: str) -> None:
-        """Say what is being done."""
+        """Print the activity."""
         super().preparing(what)
         self._say(sanitize(what))
 
     def downloading(self, name: str, received: int, size: int) -> None:
-        """Say that a file is coming, once."""
+        """Print once that a download has begun."""
         super().downloading(name, received, size)
         if not received:
             self._say(sanitize(self.board.doing))
 
     def warned(self, warning: str) -> None:
-        """Say it."""
+        """Print a warning."""
         self._say(sanitize(f"warning: {warning}"))
 
     def started(self, run: PlannedRun) -> None:
-        """Say that a run starts."""
+        """Print that a run starts."""
         super().started(run)
         word = "resumes" if run.state == "resumed" else "starts"
         self._say(sanitize(f"{run.name} {word}"))
 
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
-        """Say how the whole stands, if that was not said for a while."""
+        """Print the overall state, at most every `SECONDS_BETWEEN_LINES`."""
         super().progressed(run, progress)
         if is_note(progress):
             self._say(sanitize(f"{run.name}: {progress.message}"))
@@ -173,17 +173,17 @@ class PlainLines(_Shown):
             self._say(summary_line(self.board))
 
     def ended(self, ended: Ended) -> None:
-        """Say how a run ended."""
+        """Print how a run ended."""
         super().ended(ended)
         self._say(end_line(self.board, ended))
 
     def looked(self, sentence: str) -> None:
-        """Say how the arms stand."""
+        """Print which arms are decided."""
         self._say(sanitize(sentence))
 
 
 class LiveDisplay(_Shown):
-    """Redraws the board in place; only what went wrong leaves a line behind."""
+    """Redraws the bars in place; warnings and bad ends leave a line above them."""
 
     def __init__(self, board: ProgressState, live: Live) -> None:
         super().__init__(board)
@@ -202,17 +202,17 @@ class LiveDisplay(_Shown):
         self._draw()
 
     def preparing(self, what: str) -> None:
-        """Draw what is being done."""
+        """Draw the activity."""
         super().preparing(what)
         self._draw()
 
     def downloading(self, name: str, received: int, size: int) -> None:
-        """Draw how much of a file has come, not more often than an eye can follow."""
+        """Draw the received share of a file, at most ten times a second."""
         super().downloading(name, received, size)
         self._draw(now=received in (0, size))
 
     def warned(self, warning: str) -> None:
-        """Leave a line above the board."""
+        """Print a line above the bars."""
         self._live.console.print(Text(sanitize(f"warning: {warning}"), style="yellow"), soft_wrap=True)
 
     def started(self, run: PlannedRun) -> None:
@@ -221,32 +221,32 @@ class LiveDisplay(_Shown):
         self._draw()
 
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
-        """Draw the new figures, not more often than an eye can follow."""
+        """Draw the new numbers, at most ten times a second."""
         super().progressed(run, progress)
         if is_note(progress):
             self._live.console.print(Text(sanitize(f"{run.name}: {progress.message}")), soft_wrap=True)
         self._draw(now=False)
 
     def ended(self, ended: Ended) -> None:
-        """Draw without the run; leave a line if it did not end well."""
+        """Remove the run; print a line if it did not end well."""
         super().ended(ended)
         if ended.state != "done":
             self._live.console.print(Text(end_line(self.board, ended)), soft_wrap=True)
         self._draw()
 
     def looked(self, sentence: str) -> None:
-        """Leave a line above the board."""
+        """Print a line above the bars."""
         self._live.console.print(Text(sanitize(sentence)), soft_wrap=True)
 
 
 def is_live(stream: TextIO) -> bool:
-    """Whether the stream is a terminal on which lines can be redrawn, and nobody asked for plain output."""
+    """Whether the stream is a terminal that can redraw lines, and plain output is not asked for."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 @contextmanager
 def show_progress(stream: TextIO) -> Iterator[Reporter]:
-    """Show an experiment's progress on the stream while inside."""
+    """Inside, show an experiment's progress on the stream."""
     board = ProgressState()
     if not is_live(stream):
         yield PlainLines(board, stream)

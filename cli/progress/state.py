@@ -1,4 +1,4 @@
-"""What is known about an experiment in progress, and how long it will still take; free of any terminal."""
+"""The state of an experiment in progress, and estimates of the remaining time; prints nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Arm = tuple[str | None, str]
 
 @dataclass
 class RunningRun:
-    """A run that is training now."""
+    """The progress of a run that is training."""
 
     run: PlannedRun
     began: float
@@ -38,13 +38,13 @@ class RunningRun:
 
 @dataclass
 class ProgressState:
-    """What is known about an experiment in progress."""
+    """The progress of a whole experiment."""
 
     clock: Clock = time.monotonic
     doing: str = ""
-    """What is being done besides training; empty during training."""
+    """The activity besides training; empty during training."""
     share_done: float | None = None
-    """How much of that is done, in [0, 1], where it is known."""
+    """The finished share of that activity, in [0, 1], where it is known."""
     workers: int = 1
     total: int = 0
     skipped: int = 0
