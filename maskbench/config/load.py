@@ -1,4 +1,4 @@
-"""Loads an experiment file: from text to an `Experiment`, or to every problem it has, each with its place.
+"""Load an experiment file: return an `Experiment`, or raise every problem of the file, each with its place.
 
 The names a file may use are those of the registries; the caller imports `maskbench.masks` and `maskbench.data` (and
 plug-ins) first. Nothing here imports torch.
@@ -6,8 +6,8 @@ plug-ins) first. Nothing here imports torch.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from maskbench.config.parsing.file_reader import read_text
@@ -54,20 +54,29 @@ def load_experiment(
     """
     report = ProblemReport(str(path))
     tree = parse_yaml(read_text(path, report), report)
-    changes = parse_set_options(overrides, report)
+    set_options = parse_set_options(overrides, report)
     selection = Selection(seeds, tuple(arms), quick=quick)
-    # Both variants are checked: a mistake in `quick` should not wait for the first --quick.
-    as_written = _resolve(_Variant(tree, selection), changes, report)
-    as_quick = (
-        _resolve(_quick(tree, selection, report), changes, report) if "quick" in tree.entries else as_written
+    validator = RegistryValidator(report)
+    as_written = resolve_experiment(
+        apply_overrides(tree, set_options, report), selection, validator, set_options
     )
+    as_quick = as_written
+    # Both variants are validated, so that a mistake in `quick` is found before the first --quick.
+    if "quick" in tree.entries:
+        quick_tree, quick_selection, quick_overrides = _apply_quick(tree, selection, report)
+        as_quick = resolve_experiment(
+            apply_overrides(quick_tree, set_options, report),
+            quick_selection,
+            validator,
+            [*quick_overrides, *set_options],
+        )
     return _finish(as_quick if quick else as_written, report)
 
 
 def load_resolved(path: Path) -> Experiment:
     """Return the experiment in a file that `dump_resolved` wrote.
 
-    No strategy or corpus is asked, so torch is not needed; their options are taken as they stand.
+    The options of strategies and corpora are not validated again, so torch is not needed.
 
     Raises:
         ConfigError: the file is damaged.
@@ -78,9 +87,9 @@ def load_resolved(path: Path) -> Experiment:
 
 
 def locate_error(path: Path, key: str, message: str, *, overrides: Sequence[str] = ()) -> ConfigError:
-    """Return an error about the value of a dotted key, for what only turned out after the file was loaded.
+    """Return an error at the value of a dotted key, for a problem that was found after the file was loaded.
 
-    The place is the value's, or that of the nearest key above it that the file or an override gives.
+    Where the file and the overrides have no such key, the error stands at the nearest key above it.
     """
     report = ProblemReport(str(path))
     node = apply_overrides(
@@ -88,59 +97,38 @@ def locate_error(path: Path, key: str, message: str, *, overrides: Sequence[str]
     )
     for part in key.split("."):
         node = node.get(part) or node
-    # A problem is one line, its place in front.
+    # A problem is shown on one line.
     return report.fail(node.place, "; ".join(line.strip() for line in message.splitlines()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Variant:
-    """The file as it is, or with its `quick` laid over it."""
-
-    tree: Node
-    selection: Selection
-    changes: tuple[Override, ...] = ()
-    """What was laid over it."""
-
-
-def _resolve(variant: _Variant, options: Sequence[Override], report: ProblemReport) -> Experiment | None:
-    tree = apply_overrides(variant.tree, options, report)
-    return resolve_experiment(
-        tree, variant.selection, RegistryValidator(report), [*variant.changes, *options]
-    )
-
-
-def _quick(tree: Node, selection: Selection, report: ProblemReport) -> _Variant:
-    """Return the file with its `quick` laid over it, and the arms and panels that `quick` names."""
+def _apply_quick(
+    tree: Node, selection: Selection, report: ProblemReport
+) -> tuple[Node, Selection, list[Override]]:
+    """Return the file with its `quick` laid over it, the selection with its arms, and what it overrides."""
     block = tree.entries["quick"].node
     if not must_be("mapping", block, "quick", report):
-        return _Variant(tree, selection)
+        return tree, selection, []
     arms, panels = block.get("arms"), block.get("panels")
     if arms is not None and must_be("list", arms, "quick.arms", report):
         selection = selection.with_quick_arms(arms, report)
     if panels is not None and must_be("list", panels, "quick.panels", report):
         tree = keep_panels(tree, panels, report)
-    changes = read_overrides(
-        block.filter_keys(lambda key: key not in ("seeds", "arms", "panels")), "quick", QUICK_SECTIONS, report
-    )
+    settings = block.filter_keys(lambda key: key not in ("seeds", "arms", "panels"))
+    overrides = read_overrides(settings, "quick", QUICK_SECTIONS, report)
     if "seeds" in block.entries:
         seeds = block.entries["seeds"]
-        changes.append(Override("seeds", seeds.key_place, seeds.node))
-    return _Variant(apply_overrides(tree, changes, report), selection, tuple(changes))
+        overrides.append(Override("seeds", seeds.key_place, seeds.node))
+    return apply_overrides(tree, overrides, report), selection, overrides
 
 
 def _finish(experiment: Experiment | None, report: ProblemReport) -> Experiment:
-    """Return the experiment with its question, or raise what was found."""
+    """Return the experiment with its question: the comment that the file opens with, without the hash signs.
+
+    Raises:
+        ConfigError: there are problems.
+    """
     report.raise_if_any()
     if experiment is None:
         raise AssertionError("an experiment was refused without a problem")
-    return experiment.model_copy(update={"question": _question(report.text)})
-
-
-def _question(text: str) -> str:
-    """Return the comment the file opens with, without the hash signs."""
-    comment: list[str] = []
-    for line in split_lines(text):
-        if not line.startswith("#"):
-            break
-        comment.append(line[1:].strip())
-    return "\n".join(comment)
+    comment = itertools.takewhile(lambda line: line.startswith("#"), split_lines(report.text))
+    return experiment.model_copy(update={"question": "\n".join(line[1:].strip() for line in comment)})

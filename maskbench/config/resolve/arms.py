@@ -14,10 +14,10 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from maskbench.config.parsing.nodes import Node, Override
+from maskbench.config.parsing.nodes import MappingEntry, Node, Override
 from maskbench.config.parsing.problems import Place, ProblemReport, replace_unprintable, shorten
 from maskbench.config.parsing.validation import check_keys, format_value, must_be, unknown_key_message
 from maskbench.config.resolve.overrides import ARM_SECTIONS, read_overrides
@@ -29,31 +29,45 @@ MAX_ARMS = 256
 START_KEYS = ("init_from", "train_only")
 LONG_FORM_KEYS = ("masks", "grid", "set", "streams", *START_KEYS, "title")
 _REFERENCE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
-_LONGEST_TITLE = 120
-
-Values = tuple[tuple[str, Node], ...]
-"""One combination of a grid: each key with its value."""
+_MAX_TITLE_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True)
 class ArmDraft:
-    """An arm as the file has it; its placements are checked against each panel's model later."""
+    """An arm as the file writes it; its placements are checked later, against each panel's model."""
 
     name: str
+    """Its folder."""
     family: str
-    """Its key in the file: the arms of one grid share it."""
+    """Its key in the file, which the arms of one grid share."""
     title: str
     place: Place
     masks: Node
-    """A list."""
-    changes: tuple[Override, ...] = ()
+    """A list of placements."""
+    overrides: tuple[Override, ...] = ()
+    """What its `set` holds."""
     streams: Node | None = None
     start: Node | None = None
-    """A mapping that holds what the arm says of `init_from` and `train_only`."""
+    """A mapping of its `init_from` and `train_only`."""
+
+    def nodes(self) -> list[Node]:
+        """Return every part of the file in which `$key` may stand for a grid value."""
+        optional = (self.streams, self.start)
+        return [self.masks, *(o.node for o in self.overrides), *(node for node in optional if node)]
+
+    def map_scalars(self, replace_scalar: Callable[[Node], Node]) -> ArmDraft:
+        """Return the arm with `replace_scalar` applied to every scalar of its `nodes`."""
+        return replace(
+            self,
+            masks=self.masks.replace_scalars(replace_scalar),
+            overrides=tuple(replace(o, node=o.node.replace_scalars(replace_scalar)) for o in self.overrides),
+            streams=self.streams.replace_scalars(replace_scalar) if self.streams else None,
+            start=self.start.replace_scalars(replace_scalar) if self.start else None,
+        )
 
 
 def read_arms(node: Node, report: ProblemReport) -> list[ArmDraft]:
-    """Return the arms in file order, grids expanded; what is wrong is noted."""
+    """Return the arms in file order with grids expanded; add problems to the report."""
     if not must_be("mapping", node, "arms", report):
         return []
     if not node.entries:
@@ -65,111 +79,88 @@ def read_arms(node: Node, report: ProblemReport) -> list[ArmDraft]:
         except ValueError as error:
             report.add(entry.key_place, f"arm {shorten(name)!r} {error}")
             continue
-        drafts += _read_arm(ArmDraft(name, name, name, entry.key_place, entry.node), report)
+        drafts += _read_arm(name, entry, report)
         if len(drafts) > MAX_ARMS:
             report.add(entry.key_place, f"there are more than {MAX_ARMS} arms")
             return []
-    return _distinct(drafts, report)
-
-
-def _distinct(drafts: list[ArmDraft], report: ProblemReport) -> list[ArmDraft]:
-    """Return the arms whose folder and title no earlier arm has."""
-    kept: list[ArmDraft] = []
+    by_name: dict[str, ArmDraft] = {}
+    by_title: dict[str, ArmDraft] = {}
     for draft in drafts:
-        folder = next((other for other in kept if other.name == draft.name), None)
-        title = next((other for other in kept if other.title == draft.title), None)
-        if folder:
-            message = (
-                f"arms {folder.title!r} and {draft.title!r} would share the folder {draft.name!r}; rename one"
-            )
-            report.add(draft.place, message)
-        elif title:
-            report.add(draft.place, f"arms {title.name!r} and {draft.name!r} have the same title")
+        if other := by_name.get(draft.name):
+            titles = f"{other.title!r} and {draft.title!r}"
+            report.add(draft.place, f"arms {titles} would share the folder {draft.name!r}; rename one")
+        elif other := by_title.get(draft.title):
+            report.add(draft.place, f"arms {other.name!r} and {draft.name!r} have the same title")
         else:
-            kept.append(draft)
-    return kept
+            by_name[draft.name] = by_title[draft.title] = draft
+    return list(by_name.values())
 
 
-def _read_arm(draft: ArmDraft, report: ProblemReport) -> list[ArmDraft]:
-    """Return the arms that one entry stands for; its `masks` are still the whole entry."""
-    node = draft.masks
-    if isinstance(node.value, tuple):
-        return _without_references(draft, report)
-    if not isinstance(node.value, dict):
-        hint = f"; write '{draft.name}: []' for an arm without masks" if node.value is None else ""
-        message = (
-            f"arm {draft.name!r} must be a list of placements or a mapping, got {format_value(node)}{hint}"
+def _read_arm(name: str, entry: MappingEntry, report: ProblemReport) -> list[ArmDraft]:
+    """Return the arms that one key of `arms` stands for: several with a grid, none if it cannot be read."""
+    node, what = entry.node, f"arms.{name}"
+    draft = ArmDraft(name, name, name, entry.key_place, node)
+    grid = None
+    if isinstance(node.value, dict):
+        check_keys(node, f"arm {name!r}", LONG_FORM_KEYS, report)
+        if not {"masks", "set", "streams", *START_KEYS} & node.entries.keys():
+            report.add(node.place, f"arm {name!r} says nothing; give it masks, set or streams")
+            return []
+        masks = node.get("masks") or Node(node.place, ())
+        if not must_be("list", masks, f"{what}.masks", report):
+            masks = Node(masks.place, ())
+        overrides: tuple[Override, ...] = ()
+        if (settings := node.get("set")) and must_be("mapping", settings, f"{what}.set", report):
+            overrides = tuple(read_overrides(settings, f"{what}.set", ARM_SECTIONS, report))
+        grid, title = node.get("grid"), node.get("title")
+        if title is not None and grid is not None:
+            message = "the arms of a grid are titled by their values; leave title out"
+            report.add(title.place, f"{what}.title: {message}")
+        draft = replace(
+            draft,
+            title=name if title is None or grid is not None else _read_title(title, name, report),
+            masks=masks,
+            overrides=overrides,
+            streams=node.get("streams"),
+            start=node.filter_keys(lambda key: key in START_KEYS),
         )
-        report.add(node.place, message)
+    elif not isinstance(node.value, tuple):
+        hint = f"; write '{name}: []' for an arm without masks" if node.value is None else ""
+        got = f"got {format_value(node)}{hint}"
+        report.add(node.place, f"arm {name!r} must be a list of placements or a mapping, {got}")
         return []
-    check_keys(node, f"arm {draft.name!r}", LONG_FORM_KEYS, report)
-    if not {"masks", "set", "streams", *START_KEYS} & node.entries.keys():
-        report.add(node.place, f"arm {draft.name!r} says nothing; give it masks, set or streams")
-        return []
-    return _read_long_form(draft, report)
+    if grid is not None:
+        return _expand_grid(draft, grid, report)
+    for key, reference in _find_references(draft):
+        message = f"${shorten(key)} stands for a grid value, but arm {name!r} has no grid"
+        report.add_unreadable(reference.place, message)
+    return [draft]
 
 
-def _read_long_form(draft: ArmDraft, report: ProblemReport) -> list[ArmDraft]:
-    node, what = draft.masks, f"arms.{draft.name}"
-    masks = node.get("masks") or Node(node.place, ())
-    if not must_be("list", masks, f"{what}.masks", report):
-        masks = Node(masks.place, ())
-    changes: tuple[Override, ...] = ()
-    if (settings := node.get("set")) and must_be("mapping", settings, f"{what}.set", report):
-        changes = tuple(read_overrides(settings, f"{what}.set", ARM_SECTIONS, report))
-    start = node.filter_keys(lambda key: key in START_KEYS)
-    draft = replace(draft, masks=masks, changes=changes, streams=node.get("streams"), start=start)
-    grid, title = node.get("grid"), node.get("title")
-    if grid is None:
-        if title is not None:
-            draft = replace(draft, title=_title(title, draft.name, report))
-        return _without_references(draft, report)
-    if title is not None:
-        report.add(
-            title.place, f"{what}.title: the arms of a grid are titled by their values; leave title out"
-        )
-    return _expand(draft, grid, report)
-
-
-def _title(node: Node, name: str, report: ProblemReport) -> str:
+def _read_title(node: Node, name: str, report: ProblemReport) -> str:
+    """Return an arm's title; its name, and a problem in the report, if it is not one line of text."""
     text = node.value
-    if (
-        isinstance(text, str)
-        and 0 < len(text) <= _LONGEST_TITLE
-        and replace_unprintable(text) == text
-        and text.strip() == text
-    ):
+    is_short = isinstance(text, str) and 0 < len(text) <= _MAX_TITLE_LENGTH
+    if isinstance(text, str) and is_short and replace_unprintable(text) == text.strip() == text:
         return text
-    message = f"arms.{name}.title must be text of 1 to {_LONGEST_TITLE} characters on one line, got {format_value(node)}"
-    report.add(node.place, message)
+    rule = f"must be text of 1 to {_MAX_TITLE_LENGTH} characters on one line"
+    report.add(node.place, f"arms.{name}.title {rule}, got {format_value(node)}")
     return name
 
 
-def _references(draft: ArmDraft) -> Iterator[tuple[str, Node]]:
-    """Yield every `$name` that stands for a grid value."""
-    places = [
-        draft.masks,
-        *(change.node for change in draft.changes),
-        *(node for node in (draft.streams, draft.start) if node),
-    ]
-    for node in itertools.chain.from_iterable(place.walk() for place in places):
+def _find_references(draft: ArmDraft) -> Iterator[tuple[str, Node]]:
+    """Yield the key of every `$key` in an arm, and the scalar it stands in."""
+    for node in itertools.chain.from_iterable(part.walk() for part in draft.nodes()):
         if isinstance(node.value, str) and (match := _REFERENCE.fullmatch(node.value)):
             yield match.group(1), node
 
 
-def _without_references(draft: ArmDraft, report: ProblemReport) -> list[ArmDraft]:
-    for name, node in _references(draft):
-        message = f"${shorten(name)} stands for a grid value, but arm {draft.name!r} has no grid"
-        report.add_unreadable(node.place, message)
-    return [draft]
-
-
-def _expand(draft: ArmDraft, grid: Node, report: ProblemReport) -> list[ArmDraft]:
-    """Return one arm per combination of the grid's values."""
+def _expand_grid(draft: ArmDraft, grid: Node, report: ProblemReport) -> list[ArmDraft]:
+    """Return one arm per combination of the grid's values, each `$key` replaced by its value."""
     what = f"arms.{draft.name}.grid"
     if not must_be("mapping", grid, what, report):
         return []
-    used = dict(_references(draft))
+    used = dict(_find_references(draft))
     for name, node in used.items():
         if name not in grid.entries:
             hint = did_you_mean(name, grid.entries)
@@ -183,46 +174,35 @@ def _expand(draft: ArmDraft, grid: Node, report: ProblemReport) -> list[ArmDraft
         if not entry.node.items:
             report.add(entry.node.place, f"{what}.{key} is an empty list")
         if key not in used:
-            report.add(
-                entry.key_place, f"grid key {shorten(key)!r} is not used; write ${key} where its value goes"
-            )
+            hint = f"write ${key} where its value goes"
+            report.add(entry.key_place, f"grid key {shorten(key)!r} is not used; {hint}")
     n_arms = math.prod(len(entry.node.items) for entry in grid.entries.values())
     if n_arms > MAX_ARMS:
         report.add(grid.place, f"{what} makes {n_arms} arms; at most {MAX_ARMS} are allowed")
         return []
-    axes = [[(key, value) for value in entry.node.items] for key, entry in grid.entries.items()]
-    return [_at(draft, values) for values in itertools.product(*axes)]
+    drafts = []
+    for values in itertools.product(*(entry.node.items for entry in grid.entries.values())):
+        combination = dict(zip(grid.entries, values, strict=True))
+
+        def fill_in(node: Node, combination: dict[str, Node] = combination) -> Node:
+            match = _REFERENCE.fullmatch(node.value) if isinstance(node.value, str) else None
+            return combination.get(match.group(1), node) if match else node
+
+        settings = ", ".join(f"{key}={_format_grid_value(value)}" for key, value in combination.items())
+        title = f"{draft.name}({settings})"
+        drafts.append(replace(draft.map_scalars(fill_in), name=slugify(title), title=title))
+    return drafts
 
 
-def _at(draft: ArmDraft, values: Values) -> ArmDraft:
-    """Return the arm of one combination."""
-    title = f"{draft.name}({', '.join(f'{key}={_spell(value)}' for key, value in values)})"
-    at = dict(values)
-
-    def fill(node: Node) -> Node:
-        match = _REFERENCE.fullmatch(node.value) if isinstance(node.value, str) else None
-        return at.get(match.group(1), node) if match else node
-
-    return replace(
-        draft,
-        name=slugify(title),
-        title=title,
-        masks=draft.masks.replace_scalars(fill),
-        changes=tuple(replace(c, node=c.node.replace_scalars(fill)) for c in draft.changes),
-        streams=draft.streams.replace_scalars(fill) if draft.streams else None,
-        start=draft.start.replace_scalars(fill) if draft.start else None,
-    )
-
-
-def _spell(node: Node) -> str:
-    """Return a value as a title shows it."""
+def _format_grid_value(node: Node) -> str:
+    """Return a grid value as a title shows it: `1`, `[1, 2]`, `{per: run}`."""
     if isinstance(node.value, str):
         return replace_unprintable(node.value)
     return json.dumps(node.to_python(), ensure_ascii=False).replace('"', "")
 
 
 def select_arms(drafts: list[ArmDraft], wanted: list[tuple[str, Place]], report: ProblemReport) -> set[str]:
-    """Return the names of the wanted arms; the key of a grid stands for all its arms, a title for its arm."""
+    """Return the names of the wanted arms; the key of a grid selects all its arms, a title its arm."""
     names: set[str] = set()
     for text, place in wanted:
         found = {draft.name for draft in drafts if text in (draft.name, draft.family, draft.title)}

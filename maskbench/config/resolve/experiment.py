@@ -1,4 +1,4 @@
-"""Turns the tree of a file into an `Experiment`: sections, arms and panels, and the checks that span them."""
+"""Turn the tree of a file into an `Experiment`: name, seeds, baseline, arms and panels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from maskbench.config.parsing.problems import Place, ProblemReport
 from maskbench.config.parsing.validation import check_keys, format_value, must_be, validate
 from maskbench.config.resolve.arms import ArmDraft, read_arms, select_arms
 from maskbench.config.resolve.overrides import report_ineffective
-from maskbench.config.resolve.panels import PanelBuilder, PanelDraft, read_panels
+from maskbench.config.resolve.panels import PanelDraft, build_panel, read_panels
 from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.resolve.seeds import parse_seeds, read_seeds
 from maskbench.config.schema.experiment import CompareConfig, Experiment
@@ -28,15 +28,15 @@ QUICK_SUFFIX = "-quick"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the command line picks from a file."""
+    """The seeds and arms that the command line selects."""
 
     seeds: str | None = None
     arms: tuple[str, ...] = ()
-    """`--arm`: these and the baseline; empty means all."""
+    """`--arm`: keep these and the baseline; empty keeps all."""
     quick_arms: tuple[tuple[str, Place], ...] = ()
-    """The arms `quick` names; `--arm` goes before them."""
+    """The arms that `quick` names; `--arm` overrides them."""
     quick: bool = False
-    """Whether the experiment's name says so."""
+    """Whether the experiment's name ends in `-quick`."""
 
     def with_quick_arms(self, arms: Node, report: ProblemReport) -> Selection:
         """Return the selection with the arms that `quick` names."""
@@ -50,46 +50,54 @@ class Selection:
 
 
 def resolve_experiment(
-    tree: Node, selection: Selection, checks: RegistryValidator, options: Sequence[Override]
+    tree: Node, selection: Selection, validator: RegistryValidator, overrides: Sequence[Override]
 ) -> Experiment | None:
-    """Return the experiment; None if there are problems, which are all in the report.
+    """Return the experiment; None, and all problems in the report, if there are any.
 
     Args:
-        tree: the file, with `quick` and `--set` laid over it.
+        tree: the file with the overrides of `quick` and `--set` applied.
         selection: seeds and arms of the command line.
-        checks: asks the plug-ins, and has the report.
-        options: what `--set` changed, to tell where it reached nothing.
+        validator: validates corpora and strategies, and holds the report.
+        overrides: those of `quick` and `--set`; one that every panel or arm overrides is a problem.
     """
-    report = checks.report
+    report = validator.report
     if not must_be("mapping", tree, "an experiment file", report):
         return None
-    _check_top_level(tree, report)
-    name = _name(tree, selection, report)
-    seeds = _seeds(tree, selection, report)
+    check_keys(tree, "the experiment", TOP_LEVEL_KEYS, report)
+    for key in REQUIRED_KEYS:
+        if key not in tree.entries:
+            report.add(tree.place, f"missing key {key!r}; an experiment needs {', '.join(REQUIRED_KEYS)}")
+    name = _read_name(tree, selection, report)
+    # The seeds of the file are validated even where --seeds replaces them.
+    seeds = read_seeds(tree.get("seeds"), report)
+    if selection.seeds is not None:
+        seeds = parse_seeds(selection.seeds, report)
     compare = validate(CompareConfig, tree.get("compare") or empty_mapping(tree.place), "compare", report)
+
     arms_node, panels_node = tree.get("arms"), tree.get("panels")
     arms = read_arms(arms_node, report) if arms_node else []
     panels = read_panels(panels_node, report) if panels_node else [PanelDraft(None)]
-    report_ineffective(options, [panel.changes for panel in panels], "panel", report)
-    report_ineffective(options, [arm.changes for arm in arms], "arm", report)
-    baseline = _baseline(tree, arms, report)
-    names = _selected(arms, selection, baseline, report)
-    built = [PanelBuilder(tree, checks, compare).panel(panel, arms, baseline) for panel in panels]
+    report_ineffective(overrides, [panel.overrides for panel in panels], "panel", report)
+    report_ineffective(overrides, [arm.overrides for arm in arms], "arm", report)
+    baseline = _read_baseline(tree, arms, report)
+    quick_arms = select_arms(arms, list(selection.quick_arms), report)
+    option_arms = select_arms(arms, [(arm, Place(f"--arm {arm}")) for arm in selection.arms], report)
+    kept = (option_arms or quick_arms or {arm.name for arm in arms}) | {baseline}
+
+    # Every arm is built and validated, also those that are left out.
+    built = [build_panel(panel, tree, arms, baseline, compare, validator) for panel in panels]
     if report.n_found or compare is None or baseline is None:
         return None
-    complete = [panel for panel in built if panel is not None]
-    kept = tuple(p.model_copy(update={"arms": tuple(a for a in p.arms if a.name in names)}) for p in complete)
-    return Experiment(name=name, seeds=seeds, compare=compare, panels=kept)
+    complete = tuple(
+        panel.model_copy(update={"arms": tuple(arm for arm in panel.arms if arm.name in kept)})
+        for panel in built
+        if panel is not None
+    )
+    return Experiment(name=name, seeds=seeds, compare=compare, panels=complete)
 
 
-def _check_top_level(tree: Node, report: ProblemReport) -> None:
-    check_keys(tree, "the experiment", TOP_LEVEL_KEYS, report)
-    missing = [key for key in REQUIRED_KEYS if key not in tree.entries]
-    for key in missing:
-        report.add(tree.place, f"missing key {key!r}; an experiment needs {', '.join(REQUIRED_KEYS)}")
-
-
-def _name(tree: Node, selection: Selection, report: ProblemReport) -> str:
+def _read_name(tree: Node, selection: Selection, report: ProblemReport) -> str:
+    """Return the experiment's name; empty, and the problem in the report, if it cannot be one."""
     node = tree.get("name")
     if node is None:
         return ""
@@ -107,13 +115,8 @@ def _name(tree: Node, selection: Selection, report: ProblemReport) -> str:
         return ""
 
 
-def _seeds(tree: Node, selection: Selection, report: ProblemReport) -> tuple[int, ...]:
-    # Those of the file are checked even where --seeds replaces them.
-    seeds = read_seeds(tree.get("seeds"), report)
-    return seeds if selection.seeds is None else parse_seeds(selection.seeds, report)
-
-
-def _baseline(tree: Node, arms: list[ArmDraft], report: ProblemReport) -> str | None:
+def _read_baseline(tree: Node, arms: list[ArmDraft], report: ProblemReport) -> str | None:
+    """Return the name of the baseline arm; None, and the problem in the report, if there is none."""
     node, names = tree.get("baseline"), [arm.name for arm in arms]
     known = ", ".join(names)
     if node is None:
@@ -124,17 +127,8 @@ def _baseline(tree: Node, arms: list[ArmDraft], report: ProblemReport) -> str | 
         return None
     if isinstance(node.value, str) and node.value in names:
         return node.value
-    # Without any arm, what is wrong with the arms has been said.
+    # Without any arm there is a problem with the arms already.
     if names:
         hint = did_you_mean(node.value, names) if isinstance(node.value, str) else ""
         report.add(node.place, f"baseline must be an arm, got {format_value(node)}{hint} (arms: {known})")
     return None
-
-
-def _selected(
-    arms: list[ArmDraft], selection: Selection, baseline: str | None, report: ProblemReport
-) -> set[str]:
-    """Return the names of the arms to keep."""
-    quick = select_arms(arms, list(selection.quick_arms), report)
-    wanted = select_arms(arms, [(arm, Place(f"--arm {arm}")) for arm in selection.arms], report) or quick
-    return (wanted or {arm.name for arm in arms}) | ({baseline} if baseline else set())

@@ -1,6 +1,6 @@
-"""Settings that are laid over the file: a panel's, an arm's `set`, `quick`, and `--set` of the command line.
+"""Settings that override the file: a panel's, an arm's `set`, `quick`, and `--set` of the command line.
 
-All of them are dotted keys with values. Later ones win: file, quick, `--set`, panel, arm.
+All of them are dotted keys with values. The last one wins, in this order: file, quick, `--set`, panel, arm.
 """
 
 from __future__ import annotations
@@ -31,56 +31,53 @@ SECTIONS: dict[str, type[BaseModel] | None] = {
     "evaluate": EvaluateConfig,
     "compare": CompareConfig,
 }
-"""Every section, with the model that has its keys; those of the corpus depend on its name."""
+"""Every section and the model of its keys; the keys of the corpus depend on its name."""
 
 ARM_SECTIONS = ("model", "train", "decode")
 """What an arm may set: never the corpus or how it is measured, or arms could not be compared."""
 PANEL_SECTIONS = ("corpus", *ARM_SECTIONS, "evaluate")
 QUICK_SECTIONS = (*PANEL_SECTIONS, "compare", "panels", "arms")
 
-# Either says how long to train; setting one puts the other out of force.
+# Both say how long to train; setting one removes the other.
 _EITHER = {"train.steps": "train.epochs", "train.epochs": "train.steps"}
 
 
 def read_overrides(node: Node, what: str, sections: Sequence[str], report: ProblemReport) -> list[Override]:
-    """Return the dotted keys of a mapping with their values; keys of other sections are noted."""
-    changes = []
+    """Return the dotted keys of a mapping with their values; add keys of other sections to the report."""
+    overrides = []
     for key, entry in node.entries.items():
         root, dot, rest = key.partition(".")
         if root in sections and (rest or (root == "corpus" and not dot)):
-            changes.append(Override(key, entry.key_place, entry.node))
-        else:
-            report.add(entry.key_place, _unknown(key, what, sections))
-    return changes
+            overrides.append(Override(key, entry.key_place, entry.node))
+            continue
+        models = ((section, SECTIONS.get(section)) for section in sections)
+        meant = next((f"{section}.{key}" for section, m in models if m and key in m.model_fields), None)
+        hint = f"; did you mean {meant!r}?" if meant else ""
+        form = f"write section.key, of {', '.join(sections)}"
+        report.add(entry.key_place, f"unknown setting {shorten(key)!r} in {what}{hint} ({form})")
+    return overrides
 
 
-def _unknown(key: str, what: str, sections: Sequence[str]) -> str:
-    meant = [
-        f"{section}.{key}"
-        for section in sections
-        if (model := SECTIONS.get(section)) and key in model.model_fields
-    ]
-    hint = f"; did you mean {meant[0]!r}?" if meant else ""
-    return f"unknown setting {shorten(key)!r} in {what}{hint} (write section.key, of {', '.join(sections)})"
-
-
-def apply_overrides(tree: Node, changes: Iterable[Override], report: ProblemReport) -> Node:
-    """Return `tree` with the changes made, in order."""
-    changes = list(changes)
-    keys = {change.key for change in changes}
-    for change in changes:
-        other = _EITHER.get(change.key)
-        if other and other not in keys:
-            tree = _without_train_key(tree, other.removeprefix("train."))
+def apply_overrides(tree: Node, overrides: Iterable[Override], report: ProblemReport) -> Node:
+    """Return `tree` with the overrides applied in order; add those that fit nowhere to the report."""
+    overrides = list(overrides)
+    keys = {override.key for override in overrides}
+    for override in overrides:
+        section, _, other = _EITHER.get(override.key, "").partition(".")
+        replaced = tree.get(section)
+        if replaced and other in replaced.entries and f"{section}.{other}" not in keys:
+            kept = {key: entry for key, entry in replaced.entries.items() if key != other}
+            place = tree.entries[section].key_place
+            tree = set_by_path(tree, Override(section, place, Node(replaced.place, kept)))
         try:
-            tree = set_by_path(tree, change)
+            tree = set_by_path(tree, override)
         except ValueError as error:
-            report.add(change.key_place, f"cannot set {shorten(change.key)!r}: {error}")
+            report.add(override.key_place, f"cannot set {shorten(override.key)!r}: {error}")
     return tree
 
 
 def keep_panels(tree: Node, wanted: Node, report: ProblemReport) -> Node:
-    """Return the file with the panels that the list `quick.panels` names, in the file's order."""
+    """Return the file with only the panels that the list `quick.panels` names, in the file's order."""
     panels = tree.get("panels") or empty_mapping(tree.place)
     known, names = list(panels.entries), [str(item.value) for item in wanted.items]
     for name, item in zip(names, wanted.items, strict=True):
@@ -96,17 +93,9 @@ def keep_panels(tree: Node, wanted: Node, report: ProblemReport) -> Node:
     )
 
 
-def _without_train_key(tree: Node, key: str) -> Node:
-    train = tree.get("train")
-    if train is None or key not in train.entries:
-        return tree
-    place = tree.entries["train"].key_place
-    return set_by_path(tree, Override("train", place, train.filter_keys(lambda other: other != key)))
-
-
 def parse_set_options(overrides: Sequence[str], report: ProblemReport) -> list[Override]:
-    """Return what `--set K=V` says; the value is YAML, so `[1, 2]`, `1e-3` and `true` are what they look like."""
-    changes = []
+    """Return the overrides of `--set K=V`; the value is YAML, such as `[1, 2]`, `1e-3` or `true`."""
+    parsed = []
     for text in overrides:
         option = f"--set {text}"
         key, equals, value = text.partition("=")
@@ -114,29 +103,33 @@ def parse_set_options(overrides: Sequence[str], report: ProblemReport) -> list[O
             report.add(Place(option), "must have the form KEY=VALUE, such as train.steps=100")
             continue
         n_found = report.n_found
-        # A value that cannot be read is in the report; the others are read all the same.
+        # A value that cannot be read is in the report by then; go on with the next one.
         with suppress(ConfigError):
             node = parse_yaml(value, report, option)
             if report.n_found == n_found:
-                changes.append(Override(key, Place(option), node))
-    return changes
+                parsed.append(Override(key, Place(option), node))
+    return parsed
 
 
 def report_ineffective(
-    changes: Iterable[Override], groups: Sequence[Sequence[Override]], what: str, report: ProblemReport
+    overrides: Iterable[Override], groups: Sequence[Sequence[Override]], what: str, report: ProblemReport
 ) -> None:
-    """Note changes that reach nothing because every panel, or every arm, sets the same itself.
+    """Add to the report the overrides without effect: every panel, or every arm, sets the same key itself.
 
     Args:
-        changes: made to the file as a whole.
+        overrides: what is laid over the file as a whole.
         groups: what each panel or arm sets.
         what: "panel" or "arm".
+        report: receives the problems.
     """
-    for change in changes:
-        if groups and all(any(_covers(own.key, change.key) for own in owns) for owns in groups):
-            message = f"{change.key} has no effect here: every {what} sets it itself"
-            report.add(change.key_place, message)
-
-
-def _covers(own: str, key: str) -> bool:
-    return key == own or key.startswith(f"{own}.") or _EITHER.get(own) == key
+    for override in overrides:
+        key = override.key
+        hides_it = [
+            any(
+                key == own.key or key.startswith(f"{own.key}.") or _EITHER.get(own.key) == key
+                for own in group
+            )
+            for group in groups
+        ]
+        if groups and all(hides_it):
+            report.add(override.key_place, f"{key} has no effect here: every {what} sets it itself")

@@ -1,18 +1,19 @@
-"""The panels of an experiment file, and every arm of one with all its settings.
+"""The panels of an experiment file, and every arm of a panel with all its settings.
 
-A panel is a comparison of its own: the file's settings with a few changed, the same arms, the same baseline.
+A panel is a comparison of its own: it overrides some settings of the file, and has the same arms and baseline.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maskbench.config.parsing.nodes import Node, Override, empty_mapping
 from maskbench.config.parsing.problems import Place, ProblemReport, shorten
-from maskbench.config.parsing.validation import Model, find_node, format_value, must_be, validate
+from maskbench.config.parsing.validation import Model, NodePath, find_node, format_value, must_be, validate
 from maskbench.config.resolve.arms import ArmDraft
 from maskbench.config.resolve.evaluation_checks import find_missing_for_comparison, find_unmeasurable
-from maskbench.config.resolve.evaluation_masks import Lending, read_evaluation_masks
+from maskbench.config.resolve.evaluation_masks import read_evaluation_masks
 from maskbench.config.resolve.overrides import PANEL_SECTIONS, apply_overrides, read_overrides
 from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import (
@@ -35,15 +36,15 @@ MAX_PANELS = 64
 
 @dataclass(frozen=True, slots=True)
 class PanelDraft:
-    """A panel as the file has it."""
+    """A panel as the file writes it."""
 
     name: str | None
-    changes: tuple[Override, ...] = ()
+    overrides: tuple[Override, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PanelSections:
-    """The checked sections of one panel or arm; None where one has problems."""
+    """The validated sections of one panel or arm; None where one has problems."""
 
     corpus: CorpusConfig | None
     model: ModelConfig | None
@@ -53,7 +54,7 @@ class PanelSections:
 
 
 def read_panels(node: Node, report: ProblemReport) -> list[PanelDraft]:
-    """Return the panels in file order; what is wrong is noted."""
+    """Return the panels in file order; add problems to the report."""
     if not must_be("mapping", node, "panels", report):
         return []
     if not node.entries:
@@ -74,117 +75,118 @@ def read_panels(node: Node, report: ProblemReport) -> list[PanelDraft]:
     return drafts
 
 
-@dataclass(frozen=True, slots=True)
-class PanelBuilder:
-    """Builds the panels of one file."""
+def build_panel(
+    draft: PanelDraft,
+    tree: Node,
+    arms: Sequence[ArmDraft],
+    baseline: str | None,
+    compare: CompareConfig | None,
+    validator: RegistryValidator,
+) -> PanelConfig | None:
+    """Return a panel with every arm and all its settings; None, and the problems in the report, if there are any.
 
-    tree: Node
-    checks: RegistryValidator
-    compare: CompareConfig | None
+    Args:
+        draft: the panel as the file writes it.
+        tree: the file.
+        arms: every arm of the file.
+        baseline: the name of the baseline arm; None if that has problems.
+        compare: what is compared; None if that has problems.
+        validator: validates corpora and strategies, and holds the report.
+    """
+    report = validator.report
+    panel_tree = apply_overrides(tree, draft.overrides, report)
+    panel_tree, evaluation_masks = read_evaluation_masks(panel_tree, arms, report)
+    sections = _read_sections(panel_tree, validator)
+    _check_evaluation(panel_tree, sections, compare, validator)
+    configs = {arm.name: _build_run_config(arm, panel_tree, sections, validator) for arm in arms}
+    if report.n_found or baseline is None:
+        return None
 
-    @property
-    def report(self) -> ProblemReport:
-        return self.checks.report
-
-    def panel(self, draft: PanelDraft, arms: list[ArmDraft], baseline: str | None) -> PanelConfig | None:
-        """Return the panel with every arm; None if there are problems."""
-        laid_over = apply_overrides(self.tree, draft.changes, self.report)
-        tree, named_masks = read_evaluation_masks(laid_over, arms, self.report)
-        settings = self.settings(tree)
-        self._check_splits(tree, settings)
-        configs = {arm.name: self.arm(arm, tree, settings) for arm in arms}
-        if self.report.n_found or baseline is None:
-            return None
-        complete = {name: config for name, config in configs.items() if config is not None}
-        lending = Lending(self.checks, named_masks, {})
-        complete = {name: _lent_to(name, config, lending) for name, config in complete.items()}
-        if self.report.n_found:
-            return None
-        built = [
-            ArmConfig(
-                name=arm.name,
-                title=arm.title,
-                config=complete[arm.name],
-                also_different=list_differing_keys(complete[arm.name], complete[baseline]),
-            )
-            for arm in arms
-        ]
-        return PanelConfig(name=draft.name, arms=tuple(built), baseline=baseline)
-
-    def settings(self, tree: Node) -> PanelSections:
-        """Return the sections of a tree."""
-        corpus = tree.get("corpus")
-        return PanelSections(
-            corpus=self.checks.corpus(corpus) if corpus else None,
-            model=self._section(ModelConfig, tree, "model"),
-            train=self._section(TrainConfig, tree, "train"),
-            decode=self._section(DecodeConfig, tree, "decode"),
-            evaluate=self._section(EvaluateConfig, tree, "evaluate"),
+    complete = {name: config for name, config in configs.items() if config is not None}
+    # Arms of the same model are evaluated under the same placements: validate those once.
+    validated: dict[tuple[str, ModelConfig], tuple[PlacementConfig, ...]] = {}
+    for name, config in complete.items():
+        for masks in evaluation_masks.values():
+            if (masks.name, config.model) not in validated:
+                what = f"evaluate.masks, in the model of {name!r}: {masks.what}"
+                placements = validator.arm(masks.masks.items, what, config.model)
+                validated[masks.name, config.model] = tuple(placements)
+        under = {mask_name: validated[mask_name, config.model] for mask_name in evaluation_masks}
+        complete[name] = config.model_copy(update={"under": under})
+    if report.n_found:
+        return None
+    built = [
+        ArmConfig(
+            name=arm.name,
+            title=arm.title,
+            config=complete[arm.name],
+            also_different=list_differing_keys(complete[arm.name], complete[baseline]),
         )
+        for arm in arms
+    ]
+    return PanelConfig(name=draft.name, arms=tuple(built), baseline=baseline)
 
-    def _section(self, model: type[Model], tree: Node, name: str) -> Model | None:
-        return validate(model, tree.get(name) or empty_mapping(tree.place), name, self.report)
 
-    def arm(self, draft: ArmDraft, tree: Node, settings: PanelSections) -> RunConfig | None:
-        """Return an arm's settings in a panel; None if there are problems."""
-        if draft.changes:
-            settings = self.settings(apply_overrides(tree, draft.changes, self.report))
-        masks = self.checks.arm(draft.masks.items, f"arms.{draft.family}", settings.model)
-        streams = self._streams(draft)
-        start = validate(
-            StartConfig, draft.start or empty_mapping(draft.place), f"arms.{draft.family}", self.report
-        )
-        if self.report.n_found or start is None:
-            return None
-        return _run_config(settings, masks, streams, start)
+def _read_sections(tree: Node, validator: RegistryValidator) -> PanelSections:
+    """Return the validated sections of a tree."""
 
-    def _streams(self, draft: ArmDraft) -> str:
-        node = draft.streams
-        if node is None:
-            return "a"
-        what = f"arms.{draft.family}.streams"
-        if not isinstance(node.value, str):
-            self.report.add(node.place, f"{what} must be text, got {format_value(node)}")
-            return "a"
+    def section(model: type[Model], name: str) -> Model | None:
+        return validate(model, tree.get(name) or empty_mapping(tree.place), name, validator.report)
+
+    corpus = tree.get("corpus")
+    return PanelSections(
+        corpus=validator.corpus(corpus) if corpus else None,
+        model=section(ModelConfig, "model"),
+        train=section(TrainConfig, "train"),
+        decode=section(DecodeConfig, "decode"),
+        evaluate=section(EvaluateConfig, "evaluate"),
+    )
+
+
+def _build_run_config(
+    draft: ArmDraft, tree: Node, sections: PanelSections, validator: RegistryValidator
+) -> RunConfig | None:
+    """Return an arm's settings in a panel; None, and the problems in the report, if there are any."""
+    report, what = validator.report, f"arms.{draft.family}"
+    if draft.overrides:
+        sections = _read_sections(apply_overrides(tree, draft.overrides, report), validator)
+    masks = validator.arm(draft.masks.items, what, sections.model)
+    start = validate(StartConfig, draft.start or empty_mapping(draft.place), what, report)
+    streams, node = "a", draft.streams
+    if node is not None and not isinstance(node.value, str):
+        report.add(node.place, f"{what}.streams must be text, got {format_value(node)}")
+    elif node is not None:
         try:
-            return check_name(node.value)
+            streams = check_name(str(node.value))
         except ValueError as error:
-            self.report.add(node.place, f"{what} {error}, got {format_value(node)}")
-            return "a"
-
-    def _check_splits(self, tree: Node, settings: PanelSections) -> None:
-        """Check that the corpus offers what is evaluated, and that what is compared is evaluated."""
-        corpus, evaluate, compare = settings.corpus, settings.evaluate, self.compare
-        if corpus is None or evaluate is None:
-            return
-        node = tree.get("corpus")
-        capabilities = self.checks.capabilities(corpus, node) if node else None
-        for path, message in find_unmeasurable(evaluate, capabilities) if capabilities else ():
-            place = _first_place(tree, path, ("corpus",))
-            if "evaluate" not in tree.entries:
-                message += f"; evaluate.{path[1]} has its default unless the file says otherwise"
-            self.report.add(place, message)
-        if compare is not None:
-            for key, message in find_missing_for_comparison(compare.metric, evaluate, capabilities):
-                self.report.add(_first_place(tree, ("compare", "metric"), ("evaluate", key), ()), message)
+            report.add(node.place, f"{what}.streams {error}, got {format_value(node)}")
+    if report.n_found or start is None:
+        return None
+    settings = {name: getattr(sections, name) for name in PANEL_SECTIONS}
+    return RunConfig.model_validate({**settings, **dict(start), "masks": tuple(masks), "streams": streams})
 
 
-def _first_place(tree: Node, *paths: tuple[str | int, ...]) -> Place:
+def _check_evaluation(
+    tree: Node, sections: PanelSections, compare: CompareConfig | None, validator: RegistryValidator
+) -> None:
+    """Report what the corpus does not have but `evaluate` names, and what is compared but not evaluated."""
+    corpus, evaluate, report = sections.corpus, sections.evaluate, validator.report
+    if corpus is None or evaluate is None:
+        return
+    node = tree.get("corpus")
+    capabilities = validator.capabilities(corpus, node) if node else None
+    for path, message in find_unmeasurable(evaluate, capabilities) if capabilities else ():
+        if "evaluate" not in tree.entries:
+            message += f"; evaluate.{path[1]} has its default unless the file says otherwise"
+        report.add(_find_place(tree, path, ("corpus",)), message)
+    if compare is not None:
+        for key, message in find_missing_for_comparison(compare.metric, evaluate, capabilities):
+            report.add(_find_place(tree, ("compare", "metric"), ("evaluate", key), ()), message)
+
+
+def _find_place(tree: Node, *paths: NodePath) -> Place:
     """Return the place of the first path that the tree has."""
     return next((node.place for path in paths if (node := find_node(tree, path))), tree.place)
-
-
-def _lent_to(arm: str, config: RunConfig, lending: Lending) -> RunConfig:
-    """Return an arm's settings with the masks of others that it is evaluated under."""
-    return config.model_copy(update={"under": lending.to(arm, config.model)})
-
-
-def _run_config(
-    settings: PanelSections, masks: list[PlacementConfig], streams: str, start: StartConfig
-) -> RunConfig:
-    """Put sections without problems together."""
-    sections = {name: getattr(settings, name) for name in PANEL_SECTIONS}
-    return RunConfig.model_validate({**sections, **dict(start), "masks": tuple(masks), "streams": streams})
 
 
 def list_differing_keys(config: RunConfig, other: RunConfig) -> tuple[str, ...]:
