@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from maskbench.config.parsing.yaml_reader import resolve_scalar as resolve_scalar
+from maskbench.config.parsing.yaml_reader import resolve_scalar
 from maskbench.config.resolve.panels import flatten_settings
 from maskbench.config.schema.experiment import (
     ArmConfig,
@@ -169,7 +169,7 @@ def _panel(panel: PanelConfig, settings: Flat, first: PanelConfig, base: Flat) -
 class _Dumper(yaml.SafeDumper):
     """Quotes the words that this program's reader, not PyYAML's, would take for something else than text."""
 
-    def resolve_scalar(self, kind: Any, value: Any, implicit: Any) -> Any:
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         """Return the tag an unquoted scalar has."""
         if kind is not yaml.ScalarNode or not implicit[0]:
             return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
