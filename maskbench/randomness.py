@@ -14,10 +14,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
 
 VERSION = "maskbench/1"
 """Part of every key; changing it changes every draw, and so every result."""
@@ -77,6 +80,29 @@ def philox(
         c0, c1, c2, c3 = high1 ^ c1 ^ key0, low1, high0 ^ c3 ^ key1, low0
         key0, key1 = (key0 + _WEYL[0]) & _LOW, (key1 + _WEYL[1]) & _LOW
     return c0, c1, c2, c3
+
+
+def random_words(key: Key, rows: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+    """Return `n` random words in [0, 2**32) for every row number, Int64[rows, n].
+
+    A row depends on the key and its number only. Word w is word w mod 4 of the counter (row, w // 4, 0).
+    """
+    blocks = np.arange(-(-n // 4), dtype=np.int64)[None, :]
+    words = philox(key, rows[:, None], blocks, np.zeros((1, 1), dtype=np.int64))
+    return np.stack(words, axis=-1).reshape(len(rows), -1)[:, :n]
+
+
+def random_bits(key: Key, rows: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+    """Return `n` random bits, 0 or 1, for every row number, Int64[rows, n]: those of `random_words`, lowest first."""
+    words = random_words(key, rows, -(-n // 32))
+    return ((words[..., None] >> np.arange(32)) & 1).reshape(len(rows), -1)[:, :n]
+
+
+def torch_generator(key: Key) -> torch.Generator:
+    """Return a torch generator on the CPU that is seeded by the key."""
+    import torch
+
+    return torch.Generator().manual_seed(key.low32)
 
 
 def permutation(key: Key, n: int) -> npt.NDArray[np.int64]:

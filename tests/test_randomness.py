@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskbench.randomness import Key, permutation, philox
+from maskbench.randomness import Key, permutation, philox, random_bits, random_words, torch_generator
 
 ALL_ONES = 0xFFFFFFFF
 
@@ -69,3 +69,21 @@ def test_a_permutation_holds_every_item_once(n, seed):
 def test_leaving_the_last_item_out_keeps_the_order_of_the_rest():
     longer = permutation(Key.of(2, "order"), 30).tolist()
     assert permutation(Key.of(2, "order"), 29).tolist() == [i for i in longer if i != 29]
+
+
+@given(st.integers(1, 200), st.lists(st.integers(0, 2**20), min_size=1, max_size=4))
+def test_rows_of_words_and_bits_are_those_of_single_counters(n: int, rows: list[int]) -> None:
+    key, numbers = Key.of(1, "rows", n), np.array(rows, dtype=np.int64)
+    words, bits = random_words(key, numbers, n), random_bits(key, numbers, n)
+    for i, row in enumerate(rows):
+        flat: list[int] = []
+        for block in range((n + 3) // 4):
+            flat += [int(w[0]) for w in philox(key, *(np.array([c]) for c in (row, block, 0)))]
+        assert words[i].tolist() == flat[:n]
+        assert bits[i].tolist() == [flat[k // 32] >> (k % 32) & 1 for k in range(n)]
+
+
+def test_a_generator_is_seeded_by_the_first_word_of_its_key() -> None:
+    key = Key.of(3, "order", 5)
+    expected = torch.empty(4).normal_(generator=torch.Generator().manual_seed(0x3A0EDFDB))
+    assert torch.equal(torch.empty(4).normal_(generator=torch_generator(key)), expected)

@@ -18,7 +18,7 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import LogitContext, Sizes
 from maskbench.model.initialise import initialise
 from maskbench.model.transformer import EncoderDecoder
-from maskbench.randomness import Key
+from maskbench.randomness import Key, torch_generator
 from maskbench.training.environment import autocast
 from maskbench.training.loss import nll_of, real_tokens
 
@@ -181,7 +181,7 @@ def finished(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: Clock) -> 
 def move_learned(masks: nn.Module, seed: int) -> None:
     """Fill every learned parameter of the masks with positive draws keyed by its name: amounts below 0 act as 0."""
     for name, parameter in masks.named_parameters():
-        generator = torch.Generator().manual_seed(Key.of(seed, "audit", name).low32)
+        generator = torch_generator(Key.of(seed, "audit", name))
         noise = torch.empty(parameter.shape).normal_(0.0, SPREAD, generator=generator).abs_()
         parameter.copy_(noise)
 

@@ -19,16 +19,13 @@ import numpy.typing as npt
 from maskbench.comparison.results import Comparison, ComparisonOptions
 from maskbench.comparison.table import tabulate
 from maskbench.errors import ConfigError
-from maskbench.randomness import Key, philox
+from maskbench.randomness import Key, random_bits
 from maskbench.records.collect import CollectedPanel
 from maskbench.records.sentences import Counts, SentenceReader, score_counts
 from maskbench.statistics.power import Family, SeedRange, seeds_needed
 
 N_SHUFFLES = 1_000
 """Random exchanges of the sentence-level test."""
-
-_BITS = 128
-"""Random signs that one counter of the generator gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +210,6 @@ def randomisation_p(metric: str, ours: Counts, theirs: Counts, signs: npt.NDArra
 
 def random_signs(n: int) -> npt.NDArray[np.float64]:
     """Return Float64[SHUFFLES, n] of keyed random signs, the same at every call."""
-    row = np.arange(N_SHUFFLES, dtype=np.int64)[:, None]
-    block = np.arange(-(-n // _BITS), dtype=np.int64)[None, :]
-    words = philox(Key.of(0, "exchange", n), row, block, np.zeros((1, 1), dtype=np.int64))
-    bits = (np.stack(words, axis=-1)[..., None] >> np.arange(32)) & 1
-    signs: npt.NDArray[np.float64] = 1.0 - 2.0 * bits.reshape(N_SHUFFLES, -1)[:, :n].astype(np.float64)
+    bits = random_bits(Key.of(0, "exchange", n), np.arange(N_SHUFFLES, dtype=np.int64), n)
+    signs: npt.NDArray[np.float64] = 1.0 - 2.0 * bits.astype(np.float64)
     return signs

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from maskbench.comparison.results import NoiseShares
 from maskbench.config.schema.metrics import find_metric
-from maskbench.randomness import Key, philox
+from maskbench.randomness import Key, random_words
 from maskbench.records.sentences import Counts, score_counts
 from maskbench.statistics.paired import Interval
 
@@ -126,11 +126,9 @@ def bootstrap_variance(metric: str, arm: Counts, baseline: Counts) -> VariancePa
 
 def _resamples(n: int) -> npt.NDArray[np.float64]:
     """Return how often each of `n` sentences is in each resample, Float64[RESAMPLES, n]; the same at every call."""
-    row = np.arange(N_RESAMPLES, dtype=np.int64)[:, None]
-    blocks = np.arange(-(-n // 4), dtype=np.int64)[None, :]
-    words = philox(Key.of(0, "sentences", n), row, blocks, np.zeros((1, 1), dtype=np.int64))
-    drawn = (np.stack(words, axis=-1).reshape(N_RESAMPLES, -1)[:, :n] * n) >> 32
-    counts = np.bincount((row * n + drawn).ravel(), minlength=N_RESAMPLES * n)
+    rows = np.arange(N_RESAMPLES, dtype=np.int64)
+    drawn = (random_words(Key.of(0, "sentences", n), rows, n) * n) >> 32
+    counts = np.bincount((rows[:, None] * n + drawn).ravel(), minlength=N_RESAMPLES * n)
     return counts.reshape(N_RESAMPLES, n).astype(np.float64)
 
 

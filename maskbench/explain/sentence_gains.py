@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskbench.config.schema.metrics import find_metric
-from maskbench.randomness import Key, philox
+from maskbench.randomness import Key, random_words
 from maskbench.records.sentences import Counts, score_sentences
 
 MAJORITY_SHARE = 7 / 8
@@ -107,9 +107,9 @@ def _swap_rows(n: int) -> npt.NDArray[np.int64]:
     """Return Int64[swaps, n] of 0 and 1; 1 swaps the arms in that seed."""
     if n <= _MAX_EXACT_SEEDS:
         return (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-    row, column = np.arange(_N_RANDOM, dtype=np.int64)[:, None], np.arange(n, dtype=np.int64)[None, :]
-    words = philox(Key.of(0, "swaps", n), row, column, np.zeros((1, 1), dtype=np.int64))
-    return words[0] & 1
+    # A counter for each seed, of whose four words the first is used.
+    words = random_words(Key.of(0, "swaps", n), np.arange(_N_RANDOM, dtype=np.int64), 4 * n)
+    return words[:, ::4] & 1
 
 
 @dataclass(frozen=True, slots=True)

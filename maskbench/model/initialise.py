@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from maskbench.model.attention import Projection
 from maskbench.model.embedding import EmbeddingTable
-from maskbench.randomness import Key
+from maskbench.randomness import Key, torch_generator
 
 MASKS = "masks."
 """Names that begin like this belong to mask strategies, which start as they see fit (as the identity)."""
@@ -35,7 +35,7 @@ def initialise(model: nn.Module, seed: int, streams: str = "a") -> None:
     for owner, module in model.named_modules():
         for name, parameter in module.named_parameters(prefix=owner, recurse=False):
             if not name.startswith(MASKS):
-                generator = torch.Generator().manual_seed(Key.of(seed, stream, name).low32)
+                generator = torch_generator(Key.of(seed, stream, name))
                 _fill(module, name.rpartition(".")[2], parameter, generator)
 
 

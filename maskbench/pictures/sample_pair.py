@@ -18,7 +18,7 @@ from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, SPECIAL_NAMES
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionRequest, Sizes
 from maskbench.masks.corpus_statistics import CorpusStatistics
-from maskbench.randomness import Key
+from maskbench.randomness import Key, torch_generator
 
 _TEXT = (
     "the old captain saw three fish ##ing boats . a storm came in from the dark sea and every sail ##or "
@@ -123,4 +123,4 @@ def keyed_normal(name: str, *shape: int) -> Tensor:
 
 
 def _keyed_generator(name: str, *shape: int) -> torch.Generator:
-    return torch.Generator().manual_seed(Key.of(0, "picture", name, *shape).low32)
+    return torch_generator(Key.of(0, "picture", name, *shape))

@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.randomness import Key, philox
+from maskbench.randomness import Key, random_bits
 
 FloatVector: TypeAlias = npt.NDArray[np.float64]
 
@@ -36,7 +36,6 @@ MANY_PAIRS = 13
 # Sums closer than this, relative to the sum of the absolute differences, are ties; ties count against the claim.
 _TIE = 1e-12
 _CHUNK = 10_000
-_SIGNS_PER_COUNTER = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +192,7 @@ def _subsets(values: FloatVector) -> Iterator[tuple[FloatVector, npt.NDArray[np.
 
 def _random_subsets(n: int, start: int, count: int) -> npt.NDArray[np.int64]:
     """Return `count` keyed random 0/1 rows of length `n`, numbered from `start`."""
-    blocks = -(-n // _SIGNS_PER_COUNTER)
-    row = np.arange(start, start + count, dtype=np.int64)[:, None]
-    block = np.arange(blocks, dtype=np.int64)[None, :]
-    words = np.stack(philox(Key.of(0, "sign-flip", n), row, block, np.zeros((1, 1), dtype=np.int64)), axis=-1)
-    bits = (words[..., None] >> np.arange(32)) & 1
-    return bits.reshape(count, blocks * _SIGNS_PER_COUNTER)[:, :n]
+    return random_bits(Key.of(0, "sign-flip", n), np.arange(start, start + count, dtype=np.int64), n)
 
 
 def _pair_means(values: FloatVector) -> tuple[FloatVector, FloatVector]:

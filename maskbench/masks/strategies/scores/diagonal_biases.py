@@ -13,7 +13,7 @@ from maskbench.masks.context import AttentionContext, Sizes
 from maskbench.masks.strategies.attention.diagonal import expected_source_position, source_lengths
 from maskbench.masks.strategies.scores.gate_functions import clamp_straight_through
 from maskbench.masks.strategies.scores.gaussian import StandardDeviation
-from maskbench.randomness import Key
+from maskbench.randomness import Key, torch_generator
 from maskbench.registry import MASKS
 
 
@@ -73,7 +73,7 @@ class LocalP(ScoreBias):
         super().__init__(options, sizes, site)
         n_layers, n_heads, d_model = sizes.layers(site), sizes.n_heads, sizes.d_model
         # Zeros would never move: the gradient of one factor is the other. One draw serves every seed.
-        generator = torch.Generator().manual_seed(Key.of(0, "init", "local_p").low32)
+        generator = torch_generator(Key.of(0, "init", "local_p"))
         bound = math.sqrt(3.0 / d_model)
         self.state = nn.Parameter(torch.empty(n_layers, d_model, d_model))
         self.place = nn.Parameter(torch.empty(n_layers, n_heads, d_model))
