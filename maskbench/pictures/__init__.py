@@ -1,1 +1,1 @@
-"""Pictures of masks: what a strategy does, as plain numbers that a terminal, a figure or an image can show."""
+"""Pictures of masks and attention: computed as plain numbers, rendered in a terminal or as PNG files."""

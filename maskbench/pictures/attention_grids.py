@@ -1,4 +1,4 @@
-"""What a placement does to the pairs of a sentence, as grids: a layer and a head each, those that agree drawn once."""
+"""Grids of an attention placement, one for each layer and head; equal grids are merged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from maskbench.pictures.sample_pair import SamplePair
 
 @torch.no_grad()
 def compute_shades(
-    plan: MaskPlan, placed: PlacedStrategy, scene: SamplePair, layer: int, clock: Clock
+    plan: MaskPlan, placed: PlacedStrategy, sample: SamplePair, layer: int, clock: Clock
 ) -> list[Shades]:
     """Return one grid of shades [queries, keys] for every head of a layer.
 
@@ -27,23 +27,23 @@ def compute_shades(
     value; biases, weights of a normaliser and factors are relative to the largest in the query's row, since only
     ratios within a row matter to attention.
     """
-    request = scene.request(placed.site, clock)
+    request = sample.request(placed.site, clock)
     if {"no_causal", "none"} & {plan.legality(placed.site), placed.placement.legality}:
-        # What such an arm may see is the whole point of its picture. A placement drawn alone has no plan to say so.
+        # Such an arm may attend to illegal pairs, so its picture shows them. A placement drawn alone has no plan.
         request = replace(request, legal=torch.ones_like(request.legal))
-    legal = request.legal.expand(1, scene.sizes.n_heads, -1, -1)[0]
-    learned = _own_picture(placed, layer, clock, legal.shape[-1])
+    legal = request.legal.expand(1, sample.sizes.n_heads, -1, -1)[0]
+    learned = _learned_shades(placed, layer, clock, legal.shape[-1])
     if learned is not None and learned.shape == legal.shape:
         drawn = learned
     else:
         decision = plan.decide_attention_alone(placed, layer, request)
-        drawn = _relative(decision, placed, request.query @ request.key.mT)[0].expand(legal.shape)
+        drawn = _shades_of_decision(decision, placed, request.query @ request.key.mT)[0].expand(legal.shape)
     drawn = drawn.float().masked_fill(~legal, torch.nan)
     return [head.cpu().numpy() for head in drawn]
 
 
-def _own_picture(placed: PlacedStrategy, layer: int, clock: Clock, n: int) -> Tensor | None:
-    """Return what a learned gate shows of itself, if it does."""
+def _learned_shades(placed: PlacedStrategy, layer: int, clock: Clock, n: int) -> Tensor | None:
+    """Return the shades of a learned gate or bias that has a `picture` method, else None."""
     draw = getattr(placed.strategy, "picture", None)
     if draw is None or not isinstance(placed.strategy, ScoreGate | ScoreBias):
         return None
@@ -55,7 +55,7 @@ def _own_picture(placed: PlacedStrategy, layer: int, clock: Clock, n: int) -> Te
     return placed.restrict_to_heads(found[None].clamp(0.0, 1.0), 1.0)[0]
 
 
-def _relative(decision: AttentionDecision, placed: PlacedStrategy, scores: Tensor) -> Tensor:
+def _shades_of_decision(decision: AttentionDecision, placed: PlacedStrategy, scores: Tensor) -> Tensor:
     drawn = decision.keep.float()
     if decision.bias is not None:
         bias = decision.bias.masked_fill(~decision.keep, -torch.inf).float()
@@ -63,7 +63,7 @@ def _relative(decision: AttentionDecision, placed: PlacedStrategy, scores: Tenso
         drawn = (bias - top).exp().nan_to_num()
     if decision.normaliser is not None:
         scores = (scores / scores.shape[-1] ** 0.5).masked_fill(~decision.keep, -torch.inf)
-        # Some normalisers give signed weights; what counts is how much of a value comes through.
+        # Some normalisers give signed weights; a shade is the size of a weight.
         weights = decision.normaliser(scores.float(), decision.keep).abs()
         drawn = (weights / _largest(weights).clamp(min=1e-9)).float()
     if decision.factors is not None:
@@ -75,23 +75,23 @@ def _relative(decision: AttentionDecision, placed: PlacedStrategy, scores: Tenso
 
 
 def _largest(rows: Tensor) -> Tensor:
-    """Return the largest entry of every row, 0 where it is not finite."""
+    """Return the largest entry of every row, 0 where it is -inf."""
     return rows.amax(-1, keepdim=True).nan_to_num(neginf=0.0)
 
 
 def draw_attention_grids(
     plan: MaskPlan,
     placed: PlacedStrategy,
-    scene: SamplePair,
+    sample: SamplePair,
     clock: Clock,
     layers: Iterable[int],
     heads: Sequence[int],
 ) -> tuple[Grid, ...]:
-    """Return the grids of these layers and heads; what looks the same is drawn once, under all their numbers."""
+    """Return the grids of these layers and heads; equal ones are one grid, labelled with all their numbers."""
     cells = {
         (layer, head): grid
         for layer in layers
-        for head, grid in enumerate(compute_shades(plan, placed, scene, layer, clock))
+        for head, grid in enumerate(compute_shades(plan, placed, sample, layer, clock))
         if head in heads
     }
     groups: list[tuple[Shades, list[tuple[int, int]]]] = []
@@ -109,7 +109,7 @@ def _equal(a: Shades, b: Shades) -> bool:
 
 
 def _label(where: Sequence[tuple[int, int]], every: Sequence[tuple[int, int]]) -> str:
-    """Name layers and heads, as far as they matter: `layer 0, heads 1-3`."""
+    """Return a label of layers and heads, such as `layer 0, heads 1-3`, without what holds for all."""
     all_layers, all_heads = sorted({i for i, _ in every}), sorted({h for _, h in every})
     by_layer = {i: [h for j, h in where if j == i] for i, _ in where}
     if len({tuple(heads) for heads in by_layer.values()}) > 1:

@@ -1,4 +1,4 @@
-"""The picture of a placement in a made-up model: what `maskbench masks NAME --show` draws."""
+"""The picture of a placement in a small sample model, for `maskbench masks NAME --show`."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ from maskbench.pictures.tokens import (
 from maskbench.registry import MASKS, PRESETS
 
 _STEPS = 1000
-"""Of the made-up training."""
+"""Steps of the simulated training."""
 _VISITS = 5
-_CROWDED = 4
-"""With more different grids than this, only the first layer is drawn unless others are asked for."""
+_MAX_GRIDS = 4
+"""With more different grids than this, only the first layer is drawn unless layers are given."""
 _STAGES = ((0.0, "at the start"), (0.5, "half-way"), (1.0, "at the end"))
 
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """What of a placement is drawn."""
+    """Which part of a placement is drawn, and for what sentence."""
 
     length: int = 12
     """Tokens of the sentence; at `cross`, of the target."""
     source_length: int | None = None
-    """Tokens of the source; None: as many."""
+    """Tokens of the source; None: `length`."""
     layers: tuple[int, ...] | None = None
-    """None: those the placement acts in, or the first of them where there would be too much to see."""
+    """None: those the placement acts in, or the first of them if there were too many grids."""
     heads: tuple[int, ...] | None = None
     """None: all."""
     epoch: int = 0
-    """How often the sentence was seen before, which decides what a random mask draws."""
+    """The number of earlier epochs; a random mask's draw depends on it."""
     seed: int = 0
 
 
@@ -65,37 +65,39 @@ def draw_placement(placement: PlacementConfig, view: PictureOptions) -> MaskPict
     Raises:
         ConfigError: the placement does not fit, or the view asks for a layer or head that is not there.
     """
-    scene = SamplePair.from_sample_text(view.source_length or view.length, view.length)
+    sample = SamplePair.from_sample_text(view.source_length or view.length, view.length)
     try:
-        plan, placed = _plan_of_one(placement, scene, view.seed)
+        plan, placed = _plan_of_one(placement, sample, view.seed)
     except ValueError as error:
         raise ConfigError(f"{placement.mask}: {error}") from error
     _perturb_parameters(placed)
-    sheet = _PictureBuilder(plan, placed, scene, view).sheet()
+    picture = _PictureBuilder(plan, placed, sample, view).build()
     notes = list(_notes(placed, view))
-    if view.layers is None and any(len(stage.grids) > _CROWDED for stage in sheet.stages):
+    if view.layers is None and any(len(stage.grids) > _MAX_GRIDS for stage in picture.stages):
         first, *others = placed.layers
-        sheet = _PictureBuilder(plan, placed, scene, replace(view, layers=(first,))).sheet()
+        picture = _PictureBuilder(plan, placed, sample, replace(view, layers=(first,))).build()
         notes += [f"layer {first}; --layer {others[0]} shows another" if others else f"layer {first}"]
-    return replace(sheet, notes=tuple(notes))
+    return replace(picture, notes=tuple(notes))
 
 
-def _plan_of_one(placement: PlacementConfig, scene: SamplePair, seed: int) -> tuple[MaskPlan, PlacedStrategy]:
-    """Return a placement and a plan to ask about it."""
+def _plan_of_one(
+    placement: PlacementConfig, sample: SamplePair, seed: int
+) -> tuple[MaskPlan, PlacedStrategy]:
+    """Return the placement and a plan that holds nothing else."""
     if placement.site in ATTENTION_SITES:
-        # Not held against its arm: what it needs to stand beside is not in the picture.
-        (placed,) = place_strategies([placement], scene.sizes, seed, "a")
-        return MaskPlan([], seed=seed, streams="a", sizes=scene.sizes), placed
-    plan = MaskPlan([placement], seed=seed, streams="a", sizes=scene.sizes)
+        # `place` skips the rules on the whole arm: other placements that this one needs are not drawn.
+        (placed,) = place_strategies([placement], sample.sizes, seed, "a")
+        return MaskPlan([], seed=seed, streams="a", sizes=sample.sizes), placed
+    plan = MaskPlan([placement], seed=seed, streams="a", sizes=sample.sizes)
     return plan, plan.placed[0]
 
 
 @torch.no_grad()
 def _perturb_parameters(placed: PlacedStrategy) -> None:
-    """Move learned parameters from their start, at which there would be nothing to see."""
+    """Move learned parameters away from their start, where a mask has no effect."""
     for name, parameter in placed.strategy.named_parameters():
         away = 0.5 * keyed_normal(name, *parameter.shape).to(parameter.dtype)
-        # What starts at nothing opens: a negative amount of a gate acts as none.
+        # Parameters that start at 0 become positive: a negative amount of a gate acts as 0.
         parameter.add_(0.5 + away.abs() if not parameter.any() else away)
 
 
@@ -120,10 +122,10 @@ def _notes(placed: PlacedStrategy, view: PictureOptions) -> Iterator[str]:
 class _PictureBuilder:
     plan: MaskPlan
     placed: PlacedStrategy
-    scene: SamplePair
+    sample: SamplePair
     view: PictureOptions
 
-    def sheet(self) -> MaskPicture:
+    def build(self) -> MaskPicture:
         """Return the picture without its notes."""
         site, strategy = self.placed.site, self.placed.strategy
         written = placement_line(site, self.placed.name, self.placed.placement.options)
@@ -137,8 +139,8 @@ class _PictureBuilder:
                 title, self._stages(self._logits), row_axis="position", column_axis="vocabulary entry"
             )
         if isinstance(strategy, TokenMask):
-            bare = MaskPlan([], seed=0, streams="a", sizes=self.scene.sizes)
-            before = draw_changed_tokens(bare, self.placed, self.scene, self._clock(0.0), "sentence")
+            bare = MaskPlan([], seed=0, streams="a", sizes=self.sample.sizes)
+            before = draw_changed_tokens(bare, self.placed, self.sample, self._clock(0.0), "sentence")
             return MaskPicture(title, rows=(before, *self._rows(draw_changed_tokens)))
         if isinstance(strategy, LossMask):
             return MaskPicture(title, rows=tuple(self._rows(draw_counted_tokens)))
@@ -146,8 +148,8 @@ class _PictureBuilder:
 
     def _clock(self, progress: float, epoch: int | None = None) -> Clock:
         epoch = self.view.epoch if epoch is None else epoch
-        # With one update in an epoch, what is drawn for every step moves with the visit too.
-        step = round(progress * _STEPS) + epoch if self._moves else epoch
+        # With one update in an epoch, masks that are drawn for every step also change with the epoch.
+        step = round(progress * _STEPS) + epoch if self._changes else epoch
         phase: Phase = "train" if "train" in self.placed.phases else "eval"
         stalls = max((s.values[2] for s in self._schedules if s.name == "plateau"), default=0)
         return Clock(
@@ -159,13 +161,13 @@ class _PictureBuilder:
         return list(self.placed.options.schedules().values())
 
     @property
-    def _moves(self) -> bool:
+    def _changes(self) -> bool:
         """Whether some option changes over training."""
         return any(s.name != "per_layer" for s in self._schedules)
 
-    def _moments(self) -> Iterator[tuple[str, Clock]]:
-        """Yield one moment of training, or its start, middle and end where something changes."""
-        if not self._moves:
+    def _training_points(self) -> Iterator[tuple[str, Clock]]:
+        """Yield one point of training, or its start, middle and end where an option changes."""
+        if not self._changes:
             yield "", self._clock(0.0)
             return
         for progress, name in _STAGES:
@@ -176,35 +178,35 @@ class _PictureBuilder:
             yield f"{name} ({values})", clock
 
     def _stages(self, grids_at: Callable[[Clock], tuple[Grid, ...]]) -> tuple[TrainingStage, ...]:
-        stages = tuple(TrainingStage(label, grids_at(clock)) for label, clock in self._moments())
+        stages = tuple(TrainingStage(label, grids_at(clock)) for label, clock in self._training_points())
         if len(stages) == 1 or any(len(stage.grids) > 1 for stage in stages):
             return stages
-        # One grid each: they are compared most easily side by side.
+        # One grid each: show them side by side.
         return (TrainingStage("", tuple(Grid(stage.label, stage.grids[0].shades) for stage in stages)),)
 
     def _attention(self, clock: Clock) -> tuple[Grid, ...]:
         layers = _choose_numbers("layer", self.view.layers, range(self.placed.n_layers), self.placed.layers)
-        every_head = range(self.scene.sizes.n_heads)
+        every_head = range(self.sample.sizes.n_heads)
         heads = _choose_numbers("head", self.view.heads, every_head, every_head)
-        return draw_attention_grids(self.plan, self.placed, self.scene, clock, layers, heads)
+        return draw_attention_grids(self.plan, self.placed, self.sample, clock, layers, heads)
 
     def _gate(self, clock: Clock) -> tuple[Grid, ...]:
-        return (draw_gate(self.placed, self.scene, clock),)
+        return (draw_gate(self.placed, self.sample, clock),)
 
     def _logits(self, clock: Clock) -> tuple[Grid, ...]:
-        return (draw_allowed_vocabulary(self.plan, self.placed, self.scene, clock),)
+        return (draw_allowed_vocabulary(self.plan, self.placed, self.sample, clock),)
 
     def _rows(
         self, row_at: Callable[[MaskPlan, PlacedStrategy, SamplePair, Clock, str], TokenRow]
     ) -> Iterator[TokenRow]:
-        """Yield the sentence at several visits, at every moment that matters."""
+        """Yield the sentence in several epochs, at every point of training that differs."""
         visits = range(self.view.epoch, self.view.epoch + (_VISITS if self.placed.strategy.stochastic else 1))
-        stages = _STAGES if self._moves else ((0.0, ""),)
+        stages = _STAGES if self._changes else ((0.0, ""),)
         for progress, name in stages:
             for visit in visits if not name else visits[:2]:
                 label = f"visit {visit}" if len(visits) > 1 else "masked"
                 label = f"{name}, {label}" if name else label
-                yield row_at(self.plan, self.placed, self.scene, self._clock(progress, visit), label)
+                yield row_at(self.plan, self.placed, self.sample, self._clock(progress, visit), label)
 
 
 def _format_number(value: float | int | Tensor) -> str:
@@ -238,7 +240,7 @@ def parse_placement(name: str, site: str, settings: Sequence[str], model: ModelC
     cls = MASKS.lookup(mask)
     given = cls.example.model_dump(mode="json", exclude_unset=True)
     given = {**given, **preset.options} if preset else given
-    # Alone in its arm, a placement that leaks harms nobody.
+    # Nothing is trained, so a placement that leaks is allowed.
     base = {"site": site, "mask": mask, "unsafe": True}
     try:
         return _validate_placement({**base, **given}, settings, model)

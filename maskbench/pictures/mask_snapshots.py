@@ -1,4 +1,4 @@
-"""What the attention masks of a model in training look like now, as small images."""
+"""Small images of a model's attention masks during training."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ _HIDDEN = np.array([232, 228, 218], dtype=np.float64)
 _ALLOWED = np.array([31, 78, 121], dtype=np.float64)
 _ILLEGAL, _FRAME = 255, 160
 _SIDE = 192
-"""Pixels that a grid's longer side aims at."""
+"""Target length of a grid's longer side, in pixels."""
 
 
 def render_grids_png(grids: Sequence[Sequence[Shades]]) -> bytes:
-    """Return the PNG of grids that stand in lines of equal length, all grids of one shape.
+    """Return a PNG file of grids in rows of equal length, all grids of one shape.
 
-    Dark is where a query may attend, light where the mask hides, white where it never might; as in a matrix, queries
-    go down and keys across.
+    Dark cells are kept, light cells hidden by the mask, white cells illegal. Queries are rows, keys are columns.
     """
     rows, columns = grids[0][0].shape
     cell = max(2, _SIDE // max(rows, columns))
@@ -61,45 +60,45 @@ def encode_png(pixels: Pixels) -> bytes:
 
 
 _LENGTH = 24
-"""Positions of the made-up sentence."""
+"""Positions of the sample sentence."""
 
 
 def can_change(placed: PlacedStrategy) -> bool:
-    """Whether a placement can look different later: it is learned, or an option changes over training."""
+    """Whether a placement changes over training: it is learned, or an option has a schedule."""
     changing = (s.name != "per_layer" for s in placed.options.schedules().values())
     return any(changing) or any(True for _ in placed.strategy.parameters())
 
 
 class MaskSnapshots:
-    """Draws the attention placements of an arm, from a copy of its masks that nothing else uses."""
+    """Renders the attention placements of an arm, from a copy of its masks that nothing else uses."""
 
     def __init__(self, placements: Sequence[PlacementConfig], sizes: Sizes, seed: int, streams: str) -> None:
         here = [placement for placement in placements if placement.site in ATTENTION_SITES]
-        # What a strategy draws when it is built must not move the numbers of the run.
+        # Building a strategy must not advance the global generator of the run.
         with torch.random.fork_rng(devices=[]):
             self.plan = MaskPlan(here, seed=seed, streams=streams, sizes=sizes)
-        self.scene = SamplePair.from_random_tokens(min(_LENGTH, sizes.max_length), sizes)
+        self.sample = SamplePair.from_random_tokens(min(_LENGTH, sizes.max_length), sizes)
 
-    def take(
-        self, state: Mapping[str, Tensor], clock: Clock, *, moving_only: bool
+    def render(
+        self, state: Mapping[str, Tensor], clock: Clock, *, changing_only: bool
     ) -> Iterator[tuple[str, bytes]]:
-        """Yield label and PNG of every attention placement: a line for each layer, a column for each head.
+        """Yield label and PNG of every attention placement: a row for each layer, a column for each head.
 
         Args:
             state: the model's masks, as `state_dict` gives them.
-            clock: where training stands.
-            moving_only: leave out what looks as it did at the start.
+            clock: the point of training.
+            changing_only: leave out placements that look as they did at the start.
         """
         own = self.plan.state_dict()
         self.plan.load_state_dict({name: state[name] for name in own})
         for placed in self.plan.placed:
-            if clock.phase in placed.phases and (can_change(placed) or not moving_only):
-                lines = [compute_shades(self.plan, placed, self.scene, i, clock) for i in placed.layers]
-                yield placed.label, render_grids_png(_brief(lines))
+            if clock.phase in placed.phases and (can_change(placed) or not changing_only):
+                lines = [compute_shades(self.plan, placed, self.sample, i, clock) for i in placed.layers]
+                yield placed.label, render_grids_png(_drop_repeats(lines))
 
 
-def _brief(lines: list[list[Shades]]) -> list[list[Shades]]:
-    """Leave out layers, or heads, that all look the same."""
+def _drop_repeats(lines: list[list[Shades]]) -> list[list[Shades]]:
+    """Return one head if all heads look the same, and one layer if all layers do."""
     same_heads = all(np.array_equal(line[0], grid, equal_nan=True) for line in lines for grid in line)
     lines = [line[:1] for line in lines] if same_heads else lines
     first = lines[0]

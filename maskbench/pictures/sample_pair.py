@@ -1,8 +1,7 @@
-"""The made-up sentence pair that masks are drawn for, and all that a strategy may ask about it.
+"""The sample sentence pair that masks are drawn for, with everything that a strategy can read about it.
 
-No corpus and no trained model is needed to see what a mask does. What a strategy reads beyond positions (queries,
-keys, embeddings, losses) are numbers from a fixed seed; gold annotations mark a few words as junk and link every
-target word to a source word.
+A picture of a mask needs no corpus and no trained model. Queries, keys, embeddings and losses are random numbers from
+a fixed seed; gold annotations mark a few words as junk and link every target word to a source word.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _TEXT = (
     "the old captain saw three fish ##ing boats . a storm came in from the dark sea and every sail ##or "
     "went home to the light ##house ."
 )
-"""`##` marks a piece that goes on with the word before it."""
+"""`##` marks a piece that continues the word before it."""
 SOURCE = tuple(_TEXT.split())
 _FREQUENT = frozenset({"the", "a", "and", "in", "from", "to", "every", "."})
 _WORDS = tuple(dict.fromkeys(SOURCE))
@@ -32,14 +31,14 @@ _IDS = {word: N_SPECIAL + i for i, word in enumerate(_WORDS)}
 
 
 def token_text(token: int) -> str:
-    """Return a token of the made-up vocabulary as text."""
+    """Return the text of a token of the sample vocabulary."""
     if token < N_SPECIAL:
         return SPECIAL_NAMES[token]
     return _WORDS[token - N_SPECIAL] if token - N_SPECIAL < len(_WORDS) else f"w{token}"
 
 
 def make_sample_sizes(max_length: int, n_heads: int = 4, n_layers: int = 2) -> Sizes:
-    """Return the sizes of the made-up model, and facts about the made-up corpus."""
+    """Return the sizes of the sample model, with statistics of the sample corpus."""
     size = N_SPECIAL + len(_WORDS)
     starts = torch.tensor([True] * N_SPECIAL + [not text.startswith("##") for text in _WORDS])
     counts = torch.tensor(
@@ -67,7 +66,7 @@ class SamplePair:
 
     @classmethod
     def from_sample_text(cls, src_length: int, tgt_length: int, max_length: int | None = None) -> SamplePair:
-        """Return the sample sentence cut, or repeated, to these lengths, marks included."""
+        """Return the sample sentence, cut or repeated to these lengths, begin and end marks included."""
         ids = [_IDS[text] for text in SOURCE]
         longest = max(src_length, tgt_length)
         endless = ids * math.ceil(longest / len(ids))
@@ -77,7 +76,7 @@ class SamplePair:
 
     @classmethod
     def from_random_tokens(cls, length: int, sizes: Sizes) -> SamplePair:
-        """Return a pair of tokens drawn from a vocabulary, for a model that has one of its own."""
+        """Return a pair of random sentences over the vocabulary of `sizes`."""
         drawn = torch.empty(2, length - 1)
         drawn.uniform_(0.0, 1.0, generator=_keyed_generator("tokens"))
         ids = N_SPECIAL + (drawn * (sizes.vocab_size - N_SPECIAL)).long()
@@ -87,14 +86,14 @@ class SamplePair:
 
     @property
     def annotations(self) -> Annotations:
-        """Every fifth source word and the one after it are junk; target word t translates source word t, nearly."""
+        """Two words in every five of the source are junk; target word t is linked to source word t + 1 or t - 1."""
         s, t = torch.arange(self.src.shape[1]), torch.arange(self.tgt.shape[1])
-        # Neighbours change places, as in real alignments.
+        # Neighbours are swapped, so that links are not the diagonal.
         swapped = (t ^ 1).clamp(max=len(s) - 1)
         return Annotations(((s % 5) >= 3)[None] & (s < len(s) - 1)[None], (swapped[:, None] == s)[None])
 
     def request(self, site: str, clock: Clock) -> AttentionRequest:
-        """Return an attention layer's question about the whole pair."""
+        """Return the request of an attention layer over the whole pair."""
         n_q = self.src.shape[1] if site == "encoder_self" else self.tgt.shape[1]
         n_kv = self.tgt.shape[1] if site == "decoder_self" else self.src.shape[1]
         heads, width = self.sizes.n_heads, self.sizes.d_model

@@ -1,4 +1,4 @@
-"""What a placement does to the sample sentence's tokens, its embeddings or the vocabulary scores."""
+"""Pictures of masks outside attention: on input tokens, on the loss, on vectors and on the vocabulary."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from maskbench.pictures.mask_picture import Grid, Token, TokenRow, TokenState
 from maskbench.pictures.sample_pair import SamplePair, keyed_normal, token_text
 
 _DIMENSIONS = 24
-"""The first dimensions of a gate on vectors that are drawn."""
+"""How many dimensions of a gate on vectors are drawn."""
 
 
 @torch.no_grad()
 def draw_changed_tokens(
-    plan: MaskPlan, placed: PlacedStrategy, scene: SamplePair, clock: Clock, label: str
+    plan: MaskPlan, placed: PlacedStrategy, sample: SamplePair, clock: Clock, label: str
 ) -> TokenRow:
-    """Return the sentence after the token masks at the placement's site."""
-    ids = scene.src if placed.site == "encoder_input" else scene.tgt
+    """Return the sample sentence after the token masks at the placement's site."""
+    ids = sample.src if placed.site == "encoder_input" else sample.tgt
     lengths = torch.tensor([ids.shape[1]])
     found = plan.corrupt(placed.site, ids, lengths, torch.zeros(1, dtype=torch.int64), clock)
     length = int(found.lengths[0]) if found.lengths is not None else ids.shape[1]
@@ -48,10 +48,10 @@ def _token(found: TokenInput, before: Tensor, origin: int, t: int) -> Token:
 
 @torch.no_grad()
 def draw_counted_tokens(
-    plan: MaskPlan, placed: PlacedStrategy, scene: SamplePair, clock: Clock, label: str
+    plan: MaskPlan, placed: PlacedStrategy, sample: SamplePair, clock: Clock, label: str
 ) -> TokenRow:
-    """Return the target tokens that count in the loss; losses are made up."""
-    gold = torch.cat([scene.tgt[:, 1:], torch.tensor([[EOS]])], 1)
+    """Return the target tokens, marked by whether they count in the loss; their losses are random."""
+    gold = torch.cat([sample.tgt[:, 1:], torch.tensor([[EOS]])], 1)
     real = torch.ones(gold.shape, dtype=torch.bool)
     losses = keyed_normal("losses", *gold.shape).abs()
     examples = torch.zeros(1, dtype=torch.int64)
@@ -64,12 +64,12 @@ def draw_counted_tokens(
 
 
 @torch.no_grad()
-def draw_gate(placed: PlacedStrategy, scene: SamplePair, clock: Clock) -> Grid:
+def draw_gate(placed: PlacedStrategy, sample: SamplePair, clock: Clock) -> Grid:
     """Return a gate's factors [positions, dimensions], relative to the largest."""
     assert isinstance(placed.strategy, TensorGate)
     source = placed.site in ("encoder_input", "memory")
-    n = (scene.src if source else scene.tgt).shape[1]
-    width = scene.sizes.vocab_size if placed.site == "logits" else scene.sizes.d_model
+    n = (sample.src if source else sample.tgt).shape[1]
+    width = sample.sizes.vocab_size if placed.site == "logits" else sample.sizes.d_model
     examples = torch.zeros(1, dtype=torch.int64)
     context = GateContext(torch.arange(n), placed.draws(clock, examples))
     tensor = keyed_normal("tensor", 1, n, width)
@@ -79,11 +79,11 @@ def draw_gate(placed: PlacedStrategy, scene: SamplePair, clock: Clock) -> Grid:
 
 
 @torch.no_grad()
-def draw_allowed_vocabulary(plan: MaskPlan, placed: PlacedStrategy, scene: SamplePair, clock: Clock) -> Grid:
-    """Return which vocabulary entries may be said [positions, vocabulary]."""
-    n = scene.tgt.shape[1]
-    lengths = torch.tensor([scene.src.shape[1]])
-    context = LogitContext(scene.tgt, torch.arange(n), scene.src, lengths, clock)
-    scores = torch.zeros(1, n, scene.sizes.vocab_size)
+def draw_allowed_vocabulary(plan: MaskPlan, placed: PlacedStrategy, sample: SamplePair, clock: Clock) -> Grid:
+    """Return which vocabulary entries may be output [positions, vocabulary]."""
+    n = sample.tgt.shape[1]
+    lengths = torch.tensor([sample.src.shape[1]])
+    context = LogitContext(sample.tgt, torch.arange(n), sample.src, lengths, clock)
+    scores = torch.zeros(1, n, sample.sizes.vocab_size)
     left = plan.mask_logits(scores, context, None, torch.zeros(1, dtype=torch.int64))
     return Grid("", (left[0] == 0).float().numpy())

@@ -100,7 +100,7 @@ class RunPictures:
             self._snapshots = MaskSnapshots(config.masks, masks.sizes, self._seed, config.streams)
         _, clock = trainer.batch(min(done, trainer.total_steps - 1), stalls)
         state = {name: value.detach().cpu() for name, value in masks.state_dict().items()}
-        taken = self._snapshots.take(state, replace(clock, step=done), moving_only=done > 0)
+        taken = self._snapshots.render(state, replace(clock, step=done), changing_only=done > 0)
         for label, png in taken:
             self._log.show_picture(done, label, png)
 
