@@ -25,7 +25,7 @@ def handle_errors(command: Callable[Parameters, Result]) -> Callable[Parameters,
 
     @functools.wraps(command)
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        _open_what_is_closed()
+        _reopen_closed_streams()
         try:
             result = command(*args, **kwargs)
             sys.stdout.flush()
@@ -47,7 +47,7 @@ def handle_errors(command: Callable[Parameters, Result]) -> Callable[Parameters,
     return wrapped
 
 
-def _open_what_is_closed() -> None:
+def _reopen_closed_streams() -> None:
     """Open stdout or stderr on the null device where the caller closed it (`>&-`)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:

@@ -36,7 +36,7 @@ app = typer.Typer(
 )
 
 
-def _unwrapped(text: str) -> str:
+def _unwrap(text: str) -> str:
     """Return each paragraph as one line, so that the terminal decides where it breaks."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in cleandoc(text).split("\n\n"))
 
@@ -57,19 +57,11 @@ def main(
     """Take the options that stand before a command."""
 
 
-for command in (
-    run,
-    plan,
-    status,
-    compare,
-    explain,
-    report,
-    tensorboard,
-    claims,
-    masks,
-    corpus,
-    audit,
-    verify,
-    calibrate,
+for panel, commands in (
+    ("Experiments", (run, plan, status)),
+    ("Results", (compare, explain, report, tensorboard, claims)),
+    ("Masks and data", (masks, corpus)),
+    ("Checks", (audit, verify, calibrate)),
 ):
-    app.command(help=_unwrapped(command.__doc__ or ""))(handle_errors(command))
+    for command in commands:
+        app.command(help=_unwrap(command.__doc__ or ""), rich_help_panel=panel)(handle_errors(command))

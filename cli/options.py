@@ -10,7 +10,7 @@ import typer
 File: TypeAlias = Annotated[
     Path, typer.Argument(metavar="FILE", help="The experiment file.", show_default=False)
 ]
-RunsDir: TypeAlias = Annotated[Path, typer.Option(help="Where experiments are kept.")]
+RunsDir: TypeAlias = Annotated[Path, typer.Option(metavar="DIR", help="Where experiments are kept.")]
 Overrides: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -61,11 +61,11 @@ Baseline: TypeAlias = Annotated[
 ]
 Alpha: TypeAlias = Annotated[
     float | None,
-    typer.Option(help="Chance of a false alarm that is put up with.", show_default="the experiment's"),
+    typer.Option(metavar="P", help="Accepted chance of a false alarm.", show_default="the experiment's"),
 ]
 MinEffect: TypeAlias = Annotated[
     float | None,
-    typer.Option(help="Smallest difference that matters.", show_default="the experiment's"),
+    typer.Option(metavar="SIZE", help="Smallest difference that matters.", show_default="the experiment's"),
 ]
 Simultaneous: TypeAlias = Annotated[
     bool, typer.Option("--simultaneous", help="Widen the intervals so that all of them hold together.")

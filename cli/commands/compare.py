@@ -58,7 +58,11 @@ def compare(
     simultaneous: Simultaneous = False,
     sort_by: Annotated[
         Order | None,
-        typer.Option(help="Order of the arms; the baseline stays first.", show_default="as in the file"),
+        typer.Option(
+            metavar="KEY",
+            help=f"Order of the arms: {', '.join(Order)}; the baseline stays first.",
+            show_default="as in the file",
+        ),
     ] = None,
     all_metrics: Annotated[
         bool, typer.Option("--all-metrics", help="Show every metric of every split, in a table.")
@@ -68,7 +72,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="'ARM VERDICT'",
-            help="Exit with 6 if the verdict is another one: 'dynamic better', 'dynamic better|equivalent', "
+            help="Exit with 6 unless an arm has this verdict: 'dynamic better', 'dynamic better|equivalent', "
             "'dynamic not worse'; may be repeated.",
             show_default=False,
         ),
@@ -76,7 +80,11 @@ def compare(
     format: Annotated[
         Format | None,
         typer.Option(
-            "--format", "-f", help="How to write it.", show_default="by --output's suffix, or table"
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help=f"Format: {', '.join(Format)}.",
+            show_default="by --output's suffix, or table",
         ),
     ] = None,
     output: Annotated[
@@ -93,7 +101,7 @@ def compare(
     from ..comparison.fail_unless import EXIT_CODE, alarm_lines, unmet_demands
     from ..comparison.other_metrics import MetricSelection
 
-    written_as = format or _guessed(output)
+    written_as = format or _guess_format(output)
     choices = ComparisonOptions(metric, baseline, alpha, min_effect, simultaneous)
     comparisons = compare_directories(directories or [newest_experiment(runs_dir)], choices)
     # A demand that names no arm is an error, reported before anything is written.
@@ -101,7 +109,7 @@ def compare(
     shown = _sorted(comparisons, sort_by)
     _write(shown, written_as, output, MetricSelection(all_metrics, slices))
     for sentence in (*(alarm_lines(shown) if fail_unless else ()), *shortfalls):
-        _complain(sentence)
+        _print_error(sentence)
     if shortfalls:
         raise typer.Exit(EXIT_CODE)
 
@@ -115,7 +123,7 @@ def _sorted(comparisons: Sequence[Comparison], order: Order | None) -> Sequence[
     return [sort_arms(comparison, order.value) for comparison in comparisons]
 
 
-def _guessed(output: Path | None) -> Format:
+def _guess_format(output: Path | None) -> Format:
     """Return the format that a file's name asks for; a table where it has no suffix.
 
     Raises:
@@ -173,7 +181,7 @@ def _text(comparisons: Sequence[Comparison], format: Format, detail: MetricSelec
     return to_latex(comparisons)
 
 
-def _complain(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     from maskbench.text import sanitize
 
     typer.echo(sanitize(sentence), err=True)

@@ -47,8 +47,8 @@ def format_duration(seconds: float | None) -> str:
 
 def summary_line(board: ProgressState) -> str:
     """Return the state of the whole experiment in one line."""
-    if board.doing:
-        return sanitize(board.doing)
+    if board.activity:
+        return sanitize(board.activity)
     bad = [f"{n} {state}" for state, n in board.counts.items() if state != "done"]
     parts = [f"{board.n_over} of {board.total} runs over", *bad, f"{len(board.running)} training"]
     return ", ".join([*parts, f"about {format_duration(board.eta())} left"])
@@ -62,9 +62,9 @@ def draw_progress(board: ProgressState) -> RenderableType:
     for line in board.running.values():
         table.add_row(*_cells(board, line))
     whole = ProgressBar(total=max(1, board.total), completed=board.n_over, width=24)
-    if board.share_done is not None:
-        whole = ProgressBar(total=1.0, completed=board.share_done, width=24)
-    return Group(table, _beside(whole, Text(summary_line(board))))
+    if board.activity_share is not None:
+        whole = ProgressBar(total=1.0, completed=board.activity_share, width=24)
+    return Group(table, _side_by_side(whole, Text(summary_line(board))))
 
 
 def _cells(board: ProgressState, line: RunningRun) -> list[RenderableType]:
@@ -72,7 +72,7 @@ def _cells(board: ProgressState, line: RunningRun) -> list[RenderableType]:
     steps = f"{line.step}/{line.total_steps}" if line.total_steps else line.state
     return [
         Text(sanitize(f"{name}{line.run.arm.title} seed {line.run.seed}")),
-        ProgressBar(total=1.0, completed=line.part, width=24),
+        ProgressBar(total=1.0, completed=line.share, width=24),
         Text(steps if line.state in ("starting", "training") else line.state),
         Text("" if line.loss is None else f"loss {line.loss:.3f}"),
         Text("" if line.tokens_per_second is None else f"{line.tokens_per_second:.0f} tokens/s"),
@@ -80,7 +80,7 @@ def _cells(board: ProgressState, line: RunningRun) -> list[RenderableType]:
     ]
 
 
-def _beside(*parts: RenderableType) -> Table:
+def _side_by_side(*parts: RenderableType) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_row(*parts)
     return grid
@@ -99,7 +99,7 @@ def is_note(progress: Progress) -> bool:
     return bool(progress.message) and progress.state not in ("done", "failed", "diverged")
 
 
-class _Shown:
+class _StateReporter:
     """A reporter that keeps the state up to date."""
 
     def __init__(self, board: ProgressState) -> None:
@@ -124,7 +124,7 @@ class _Shown:
         self.board.finished(ended)
 
 
-class PlainLines(_Shown):
+class PlainLines(_StateReporter):
     """One line per start and end of a run, and one about the whole at most every 30 seconds."""
 
     def __init__(self, board: ProgressState, stream: TextIO) -> None:
@@ -150,7 +150,7 @@ class PlainLines(_Shown):
         """Print once that a download has begun."""
         super().downloading(name, received, size)
         if not received:
-            self._say(sanitize(self.board.doing))
+            self._say(sanitize(self.board.activity))
 
     def warned(self, warning: str) -> None:
         """Print a warning."""
@@ -182,7 +182,7 @@ class PlainLines(_Shown):
         self._say(sanitize(sentence))
 
 
-class LiveDisplay(_Shown):
+class LiveDisplay(_StateReporter):
     """Redraws the bars in place; warnings and bad ends leave a line above them."""
 
     def __init__(self, board: ProgressState, live: Live) -> None:
@@ -190,7 +190,7 @@ class LiveDisplay(_Shown):
         self._live = live
         self._last = float("-inf")
 
-    def _draw(self, *, now: bool = True) -> None:
+    def _redraw(self, *, now: bool = True) -> None:
         moment = self.board.clock()
         if now or moment - self._last >= _SECONDS_BETWEEN_FRAMES:
             self._last = moment
@@ -199,17 +199,17 @@ class LiveDisplay(_Shown):
     def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
         """Draw the plan."""
         super().planned(runs, workers)
-        self._draw()
+        self._redraw()
 
     def preparing(self, what: str) -> None:
         """Draw the activity."""
         super().preparing(what)
-        self._draw()
+        self._redraw()
 
     def downloading(self, name: str, received: int, size: int) -> None:
         """Draw the received share of a file, at most ten times a second."""
         super().downloading(name, received, size)
-        self._draw(now=received in (0, size))
+        self._redraw(now=received in (0, size))
 
     def warned(self, warning: str) -> None:
         """Print a line above the bars."""
@@ -218,21 +218,21 @@ class LiveDisplay(_Shown):
     def started(self, run: PlannedRun) -> None:
         """Draw the new run."""
         super().started(run)
-        self._draw()
+        self._redraw()
 
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
         """Draw the new numbers, at most ten times a second."""
         super().progressed(run, progress)
         if is_note(progress):
             self._live.console.print(Text(sanitize(f"{run.name}: {progress.message}")), soft_wrap=True)
-        self._draw(now=False)
+        self._redraw(now=False)
 
     def ended(self, ended: Ended) -> None:
         """Remove the run; print a line if it did not end well."""
         super().ended(ended)
         if ended.state != "done":
             self._live.console.print(Text(end_line(self.board, ended)), soft_wrap=True)
-        self._draw()
+        self._redraw()
 
     def looked(self, sentence: str) -> None:
         """Print a line above the bars."""

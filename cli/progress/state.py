@@ -31,7 +31,7 @@ class RunningRun:
     tokens_per_second: float | None = None
 
     @property
-    def part(self) -> float:
+    def share(self) -> float:
         """The finished part of its training, in [0, 1]."""
         return self.step / self.total_steps if self.total_steps else 0.0
 
@@ -41,9 +41,9 @@ class ProgressState:
     """The progress of a whole experiment."""
 
     clock: Clock = time.monotonic
-    doing: str = ""
+    activity: str = ""
     """The activity besides training; empty during training."""
-    share_done: float | None = None
+    activity_share: float | None = None
     """The finished share of that activity, in [0, 1], where it is known."""
     workers: int = 1
     total: int = 0
@@ -54,30 +54,33 @@ class ProgressState:
     _seconds: dict[Arm, list[float]] = field(default_factory=dict)
 
     def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
-        """Take the plan: which runs wait, and how many were finished before."""
-        self.workers, self.total, self.doing = workers, len(runs), ""
-        self.share_done = None
+        """Record the plan: which runs wait, and how many were finished before."""
+        self.workers, self.total, self.activity = workers, len(runs), ""
+        self.activity_share = None
         # Seeds may be added: what ended since the first plan is counted among what ended.
         ended = {ended.run.name for ended in self.ended}
         self.skipped = sum(not run.is_due and run.name not in ended for run in runs)
         self._waiting = {run.name: run.name[:2] for run in runs if run.is_due}
 
     def preparing(self, what: str) -> None:
-        """Note that something other than training is being done."""
-        self.doing, self.share_done = what, None
+        """Record an activity other than training."""
+        self.activity, self.activity_share = what, None
 
     def downloading(self, name: str, received: int, size: int) -> None:
-        """Note how much of a file has come."""
-        self.doing, self.share_done = f"downloading {name}, {size / 1e6:.1f} MB", received / max(1, size)
+        """Record how much of a file has arrived."""
+        self.activity, self.activity_share = (
+            f"downloading {name}, {size / 1e6:.1f} MB",
+            received / max(1, size),
+        )
 
     def started(self, run: PlannedRun) -> None:
         """Move a run from waiting to running."""
-        self.doing, self.share_done = "", None
+        self.activity, self.activity_share = "", None
         self._waiting.pop(run.name, None)
         self.running[run.name] = RunningRun(run, self.clock())
 
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
-        """Note a run's step, loss and speed."""
+        """Record a run's step, loss and speed."""
         line = self.running[run.name]
         line.state, line.step, line.total_steps = progress.state, progress.step, progress.total_steps
         line.loss = progress.loss if progress.loss is not None else line.loss
@@ -85,10 +88,10 @@ class ProgressState:
         line.tokens_per_second = speed if speed is not None else line.tokens_per_second
 
     def finished(self, ended: Ended) -> None:
-        """Take a run off the board, and learn from it how long its arm takes."""
+        """Remove a run from the running ones, and record how long its arm takes."""
         self.running.pop(ended.run.name, None)
         self.ended.append(ended)
-        # What a resumed run took says little about a whole one.
+        # The time of a resumed run is not that of a whole one.
         if ended.state == "done" and ended.run.state == "new" and not ended.retries:
             self._seconds.setdefault(ended.run.name[:2], []).append(ended.seconds)
 
@@ -99,22 +102,22 @@ class ProgressState:
 
     @property
     def n_over(self) -> int:
-        """How many runs need nothing more, those finished before included."""
+        """Runs that are over, those finished before this command included."""
         return self.skipped + len(self.ended)
 
     def remaining(self, line: RunningRun) -> float | None:
-        """Return the seconds a running run still needs, or None when nothing tells.
+        """Return the seconds a running run still needs, or None while it is unknown.
 
-        Finished runs of the same arm know best, since masks differ in cost; else the run's own speed so far does.
+        The estimate comes from finished runs of the same arm, since masks differ in cost; else from the run's own speed.
         """
         gone = self.clock() - line.began
         seen = self._seconds.get(line.run.name[:2])
         if seen:
             return max(0.0, sum(seen) / len(seen) - gone)
-        return gone * (1 - line.part) / line.part if line.part > 0 else None
+        return gone * (1 - line.share) / line.share if line.share > 0 else None
 
     def eta(self) -> float | None:
-        """Return the seconds until every run is over, or None when nothing tells yet."""
+        """Return the seconds until every run is over, or None while it is unknown."""
         remaining = [self.remaining(line) for line in self.running.values()]
         usual = self._usual()
         if usual is None or (not self.running and not self._waiting):
@@ -126,9 +129,9 @@ class ProgressState:
         return left / max(1, min(self.workers, len(self.running) + len(self._waiting)))
 
     def _usual(self) -> float | None:
-        """The seconds an average run takes, as far as is known."""
+        """Return the mean seconds of a run, from finished runs or else from running ones; None while it is unknown."""
         seen = [seconds for values in self._seconds.values() for seconds in values]
         if not seen:
             now = self.clock()
-            seen = [(now - line.began) / line.part for line in self.running.values() if line.part > 0]
+            seen = [(now - line.began) / line.share for line in self.running.values() if line.share > 0]
         return sum(seen) / len(seen) if seen else None

@@ -33,7 +33,7 @@ _GAP = 3
 def attention_lines(
     pictures: Sequence[tuple[str, CrossAttention]], width: int, ink: DrawingCharacters
 ) -> list[str]:
-    """Return the pictures under their titles, side by side where they fit, and what their signs mean.
+    """Return the pictures under their titles, side by side where they fit, and a legend.
 
     Args:
         pictures: titles and what was attended to; all of the same words.

@@ -1,4 +1,4 @@
-"""An audit for people: one line for every arm, or strategy at a site, and under the table every broken promise."""
+"""An audit as terminal text: one line per arm, or per strategy at a site; below the table every broken promise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BROKEN = "x"
 
 
 def print_findings(found: Sequence[Sequence[Finding]], file: TextIO | None = None) -> None:
-    """Print the table, the broken promises and the totals; to a file plainly, and as wide as it takes."""
+    """Print the table, the broken promises and the totals; a file gets no styles and the full width."""
     console = console_on(file or sys.stdout)
     table = findings_table(found)
     if console.is_terminal:
@@ -46,7 +46,7 @@ def print_findings(found: Sequence[Sequence[Finding]], file: TextIO | None = Non
 
 
 def _broken(findings: Sequence[Finding]) -> list[Finding]:
-    """Return one finding for every broken promise: float64's where it is broken in both number formats."""
+    """Return one finding per broken promise: that of float64 where it is broken in both number formats."""
     return list(
         {finding.proof: finding for finding in reversed(findings) if finding.passed is False}.values()
     )[::-1]
@@ -74,7 +74,7 @@ def _are_arms(found: Sequence[Sequence[Finding]]) -> bool:
 
 
 def _cell(findings: Sequence[Finding]) -> Text:
-    """Return `ok`, how many promises are broken, or a dash where nothing was asked."""
+    """Return `ok`, how many promises are broken, or a dash where no proof applies."""
     broken = len(_broken(findings))
     if broken:
         return Text(f"{_BROKEN} {broken}", style="red")

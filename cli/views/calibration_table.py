@@ -1,4 +1,4 @@
-"""A calibration for people: what was asked, how many pairs answer it, and the answer."""
+"""A calibration as terminal text: each question, how many pairs answer it, and the answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTE = (
 
 
 def calibration_lines(calibration: Calibration) -> Iterator[str]:
-    """Yield the lines of a panel's calibration, at most `WIDTH` wide but for long names."""
+    """Yield the lines of a panel's calibration, at most `WIDTH` columns wide, apart from long names."""
     scale = scale_of(calibration.comparison)
     place = f" / {calibration.panel}" if calibration.panel else ""
     yield sanitize(f"{calibration.experiment}{place}: the baseline against itself")

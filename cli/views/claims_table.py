@@ -1,4 +1,4 @@
-"""Claims for people: each as a sentence, with its state in a word and the numbers it rests on."""
+"""Claims as terminal text: each as a sentence, with its status and the numbers behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of a corpus for a person to read: both lines, and under them what is known of every target word."""
+"""Sentence pairs as terminal text: both lines, and below them the annotations of every target word."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ARROW = "<-"
 
 
 def samples_heading(split: Split, count: int) -> RenderableType:
-    """Return what stands above the pairs, with a key to their signs."""
+    """Return the heading of the pairs, with a key to their signs."""
     copy = f", an altered copy of {split.origin}" if split.origin else ""
     heading = Text(
         sanitize(f"\n{count} of {len(split):,} pairs of {split.name}{copy}", lines=True), style="bold"
@@ -41,7 +41,7 @@ def samples_heading(split: Split, count: int) -> RenderableType:
 
 
 def sample(split: Split, index: int, tags: Sequence[str], glyphs: Glyphs) -> RenderableType:
-    """Return one pair: its lines, and its words where the corpus says something of them."""
+    """Return one pair: its lines, and its words where the corpus annotates them."""
     source, target = split.sources[index], split.references[index]
     known = export_annotations(split, index, tags)
     lines = Table.grid(padding=(0, 1, 0, 0))
@@ -74,7 +74,7 @@ def _named(words: Sequence[str]) -> list[str]:
 
 
 def _words(target: str, source: Sequence[str], known: dict[str, Any], glyphs: Glyphs) -> RenderableType:
-    """Return a line for every target word; one paragraph where nothing is known but what they translate."""
+    """Return a line for every target word; one paragraph where only the alignment is known."""
     words = target.split()
     translated: list[list[int]] = [[] for _ in words]
     for s, t in known["align"]:

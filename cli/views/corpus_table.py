@@ -27,7 +27,7 @@ _KEY = (
 
 
 def corpus_list(entries: Sequence[CorpusEntry]) -> RenderableType:
-    """Return every corpus with its sentence and its options."""
+    """Return every corpus with its description and options."""
     parts: list[RenderableType] = []
     for entry in entries:
         options = ", ".join(_brief(option) for option in entry.options) or "no options"
@@ -74,7 +74,7 @@ def corpus_description(entry: CorpusEntry, glyphs: Glyphs) -> RenderableType:
 def corpus_numbers(
     corpus: Corpus, found: Mapping[str, SplitStatistics], shown: str, glyphs: Glyphs
 ) -> RenderableType:
-    """Return what a corpus is in numbers: split by split, the tags of one split, and its notes."""
+    """Return the statistics of every split, the tags of one split, and the notes of the corpus."""
     heading = Text(sanitize(corpus.name), style="bold")
     heading.append(
         f"  {len(corpus.vocabulary):,} vocabulary entries, longest line {corpus.max_length - 1} tokens",

@@ -1,4 +1,4 @@
-"""An explanation for people: counts beside what luck would give, sentences with both translations, tables, pictures."""
+"""An explanation as terminal text: counts beside those of chance, sentences with both translations, tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture of a mask in characters: no colour, 80 columns, query rows and key columns, both ends numbered."""
+"""A mask drawn in characters without colour: rows are queries, columns are keys, first and last are numbered."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def draw_sheet(sheet: MaskPicture, width: int, ink: DrawingCharacters) -> str:
 
 
 def _side_by_side(grids: Sequence[Grid], width: int, ink: DrawingCharacters) -> Iterator[str]:
-    """Yield the grids, as many in a line as fit; cells are two columns wide, so that they are square, or one."""
+    """Yield the grids, as many side by side as fit; cells are two characters wide (square), or one where space is short."""
     columns = max(grid.shades.shape[1] for grid in grids)
     cell = 2 if _MARGIN + 2 * columns <= width else 1
     each = max(_MARGIN + cell * columns, *(len(grid.label) + _MARGIN for grid in grids)) + _GAP

@@ -36,7 +36,7 @@ _KINDS = (
 
 
 def catalogue_table(entries: Sequence[StrategyEntry], glyphs: Glyphs) -> RenderableType:
-    """Return every strategy under the heading of its kind, with presets under their own."""
+    """Return every strategy under the heading of its kind, then the presets."""
     strategies = [entry for entry in entries if entry.preset_of is None]
     kinds = sorted({e.kind for e in strategies}, key=lambda k: (*_KINDS, k).index(k))
     parts: list[RenderableType] = []
@@ -72,7 +72,7 @@ def _section(heading: str, entries: Sequence[StrategyEntry], glyphs: Glyphs) -> 
 
 
 def _dependencies(entry: StrategyEntry) -> str:
-    """Return what it depends on, except parameters: those make it learned, which has a word of its own."""
+    """Return what it depends on, except parameters: `learned` says those."""
     return ", ".join(word for word in entry.depends_on if word != "parameters")
 
 
@@ -119,7 +119,7 @@ def strategy_description(entry: StrategyEntry, glyphs: Glyphs) -> RenderableType
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """Yield the paragraphs with their lines joined; what is indented keeps its lines."""
+    """Yield the paragraphs with their lines joined; indented lines stay as they are."""
     for paragraph in text.split("\n\n"):
         lines = paragraph.split("\n")
         indented = any(line.startswith(" ") for line in lines)

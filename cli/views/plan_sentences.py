@@ -1,4 +1,4 @@
-"""What a plan says in words: time, memory, disk, and what the seeds could show."""
+"""A plan in sentences: time, memory, disk, and what the seeds can show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def expense_sentences(expected: Expense, due: int) -> Iterator[tuple[str, str]]:
-    """Yield label and sentence of everything the runs that are due will take."""
+    """Yield label and sentence for the time, memory and disk that the due runs take."""
     if not due:
         return
     at_once = "one run at a time" if expected.workers == 1 else f"{expected.workers} runs at a time"
@@ -62,7 +62,7 @@ def outlook_sentences(outlook: Outlook, compare: CompareConfig, expected: Expens
 
 
 def until_decided_sentence(panel: str | None, present: Plan) -> str:
-    """Return how far a panel is whose seeds are added until it is decided."""
+    """Return the state of a panel whose seeds are added until it is decided."""
     closed = ", ".join(present.closed_in(panel))
     rest = f"; {closed} get{'s' * (len(present.closed_in(panel)) == 1)} no more" if closed else ""
     most = "" if present.limit is None else f", {present.limit} at most"
@@ -73,7 +73,7 @@ def until_decided_sentence(panel: str | None, present: Plan) -> str:
 
 
 def _smallest_p(outlook: Outlook) -> float:
-    """Return the smallest p after Holm's correction, which multiplies the smallest of them by the arms."""
+    """Return the smallest p after Holm's correction, which multiplies the smallest p by the number of arms."""
     return min(1.0, outlook.n_arms * outlook.smallest_p)
 
 
@@ -146,7 +146,7 @@ def format_size(n_bytes: float) -> str:
 def group_panels(
     panels: Sequence[tuple[str | None, tuple[str, ...]]],
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield what is said, once for all the panels of which it is true, with their names; `` if it is of all."""
+    """Yield the names of all panels that share the same sentences, and the sentences; no name if all panels do."""
     said: dict[tuple[str, ...], list[str]] = {}
     for panel, sentences in panels:
         said.setdefault(sentences, []).append(panel or "")

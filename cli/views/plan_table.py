@@ -1,4 +1,4 @@
-"""The plan as a table: for every arm, what would happen to the runs of which seeds, and how long one takes."""
+"""The plan as a table: for every arm, what happens to the runs of which seeds, and how long one takes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEADINGS: dict[PlanState, str] = {
 
 
 def plan_table(runs: Sequence[PlannedRun], expected: Expense, glyphs: Glyphs) -> Table:
-    """Return one row per arm, in file order: its seeds under what would happen to them, and what its runs take."""
+    """Return one row per arm in file order: its seeds in the column of what happens to them, and the time of its runs."""
     states = [state for state in get_args(PlanState) if any(run.state == state for run in runs)]
     has_panels = any(run.panel for run in runs)
     table = bare_table(glyphs)

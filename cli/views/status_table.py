@@ -1,4 +1,4 @@
-"""The states of an experiment's runs: a sign for each seed in a row for each arm, and in words what needs a look."""
+"""The states of an experiment's runs: one row per arm, one sign per seed; unfinished and failed runs in words."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TOGETHER = 10
 
 
 def status_table(panels: States, glyphs: Glyphs) -> RenderableType:
-    """Return every panel's grid, a line for every run that runs or went wrong, and what the signs mean."""
+    """Return the grid of every panel, a line for every running or failed run, and a legend."""
     parts: list[RenderableType] = []
     for found, arms in panels:
         parts += [_heading(found, arms), "", _grid(found, arms, glyphs), *_details(found, arms, glyphs), ""]
@@ -114,7 +114,7 @@ def _sign(state: State, glyphs: Glyphs) -> str:
 def _details(
     found: FoundPanel, arms: Mapping[str, Sequence[RunState]], glyphs: Glyphs
 ) -> Iterator[RenderableType]:
-    """Yield a line for every run that is under way, or that needs somebody to look."""
+    """Yield a line for every run that is neither done nor planned."""
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -123,14 +123,14 @@ def _details(
         for run in runs:
             if run.state not in ("done", "planned"):
                 sign = Text(_sign(run.state, glyphs), style=_STYLES[run.state])
-                grid.add_row(sign, Text(sanitize(f"{titles[arm]}, seed {run.seed}: {_said(run)}")))
+                grid.add_row(sign, Text(sanitize(f"{titles[arm]}, seed {run.seed}: {_describe_run(run)}")))
     if grid.row_count:
         yield ""
         yield grid
 
 
-def _said(run: RunState) -> str:
-    """Say how far a run is, where it runs, and what ended it."""
+def _describe_run(run: RunState) -> str:
+    """Return how far a run is, where it runs, and what ended it."""
     parts: list[str] = [run.state]
     if run.step is not None:
         whole = f" of {run.steps} ({100 * run.step / run.steps:.0f} %)" if run.steps else ""

@@ -1,4 +1,4 @@
-"""Is the difference real? What `records` read and `statistics` can tell, put together as a table of careful verdicts.
+"""Comparison of arms: joins run records with statistics into a table with verdicts.
 
 Nothing here trains, writes to a run directory or imports torch.
 """

@@ -1,8 +1,8 @@
-"""What chance alone does: differences between runs that differ in nothing but their random numbers.
+"""Differences between runs that differ only in their random numbers.
 
-All runs of a calibration are draws from one distribution, so every two of them, of the same seed or of different ones,
-are a pair without a true difference. Shares over all pairs use all there is; but a run is in many pairs, so they are
-only as certain as the far fewer pairs that share no run.
+All runs of a calibration are draws from one distribution, so any two of them, of the same seed or not, are a pair
+without a true difference. Shares are computed over all pairs. As every run is in many pairs, they are only as certain
+as shares over the far fewer pairs that have no run in common.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from maskbench.records.sentences import Counts, SentenceReader, score_counts
 from maskbench.statistics.power import Family, SeedRange, seeds_needed
 
 N_SHUFFLES = 1_000
-"""Random exchanges of the sentence-level test."""
+"""Shuffles of the sentence-level test."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoiseFloor:
-    """How far two runs lie apart by chance, in the metric's unit."""
+    """How far apart two runs lie by chance, in the metric's unit."""
 
     runs: int
     pairs: int
     """All pairs of runs."""
     independent: int
-    """Of them, as many as share no run."""
+    """The most pairs that have no run in common."""
     sd: float
     """Standard deviation of the difference of two runs, from all runs: sqrt(2) times that of a run."""
     mean_absolute: float
@@ -47,11 +47,11 @@ class NoiseFloor:
 
 @dataclass(frozen=True, slots=True)
 class SingleSeedRisk:
-    """What comparing one run with one other would come to, at a smallest difference that matters."""
+    """The errors of comparing one run with one other, given the smallest difference that matters."""
 
     min_effect: float
     false_winners: int
-    """Pairs that lie at least `min_effect` apart, though nothing differs."""
+    """Pairs at least `min_effect` apart, although nothing differs."""
     expected_false: float
     """The share of such pairs for normal differences: 2 * Phi(-min_effect / sd)."""
     wrong_winner: float
@@ -70,7 +70,7 @@ class SentenceTest:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What chance does to the baseline of a panel."""
+    """The calibration of one panel."""
 
     experiment: str
     panel: str | None
@@ -82,9 +82,9 @@ class Calibration:
     sentence_test: SentenceTest | None
     """None where the runs kept no numbers of single sentences for this metric."""
     verdicts: Mapping[str, str]
-    """What this program's own test says of each twin: anything but better and worse is right."""
+    """The verdict of the seed-level test on each twin; better and worse are false alarms."""
     seeds_needed: SeedRange | None
-    """To see a true difference of `min_effect` four times out of five, among as many arms as the experiment has."""
+    """Seeds for 80 % power to detect `min_effect`, with as many arms as the experiment has."""
     comparison: Comparison
 
     def document(self) -> dict[str, Any]:
@@ -103,11 +103,11 @@ class Calibration:
 
 
 def calibrate(collected: CollectedPanel, n_arms: int) -> Calibration:
-    """Return what the runs of a calibration say about chance.
+    """Return the calibration that the runs of a panel give.
 
     Args:
         collected: a panel of the calibration experiment.
-        n_arms: arms beside the baseline in the experiment that it is for.
+        n_arms: arms beside the baseline in the experiment to be calibrated.
 
     Raises:
         ConfigError: no run is finished.
@@ -138,7 +138,7 @@ def calibrate(collected: CollectedPanel, n_arms: int) -> Calibration:
 
 
 def noise_floor(values: Sequence[float]) -> NoiseFloor | None:
-    """Return how far apart these runs lie; None for fewer than three, which show no spread worth the name."""
+    """Return how far apart the runs lie; None for fewer than three runs."""
     if len(values) < 3:
         return None
     gaps = _distances(values)
@@ -153,7 +153,7 @@ def noise_floor(values: Sequence[float]) -> NoiseFloor | None:
 
 
 def single_seed(values: Sequence[float], sd: float, min_effect: float) -> SingleSeedRisk:
-    """Return how far a comparison of two single runs can be trusted.
+    """Return the error rates of comparing two single runs.
 
     Args:
         values: of runs that differ by chance alone.
@@ -192,8 +192,8 @@ def randomisation_p(metric: str, ours: Counts, theirs: Counts, signs: npt.NDArra
 
     In each of the N shuffles some sentences exchange their translations between the two systems, and c counts shuffles
     that lie at least as far apart as the systems do (Riezler and Maxwell 2005, "On some pitfalls in automatic
-    evaluation and significance testing for MT"). It asks whether these two models differ on sentences like these, not
-    whether two ways to train do.
+    evaluation and significance testing for MT"). The test asks whether these two models differ on sentences like these, not
+    whether two ways to train differ.
 
     Args:
         metric: its name without a split.
@@ -203,13 +203,13 @@ def randomisation_p(metric: str, ours: Counts, theirs: Counts, signs: npt.NDArra
     seen = abs(float(score_counts(metric, ours.sum(0)) - score_counts(metric, theirs.sum(0))))
     middle, half = (ours.sum(0) + theirs.sum(0)) / 2, signs @ ((ours - theirs) / 2)
     gaps = np.abs(score_counts(metric, middle + half) - score_counts(metric, middle - half))
-    # What is tied but for rounding counts against the claim.
+    # A tie up to rounding counts as a hit, which makes p larger.
     hits = int(np.count_nonzero(gaps >= seen * (1 - 1e-9)))
     return (hits + 1) / (len(signs) + 1)
 
 
 def random_signs(n: int) -> npt.NDArray[np.float64]:
-    """Return Float64[SHUFFLES, n] of keyed random signs, the same at every call."""
+    """Return Float64[N_SHUFFLES, n] of keyed random signs, the same at every call."""
     bits = random_bits(Key.of(0, "exchange", n), np.arange(N_SHUFFLES, dtype=np.int64), n)
     signs: npt.NDArray[np.float64] = 1.0 - 2.0 * bits.astype(np.float64)
     return signs

@@ -1,8 +1,8 @@
-"""What finished runs say of the claims: supported, refuted, or undecided, and why.
+"""Claims judged by finished runs: supported, refuted or undecided, with a reason.
 
-A claim of a difference follows the verdict of its experiment's own comparison, corrected for all arms of the panel, at
-the claim's metric and with the claim's smallest difference that matters. What that comparison leaves open stays open,
-and so does what its alarms put in doubt.
+A claim of a difference follows the verdict of its experiment's comparison, corrected for all arms of the panel, at the
+claim's metric and with the claim's smallest difference that matters. It is undecided where the comparison is, and where
+alarms of the comparison concern its arms.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NO_DIFFERENCE = {
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A claim and what became of it."""
+    """A claim with its status and evidence."""
 
     name: str
     claim: Claim
@@ -42,10 +42,10 @@ class Judgement:
     row: ArmResult | None = None
     """The arm's row in it."""
     settings: tuple[str, ...] = ()
-    """In what the experiment that was run differs from its file, such as `train.steps 200 instead of 700`."""
+    """How the experiment that was run differs from its file, such as `train.steps 200 instead of 700`."""
 
     def document(self) -> dict[str, Any]:
-        """Return everything as plain JSON; differences are arm minus the arm it is held against."""
+        """Return everything as plain JSON; differences are arm minus the arm it is compared with."""
         return {
             "claim": self.name,
             **self.claim.model_dump(mode="json"),
@@ -71,26 +71,26 @@ class Judgement:
 
 
 def judge_claims(claims: Mapping[str, Claim], runs_dir: Path, files: Path | None = None) -> list[Judgement]:
-    """Return what the runs under `runs_dir` say of each claim, in the order of the claims.
+    """Return the status of each claim by the runs under `runs_dir`, in the order of the claims.
 
-    What is missing or damaged there makes a claim undecided and is its reason; it is never an error.
+    Missing or damaged runs make a claim undecided and are its reason; they raise no error.
 
     Args:
         claims: by name.
         runs_dir: the folder that holds experiments.
         files: the folder of the experiment files, for saying where runs were made with other settings.
     """
-    shelf = _ExperimentCache(runs_dir)
-    judged = [_judge(name, claim, shelf) for name, claim in claims.items()]
+    experiments = _ExperimentCache(runs_dir)
+    judged = [_judge(name, claim, experiments) for name, claim in claims.items()]
     if files is None:
         return judged
     written = ExperimentFiles(files)
-    return [replace(one, settings=_unlike(one.claim, shelf, written)) for one in judged]
+    return [replace(one, settings=_unlike(one.claim, experiments, written)) for one in judged]
 
 
-def _unlike(claim: Claim, shelf: _ExperimentCache, written: ExperimentFiles) -> tuple[str, ...]:
+def _unlike(claim: Claim, experiments: _ExperimentCache, written: ExperimentFiles) -> tuple[str, ...]:
     try:
-        return written.differences(shelf.panel(claim).found.experiment)
+        return written.differences(experiments.panel(claim).found.experiment)
     except (_ClaimUndecidable, MaskbenchError):
         return ()
 
@@ -121,12 +121,12 @@ class _ExperimentCache:
 
 
 class _ClaimUndecidable(Exception):
-    """Why nothing can be said."""
+    """A claim cannot be decided; the message says why."""
 
 
-def _judge(name: str, claim: Claim, shelf: _ExperimentCache) -> Judgement:
+def _judge(name: str, claim: Claim, experiments: _ExperimentCache) -> Judgement:
     try:
-        collected = shelf.panel(claim)
+        collected = experiments.panel(claim)
         comparison = _compared(claim, collected)
         row = _row(claim, comparison)
     except (_ClaimUndecidable, MaskbenchError) as missing:
@@ -135,9 +135,9 @@ def _judge(name: str, claim: Claim, shelf: _ExperimentCache) -> Judgement:
         status, reason = _by_values(claim, claim.expects, row)
     else:
         status, reason = _by_verdict(claim, comparison, row)
-    # Runs beyond a limit refute it whatever else is wrong with them, and a leak is what such a claim may be about.
+    # Runs beyond a limit refute a claim in spite of alarms: the claim may be about a leak itself.
     is_beyond_doubt = status == "undecided" or (isinstance(claim.expects, Limit) and status == "refuted")
-    doubts = () if is_beyond_doubt else _doubts(claim, collected, comparison)
+    doubts = () if is_beyond_doubt else _relevant_alarms(claim, collected, comparison)
     if doubts:
         status, reason = "undecided", "; ".join((reason, *doubts))
     return Judgement(name, claim, status, reason, comparison, row)
@@ -148,8 +148,8 @@ def _compared(claim: Claim, collected: CollectedPanel) -> Comparison:
     return tabulate(collected, ComparisonOptions(metric, claim.against, min_effect=claim.min_effect))
 
 
-def _doubts(claim: Claim, collected: CollectedPanel, comparison: Comparison) -> tuple[str, ...]:
-    """Return the alarms that are about the arms of the claim: those that a table of them alone has, too."""
+def _relevant_alarms(claim: Claim, collected: CollectedPanel, comparison: Comparison) -> tuple[str, ...]:
+    """Return the alarms about the arms of the claim: those that a table of these arms alone has, too."""
     if claim.metric == STEP_TIME or not comparison.alarms:
         return ()
     found, names = collected.found, (claim.arm, comparison.settings.baseline)
@@ -205,7 +205,7 @@ def _by_verdict(claim: Claim, comparison: Comparison, row: ArmResult) -> tuple[C
 
 
 def _too_small(claim: Claim, comparison: Comparison, row: ArmResult) -> bool:
-    """Whether the difference, though there is one, is shown to be smaller than what matters, as `equivalent` is."""
+    """Whether a difference is shown to be smaller than `min_effect`, by the rule of `equivalent`."""
     settings, baseline = comparison.settings, comparison.baseline
     if claim.min_effect is None or row.counts.diverged or baseline.counts.diverged:
         return False

@@ -1,4 +1,4 @@
-"""Runs of an arm, matched with the baseline's seed by seed."""
+"""Pairs of runs with the same seed: one of an arm, one of the baseline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskbench.statistics.pairs import Pairs
 
 
 def match_pairs(couples: Sequence[tuple[CollectedRun, CollectedRun]], settings: ComparisonSettings) -> Pairs:
-    """Return how every pair ended, turned so that positive is better.
+    """Return the differences and the outcomes of all pairs; positive differences are better.
 
     Args:
         couples: run of the arm and run of the baseline, in the order of the seeds; each that is done has the metric.
@@ -60,10 +60,10 @@ def _side(arm: CollectedRun, baseline: CollectedRun, settings: ComparisonSetting
 def _until_waiting(
     couples: Sequence[tuple[CollectedRun, CollectedRun]],
 ) -> Iterator[tuple[CollectedRun, CollectedRun]]:
-    """Yield pairs in the order of their seeds, up to the first that is not there yet.
+    """Yield pairs in the order of their seeds, up to the first that is not finished.
 
-    Which pair is done first must not decide what the sequential rule looks at. A failed run is no reason to wait: it
-    may fail again for ever, so its pair is passed over, and takes its place once it has been trained again.
+    The sequential rule must not depend on which pair is done first. A failed run is not waited for, because it may fail
+    for ever; its pair counts again once it has been trained.
     """
     return itertools.takewhile(lambda couple: "waiting" not in [cell.state for cell in couple], couples)
 

@@ -1,7 +1,7 @@
 """How much of the uncertainty of a mean difference comes from seeds, and how much from the choice of test sentences.
 
-Verdicts speak of new seeds on this test set. Whoever asks about other sentences of the same kind as well needs a wider
-interval, and wants to know which of the two to buy more of: seeds or sentences.
+Verdicts are about new seeds on this test set. A statement about other sentences of the same kind as well needs a wider
+interval. The shares say whether more seeds or more sentences would narrow it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ N_RESAMPLES = 1_000
 """Bootstrap resamples of the test sentences, for metrics that are no mean."""
 
 MIN_SEEDS = 3
-"""With fewer pairs the spread over seeds is not known well enough to be split."""
+"""With fewer pairs the spread over seeds is too uncertain to be split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,15 @@ class VarianceParts:
     """Estimates of the variance of the mean difference, all in the square of the metric's unit."""
 
     seeds: float
-    """What it varies by with the seeds, on these sentences."""
+    """Variance over seeds, on these sentences."""
     sentences: float
-    """What it varies by with the sentences, with these seeds."""
+    """Variance over sentences, with these seeds."""
     both: float
-    """What the first two both count: seeds and sentences that suit each other."""
+    """The interaction of seeds and sentences, which both others include."""
 
     @property
     def total(self) -> float:
-        """The variance over new seeds and new sentences; rounding and luck must not make it less than either part."""
+        """The variance over new seeds and new sentences; never less than either part, whatever rounding and sampling give."""
         return max(self.seeds + self.sentences - self.both, self.seeds, self.sentences)
 
 
@@ -108,7 +108,7 @@ def two_way_variance(arm: Counts, baseline: Counts) -> VarianceParts:
 def bootstrap_variance(metric: str, arm: Counts, baseline: Counts) -> VarianceParts:
     """Return the parts for a metric that is no mean: sentences are resampled, the seeds kept (Koehn 2004).
 
-    What suits each other is counted in both parts and cannot be told apart, so the total is slightly too large.
+    Both parts include the interaction, which cannot be separated, so the total is slightly too large.
     """
     differences = score_counts(metric, arm.sum(1)) - score_counts(metric, baseline.sum(1))
     weights = _resamples(arm.shape[1])
@@ -125,7 +125,7 @@ def bootstrap_variance(metric: str, arm: Counts, baseline: Counts) -> VariancePa
 
 
 def _resamples(n: int) -> npt.NDArray[np.float64]:
-    """Return how often each of `n` sentences is in each resample, Float64[RESAMPLES, n]; the same at every call."""
+    """Return how often each of `n` sentences is in each resample, Float64[N_RESAMPLES, n]; the same at every call."""
     rows = np.arange(N_RESAMPLES, dtype=np.int64)
     drawn = (random_words(Key.of(0, "sentences", n), rows, n) * n) >> 32
     counts = np.bincount((rows[:, None] * n + drawn).ravel(), minlength=N_RESAMPLES * n)

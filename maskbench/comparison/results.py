@@ -1,4 +1,4 @@
-"""What a comparison holds: plain values, computed once, for the JSON document and the table alike."""
+"""The values of a comparison, computed once and shown by every format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ComparisonOptions:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSettings:
-    """What is compared, and how loud the evidence must be."""
+    """What is compared, and at which level."""
 
     metric: str
     info: MetricInfo
@@ -40,7 +40,7 @@ class ComparisonSettings:
 
     @property
     def level(self) -> str:
-        """How sure the intervals are, in percent: `95`."""
+        """The confidence of the intervals in percent: `95`."""
         return f"{100 * (1 - self.alpha):g}"
 
 
@@ -49,9 +49,9 @@ class NoiseShares:
     """Where the uncertainty of a mean difference comes from; the two shares sum to 1."""
 
     seeds: float
-    """Share of its variance that more seeds would lessen."""
+    """Share of its variance that more seeds would reduce."""
     sentences: float
-    """Share of its variance that more test sentences would lessen."""
+    """Share of its variance that more test sentences would reduce."""
     low: float
     high: float
     """Interval of the mean difference for new seeds and new sentences of the same kind, arm minus baseline."""
@@ -79,7 +79,7 @@ class Difference:
     d_z: float | None = None
     """Mean difference in standard deviations of the differences, corrected for few seeds (Hedges 1981): for planning."""
     pairing_gain: float | None = None
-    """Share of the variance that pairing by seed took out; negative where it did harm."""
+    """Share of the variance that pairing by seed removes; negative where pairing increases it."""
     e_value: float | None = None
     """The largest evidence of any look under the sequential rule, at least 1; None under the fixed one."""
     noise: NoiseShares | None = None
@@ -90,7 +90,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class ArmCost:
-    """What an arm costs; None where it was not measured."""
+    """The cost of an arm; None where it was not measured."""
 
     tokens_per_second: float | None
     """Training, alone on the machine."""
@@ -117,7 +117,7 @@ class OtherMetric:
     """Of the same pairs."""
 
     def interval(self, alpha: float) -> Interval | None:
-        """Return the interval of the mean difference, not corrected; computed at every call, so ask where it is shown."""
+        """Return the interval of the mean difference, not corrected; computed at every call."""
         return exploratory_interval(self.differences, alpha)
 
 
@@ -132,7 +132,7 @@ class RunCounts:
 
     @property
     def ended(self) -> int:
-        """Runs that are over, well or badly."""
+        """Runs that are done, failed or diverged."""
         return self.done + self.failed + self.diverged
 
     @property
@@ -143,7 +143,7 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True)
 class ArmResult:
-    """One arm."""
+    """The results of one arm: a row of the table."""
 
     arm: str
     title: str
@@ -157,14 +157,14 @@ class ArmResult:
     """None for the baseline."""
     seeds_needed: SeedRange | None
     unsafe: bool
-    """Whether its author let hidden positions have an influence."""
+    """Whether the file declares that hidden positions may have an influence."""
     also_different: tuple[str, ...]
     cost: ArmCost
     counts: RunCounts
     notes: tuple[str, ...]
     other_metrics: Mapping[str, OtherMetric]
     oracle: bool = False
-    """Whether one of its masks was told what the corpus knows and no model does."""
+    """Whether one of its masks reads gold annotations of the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +180,9 @@ class Comparison:
     """The smallest p these pairs can reach under the rule; None without a pair."""
     signature: str
     metric_signature: str | None
-    """How the metric itself was computed, where it says so."""
+    """How the metric was computed, where runs record it."""
     alarms: tuple[str, ...]
-    """Sentences that put the numbers themselves in doubt: to be read before the table."""
+    """Sentences that put the numbers in doubt: to be shown before the table."""
     warnings: tuple[str, ...]
     rows: tuple[ArmResult, ...]
     """In the order of the experiment file."""

@@ -1,4 +1,4 @@
-"""What is compared and how loud the evidence must be: the experiment file's word, unless the command line says more."""
+"""The settings of a comparison: those of the experiment file, unless the command line gives others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def resolve_settings(collected: CollectedPanel, choices: ComparisonOptions) -> C
     declared, panel = collected.found.experiment.compare, collected.found.panel
     metric = choices.metric or declared.metric
     alpha = declared.alpha if choices.alpha is None else choices.alpha
-    # What matters on one metric's scale says nothing on another's.
+    # `min_effect` is in the unit of the declared metric.
     min_effect = declared.min_effect if metric == declared.metric else None
     min_effect = min_effect if choices.min_effect is None else choices.min_effect
     if not 0 < alpha < 1:
@@ -39,7 +39,7 @@ def resolve_settings(collected: CollectedPanel, choices: ComparisonOptions) -> C
 
 
 def _metric_info(collected: CollectedPanel, metric: str) -> MetricInfo:
-    """Look the metric up, and check that somebody measured it."""
+    """Return the metric, after a check that a run measured it."""
     name = metric_name(metric)
     done = [cell.result for cell in collected.runs.values() if cell.result is not None]
     measured = sorted({name for outcome in done for name in outcome.metrics})
@@ -51,7 +51,7 @@ def _metric_info(collected: CollectedPanel, metric: str) -> MetricInfo:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return of which splits and metrics names are made; written out they can be a thousand."""
+    """Return the splits and metrics of which names are made; all names can be a thousand."""
     parts = [name for name in map(metric_name, names) if name]
     splits = dict.fromkeys(str(name.whole).partition("/")[0] for name in parts)
     return f"splits: {', '.join(splits)}; metrics: {', '.join(dict.fromkeys(name.metric for name in parts))}"
@@ -69,7 +69,7 @@ def _baseline(arms: Sequence[ArmConfig], choices: ComparisonOptions, declared: s
 
 
 def changed_settings(collected: CollectedPanel, choices: ComparisonOptions) -> list[str]:
-    """Say where the question was changed after the answers were in."""
+    """Return a warning for every setting of the file that the command line changes."""
     declared, panel = collected.found.experiment.compare, collected.found.panel
     pairs = (
         ("metric", declared.metric, choices.metric),

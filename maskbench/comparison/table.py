@@ -1,7 +1,7 @@
-"""The comparison of a panel: one row per arm, with everything a reader needs to judge it.
+"""The comparison of a panel: one row per arm, with checks, verdicts, costs and other metrics.
 
-Differences are raw, arm minus baseline, in the metric's own unit; only verdicts, wins and symbols know which
-direction is better.
+Differences are raw, arm minus baseline, in the metric's own unit; only verdicts, wins and symbols depend on
+which direction is better.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Compariso
     settings = resolve_settings(collected, choices)
     cells = _with_metric(collected, settings.metric)
     provenance.refuse_incomparable(cells.values(), settings.metric)
-    guarded = check_misuse(collected.found.panel, cells.values(), settings.metric, settings.baseline)
+    misuse = check_misuse(collected.found.panel, cells.values(), settings.metric, settings.baseline)
     sentences = SentenceReader(collected.found.directory, settings.metric)
     table = _Table(collected, cells, settings, sentences, provenance.comparable_metrics(cells.values()))
     rows = table.rows()
     pairs = [row.difference.n for row in rows if row.difference is not None]
-    afterthoughts = plan_change_alarms(collected)
+    plan_alarms = plan_change_alarms(collected)
     return Comparison(
         experiment=collected.found.experiment.name,
         panel=collected.found.panel.name,
@@ -80,12 +80,12 @@ def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Compariso
         metric_signature=provenance.metric_signature(cells.values(), settings.metric),
         alarms=(
             *leak_alarms(collected.found.panel.arms, collected.runs.values()),
-            *guarded.alarms,
-            *afterthoughts,
+            *misuse.alarms,
+            *plan_alarms,
         ),
         warnings=(
             *settings_warnings(collected, choices),
-            *guarded.warnings,
+            *misuse.warnings,
             *provenance.left_out_metrics(cells.values(), settings.metric),
             *provenance.unfinished_runs(collected.found.panel.arms, cells.values()),
             *failures.failure_sentences(rows, settings.baseline),
@@ -94,7 +94,7 @@ def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Compariso
         ),
         rows=rows,
         rule=collected.rule,
-        plan_change_alarms=afterthoughts,
+        plan_change_alarms=plan_alarms,
     )
 
 
@@ -114,7 +114,7 @@ def _test(pairs: Pairs, decision: Decision) -> TestKind | None:
 
 
 def _with_metric(collected: CollectedPanel, metric: str) -> dict[tuple[str, int], CollectedRun]:
-    """Return the cells, those that are done without the metric turned into failed ones."""
+    """Return the runs; those that are done without the metric become failed ones."""
     return {
         key: cell.failing(f"its result has no {metric}")
         if cell.result and metric not in cell.result.metrics
@@ -176,12 +176,12 @@ class _Table:
         return [self.cells[arm, seed] for seed in seeds if (arm, seed) in self.cells]
 
     def _couples(self, arm: str) -> list[tuple[CollectedRun, CollectedRun]]:
-        """Return the arm's runs, each beside the baseline's, for the seeds that both are to have."""
+        """Return pairs of the arm's and the baseline's run, for the seeds planned for both."""
         baseline = {cell.seed: cell for cell in self._of(self.settings.baseline)}
         return [(cell, baseline[cell.seed]) for cell in self._of(arm) if cell.seed in baseline]
 
     def _difference(self, arm: str, pairs: Pairs, decision: Decision) -> Difference:
-        """Turn an oriented decision back into arm minus baseline."""
+        """Return the difference as arm minus baseline; the decision has it turned so that positive is better."""
         mean, _ = mean_and_sd(pairs.differences)
         limits = decision.interval
         if not self.settings.info.higher_is_better:
@@ -202,7 +202,7 @@ class _Table:
             pairs.n,
             win_rate=effect.win_rate(pairs.wins, pairs.n),
             relative=effect.relative(own, baseline),
-            # The spread of the surviving pairs alone would be kinder than the truth.
+            # Excluding diverged pairs would understate the spread.
             d_z=None if pairs.diverged else effect.d_z(own, baseline),
             pairing_gain=None if pairs.diverged else effect.pairing_gain(own, baseline),
             e_value=decision.e_value,
@@ -213,7 +213,7 @@ class _Table:
     def _noise(
         self, arm: str, scores: Mapping[int, tuple[float, float]], limits: Interval | None
     ) -> NoiseShares | None:
-        """Return where the difference's uncertainty comes from, of the same pairs as its mean."""
+        """Return the sources of the difference's uncertainty, from the same pairs as its mean."""
         if len(scores) < MIN_SEEDS:
             return None
         counts = self.sentences.paired(arm, self.settings.baseline, scores)
@@ -252,7 +252,7 @@ class _Table:
                 continue
             gaps = [a[name] - b[name] for a, b in both if name in a and name in b]
             gap, _ = mean_and_sd([] if arm == self.settings.baseline else gaps)
-            # An interval of the surviving pairs alone would be kinder than the truth.
+            # Excluding diverged pairs would make the interval too narrow.
             pairs = () if arm == self.settings.baseline or diverged else tuple(gaps)
             found[name] = OtherMetric(mean, sd, sum(name in metrics for metrics in own), gap, pairs)
         return found

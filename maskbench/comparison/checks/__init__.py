@@ -1,1 +1,1 @@
-"""What is said above or below a comparison because runs cannot be taken as they are."""
+"""Checks of the compared runs: errors, alarms above the table and warnings below it."""

@@ -1,4 +1,4 @@
-"""Runs that failed or diverged are results: they are counted by arm, and compared with the baseline's."""
+"""Failed and diverged runs: counted by arm, and compared with the baseline's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def fisher_exact_p(bad: int, n: int, other_bad: int, other_n: int) -> float:
     is no more likely than this one; 1 if a group is empty.
     """
     total, all_bad = n + other_n, bad + other_bad
-    # Ways, not chances: whole numbers compare exactly.
+    # Integer counts instead of probabilities: they compare exactly.
     ways = [math.comb(n, k) * math.comb(other_n, all_bad - k) for k in range(min(n, all_bad) + 1)]
     seen = math.comb(n, bad) * math.comb(other_n, other_bad)
     return sum(count for count in ways if count <= seen) / math.comb(total, all_bad)
@@ -37,14 +37,14 @@ def failure_sentences(rows: Sequence[ArmResult], baseline: str) -> list[str]:
 
 
 def _counted(counts: RunCounts) -> str:
-    """Say how many runs ended badly, and how."""
+    """Return how many runs failed or diverged."""
     kinds = ((counts.failed, "failed"), (counts.diverged, "diverged"))
     told = " and ".join(f"{n} {word}" for n, word in kinds if n)
     return f"{told} of {counts.ended} runs"
 
 
 def _tested(counts: RunCounts, reference: RunCounts) -> str:
-    """Compare how often runs diverged; one that failed says something of the machine, not of the arm."""
+    """Return a test of how often runs diverged; failures are a matter of the machine, so they are not tested."""
     if not counts.diverged:
         return ""
     n, other_n = counts.done + counts.diverged, reference.done + reference.diverged

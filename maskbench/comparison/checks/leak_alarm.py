@@ -1,4 +1,4 @@
-"""The leak alarm: arms that are right only as long as they are given the words they are to find.
+"""The leak alarm: arms that score higher with teacher forcing than with their own decoding.
 
 The metric is `forced_gap`, which every run measures that scores and translates a split; see `maskbench.metrics.forced_gap`
 for why it is 0 for every model that cannot see the future.
@@ -13,8 +13,8 @@ from maskbench.config.schema.metrics import MetricName, metric_name
 from maskbench.records.collect import CollectedRun, RunResult
 
 LARGEST_GAP = 0.02
-"""The alarm rings above this share of the sentences. Without a leak the gap is exactly 0, but for a tie that rounding
-decides now and then: one sentence in a thousand, not one in fifty. A test split of 100 sentences may differ by two."""
+"""The largest gap without an alarm, as a share of the sentences. Without a leak the gap is 0, except for ties that rounding
+decides: about one sentence in a thousand. On a split of 100 sentences two may differ."""
 
 
 def leak_alarms(arms: Sequence[ArmConfig], cells: Iterable[CollectedRun]) -> list[str]:
@@ -49,7 +49,7 @@ def _gaps(run: RunResult) -> Iterator[tuple[MetricName, float]]:
 
 
 def _evidence(name: MetricName, run: RunResult) -> str:
-    """Return what else was measured there and shows the gap, as the beginning of a list."""
+    """Return the teacher-forced and decoded scores that show the gap, as the beginning of a list."""
     shown = (("token_accuracy", "token accuracy"), ("exact_match", "exact match"))
     values = [(words, run.metrics.get(str(name._replace(metric=metric)))) for metric, words in shown]
     return "".join(f"{words} {100 * value:.1f} %, " for words, value in values if value is not None)

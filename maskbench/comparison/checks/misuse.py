@@ -1,8 +1,8 @@
-"""The misuse guard: what makes a table say more than its runs can carry.
+"""The misuse guard: finds comparisons whose numbers do not support what the table seems to say.
 
-Each rule is a sentence that says what is wrong, in which runs, why it matters and what to do. What could have made the
-differences stands above the table (`alarms`), because whoever reads the numbers should know before; what is merely
-worth knowing stands below it (`warnings`). What makes comparing meaningless is refused: see `provenance`.
+Each finding is a sentence that says what is wrong, in which runs, why it matters and what to do. Alarms name possible
+causes of the differences and stand above the table, to be read before the numbers; warnings stand below it. Runs that
+cannot be compared at all are refused in `provenance`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from maskbench.records.collect import CollectedRun, RunResult, format_seeds
 
 _DECODING = "decode."
 _BUDGET = ("train.steps", "train.epochs", "train.batch_tokens", "init_from")
-"""Keys that decide how much an arm learns from."""
+"""Settings that change the training budget of an arm."""
 
 
 @dataclass(frozen=True, slots=True)
 class MisuseFindings:
-    """What the guard has to say of a panel."""
+    """The sentences about a panel."""
 
     alarms: tuple[str, ...]
     """To be read before the table."""
@@ -34,7 +34,7 @@ class MisuseFindings:
 def check_misuse(
     panel: PanelConfig, cells: Iterable[CollectedRun], metric: str, baseline: str
 ) -> MisuseFindings:
-    """Return a sentence for everything about a panel that a careful reader should hear.
+    """Return a sentence for every misuse found in a panel.
 
     Args:
         panel: the arms as the experiment declares them.
@@ -62,13 +62,13 @@ def check_misuse(
 
 
 def _selection(arms: Sequence[ArmConfig], metric: str) -> Iterator[str]:
-    """Say if the compared numbers are those by which checkpoints were picked."""
+    """Yield a sentence if checkpoints were selected on the compared sentences."""
     compared = metric_name(metric)
     if compared is None:
         return
     config = arms[0].config
     picks = metric_name(config.train.select)
-    # A file may serve as both splits: then they are one under two names.
+    # One file may serve as both splits.
     same_file = config.corpus.options.get("valid") == compared.split
     if picks is not None and (picks.split == compared.split or same_file):
         yield (
@@ -79,7 +79,7 @@ def _selection(arms: Sequence[ArmConfig], metric: str) -> Iterator[str]:
 
 
 def _budget(panel: PanelConfig) -> Iterator[str]:
-    """Say which arms were given more or less training than the baseline."""
+    """Yield a sentence for every arm with another training budget than the baseline."""
     for arm, keys in _differing(panel, lambda key: key in _BUDGET):
         yield (
             f"unequal budgets: {arm.title} has another {_values(panel, arm, keys)}: what it gains or loses may be"
@@ -88,7 +88,7 @@ def _budget(panel: PanelConfig) -> Iterator[str]:
 
 
 def _decoding(panel: PanelConfig) -> Iterator[str]:
-    """Say which arms are decoded differently from the baseline, as they declare."""
+    """Yield a sentence for every arm that declares another decoding than the baseline."""
     for arm, keys in _differing(panel, lambda key: key.startswith(_DECODING)):
         yield (
             f"unequal decoding: {arm.title} has another {_values(panel, arm, keys)}: metrics of its translations"
@@ -130,11 +130,11 @@ def _refuse_undeclared_decoding(panel: PanelConfig) -> None:
 
 
 def _duplicates(done: Sequence[CollectedRun]) -> Iterator[str]:
-    """Say which runs of an arm are one run under several seeds."""
+    """Yield a sentence for all runs of an arm that are copies of one run under several seeds."""
     found: dict[tuple[str, tuple[int, ...]], str] = {}
     for sign, what in (
         (_losses, "logged the same training losses to the last digit"),
-        # A copy whose record of the losses was lost or altered still gives itself away.
+        # This finds copies whose record of the losses is lost or altered.
         (_results, "wrote the same translations and have all metrics equal to the last digit"),
     ):
         groups: dict[tuple[str, object], list[int]] = {}
@@ -157,14 +157,14 @@ def _losses(outcome: RunResult) -> object:
 
 
 def _results(outcome: RunResult) -> object:
-    """Return what no two runs share by chance; None without a likelihood, because counted scores may well agree."""
+    """Return outputs and metrics, which two runs never share by chance; None without a likelihood, as counts may agree."""
     if outcome.outputs_sha256 is None or not any(name.endswith("/nll") for name in outcome.metrics):
         return None
     return outcome.outputs_sha256, tuple(sorted(outcome.metrics.items()))
 
 
 def _unrecorded(done: Sequence[CollectedRun]) -> Iterator[str]:
-    """Say if nobody knows how any of the runs was made."""
+    """Yield a sentence if no run records how it was made."""
     origins = [cell.provenance for cell in done if cell.provenance]
     if origins and not any(origin.versions or origin.environment or origin.commit for origin in origins):
         yield (
@@ -174,7 +174,7 @@ def _unrecorded(done: Sequence[CollectedRun]) -> Iterator[str]:
 
 
 def _unpaired(arms: Sequence[ArmConfig], cells: Sequence[CollectedRun], baseline: str) -> Iterator[str]:
-    """Say which pairs do not count because one of their runs was lost; what still runs is no loss."""
+    """Yield a sentence for every arm with pairs that do not count because a run failed; unfinished runs are not reported."""
     base = {cell.seed: cell for cell in cells if cell.arm == baseline}
     for arm in arms:
         own = [cell for cell in cells if cell.arm == arm.name != baseline]

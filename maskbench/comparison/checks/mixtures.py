@@ -1,7 +1,7 @@
-"""Runs of one table that were made in different ways: by other code, other packages, on another machine.
+"""Runs of one table that were made by different code, packages or machines.
 
-A pair whose two runs were made in the same way is clean, whatever the other pairs are. So what matters is whether a
-mixture runs through pairs: then a difference between arms may be one between machines.
+A pair is clean if its two runs were made alike, whatever the other pairs are. So the alarm is about mixed pairs: their
+difference between arms may be one between machines.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _THREADS = "threads"
 
 @dataclass(frozen=True, slots=True)
 class MixedOrigin:
-    """Something that all runs should have in common and have not."""
+    """A property that all runs should share and do not."""
 
     sentence: str
     is_grave: bool
@@ -27,7 +27,7 @@ class MixedOrigin:
 
 
 def find_mixed_origins(done: Sequence[CollectedRun], baseline: str) -> list[MixedOrigin]:
-    """Return what the finished runs of a panel do not have in common; what sets the same runs apart is said at once.
+    """Return the properties in which the finished runs of a panel differ; those that split the runs alike are joined.
 
     Args:
         done: the finished runs, each with its origin.
@@ -55,7 +55,7 @@ def name_runs(cells: Sequence[CollectedRun]) -> str:
 
 
 def _facts(origin: RunProvenance) -> dict[str, str]:
-    """Return everything that was recorded of how a run was made, each under a name a person knows."""
+    """Return what was recorded of how a run was made, by name."""
     commit = (origin.commit or "")[:_SHORT]
     own = {_RESULTS: str(origin.results_version), _COMMIT: commit}
     return {**own, **origin.versions, **origin.environment}
@@ -72,7 +72,7 @@ def _mixture(
     sample = {kind: facts[kinds.index(kind)] for kind in dict.fromkeys(kinds)}
     odd = [
         f"{_runs([c for c, own in zip(done, kinds, strict=True) if own == kind])} with"
-        f" {' and '.join(_said(key, fact.get(key, ''), sample[usual].get(key, '')) for key in keys)}"
+        f" {' and '.join(_describe_property(key, fact.get(key, ''), sample[usual].get(key, '')) for key in keys)}"
         for kind, fact in sample.items()
         if kind != usual
     ]
@@ -93,8 +93,8 @@ def _runs(cells: Sequence[CollectedRun]) -> str:
     return f"{len(cells)} {'run' if len(cells) == 1 else 'runs'} ({name_runs(cells)})"
 
 
-def _said(key: str, value: str, usual: str) -> str:
-    """Say what was found where something else is usual."""
+def _describe_property(key: str, value: str, usual: str) -> str:
+    """Return a property of a run and its usual value."""
     if key == _THREADS:
         return f"{value} {'thread' if value == '1' else 'threads'} instead of {usual}"
     if key == _COMMIT:
@@ -103,7 +103,7 @@ def _said(key: str, value: str, usual: str) -> str:
 
 
 def _count_mixed_pairs(done: Sequence[CollectedRun], kinds: Sequence[int], baseline: str) -> tuple[int, int]:
-    """Return in how many pairs the two runs are of different kinds, and how many pairs there are."""
+    """Return the number of pairs whose runs differ in kind, and the number of all pairs."""
     kind_of = {(cell.arm, cell.seed): kind for cell, kind in zip(done, kinds, strict=True)}
     pairs = list(_pairs(kind_of, baseline))
     return sum(a != b for a, b in pairs), len(pairs)

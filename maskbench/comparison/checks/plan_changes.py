@@ -1,4 +1,4 @@
-"""What a table must say before its numbers where the plan was changed with results in sight."""
+"""Alarms about plans that were changed after results were there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskbench.statistics.sequential import Rule
 
 
 def plan_change_alarms(collected: CollectedPanel) -> tuple[str, ...]:
-    """Return a sentence for every change of a panel's plan that results could have led to."""
+    """Return a sentence for every change of a panel's plan after its first results."""
     plans, experiment, place = collected.plans, collected.found.experiment, collected.found.panel.name or ""
     if not plans:
         return ()
@@ -24,7 +24,7 @@ def plan_change_alarms(collected: CollectedPanel) -> tuple[str, ...]:
 
 
 def _seeds_changed(change: SeedChange, rule: Rule) -> str:
-    """Say what was planned anew with results in sight, what that spoils, and what to do."""
+    """Return which seeds were added or dropped after results, what that invalidates, and what to do."""
     seeds, runs = format_seeds(list(change.seeds)), _had_results(change.results)
     verb = "were" if len(change.seeds) > 1 else "was"
     if change.kind == "added":
@@ -46,7 +46,7 @@ def _seeds_changed(change: SeedChange, rule: Rule) -> str:
 
 
 def _question_changed(plans: Sequence[Plan], panel: str) -> Iterator[str]:
-    """Say what else is asked now than when the first results came, as far as it was written down."""
+    """Yield sentences on how the question differs from that at the first results, as far as plans record it."""
     since = [
         (plan.results, plan.question)
         for plan in plans_since_results(plans)
@@ -88,7 +88,7 @@ def _differences(before: Question, after: Question, panel: str) -> list[str]:
 
 
 def _edited(last: Plan, experiment: Experiment, panel: str) -> Iterator[str]:
-    """Say in what experiment.yaml is not what `maskbench run` wrote there."""
+    """Yield a sentence if experiment.yaml was edited after `maskbench run` wrote it."""
     changed = []
     if set(experiment.seeds) != set(last.seeds):
         changed.append(f"{format_seeds(list(experiment.seeds))} instead of {format_seeds(list(last.seeds))}")

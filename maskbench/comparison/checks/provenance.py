@@ -1,7 +1,6 @@
-"""Whether the runs of a table may stand side by side: the same data, and the metric computed in the same way.
+"""Refuses to compare runs with different data or differently computed metrics; lists unfinished runs.
 
-Otherwise a difference means nothing, so that is refused. What only makes it doubtful is said: see `misuse`. What did
-not finish is listed, run by run.
+What makes a difference doubtful, but not meaningless, is reported in `misuse`.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def comparable_metrics(cells: Iterable[CollectedRun]) -> list[str]:
 
 
 def metric_signature(cells: Iterable[CollectedRun], metric: str) -> str | None:
-    """Return how the metric was computed, or None if it needs no saying."""
+    """Return how the metric was computed, or None if runs record no signature."""
     found = _signatures(_done(cells), metric)
     return next(iter(found)) or None if found else None
 

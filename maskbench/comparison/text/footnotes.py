@@ -1,4 +1,4 @@
-"""What is said under a comparison's table besides its verdicts: notes on arms, the method, and what went wrong."""
+"""The sentences under a comparison's table besides its verdicts: notes on arms, the method, warnings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TESTS: dict[TestKind, str] = {
 
 
 def arm_notes(comparison: Comparison) -> list[str]:
-    """Return what a reader must know of arms besides their verdicts, each once with all the arms it is true of."""
+    """Return notes on arms (also different, unsafe, oracle), each once with all its arms."""
     grouped: dict[str, list[str]] = {}
     for row in comparison.rows:
         for note in _notes_of(row.also_different, row.unsafe, row.oracle):
@@ -35,7 +35,7 @@ def _notes_of(also_different: tuple[str, ...], unsafe: bool, oracle: bool) -> It
 
 
 def grouped_warnings(comparison: Comparison) -> list[str]:
-    """Return the warnings, those that differ only in the arm at their beginning put together."""
+    """Return the warnings; those that differ only in the arm at their beginning are joined."""
     names = {name for row in comparison.rows for name in (row.arm, row.title)}
     grouped: dict[str, list[str]] = {}
     for warning in comparison.warnings:
@@ -47,7 +47,7 @@ def grouped_warnings(comparison: Comparison) -> list[str]:
 
 
 def method_sentences(comparison: Comparison) -> Iterator[str]:
-    """Say in words how the table was computed."""
+    """Yield sentences on how the table was computed."""
     differences = [row.difference for row in comparison.rows if row.difference is not None]
     if not any(difference.n for difference in differences):
         return
@@ -65,7 +65,7 @@ def method_sentences(comparison: Comparison) -> Iterator[str]:
 
 
 def _p_values(comparison: Comparison) -> Iterator[str]:
-    """Say where the p-values come from, and of which arms if there is more than one kind."""
+    """Yield the test behind the p-values, with the names of the arms if there are several tests."""
     arms: dict[TestKind, list[str]] = {}
     judged = comparison.judged
     for row in judged:

@@ -1,4 +1,4 @@
-"""A comparison as JSON, with keys that stay."""
+"""A comparison as JSON with stable keys."""
 
 from __future__ import annotations
 

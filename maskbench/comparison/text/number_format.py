@@ -1,4 +1,4 @@
-"""How a metric's numbers are written: in a unit people talk in, with as many decimals as the noise leaves meaningful."""
+"""Formats a metric's numbers: shares as percent, with as many decimals as the spread over seeds justifies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from maskbench.config.schema.metrics import find_metric, metric_name, metric_nam
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How one metric's numbers are written."""
+    """The unit and decimals of a metric."""
 
     factor: float
     decimals: int
@@ -34,7 +34,7 @@ class Scale:
         return " points" if self.factor == 100 else self.measured_in and f" {self.measured_in}"
 
     def number(self, value: float) -> str:
-        """Return a number in this scale; what rounds to nothing has no sign."""
+        """Return a number in this scale; 0 has no sign."""
         text = f"{value * self.factor:.{self.decimals}f}"
         return text.lstrip("-") if float(text) == 0 else text
 

@@ -1,6 +1,6 @@
-"""A comparison in words: what its verdicts are and what they rest on, for the terminal and the page alike.
+"""A comparison in sentences: headline, verdicts with their evidence, and noise; for terminal and page.
 
-Plain text; whoever prints it escapes it. Numbers are in the metric's unit, and a size is turned so that "better by"
+Sentences are not escaped; the caller does that. Numbers are in the metric's unit, and a size is turned so that "better by"
 and "worse by" are followed by a positive number.
 """
 
@@ -23,11 +23,11 @@ _SAME = {
 }
 
 _CLEAR = 2 / 3
-"""A share of the variance from which on its source is what should be enlarged."""
+"""From this share of the variance on, only its source is worth enlarging."""
 
 
 def headline(comparison: Comparison) -> str:
-    """Return the outcome of a panel in a few words: what is better or worse, what is not decided and why."""
+    """Return the outcome of a panel in one sentence: what is better or worse, what is undecided and why."""
     judged = comparison.judged
     if not judged:
         return "There is one arm, and nothing to compare it with."
@@ -41,13 +41,13 @@ def headline(comparison: Comparison) -> str:
 
 
 def verdict_sentence(row: ArmResult, comparison: Comparison) -> str:
-    """Return an arm's verdict with all it rests on, in a sentence; empty for the baseline."""
+    """Return an arm's verdict with its evidence in a sentence; empty for the baseline."""
     predicate = _predicate(row, comparison)
     return f"{row.title} {predicate}" if predicate else ""
 
 
 def verdict_sentences(comparison: Comparison) -> list[str]:
-    """Return the sentences of all arms; arms of which the same is to be said share one."""
+    """Return the sentences of all arms; arms with the same verdict and evidence share one."""
     grouped: dict[str, list[str]] = {}
     for row in comparison.rows:
         predicate = _predicate(row, comparison)
@@ -59,7 +59,7 @@ def verdict_sentences(comparison: Comparison) -> list[str]:
 
 
 def noise_sentences(comparison: Comparison) -> list[str]:
-    """Return where the uncertainty comes from and what would lessen it; nothing where it was not split."""
+    """Return the sources of uncertainty and what would reduce it; nothing where it was not split."""
     noisy = [(r.title, r.difference.noise) for r in comparison.rows if r.difference and r.difference.noise]
     if not noisy:
         return []
@@ -82,7 +82,7 @@ def join_names(names: Sequence[str], most: int | None = None) -> str:
 
 
 def _predicate(row: ArmResult, comparison: Comparison) -> str:
-    """Return what is said of an arm, without its name; empty for the baseline."""
+    """Return the sentence about an arm without its name; empty for the baseline."""
     difference, baseline = row.difference, comparison.baseline.title
     if difference is None or row.verdict is None:
         return ""
@@ -101,14 +101,14 @@ def _ended(core: str, joint: str, rest: Sequence[str]) -> str:
 
 
 def _agreeing(predicate: str, subjects: int) -> str:
-    """Return a predicate in the number of its subjects."""
+    """Return a predicate in singular or plural."""
     return predicate if subjects == 1 else f"are {predicate.removeprefix('is ')}"
 
 
 def _measured(row: ArmResult, difference: Difference, baseline: str, comparison: Comparison) -> str:
     scale = scale_of(comparison)
     if row.verdict in ("better", "worse"):
-        # The sign test on wins gives no size.
+        # The sign test on wins estimates no size.
         size = f" by {_size(row, difference, comparison)}" if difference.interval else ""
         return f"is {row.verdict} than {baseline}{size}{_between(row, difference, comparison)}"
     found = "" if difference.mean is None else f": {with_sign(scale.number(difference.mean))}{scale.points}"
@@ -121,7 +121,7 @@ def _measured(row: ArmResult, difference: Difference, baseline: str, comparison:
 
 
 def _is_higher_value(row: ArmResult, comparison: Comparison) -> bool:
-    """Whether what is said of the arm is that its number is greater."""
+    """Whether the verdict says that the arm's value is higher."""
     return comparison.settings.info.higher_is_better == (row.verdict == "better")
 
 
@@ -163,7 +163,7 @@ def _costs(row: ArmResult, comparison: Comparison) -> list[str]:
 
 
 def _undecided(comparison: Comparison, judged: Sequence[ArmResult], other: str) -> str:
-    """Say why no arm could be tested, and what it takes."""
+    """Return why no arm could be tested, and how many seeds it takes."""
     testable = [row for row in judged if row.verdict == "not testable"]
     if not testable:
         return f"Nothing{other} can be decided: too many runs failed."

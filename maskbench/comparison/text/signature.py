@@ -1,4 +1,4 @@
-"""One line that says how a table was made, to be printed under it and quoted with it."""
+"""The signature of a comparison: one line that states metric, seeds, test, data and code."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def _step_time_interval(cost: ArmCost) -> str:
 
 
 def other_metric_names(comparison: Comparison) -> list[MetricName]:
-    """Return what else was measured, in the order of the results.
+    """Return the metrics without verdict, in the order of the results.
 
     `forced_gap`, which every run measures and which should be 0, is left out where it is 0 for every arm.
     """

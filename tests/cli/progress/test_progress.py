@@ -231,9 +231,9 @@ def test_a_download_is_a_bar_on_the_board_and_one_line_elsewhere() -> None:
     assert out.getvalue().splitlines() == ["preparing the corpus words", "downloading words.gz, 2.0 MB"]
     three_quarters = drawn(board)
     assert "downloading words.gz, 2.0 MB" in three_quarters and three_quarters.count("━") == 18
-    assert board.share_done == 0.75
+    assert board.activity_share == 0.75
     told.preparing("building a")
-    assert board.share_done is None and "downloading" not in drawn(board)
+    assert board.activity_share is None and "downloading" not in drawn(board)
 
 
 class FakeTerminal(io.StringIO):
