@@ -38,7 +38,10 @@ Quick: TypeAlias = Annotated[
 Plugins: TypeAlias = Annotated[
     list[Path] | None,
     typer.Option(
-        "--plugin", metavar="FILE", help="A file that adds strategies; may be repeated.", show_default=False
+        "--plugin",
+        metavar="FILE",
+        help="A file that adds strategies or metrics; may be repeated.",
+        show_default=False,
     ),
 ]
 Directories: TypeAlias = Annotated[

@@ -1,10 +1,10 @@
 """Plug-ins: installed packages, and files named with `--plugin`.
 
-A plug-in is Python code that registers strategies, presets or corpora when it is imported. An installed package
+A plug-in is Python code that registers strategies, presets, corpora or metrics when it is imported. An installed package
 announces itself in an entry point group such as `maskbench.strategies`: a module, or a function to call. Every process
 that looks up a name loads the same plug-ins first, so a training process finds them too.
 
-Each strategy is checked against the contract as soon as it is registered, so that the message for a mistake in a class
+Each strategy and each metric is checked against its contract as soon as it is registered, so that the message for a mistake in a class
 names that class and the rule.
 """
 
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from maskbench.config.schema.experiment import SITES
+from maskbench.config.schema.metrics import MetricInfo, SliceKind
 from maskbench.errors import ConfigError
 from maskbench.masks.base import (
     ATTENTION_SITES,
@@ -37,8 +38,10 @@ from maskbench.masks.base import (
     TokenMask,
 )
 from maskbench.masks.clock import Phase
+from maskbench.metrics.base import Metric
 from maskbench.registry import (
     MASKS,
+    METRICS,
     PRESETS,
     did_you_mean,
     find_installed_plugins,
@@ -46,6 +49,7 @@ from maskbench.registry import (
 )
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_METRIC_NEEDS = ("junk", "links", "deps", "tags", "origin")
 _DEPENDENCIES = frozenset({"length", "input", "parameters", "annotation"})
 
 
@@ -77,11 +81,12 @@ def load_plugins(files: Sequence[Path] = ()) -> list[Plugin]:
 
     Raises:
         ConfigError: a file is missing, fails when it is imported, uses a name that is taken, or registers a class that
-            breaks the contract of a strategy. The registries are then as they were.
+            breaks the contract of a strategy or a metric. The registries are then as they were.
     """
     # The package registers its own names first, so that a clash is reported as the plug-in's.
     import maskbench.data
-    import maskbench.masks  # noqa: F401
+    import maskbench.masks
+    import maskbench.metrics  # noqa: F401
 
     for entry in find_installed_plugins():
         if entry not in _loaded:
@@ -135,7 +140,7 @@ def _sha256(files: Iterable[Path]) -> str:
 @contextmanager
 def _check_registrations(shown: str, path: Path | None) -> Iterator[None]:
     """Check what the body registers; on an error, raise one `ConfigError` and restore the registries."""
-    before = set(MASKS)
+    before, metrics_before = set(MASKS), set(METRICS)
     with restore_registries_on_error():
         try:
             yield
@@ -149,6 +154,10 @@ def _check_registrations(shown: str, path: Path | None) -> Iterator[None]:
             for problem in find_contract_violations(name, cls):
                 place = _locate_class(shown, path, cls)
                 raise ConfigError(f"{place}: error: strategy {name!r}: {problem}")
+        for name in sorted(set(METRICS) - metrics_before):
+            for problem in find_metric_violations(name, METRICS[name]):
+                place = _locate_class(shown, path, METRICS[name])
+                raise ConfigError(f"{place}: error: metric {name!r}: {problem}")
 
 
 def _describe_error(shown: str, path: Path | None, error: BaseException) -> str:
@@ -236,6 +245,38 @@ def _find_wrong_declarations(cls: type[Strategy]) -> Iterator[str]:
     wrong = [phase for phase in cls.default_phases if phase not in get_args(Phase)]
     if wrong or not cls.default_phases:
         yield f"default_phases holds {' and '.join(get_args(Phase))}, or one of them"
+
+
+def find_metric_violations(name: str, cls: Any) -> Iterator[str]:
+    """Yield a sentence for every part of a metric's contract that `cls` breaks."""
+    if not (isinstance(cls, type) and issubclass(cls, Metric)):
+        yield "must be a class derived from Metric, TokenMetric or TranslationMetric in maskbench.metrics.base"
+        return
+    if not _NAME.fullmatch(name):
+        yield "a name is made of small letters, digits and underscores, and begins with a letter"
+    if inspect.isabstract(cls):
+        yield f"does not define {', '.join(sorted(cls.__abstractmethods__))}"
+    if not isinstance(getattr(cls, "higher_is_better", None), bool):
+        yield "declares no higher_is_better: True or False"
+    for attribute, meaning in (
+        ("unit", "what 1.0 of it is, such as 'share of sentences'"),
+        ("description", "one line that says what the number is"),
+        ("source", "the paper and year it comes from, or whose idea it is"),
+    ):
+        text = getattr(cls, attribute, None)
+        if not isinstance(text, str) or not text.strip():
+            yield f"declares no {attribute}: {meaning}"
+    if not all(isinstance(limit, int | float) for limit in (cls.low, cls.high)) or not cls.low < cls.high:
+        yield "low and high are numbers, the least and the greatest value, and low is below high"
+    for attribute, known in (("needs", _METRIC_NEEDS), ("slices", get_args(SliceKind))):
+        unknown = sorted(map(str, set(getattr(cls, attribute)) - set(known)))
+        if unknown:
+            yield f"{attribute} names {unknown[0]!r} (known: {', '.join(known)})"
+    numbers = cls.sentence_numbers
+    if numbers is not None and (isinstance(numbers, bool) or not isinstance(numbers, int) or numbers < 1):
+        yield "sentence_numbers is None, or how many numbers a sentence adds"
+    elif numbers not in (None, 2) and cls.score_counts is MetricInfo.score_counts:
+        yield f"adds {numbers} numbers a sentence, but does not define score_counts, which makes a value of them"
 
 
 def _with_article(noun: str) -> str:

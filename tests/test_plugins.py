@@ -15,12 +15,13 @@ import tiny_runs
 import maskbench.data
 import maskbench.masks  # noqa: F401
 from maskbench import plugins, registry
+from maskbench.config.schema.metrics import find_metric, metric_names
 from maskbench.errors import ConfigError
 from maskbench.executors.local import LocalExecutor
 from maskbench.experiment import PRELOAD
 from maskbench.experiment.run import run_experiment
 from maskbench.plugins import Plugin, load_plugins
-from maskbench.registry import MASKS, PRESETS
+from maskbench.registry import MASKS, METRICS, PRESETS
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Origin
 from maskbench.training.environment import moved
@@ -279,3 +280,69 @@ def test_the_command_line_refuses_a_bad_plugin_in_one_message(tmp_path: Path) ->
         f"{path}:1: error: the plug-in cannot be loaded: ZeroDivisionError: division by zero",
         "  1 / 0",
     ]
+
+
+METRIC = '''"""A metric."""
+from maskbench.metrics.base import TranslationMetric
+from maskbench.registry import METRICS
+
+
+@METRICS.register("same_length")
+class SameLength(TranslationMetric):
+    """The share of translations that are as long as their reference."""
+
+    higher_is_better = True
+    unit = "share of sentences"
+    high = 1.0
+    description = "share of translations as long as their reference"
+    source = "a test, 2026"
+
+    def count(self, hypothesis, reference):
+        return int(len(hypothesis) == len(reference)), 1
+'''
+
+
+def test_a_file_adds_a_metric_that_scores_and_counts(tmp_path: Path) -> None:
+    path = tmp_path / "same_length.py"
+    path.write_text(METRIC, encoding="utf-8")
+    load_plugins([path])
+    metric = find_metric("same_length")
+    assert metric_names()[-1] == "same_length" and metric.name == "same_length"
+    assert metric.score(["ab", "c", "Ab"], ["xy", "zz", "aB"]) == 2 / 3
+    assert metric.count_texts(["ab", "c"], ["xy", "zz"]) == [[1, 1], [0, 1]]
+    assert metric.score([], []) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "to", "said"),
+    [
+        ("    higher_is_better = True\n", "", "declares no higher_is_better"),
+        ("    unit = ", "    other = ", "declares no unit"),
+        ("    description = ", "    other = ", "declares no description"),
+        ("    source = ", "    other = ", "declares no source"),
+        ("    high = 1.0", "    high = -1.0", "low is below high"),
+        ("    high = 1.0", "    needs = {'trees'}", "needs names 'trees' (known: junk, links"),
+        ("    high = 1.0", "    slices = ('color',)", "slices names 'color'"),
+        ("    high = 1.0", "    sentence_numbers = 0", "sentence_numbers is None, or"),
+        ("    high = 1.0", "    sentence_numbers = 3", "does not define score_counts"),
+        ("(TranslationMetric)", "", "must be a class derived from Metric"),
+        ('"same_length"', '"Same"', "a name is made of small letters"),
+        ('"same_length"', '"bleu"', "metric 'bleu' is already Bleu"),
+    ],
+)
+def test_a_metric_that_breaks_the_contract_is_told_and_taken_out(
+    tmp_path: Path, changed: str, to: str, said: str
+) -> None:
+    before = dict(METRICS)
+    message = refusal(tmp_path / "wrong.py", METRIC.replace(changed, to))
+    assert said in message and "wrong.py:" in message
+    assert dict(METRICS) == before
+
+
+def test_an_installed_package_adds_metrics(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "metric_of_a_package.py").write_text(METRIC, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = EntryPoint("same", "metric_of_a_package", "maskbench.metrics")
+    monkeypatch.setattr(plugins, "find_installed_plugins", lambda: [entry])
+    load_plugins()
+    assert find_metric("same_length").unit == "share of sentences"

@@ -26,6 +26,7 @@ from maskbench.config.resolve.overrides import (
 )
 from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import Experiment
+from maskbench.config.schema.metrics import read_recorded_metrics
 from maskbench.errors import ConfigError
 
 __all__ = ["dump_resolved", "load_experiment", "load_resolved", "locate_error"]
@@ -79,10 +80,11 @@ def load_resolved(path: Path) -> Experiment:
     The options of strategies and corpora are not validated again, so torch is not needed.
 
     Raises:
-        ConfigError: the file is damaged.
+        ConfigError: the file, or the record of plug-ins' metrics beside it, is damaged.
     """
     report = ProblemReport(str(path))
     tree = parse_yaml(read_text(path, report), report)
+    read_recorded_metrics(path)
     return _finish(resolve_experiment(tree, Selection(), RegistryValidator(report, trusted=True), []), report)
 
 

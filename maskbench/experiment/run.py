@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema.experiment import Experiment
+from maskbench.config.schema.metrics import metric_name, record_plugin_metrics
 from maskbench.errors import MaskbenchError
 from maskbench.executors import Executor, Resources, Task, TaskEnd
 from maskbench.executors.registry import build_executor
@@ -156,10 +157,20 @@ def write_plan(experiment: Experiment, runs_dir: Path, planned: Plan) -> None:
 
 
 def write_experiment(experiment: Experiment, runs_dir: Path) -> None:
-    """Write the resolved experiment file into the experiment's directory and into each of its panels'."""
+    """Write the resolved experiment file into the experiment's directory and into each of its panels'.
+
+    Beside it stands what is known of the metrics of plug-ins, if there are any.
+    """
     resolved = dump_resolved(experiment)
+    configs = [arm.config for panel in experiment.panels for arm in panel.arms]
+    measured = {name for config in configs for name in config.evaluate.metrics}
+    selected = {name.metric for name in (metric_name(config.train.select) for config in configs) if name}
+    records = record_plugin_metrics(measured | selected)
     for panel in (None, *(panel.name for panel in experiment.panels)):
-        ExperimentDirectory.of(runs_dir, experiment.name, panel).write_experiment(resolved)
+        directory = ExperimentDirectory.of(runs_dir, experiment.name, panel)
+        if records:
+            directory.write_metrics(records)
+        directory.write_experiment(resolved)
 
 
 class _StatusListener:

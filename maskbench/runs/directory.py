@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from maskbench.config.schema.metrics import RECORDS_FILE
 from maskbench.errors import RunDirectoryError
 from maskbench.files import write_atomically
 from maskbench.runs.identity import Identity
@@ -246,6 +247,10 @@ class ExperimentDirectory:
     def write_cost(self, cost: Mapping[str, Any]) -> None:
         """Write cost.json."""
         write_json(self.path / "cost.json", cost)
+
+    def write_metrics(self, records: Mapping[str, Any]) -> None:
+        """Write plugin-metrics.json: what is known of the metrics of plug-ins, for readers that have not loaded them."""
+        write_json(self.path / RECORDS_FILE, records)
 
     def write_experiment(self, resolved: str) -> None:
         """Write experiment.yaml unless it already holds these bytes."""

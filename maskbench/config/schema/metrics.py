@@ -7,10 +7,12 @@ the masks of the arm `none` instead of the run's own, and `test/token_accuracy[t
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from maskbench.errors import ConfigError
@@ -148,7 +150,34 @@ def record_of(metric: MetricInfo) -> dict[str, Any]:
     }
 
 
+RECORDS_FILE = "plugin-metrics.json"
+"""Beside experiment.yaml where a plug-in's metric is measured: what `record_of` says of each, by name."""
+
 _recorded: dict[str, RecordedMetric] = {}
+
+
+def read_recorded_metrics(experiment_file: Path) -> None:
+    """Make the plug-ins' metrics known that are recorded beside an experiment.yaml; nothing where none are.
+
+    A comparison thus knows directions and units without the plug-in.
+
+    Raises:
+        ConfigError: the record is damaged, or another experiment has recorded a metric of the same name otherwise.
+    """
+    path = experiment_file.with_name(RECORDS_FILE)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    try:
+        add_recorded_metrics(json.loads(text))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ConfigError(
+            f"{path}, which describes the metrics of plug-ins, is damaged: {error}; "
+            "`maskbench run` with the same --plugin writes it anew"
+        ) from error
 
 
 def add_recorded_metrics(records: Mapping[str, Any]) -> None:
@@ -168,6 +197,15 @@ def add_recorded_metrics(records: Mapping[str, Any]) -> None:
                 "read them one at a time"
             )
         _recorded[name] = metric
+
+
+def record_plugin_metrics(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return the records of those metrics that are not maskbench's own, by name."""
+    return {
+        name: record_of(find_metric(name))
+        for name in sorted(set(names))
+        if not type(find_metric(name)).__module__.startswith("maskbench.metrics.")
+    }
 
 
 def find_metric(name: str) -> MetricInfo:
