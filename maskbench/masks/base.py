@@ -49,9 +49,9 @@ class StrategyOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    def at(self: OptionsT, moment: ScheduleContext) -> OptionsT:
-        """Return these options with every schedule, nested ones too, replaced by its value at `moment`."""
-        moving = {k: _at(v, moment) for k, v in self if _schedules(k, v)}
+    def resolve(self: OptionsT, context: ScheduleContext) -> OptionsT:
+        """Return these options with every schedule, nested ones too, replaced by its value in `context`."""
+        moving = {k: _resolve(v, context) for k, v in self if _schedules(k, v)}
         return self.model_copy(update=moving) if moving else self
 
     def schedules(self) -> dict[str, Schedule]:
@@ -70,12 +70,14 @@ def _schedules(path: str, value: Any) -> dict[str, Schedule]:
     return {}
 
 
-def _at(value: Any, moment: ScheduleContext) -> Any:
-    """Return the value of one option at `moment`."""
-    if isinstance(value, Schedule | StrategyOptions):
-        return value.at(moment)
+def _resolve(value: Any, context: ScheduleContext) -> Any:
+    """Return the value of one option in `context`."""
+    if isinstance(value, Schedule):
+        return value.value_at(context)
+    if isinstance(value, StrategyOptions):
+        return value.resolve(context)
     if isinstance(value, tuple | list):
-        return type(value)(_at(v, moment) for v in value)
+        return type(value)(_resolve(v, context) for v in value)
     return value
 
 

@@ -204,14 +204,13 @@ class MaskAudit:
         """Remember which pattern is in force; its picture is taken once."""
         record = self._patterns[placed.label]
         draws = placed.draws(clock, examples)
-        options = placed.options_at(clock, layer)
         if not placed.varies_by_example and (draws is None or not draws.per_example):
             examples = torch.zeros(1, dtype=torch.int64)
         words = None if draws is None else draws.key.words
         if words is not None:
             record.draws.update((words, example) for example in examples.tolist())
         visit = placed.effective_clock(clock).epoch if placed.varies_by_example else 0
-        situation = (options.model_dump_json(), words, layer, visit)
+        situation = (placed.options_json(clock, layer), words, layer, visit)
         new = [example for example in examples.tolist() if (*situation, example) not in record.known]
         if new:
             record.known.update((*situation, example) for example in new)
@@ -293,7 +292,7 @@ def _options(placed: PlacedStrategy, layer: int, clock: Clock, examples: Tensor)
     draws = placed.draws(clock, examples)
     drawn = "" if draws is None else repr(draws.key.words)
     if not placed.varies_by_example:
-        text = placed.options_at(clock, layer).model_dump_json() + drawn
+        text = placed.options_json(clock, layer) + drawn
         own = draws is not None and draws.per_example
         return [f"{text} {example}" for example in examples.tolist()] if own else [text]
     each = [placed.options_at(clock, layer, examples[i : i + 1]) for i in range(len(examples))]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from maskbench.config.resolve.placement_rules import (
+    Candidate,
+    arm_violations,
+    placement_violations,
+    reach_violations,
+)
 from maskbench.config.schema.experiment import PlacementConfig, Refresh
 from maskbench.errors import ConfigError
 from maskbench.masks.base import ATTENTION_SITES, AttentionMask, Strategy, StrategyOptions
@@ -20,6 +27,14 @@ from maskbench.masks.schedules import ScheduleContext
 from maskbench.registry import MASKS
 
 
+@dataclass(frozen=True, slots=True)
+class _ResolvedOptions:
+    moment: Clock | None
+    """When the schedules had these values; None where no schedule moves in time."""
+    options: StrategyOptions
+    json: str
+
+
 class PlacedStrategy:
     """One placement of an arm, ready to be asked."""
 
@@ -27,9 +42,6 @@ class PlacedStrategy:
         self, placement: PlacementConfig, ordinal: int, sizes: Sizes, seed: int, streams: str
     ) -> None:
         cls: type[Strategy] = MASKS.lookup(placement.mask)
-        if placement.site not in cls.sites:
-            known = ", ".join(sorted(cls.sites))
-            raise ConfigError(f"{placement.mask} has no meaning at {placement.site} (its sites: {known})")
         missing = cls.needs - sizes.facts.annotations
         if missing:
             raise ConfigError(
@@ -49,11 +61,17 @@ class PlacedStrategy:
         self._heads = self._head_keep(placement, sizes.n_heads)
         refresh = placement.refresh or cls.default_refresh or Refresh(per="run")
         self._sampler = MaskSampler(seed, streams, self.site, self.name, ordinal, refresh)
-        self.varies_by_example = any(s.is_per_example for s in self.options.schedules().values())
+        schedules = self.options.schedules().values()
+        self._is_scheduled = bool(schedules)
+        self._is_sampled = any(s.name == "sample" for s in schedules)
+        self._moves_in_time = any(s.name != "per_layer" for s in schedules)
+        self._resolved: dict[int, _ResolvedOptions] = {}
+        """The options in force for each layer, as they were last asked for."""
+        self.varies_by_example = any(s.is_per_example for s in schedules)
         """Whether some option has a value of its own for every example."""
         by_example = self.varies_by_example or (self.strategy.stochastic and refresh.per == "example")
         sliceable = isinstance(self.strategy, AttentionMask) and self.strategy.sliceable
-        self.bank = PatternCache(sliceable) if sliceable and not by_example else None
+        self.pattern_cache = PatternCache(sliceable) if sliceable and not by_example else None
 
     @staticmethod
     def _head_keep(placement: PlacementConfig, n_heads: int) -> Bool[Tensor, "1 heads 1 1"] | None:
@@ -82,19 +100,42 @@ class PlacedStrategy:
         """Return the clock as the placement sees it: one with `freeze_at` lets it stop."""
         return clock if self.placement.freeze_at is None else clock.stopped_at(self.placement.freeze_at)
 
-    def options_at(self, clock: Clock, layer: int = 0, examples: Int[Tensor, "batch"] | None = None) -> Any:
+    def options_at(
+        self, clock: Clock, layer: int = 0, examples: Int[Tensor, "batch"] | None = None
+    ) -> StrategyOptions:
         """Return the options with every schedule at its present value.
 
         Args:
             examples: example ids, for schedules that draw a value for each example.
         """
-        if not self.options.schedules():
+        if not self._is_scheduled:
             return self.options
-        clock = self.effective_clock(clock)
-        each = None if examples is None else self._sampler.example_uniforms(clock, examples)
-        draw = self._sampler.step_uniform(clock)
-        moment = ScheduleContext(clock.progress, layer, self.n_layers, draw, each=each, stalls=clock.stalls)
-        return self.options.at(moment)
+        if examples is not None and self.varies_by_example:
+            clock = self.effective_clock(clock)
+            return self._resolve(clock, layer, self._sampler.example_uniforms(clock, examples))
+        return self._resolved_at(clock, layer).options
+
+    def options_json(self, clock: Clock, layer: int = 0) -> str:
+        """Return the present options as JSON, without the values that examples have of their own."""
+        return self._resolved_at(clock, layer).json
+
+    def _resolved_at(self, clock: Clock, layer: int) -> _ResolvedOptions:
+        # Every layer asks several times a step. A schedule that only moves over the layers is resolved once for each.
+        moment = self.effective_clock(clock) if self._moves_in_time else None
+        resolved = self._resolved.get(layer)
+        if resolved is None or resolved.moment != moment:
+            options = self._resolve(moment or clock, layer, None) if self._is_scheduled else self.options
+            resolved = _ResolvedOptions(moment, options, options.model_dump_json())
+            self._resolved[layer] = resolved
+        return resolved
+
+    def _resolve(self, clock: Clock, layer: int, example_draws: Tensor | None) -> StrategyOptions:
+        draw = self._sampler.step_uniform(clock) if self._is_sampled else None
+        return self.options.resolve(
+            ScheduleContext(
+                clock.progress, layer, self.n_layers, draw, each=example_draws, stalls=clock.stalls
+            )
+        )
 
     def draws(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Draws | None:
         """Return the keyed draws, None for a strategy that draws nothing."""
@@ -106,7 +147,7 @@ class PlacedStrategy:
         """Return an attention mask's pattern, nothing hidden in the heads the placement does not act on."""
         strategy = self.strategy
         assert isinstance(strategy, AttentionMask)
-        if self.bank is None or not len(ctx.request.q_idx) or not len(ctx.request.kv_idx):
+        if self.pattern_cache is None or not len(ctx.request.q_idx) or not len(ctx.request.kv_idx):
             return self.keep_on_heads(strategy.keep(options, ctx))
 
         def compute(q_idx: Tensor, kv_idx: Tensor) -> Tensor:
@@ -116,8 +157,8 @@ class PlacedStrategy:
             return self.keep_on_heads(strategy.keep(options, replace(ctx, request=wide)))
 
         words = None if ctx.draws is None else ctx.draws.key.words
-        situation = (options.model_dump_json() if self.options.schedules() else "", words, ctx.layer)
-        return self.bank.get(situation, ctx.request.q_idx, ctx.request.kv_idx, compute)
+        situation = (self.options_json(ctx.request.clock, ctx.layer), words, ctx.layer)
+        return self.pattern_cache.get(situation, ctx.request.q_idx, ctx.request.kv_idx, compute)
 
     def keep_on_heads(self, keep: Bool[Tensor, "b _ q kv"]) -> Bool[Tensor, "b _ q kv"]:
         """Hide nothing in the heads the placement does not act on."""
@@ -135,7 +176,14 @@ class PlacedStrategy:
 def place_strategies(
     placements: list[PlacementConfig], sizes: Sizes, seed: int, streams: str
 ) -> list[PlacedStrategy]:
-    """Build every placement of an arm; equals (same site, same strategy) are numbered in order."""
+    """Build every placement of an arm; equals (same site, same strategy) are numbered in order.
+
+    Raises:
+        ConfigError: a placement breaks a rule, by itself or together with the others.
+    """
+    _refuse_violations(
+        [Candidate(MASKS.lookup(p.mask), p, f"{p.mask} at {p.site}") for p in placements], sizes
+    )
     seen: dict[tuple[str, str], int] = {}
     placed = []
     for placement in placements:
@@ -144,3 +192,13 @@ def place_strategies(
         seen[kind] = ordinal + 1
         placed.append(PlacedStrategy(placement, ordinal, sizes, seed, streams))
     return placed
+
+
+def _refuse_violations(arm: list[Candidate], sizes: Sizes) -> None:
+    for candidate in arm:
+        placement = candidate.placement
+        found = placement_violations(candidate, placement.options)
+        for violation in itertools.chain(found, reach_violations(placement, sizes)):
+            raise ConfigError(f"{candidate.label}: {violation.message}")
+    for index, violation in arm_violations(arm):
+        raise ConfigError(f"{arm[index].label}: {violation.message}")

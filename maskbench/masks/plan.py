@@ -21,9 +21,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from maskbench.config.schema.experiment import ATTENTION_SITES, Application, Legality, PlacementConfig
+from maskbench.config.resolve.placement_rules import HARMLESS
+from maskbench.config.schema.experiment import Application, Legality, PlacementConfig
 from maskbench.data.vocabulary import N_SPECIAL
-from maskbench.errors import ConfigError
 from maskbench.masks.base import (
     AttentionMask,
     HeadGate,
@@ -88,44 +88,20 @@ class MaskPlan(nn.Module):
         for placed in self.placed:
             self.add_module(placed.label, placed.strategy)
         self._by_site = {p.site: [q for q in self.placed if q.site == p.site] for p in self.placed}
-        self._check(placements)
-        self._applications = {site: self._agreed(site, "apply", "hard") for site in self._by_site}
-        self._legality = {site: self._agreed(site, "legality", "full") for site in self._by_site}
-
-    def _check(self, placements: Sequence[PlacementConfig]) -> None:
-        for site, here in self._by_site.items():
-            normalisers = sum(isinstance(p.strategy, Normaliser) for p in here)
-            if normalisers > 1:
-                raise ConfigError(f"{site} has two normalisers; at most one can turn scores into weights")
-            if normalisers and self._agreed(site, "apply", "hard") != "hard":
-                raise ConfigError(f"{site} has a normaliser of its own, which only `apply: hard` goes with")
-        for placed in self.placed:
-            if placed.placement.leaks and not placed.placement.unsafe:
-                raise ConfigError(
-                    f"{placed.name} at {placed.site} lets hidden positions have an influence; "
-                    "say `unsafe: true` if that is what you want to measure"
-                )
-            try:
-                placed.strategy.check_arm(placed.placement, placements)
-            except ValueError as error:
-                raise ConfigError(f"{placed.name} at {placed.site}: {error}") from error
-
-    def _agreed(self, site: str, key: str, default: str) -> str:
-        """Return what the placements of a site say of it; those that say nothing have no voice."""
-        said = {getattr(p.placement, key) for p in self._by_site.get(site, ())} - {default}
-        if len(said) > 1:
-            raise ConfigError(f"the placements at {site} disagree: {key} is {' and '.join(sorted(said))}")
-        if said and site not in ATTENTION_SITES:
-            raise ConfigError(f"{key} has no meaning at {site}, which has no attention")
-        return said.pop() if said else default
 
     def application(self, site: str) -> Application:
         """Return how the site's combined mask is applied to the scores."""
-        return cast(Application, self._applications.get(site, "hard"))
+        return cast(Application, self._site_setting(site, "apply"))
 
     def legality(self, site: str) -> Legality:
         """Return which parts of legality are in force at a site."""
-        return cast(Legality, self._legality.get(site, "full"))
+        return cast(Legality, self._site_setting(site, "legality"))
+
+    def _site_setting(self, site: str, key: str) -> str:
+        # The placements of a site agree; one that has the harmless value says nothing.
+        harmless = HARMLESS[key]
+        values = (str(getattr(p.placement, key)) for p in self._by_site.get(site, ()))
+        return next((value for value in values if value != harmless), harmless)
 
     @property
     def is_unsafe(self) -> bool:

@@ -112,11 +112,11 @@ class Schedule:
     """Whether the parameter is a count: the value is rounded to the nearest integer, halves up; one that is drawn is
     any whole number in the range, all equally likely."""
 
-    def at(self, moment: ScheduleContext) -> float | int | Tensor:
-        """Return the value at `moment`: a number, or one for every example where they are drawn and known."""
+    def value_at(self, context: ScheduleContext) -> float | int | Tensor:
+        """Return the value in `context`: a number, or one for every example where they are drawn and known."""
         if self.name in _SAMPLED:
-            return self._sampled(moment.draw if self.name == "sample" else moment.each)
-        return self._rounded(_FORMULAS[self.name][1](self.values, moment))
+            return self._sampled(context.draw if self.name == "sample" else context.each)
+        return self._rounded(_FORMULAS[self.name][1](self.values, context))
 
     def _sampled(self, uniform: float | Tensor | None) -> float | int | Tensor:
         if uniform is None:
@@ -154,7 +154,7 @@ class Schedule:
         if not self.moves_in_time:
             return None
         moments = (ScheduleContext(min((i + 0.5) / _AVERAGED_OVER, stop)) for i in range(_AVERAGED_OVER))
-        mean = sum(float(self.at(m)) for m in moments) / _AVERAGED_OVER
+        mean = sum(float(self.value_at(m)) for m in moments) / _AVERAGED_OVER
         return self._rounded(mean) if self.integral else round(mean, 6)
 
     def reversed(self) -> Schedule | None:

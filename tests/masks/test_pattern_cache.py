@@ -30,7 +30,7 @@ def test_one_pattern_serves_every_shorter_length_and_hits_are_counted():
     arm = plan(placement("encoder_self", "window", radius=2))
     for n in (16, 9, 12, 16, 3):
         arm.decide_attention("encoder_self", 0, request(n, n))
-    bank = arm.placed[0].bank
+    bank = arm.placed[0].pattern_cache
     assert bank is not None
     # 16, 9 and 12 share the pattern of 16; 3 has that of 4.
     assert (bank.hits, bank.misses) == (3, 2)
@@ -68,7 +68,7 @@ def test_layers_that_draw_on_their_own_have_patterns_of_their_own():
     ids=["an example's own", "no mask", "reads scores"],
 )
 def test_what_a_corner_cannot_stand_for_is_never_kept(where):
-    assert plan(where).placed[0].bank is None
+    assert plan(where).placed[0].pattern_cache is None
     with pytest.raises(ValueError, match="closed under slicing"):
         PatternCache(sliceable=False)
 

@@ -236,18 +236,20 @@ def test_a_scheduled_radius_follows_the_clock():
 @pytest.mark.parametrize(("key", "value"), [("apply", "raw"), ("legality", "no_causal")])
 def test_a_placement_that_leaks_is_refused_unless_it_says_so(key, value):
     where = placement("cross", "window", radius=1).model_copy(update={key: value})
-    with pytest.raises(ConfigError, match="window at cross lets hidden positions have an influence"):
+    with pytest.raises(
+        ConfigError, match=f"window at cross: {key}: {value} lets hidden positions have an influence"
+    ):
         plan(where)
     assert plan(where.model_copy(update={"unsafe": True})).is_unsafe
 
 
 def test_two_normalisers_at_a_site_are_refused():
-    with pytest.raises(ConfigError, match="two normalisers"):
+    with pytest.raises(ConfigError, match="cross has a normaliser already, topk at cross; at most one can"):
         plan(placement("cross", "topk", k=1), placement("cross", "topk", k=2))
 
 
 def test_a_strategy_at_a_site_it_has_no_meaning_at_is_refused():
-    with pytest.raises(ConfigError, match="alibi has no meaning at cross"):
+    with pytest.raises(ConfigError, match="alibi does not act at cross"):
         plan(placement("cross", "alibi"))
 
 
@@ -336,3 +338,53 @@ def test_a_plan_touches_no_global_random_state():
     )
     arm.decide_attention("cross", 0, request())
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_options_that_do_not_move_are_resolved_once_for_a_layer():
+    (placed,) = plan(placement("encoder_self", "window", radius={"per_layer": [1, 3]})).placed
+    early, late = (Clock("train", step, 10) for step in (1, 9))
+    assert placed.options_at(early, 1) is placed.options_at(late, 1)
+    assert [placed.options_at(late, layer).radius for layer in (0, 1)] == [1, 3]
+
+
+def test_options_that_move_are_resolved_once_a_step():
+    (placed,) = plan(placement("encoder_self", "window", radius={"linear": [0, 10]})).placed
+    clocks = [Clock("train", step, 10) for step in (0, 4, 4, 10, 4)]
+    found = [placed.options_at(clock, layer) for clock in clocks for layer in (0, 1)]
+    assert [options.radius for options in found] == [0, 0, 4, 4, 4, 4, 10, 10, 4, 4]
+    assert found[2] is found[4]
+
+
+@pytest.mark.parametrize("radius", [2, {"per_layer": [1, 3]}])
+def test_a_forward_pass_does_not_look_for_schedules(radius, monkeypatch):
+    arm = plan(placement("encoder_self", "window", radius=radius))
+    before = arm.decide_attention("encoder_self", 1, request(6, 6)).keep
+    monkeypatch.setattr(StrategyOptions, "schedules", None)
+    monkeypatch.setattr(StrategyOptions, "resolve", None)
+    assert torch.equal(arm.decide_attention("encoder_self", 1, request(6, 6)).keep, before)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (placement("cross", "window", radius=1, refresh={"per": "run"}), "window draws nothing at random"),
+        (
+            placement("cross", "window", radius=1).model_copy(update={"heads": (9,)}),
+            "there is no head 9 at cross",
+        ),
+        (
+            placement("encoder_input", "tokens", ratio=0.1).model_copy(update={"apply": "raw"}),
+            "has no attention",
+        ),
+    ],
+)
+def test_a_plan_built_by_a_program_obeys_the_rules_of_the_file(where, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(where)
+
+
+def test_placements_that_set_their_site_differently_are_refused():
+    unsafe = placement("cross", "window", radius=1).model_copy(update={"unsafe": True})
+    raw, filled = (unsafe.model_copy(update={"apply": value}) for value in ("raw", "small_fill"))
+    with pytest.raises(ConfigError, match="apply holds for all of cross, where window at cross says raw"):
+        plan(raw, filled)

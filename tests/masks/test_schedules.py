@@ -22,7 +22,7 @@ class Example(StrategyOptions):
 
 
 def at(value: Any, progress: float, **moment: Any) -> float:
-    return float(Example(ratio=value).at(ScheduleContext(progress, **moment)).ratio)
+    return float(Example(ratio=value).resolve(ScheduleContext(progress, **moment)).ratio)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_a_sampled_value_follows_the_draw_and_is_the_middle_in_evaluation():
     st.floats(0, 1), st.integers(0, 9), st.integers(0, 9), st.sampled_from(["linear", "cosine", "triangle"])
 )
 def test_a_count_stays_whole_and_within_its_end_points(progress, a, b, name):
-    radius = Example(radius={name: [a, b]}).at(ScheduleContext(progress)).radius
+    radius = Example(radius={name: [a, b]}).resolve(ScheduleContext(progress)).radius
     assert isinstance(radius, int)
     assert min(a, b) <= radius <= max(a, b)
 
 
 def test_options_without_schedules_are_returned_as_they_are():
     options = Example(ratio=0.2)
-    assert options.at(ScheduleContext(0.9)) is options
+    assert options.resolve(ScheduleContext(0.9)) is options
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ class Wide(StrategyOptions):
 def test_a_value_for_each_example_lies_in_its_range_and_is_the_middle_in_evaluation():
     each = torch.tensor([0.0, 0.25, 0.999], dtype=torch.float64)
     options = Wide(ratio={"sample_per_example": [0.2, 0.6]}, k={"sample_per_example": [2, 5]})
-    drawn, rested = options.at(ScheduleContext(0.0, each=each)), options.at(ScheduleContext(0.0))
+    drawn, rested = options.resolve(ScheduleContext(0.0, each=each)), options.resolve(ScheduleContext(0.0))
     assert drawn.ratio.tolist() == pytest.approx([0.2, 0.3, 0.5996])
     assert drawn.k.tolist() == [2, 3, 5]
     assert (rested.ratio, rested.k) == (pytest.approx(0.4), 4)
@@ -121,7 +121,7 @@ def test_a_value_for_each_example_lies_in_its_range_and_is_the_middle_in_evaluat
 
 def test_every_whole_number_of_a_drawn_count_is_equally_likely():
     options = Example(radius={"sample": [3, 1]})
-    counts = Counter(options.at(ScheduleContext(0.0, draw=(i + 0.5) / 300)).radius for i in range(300))
+    counts = Counter(options.resolve(ScheduleContext(0.0, draw=(i + 0.5) / 300)).radius for i in range(300))
     assert counts == {1: 100, 2: 100, 3: 100}
 
 
@@ -171,15 +171,15 @@ def test_a_reversed_step_schedule_has_the_values_from_the_end_to_the_start(later
     # Between the boundaries, which all lie on hundredths.
     for i in range(100):
         t = (i + 0.5) / 100
-        assert backwards.at(ScheduleContext(t)) == schedule.at(ScheduleContext(1 - t))
+        assert backwards.value_at(ScheduleContext(t)) == schedule.value_at(ScheduleContext(1 - t))
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine"])
 def test_a_reversed_course_is_the_course_read_backwards(name):
     schedule = Example(ratio={name: [0.1, 0.7]}).ratio
     for t in (0.0, 0.2, 0.5, 1.0):
-        assert schedule.reversed().at(ScheduleContext(t)) == pytest.approx(
-            schedule.at(ScheduleContext(1 - t))
+        assert schedule.reversed().value_at(ScheduleContext(t)) == pytest.approx(
+            schedule.value_at(ScheduleContext(1 - t))
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutations.mutant import family
 
 PLAN, PLACED = "masks/plan.py", "masks/placement.py"
+RULES = "config/resolve/placement_rules.py"
 T = "masks/test_plan.py"
 CONFORMS = "masks/strategies/test_conformance.py"
 _AND = (
@@ -80,7 +81,7 @@ FRAME = family(
         "pass",
         f"{T} masks/strategies/inputs/test_token_masks.py",
     ),
-    ("unsafe", PLAN, "if placed.placement.leaks and not", "if False and not", T),
+    ("unsafe", RULES, "elif not placement.unsafe and (", "elif False and (", T),
     (
         "off by one",
         PLAN,
@@ -108,8 +109,8 @@ FRAME = family(
     (
         "axes",
         PLACED,
-        "return self.bank.get(situation, ctx.request.q_idx, ctx.request.kv_idx, compute)",
-        "return self.bank.get(situation, ctx.request.kv_idx, ctx.request.q_idx, compute).mT",
+        "return self.pattern_cache.get(situation, ctx.request.q_idx, ctx.request.kv_idx, compute)",
+        "return self.pattern_cache.get(situation, ctx.request.kv_idx, ctx.request.q_idx, compute).mT",
         "masks/test_pattern_cache.py",
     ),
 )

@@ -57,8 +57,8 @@ TIME = family(
     (
         "freezing",
         PLACED,
-        "        clock = self.effective_clock(clock)\n        each",
-        "        each",
+        "moment = self.effective_clock(clock) if",
+        "moment = clock if",
         IN_FREEZING,
     ),
     ("coverage", PROOF, "self.ever_picked.get(example, 0) | bits", "bits", IN_PROOF),

@@ -15,7 +15,7 @@ from maskbench.config.parsing.nodes import MappingEntry, Node
 from maskbench.config.parsing.problems import ProblemReport, shorten
 from maskbench.config.parsing.validation import format_value, must_be, validate
 from maskbench.config.resolve.evaluation_checks import CorpusCapabilities
-from maskbench.config.resolve.placement_rules import PlacementValidator, check_arm, reason
+from maskbench.config.resolve.placement_rules import Candidate, PlacementValidator, check_arm, reason
 from maskbench.config.resolve.shorthand import expand_shorthand, get_preset_name, is_list_of_masks
 from maskbench.config.schema.experiment import CorpusConfig, ModelConfig, PlacementConfig
 from maskbench.errors import ConfigError, MaskbenchError
@@ -83,15 +83,15 @@ class RegistryValidator:
             return [placement for placement in read if placement is not None]
         n_found = self.report.n_found
         found = [self._placement(node, f"{what}[{i}]", model) for i, node in enumerate(nodes)]
-        fits = [fit for fit in found if fit is not None]
-        if self.report.n_found == n_found and len(fits) == len(found):
-            check_arm(fits)
-        return [fit.placement for fit in fits]
+        validators = [validator for validator in found if validator is not None]
+        if self.report.n_found == n_found and len(validators) == len(found):
+            check_arm(validators)
+        return [validator.placement for validator in validators]
 
     def placement(self, node: Node, what: str, model: ModelConfig) -> PlacementConfig | None:
         """Return one placement, whatever else its arm may have to hold; None, and the problems noted, if it is wrong."""
-        fit = self._placement(node, what, model)
-        return fit.placement if fit else None
+        validator = self._placement(node, what, model)
+        return validator.placement if validator else None
 
     def _as_written(self, node: Node, what: str) -> PlacementConfig | None:
         if not self._is_placement(node, what):
@@ -118,22 +118,22 @@ class RegistryValidator:
         cls = self._strategy(node.get("mask"))
         if cls is None:
             return None
-        fit = PlacementValidator(self.report, cls, placement, node, what, preset) if placement else None
-        written = self._with_parts(node, what, fit, model)
+        written = self._with_parts(node, what, placement, model)
         options = self._options(cls, written) if written else None
-        if fit is None:
+        if placement is None:
             return None
-        if options is not None:
-            fit = _filled(fit, options)
-        checked = fit.check(options, model)
-        return replace(fit, placement=checked) if checked and options is not None else None
+        candidate = Candidate(cls, _with_options(placement, options), what, preset)
+        checked = PlacementValidator(self.report, candidate, node).check(options, model)
+        if checked is None or options is None:
+            return None
+        return PlacementValidator(self.report, replace(candidate, placement=checked), node)
 
     def _options(self, cls: Any, node: Node, beside: tuple[str, ...] = PLACEMENT_KEYS) -> Any:
         name = str(node.entries["mask"].node.value)
         return validate(cls.Options, _halves(node)[1], name, self.report, beside)
 
     def _with_parts(
-        self, node: Node, what: str, whole: PlacementValidator | None, model: ModelConfig | None
+        self, node: Node, what: str, whole: PlacementConfig | None, model: ModelConfig | None
     ) -> Node | None:
         """Return a placement, or a part of a combination, whose own parts are written out.
 
@@ -149,7 +149,7 @@ class RegistryValidator:
         return Node(node.place, {**node.entries, "of": of}) if len(written) == len(found) else None
 
     def _part(
-        self, node: Node, what: str, whole: PlacementValidator | None, model: ModelConfig | None
+        self, node: Node, what: str, whole: PlacementConfig | None, model: ModelConfig | None
     ) -> Node | None:
         """Return a part of a combination, written out; None, and the problems noted, if it is wrong."""
         n_found = self.report.n_found
@@ -171,9 +171,9 @@ class RegistryValidator:
         written = self._with_parts(node, what, whole, model) if cls else None
         options = self._options(cls, written, ("mask",)) if written else None
         if whole is not None and options is not None:
-            alike = whole.placement.model_copy(update={"mask": str(node.entries["mask"].node.value)})
-            part = _filled(PlacementValidator(self.report, cls, alike, node, what, preset), options)
-            part.check_as_part(options, model)
+            alike = whole.model_copy(update={"mask": str(node.entries["mask"].node.value)})
+            candidate = Candidate(cls, _with_options(alike, options), what, preset)
+            PlacementValidator(self.report, candidate, node).check_as_part(options, model)
         return written if options is not None and self.report.n_found == n_found else None
 
     def _strategy(self, name: Node | None) -> Any:
@@ -205,7 +205,8 @@ def _halves(node: Node) -> tuple[Node, Node]:
     )
 
 
-def _filled(fit: PlacementValidator, options: Any) -> PlacementValidator:
-    """Return a placement with its options normalised."""
-    update = {"options": options.model_dump(mode="json")}
-    return replace(fit, placement=fit.placement.model_copy(update=update))
+def _with_options(placement: PlacementConfig, options: Any) -> PlacementConfig:
+    """Return a placement with its options normalised; as it is where they have problems of their own."""
+    if options is None:
+        return placement
+    return placement.model_copy(update={"options": options.model_dump(mode="json")})

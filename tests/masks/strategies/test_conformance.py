@@ -430,7 +430,7 @@ def test_a_sliceable_pattern_is_the_corner_of_every_longer_one(arm: Arm) -> None
 @each([a for a in [*EXAMPLES, *NAMED, *VARIANTS] if getattr(a.strategy, "sliceable", False)])
 def test_what_the_bank_keeps_is_the_fresh_pattern(arm: Arm) -> None:
     placed = arm.plan().placed[0]
-    if placed.bank is None:
+    if placed.pattern_cache is None:
         assert placed.draws(CLOCKS[0], torch.arange(2)).per_example  # type: ignore[union-attr]
         return
     for q_len, kv_len in [(13, 17), (18, 4), (7, 11), (1, 6)]:
@@ -441,7 +441,7 @@ def test_what_the_bank_keeps_is_the_fresh_pattern(arm: Arm) -> None:
         )
         fresh = pattern(placed, torch.arange(q_len), torch.arange(kv_len), asked.examples)
         assert torch.equal(kept, fresh)
-    assert placed.bank.hits > 0
+    assert placed.pattern_cache.hits > 0
 
 
 @each([a for a in [*EXAMPLES, *NAMED, *VARIANTS] if issubclass(a.strategy, AttentionMask)])

@@ -134,13 +134,13 @@ def test_more_queries_than_keys_and_fewer_are_corners_of_one_pattern(site):
 
 def test_what_the_bank_keeps_is_the_fresh_pattern():
     placed = plan(placement("encoder_self", NESTED["mask"], of=NESTED["of"])).placed[0]
-    assert placed.bank is not None
+    assert placed.pattern_cache is not None
     for n in (13, 4, 9):
         asked = request(n, n)
         context = AttentionContext(asked, "encoder_self", 1, HEADS, placed.draws(asked.clock, asked.examples))
         banked = placed.keep(placed.options_at(asked.clock, 1, asked.examples), context)
         assert torch.equal(banked.expand(2, HEADS, n, n), pattern(placed, asked, layer=1))
-    assert placed.bank.hits > 0
+    assert placed.pattern_cache.hits > 0
 
 
 @pytest.mark.parametrize("written", [NESTED, LENGTHS, READING])
@@ -205,7 +205,7 @@ def test_schedules_inside_parts_move():
         }
     )
     assert list(options.schedules()) == ["of[0].of[0].radius"]
-    moved = options.at(ScheduleContext(0.5))
+    moved = options.resolve(ScheduleContext(0.5))
     assert moved.schedules() == {}
     assert moved.model_dump(mode="json")["of"][0]["of"][0]["radius"] == 2
     assert moved.of[1] == options.of[1]

@@ -108,7 +108,7 @@ def test_the_density_is_the_counted_one(site, names, n):
 def test_it_is_kept_by_length_only_where_it_does_not_read_the_length(site, names, reads):
     placed = plan(placement(site, "positional_heads", patterns=names)).placed[0]
     assert placed.strategy.depends_on == ({"length"} if reads else set())
-    assert (placed.bank is None) is reads
+    assert (placed.pattern_cache is None) is reads
     if not reads:
         wide, narrow = pattern(placed, request(9, 9)), pattern(placed, request(5, 5))
         assert torch.equal(narrow, wide[:, :, :5, :5])
@@ -194,7 +194,7 @@ def test_heads_that_read_the_input_stand_beside_heads_that_do_not():
     asked = replace(request(7, 7, 3), src_ids=batch.src, src_lengths=batch.src_lengths)
     parts = [{"mask": "document", "separator": "."}, {"mask": "window", "radius": 1}, {"mask": "none"}]
     placed = plan(placement("encoder_self", "mixed_heads", of=parts)).placed[0]
-    assert placed.strategy.depends_on == {"input"} and placed.bank is None
+    assert placed.strategy.depends_on == {"input"} and placed.pattern_cache is None
     keep = pattern(placed, asked)
     own = pattern(plan(placement("encoder_self", "document", separator=".")).placed[0], asked)
     assert torch.equal(keep[:, 0], own[:, 0])

@@ -74,7 +74,7 @@ def test_prefix_lm_opens_the_prefix_and_the_past(q_len, kv_len, prefix):
 
 
 def test_a_prefix_of_target_words_is_refused():
-    with pytest.raises(ConfigError, match="prefix_lm has no meaning at decoder_self"):
+    with pytest.raises(ConfigError, match="prefix_lm does not act at decoder_self"):
         plan(placement("decoder_self", "prefix_lm", prefix=2))
 
 
