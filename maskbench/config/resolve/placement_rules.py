@@ -15,7 +15,13 @@ from pydantic import ValidationError
 from maskbench import registry
 from maskbench.config.parsing.nodes import Node
 from maskbench.config.parsing.problems import ProblemReport
-from maskbench.config.schema.experiment import ATTENTION_SITES, LEAKING_APPLICATIONS, ModelConfig, PlacementConfig, Refresh
+from maskbench.config.schema.experiment import (
+    ATTENTION_SITES,
+    LEAKING_APPLICATIONS,
+    ModelConfig,
+    PlacementConfig,
+    Refresh,
+)
 from maskbench.errors import MaskbenchError
 from maskbench.registry import did_you_mean
 
