@@ -1,4 +1,4 @@
-"""Text for a terminal, a page or a log.
+"""Text for a terminal, a page or a log: counts with their nouns, and text without control characters.
 
 A corpus, an arm's title or an error message may hold escape sequences that clear the screen, set its title or reverse
 the direction of the text after them. Rich strips only a few of them, and not the escape character; a page shows them
@@ -25,3 +25,8 @@ def sanitize(text: str, *, lines: bool = False) -> str:
     Line breaks and tabs become spaces; with `lines`, line breaks stay.
     """
     return text.translate(_DROPPED_IN_LINES if lines else _DROPPED)
+
+
+def count_of(n: int, noun: str) -> str:
+    """Return a count with its noun: `1 arm`, `2 arms`, `0 arms`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

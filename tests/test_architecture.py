@@ -49,6 +49,7 @@ READERS_MAY_IMPORT = (
     "errors",
     "registry",
     "randomness",
+    "text",
 )
 TORCH_FREE = [
     "maskbench.errors",

@@ -57,11 +57,11 @@ def tensorboard(
 
 def _rebuild(experiments: Sequence[Path]) -> None:
     from maskbench.tensorboard import refresh
-    from maskbench.text import sanitize
+    from maskbench.text import count_of, sanitize
 
     for experiment in experiments:
         written = refresh.rebuild(experiment)
-        counted = f"{_count(written.runs, 'run')} and the means of {_count(written.arms, 'arm')}"
+        counted = f"{count_of(written.runs, 'run')} and the means of {count_of(written.arms, 'arm')}"
         typer.echo(sanitize(f"{experiment}: event files of {counted} written anew"))
 
 
@@ -97,7 +97,3 @@ def _refresh(experiments: Sequence[Path], said: str) -> str:
     if problem and problem != said:
         typer.echo(f"warning: {sanitize(problem, lines=True)}", err=True)
     return problem
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -17,7 +17,7 @@ from maskbench.comparison.results import ArmResult, Comparison
 from maskbench.comparison.text.number_format import Scale, interval_text, scale_of, with_sign
 from maskbench.comparison.text.table_cells import other_metric_names
 from maskbench.config.schema.metrics import MetricName, metric_name
-from maskbench.text import sanitize
+from maskbench.text import count_of, sanitize
 
 from ..terminal import Glyphs, bare_table
 
@@ -75,7 +75,7 @@ def other_metric_tables(
 def _left_out(names: Sequence[MetricName]) -> Iterator[Text]:
     slices = sum(bool(name.part) for name in names)
     kinds = (("metric", len(names) - slices, "--all-metrics"), ("slice", slices, "--slices"))
-    counted = [f"{n} more {kind}{'s' if n > 1 else ''} ({option})" for kind, n, option in kinds if n]
+    counted = [f"{count_of(n, f'more {kind}')} ({option})" for kind, n, option in kinds if n]
     if counted:
         yield Text(f"not shown: {', '.join(counted)}", style="dim")
 

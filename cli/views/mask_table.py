@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from maskbench.text import sanitize
+from maskbench.text import count_of, sanitize
 
 from ..terminal import Glyphs, bare_table
 
@@ -92,7 +92,7 @@ def short_source(source: str) -> str:
 
 
 def _footer(n_strategies: int, n_presets: int) -> Text:
-    presets = f" and {n_presets} preset{'s' * (n_presets != 1)}" if n_presets else ""
+    presets = f" and {count_of(n_presets, 'preset')}" if n_presets else ""
     listed = ", ".join(f"{short} {name}" for name, short in SHORT_SITES.items() if short != name)
     return Text(
         f"{n_strategies} strategies{presets}; sites: {listed}\n"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskbench.config.schema.experiment import CompareConfig
 from maskbench.config.schema.metrics import metric_name
+from maskbench.text import count_of
 
 from ..progress.display import format_duration
 
@@ -33,8 +34,8 @@ def expense_sentences(expected: Expense, due: int) -> Iterator[tuple[str, str]]:
 
 def outlook_sentences(outlook: Outlook, compare: CompareConfig, expected: Expense) -> Iterator[str]:
     """Yield sentences on what the seeds of a panel can show, and on what they cannot."""
-    arms = f"{outlook.n_arms} arm{'s' * (outlook.n_arms > 1)} beside the baseline"
-    seeds = f"{outlook.n_seeds} seed{'s' * (outlook.n_seeds > 1)}"
+    arms = f"{count_of(outlook.n_arms, 'arm')} beside the baseline"
+    seeds = count_of(outlook.n_seeds, "seed")
     if not outlook.can_decide:
         yield (
             f"{seeds} can decide nothing: the smallest p they can reach{_correction(outlook)} is"
@@ -86,7 +87,7 @@ def _what_it_takes(outlook: Outlook, expected: Expense) -> str:
     extra = expected.more_seeds(more)
     time = f", about {format_duration(extra)} more" if extra is not None else ""
     return (
-        f"needed: {more} more seed{'s' * (more > 1)} of every arm{time} (`seeds: {outlook.least_seeds}` in the file, or"
+        f"needed: {count_of(more, 'more seed')} of every arm{time} (`seeds: {outlook.least_seeds}` in the file, or"
         f" --seeds {outlook.least_seeds})"
     )
 

@@ -27,6 +27,7 @@ from maskbench.records.plans import Plan, find_seed_changes
 from maskbench.runs.directory import ExperimentDirectory
 from maskbench.runs.locks import lock_experiment
 from maskbench.statistics.sequential import LEAST_ALIKE, is_futile
+from maskbench.text import count_of
 
 MAX_SEEDS = 20
 """The most seeds there may be, unless told otherwise: enough to see a difference of about its own spread."""
@@ -223,7 +224,7 @@ class _Judge:
     def sentence(self, n_seeds: int) -> str:
         """Return how every arm stands after so many seeds."""
         place = f"{self._comparison.panel}: " if self._comparison.panel else ""
-        seeds = f"{n_seeds} seed{'s' * (n_seeds > 1)}"
+        seeds = count_of(n_seeds, "seed")
         return f"{place}after {seeds}: {'; '.join(map(self._standing, self.rows))}"
 
     def _standing(self, row: ArmResult) -> str:

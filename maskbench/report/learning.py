@@ -9,7 +9,7 @@ from maskbench.config.schema.metrics import metric_name
 from maskbench.records.curves import LearningCurve
 from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
 from maskbench.report.gather import Panel
-from maskbench.text import sanitize
+from maskbench.text import count_of, sanitize
 
 WIDTH, HEIGHT = 400, 250
 MOST_LINES = 24
@@ -85,7 +85,7 @@ def _plot(panel: Panel, key: str, tag: str, meaning: tuple[str, str], found: Seq
     seeds = max((n for curve in found for n in curve.n), default=0)
     return Plot(
         as_svg(figure, f"{panel.key}-{key}", f"{tag} over training: {panel.name}", words),
-        f"{sanitize(tag)}{unit}{about}: mean over {seeds} seed{'s' if seeds != 1 else ''}; the band reaches from the lowest to the highest.",
+        f"{sanitize(tag)}{unit}{about}: mean over {count_of(seeds, 'seed')}; the band reaches from the lowest to the highest.",
         tuple(dict.fromkeys(curve.arm for curve in found)),
     )
 

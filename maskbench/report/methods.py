@@ -13,6 +13,7 @@ from maskbench.comparison.text.sentences import join_names
 from maskbench.records.collect import format_seeds
 from maskbench.report.gather import Panel
 from maskbench.statistics.paired import RANDOM_FLIPS, least_seeds
+from maskbench.text import count_of
 
 
 def methods(panel: Panel) -> list[str]:
@@ -38,7 +39,7 @@ def _training(panel: Panel) -> Iterator[str]:
     were = "was" if arms == 1 else "were"
     done = f"{were} to be" if any(row.counts.waiting for row in comparison.rows) else were
     yield (
-        f"{_counted(arms, 'arm')} {done} trained{begun} with {_counted(len(seeds), 'seed')}"
+        f"{count_of(arms, 'arm')} {done} trained{begun} with {count_of(len(seeds), 'seed')}"
         f"{' each' if arms > 1 else ''} ({format_seeds(seeds)})."
     )
     if arms > 1:
@@ -54,10 +55,6 @@ def _own_streams(panel: Panel) -> str:
     shared = next(arm.config.streams for arm in arms if arm.name == panel.comparison.settings.baseline)
     apart = [arm.title for arm in arms if arm.config.streams != shared]
     return f", except {join_names(apart)}, whose random numbers are their own" if apart else ""
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _warm(panel: Panel) -> bool:

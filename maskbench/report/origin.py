@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from maskbench.comparison.results import ComparisonOptions
 from maskbench.records.collect import RunProvenance
 from maskbench.report.gather import Panel
+from maskbench.text import count_of
 
 
 def facts(panel: Panel) -> list[tuple[str, str]]:
@@ -67,4 +68,4 @@ def _one(values: Iterable[str]) -> str:
     counts = Counter(values)
     if len(counts) == 1:
         return next(iter(counts))
-    return ", ".join(f"{value} ({n} run{'s' if n > 1 else ''})" for value, n in sorted(counts.items()))
+    return ", ".join(f"{value} ({count_of(n, 'run')})" for value, n in sorted(counts.items()))

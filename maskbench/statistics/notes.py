@@ -5,6 +5,7 @@ from __future__ import annotations
 from maskbench.statistics.pairs import Pairs
 from maskbench.statistics.power import Family, SeedRange
 from maskbench.statistics.sequential import Rule, is_futile
+from maskbench.text import count_of
 
 SAME = {
     "identical": "does exactly what the baseline does: same training losses, same translations, byte for byte",
@@ -75,9 +76,11 @@ def losses(pairs: Pairs, rule: Rule = "fixed") -> list[str]:
     if pairs.dropped:
         notes.append(f"{pairs.dropped} of {pairs.planned} pairs dropped")
     if pairs.arm_diverged:
-        notes.append(f"{_runs(pairs.arm_diverged)} diverged and {_count(pairs.arm_diverged)} as lost")
+        notes.append(
+            f"{count_of(pairs.arm_diverged, 'run')} diverged and {_count(pairs.arm_diverged)} as lost"
+        )
     if pairs.baseline_diverged:
-        who = _runs(pairs.baseline_diverged)
+        who = count_of(pairs.baseline_diverged, "run")
         notes.append(f"{who} of the baseline diverged and {_count(pairs.baseline_diverged)} as won")
     if pairs.diverged:
         sign_test = "decided by the sign test on wins, and " if rule == "fixed" else ""
@@ -121,10 +124,6 @@ def _pairs(n: int) -> str:
 
 def _are(n: int) -> str:
     return "is" if n == 1 else "are"
-
-
-def _runs(n: int) -> str:
-    return f"{n} run" if n == 1 else f"{n} runs"
 
 
 def _count(n: int) -> str:

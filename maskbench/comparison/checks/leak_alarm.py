@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import MetricName, metric_name
 from maskbench.records.collect import CollectedRun, RunResult
+from maskbench.text import count_of
 
 LARGEST_GAP = 0.02
 """The largest gap without an alarm, as a share of the sentences. Without a leak the gap is 0, except for ties that rounding
@@ -32,7 +33,7 @@ def _alarm(arm: ArmConfig, cells: Sequence[CollectedRun]) -> Iterator[str]:
     ringing = len({seed for _, _, seed, _ in loud})
     others = len({name for _, name, _, _ in loud} - {worst})
     where = worst.split + (f" under the masks of {worst.masks}" if worst.masks else "")
-    also = f", and less so on {others} more split{'s' if others > 1 else ''}" if others else ""
+    also = f", and less so on {count_of(others, 'more split')}" if others else ""
     yield (
         f"leak alarm: of 100 sentences of {where}, {arm.title} gets {100 * gap:.0f} more right when it is given the"
         f" reference's words than when it goes on from its own ({_evidence(worst, run)}seed {seed}; likewise in"

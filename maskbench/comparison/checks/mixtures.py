@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from maskbench.records.collect import CollectedRun, RunProvenance, format_seeds
+from maskbench.text import count_of
 
 _SHORT = 8
 _RESULTS = "results version"
@@ -90,7 +91,7 @@ _REMEDY = "to be sure, move the odd ones away and give the same `maskbench run` 
 
 
 def _runs(cells: Sequence[CollectedRun]) -> str:
-    return f"{len(cells)} {'run' if len(cells) == 1 else 'runs'} ({name_runs(cells)})"
+    return f"{count_of(len(cells), 'run')} ({name_runs(cells)})"
 
 
 def _describe_property(key: str, value: str, usual: str) -> str:

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 
 from maskbench.errors import ConfigError
+from maskbench.text import count_of
 
 MAX_SHOWN = 20
 """The most problems one message shows."""
@@ -102,11 +103,8 @@ class ProblemReport:
         shown = [self._render(problem, lines) for problem in ordered[:MAX_SHOWN]]
         rest = len(ordered) - MAX_SHOWN
         if rest > 0:
-            count = (
-                f"{rest} more problem{'s' if rest > 1 else ''}"
-                if len(ordered) < MAX_PROBLEMS
-                else "many more problems"
-            )
+            all_found = len(ordered) < MAX_PROBLEMS
+            count = count_of(rest, "more problem") if all_found else "many more problems"
             shown.append(f"{self.source}: {count} not shown")
         return ConfigError("\n".join(shown))
 

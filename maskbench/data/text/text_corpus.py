@@ -24,6 +24,7 @@ from maskbench.data.vocabulary import (
     WordVocabulary,
 )
 from maskbench.errors import CorpusError
+from maskbench.text import count_of
 
 MAX_EVALUATION_TOKENS: Final = 1024
 """An evaluation pair may not be longer than this on either side."""
@@ -205,7 +206,7 @@ def _evaluation_split(name: str, text: SentencePairs, vocabulary: Vocabulary) ->
 def _left_out_notes(text: SentencePairs, chosen: TrainingSelection, max_length: int) -> list[str]:
     reasons = {"with an empty side": chosen.empty, f"longer than {max_length} tokens": chosen.too_long}
     return [
-        f"left out of train: {_pairs(len(places))} {reason} ({_lines([text.numbers[i] for i in places])})"
+        f"left out of train: {count_of(len(places), 'pair')} {reason} ({_lines([text.numbers[i] for i in places])})"
         for reason, places in reasons.items()
         if places
     ]
@@ -222,11 +223,9 @@ def _remarks(name: str, pairs: Sequence[Pair], known: set[Pair]) -> list[str]:
     empty = sum(not _is_full(pair) for pair in pairs)
     notes = []
     if overlap:
-        notes.append(f"{overlap} of {_pairs(len(pairs))} of {name} are also in train, word for word")
+        notes.append(
+            f"{overlap} of {count_of(len(pairs), 'pair')} of {name} are also in train, word for word"
+        )
     if empty:
-        notes.append(f"kept in {name}: {_pairs(empty)} with an empty side")
+        notes.append(f"kept in {name}: {count_of(empty, 'pair')} with an empty side")
     return notes
-
-
-def _pairs(count: int) -> str:
-    return f"{count} pair" if count == 1 else f"{count} pairs"
