@@ -86,7 +86,7 @@ class BatchSchedule:
         """Batches, and so optimiser steps, in an epoch."""
         return len(self._batches)
 
-    def at(self, step: int) -> tuple[int, Ids]:
+    def batch_at(self, step: int) -> tuple[int, Ids]:
         """Return the epoch of step `step` (both from 0) and the ids of its batch."""
         epoch, place = divmod(step, self.n_batches)
         if epoch != self._epoch:

@@ -63,7 +63,7 @@ class Vocabulary(ABC):
         """Return the text of runs of ordinary ids, and of names of marks between them."""
 
     @property
-    def gap(self) -> list[int]:
+    def separator_ids(self) -> list[int]:
         """The ids between a text or a mark and what follows it in the same line."""
         return []
 
@@ -200,7 +200,7 @@ class CharacterVocabulary(_Listed):
         return text
 
     @property
-    def gap(self) -> list[int]:
+    def separator_ids(self) -> list[int]:
         """The id of the space, a character of its own here; nothing where the text is written without spaces."""
         space = self.id_of(" ")
         return [] if space is None else [space]

@@ -103,7 +103,7 @@ def _steps(config: RunConfig, corpus: Corpus, seed: int) -> Iterator[None]:
     batches = BatchSchedule(split, train.batch_tokens, seed)
     model.train()
     for step in itertools.count():
-        epoch, ids = batches.at(step)
+        epoch, ids = batches.batch_at(step)
         torch.manual_seed(step)
         model.zero_grad(set_to_none=True)
         objective.backward(collate(split, ids).to(device), Clock("train", 0, 1, epoch, batches.n_batches, 0))

@@ -87,7 +87,7 @@ class Trainer:
         Args:
             stalls: validations before this step that found no better model.
         """
-        epoch, ids = self._batches.at(step)
+        epoch, ids = self._batches.batch_at(step)
         clock = Clock("train", step, self.total_steps, epoch, self._batches.n_batches, stalls)
         return collate(self._split, ids).to(self.device), clock
 

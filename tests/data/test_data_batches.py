@@ -81,7 +81,7 @@ def test_an_epoch_has_the_same_batches_in_another_order() -> None:
     epochs = []
     for epoch in range(3):
         steps = range(epoch * schedule.n_batches, (epoch + 1) * schedule.n_batches)
-        drawn = [schedule.at(step) for step in steps]
+        drawn = [schedule.batch_at(step) for step in steps]
         assert {number for number, _ in drawn} == {epoch}
         epochs.append([tuple(ids.tolist()) for _, ids in drawn])
     assert set(epochs[0]) == set(epochs[1]) == set(epochs[2])
@@ -94,7 +94,9 @@ def test_another_seed_orders_the_batches_otherwise() -> None:
     for seed in (0, 1):
         schedule = BatchSchedule(split, 8, seed)
         plan = {tuple(ids.tolist()): place for place, ids in enumerate(plan_batches(split, 8, seed))}
-        orders.append([plan[tuple(schedule.at(step)[1].tolist())] for step in range(schedule.n_batches)])
+        orders.append(
+            [plan[tuple(schedule.batch_at(step)[1].tolist())] for step in range(schedule.n_batches)]
+        )
     assert orders[0] != orders[1]
 
 
@@ -106,7 +108,7 @@ def test_a_step_s_batch_does_not_depend_on_the_steps_asked_for_before(steps: lis
     for step in steps:
         used.at(step)
     epoch, ids = used.at(17)
-    fresh_epoch, fresh_ids = BatchSchedule(split, 70, seed=3).at(17)
+    fresh_epoch, fresh_ids = BatchSchedule(split, 70, seed=3).batch_at(17)
     assert (epoch, ids.tolist()) == (fresh_epoch, fresh_ids.tolist())
 
 
@@ -121,7 +123,7 @@ def test_composition_depends_on_lengths_only_and_not_on_names_or_words() -> None
 def test_epochs_are_counted_in_steps() -> None:
     schedule = BatchSchedule(many(60), 70, seed=3)
     assert schedule.steps_for_epochs(4) == 4 * schedule.n_batches == 4 * len(plan_batches(many(60), 70, 3))
-    assert schedule.at(schedule.steps_for_epochs(4))[0] == 4
+    assert schedule.batch_at(schedule.steps_for_epochs(4))[0] == 4
 
 
 def test_a_split_without_examples_cannot_be_scheduled() -> None:

@@ -152,7 +152,7 @@ def test_copy_keeps_to_its_lengths_and_symbols() -> None:
 def test_a_corpus_with_too_few_different_sentences_says_what_it_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("maskbench.data.generation.sampling._PATIENCE", 3_000)
+    monkeypatch.setattr("maskbench.data.generation.sampling._MAX_MISSES", 3_000)
     with pytest.raises(CorpusError, match=r"of 120 pairs for train.*ask for fewer pairs"):
         build("copy", symbols=2, min_length=1, max_length=4)
 

@@ -48,90 +48,90 @@ def files_of(form: str) -> dict[str, bytes]:
     return {"train.tsv": "".join(f"{src}\t{tgt}{last}\n" for src, tgt in PAIR).encode()}
 
 
-def somewhere(data: bytes, draws: SentenceRng) -> int:
-    return draws.below(len(data) + 1)
+def somewhere(data: bytes, rng: SentenceRng) -> int:
+    return rng.randbelow(len(data) + 1)
 
 
 def at_line(change: Callable[[Lines, int, SentenceRng], Lines]) -> Callable[[bytes, SentenceRng], bytes]:
-    def damage(data: bytes, draws: SentenceRng) -> bytes:
+    def damage(data: bytes, rng: SentenceRng) -> bytes:
         lines = data.split(b"\n")
-        return b"\n".join(change(lines, draws.below(len(lines) - 1), draws))
+        return b"\n".join(change(lines, rng.randbelow(len(lines) - 1), rng))
 
     return damage
 
 
 def inserted(*choices: str | bytes) -> Callable[[bytes, SentenceRng], bytes]:
-    def damage(data: bytes, draws: SentenceRng) -> bytes:
-        place, what = somewhere(data, draws), draws.choice(choices)
+    def damage(data: bytes, rng: SentenceRng) -> bytes:
+        place, what = somewhere(data, rng), rng.choice(choices)
         return data[:place] + (what if isinstance(what, bytes) else what.encode()) + data[place:]
 
     return damage
 
 
-def carriage_returns(data: bytes, draws: SentenceRng) -> bytes:
-    ends = [b"\r\n" if draws.chance(0.5) else b"\n" for _ in range(data.count(b"\n"))]
+def carriage_returns(data: bytes, rng: SentenceRng) -> bytes:
+    ends = [b"\r\n" if rng.chance(0.5) else b"\n" for _ in range(data.count(b"\n"))]
     return b"".join(line + end for line, end in zip(data.split(b"\n"), ends, strict=False))
 
 
-def old_mac(data: bytes, draws: SentenceRng) -> bytes:
-    return data.replace(b"\n", b"\r", 1 + draws.below(PAIRS))
+def old_mac(data: bytes, rng: SentenceRng) -> bytes:
+    return data.replace(b"\n", b"\r", 1 + rng.randbelow(PAIRS))
 
 
-def bits_flipped(data: bytes, draws: SentenceRng) -> bytes:
-    place = draws.below(len(data))
-    return data[:place] + bytes([data[place] ^ (1 << draws.below(8))]) + data[place + 1 :]
+def bits_flipped(data: bytes, rng: SentenceRng) -> bytes:
+    place = rng.randbelow(len(data))
+    return data[:place] + bytes([data[place] ^ (1 << rng.randbelow(8))]) + data[place + 1 :]
 
 
 TEXT_DAMAGE: dict[str, Callable[[bytes, SentenceRng], bytes]] = {
-    "nothing": lambda data, draws: data,
-    "cut short": lambda data, draws: data[: somewhere(data, draws)],
-    "a line is missing": at_line(lambda lines, i, draws: lines[:i] + lines[i + 1 :]),
-    "a line is there twice": at_line(lambda lines, i, draws: lines[: i + 1] + lines[i:]),
-    "a line is empty": at_line(lambda lines, i, draws: [*lines[:i], b"", *lines[i + 1 :]]),
-    "an empty line more": at_line(lambda lines, i, draws: [*lines[:i], b"", *lines[i:]]),
+    "nothing": lambda data, rng: data,
+    "cut short": lambda data, rng: data[: somewhere(data, rng)],
+    "a line is missing": at_line(lambda lines, i, rng: lines[:i] + lines[i + 1 :]),
+    "a line is there twice": at_line(lambda lines, i, rng: lines[: i + 1] + lines[i:]),
+    "a line is empty": at_line(lambda lines, i, rng: [*lines[:i], b"", *lines[i + 1 :]]),
+    "an empty line more": at_line(lambda lines, i, rng: [*lines[:i], b"", *lines[i:]]),
     "a line is cut": at_line(
-        lambda lines, i, draws: [*lines[:i], lines[i][: draws.below(len(lines[i]))], *lines[i + 1 :]]
+        lambda lines, i, rng: [*lines[:i], lines[i][: rng.randbelow(len(lines[i]))], *lines[i + 1 :]]
     ),
-    "two lines in one": lambda data, draws: data.replace(b"\n", b" ", 1),
+    "two lines in one": lambda data, rng: data.replace(b"\n", b" ", 1),
     "not UTF-8": inserted(b"\xff", b"\xc3", b"\xe2\x80", b"\xed\xa0\x80", b"\xf5\x80\x80\x80", b"\xfe\xff"),
     "a NUL": inserted("\0"),
     "an odd character": inserted(*ODD),
     "a tab more": inserted("\t", "\t\t"),
-    "a tab less": lambda data, draws: data.replace(b"\t", b" ", 1),
+    "a tab less": lambda data, rng: data.replace(b"\t", b" ", 1),
     "carriage returns": carriage_returns,
     "an old Mac": old_mac,
-    "a byte order mark": lambda data, draws: b"\xef\xbb\xbf" + data,
-    "UTF-16": lambda data, draws: data.decode().encode(draws.choice(["utf-16", "utf-16-le", "utf-16-be"])),
+    "a byte order mark": lambda data, rng: b"\xef\xbb\xbf" + data,
+    "UTF-16": lambda data, rng: data.decode().encode(rng.choice(["utf-16", "utf-16-le", "utf-16-be"])),
     "a huge line": inserted(b"x" * (MAX_LINE_BYTES + 5)),
     "a flipped bit": bits_flipped,
     "punctuation": inserted('"', "{", "}", ",", "\\", "\\u12", "[", '"de": 1,'),
 }
 PACKED_DAMAGE: dict[str, Callable[[bytes, SentenceRng], bytes]] = {
-    "an archive and nothing": lambda data, draws: data,
-    "an archive cut short": lambda data, draws: data[: draws.below(len(data))],
+    "an archive and nothing": lambda data, rng: data,
+    "an archive cut short": lambda data, rng: data[: rng.randbelow(len(data))],
     "a flipped bit of an archive": bits_flipped,
-    "something behind": lambda data, draws: data + bytes([1 + draws.below(255)]) * (1 + draws.below(9)),
-    "packed twice": lambda data, draws: gzip.compress(data, 1, mtime=0),
-    "not packed": lambda data, draws: gzip.decompress(data),
-    "two in one": lambda data, draws: data + data,
+    "something behind": lambda data, rng: data + bytes([1 + rng.randbelow(255)]) * (1 + rng.randbelow(9)),
+    "packed twice": lambda data, rng: gzip.compress(data, 1, mtime=0),
+    "not packed": lambda data, rng: gzip.decompress(data),
+    "two in one": lambda data, rng: data + data,
 }
 
 
-def damaged(draws: SentenceRng) -> tuple[dict[str, bytes], str]:
+def damaged(rng: SentenceRng) -> tuple[dict[str, bytes], str]:
     """Return the files of one damaged corpus, and what was done to which."""
-    form = draws.choice(FORMATS)
+    form = rng.choice(FORMATS)
     files = files_of(form)
-    victim = draws.choice(sorted(files))
-    packed = draws.chance(0.35)
-    kinds = PACKED_DAMAGE if packed and draws.chance(0.6) else TEXT_DAMAGE
-    kind = draws.choice(sorted(kinds))
+    victim = rng.choice(sorted(files))
+    packed = rng.chance(0.35)
+    kinds = PACKED_DAMAGE if packed and rng.chance(0.6) else TEXT_DAMAGE
+    kind = rng.choice(sorted(kinds))
     if kinds is TEXT_DAMAGE:
-        files[victim] = kinds[kind](files[victim], draws)
+        files[victim] = kinds[kind](files[victim], rng)
     if packed:
         files[f"{victim}.gz"] = gzip.compress(files.pop(victim), 1, mtime=0)
     if kinds is PACKED_DAMAGE:
-        files[f"{victim}.gz"] = kinds[kind](files[f"{victim}.gz"], draws)
-    if form == "aligned" and draws.chance(0.05):
+        files[f"{victim}.gz"] = kinds[kind](files[f"{victim}.gz"], rng)
+    if form == "aligned" and rng.chance(0.05):
         kind, (first, second) = f"{kind}, swapped", sorted(files)
         files[first], files[second] = files[second], files[first]
     return files, f"{form}, {'packed, ' if packed else ''}{victim}: {kind}"
@@ -151,9 +151,9 @@ UNEQUAL = re.compile(r"train\.\w+(\.gz)? has \d+ lines but .*train\.\w+(\.gz)? h
 TOO_LARGE = re.compile(r"train\.\w+\.gz: decompresses to more than")
 
 
-def outcome(folder: Path, draws: SentenceRng) -> tuple[str, str]:
+def outcome(folder: Path, rng: SentenceRng) -> tuple[str, str]:
     """Return how a damaged corpus was taken, `read` or `refused`, and what had been done to it."""
-    files, story = damaged(draws)
+    files, story = damaged(rng)
     for name, data in files.items():
         (folder / name).write_bytes(data)
     source, _ = find_pair_files(folder, "train", "de", "en")
@@ -180,7 +180,7 @@ def outcome(folder: Path, draws: SentenceRng) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     folder = tmp_path_factory.mktemp("damaged")
-    return [outcome(folder, draws) for draws in sentence_rngs(Key.of(0, "damaged corpora"), 0, CASES, 64)]
+    return [outcome(folder, rng) for rng in sentence_rngs(Key.of(0, "damaged corpora"), 0, CASES, 64)]
 
 
 def test_every_damaged_corpus_is_refused_with_its_place_or_read_without_a_shifted_pair(

@@ -183,5 +183,10 @@ def test_two_processes_learn_the_same_merges() -> None:
 
 
 def test_only_characters_have_something_between_words() -> None:
-    assert CharacterVocabulary(["a", " "]).gap == [6] and CharacterVocabulary(["a"]).gap == []
-    assert WordVocabulary(["a", " "]).gap == BpeVocabulary.train(["a b"], size=261).gap == []
+    assert (
+        CharacterVocabulary(["a", " "]).separator_ids == [6]
+        and CharacterVocabulary(["a"]).separator_ids == []
+    )
+    assert (
+        WordVocabulary(["a", " "]).separator_ids == BpeVocabulary.train(["a b"], size=261).separator_ids == []
+    )

@@ -86,9 +86,9 @@ class _ReorderingCorpus(CorpusBuilder):
 
     @classmethod
     def _deriving(cls, options: CopyingOptions) -> Callable[[SentenceRng], Moved]:
-        def derive(draws: SentenceRng) -> Moved:
-            length = options.min_length + draws.below(options.max_length - options.min_length + 1)
-            sequence = [draws.below(options.symbols) for _ in range(length)]
+        def derive(rng: SentenceRng) -> Moved:
+            length = options.min_length + rng.randbelow(options.max_length - options.min_length + 1)
+            sequence = [rng.randbelow(options.symbols) for _ in range(length)]
             order = cls.order(sequence)
             source, reference = sequence, [sequence[place] for place in order]
             return _line(source), _line(reference), order

@@ -132,13 +132,13 @@ def _frames(language: _Language, options: CueOptions, distance: int | None = Non
     key = Key.of(options.seed, "cue", *([] if distance is None else [str(distance)]))
     fillers, ambiguous = list(language.fillers), list(language.senses)
 
-    def derive(draws: SentenceRng) -> Frame:
-        length = options.min_length + draws.below(options.max_length - options.min_length + 1)
-        d = 1 + draws.below(options.max_distance) if distance is None else distance
-        first = draws.below(length - d)
+    def derive(rng: SentenceRng) -> Frame:
+        length = options.min_length + rng.randbelow(options.max_length - options.min_length + 1)
+        d = 1 + rng.randbelow(options.max_distance) if distance is None else distance
+        first = rng.randbelow(length - d)
         place, slot = (first, first + d) if options.direction == "right" else (first + d, first)
-        words = [draws.choice(fillers) for _ in range(length)]
-        words[place], words[slot] = draws.choice(ambiguous), _SLOT
+        words = [rng.choice(fillers) for _ in range(length)]
+        words[place], words[slot] = rng.choice(ambiguous), _SLOT
         return " ".join(words), place, slot
 
     return generate_candidates(key, options.max_length + 4, derive)

@@ -44,7 +44,7 @@ class DenoiseOptions(BaseModel):
 
     def part(self) -> NestedCorpus:
         """Return the corpus whose lines are taken."""
-        return NestedCorpus.of(self.of)
+        return NestedCorpus.from_options(self.of)
 
 
 @CORPORA.register("denoise")

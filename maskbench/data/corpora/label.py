@@ -110,22 +110,22 @@ def _reviews(options: LabelOptions, opinions: int | None = None) -> Iterator[Rev
     key = Key.of(options.seed, "label", *([] if opinions is None else [opinions]))
     most = options.opinions
 
-    def derive(draws: SentenceRng) -> Review:
-        n = 1 + 2 * draws.below((most + 1) // 2) if opinions is None else opinions
-        length = options.min_length + draws.below(options.max_length - options.min_length + 1)
-        said = [_opinion(draws, options.negation) for _ in range(n)]
+    def derive(rng: SentenceRng) -> Review:
+        n = 1 + 2 * rng.randbelow((most + 1) // 2) if opinions is None else opinions
+        length = options.min_length + rng.randbelow(options.max_length - options.min_length + 1)
+        said = [_opinion(rng, options.negation) for _ in range(n)]
         # What is too short for its opinions gets no neutral words.
         free = max(0, length - sum(len(words) for words, _ in said))
-        parts = draws.shuffled([*said, *(([draws.choice(NEUTRAL)], 0) for _ in range(free))])
+        parts = rng.shuffled([*said, *(([rng.choice(NEUTRAL)], 0) for _ in range(free))])
         return _review(parts)
 
     return generate_candidates(key, 2 + 3 * most + 2 * options.max_length, derive)
 
 
-def _opinion(draws: SentenceRng, negation: float) -> tuple[list[str], int]:
+def _opinion(rng: SentenceRng, negation: float) -> tuple[list[str], int]:
     """Return the words of an opinion, and 1 or -1 for what it says."""
-    good, turned = draws.chance(0.5), draws.chance(negation)
-    word = draws.choice(GOOD if good else BAD)
+    good, turned = rng.chance(0.5), rng.chance(negation)
+    word = rng.choice(GOOD if good else BAD)
     return [NOT, word] if turned else [word], 1 if good != turned else -1
 
 

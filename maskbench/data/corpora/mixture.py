@@ -47,7 +47,7 @@ class MixtureOptions(BaseModel):
 
     def parts(self) -> dict[str, NestedCorpus]:
         """Return the corpus of every task."""
-        return {task: NestedCorpus.of(described) for task, described in self.tasks.items()}
+        return {task: NestedCorpus.from_options(described) for task, described in self.tasks.items()}
 
 
 def task_marker(task: str) -> str:
@@ -197,7 +197,7 @@ def _marker_ids(task: str, vocabulary: Vocabulary) -> list[int]:
         raise CorpusError(
             f"the vocabulary cannot write {task_marker(task)}, the marker of the task {task}; use tokenizer: word or bpe"
         )
-    return [*ids, *vocabulary.gap]
+    return [*ids, *vocabulary.separator_ids]
 
 
 @dataclass(frozen=True, slots=True)

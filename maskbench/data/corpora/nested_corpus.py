@@ -27,7 +27,7 @@ class NestedCorpus:
     options: Any
 
     @classmethod
-    def of(cls, described: Mapping[str, Any]) -> NestedCorpus:
+    def from_options(cls, described: Mapping[str, Any]) -> NestedCorpus:
         """Return the corpus that a checked option describes."""
         builder: type[CorpusBuilder] = CORPORA.lookup(described["name"])
         options = {key: value for key, value in described.items() if key != "name"}

@@ -69,17 +69,17 @@ class _DownloadedCorpus(CorpusBuilder):
 
     @classmethod
     @abstractmethod
-    def remotes(cls, options: Any) -> list[RemoteFile]:
+    def remote_files(cls, options: Any) -> list[RemoteFile]:
         """Return the files it needs."""
 
     @classmethod
     @abstractmethod
-    def sources(cls, options: Any, folder: Path) -> dict[str, PairFiles]:
+    def pair_files(cls, options: Any, folder: Path) -> dict[str, PairFiles]:
         """Return the files in `folder`, by split; a CorpusError where some are missing."""
 
     @classmethod
     @abstractmethod
-    def texts(cls, options: Any, folder: Path) -> dict[str, SentencePairs]:
+    def read_texts(cls, options: Any, folder: Path) -> dict[str, SentencePairs]:
         """Return the text of every split: train, valid, and the test splits in order."""
 
     @classmethod
@@ -101,8 +101,8 @@ class _DownloadedCorpus(CorpusBuilder):
     def inputs(cls, options: Any) -> Mapping[str, str]:
         """Return the sha256 of every file: the pinned ones, known without a download, or those in `path`."""
         if options.path is None:
-            return {remote.name: remote.sha256 for remote in cls.remotes(options)}
-        return hash_pair_files(cls.sources(options, expand_folder(options.path)))
+            return {remote.name: remote.sha256 for remote in cls.remote_files(options)}
+        return hash_pair_files(cls.pair_files(options, expand_folder(options.path)))
 
     @classmethod
     def build(cls, options: Any) -> Corpus:
@@ -117,10 +117,10 @@ class _DownloadedCorpus(CorpusBuilder):
     @classmethod
     def _all_texts(cls, options: Any) -> dict[str, SentencePairs]:
         if options.path is not None:
-            return cls.texts(options, expand_folder(options.path))
+            return cls.read_texts(options, expand_folder(options.path))
         folder = data_folder() / cls.name
-        fetch_all(cls.remotes(options), folder)
-        return cls.texts(options, folder)
+        fetch_all(cls.remote_files(options), folder)
+        return cls.read_texts(options, folder)
 
 
 class Multi30kOptions(TextOptions):
@@ -165,20 +165,20 @@ class Multi30kCorpus(_DownloadedCorpus):
         return list(options.test)
 
     @classmethod
-    def remotes(cls, options: Multi30kOptions) -> list[RemoteFile]:
+    def remote_files(cls, options: Multi30kOptions) -> list[RemoteFile]:
         """Return two files for every split."""
         names = [f"{stem}.{side}" for stem in options.stems().values() for side in (options.src, options.tgt)]
         return [RemoteFile(f"{_MULTI30K}{name}.gz", *_PINNED[name]) for name in names]
 
     @classmethod
-    def sources(cls, options: Multi30kOptions, folder: Path) -> dict[str, PairFiles]:
+    def pair_files(cls, options: Multi30kOptions, folder: Path) -> dict[str, PairFiles]:
         """Return the pair of files of every split."""
         return locate_pair_files(folder, options.stems(), options.src, options.tgt)
 
     @classmethod
-    def texts(cls, options: Multi30kOptions, folder: Path) -> dict[str, SentencePairs]:
+    def read_texts(cls, options: Multi30kOptions, folder: Path) -> dict[str, SentencePairs]:
         """Return the text of every split."""
-        return {name: source.read() for name, source in cls.sources(options, folder).items()}
+        return {name: source.read() for name, source in cls.pair_files(options, folder).items()}
 
 
 class TatoebaOptions(TextOptions):
@@ -215,12 +215,12 @@ class TatoebaCorpus(_DownloadedCorpus):
         return ["test"]
 
     @classmethod
-    def remotes(cls, options: TatoebaOptions) -> list[RemoteFile]:
+    def remote_files(cls, options: TatoebaOptions) -> list[RemoteFile]:
         """Return the table."""
         return [_TATOEBA]
 
     @classmethod
-    def sources(cls, options: TatoebaOptions, folder: Path) -> dict[str, PairFiles]:
+    def pair_files(cls, options: TatoebaOptions, folder: Path) -> dict[str, PairFiles]:
         """Return the table, from which all splits are dealt."""
         for path in (folder / "deu.txt", folder / "deu.txt.gz"):
             if path.is_file():
@@ -230,9 +230,9 @@ class TatoebaCorpus(_DownloadedCorpus):
         )
 
     @classmethod
-    def texts(cls, options: TatoebaOptions, folder: Path) -> dict[str, SentencePairs]:
+    def read_texts(cls, options: TatoebaOptions, folder: Path) -> dict[str, SentencePairs]:
         """Return the table, turned round where German is the source, and dealt to the splits."""
-        text = cls.sources(options, folder)["train"].read()
+        text = cls.pair_files(options, folder)["train"].read()
         return deal_splits(
-            text.turned() if options.src == "de" else text, {"valid": options.valid, "test": options.test}
+            text.swapped() if options.src == "de" else text, {"valid": options.valid, "test": options.test}
         )

@@ -133,14 +133,14 @@ def _questions(words: _Words, options: RecallOptions, facts: int | None = None) 
     key = Key.of(options.seed, "recall", *([] if facts is None else [facts]))
     most = options.max_facts
 
-    def derive(draws: SentenceRng) -> Question:
-        n = options.min_facts + draws.below(most - options.min_facts + 1) if facts is None else facts
-        keys = draws.shuffled(words.keys)[:n]
-        parts = [[key, draws.choice(words.values)] for key in keys]
-        asked = draws.shuffled(range(n))[: 1 + draws.below(min(options.queries, n))]
+    def derive(rng: SentenceRng) -> Question:
+        n = options.min_facts + rng.randbelow(most - options.min_facts + 1) if facts is None else facts
+        keys = rng.shuffled(words.keys)[:n]
+        parts = [[key, rng.choice(words.values)] for key in keys]
+        asked = rng.shuffled(range(n))[: 1 + rng.randbelow(min(options.queries, n))]
         # A meaningless word stands before some fact or behind the last, never between a key and its value.
-        for _ in range(draws.below(options.distractors + 1)):
-            parts.insert(draws.below(len(parts) + 1), [draws.choice(words.junk)])
+        for _ in range(rng.randbelow(options.distractors + 1)):
+            parts.insert(rng.randbelow(len(parts) + 1), [rng.choice(words.junk)])
         return _asked(parts, [keys[i] for i in asked])
 
     return generate_candidates(key, options.keys + 2 * most + 2 * options.distractors + 3, derive)

@@ -45,19 +45,19 @@ class Distractor:
         """Return a copy of `clean` with `count` words inserted into every source."""
         lines = [line.split() for line in clean.sources]
         altered = [
-            self._insert(words, count, draws)
-            for words, draws in zip(lines, sentence_rngs(key, 0, len(lines), 2 * count), strict=True)
+            self._insert(words, count, rng)
+            for words, rng in zip(lines, sentence_rngs(key, 0, len(lines), 2 * count), strict=True)
         ]
         sources = [" ".join(word for word, _ in row) for row in altered]
         src = Ragged.from_rows([[*ids, EOS] for ids in self._vocabulary.encode_all(sources)])
         return copy_with_sources(clean, name, sources, src, [[place for _, place in row] for row in altered])
 
-    def _insert(self, words: list[str], count: int, draws: SentenceRng) -> list[tuple[str, int]]:
+    def _insert(self, words: list[str], count: int, rng: SentenceRng) -> list[tuple[str, int]]:
         """Return the words with `count` more among them, each beside the place it had before."""
         gaps = [i for i in range(len(words) + 1) if i == 0 or words[i - 1] not in self._openers]
         inserted: dict[int, list[str]] = {}
         for _ in range(count):
-            inserted.setdefault(draws.choice(gaps), []).append(draws.choice(self._junk))
+            inserted.setdefault(rng.choice(gaps), []).append(rng.choice(self._junk))
         out: list[tuple[str, int]] = []
         for place, word in enumerate([*words, ""]):
             out += [(junk, INSERTED) for junk in inserted.get(place, ())]

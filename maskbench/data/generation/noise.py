@@ -60,8 +60,8 @@ def make_noisy_copy(
     altered: list[Words | None] = []
     # The usual key holds the kind alone: the same words are touched first at every percentage.
     key = Key.of(0, "noise", kind) if key is None else key
-    for words, draws in zip(lines, sentence_rngs(key, 0, len(lines), 3 * longest + 1), strict=True):
-        altered.append(alter(words, percent / 100, draws, source_words))
+    for words, rng in zip(lines, sentence_rngs(key, 0, len(lines), 3 * longest + 1), strict=True):
+        altered.append(alter(words, percent / 100, rng, source_words))
     rows = [
         clean.src[i].tolist() if words is None else [*_encode(words, vocabulary), EOS]
         for i, words in enumerate(altered)
@@ -89,33 +89,33 @@ def _encode(words: Words, vocabulary: Vocabulary) -> list[int]:
             parts.append(vocabulary.encode(" ".join(filter(None, run))))
     ids: list[int] = []
     for part in parts:
-        ids += [*(vocabulary.gap if ids else ()), *part]
+        ids += [*(vocabulary.separator_ids if ids else ()), *part]
     return ids
 
 
-def _count(expected: float, most: int, draws: SentenceRng) -> int:
+def _count(expected: float, most: int, rng: SentenceRng) -> int:
     """Round `expected` up or down with the right probability; the draw is taken even where it decides nothing."""
     down = int(expected)
-    return min(most, down + draws.chance(expected - down))
+    return min(most, down + rng.chance(expected - down))
 
 
-def _mask(words: list[str], rate: float, draws: SentenceRng, source_words: Sequence[str]) -> Words | None:
-    count = _count(rate * len(words), len(words), draws)
-    hidden = set(draws.shuffled(range(len(words)))[:count])
+def _mask(words: list[str], rate: float, rng: SentenceRng, source_words: Sequence[str]) -> Words | None:
+    count = _count(rate * len(words), len(words), rng)
+    hidden = set(rng.shuffled(range(len(words)))[:count])
     return [(i, None if i in hidden else word) for i, word in enumerate(words)] if hidden else None
 
 
-def _drop(words: list[str], rate: float, draws: SentenceRng, source_words: Sequence[str]) -> Words | None:
-    count = _count(rate * len(words), max(0, len(words) - 1), draws)
-    dropped = set(draws.shuffled(range(len(words)))[:count])
+def _drop(words: list[str], rate: float, rng: SentenceRng, source_words: Sequence[str]) -> Words | None:
+    count = _count(rate * len(words), max(0, len(words) - 1), rng)
+    dropped = set(rng.shuffled(range(len(words)))[:count])
     return [(i, word) for i, word in enumerate(words) if i not in dropped] if dropped else None
 
 
-def _swap(words: list[str], rate: float, draws: SentenceRng, source_words: Sequence[str]) -> Words | None:
+def _swap(words: list[str], rate: float, rng: SentenceRng, source_words: Sequence[str]) -> Words | None:
     """Exchange neighbours; an exchange touches two words, and no word is touched twice."""
-    count = _count(rate * len(words) / 2, len(words) // 2, draws)
+    count = _count(rate * len(words) / 2, len(words) // 2, rng)
     # Choosing among len - count places and spreading them by one each gives pairs that never overlap.
-    places = sorted(draws.shuffled(range(len(words) - count))[:count])
+    places = sorted(rng.shuffled(range(len(words) - count))[:count])
     out: Words = list(enumerate(words))
     for spread, place in enumerate(places):
         i = place + spread
@@ -123,20 +123,20 @@ def _swap(words: list[str], rate: float, draws: SentenceRng, source_words: Seque
     return out if places else None
 
 
-def _replace(words: list[str], rate: float, draws: SentenceRng, source_words: Sequence[str]) -> Words | None:
-    count = _count(rate * len(words), len(words), draws)
+def _replace(words: list[str], rate: float, rng: SentenceRng, source_words: Sequence[str]) -> Words | None:
+    count = _count(rate * len(words), len(words), rng)
     out = list(words)
-    for i in draws.shuffled(range(len(words)))[:count]:
-        out[i] = _another(words[i], draws, source_words)
+    for i in rng.shuffled(range(len(words)))[:count]:
+        out[i] = _another(words[i], rng, source_words)
     return list(enumerate(out)) if out != words else None
 
 
-def _another(word: str, draws: SentenceRng, source_words: Sequence[str]) -> str:
+def _another(word: str, rng: SentenceRng, source_words: Sequence[str]) -> str:
     """Return a word of `source_words` that is not `word`; `word` itself where there is no other."""
     if len(source_words) < 2:
         return source_words[0] if source_words else word
-    first = draws.below(len(source_words))
-    step = 1 + draws.below(len(source_words) - 1)
+    first = rng.randbelow(len(source_words))
+    step = 1 + rng.randbelow(len(source_words) - 1)
     # Every other word is equally likely: a hit on the word itself moves on by a uniform non-zero step.
     return (
         source_words[first]

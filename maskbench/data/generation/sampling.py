@@ -31,7 +31,7 @@ _SHARES: Final = ("test", "valid", "train", "train", "train", "train", "train", 
 _FIRST_BLOCK: Final = 256
 _BLOCK: Final = 4096
 """Random words are drawn for so many sentences at once: few at first, because few may be wanted."""
-_PATIENCE: Final = 200_000
+_MAX_MISSES: Final = 200_000
 """Give up after this many sentences in a row that are all known already or not wanted."""
 
 
@@ -43,14 +43,14 @@ class SearchBudget:
         self._complaint = complaint
         self._idle = 0
 
-    def note(self, *, found: bool) -> None:
+    def record(self, *, found: bool) -> None:
         """Count a sentence, `found` if it was a new one that is wanted.
 
         Raises:
             CorpusError: there was none for too long.
         """
         self._idle = 0 if found else self._idle + 1
-        if self._idle > _PATIENCE:
+        if self._idle > _MAX_MISSES:
             raise CorpusError(self._complaint())
 
 
@@ -73,8 +73,8 @@ def generate_candidates(key: Key, n_words: int, derive: Callable[[SentenceRng], 
     """Yield `derive` of sentence 0, 1, 2, ... without end; each has `n_words` random words of its own."""
     first, block = 0, _FIRST_BLOCK
     while True:
-        for draws in sentence_rngs(key, first, block, n_words):
-            yield derive(draws)
+        for rng in sentence_rngs(key, first, block, n_words):
+            yield derive(rng)
         first, block = first + block, min(2 * block, _BLOCK)
 
 
@@ -86,13 +86,13 @@ def fill_splits(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, 
     """
     splits: dict[str, list[Drawn]] = {name: [] for name in SPLITS}
     seen: set[str] = set()
-    patience = SearchBudget(lambda: _exhausted(splits, sizes))
+    budget = SearchBudget(lambda: _exhausted(splits, sizes))
     missing = sum(sizes.values())
     while missing:
         pair = next(stream)
         name = _SHARES[hashlib.blake2b(pair[0].encode("utf-8"), digest_size=1).digest()[0] % len(_SHARES)]
         is_wanted = len(splits[name]) < sizes[name] and pair[0] not in seen
-        patience.note(found=is_wanted)
+        budget.record(found=is_wanted)
         if is_wanted:
             seen.add(pair[0])
             splits[name].append(pair)

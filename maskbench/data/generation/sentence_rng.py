@@ -26,11 +26,11 @@ class SentenceRng:
         self._at = 0
 
     @property
-    def used(self) -> int:
+    def n_used(self) -> int:
         """How many words were read."""
         return self._at
 
-    def below(self, n: int) -> int:
+    def randbelow(self, n: int) -> int:
         """Return an integer in [0, n); for the small n used here the bias is below n / 2**32."""
         word = self._words[self._at]
         self._at += 1
@@ -38,17 +38,17 @@ class SentenceRng:
 
     def chance(self, probability: float) -> bool:
         """Return True with the given probability."""
-        return self.below(1 << 24) < probability * (1 << 24)
+        return self.randbelow(1 << 24) < probability * (1 << 24)
 
     def choice(self, items: Sequence[T]) -> T:
         """Return one of `items`, all equally likely."""
-        return items[self.below(len(items))]
+        return items[self.randbelow(len(items))]
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """Return `items` in random order (Fisher and Yates)."""
         out = list(items)
         for last in range(len(out) - 1, 0, -1):
-            other = self.below(last + 1)
+            other = self.randbelow(last + 1)
             out[last], out[other] = out[other], out[last]
         return out
 

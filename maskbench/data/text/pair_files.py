@@ -52,7 +52,7 @@ class PairFiles:
             return SentencePairs(self, pairs, range(1, len(pairs) + 1))
         return self._read_table()
 
-    def where(self, line: int, side: int) -> str:
+    def locate(self, line: int, side: int) -> str:
         """Return `file:line` of line `line` (from 1) on side 0 (source) or 1 (target)."""
         return f"{self.files[min(side, len(self.files) - 1)]}:{line}"
 
@@ -87,26 +87,26 @@ class SentencePairs:
 
     source: PairFiles
     pairs: list[Pair]
-    numbers: Sequence[int]
+    line_numbers: Sequence[int]
     """The line of every pair, from 1."""
     notes: tuple[str, ...] = ()
     """What a person should know of how they were read."""
 
-    def where(self, index: int, side: int) -> str:
+    def locate(self, index: int, side: int) -> str:
         """Return `file:line` of the source (side 0) or the target (1) of pair `index`."""
-        return self.source.where(self.numbers[index], side)
+        return self.source.locate(self.line_numbers[index], side)
 
-    def only(self, indices: Sequence[int]) -> SentencePairs:
+    def select(self, indices: Sequence[int]) -> SentencePairs:
         """Return the pairs at `indices`, in that order, each with its own line number."""
         return replace(
-            self, pairs=[self.pairs[i] for i in indices], numbers=[self.numbers[i] for i in indices]
+            self, pairs=[self.pairs[i] for i in indices], line_numbers=[self.line_numbers[i] for i in indices]
         )
 
-    def turned(self) -> SentencePairs:
+    def swapped(self) -> SentencePairs:
         """Return the pairs with source and target exchanged (of a table; two files would be mixed up)."""
         return replace(self, pairs=[(tgt, src) for src, tgt in self.pairs])
 
-    def lower(self) -> SentencePairs:
+    def lowercased(self) -> SentencePairs:
         """Return the pairs in lower case."""
         return replace(self, pairs=[(src.lower(), tgt.lower()) for src, tgt in self.pairs])
 
@@ -184,18 +184,18 @@ def _read_json_lines(path: Path, src: str, tgt: str) -> list[Pair]:
     return pairs
 
 
-def _json_object(line: str, where: str) -> dict[str, Any]:
+def _json_object(line: str, place: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:
         empty = "the line is empty" if not line.strip() else f"{error.msg} at character {error.pos + 1}"
-        raise CorpusError(f"{where}: not valid JSON: {empty}; every line must be one object") from error
+        raise CorpusError(f"{place}: not valid JSON: {empty}; every line must be one object") from error
     except (RecursionError, ValueError) as error:
         raise CorpusError(
-            f"{where}: not JSON that can be read: nested too deeply, or too long a number"
+            f"{place}: not JSON that can be read: nested too deeply, or too long a number"
         ) from error
     if not isinstance(value, dict):
-        raise CorpusError(f"{where}: expected a JSON object, found {_json_name(value)}; such as"
+        raise CorpusError(f"{place}: expected a JSON object, found {_json_name(value)}; such as"
                           ' {"src": "...", "tgt": "..."}')  # fmt: skip
     return value
 

@@ -109,8 +109,8 @@ def list_left_out(texts: Mapping[str, SentencePairs], options: TextOptions) -> l
     """Return `file:line: reason` of every training pair that is left out, by reason and line."""
     text = _read(texts, options)["train"]
     chosen = _select(text, options)
-    return [f"{text.where(i, 0)}: has an empty side" for i in chosen.empty] + [
-        f"{text.where(i, 0)}: longer than {options.max_length} tokens" for i in chosen.too_long
+    return [f"{text.locate(i, 0)}: has an empty side" for i in chosen.empty] + [
+        f"{text.locate(i, 0)}: longer than {options.max_length} tokens" for i in chosen.too_long
     ]
 
 
@@ -132,7 +132,7 @@ def deal_splits(text: SentencePairs, shares: Mapping[str, float]) -> dict[str, S
                 f"{text.source.files[0]}: a share of {shares[name]:g} of its pairs for {name} comes to none; raise it,"
                 f" or give {name} files of its own"
             )
-    return {name: text.only(chosen) for name, chosen in places.items()}
+    return {name: text.select(chosen) for name, chosen in places.items()}
 
 
 def _dealt_to(pair: Pair, shares: Mapping[str, float]) -> str:
@@ -153,7 +153,7 @@ def _different(texts: Mapping[str, SentencePairs]) -> list[SentencePairs]:
 
 
 def _read(texts: Mapping[str, SentencePairs], options: TextOptions) -> Mapping[str, SentencePairs]:
-    return {name: text.lower() for name, text in texts.items()} if options.lowercase else texts
+    return {name: text.lowercased() for name, text in texts.items()} if options.lowercase else texts
 
 
 def _is_full(pair: Pair) -> bool:
@@ -166,8 +166,8 @@ def _select(text: SentencePairs, options: TextOptions) -> TrainingSelection:
         raise CorpusError(f"{text.source.files[0]}: there is no training pair with two sides")
     empty = sorted(set(range(len(text.pairs))) - set(full))
     # The vocabulary is learned on the long pairs too: their words are words of the text.
-    vocabulary = _learn(text.only(full).pairs, options)
-    split = encode_split("train", text.only(full).pairs, vocabulary)
+    vocabulary = _learn(text.select(full).pairs, options)
+    split = encode_split("train", text.select(full).pairs, vocabulary)
     # The EOS at the end of each side is not counted.
     fits = (split.src.lengths <= options.max_length + 1) & (split.tgt.lengths <= options.max_length + 1)
     kept = [i for i, fit in zip(full, fits, strict=True) if fit]
@@ -177,7 +177,7 @@ def _select(text: SentencePairs, options: TextOptions) -> TrainingSelection:
             f" {options.max_length}; raise it"
         )
     too_long = [i for i, fit in zip(full, fits, strict=True) if not fit]
-    return TrainingSelection(text.only(kept), vocabulary, empty, too_long)
+    return TrainingSelection(text.select(kept), vocabulary, empty, too_long)
 
 
 def _learn(pairs: Sequence[Pair], options: TextOptions) -> Vocabulary:
@@ -197,7 +197,7 @@ def _evaluation_split(name: str, text: SentencePairs, vocabulary: Vocabulary) ->
         tokens = int(rows.lengths[longest]) - 1
         if tokens > MAX_EVALUATION_TOKENS:
             raise CorpusError(
-                f"{text.where(longest, side)}: this line has {tokens} tokens, above the limit of"
+                f"{text.locate(longest, side)}: this line has {tokens} tokens, above the limit of"
                 f" {MAX_EVALUATION_TOKENS}; evaluation pairs are never left out, so split or shorten the line"
             )
     return split
@@ -206,7 +206,7 @@ def _evaluation_split(name: str, text: SentencePairs, vocabulary: Vocabulary) ->
 def _left_out_notes(text: SentencePairs, chosen: TrainingSelection, max_length: int) -> list[str]:
     reasons = {"with an empty side": chosen.empty, f"longer than {max_length} tokens": chosen.too_long}
     return [
-        f"left out of train: {count_of(len(places), 'pair')} {reason} ({_lines([text.numbers[i] for i in places])})"
+        f"left out of train: {count_of(len(places), 'pair')} {reason} ({_lines([text.line_numbers[i] for i in places])})"
         for reason, places in reasons.items()
         if places
     ]

@@ -41,9 +41,9 @@ def test_the_recipe_pins_this_very_text_and_reads_the_same(corpus: Corpus) -> No
     for src, tgt in (("de", "en"), ("en", "de")):
         pinned, here = (Multi30kOptions(src=src, tgt=tgt, path=path) for path in (None, str(FOLDER)))
         assert Multi30kCorpus.inputs(pinned) == Multi30kCorpus.inputs(here)
-    for remote in Multi30kCorpus.remotes(Multi30kOptions()):
+    for remote in Multi30kCorpus.remote_files(Multi30kOptions()):
         assert (FOLDER / remote.name).stat().st_size == remote.size
-    texts = Multi30kCorpus.texts(Multi30kOptions(src="de", tgt="en"), FOLDER)
+    texts = Multi30kCorpus.read_texts(Multi30kOptions(src="de", tgt="en"), FOLDER)
     for name in ("train", "valid", "test_2016_flickr"):
         split = corpus.splits[name]
         assert texts[name].pairs == list(zip(split.sources, split.references, strict=True))

@@ -56,9 +56,9 @@ def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_every_address_is_https_at_a_commit_and_every_content_is_pinned() -> None:
     tests = ["test_2017_mscoco", "test_2016_flickr", "test_2017_flickr"]
     wanted = [multi30k(src="fr", tgt="en", test=tests), multi30k(src="de", tgt="cs")]
-    remotes = [remote for options in wanted for remote in Multi30kCorpus.remotes(options)]
+    remotes = [remote for options in wanted for remote in Multi30kCorpus.remote_files(options)]
     assert len(remotes) == 16 and len({remote.sha256 for remote in remotes}) == 16
-    for remote in [*remotes, *TatoebaCorpus.remotes(tatoeba())]:
+    for remote in [*remotes, *TatoebaCorpus.remote_files(tatoeba())]:
         *start, commit = remote.url.split("/")[:6]
         assert start[:3] == ["https:", "", "raw.githubusercontent.com"]
         assert len(commit) == 40 and len(remote.sha256) == 64 and int(remote.sha256, 16) and int(commit, 16)
@@ -66,7 +66,7 @@ def test_every_address_is_https_at_a_commit_and_every_content_is_pinned() -> Non
 
 
 def test_the_files_of_multi30k_are_those_of_its_splits() -> None:
-    names = [remote.name for remote in Multi30kCorpus.remotes(multi30k(src="de", tgt="en"))]
+    names = [remote.name for remote in Multi30kCorpus.remote_files(multi30k(src="de", tgt="en"))]
     assert names == [
         "train.de.gz", "train.en.gz", "val.de.gz", "val.en.gz", "test_2016_flickr.de.gz", "test_2016_flickr.en.gz",
     ]  # fmt: skip
@@ -86,7 +86,7 @@ def test_what_is_downloaded_is_read_from_the_users_data_folder(
     monkeypatch.setattr(public_corpora, "fetch_all", lambda *what: asked.append(what))
     captions(own_folder / "multi30k", "train", "val", "test_2016_flickr")
     corpus = Multi30kCorpus.build(multi30k(src="de", tgt="en"))
-    assert asked == [(Multi30kCorpus.remotes(multi30k(src="de", tgt="en")), own_folder / "multi30k")]
+    assert asked == [(Multi30kCorpus.remote_files(multi30k(src="de", tgt="en")), own_folder / "multi30k")]
     assert corpus.splits["valid"].references == [f"val {tgt}" for _, tgt in PAIRS]
 
 

@@ -477,11 +477,11 @@ def test_sentences_keep_to_the_longest_length() -> None:
 
 @pytest.mark.parametrize("style", [PLAIN_STYLE, LONG_SPLITS["long-3"][1], *NOVELTY_STYLES.values()])
 def test_no_derivation_needs_more_draws_than_it_is_given(style: SplitStyle) -> None:
-    draws = sentence_rngs(Key.of(7, "test"), 0, 1_500, MAX_RANDOM_NUMBERS)
-    for one in draws:
+    rng = sentence_rngs(Key.of(7, "test"), 0, 1_500, MAX_RANDOM_NUMBERS)
+    for one in rng:
         derive(one, style)
     # One more is for what `minimal` changes.
-    assert max(one.used for one in draws) < MAX_RANDOM_NUMBERS
+    assert max(one.n_used for one in rng) < MAX_RANDOM_NUMBERS
 
 
 def test_a_derivation_orders_the_same_parts_in_both_languages() -> None:
@@ -493,5 +493,5 @@ def test_a_derivation_orders_the_same_parts_in_both_languages() -> None:
         for part in node.english:
             check(part)
 
-    for draws in sentence_rngs(Key.of(8, "test"), 0, 300, MAX_RANDOM_NUMBERS):
-        check(Derivation(draws).sentence())
+    for rng in sentence_rngs(Key.of(8, "test"), 0, 300, MAX_RANDOM_NUMBERS):
+        check(Derivation(rng).sentence())

@@ -154,13 +154,13 @@ def changed_pairs(style: SplitStyle, count: int) -> Iterator[tuple[AnnotatedSent
     originals = sentence_rngs(Key.of(11, "test"), 0, count, MAX_RANDOM_NUMBERS)
     chances = sentence_rngs(Key.of(12, "test"), 0, count, 8)
     for original, chance in zip(originals, chances, strict=True):
-        words = [original.below(1 << 32) for _ in range(MAX_RANDOM_NUMBERS)]
-        draws = SentenceRng(words)
-        one = derive(draws, style)
+        words = [original.randbelow(1 << 32) for _ in range(MAX_RANDOM_NUMBERS)]
+        rng = SentenceRng(words)
+        one = derive(rng, style)
         if max(one.lengths) > length:
             continue
         for _ in range(4):
-            place, value = chance.below(draws.used), chance.below(1 << 32)
+            place, value = chance.randbelow(rng.n_used), chance.randbelow(1 << 32)
             other = derive(SentenceRng([*words[:place], value, *words[place + 1 :]]), style)
             kinds = [[CLASSES[word] for word in sentence.source.split()] for sentence in (one, other)]
             if one.source != other.source and kinds[0] == kinds[1]:

@@ -116,7 +116,7 @@ def test_kinds_of_novelty_without_room_are_left_out(max_length: int, kinds: list
 
 
 def test_too_few_sentences_for_a_test_split_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maskbench.data.generation.sampling._PATIENCE", 1_000)
+    monkeypatch.setattr("maskbench.data.generation.sampling._MAX_MISSES", 1_000)
     with pytest.raises(CorpusError, match="for minimal: found 0 of 6; ask for fewer test pairs or allow"):
         find_minimal_pairs(3, max_length=2)
     monkeypatch.setitem(NOVELTY_MIN_LENGTHS, "deeper", 8)

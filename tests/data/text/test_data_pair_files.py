@@ -20,7 +20,7 @@ def table(folder: Path, data: str, name: str = "t.tsv", **how: object) -> Senten
 def test_a_table_has_source_and_target_in_two_columns(tmp_path: Path) -> None:
     text = table(tmp_path, "ein Hund\ta dog\r\nzwei\u2028\ttwo\n\t\n")
     assert text.pairs == [("ein Hund", "a dog"), ("zwei\u2028", "two"), ("", "")]
-    assert list(text.numbers) == [1, 2, 3] and text.notes == ()
+    assert list(text.line_numbers) == [1, 2, 3] and text.notes == ()
 
 
 def test_a_third_column_is_ignored_even_where_it_is_empty(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_row_with_another_number_of_columns_than_the_first_is_refused(
 def test_a_first_line_that_names_the_columns_is_a_header_by_itself(tmp_path: Path, head: str) -> None:
     more = "\tx" * (head.count("\t") - 1)
     text = table(tmp_path, f"{head}\nHund\tdog{more}\n")
-    assert text.pairs == [("Hund", "dog")] and text.where(0, 1).endswith("t.tsv:2")
+    assert text.pairs == [("Hund", "dog")] and text.locate(0, 1).endswith("t.tsv:2")
     assert len(text.notes) == 1 and text.notes[0].startswith(
         "t.tsv:1 is taken for a header, not for a pair ("
     )
@@ -79,7 +79,7 @@ def test_a_header_may_be_promised_or_denied(tmp_path: Path) -> None:
 def test_json_lines_are_read_by_the_names_of_the_languages(tmp_path: Path) -> None:
     rows = [{"id": 7, "en": "dog", "de": "Hund\u2028"}, {"de": "", "en": "cat\t", "tags": [None]}]
     text = table(tmp_path, "".join(f"{json.dumps(row)}\n" for row in rows), "t.jsonl")
-    assert text.pairs == [("Hund\u2028", "dog"), ("", "cat\t")] and list(text.numbers) == [1, 2]
+    assert text.pairs == [("Hund\u2028", "dog"), ("", "cat\t")] and list(text.line_numbers) == [1, 2]
 
 
 def test_all_json_lines_have_the_keys_of_the_first(tmp_path: Path) -> None:
@@ -160,6 +160,6 @@ def test_everything_that_was_looked_for_is_returned(tmp_path: Path) -> None:
 
 
 def test_pairs_keep_their_lines_when_some_are_chosen_or_turned(tmp_path: Path) -> None:
-    text = table(tmp_path, "de\ten\na\tb\nc\td\ne\tf\n").only([2, 0]).turned()
+    text = table(tmp_path, "de\ten\na\tb\nc\td\ne\tf\n").select([2, 0]).swapped()
     assert text.pairs == [("f", "e"), ("b", "a")]
-    assert [text.where(i, 0).rsplit(":", 1)[1] for i in range(2)] == ["4", "2"]
+    assert [text.locate(i, 0).rsplit(":", 1)[1] for i in range(2)] == ["4", "2"]

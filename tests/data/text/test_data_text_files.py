@@ -164,8 +164,8 @@ def test_a_missing_line_end_at_the_end_of_one_side_is_not_a_missing_line(tmp_pat
 
 
 def test_a_line_is_located_on_its_side(tmp_path: Path) -> None:
-    assert PairFiles((Path("a.de"), Path("a.en"))).where(7, 1) == "a.en:7"
-    assert PairFiles((Path("a.tsv"),)).where(7, 1) == "a.tsv:7"
+    assert PairFiles((Path("a.de"), Path("a.en"))).locate(7, 1) == "a.en:7"
+    assert PairFiles((Path("a.tsv"),)).locate(7, 1) == "a.tsv:7"
 
 
 def test_a_file_that_cannot_be_opened_is_a_corpus_error(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def _new_in_one_way(kind: Novelty, count: int, options: ToydeenOptions) -> list[
 
 
 def _stream(key: Key, style: SplitStyle) -> Iterator[DerivedSentence]:
-    return generate_candidates(key, MAX_RANDOM_NUMBERS, lambda draws: derive(draws, style))
+    return generate_candidates(key, MAX_RANDOM_NUMBERS, lambda rng: derive(rng, style))
 
 
 def _first(
@@ -189,11 +189,11 @@ def _first(
         CorpusError: there are too few.
     """
     found: dict[str, DerivedSentence] = {}
-    patience = SearchBudget(lambda: too_few_message(len(found), count, name))
+    budget = SearchBudget(lambda: too_few_message(len(found), count, name))
     while len(found) < count:
         one = next(stream)
         is_new = one.source not in found and fits(one)
-        patience.note(found=is_new)
+        budget.record(found=is_new)
         if is_new:
             found[one.source] = one
     return [annotate(one) for one in found.values()]

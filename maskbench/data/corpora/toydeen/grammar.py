@@ -1,4 +1,4 @@
-"""The synchronous grammar of `toydeen`: one derivation yields an English sentence and its German translation.
+"""The synchronous grammar of `toydeen`: one derivation gives an English sentence and its German translation.
 
 Every English sentence the grammar can derive has exactly one translation. What looks ambiguous is settled by rule:
 
@@ -15,19 +15,19 @@ from typing import Final, NamedTuple
 
 from maskbench.data.corpora.toydeen import lexicon
 from maskbench.data.corpora.toydeen.lexicon import Case, Verb
-from maskbench.data.corpora.toydeen.phrases import Head, NounPhrase, NounPhrases, Role
+from maskbench.data.corpora.toydeen.noun_phrases import Head, NounPhrase, NounPhrases, Role
 from maskbench.data.corpora.toydeen.split_styles import PLAIN_STYLE, SplitStyle
 from maskbench.data.corpora.toydeen.tree import DerivedSentence, Leaf, Node, Phrase, leaf, same_order, spell
 from maskbench.data.generation.sentence_rng import SentenceRng
 
 MAX_RANDOM_NUMBERS: Final = 132
-"""No derivation reads more random words than this."""
+"""No derivation reads more random numbers than this."""
 
 _PEOPLE: Final = frozenset(noun.english for noun in lexicon.PEOPLE)
 
 
 class Predicate(NamedTuple):
-    """A verb with its auxiliaries; English has `finite` and `rest` side by side, German pulls them apart."""
+    """A verb with its auxiliaries; English has `finite` and `rest` side by side, German separates them."""
 
     finite: Leaf
     rest: tuple[Leaf, ...] = ()
@@ -44,7 +44,7 @@ class Opening(NamedTuple):
 
     words: tuple[Leaf, ...]
     """Something in front of a main clause, a conjunction, a relative pronoun, or nothing."""
-    final: bool
+    verb_final: bool
     """Whether the clause ends in its verbs."""
 
 
@@ -55,17 +55,22 @@ class Clause(NamedTuple):
     predicate: Predicate
     object: NounPhrase | None = None
     english_rest: tuple[Node, ...] = ()
-    """Behind the verbs: objects, then an adverb."""
+    """After the verbs: objects, then an adverb."""
     german_rest: tuple[Node, ...] = ()
     """Between subject or finite verb and the other verbs: a pronoun, an adverb, then objects."""
 
 
+def derive(rng: SentenceRng, style: SplitStyle = PLAIN_STYLE) -> DerivedSentence:
+    """Return the sentence that the numbers of `rng` lead to, with its translation."""
+    return spell(Derivation(rng, style).sentence())
+
+
 class Derivation:
-    """One sentence; equal draws give equal derivations."""
+    """One sentence; equal random numbers give equal derivations. The methods are the rules of the grammar."""
 
     def __init__(
         self,
-        draws: SentenceRng,
+        rng: SentenceRng,
         style: SplitStyle = PLAIN_STYLE,
         *,
         flip: int | None = None,
@@ -74,209 +79,211 @@ class Derivation:
         """Prepare.
 
         Args:
-            draws: decide everything.
+            rng: decides everything.
             style: what the sentence is likely to have in it.
-            flip, other_cue: change one thing of what the draws say: the number of a noun phrase (`NounPhrases`), or the
-                cue, if there is one.
+            flip, other_cue: change one thing that `rng` decides: the number of a noun phrase (see `NounPhrases`), or
+                the cue, if there is one.
         """
         cues = (lexicon.OUTDOORS, lexicon.INDOORS) if other_cue else (lexicon.INDOORS, lexicon.OUTDOORS)
-        self._draws = draws
+        self._rng = rng
         self._style = style
-        self._nouns = NounPhrases(draws, style, draws.choice((None, None, None, *cues)), flip)
+        self._nouns = NounPhrases(rng, style, rng.choice((None, None, None, *cues)), flip)
 
     @property
-    def flippable(self) -> int:
-        """How many noun phrases of the sentence could have the other number; known when it is derived."""
-        return self._nouns.flippable
+    def n_flippable(self) -> int:
+        """How many noun phrases could have the other number; known once `sentence` was called."""
+        return self._nouns.n_flippable
 
     def sentence(self) -> Node:
-        """Return a main clause, alone or with a clause behind it that `dass` or `weil` introduces."""
-        draws = self._draws
-        front, last = self._adverbs()
-        opening = Opening(front, final=False)
-        if not draws.chance(self._style.clauses):
-            return _main(front, self._clause(opening, last, busy=False))
-        if draws.chance(0.5):
-            outer = self._reporting(opening)
+        """Return a main clause, alone or followed by a clause that `dass` or `weil` introduces."""
+        rng = self._rng
+        # The cue stands at one end of the sentence, an adverb perhaps at the other.
+        adverb = (leaf(*rng.choice(lexicon.ADVERBS), "adverb"),) if rng.chance(0.4) else ()
+        front, last = (
+            (adverb, self._nouns.cue_leaves) if rng.chance(0.5) else (self._nouns.cue_leaves, adverb)
+        )
+        opening = Opening(front, verb_final=False)
+        if not rng.chance(self._style.clauses):
+            return _order_main_clause(front, self._clause(opening, last, two_clauses=False))
+
+        if rng.chance(0.5):
+            subject = self._noun_phrase("nom", "subject", two_clauses=True)
+            verb = rng.choice(lexicon.CLAUSAL)
+            outer = Clause(subject, self._predicate(verb, subject.head, opening))
             conjunction = leaf("that", ", dass", "conjunction", outer.predicate.verb)
         else:
-            outer = self._clause(opening, (), busy=True)
+            outer = self._clause(opening, (), two_clauses=True)
             conjunction = leaf("because", ", weil", "conjunction")
-        inner = self._clause(Opening((conjunction,), final=True), last, busy=True, before=outer)
-        return same_order(_main(front, outer), _subordinate(conjunction, inner))
-
-    def _adverbs(self) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
-        """Return what stands in front of the sentence and at its end: the cue at one, an adverb at the other."""
-        draws, cue = self._draws, self._nouns.cue
-        adverb = (leaf(*draws.choice(lexicon.ADVERBS), "adverb"),) if draws.chance(0.4) else ()
-        return (adverb, cue) if draws.chance(0.5) else (cue, adverb)
-
-    def _reporting(self, opening: Opening) -> Clause:
-        subject = self._phrase("nom", "subject", busy=True)
-        verb = self._draws.choice(lexicon.CLAUSAL)
-        return Clause(subject, self._predicate(verb, subject.head, opening))
+        inner = self._clause(Opening((conjunction,), verb_final=True), last, two_clauses=True, before=outer)
+        finite, rest = inner.predicate
+        # German has all verbs of a subordinate clause at its end, the finite one last.
+        subordinate = Phrase(
+            (conjunction, inner.subject.node, finite, *rest, *inner.english_rest),
+            (conjunction, inner.subject.node, *inner.german_rest, *rest, finite),
+        )
+        return same_order(_order_main_clause(front, outer), subordinate)
 
     def _clause(
-        self, opening: Opening, adverb: tuple[Leaf, ...], *, busy: bool, before: Clause | None = None
+        self, opening: Opening, adverb: tuple[Leaf, ...], *, two_clauses: bool, before: Clause | None = None
     ) -> Clause:
-        """Return a clause; one that comes `before` has what its pronouns may stand for."""
-        draws = self._draws
-        frame = draws.below(20)
-        subject = self._pronoun(before.subject if before else None, "nom")
-        if subject is None:
-            subject = self._phrase("nom", "subject", busy=busy)
-        if frame < 5:
-            predicate = self._predicate(draws.choice(lexicon.INTRANSITIVE), subject.head, opening)
-            return Clause(subject, predicate, None, adverb, adverb)
-        kind = lexicon.TRANSITIVE if frame < 13 else lexicon.SEPARABLE if frame < 17 else lexicon.DITRANSITIVE
-        verb = draws.choice(kind)
-        predicate = self._predicate(verb, subject.head, opening)
-        # English puts a pronoun between a verb and its particle: such verbs have none.
-        meant = before.object if before and not verb.english_particle else None
-        pronoun = self._pronoun(meant, verb.object_case, predicate.verb)
-        whom: tuple[Node, ...] = ()
-        if kind is lexicon.DITRANSITIVE:
-            thing = pronoun or self._nouns.simple(verb.object_case, "object", predicate.verb)
-            to = leaf("to", "")
-            whom = (same_order(to, self._phrase("dat", "recipient", to, busy=busy).node),)
-        else:
-            thing = pronoun or self._phrase(verb.object_case, "object", predicate.verb, busy=busy)
-        there = (thing.node, *adverb, *whom) if pronoun else (*adverb, *whom, thing.node)
-        return Clause(subject, predicate, thing, (thing.node, *whom, *adverb), there)
+        """Return a clause without, with one, or with two objects.
 
-    def _pronoun(
-        self, meant: NounPhrase | None, case: Case, governor: Leaf | None = None
-    ) -> NounPhrase | None:
-        """Return a pronoun for a noun phrase, if there is one, it is no person, and the draws want it."""
-        if meant is None or meant.head.noun.english in _PEOPLE or not self._draws.chance(0.5):
-            return None
-        return self._nouns.pronoun(meant.head, case, governor)
+        Args:
+            opening: of the clause.
+            adverb: at its end.
+            two_clauses: whether the sentence has two clauses.
+            before: the clause before, to whose nouns pronouns may refer.
+        """
+        rng = self._rng
+        kind = rng.randbelow(20)
+        subject = self._personal_pronoun(before.subject if before else None, "nom")
+        if subject is None:
+            subject = self._noun_phrase("nom", "subject", two_clauses=two_clauses)
+        if kind < 5:
+            predicate = self._predicate(rng.choice(lexicon.INTRANSITIVE), subject.head, opening)
+            return Clause(subject, predicate, None, adverb, adverb)
+
+        verbs = lexicon.TRANSITIVE if kind < 13 else lexicon.SEPARABLE if kind < 17 else lexicon.DITRANSITIVE
+        verb = rng.choice(verbs)
+        predicate = self._predicate(verb, subject.head, opening)
+        # English puts a pronoun between a verb and its particle, so such verbs have none.
+        meant = before.object if before and not verb.english_particle else None
+        pronoun = self._personal_pronoun(meant, verb.object_case, predicate.verb)
+        recipient: tuple[Node, ...] = ()
+        if verbs is lexicon.DITRANSITIVE:
+            thing = pronoun or self._nouns.draw(verb.object_case, "object", predicate.verb)
+            to = leaf("to", "")
+            whom = self._noun_phrase("dat", "recipient", to, two_clauses=two_clauses)
+            recipient = (same_order(to, whom.node),)
+        else:
+            thing = pronoun or self._noun_phrase(
+                verb.object_case, "object", predicate.verb, two_clauses=two_clauses
+            )
+        # In German a pronoun comes before everything else.
+        german = (thing.node, *adverb, *recipient) if pronoun else (*adverb, *recipient, thing.node)
+        return Clause(subject, predicate, thing, (thing.node, *recipient, *adverb), german)
 
     def _predicate(self, verb: Verb, subject: Head, opening: Opening) -> Predicate:
-        """Return the verb alone, with a modal, or in the perfect; in a main clause particles are separated."""
-        draws = self._draws
-        form = draws.choice(("simple", "simple", "modal", "perfect"))
+        """Return the verb alone, with a modal, or in the perfect."""
+        form = self._rng.choice(("simple", "simple", "modal", "perfect"))
         plural = subject.plural
-        of = (subject.leaf, *opening.words)
-        if form == "simple":
-            return _simple_predicate(verb, subject, opening)
-        if form == "modal":
-            modal = draws.choice(lexicon.MODALS)
-            german = modal.german_plural if plural else modal.german_singular
-            finite = leaf(modal.english, german, _finite_tag("auxiliary", subject, opening), *of)
-            here, there = verb.english, verb.german_plural
+        decides = (subject.leaf, *opening.words)
+        if subject.attracted:
+            tag = "attracted"
+        elif opening.verb_final:
+            tag = "verb_final"
+        elif opening.words:
+            tag = "inverted"
         else:
-            english, german = "have" if plural else "has", lexicon.AUXILIARIES[verb.auxiliary][plural]
-            finite = leaf(english, german, _finite_tag("auxiliary", subject, opening), *of)
-            here, there = verb.english_participle, verb.german_participle
-        place = opening.words if opening.final else ()
+            tag = "verb" if form == "simple" else "auxiliary"
+
+        if form == "simple":
+            english = verb.english if plural else verb.english_singular
+            german = verb.german_plural if plural else verb.german_singular
+            if opening.verb_final:
+                # Particle and verb are one word at the end of a clause.
+                english, german = f"{english} {verb.english_particle}", verb.german_particle + german
+                return Predicate(leaf(english, german, tag, *decides))
+            finite = leaf(english, german, tag, *decides)
+            if not verb.german_particle:
+                return Predicate(finite)
+            return Predicate(finite, (leaf(verb.english_particle, verb.german_particle, "particle", finite),))
+
+        if form == "modal":
+            modal = self._rng.choice(lexicon.MODALS)
+            finite = leaf(
+                modal.english, modal.german_plural if plural else modal.german_singular, tag, *decides
+            )
+            english, german = verb.english, verb.german_plural
+        else:
+            auxiliary = lexicon.AUXILIARIES[verb.auxiliary][plural]
+            finite = leaf("have" if plural else "has", auxiliary, tag, *decides)
+            english, german = verb.english_participle, verb.german_participle
         rest = leaf(
-            f"{here} {verb.english_particle}", verb.german_particle + there, "verb_final", finite, *place
+            f"{english} {verb.english_particle}",
+            verb.german_particle + german,
+            "verb_final",
+            finite,
+            *(opening.words if opening.verb_final else ()),
         )
         if form == "perfect":
-            # Whether it is haben or sein is the participle's choice.
-            finite.on.append(rest)
+            # The participle decides between haben and sein.
+            finite.depends_on.append(rest)
         return Predicate(finite, (rest,))
 
-    def _phrase(self, case: Case, role: Role, governor: Leaf | None = None, *, busy: bool) -> NounPhrase:
-        """Return a noun phrase that may have a prepositional phrase or a relative clause behind it.
+    def _noun_phrase(
+        self, case: Case, role: Role, governor: Leaf | None = None, *, two_clauses: bool
+    ) -> NounPhrase:
+        """Return a noun phrase that may have a prepositional phrase or a relative clause after it.
 
-        In a `busy` sentence, which has two clauses, they are rarer. A relative clause can only follow a subject,
-        unless the style's novelty is that it follows a direct object.
+        They are rarer in a sentence of two clauses. A relative clause can only follow a subject, unless the style's
+        novelty is that it follows a direct object.
         """
-        draws, style = self._draws, self._style
-        phrase = self._nouns.simple(case, role, governor)
-        node, head = phrase
-        scale = style.busy if busy else 1.0
-        if draws.chance(style.prepositional * scale):
-            preposition = draws.choice(lexicon.PREPOSITIONS)
+        rng, style = self._rng, self._style
+        phrase = self._nouns.draw(case, role, governor)
+        factor = style.two_clause_factor if two_clauses else 1.0
+        if rng.chance(style.prepositional * factor):
+            preposition = rng.choice(lexicon.PREPOSITIONS)
             word = leaf(preposition.english, preposition.german, "preposition")
-            other = self._nouns.simple(preposition.case, "place", word)
-            return NounPhrase(same_order(node, word, other.node), _behind(head, other))
+            other = self._nouns.draw(preposition.case, "place", word)
+            return NounPhrase(same_order(phrase.node, word, other.node), _followed_by(phrase.head, other))
         with_clause: Role = "object" if style.novelty == "relative" else "subject"
-        if role == with_clause and draws.chance(style.relative * scale):
-            return self._with_relative(phrase, deeper=style.novelty == "deeper")
+        if role == with_clause and rng.chance(style.relative * factor):
+            return self._with_relative_clause(phrase, nested=style.novelty == "deeper")
         return phrase
 
-    def _with_relative(self, phrase: NounPhrase, *, deeper: bool) -> NounPhrase:
-        """Return the phrase with a clause whose pronoun is its subject or its object; German has the verb at the end.
+    def _with_relative_clause(self, phrase: NounPhrase, *, nested: bool) -> NounPhrase:
+        """Return the phrase with a relative clause, whose pronoun is its subject or its object.
 
-        With `deeper`, it is the object, and the subject has a relative clause itself.
+        With `nested`, it is the object, and the subject has a relative clause itself.
         """
-        draws = self._draws
-        of_subject = draws.chance(0.5) and not deeper
-        alone = of_subject and draws.chance(0.3)
-        verb = draws.choice(lexicon.INTRANSITIVE if alone else lexicon.TRANSITIVE)
-        pronoun = self._nouns.relative_pronoun(phrase.head, "nom" if of_subject else verb.object_case)
-        opening = Opening((pronoun,), final=True)
-        other: tuple[NounPhrase, ...] = ()
-        if of_subject:
+        rng = self._rng
+        is_subject = rng.chance(0.5) and not nested
+        is_alone = is_subject and rng.chance(0.3)
+        verb = rng.choice(lexicon.INTRANSITIVE if is_alone else lexicon.TRANSITIVE)
+        pronoun = self._nouns.relative_pronoun(phrase.head, "nom" if is_subject else verb.object_case)
+        opening = Opening((pronoun,), verb_final=True)
+        others: tuple[NounPhrase, ...] = ()
+        if is_subject:
             predicate = self._predicate(verb, phrase.head, opening)
-            if not alone:
-                other = (self._nouns.simple(verb.object_case, "object", predicate.verb),)
+            if not is_alone:
+                others = (self._nouns.draw(verb.object_case, "object", predicate.verb),)
         else:
-            subject = self._nouns.simple("nom", "subject")
-            if deeper:
-                subject = self._with_relative(subject, deeper=False)
-            other = (subject,)
+            subject = self._nouns.draw("nom", "subject")
+            if nested:
+                subject = self._with_relative_clause(subject, nested=False)
+            others = (subject,)
             predicate = self._predicate(verb, subject.head, opening)
-            pronoun.on.append(predicate.verb)
-        nodes = tuple(one.node for one in other)
+            pronoun.depends_on.append(predicate.verb)
+
+        nodes = tuple(one.node for one in others)
         verbs = (predicate.finite, *predicate.rest)
         closing = leaf("", ",", "comma", pronoun)
         clause = Phrase(
-            (pronoun, *verbs, *nodes, closing) if of_subject else (pronoun, *nodes, *verbs, closing),
+            (pronoun, *verbs, *nodes, closing) if is_subject else (pronoun, *nodes, *verbs, closing),
             (pronoun, *nodes, *predicate.rest, predicate.finite, closing),
         )
-        return NounPhrase(same_order(phrase.node, clause), _behind(phrase.head, *other))
+        return NounPhrase(same_order(phrase.node, clause), _followed_by(phrase.head, *others))
+
+    def _personal_pronoun(
+        self, meant: NounPhrase | None, case: Case, governor: Leaf | None = None
+    ) -> NounPhrase | None:
+        """Return a pronoun for `meant`, or None: there is no such phrase, it is a person, or chance is against it."""
+        if meant is None or meant.head.noun.english in _PEOPLE or not self._rng.chance(0.5):
+            return None
+        return self._nouns.personal_pronoun(meant.head, case, governor)
 
 
-def derive(draws: SentenceRng, style: SplitStyle = PLAIN_STYLE) -> DerivedSentence:
-    """Return the sentence that some draws lead to, with its translation."""
-    return spell(Derivation(draws, style).sentence())
+def _order_main_clause(front: tuple[Leaf, ...], clause: Clause) -> Node:
+    """Return the clause in order: German has the finite verb second, so the subject follows it if `front` is there."""
+    finite, rest = clause.predicate
+    subject = clause.subject.node
+    start = (*front, finite, subject) if front else (subject, finite)
+    return Phrase(
+        (*front, subject, finite, *rest, *clause.english_rest), (*start, *clause.german_rest, *rest)
+    )
 
 
-def _behind(head: Head, *others: NounPhrase) -> Head:
-    """Return the head of a phrase that has other noun phrases behind it."""
+def _followed_by(head: Head, *others: NounPhrase) -> Head:
+    """Return the head of a phrase in which other noun phrases follow it."""
     return head._replace(attracted=any(other.head.plural != head.plural for other in others))
-
-
-def _simple_predicate(verb: Verb, subject: Head, opening: Opening) -> Predicate:
-    """Return a verb without auxiliaries; particle and verb are one word at the end of a clause."""
-    here = verb.english if subject.plural else verb.english_singular
-    there = verb.german_plural if subject.plural else verb.german_singular
-    tag, on = _finite_tag("verb", subject, opening), (subject.leaf, *opening.words)
-    if opening.final:
-        return Predicate(leaf(f"{here} {verb.english_particle}", verb.german_particle + there, tag, *on))
-    finite = leaf(here, there, tag, *on)
-    if not verb.german_particle:
-        return Predicate(finite)
-    return Predicate(finite, (leaf(verb.english_particle, verb.german_particle, "particle", finite),))
-
-
-def _finite_tag(kind: str, subject: Head, opening: Opening) -> str:
-    if subject.attracted:
-        return "attracted"
-    if opening.final:
-        return "verb_final"
-    return "inverted" if opening.words else kind
-
-
-def _main(front: tuple[Leaf, ...], clause: Clause) -> Node:
-    """Order a main clause: German has the finite verb second, so something in front moves the subject behind it."""
-    finite, rest = clause.predicate
-    subject = clause.subject.node
-    opening = (*front, finite, subject) if front else (subject, finite)
-    return Phrase(
-        (*front, subject, finite, *rest, *clause.english_rest), (*opening, *clause.german_rest, *rest)
-    )
-
-
-def _subordinate(conjunction: Leaf, clause: Clause) -> Node:
-    """Order a subordinate clause: German has all its verbs at the end, the finite one last."""
-    finite, rest = clause.predicate
-    subject = clause.subject.node
-    return Phrase(
-        (conjunction, subject, finite, *rest, *clause.english_rest),
-        (conjunction, subject, *clause.german_rest, *rest, finite),
-    )

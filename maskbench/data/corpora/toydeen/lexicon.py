@@ -1,6 +1,6 @@
 """The words of `toydeen`, English beside German, as tables that can be checked against a dictionary.
 
-Only what is regular is spelled by rule, in `phrases`; irregular forms are listed. Nouns of the weak
+Only what is regular is spelled by rule, in `inflection`; irregular forms are listed. Nouns of the weak
 declension are left out, and so is the genitive. German nouns keep their capital, sentences do not start with one.
 """
 

@@ -13,7 +13,7 @@ from maskbench.data.corpora.toydeen import lexicon
 from maskbench.data.corpora.toydeen.grammar import MAX_RANDOM_NUMBERS, Derivation
 from maskbench.data.corpora.toydeen.tree import DerivedSentence, spell
 from maskbench.data.generation.sampling import SearchBudget, too_few_message
-from maskbench.data.generation.sentence_rng import SentenceRng, sentence_rngs
+from maskbench.data.generation.sentence_rng import sentence_rngs
 from maskbench.randomness import Key
 
 _BLOCK: Final = 512
@@ -50,42 +50,36 @@ def find_minimal_pairs(pairs: int, max_length: int) -> list[DerivedSentence]:
     found: tuple[list[DerivedSentence], list[DerivedSentence]] = ([], [])
     wanted = (pairs + pairs % 2, pairs - pairs % 2)
     seen: set[str] = set()
-    stream = _candidates()
-    patience = SearchBudget(lambda: too_few_message(sum(map(len, found)), sum(wanted), "minimal"))
+    stream = _generate_pairs()
+    budget = SearchBudget(lambda: too_few_message(sum(map(len, found)), sum(wanted), "minimal"))
     while len(found[0]) < wanted[0] or len(found[1]) < wanted[1]:
         kind, pair = next(stream)
         sources = {sentence.source for sentence in pair}
         short = all(max(one.lengths) <= max_length for one in pair)
         is_wanted = len(found[kind]) < wanted[kind] and short and not sources & seen
-        patience.note(found=is_wanted)
+        budget.record(found=is_wanted)
         if is_wanted:
             found[kind].extend(pair)
             seen |= sources
     return [found[k % 2][2 * (k // 2) + half] for k in range(pairs) for half in (0, 1)]
 
 
-def _candidates() -> Iterator[tuple[int, tuple[DerivedSentence, DerivedSentence]]]:
-    """Yield pairs without end: 0 beside one that differs in the cue, 1 beside one that differs in a number."""
-    # No seed is in the key: these sentences are kept from training, whatever its seed.
+def _generate_pairs() -> Iterator[tuple[int, tuple[DerivedSentence, DerivedSentence]]]:
+    """Yield pairs without end: 0 with a pair that differs in the cue, 1 with one that differs in a number."""
+    # No seed is in the key: these sentences are kept out of training, whatever its seed.
     key, first = Key.of(0, "toydeen", "minimal"), 0
     while True:
-        once = sentence_rngs(key, first, _BLOCK, MAX_RANDOM_NUMBERS)
-        again = sentence_rngs(key, first, _BLOCK, MAX_RANDOM_NUMBERS)
-        for draws, same in zip(once, again, strict=True):
-            yield from _pair(draws, same)
+        originals = sentence_rngs(key, first, _BLOCK, MAX_RANDOM_NUMBERS)
+        twins = sentence_rngs(key, first, _BLOCK, MAX_RANDOM_NUMBERS)
+        for rng, same_rng in zip(originals, twins, strict=True):
+            derivation = Derivation(rng)
+            sentence = spell(derivation.sentence())
+            if not _HOMOGRAPHS.isdisjoint(sentence.source.split()):
+                yield 0, (sentence, spell(Derivation(same_rng, other_cue=True).sentence()))
+            elif derivation.n_flippable:
+                flip = rng.randbelow(derivation.n_flippable)
+                yield 1, (sentence, spell(Derivation(same_rng, flip=flip).sentence()))
         first += _BLOCK
-
-
-def _pair(
-    draws: SentenceRng, same: SentenceRng
-) -> Iterator[tuple[int, tuple[DerivedSentence, DerivedSentence]]]:
-    derivation = Derivation(draws)
-    sentence = spell(derivation.sentence())
-    if not _HOMOGRAPHS.isdisjoint(sentence.source.split()):
-        yield 0, (sentence, spell(Derivation(same, other_cue=True).sentence()))
-    elif derivation.flippable:
-        flip = draws.below(derivation.flippable)
-        yield 1, (sentence, spell(Derivation(same, flip=flip).sentence()))
 
 
 def is_minimal(one: str, other: str) -> bool:

@@ -31,8 +31,8 @@ class SplitStyle(NamedTuple):
     """That a noun phrase has a prepositional phrase behind it."""
     relative: float = 0.2
     """That a noun phrase has a relative clause behind it, where it may have one."""
-    busy: float = 0.5
-    """By what the last two are multiplied in a sentence of two clauses."""
+    two_clause_factor: float = 0.5
+    """What the last two are multiplied by in a sentence of two clauses."""
     novelty: Novelty | None = None
 
 

@@ -49,7 +49,7 @@ class Leaf(NamedTuple):
     german: tuple[str, ...]
     tag: str
     """Of the German words, but for commas, which have a tag of their own."""
-    on: list[Leaf]
+    depends_on: list[Leaf]
     """Whose English words the German ones hang on besides their own. Two leaves may hang on each other."""
 
 
@@ -89,9 +89,9 @@ class AnnotatedSentence(NamedTuple):
     """The place in `TAGS` of every German word's tag."""
 
 
-def leaf(english: str, german: str, tag: str = "", *on: Leaf) -> Leaf:
+def leaf(english: str, german: str, tag: str = "", *depends_on: Leaf) -> Leaf:
     """Return a leaf of words separated by spaces."""
-    return Leaf(tuple(english.split()), tuple(german.split()), tag, list(on))
+    return Leaf(tuple(english.split()), tuple(german.split()), tag, list(depends_on))
 
 
 def same_order(*parts: Node) -> Phrase:
@@ -122,8 +122,8 @@ def annotate(drawn: DerivedSentence) -> AnnotatedSentence:
         own, first = places[id(owner)], t * width
         links += [first + s for s in own]
         # A comma is no form of anything: it is there because the word is that it translates.
-        if owner.on and not (own and word == ","):
-            wider = {*own, *(s for other in owner.on for s in places[id(other)])}
+        if owner.depends_on and not (own and word == ","):
+            wider = {*own, *(s for other in owner.depends_on for s in places[id(other)])}
             deps += [first + s for s in sorted(wider)]
         else:
             deps += [first + s for s in own]

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import get_args
 
 from maskbench.data.corpora.toydeen import lexicon
+from maskbench.data.corpora.toydeen.inflection import PERSONAL, determiner_form, noun_form
 from maskbench.data.corpora.toydeen.lexicon import Agreement, Case, Noun, Verb
-from maskbench.data.corpora.toydeen.phrases import PERSONAL, determiner_form, noun_form
 
 
 def junk_words() -> list[str]:

@@ -1,0 +1,168 @@
+"""Noun phrases and pronouns of `toydeen`, and on which words each of their German forms depends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from maskbench.data.corpora.toydeen import inflection, lexicon
+from maskbench.data.corpora.toydeen.inflection import agreement_of
+from maskbench.data.corpora.toydeen.lexicon import Case, Noun, WordPair
+from maskbench.data.corpora.toydeen.split_styles import SplitStyle, allowed_adjectives, allowed_nouns
+from maskbench.data.corpora.toydeen.tree import Leaf, Node, leaf, same_order
+from maskbench.data.generation.sentence_rng import SentenceRng
+
+Role: TypeAlias = Literal["subject", "object", "recipient", "place"]
+"""The function of a noun phrase; decides which nouns are likely."""
+
+_ANIMATE_CHANCES: Final[dict[Role, float]] = {"subject": 0.8, "object": 0.4, "recipient": 0.9, "place": 0.3}
+_SINGULAR_DETERMINERS: Final = tuple(word for word in lexicon.DETERMINERS if word.english)
+_PLURAL_DETERMINERS: Final = tuple(word for word in lexicon.DETERMINERS if word.english_plural)
+
+
+class Head(NamedTuple):
+    """The noun of a phrase, as far as words elsewhere agree with it."""
+
+    leaf: Leaf
+    """The noun, or the pronoun that stands for it."""
+    noun: Noun
+    other_sense: Noun
+    """The other sense of a homograph; otherwise `noun` itself."""
+    plural: bool
+    attracted: bool = False
+    """Whether the phrase ends in a noun of the other number."""
+
+
+class NounPhrase(NamedTuple):
+    """A noun phrase and its head."""
+
+    node: Node
+    head: Head
+
+
+class NounPhrases:
+    """Draws the noun phrases of one sentence."""
+
+    def __init__(
+        self, rng: SentenceRng, style: SplitStyle, cue: WordPair | None, flip: int | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            rng: decides everything.
+            style: what there is to choose from.
+            cue: decides the sense of all homographs; None: the sentence has no homograph.
+            flip: the index of the noun phrase that gets the other number, among those that can have both; None: none.
+        """
+        self._rng = rng
+        self._style = style
+        self._cue = cue
+        self._flip = flip
+        self.cue_leaves = () if cue is None else (leaf(cue.english, cue.german, "adverb"),)
+        """The cue as a leaf, if there is one; every word whose form depends on the sense names it."""
+        self.n_flippable = 0
+        """Noun phrases so far whose determiner fits both numbers."""
+
+    def draw(self, case: Case, role: Role, governor: Leaf | None = None) -> NounPhrase:
+        """Return determiner, perhaps an adjective, and noun, agreeing in gender, case and number.
+
+        Args:
+            case, role: of the phrase.
+            governor: the word that decides between accusative and dative.
+        """
+        rng, style = self._rng, self._style
+        plural = rng.chance(0.35)
+        # Without a cue a homograph would have two right translations, so there is none.
+        if self._cue is not None and rng.chance(0.3):
+            noun, other_sense = rng.choice(lexicon.HOMOGRAPHS)
+            if self._cue is not lexicon.INDOORS:
+                noun, other_sense = other_sense, noun
+        else:
+            animate = rng.chance(_ANIMATE_CHANCES[role])
+            noun = other_sense = rng.choice(allowed_nouns(style, role, animate=animate))
+        determiner = rng.choice(_PLURAL_DETERMINERS if plural else _SINGULAR_DETERMINERS)
+        adjective = rng.choice(allowed_adjectives(style, noun)) if rng.chance(style.adjectives) else None
+        if determiner.english and determiner.english_plural:
+            plural ^= self.n_flippable == self._flip
+            self.n_flippable += 1
+
+        english = noun.english_plural if plural else noun.english
+        article = determiner.english_plural if plural else determiner.english
+        following = adjective.english if adjective else english
+        if article == "a" and following[0] in "aeiou":
+            article = "an"
+
+        place = _Place(case, governor, noun, other_sense)
+        head = self._inflect(
+            english, "noun", lambda case, noun: inflection.noun_form(noun, case, plural=plural), place
+        )
+        first = self._inflect(
+            article,
+            "determiner",
+            lambda case, noun: inflection.determiner_form(
+                determiner, case, agreement_of(noun, plural=plural)
+            ),
+            place,
+            head,
+        )
+        words = [first, head]
+        if adjective:
+            stem, declension = adjective.german, determiner.declension
+            middle = self._inflect(
+                adjective.english,
+                "adjective",
+                lambda case, noun: (
+                    stem + inflection.adjective_ending(declension, case, agreement_of(noun, plural=plural))
+                ),
+                place,
+                first,
+                head,
+            )
+            words.insert(1, middle)
+        return NounPhrase(same_order(*words), Head(head, noun, other_sense, plural))
+
+    def personal_pronoun(self, meant: Head, case: Case, governor: Leaf | None = None) -> NounPhrase:
+        """Return `it` or `they` for the earlier noun `meant`; German takes its gender."""
+        plural = meant.plural
+        pronoun = self._inflect(
+            ("they" if case == "nom" else "them") if plural else "it",
+            "pronoun",
+            lambda case, noun: inflection.PERSONAL[case][agreement_of(noun, plural=plural)],
+            _Place(case, governor, meant.noun, meant.other_sense),
+            meant.leaf,
+        )
+        return NounPhrase(pronoun, meant._replace(leaf=pronoun, attracted=False))
+
+    def relative_pronoun(self, head: Head, case: Case) -> Leaf:
+        """Return the pronoun that opens a relative clause, with the comma before it."""
+        return self._inflect(
+            "that",
+            "relative",
+            lambda case, noun: ", " + inflection.RELATIVE[case][agreement_of(noun, plural=head.plural)],
+            # It has no governor here: the verb that decides its case is drawn later.
+            _Place(case, None, head.noun, head.other_sense),
+            head.leaf,
+        )
+
+    def _inflect(
+        self, english: str, tag: str, form: Callable[[Case, Noun], str], place: _Place, *depends_on: Leaf
+    ) -> Leaf:
+        """Return a word in the form for `place`; it depends on the governor and the cue where they can change it."""
+        case, governor, noun, other_sense = place
+        german = form(case, noun)
+        leaves = list(depends_on)
+        if governor and form("acc" if case == "dat" else "dat", noun) != german:
+            leaves.append(governor)
+        if other_sense is not noun and form(case, other_sense) != german:
+            leaves += self.cue_leaves
+            tag = tag if tag in ("pronoun", "relative") else "homograph"
+        return leaf(english, german, tag, *leaves)
+
+
+class _Place(NamedTuple):
+    """What decides the form of a word."""
+
+    case: Case
+    governor: Leaf | None
+    noun: Noun
+    other_sense: Noun
