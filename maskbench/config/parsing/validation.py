@@ -1,21 +1,22 @@
-"""Checks a part of the file against a model and says what is wrong in the user's words.
+"""Validate a part of the file against a model, with error messages in the terms of the file.
 
-pydantic finds the mistakes; here each one gets the place of its key or value, the rule, the value, and a hint where
-one is known.
+pydantic finds the errors; each one gets the place of its key or value, the rule, the value, and a hint where one is
+known.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from maskbench.config.parsing.nodes import Node
-from maskbench.config.parsing.problems import Place, ProblemReport, shorten
+from maskbench.config.parsing.problems import ProblemReport, shorten
 from maskbench.config.parsing.yaml_reader import resolve_scalar
 from maskbench.registry import did_you_mean
 
@@ -45,24 +46,24 @@ _RULES = {
 } | {f"{kind}_type": "must be a list" for kind in ("list", "tuple", "set", "frozen_set", "iterable")}
 _RULES |= {f"{kind}_type": "must be a mapping" for kind in ("dict", "model", "model_attributes", "dataclass")}
 _OWN_WORDS = ("value_error", "assertion_error")
-# A reason that reads on after the name of the setting: "train.select must be ...".
+# A reason that continues a sentence after the name of the setting: "train.select must be ...".
 _PREDICATE = re.compile(r"(must|is|has|names|holds)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class _Mistake:
-    """One of pydantic's complaints, with the path it has in the file."""
+class _FieldError:
+    """One of pydantic's errors, and the path of its value in the file."""
 
     path: NodePath
-    error: ErrorDetails
+    details: ErrorDetails
 
     @property
     def is_about_a_key(self) -> bool:
-        return self.error["type"] in ("missing", "extra_forbidden")
+        return self.details["type"] in ("missing", "extra_forbidden")
 
 
 def format_value(node: Node | None) -> str:
-    """Return the value as a message quotes it."""
+    """Return a value as messages quote it."""
     value = node.value if node else None
     if isinstance(value, dict):
         return "a mapping"
@@ -80,7 +81,7 @@ def unknown_key_message(key: str, what: str, allowed: Iterable[str]) -> str:
 
 
 def check_keys(node: Node, what: str, allowed: Iterable[str], report: ProblemReport) -> None:
-    """Note every key of the mapping that is not allowed."""
+    """Add every key of the mapping that is not allowed to the report."""
     known = list(allowed)
     for key, entry in node.entries.items():
         if key not in known:
@@ -88,7 +89,7 @@ def check_keys(node: Node, what: str, allowed: Iterable[str], report: ProblemRep
 
 
 def must_be(kind: str, node: Node, what: str, report: ProblemReport) -> bool:
-    """Whether `node` is a "mapping" or a "list"; if not, that is noted."""
+    """Return whether `node` is a "mapping" or a "list"; if not, add that to the report."""
     fits = isinstance(node.value, dict if kind == "mapping" else tuple)
     if not fits:
         report.add(node.place, f"{what} must be a {kind}, got {format_value(node)}")
@@ -98,29 +99,40 @@ def must_be(kind: str, node: Node, what: str, report: ProblemReport) -> bool:
 def validate(
     model: type[Model], node: Node, what: str, report: ProblemReport, also_allowed: tuple[str, ...] = ()
 ) -> Model | None:
-    """Return the model made of `node`; None, and every mistake in the report, if it does not fit.
+    """Return the model made of `node`; None, and every error in the report, if it does not fit.
 
     Args:
         model: what the mapping should be.
         node: the part of the file.
         what: how messages call that part, for instance `train`.
-        report: receives the mistakes.
-        also_allowed: keys beside the model's fields that the user may write there.
+        report: receives the errors.
+        also_allowed: keys that the user may write there besides the fields of the model.
     """
     if not must_be("mapping", node, what, report):
         return None
     try:
         return model.model_validate(node.to_python())
-    except ValidationError as error:
-        mistakes = [_Mistake(_path(node, details), details) for details in error.errors(include_url=False)]
-    for path, group in _grouped(mistakes).items():
-        mistake = group[0]
-        if mistake.is_about_a_key:
+    except ValidationError as refusal:
+        errors = [_FieldError(_path(node, details), details) for details in refusal.errors(include_url=False)]
+    # Group the errors of each value; drop those that only repeat that something inside the value is wrong.
+    paths = [error.path for error in errors]
+    groups: dict[NodePath, list[_FieldError]] = {}
+    for error in errors:
+        path = error.path
+        if error.is_about_a_key or not any(p[: len(path)] == path and p != path for p in paths):
+            groups.setdefault(path, []).append(error)
+    for path, group in groups.items():
+        error = group[0]
+        if error.is_about_a_key:
             allowed = (*also_allowed, *model.model_fields) if len(path) == 1 else ()
-            _add_key_mistake(mistake, node, what, allowed, report)
-        else:
-            text = _describe(group, find_node(node, path))
-            report.add(_place(node, mistake), f"{_name(what, path)}{text}")
+            _add_key_error(error, node, what, allowed, report)
+            continue
+        found = find_node(node, path)
+        # A default that clashes with another value has that value's place.
+        clashing_key = error.details.get("ctx", {}).get("at")
+        clashing = node.get(clashing_key) if clashing_key else None
+        place = ((found if path else None) or clashing or node).place
+        report.add(place, f"{_format_path(what, path)}{_describe(group, found)}")
     return None
 
 
@@ -138,7 +150,7 @@ def find_node(node: Node, path: NodePath) -> Node | None:
 
 
 def _path(node: Node, details: ErrorDetails) -> NodePath:
-    """Return the path in the file: pydantic's, without the names it gives the members of a union."""
+    """Return the path in the file: pydantic's path without the names of union members."""
     path: list[str | int] = []
     current: Node | None = node
     for i, step in enumerate(details["loc"]):
@@ -151,24 +163,13 @@ def _path(node: Node, details: ErrorDetails) -> NodePath:
     return tuple(path)
 
 
-def _grouped(mistakes: list[_Mistake]) -> dict[NodePath, list[_Mistake]]:
-    """Gather what is said of one value; drop what only repeats that something inside it is wrong."""
-    paths = [mistake.path for mistake in mistakes]
-    groups: dict[NodePath, list[_Mistake]] = {}
-    for mistake in mistakes:
-        path = mistake.path
-        if mistake.is_about_a_key or not any(p[: len(path)] == path and p != path for p in paths):
-            groups.setdefault(path, []).append(mistake)
-    return groups
-
-
-def _add_key_mistake(
-    mistake: _Mistake, node: Node, what: str, allowed: tuple[str, ...], report: ProblemReport
+def _add_key_error(
+    error: _FieldError, node: Node, what: str, allowed: tuple[str, ...], report: ProblemReport
 ) -> None:
-    *above, last = mistake.path or ("?",)
+    *above, last = error.path or ("?",)
     parent = find_node(node, tuple(above)) or node
-    where, key = _name(what, tuple(above)), str(last)
-    if mistake.error["type"] == "missing":
+    where, key = _format_path(what, tuple(above)), str(last)
+    if error.details["type"] == "missing":
         report.add(parent.place, f"missing key {key!r} in {where}")
         return
     entry = parent.entries.get(key)
@@ -178,27 +179,19 @@ def _add_key_mistake(
     report.add(entry.key_place if entry else parent.place, message)
 
 
-def _place(node: Node, mistake: _Mistake) -> Place:
-    """Return the place of the value; a default that clashes has the place of what it clashes with."""
-    at = mistake.error.get("ctx", {}).get("at")
-    found = find_node(node, mistake.path) if mistake.path else None
-    other = node.get(at) if at else None
-    return (found or other or node).place
-
-
-def _name(what: str, path: NodePath) -> str:
+def _format_path(what: str, path: NodePath) -> str:
     return what + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
 
 
-def _describe(group: list[_Mistake], node: Node | None) -> str:
+def _describe(group: list[_FieldError], node: Node | None) -> str:
     """Return what follows the name of the setting: the rules, the value, a hint."""
-    rules = list(dict.fromkeys(_rule(mistake.error) for mistake in group))
+    rules = list(dict.fromkeys(_rule(error.details) for error in group))
     text = ", or ".join(rules)
     if not _PREDICATE.match(text):
         return f": {text}"
     if node is None or ", got " in text:
         return f" {text}"
-    return f" {text}, got {format_value(node)}{_hint(group[0].error, node)}"
+    return f" {text}, got {format_value(node)}{_hint(group[0].details, node)}"
 
 
 def _rule(error: ErrorDetails) -> str:
@@ -207,18 +200,20 @@ def _rule(error: ErrorDetails) -> str:
         return str(context.get("error", error["msg"]))
     if kind not in _RULES:
         return error["msg"].replace("Input should be", "must be", 1)
-    return _RULES[kind].format(**{name: _spell(value) for name, value in context.items()})
-
-
-def _spell(bound: Any) -> str:
-    """Return what a rule demands, numbers without a needless point and with thousands apart."""
-    if isinstance(bound, float):
-        return f"{bound:g}"
-    return f"{bound:,}" if isinstance(bound, int) else str(bound)
+    # Numbers are written without a needless point and with a comma every three digits.
+    bounds = {
+        name: f"{value:g}"
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+        for name, value in context.items()
+    }
+    return _RULES[kind].format(**bounds)
 
 
 def _hint(error: ErrorDetails, node: Node) -> str:
-    """Return what to write instead, where that can be told."""
+    """Return advice on what to write instead, empty where there is none."""
     kind, value = error["type"], node.value
     if kind == "literal_error" and isinstance(value, str):
         return did_you_mean(value, re.findall("'([^']*)'", str(error.get("ctx", {}).get("expected", ""))))
@@ -229,24 +224,14 @@ def _hint(error: ErrorDetails, node: Node) -> str:
     if kind == "bool_type" and isinstance(value, str) and value.lower() in ("yes", "on", "no", "off"):
         return f"; write {str(value.lower() in ('yes', 'on')).lower()}"
     if kind in ("int_type", "float_type") and isinstance(value, str):
-        return _number_hint(value)
+        for candidate, advice in (
+            (value, "write it without quotes"),
+            (value.replace("_", ""), "write it without underscores"),
+            (value.lstrip("0"), "write it without leading zeros"),
+        ):
+            # A number too large to be read is no better advice.
+            with suppress(ValueError):
+                number = resolve_scalar(candidate)
+                if isinstance(number, int | float) and not isinstance(number, bool):
+                    return f"; {advice}"
     return ""
-
-
-def _number_hint(text: str) -> str:
-    for candidate, advice in (
-        (text, "write it without quotes"),
-        (text.replace("_", ""), "write it without underscores"),
-        (text.lstrip("0"), "write it without leading zeros"),
-    ):
-        if _is_number(candidate):
-            return f"; {advice}"
-    return ""
-
-
-def _is_number(text: str) -> bool:
-    try:
-        value: Any = resolve_scalar(text)
-    except ValueError:
-        return False
-    return isinstance(value, int | float) and not isinstance(value, bool)
