@@ -1,6 +1,6 @@
 """An experiment that compares the baseline with itself: the same settings, other random streams.
 
-Whatever differs between such runs is noise. `maskbench.comparison.calibration` says how much there is.
+The differences between such runs are noise. `maskbench.comparison.calibration` measures it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ SUFFIX = "-calibrate"
 def calibration_of(experiment: Experiment, twins: int = 1) -> Experiment:
     """Return the experiment that trains the baseline of every panel, and `twins` copies of it with other streams.
 
-    A copy differs from the baseline in the initial weights, the order of the sentences, dropout and random masks, all
-    of which come from streams of its own; no number is shared. So it is what the baseline would have been with another
-    seed, and every two runs of a panel are a pair that nothing but chance tells apart.
+    A copy draws the initial weights, the order of the sentences, dropout and random masks from streams of its own. So it
+    is what the baseline would have been with another seed, and any two runs of a panel differ by chance alone.
 
     Args:
         experiment: the loaded experiment.
@@ -46,7 +45,7 @@ def _against_itself(panel: PanelConfig, twins: int) -> PanelConfig:
 
 
 def _twin(baseline: ArmConfig, number: int) -> ArmConfig:
-    # Neither its folder nor its streams may be those of the baseline, whatever that is called.
+    # Its folder and its streams must differ from those of the baseline, whatever the name of that is.
     name = f"twin-{number}" if baseline.name != f"twin-{number}" else f"other-{number}"
     streams = name if baseline.config.streams != name else f"{name}-streams"
     config = baseline.config.model_copy(update={"streams": streams})

@@ -1,8 +1,8 @@
-"""The plan of an experiment: which runs it consists of, in which order, and what would happen to each.
+"""The plan of an experiment: its runs, their order, and what would happen to each.
 
-Planning reads run directories and writes nothing. What has a result is kept, what was begun is resumed, and a
-directory that holds another run is refused; so running the same file again costs nothing, and arms or seeds added to
-it cost only themselves. No torch here.
+Planning reads run directories and writes nothing. A run with a result is kept, one that was begun is resumed, and a
+directory that holds another run is refused. So running the same file again costs nothing, and adding arms or seeds
+costs only these. No torch here.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from maskbench.runs.json_files import wrap_corruption
 from maskbench.runs.starting_point import starting_point
 
 CACHE = ".cache"
-"""Where built corpora lie, inside the runs directory; no experiment can be called that."""
+"""The folder of built corpora inside the runs directory; no experiment can have this name."""
 
 PlanState = Literal["new", "finished", "resumed", "diverged", "changed", "damaged"]
 
 
 class RunName(NamedTuple):
-    """Which run of an experiment."""
+    """Names a run of an experiment."""
 
     panel: str | None
     arm: str
@@ -66,7 +66,7 @@ class PlannedRun:
 
 
 def corpus_key(corpus: CorpusConfig) -> str:
-    """Return what tells one corpus setting from another."""
+    """Return a string that is equal exactly for equal corpus settings."""
     return json.dumps([corpus.name, corpus.options], sort_keys=True)
 
 
@@ -121,9 +121,9 @@ def _examine(
 
 
 def _starting_weights(arm: ArmConfig, seed: int) -> str | None:
-    """Return the hash of another run's weights that a run would start from; None where it makes its own.
+    """Return the hash of the weights from which a run would start; None if it initialises its own.
 
-    None also where they cannot be read: a finished run needs them no more, and one that is due is refused when its
+    None also where they cannot be read: a finished run needs them no more, and a run that is due is refused when its
     model is built, with the reason.
     """
     if arm.config.init_from is None:

@@ -1,7 +1,7 @@
-"""Writes down what is planned and asked whenever that changes, so that a table can tell a plan from an afterthought.
+"""Records every change of what is planned and asked, so that a table can tell a plan from a later addition.
 
-A plan is written before its first run starts, into the experiment's plans.jsonl and those of its panels, each with the
-runs that had finished there by then.
+A plan is written before its first run starts, into plans.jsonl of the experiment and of its panels, each with the
+number of runs that had finished there by then.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from maskbench.runs.directory import ExperimentDirectory
 
 
 def present_plan(runs_dir: Path, experiment: str) -> Plan | None:
-    """Return what is planned in an experiment's directory now; None if there never was a plan.
+    """Return the newest plan in an experiment's directory; None if there never was one.
 
     Raises:
         RunDirectoryError: plans.jsonl is damaged.
@@ -29,16 +29,16 @@ def present_plan(runs_dir: Path, experiment: str) -> Plan | None:
 
 
 def past_plans(runs_dir: Path, experiment: str) -> Sequence[Plan]:
-    """Return every plan of an experiment, the present one last; see `present_plan`."""
+    """Return every plan of an experiment, the newest last; see `present_plan`."""
     return _plans(ExperimentDirectory.of(runs_dir, experiment))
 
 
 def plan_of(whole: Experiment, part: Experiment, present: Plan | None) -> Plan:
-    """Return what is planned once `part` of the experiment `whole` is to be trained.
+    """Return the plan after the decision to train `part` of the experiment `whole`.
 
-    What is trained is planned, and what is planned is not forgotten: if a selection could leave seeds out of the
-    comparison, choosing among them would go unseen. Where seeds were once added after looking, the rule stays the one
-    that allows for it; an arm that was closed is open again if it is to be trained with more seeds.
+    It has the seeds of the present plan and those of `part`: if a selection could leave seeds out of the comparison,
+    nobody would notice that somebody chose among them. Where seeds were once added after looking at results, the rule
+    stays the one that allows for that; a closed arm opens again if it is to be trained with more seeds.
     """
     if present is None or present.rule == "fixed":
         return Plan(_joined(whole.seeds, part.seeds))
@@ -55,12 +55,10 @@ def plan_of(whole: Experiment, part: Experiment, present: Plan | None) -> Plan:
 
 
 def record_plan(experiment: Experiment, runs_dir: Path, wanted: Plan) -> None:
-    """Append the plan, and what the experiment asks, to the plans.jsonl of the experiment and of each of its panels.
+    """Append the plan and the experiment's question to plans.jsonl of the experiment and of each of its panels.
 
-    Nothing is appended where both are there already.
-
-    Called before experiment.yaml is written: what an earlier version did not note down, that file still tells, and it
-    comes first.
+    Nothing is appended where the last entry says the same. Call it before experiment.yaml is written: an earlier
+    version kept no plans.jsonl, and its plan, which comes first, is read from that file.
 
     Raises:
         RunDirectoryError: a plans.jsonl is damaged.
@@ -85,9 +83,9 @@ def _append(directory: ExperimentDirectory, plan: Plan) -> None:
 
 
 def _plans(directory: ExperimentDirectory) -> Sequence[Plan]:
-    """Return every plan; where nobody kept them, what experiment.yaml says, as if it had been planned at the start.
+    """Return every plan; where none is recorded, the one in experiment.yaml, as if it had been planned at the start.
 
-    Likewise what the present plan asks, where it was kept without.
+    A last plan that is recorded without its question gets that of experiment.yaml.
     """
     try:
         plans = read_plans(directory)

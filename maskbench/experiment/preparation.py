@@ -1,6 +1,6 @@
-"""What comes before the first step: corpora built, arms built and audited, everything refused that can be.
+"""Prepares an experiment: builds corpora, builds and audits arms, and refuses what cannot be run.
 
-The same is done for `maskbench plan`, which then trains nothing.
+`maskbench plan` does the same and trains nothing.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 _BASE_BYTES = 350_000_000
-"""Of a process that has imported everything and loaded a small corpus."""
+"""The memory of a process that has imported everything and loaded a small corpus."""
 
 
 def memory_need(config: RunConfig, parameters: int, vocabulary: int) -> int:
-    """Return roughly how many bytes a run needs to train; an estimate for deciding how many fit side by side.
+    """Return roughly how many bytes a run needs to train; used to decide how many runs fit side by side.
 
-    Weights, gradient, two moments and the copy a checkpoint makes; what the layers keep for the backward pass; and
-    four arrays of the size of the logits.
+    Counted are weights, gradient, two moments and the copy a checkpoint makes; what the layers keep for the backward
+    pass; and four arrays of the size of the logits.
     """
     model, tokens = config.model, config.train.batch_tokens
     layers = model.encoder_layers + model.decoder_layers
@@ -39,16 +39,16 @@ def memory_need(config: RunConfig, parameters: int, vocabulary: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BuiltArm:
-    """What building an arm showed."""
+    """The size of an arm that was built."""
 
     parameters: int
     memory: int
-    """Bytes that one run of it needs to train, roughly."""
+    """Bytes that one run of the arm needs to train, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What `run_experiment` would do."""
+    """What `run_experiment` would do, and what was built to find out."""
 
     planned: tuple[PlannedRun, ...]
     corpora: Mapping[str, Corpus]
@@ -76,7 +76,7 @@ def rehearse(experiment: Experiment, runs_dir: Path, reporter: Reporter | None =
 def survey(
     experiment: Experiment, runs_dir: Path, told: Reporter, known: Mapping[str, Corpus] | None = None
 ) -> tuple[tuple[PlannedRun, ...], dict[str, Corpus]]:
-    """Return the plan, which knows the content of every corpus, and the corpora, `known` ones among them."""
+    """Build the corpora that are not in `known`; return the plan, made with their contents, and all corpora by key."""
     import maskbench.masks  # noqa: F401  registers the strategies
 
     corpora = _corpora(experiment, runs_dir, told, known or {})
@@ -86,7 +86,7 @@ def survey(
 def _corpora(
     experiment: Experiment, runs_dir: Path, told: Reporter, known: Mapping[str, Corpus]
 ) -> dict[str, Corpus]:
-    """Build every corpus once, into the cache from which the runs will load it."""
+    """Build every corpus once, into the cache from which the runs load it."""
     from maskbench.data import load_corpus
     from maskbench.data.text.download import report_downloads_to
 
@@ -110,16 +110,16 @@ def build_each_arm(
     told: Reporter,
     built: dict[tuple[str | None, str], BuiltArm],
 ) -> None:
-    """Build and audit every arm that is due, so that an impossible or a leaking one fails now and not after hours.
+    """Build and audit every arm that is due, and add it to `built`; an arm that is there already has passed before.
 
-    The reporter hears of arms that say themselves that they leak. Arms in `built` have passed before; others join them.
+    So an impossible or a leaking arm fails now and not after hours. The reporter is warned of arms that declare a leak.
 
     Raises:
         LeakError: an arm leaks and does not say so.
     """
     from maskbench.training.environment import repeatable
 
-    # Building and proving is a thousand small products, which several threads only slow down.
+    # Building and auditing takes a thousand small products, which several threads only slow down.
     with repeatable(1):
         _build_and_audit(planned, corpora, told, built)
 
@@ -137,7 +137,7 @@ def _build_and_audit(
 
     asked = {run.name[:2] for run in planned if run.is_due}
     for run in planned:
-        # Runs of one arm differ only in the weights they start from.
+        # Runs of one arm differ only in the weights from which they start.
         if not run.is_due or (run.name[:2] in built and run.arm.config.init_from is None):
             continue
         is_first = run.name[:2] not in built
@@ -157,7 +157,7 @@ def _build_and_audit(
         if not is_first:
             continue
         build_eval_plans(run.arm.config, corpus, run.seed)
-        # Masks that no arm due has are asked about once.
+        # Other masks that no arm which is due has as its own are audited once.
         others = [arm for arm in _under_others(run.arm) if (run.name[0], arm.name) not in asked]
         asked |= {(run.name[0], arm.name) for arm in others}
         for arm in (run.arm, *others):
@@ -168,7 +168,7 @@ def _build_and_audit(
 
 
 def _under_others(arm: ArmConfig) -> Iterator[ArmConfig]:
-    """Yield the arm with each of the other masks that it is evaluated under as its own."""
+    """Yield the arm with each of the other masks under which it is evaluated in place of its own."""
     for name, masks in arm.config.under.items():
         config = arm.config.model_copy(update={"masks": masks, "under": {}})
         yield arm.model_copy(update={"name": name, "title": name, "config": config})
@@ -176,11 +176,11 @@ def _under_others(arm: ArmConfig) -> Iterator[ArmConfig]:
 
 @contextmanager
 def _about(arm: str, key: str = "") -> Iterator[None]:
-    """Say of an error which arm, and which of its keys, it is about."""
+    """Inside, an error names the arm, and the key of the arm, that it is about."""
     place, name = (f"arms.{arm}.{key}", f"{key}: ") if key else (f"arms.{arm}", "")
     try:
         yield
-    except LeakError:  # it says which arm, and is no mistake in the file
+    except LeakError:  # names its arm itself, and is no mistake in the file
         raise
     except MaskbenchError as error:
         raise type(error)(f"arm {arm}: {name}{error}", key=place) from error

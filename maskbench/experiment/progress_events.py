@@ -1,4 +1,4 @@
-"""What running an experiment came to, and who is told while it runs."""
+"""The outcome of running an experiment, and the interface to which its progress is reported."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Ended:
     run: PlannedRun
     state: EndState
     message: str = ""
-    """Why it failed or diverged; else empty."""
+    """Why the run failed or diverged; else empty."""
     seconds: float = 0.0
     retries: int = 0
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What running an experiment came to."""
+    """The outcome of running an experiment: its runs, how they ended, and what a person should know."""
 
     planned: tuple[PlannedRun, ...]
     ended: list[Ended] = field(default_factory=list)
     signal: int | None = None
-    """The signal that stopped it, if one did."""
+    """The number of the signal that stopped the experiment, if one did."""
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What a person should know of the corpora."""
+    """What a person should know of the corpora and the plan."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -57,22 +57,22 @@ class Outcome:
 
 
 class Reporter(Protocol):
-    """Is told how an experiment proceeds; the command line shows it."""
+    """Receives the progress of an experiment; the command line shows it."""
 
     def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
-        """The runs that are due are about to start, so many at once."""
+        """The runs that are due are about to start, `workers` at once."""
 
     def preparing(self, what: str) -> None:
-        """Something other than training is being done now: `building the corpus toydeen`."""
+        """Something other than training begins: `building the corpus toydeen`."""
 
     def downloading(self, name: str, received: int, size: int) -> None:
-        """So many bytes of a file of a corpus have come over the network; 0 at the start."""
+        """`received` of `size` bytes of a corpus file were downloaded; 0 at the start."""
 
     def warned(self, warning: str) -> None:
-        """Something a person should know before anything is trained: an arm that leaks as it says."""
+        """Something a person should know before training: an arm has a declared leak."""
 
     def started(self, run: PlannedRun) -> None:
-        """A run's process is being started."""
+        """A run's process is about to start."""
 
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
         """A run reported a step."""
@@ -81,7 +81,7 @@ class Reporter(Protocol):
         """A run is over."""
 
     def looked(self, sentence: str) -> None:
-        """Seeds are added until every arm is decided; this is how they stand after the last one."""
+        """Seeds are added until every arm is decided; `sentence` says how the arms stand after the last seed."""
 
 
 class Silence:

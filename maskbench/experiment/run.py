@@ -76,9 +76,9 @@ def run_experiment(
 
 
 class Session:
-    """Prepares and trains runs, in one round or in several: what was built and proved once is not proved again.
+    """Prepares and trains runs, in one round or in several; an arm is built and audited once.
 
-    The caller holds the experiment's directory (`lock_experiment`).
+    The caller holds the lock of the experiment's directory (`lock_experiment`).
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Session:
         reporter: Reporter | None = None,
         plugins: Sequence[Path] = (),
     ) -> None:
-        """Prepare nothing yet; see `run_experiment` for the arguments."""
+        """Keep the arguments, which are those of `run_experiment`."""
         self._runs_dir = runs_dir
         self._executor = executor or build_executor(preload=PRELOAD)
         self._reporter = reporter or Silence()
@@ -100,7 +100,7 @@ class Session:
     def prepare(
         self, experiment: Experiment, wanted: Callable[[PlannedRun], bool] = lambda run: True
     ) -> Outcome:
-        """Return the runs of `experiment` that are wanted, none of them trained yet; refuse what cannot be run.
+        """Return an outcome with the runs of `experiment` that are `wanted`, none trained yet; refuse what cannot be run.
 
         Raises:
             RunDirectoryError: a directory holds another run.
@@ -120,7 +120,7 @@ class Session:
         return Outcome(planned, notes=notes)
 
     def train(self, experiment: Experiment, outcome: Outcome) -> None:
-        """Train what is due of `outcome`, add to it how that ended, and measure what each arm costs."""
+        """Train the runs of `outcome` that are due, add how they ended, and measure what a step of each arm costs."""
         self._train_due(experiment.name, outcome)
         if outcome.signal is None:
             measure_costs(outcome, experiment, self._runs_dir, self._executor, self._reporter, self._plugins)
@@ -151,15 +151,15 @@ class Session:
 
 
 def write_plan(experiment: Experiment, runs_dir: Path, planned: Plan) -> None:
-    """Write down what is planned: in plans.jsonl if it is something new, and as the experiment file of the runs."""
+    """Write the plan to plans.jsonl, if it is new, and the experiment with the planned seeds to experiment.yaml."""
     record_plan(experiment, runs_dir, planned)
     write_experiment(experiment.model_copy(update={"seeds": planned.seeds}), runs_dir)
 
 
 def write_experiment(experiment: Experiment, runs_dir: Path) -> None:
-    """Write the resolved experiment file into the experiment's directory and into each of its panels'.
+    """Write the resolved experiment file into the directories of the experiment and of its panels.
 
-    Beside it stands what is known of the metrics of plug-ins, if there are any.
+    With it goes a record of the metrics that plug-ins define, if the experiment uses any.
     """
     resolved = dump_resolved(experiment)
     configs = [arm.config for panel in experiment.panels for arm in panel.arms]
@@ -182,15 +182,15 @@ class _StatusListener:
         self._reporter = reporter
 
     def started(self, task: Task[RunJob]) -> None:
-        """Pass on that a run starts."""
+        """Forward that a run starts."""
         self._reporter.started(self._runs[task.payload.directory])
 
     def reported(self, task: Task[RunJob], message: Progress) -> None:
-        """Pass on what a run reports."""
+        """Forward what a run reports."""
         self._reporter.progressed(self._runs[task.payload.directory], message)
 
     def ended(self, task: Task[RunJob], end: TaskEnd) -> None:
-        """Settle a run's state; its process is gone, so nobody else writes to its directory."""
+        """Record a run's final state; its process has ended, so nobody else writes to its directory."""
         run = self._runs[task.payload.directory]
         state, message = _settle(run, end)
         ended = Ended(run, state, message, end.seconds, end.retries)
@@ -199,7 +199,7 @@ class _StatusListener:
 
 
 def _settle(run: PlannedRun, end: TaskEnd) -> tuple[EndState, str]:
-    """Return the state of a run whose process has ended, and why; write it down where the process did not."""
+    """Return the state of a run whose process has ended, and why; write status.json where the process did not."""
     status = run.directory.status()
     recorded = str((status.error or {}).get("message", ""))
     if status.state == "done":
@@ -210,14 +210,14 @@ def _settle(run: PlannedRun, end: TaskEnd) -> tuple[EndState, str]:
         run.directory.write_status("interrupted")
         return "interrupted", ""
     message = end.message or recorded or "it ended without a result"
-    # A run that raised has written down more than its message; one that died could not.
+    # A run that raised has recorded more than its message; one that died could not.
     if status.state != "failed" or end.state == "died":
         run.directory.write_status("failed", {"message": message})
     return "failed", message
 
 
 def _show_over_seeds(outcome: Outcome, directory: Path) -> None:
-    """Have TensorBoard show means over seeds; where that fails it is a warning, because no result depends on it."""
+    """Write the means over seeds for TensorBoard; a failure is a warning, because no result depends on it."""
     from maskbench.tensorboard.refresh import refresh
 
     try:

@@ -1,9 +1,9 @@
-"""Adding seeds until every arm is decided: train the next seed, look, go on with the arms that are still open.
+"""Adds seeds until every arm is decided: train the next seed, test, continue with the arms that are still open.
 
-Looking after every seed raises no false alarms, because the rule that decides allows for it
+Testing after every seed raises no false alarms, because the decision rule allows for it
 (`maskbench.statistics.sequential`). An arm is closed when it is better, worse or identical, or when no further seeds up
-to the limit could decide it. Everything that is remembered lies on disk: what was planned in plans.jsonl, the results in
-the runs. So a run that was stopped goes on where it stood, and one that is decided trains nothing.
+to the limit could decide it. All state is on disk: the plan in plans.jsonl, the results in the runs. So a call that was
+stopped continues where it was, and one for an experiment that is decided trains nothing.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from maskbench.statistics.sequential import LEAST_ALIKE, is_futile
 from maskbench.text import count_of
 
 MAX_SEEDS = 20
-"""The most seeds there may be, unless told otherwise: enough to see a difference of about its own spread."""
+"""The default limit of seeds: enough to see a difference as large as its own standard deviation."""
 
 DECIDED = ("better", "worse", "identical")
-"""Verdicts that more seeds are not meant to change. `equivalent` is none of them: it comes from an interval that does
-not allow for looking after every seed, so it may be said at the end but must not be stopped at."""
+"""Verdicts that close an arm. `equivalent` is not among them: it comes from an interval that does not allow for testing
+after every seed, so it may be reported at the end, but is no reason to stop."""
 
 
 def run_until_decided(
@@ -98,7 +98,7 @@ def run_until_decided(
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """Whether a run belongs to a plan: its arm is open, or had this seed before it was closed."""
+    """Tells whether a run belongs to a plan: its arm is open, or had this seed before it was closed."""
 
     plan: Plan
 
@@ -107,10 +107,10 @@ class _Wanted:
 
 
 def _first_plan(experiment: Experiment, runs_dir: Path, plans: Sequence[Plan], limit: int) -> Plan:
-    """Return the plan to begin or to go on with: every seed that was begun, or the first one.
+    """Return the plan to start from: every seed that was begun, or the first one.
 
-    Seeds that were dropped once there were results come back, each at the look at which it was first planned: the rule
-    allows for looking, but not for choosing which seeds to look at.
+    Seeds that were dropped once there were results come back, each in the place where it was first planned: the rule
+    allows for looking at results, but not for choosing seeds by them.
     """
     if plans and plans[-1].rule == "sequential":
         before = plans[-1]
@@ -138,19 +138,19 @@ def _is_begun(experiment: Experiment, runs_dir: Path, seed: int) -> bool:
 
 
 def _next(experiment: Experiment, seeds: Sequence[int]) -> int:
-    """Return the seed that comes after these; which one must not depend on any result."""
+    """Return the next seed after `seeds`; it depends on no result."""
     return next(seed for seed in itertools.chain(experiment.seeds, itertools.count()) if seed not in seeds)
 
 
 def _join(whole: Outcome, outcome: Outcome) -> None:
-    """Add runs that are new to the outcome of the whole; a run is listed as what it was before anything was trained."""
+    """Add new runs to the outcome of all rounds; a run keeps the state it had before anything was trained."""
     listed = {run.name: run for run in (*outcome.planned, *whole.planned)}
     whole.planned = tuple(listed.values())
     whole.notes = outcome.notes
 
 
 def _add(whole: Outcome, outcome: Outcome) -> None:
-    """Add what a round of training came to."""
+    """Add the outcome of a round of training."""
     whole.ended += outcome.ended
     whole.warnings += outcome.warnings
     whole.signal = outcome.signal
@@ -158,21 +158,21 @@ def _add(whole: Outcome, outcome: Outcome) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the results of a panel say after some seeds."""
+    """Which arms of a panel are decided by the results so far."""
 
     panel: str | None
     closed: Mapping[str, tuple[int, ...]]
-    """Arms that get no more seeds, each with those it has; the baseline is among them once no arm is open."""
+    """Arms that get no more seeds, each with its seeds; the baseline is among them once no arm is open."""
     open: tuple[str, ...]
     """Arms beside the baseline that need more seeds."""
     sentence: str
-    """All of it for a person."""
+    """The same as text for a person."""
 
 
 def _look(experiment: Experiment, panel: PanelConfig, runs_dir: Path, planned: Plan) -> Look:
-    """Return which arms of a panel are still open.
+    """Return which arms of a panel are closed and which are still open.
 
-    An arm of which a run is still to be trained stays as it is, so that no decision hangs on when a run was stopped.
+    An arm with a run that is still to be trained stays as it is, so that no decision depends on when a run was stopped.
     """
     place = ExperimentDirectory.of(runs_dir, experiment.name, panel.name)
     collected = collect_panel(FoundPanel(place, experiment, panel))
@@ -191,7 +191,7 @@ def _look(experiment: Experiment, panel: PanelConfig, runs_dir: Path, planned: P
 
 
 def _is_waiting(collected: CollectedPanel, arm: str) -> bool:
-    """Whether a run of the arm, or one of the baseline that it is compared with, is still to be done."""
+    """Return whether a run of the arm, or the run of the baseline that it is paired with, is still to be trained."""
     ours = [cell for (name, _), cell in collected.runs.items() if name == arm]
     baseline = collected.found.panel.baseline
     theirs = [collected.runs.get((baseline, cell.seed)) for cell in ours]
@@ -199,12 +199,12 @@ def _is_waiting(collected: CollectedPanel, arm: str) -> bool:
 
 
 class _Judge:
-    """Says of each arm why it needs no more seeds, if so."""
+    """Decides for each arm of a panel whether it needs more seeds."""
 
     def __init__(self, comparison: Comparison, limit: int) -> None:
         self.rows, self._baseline = comparison.judged, comparison.baseline
         self._comparison, self._limit = comparison, limit
-        # Holm asks less of an arm the more others are decided.
+        # By Holm's procedure an arm needs less evidence the more other arms are decided.
         self._n_open = max(1, sum(row.verdict not in ("better", "worse") for row in self.rows))
 
     def reason(self, row: ArmResult) -> str:
@@ -212,13 +212,13 @@ class _Judge:
         if row.verdict in DECIDED and not self._is_early(row):
             return str(row.verdict)
         wins, losses = self._sides(row)
-        # Ties and pairs that failed are spent, and no evidence.
+        # Ties and failed pairs use up seeds and give no evidence.
         spent = row.counts.ended - wins - losses
         alpha = self._comparison.settings.alpha
         return "futile" if is_futile(wins, losses, self._limit - spent, self._n_open, alpha) else ""
 
     def _is_early(self, row: ArmResult) -> bool:
-        """Whether so few pairs are the same that a mask which acts now and then could look like one that never does."""
+        """Return whether the pairs are too few to tell a mask that never acts from one that acts rarely."""
         return row.verdict == "identical" and row.difference is not None and row.difference.n < LEAST_ALIKE
 
     def sentence(self, n_seeds: int) -> str:

@@ -1,1 +1,1 @@
-"""What is known of an experiment before its first step: what it will take, and what its seeds could show."""
+"""Forecasts before the first step of an experiment: what it will cost, and what its seeds could show."""

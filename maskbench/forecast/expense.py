@@ -1,4 +1,4 @@
-"""What the runs of a plan will take: time, memory and disk."""
+"""Estimates what the runs of a plan cost: time, memory and disk."""
 
 from __future__ import annotations
 
@@ -20,50 +20,50 @@ from maskbench.runs.checkpoint import KEPT
 from maskbench.training.environment import compute_dtype, origin, pick_device
 
 Source = Literal["own", "other", "tried", "assumed"]
-"""Where a step time comes from: runs of this experiment, runs of another one, steps taken just now, or another arm of
-this experiment, because the time for trying was over."""
+"""Where a step time comes from: runs of this experiment (`own`) or of another one (`other`), steps taken just now
+(`tried`), or another arm of this experiment, because the time for trying was over (`assumed`)."""
 
 _FLOAT = 4
 
 
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """What a training step of an arm is expected to take."""
+    """The expected time of a training step of an arm."""
 
     seconds: float
     source: Source
     where: str
-    """The experiment, or the arm that it is taken from; empty for steps taken just now."""
+    """The experiment or the arm that the time is from; empty for steps taken just now."""
     count: int
-    """How many runs, or steps, it is the median of."""
+    """The number of runs, or steps, of which the time is the median."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expense:
-    """What the runs that are due will take."""
+    """The expected cost of the runs that are due."""
 
     workers: int
     """Runs that train at once."""
     steps: Mapping[ArmName, StepTime]
     """Of every arm that is due."""
     run_seconds: Mapping[ArmName, float]
-    """Training of one run from its first step to its last."""
+    """Training time of one run from its first step to its last."""
     seconds: float
-    """Wall clock until all are trained; evaluating comes on top."""
+    """Wall-clock time until all are trained, without evaluation."""
     memory: int
     """Bytes that the largest run needs."""
     disk: int
     """Bytes of checkpoints, at most."""
 
     def more_seeds(self, seeds: int) -> float | None:
-        """Return the wall clock of so many more seeds of every arm that is due; None if none is."""
+        """Return the wall-clock time of `seeds` more seeds of every arm that is due; None if none is."""
         if not self.run_seconds:
             return None
         return makespan([s for s in self.run_seconds.values() for _ in range(seeds)], self.workers)
 
 
 def expense(experiment: Experiment, rehearsal: Rehearsal, runs_dir: Path, executor: Executor) -> Expense:
-    """Return what the due runs of a plan will take on this machine.
+    """Return the expected cost of the runs of a plan that are due.
 
     Args:
         experiment: what is planned.
@@ -92,7 +92,7 @@ def expense(experiment: Experiment, rehearsal: Rehearsal, runs_dir: Path, execut
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:
-    """Return when the last of some jobs ends, if each is begun, in order, as soon as a worker is free."""
+    """Return when the last of some jobs ends, if each starts, in order, as soon as a worker is free."""
     free = [0.0] * workers
     for length in seconds:
         heapq.heapreplace(free, free[0] + length)
@@ -102,7 +102,7 @@ def makespan(seconds: Sequence[float], workers: int) -> float:
 def _step_times(
     experiment: Experiment, arms: Mapping[ArmName, ArmConfig], corpora: Mapping[str, Corpus], runs_dir: Path
 ) -> dict[ArmName, StepTime]:
-    """Return every arm's step time: from runs where there are any, else from steps taken now, else by analogy."""
+    """Return every arm's step time: from runs if there are any, else from steps taken now, else from another arm."""
     if not arms:
         return {}
     config = next(iter(arms.values())).config
@@ -156,7 +156,7 @@ def _total_steps(arm: ArmConfig, corpora: Mapping[str, Corpus], seed: int) -> in
 
 
 def _steps_ahead(run: PlannedRun, total: int) -> int:
-    """Return how many steps a run has still to take: it goes on from its last checkpoint."""
+    """Return how many steps a run has left after its last checkpoint."""
     names = (path.name.removeprefix("step-") for path in run.directory.checkpoints.glob("step-*"))
     done = max((int(name) for name in names if name.isdecimal()), default=0)
     return max(0, total - done)

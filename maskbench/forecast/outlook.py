@@ -1,7 +1,7 @@
-"""What the seeds of an experiment could show: the smallest reachable p, and the smallest visible difference.
+"""Forecasts the power of an experiment: the smallest reachable p, and the smallest detectable difference.
 
-A difference is visible or not by the spread of the differences between paired runs. Before the first run nobody knows
-it, but an earlier experiment with the same metric may have shown it.
+Which difference is detectable depends on the spread of the differences between paired runs. It is unknown before the
+first run, but an earlier experiment with the same metric may have shown it.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from maskbench.statistics.power import Family, SeedRange, detectable_effect, see
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How much paired differences of a metric varied from seed to seed."""
+    """The spread of paired differences of a metric over seeds, in an earlier experiment."""
 
     sd: float
     """Standard deviation, pooled over the arms, in the metric's unit."""
     pairs: int
-    """Of the arm with the most."""
+    """The number of pairs of the arm with the most."""
     experiment: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the seeds could show of the arms of a panel."""
+    """What the seeds of a panel can show."""
 
     panel: str | None
     n_seeds: int
     n_arms: int
-    """Beside the baseline."""
+    """Without the baseline."""
     alpha: float
     smallest_p: float
     least_seeds: int
-    """With fewer, nothing can get a verdict."""
+    """With fewer seeds no arm can get a verdict."""
     effect: float | None
-    """The smallest true difference that is seen with 80 % power, in standard deviations of the differences."""
+    """The smallest true difference that is detected with 80 % power, in standard deviations of the differences."""
     spread: Spread | None
     needed: SeedRange | None
-    """Seeds that see `min_effect` with 80 % power; None without a spread or without a `min_effect`."""
+    """How many seeds detect `min_effect` with 80 % power; None without a spread or without a `min_effect`."""
 
     @property
     def can_decide(self) -> bool:
@@ -59,16 +59,16 @@ class Outlook:
 
     @property
     def difference(self) -> float | None:
-        """The smallest difference that is seen with 80 % power, in the metric's unit."""
+        """The smallest difference that is detected with 80 % power, in the metric's unit."""
         return self.effect * self.spread.sd if self.effect is not None and self.spread else None
 
 
 def outlooks(experiment: Experiment, runs_dir: Path) -> list[Outlook]:
-    """Return what the seeds could show in each panel that compares anything.
+    """Return what the seeds can show in each panel with at least two arms.
 
     Args:
         experiment: what is planned.
-        runs_dir: the folder that holds experiments, among which an earlier spread is looked for.
+        runs_dir: the folder that holds experiments, in which an earlier spread is looked for.
     """
     return [
         _outlook(experiment, panel, earlier_spread(experiment, panel, runs_dir))
@@ -135,7 +135,7 @@ def _differences(collected: CollectedPanel, arm: str, metric: str) -> Iterator[f
 
 
 def _panels(runs_dir: Path, metric: str) -> Iterator[CollectedPanel]:
-    """Yield every panel of the runs folder that compares this metric; what cannot be read is passed over."""
+    """Yield every panel of the runs folder that compares this metric; skip what cannot be read."""
     for path in sorted(runs_dir.glob("*")):
         try:
             if path.is_dir() and _may_compare(path, metric):
@@ -149,7 +149,7 @@ def _panels(runs_dir: Path, metric: str) -> Iterator[CollectedPanel]:
 
 
 def _may_compare(path: Path, metric: str) -> bool:
-    """Whether an experiment's file names the metric at all, which is quicker to see than what it means."""
+    """Return whether an experiment's file contains the metric's name, which is quicker than parsing it."""
     files = [path / EXPERIMENT_FILE, *path.glob(f"*/{EXPERIMENT_FILE}")]
     return any(
         metric in file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()
@@ -157,7 +157,7 @@ def _may_compare(path: Path, metric: str) -> bool:
 
 
 def _likeness(name: str, panel: PanelConfig, found: CollectedPanel) -> tuple[bool, int]:
-    """Return how like a panel another one is: the same one, or in how many of corpus, model and training."""
+    """Return whether another panel is this one, and how many of corpus, model and training are equal."""
     ours, theirs = panel.arms[0].config, found.found.panel.arms[0].config
     same = [ours.corpus == theirs.corpus, ours.model == theirs.model, ours.train == theirs.train]
     itself = found.found.experiment.name == name and found.found.panel.name == panel.name

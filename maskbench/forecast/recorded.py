@@ -1,7 +1,6 @@
-"""What a training step took in runs that lie in the runs folder, of this experiment and of others.
+"""Reads what a training step took from the runs in the runs folder, of this experiment and of others.
 
-Only runs of the same machine count. They were timed as they trained, side by side with others, which is how the next
-ones will train.
+Only runs of the same kind of machine count. They were timed while others trained beside them, as the next ones will.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 from maskbench.runs.json_files import canonical_json
 
 _MACHINE = ("device", "capability", "machine", "system")
-"""What of a run's environment says that it ran on a machine like this one."""
+"""The keys of a run's environment that are equal for machines of one kind."""
 
 _TRAIN = ("batch_tokens", "rdrop", "precision", "threads")
-"""What of `train` decides how long a step is, and not how many there are."""
+"""The keys of `train` that decide how long a step takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What steps of one kind took in one experiment."""
+    """The time of steps of one kind in one experiment."""
 
     experiment: str
     seconds: float
-    """Of a step: the median over runs."""
+    """Seconds of a step, the median over runs."""
     runs: int
 
 
@@ -38,7 +37,7 @@ class StepRecords:
     """The step times found in a runs folder."""
 
     def __init__(self, runs_dir: Path, machine: Mapping[str, Any]) -> None:
-        """Read them; what is damaged is passed over, since nothing depends on it.
+        """Read the step times; skip damaged runs, since no result depends on them.
 
         Args:
             runs_dir: the folder that holds experiments.
@@ -53,7 +52,7 @@ class StepRecords:
         self._found = found
 
     def of(self, config: RunConfig, experiment: str) -> Recorded | None:
-        """Return what a step of these settings took: in this experiment, else in the one with the most such runs."""
+        """Return the time of a step with these settings: in `experiment`, else in the one with the most such runs."""
         kinds = self._found.get(kind_of(config.identity()), {})
         name = experiment if experiment in kinds else max(kinds, key=lambda e: len(kinds[e]), default=None)
         if name is None:
@@ -62,14 +61,14 @@ class StepRecords:
 
 
 def kind_of(identity: Mapping[str, Any]) -> str:
-    """Return what decides how long a training step takes, of the configuration in a run's identity."""
+    """Return the part of a run's configuration that decides how long a training step takes, as a string."""
     train = {key: identity["train"].get(key) for key in _TRAIN}
     parts = {key: identity.get(key) for key in ("corpus", "model", "masks", "train_only")}
     return canonical_json({**parts, "train": train})
 
 
 def seconds_per_step(run: RunDirectory) -> float | None:
-    """Return what a step of a run took on average; None if none was timed.
+    """Return the mean time of a step of a run; None if none was timed.
 
     A step that was done twice, before and after a kill, counts once.
     """

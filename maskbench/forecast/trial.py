@@ -1,4 +1,4 @@
-"""A few steps of arms that never ran, to see how long one takes; what they train is thrown away."""
+"""Takes a few steps of arms that never ran, to measure how long one takes; the weights are thrown away."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.data.corpus import Corpus
 
 SECONDS = 0.25
-"""All arms together; the step that is under way then is still finished."""
+"""The time limit for all arms together; a step that has begun by then is still finished."""
 
 
 ArmName: TypeAlias = tuple[str | None, str]
@@ -22,10 +22,10 @@ ArmName: TypeAlias = tuple[str | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What steps that were just taken took."""
+    """The time of steps that were just taken."""
 
     seconds: float
-    """Of a step: the median."""
+    """Seconds of a step, the median."""
     steps: int
 
 
@@ -34,9 +34,9 @@ def try_steps(
     seed: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[ArmName, Trial]:
-    """Take steps of all arms in turn until `SECONDS` are over; an arm that had no turn by then is left out.
+    """Take steps of all arms in turn for `SECONDS`; leave out an arm that had no turn by then.
 
-    The first step of each does not count, since caches settle in it, unless there is time for no other.
+    The first step of each arm does not count, since caches settle in it, unless there is time for no other.
 
     Args:
         arms: settings and corpus, by panel and name.
@@ -48,7 +48,7 @@ def try_steps(
     from maskbench.audit.subject import own_randomness
     from maskbench.training.environment import keep_freed_memory, repeatable
 
-    # As the runs will.
+    # As a run does.
     keep_freed_memory()
     threads = max(config.train.threads for config, _ in arms.values())
     steppers = {name: _steps(config, corpus, seed) for name, (config, corpus) in arms.items()}
@@ -63,9 +63,9 @@ def try_steps(
 def in_turns(
     steppers: Mapping[ArmName, Iterator[None]], clock: Callable[[], float]
 ) -> dict[ArmName, list[float]]:
-    """Return how long each step took, in rounds over all of the arms, until `SECONDS` are over.
+    """Return how long each step took, in rounds over all arms, until `SECONDS` are over.
 
-    At least one step is taken. What disturbs the machine for a while disturbs all arms alike.
+    At least one step is taken. What slows the machine down for a while slows all arms down alike.
     """
     taken: dict[ArmName, list[float]] = {}
     began = now = clock()
@@ -79,7 +79,7 @@ def in_turns(
 
 
 def _steps(config: RunConfig, corpus: Corpus, seed: int) -> Iterator[None]:
-    """Take one step after the other, as far as the gradient: the update is a few percent of a step.
+    """Take one step after the other, up to the gradient: the update is a few percent of a step.
 
     Building an optimiser imports torch's compiler, which takes longer than all the steps. The weights a run starts
     from, which may not be there yet, change nothing about the time.

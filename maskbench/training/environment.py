@@ -1,4 +1,4 @@
-"""Where a run computes: settings that make it repeatable, and the fingerprint within which it is."""
+"""The environment of a run: settings that make it deterministic, and the fingerprint of machine and versions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PACKAGES = ("torch", "numpy", "tokenizers", "sacrebleu", "safetensors")
 
 @contextmanager
 def repeatable(threads: int) -> Iterator[None]:
-    """Inside, torch uses so many threads and only algorithms that give the same bits every time.
+    """Inside, torch uses `threads` threads and only algorithms that give the same bits every time.
 
     The number of threads decides how sums are split, so it is part of a run's identity.
     """
@@ -49,7 +49,7 @@ def use_threads(threads: int) -> None:
 
 
 def pick_device() -> torch.device:
-    """Return where models live: the CPU, the only device on which resumed runs are known to end in the same bytes."""
+    """Return the device of models: the CPU, the only one on which resumed runs are known to end in the same bytes."""
     return torch.device("cpu")
 
 
@@ -70,7 +70,7 @@ def origin(threads: int, dtype: torch.dtype, device: torch.device) -> Origin:
 
 
 def moved(record: Mapping[str, Any], now: Origin) -> list[str]:
-    """Name what differs between where a run was begun, by its run.json, and here: `threads 1 -> 2`."""
+    """Return what differs between the environment in a run's run.json and `now`: `threads 1 -> 2`."""
     before = {
         **record.get("versions", {}),
         **record.get("environment", {}),
@@ -85,7 +85,7 @@ def _codes(plugins: Mapping[str, str]) -> dict[str, str]:
 
 
 def peak_memory_mb() -> float:
-    """Return the most memory this process ever held, in megabytes."""
+    """Return the peak memory of this process, in megabytes."""
     if sys.platform == "win32":
         return float(psutil.Process().memory_info().peak_wset) / 1e6
     import resource
@@ -102,7 +102,7 @@ _NEVER = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Tell the C library of this process to reuse freed memory; call it before the first large tensor.
 
-    Results do not depend on it. Returns False where there is no glibc, and nothing has changed then.
+    Results do not depend on it. Returns False, and changes nothing, where there is no glibc.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -115,7 +115,7 @@ def keep_freed_memory() -> bool:
 
 
 SMALLEST_WIDTH = 64
-"""The d_model from which bfloat16 pays."""
+"""The d_model from which bfloat16 is faster than float32."""
 
 
 def compute_dtype(
@@ -129,7 +129,7 @@ def compute_dtype(
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 natively; emulated, it is slower than float32."""
+    """Return whether the device multiplies bfloat16 natively; emulated, it is slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()

@@ -1,7 +1,7 @@
-"""Measuring a run's model: on the validation split while it trains, on the chosen splits when it is done.
+"""Evaluates a run's model: on the validation split while it trains, on the chosen splits at its end.
 
 Evaluation computes in float32 whatever the run trains in: it is a small part of a run, and a sentence's translation
-should not hang on how its batch was rounded.
+should not depend on how its batch was rounded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from maskbench.training.logbook import SAMPLES
 from maskbench.training.trainer import Trainer
 
 VALIDATED = ("nll", "token_accuracy")
-"""What is measured at every validation; one pass gives both."""
+"""The metrics of every validation; one pass gives both."""
 
 Translations = Mapping[str, list[tuple[int, str]]]
 """By split: id and hypothesis of every pair."""
@@ -33,21 +33,21 @@ Translations = Mapping[str, list[tuple[int, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured."""
+    """The results of an evaluation."""
 
     metrics: dict[str, float] = field(default_factory=dict)
     """By `split/metric`."""
     signatures: dict[str, str] = field(default_factory=dict)
-    """How a metric was computed, by its name without a split; sacreBLEU's for BLEU and chrF."""
+    """How a metric was computed, by its name without a split; for BLEU and chrF, sacreBLEU's signature."""
     translations: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
-    """By split; `test@none` for what was said under other masks."""
+    """By split; `test@none` for translations made under other masks."""
     n_best: dict[str, list[list[tuple[str, float]]]] = field(default_factory=dict)
-    """By split: of every pair its best translations and their scores, where more than one was wanted."""
+    """By split: for every pair its best translations and their scores, if more than one was asked for."""
     sentences: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """By split: what each pair adds to the metrics (`maskbench.metrics.measure.count_sentences`), where that was wanted."""
+    """By split: what each pair adds to the metrics (`maskbench.metrics.measure.count_sentences`), if asked for."""
 
     def under(self, name: str) -> Evaluation:
-        """Return the same as what was measured under the masks called `name`."""
+        """Return the same results under keys `split@name`, which stand for the masks called `name`."""
         metrics = {}
         for key, value in self.metrics.items():
             split, _, rest = key.partition("/")
@@ -61,7 +61,7 @@ class Evaluation:
         )
 
     def and_also(self, other: Evaluation) -> Evaluation:
-        """Return both together; they have no key in common but the signatures, which say the same."""
+        """Return both together; they share no key but those of the signatures, which are equal."""
         return Evaluation(
             self.metrics | other.metrics,
             self.signatures | other.signatures,
@@ -72,20 +72,20 @@ class Evaluation:
 
 
 def validation_metrics(config: RunConfig) -> list[str]:
-    """Return what is measured at every validation: both teacher-forced metrics, and what picks the checkpoint."""
+    """Return the metrics of every validation: both teacher-forced ones, and the one that selects the checkpoint."""
     names = [f"valid/{metric}" for metric in VALIDATED]
     return names if config.train.select in names else [*names, config.train.select]
 
 
 def final_metrics(config: RunConfig) -> list[str]:
-    """Return what is measured of the selected checkpoint."""
+    """Return the metrics of the selected checkpoint, as `split/metric`."""
     return [f"{split}/{metric}" for split in config.evaluate.splits for metric in config.evaluate.metrics]
 
 
 def outputs_sha256(translations: Translations) -> str | None:
     """Return the hash of all translations: equal exactly if two runs translate every sentence alike.
 
-    None where nothing was translated: then there is no evidence of that kind.
+    None if nothing was translated.
     """
     if not translations:
         return None
@@ -105,14 +105,14 @@ def evaluate(
     *,
     final: bool = False,
 ) -> Evaluation:
-    """Measure the trainer's model as it is.
+    """Evaluate the trainer's model.
 
     Args:
         names: metrics as `split/metric`.
         clock: where schedules stand; its phase is "eval".
-        by: what they are told apart by as well.
-        final: whether more is kept, as far as it takes no further pass over the data: `forced_gap` of every split,
-            which sounds an alarm, and what each pair adds to the metrics.
+        by: annotations by whose values the metrics are split as well.
+        final: also return what takes no further pass over the data: `forced_gap` of every split, which raises an
+            alarm, and what each pair adds to the metrics.
     """
     config = trainer.config
     outputs = ModelOutputs(
@@ -137,10 +137,10 @@ def evaluate(
 
 
 def evaluate_finally(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) -> Evaluation:
-    """Measure the trainer's model as `evaluate` of its settings says, under its own masks and others.
+    """Evaluate the trainer's model as `evaluate` in its settings says, under its own masks and others.
 
     Args:
-        seed: the run's.
+        seed: of the run.
         clock: where schedules stand, those of other masks too; its phase is "eval".
     """
     config = trainer.config

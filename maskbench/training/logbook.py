@@ -1,4 +1,4 @@
-"""Everything a run writes down while it trains: numbers by step, and, kept apart, how long things took."""
+"""Writes what a run logs while it trains: numbers by step and, in a file of their own, times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maskbench.training.environment import peak_memory_mb
 from maskbench.training.trainer import Diverged
 
 SAMPLES = 10
-"""Translations of each split shown in TensorBoard."""
+"""How many translations of each split TensorBoard shows."""
 
 
 def log_every(total_steps: int) -> int:
@@ -28,7 +28,7 @@ def log_every(total_steps: int) -> int:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds and tokens of training steps since it was last read; validation and saving are not in them."""
+    """Seconds and tokens of training steps since the last `read`, without validation and saving."""
 
     seconds: float = 0.0
     tokens: int = 0
@@ -39,7 +39,7 @@ class Stopwatch:
         self.tokens += tokens
 
     def read(self) -> tuple[float, int]:
-        """Return seconds and tokens, and start anew."""
+        """Return seconds and tokens, and reset both."""
         found = self.seconds, self.tokens
         self.seconds, self.tokens = 0.0, 0
         return found
@@ -49,10 +49,10 @@ class Logbook:
     """Writes a run's numbers to metrics.jsonl and TensorBoard, its times to timing.jsonl."""
 
     def __init__(self, run: RunDirectory, metrics_bytes: int, steps: int | None = None) -> None:
-        """Continue after the first `metrics_bytes` bytes of metrics.jsonl; what was logged later is logged again.
+        """Continue after the first `metrics_bytes` bytes of metrics.jsonl and cut off the rest.
 
         Args:
-            steps: updates done so far; pictures, samples and histograms of later ones go. None: all stay.
+            steps: updates done so far; pictures, samples and histograms of later ones are removed. None: all stay.
 
         Raises:
             RunDirectoryError: metrics.jsonl has lost lines.
@@ -70,7 +70,7 @@ class Logbook:
         self.stopwatch = Stopwatch()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Log numbers that belong to the state after `step` updates.
+        """Log numbers of the state after `step` updates.
 
         Raises:
             Diverged: one of them is not finite; none is logged.
@@ -82,7 +82,7 @@ class Logbook:
             sink.write(step, values)
 
     def write_time(self, step: int) -> float:
-        """Log the training time since the last call, and return target tokens per second."""
+        """Log the training time since the last call; return target tokens per second."""
         seconds, tokens = self.stopwatch.read()
         speed = tokens / seconds if seconds > 0 else 0.0
         record = {"step": step, "seconds": seconds, "tokens": tokens, "tokens_per_second": speed}
@@ -92,7 +92,7 @@ class Logbook:
     def show_samples(self, step: int, split: str, rows: Sequence[tuple[int, str, str, str]]) -> None:
         """Keep the first of (id, source, reference, hypothesis) rows in samples.jsonl, and show them in TensorBoard.
 
-        Those that are there already stay, and nothing is shown twice.
+        Rows that are there already stay, and none is shown twice.
         """
         columns = ("id", "source", "reference", "hypothesis")
         records = [
@@ -106,7 +106,7 @@ class Logbook:
             self._events.write_samples(records)
 
     def show_histogram(self, step: int, tag: str, edges: Sequence[float], counts: Sequence[int]) -> None:
-        """Keep how numbers are spread in histograms.jsonl, and show it in TensorBoard; one that is there stays.
+        """Append a histogram to histograms.jsonl and show it in TensorBoard, unless it is there already.
 
         Args:
             edges: of the bars, ascending; one more than `counts`.
@@ -118,7 +118,7 @@ class Logbook:
             self._events.write_histogram(record)
 
     def show_picture(self, step: int, label: str, png: bytes) -> None:
-        """Keep a picture, and show it in TensorBoard; one that is there already stays.
+        """Save a picture and show it in TensorBoard, unless it is there already.
 
         Args:
             label: a placement's, or `attention-cross`.
@@ -132,7 +132,7 @@ class Logbook:
             self._events.write_image(step, label, png)
 
     def end(self, step: int, state: State) -> None:
-        """Tell TensorBoard how the run ended."""
+        """Write how the run ended to TensorBoard."""
         self._events.write_end(step, state)
 
     def sync(self) -> int:
@@ -145,12 +145,12 @@ class Logbook:
         return self._lines.read()
 
     def nll_sha256(self) -> str:
-        """Return the hash of every logged `train/nll`: equal exactly if two runs trained alike."""
+        """Return the hash of every logged `train/nll`: equal exactly if two runs had the same losses."""
         values = [line["train/nll"] for line in self.lines() if "train/nll" in line]
         return hashlib.sha256(canonical_json(values).encode()).hexdigest()
 
     def cost(self) -> dict[str, float]:
-        """Return what training took; a step that was done twice, before and after a kill, counts once."""
+        """Return speed, peak memory and seconds of training; a step done twice, before and after a kill, counts once."""
         by_step = {record["step"]: record for record in self._timing.read()}
         seconds = sum(record["seconds"] for record in by_step.values())
         tokens = sum(record["tokens"] for record in by_step.values())
@@ -160,7 +160,7 @@ class Logbook:
 
 
 def _kept(lines: JsonLines, steps: int | None) -> list[dict[str, Any]]:
-    """Cut off what belongs to steps after `steps`, and return what stays; the lines stand in the order of steps."""
+    """Cut off the lines of steps after `steps` and return the others; lines are in the order of steps."""
     records = lines.read()
     kept = [record for record in records if steps is None or record["step"] <= steps]
     if len(kept) < len(records):

@@ -1,8 +1,8 @@
-"""A run from its first step, or its newest checkpoint, to its result.
+"""Trains a run from its first step, or its newest checkpoint, to its result.
 
-Whatever instant a process is killed at, the next one continues from the newest whole checkpoint, cuts metrics.jsonl
-back to what was logged then, and ends in the same bytes. Nothing here remembers anything a checkpoint does not hold:
-weights, moments, the step, the best step so far, and how many bytes had been logged.
+Whenever a process is killed, the next one continues from the newest whole checkpoint, cuts metrics.jsonl back to what
+was logged by then, and ends in the same bytes. So all state is in a checkpoint: weights, moments, the step, the best
+step so far, and how many bytes had been logged.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ def train_run(
 
 
 class _Run:
-    """The run in this process."""
+    """A run while it trains in this process."""
 
     def __init__(
         self, job: RunJob, directory: RunDirectory, report: Report, should_stop: Callable[[], bool]
     ) -> None:
-        """Build everything, and open the directory; until that succeeds, nothing is written to it."""
+        """Build everything, then open the directory; nothing is written to it before that succeeds."""
         self.job, self.config, self.directory = job, job.config, directory
         self.report, self.should_stop = report, should_stop
         self.corpus: Corpus = load_corpus(self.config.corpus, job.cache_dir)
@@ -131,7 +131,7 @@ class _Run:
         return "interrupted"
 
     def _moved(self) -> str:
-        """Say what differs between where the run was begun and here; empty if nothing does."""
+        """Return a sentence on how the environment has changed since the run was begun; empty if it has not."""
         differences = moved(self.directory.record() or {}, self.here)
         if not differences:
             return ""
@@ -200,7 +200,7 @@ class _Run:
         self.pictures.draw(self.done, self.stalls.by(self.done))
 
     def _is_due(self, step: int, every: int) -> bool:
-        """Whether something done every so many updates, and after the last, is due after update `step`."""
+        """Return whether an action of every `every` updates, and of the last one, is due after update `step`."""
         return step % every == 0 or step == self.total
 
     def _log_step(self, step: StepReport) -> float:
@@ -210,13 +210,13 @@ class _Run:
         return self.log.write_time(self.done)
 
     def _measure_start(self) -> None:
-        """Log what the weights that the run starts from are worth; that is no validation, which picks a checkpoint."""
+        """Log the validation metrics of the starting weights; this is no validation, which could select a checkpoint."""
         clock = Clock.evaluation(0, self.total)
         metrics = evaluate(self.trainer, self.corpus, validation_metrics(self.config), clock).metrics
         self.log.write(0, {f"start/{name}": value for name, value in metrics.items()})
 
     def _validate(self) -> bool:
-        """Measure the validation split, and return whether this is the best state so far; the earlier of equals is."""
+        """Evaluate the validation split; return whether this is the best state so far, the earlier of equals being better."""
         clock = Clock.evaluation(self.done, self.total, self.stalls.by(self.done))
         metrics = evaluate(self.trainer, self.corpus, validation_metrics(self.config), clock).metrics
         self.log.write(self.done, metrics)
@@ -227,7 +227,7 @@ class _Run:
         return True
 
     def _save(self) -> None:
-        """Write a checkpoint; whatever it refers to is on the disk before it."""
+        """Write a checkpoint, after everything it refers to is on the disk."""
         state = {"best": self.best, "metrics_bytes": self.log.sync()}
         model = self.trainer.model
         tensors = moments(model, self.trainer.optimiser)

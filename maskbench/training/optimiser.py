@@ -1,4 +1,4 @@
-"""AdamW and its learning rate, with all their state in named tensors and none in a scheduler.
+"""AdamW and its learning rate; their state is in named tensors, and none in a scheduler.
 
 The learning rate is a pure function of the step, so a resumed run cannot be one step off, and the optimiser's state
 goes into a checkpoint under parameter names: a plain list of tensors would silently fit the wrong model.

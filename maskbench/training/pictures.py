@@ -1,6 +1,6 @@
-"""Pictures of a run: its attention masks at its start, in its middle and at its end, then what it attends to.
+"""Pictures of a run: its attention masks at its start, middle and end, and finally its cross attention.
 
-They are for people: nothing is computed from them, and whatever goes wrong with one must not touch the run.
+Nothing is computed from pictures, so an error in one is logged and the run continues.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BARS = 30
 
 
 class MaskHistograms:
-    """Counts what is due, once."""
+    """Logs histograms of the parameters of learned masks at every validation, each once."""
 
     def __init__(self, trainer: Trainer, log: Logbook) -> None:
         self._trainer, self._log = trainer, log
@@ -32,7 +32,7 @@ class MaskHistograms:
         self._learned = [placed for placed in trainer.model.masks.placed if any(_parameters(placed))]
 
     def count(self, done: int) -> None:
-        """Count the parameters as they stand after `done` updates, if that is due then."""
+        """Log the parameters after `done` updates, if that is due then."""
         if done % self._every and done != self._trainer.total_steps:
             return
         for placed in self._learned:
@@ -43,9 +43,9 @@ class MaskHistograms:
 
 
 def bars(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return how many values lie in each of equally wide bars from the least to the largest, and the bars' edges.
+    """Return how many values lie in each of `BARS` equally wide bars from the least to the largest, and the edges.
 
-    Where all are equal, all edges are that value and the last bar has them, as TensorBoard's own histograms say it.
+    If all values are equal, all edges are that value and the last bar holds them, as in TensorBoard's own histograms.
     """
     if values.min() == values.max():
         return np.append(np.zeros(BARS - 1, np.int64), values.size), np.full(BARS + 1, values.flat[0])
@@ -60,11 +60,11 @@ def _parameters(placed: PlacedStrategy) -> Iterator[tuple[str, npt.NDArray[np.fl
 
 
 ATTENTION = "attention-cross"
-"""The label of the picture of what a trained model attends to."""
+"""The label of the picture of a trained model's cross attention."""
 
 
 class RunPictures:
-    """Draws what is due, once."""
+    """Draws the pictures and histograms of a run when they are due, each once."""
 
     def __init__(self, trainer: Trainer, log: Logbook, seed: int) -> None:
         self._trainer, self._log = trainer, log
@@ -74,7 +74,7 @@ class RunPictures:
         self._histograms = MaskHistograms(trainer, log)
 
     def draw(self, done: int, stalls: int) -> None:
-        """Draw the masks as they stand after `done` updates, if a picture is due then and not there yet."""
+        """Draw the masks after `done` updates, if a picture is due then and not there yet."""
         if done in self._steps:
             with _at_no_cost("pictures of the masks", done):
                 self._draw(done, stalls)
@@ -82,7 +82,7 @@ class RunPictures:
             self._histograms.count(done)
 
     def draw_attention(self, corpus: Corpus, split: str, clock: Clock) -> None:
-        """Draw what the model as it is attends to in the first pair of a split.
+        """Draw the model's cross attention in the first pair of a split.
 
         Args:
             clock: of phase "eval", at the end of the run.
@@ -107,7 +107,7 @@ class RunPictures:
 
 @contextmanager
 def _at_no_cost(what: str, step: int) -> Iterator[None]:
-    """Inside, an error becomes a line in the log of the run's process: a picture is never worth a run."""
+    """Inside, an error becomes a line in the log of the run's process, and the run continues."""
     try:
         yield
     except Exception as error:

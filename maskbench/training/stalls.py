@@ -1,6 +1,6 @@
-"""Which validations found no better model: what picks the checkpoint, and what `plateau` schedules read.
+"""The validations of a run: which one selects the checkpoint, how many found no better model, which are averaged.
 
-Both are functions of the validation values logged so far, so a resumed run rebuilds them from metrics.jsonl.
+All are functions of the validation values logged so far, so a resumed run rebuilds them from metrics.jsonl.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from maskbench.runs.checkpoint import verify
 
 
 class Stalls:
-    """The validations of a run, in the order in which they happened."""
+    """The validations of a run, in their order: the best value, and the steps that did not improve on it."""
 
     def __init__(self, metric: str, logged: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Take up the validations that were logged.
+        """Add the validations that were logged.
 
         Args:
-            metric: what picks the checkpoint, as `valid/metric`.
+            metric: the metric that selects the checkpoint, as `valid/metric`.
             logged: the lines of metrics.jsonl so far.
         """
         self._sign = 1 if find_metric(metric.removeprefix("valid/")).higher_is_better else -1
@@ -36,7 +36,7 @@ class Stalls:
                 self.note(int(line["step"]), float(line[metric]))
 
     def note(self, step: int, value: float) -> bool:
-        """Add the validation after `step` updates; return whether it is the best so far. The earlier of equals is."""
+        """Add the validation after `step` updates; return whether it is better than all before."""
         if self._best is None or self._sign * value > self._sign * self._best:
             self._best = value
             return True
@@ -44,14 +44,14 @@ class Stalls:
         return False
 
     def by(self, step: int) -> int:
-        """Return how many validations after at most `step` updates found no better model."""
+        """Return how many validations after at most `step` updates found no better model; `plateau` schedules read it."""
         return sum(stalled <= step for stalled in self._stalled)
 
 
 def averaged_steps(train: TrainConfig, total: int) -> tuple[int, ...]:
-    """Return the updates after which the weights count, ascending: the last `train.average` validations of a run.
+    """Return the steps whose weights are averaged, ascending: the last `train.average` validations of a run.
 
-    Empty where nothing is averaged; fewer where a run has fewer validations.
+    Empty if nothing is averaged; fewer if a run has fewer validations.
     """
     if train.average == 1:
         return ()
@@ -70,8 +70,7 @@ def _at(folder: Path, step: int) -> dict[str, Tensor]:
 
 
 def averaged_weights(folder: Path, steps: Sequence[int]) -> dict[str, Tensor]:
-    """Return the mean of the weights of several checkpoints, summed in float64; what is no number with a fraction
-    has the value of the last.
+    """Return the mean of the weights of several checkpoints, summed in float64; integer tensors are those of the last.
 
     Raises:
         RunDirectoryError: one of them is missing or damaged.

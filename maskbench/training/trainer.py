@@ -1,4 +1,4 @@
-"""One run's model, optimiser and batches, and what a single training step does with them.
+"""The trainer of a run: its model, optimiser and batches, and a single training step.
 
 A step is a pure function of (weights, moments, step number): its batch, its dropout and its masks are keyed by the
 step and the seed, and its learning rate is computed from it. So a trainer can be put back to any checkpoint.
@@ -24,24 +24,24 @@ from maskbench.training.warm_start import freeze_all_but, load_starting_weights
 
 
 class Diverged(Exception):
-    """A number that must be finite is not; the step it belongs to was not taken."""
+    """A loss, gradient or metric is not finite; the step it belongs to was not taken."""
 
     def __init__(self, quantity: str, value: float, step: int, examples: tuple[int, ...] = ()) -> None:
         super().__init__(f"{quantity} is {value} at step {step}; the run diverged")
         self.quantity = quantity
         self.value = value
         self.step = step
-        """The number of the update that was not made, counted from 1."""
+        """The number of the update that was not made, from 1."""
         self.examples = examples
         """Ids of the batch, where the number came from one."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What one training step measured, before its update changed the weights."""
+    """The numbers of one training step, from before its update."""
 
     loss: float
-    """What is optimised: smoothed, weighted by loss masks, with logit masks and penalties."""
+    """The optimised loss: smoothed, weighted by loss masks, with logit masks and penalties."""
     nll: float
     """Mean negative log-likelihood over all real tokens, without smoothing, weights, logit masks or penalties; the
     masks of the other sites act as they do in training."""
@@ -61,7 +61,7 @@ class Trainer:
         self.dtype = compute_dtype(config.train.precision, config.model.d_model, self.device)
         self.model: EncoderDecoder = build_model(config, corpus, seed).to(self.device)
         self.init_sha256: str | None = None
-        """Of the checkpoint whose weights the model has before its first step, if it has any run's."""
+        """The hash of the checkpoint from which the weights were loaded; None if they are new."""
         if config.init_from is not None:
             start = config.init_from, seed, corpus.vocabulary
             self.init_sha256 = load_starting_weights(self.model, *start)
@@ -77,12 +77,12 @@ class Trainer:
 
     @property
     def total_steps(self) -> int:
-        """How many updates the run makes."""
+        """The number of updates of the run."""
         epochs = self.config.train.epochs
         return self.config.train.steps if epochs is None else self._batches.steps_for_epochs(epochs)
 
     def batch(self, step: int, stalls: int = 0) -> tuple[Batch, Clock]:
-        """Return what step `step`, counted from 0, trains on, and where training then stands.
+        """Return the batch of step `step`, counted from 0, and the clock of that step.
 
         Args:
             stalls: validations before this step that found no better model.
@@ -118,11 +118,11 @@ class Trainer:
         return report
 
     def _dropout_seed(self, step: int) -> int:
-        """The 32 bits torch's generator takes: one seed for every step of the stream `dropout`."""
+        """Return the seed of torch's generator for a step, 32 bits of the stream `dropout`."""
         return Key.of(self._seed, self._stream("dropout"), step).low32
 
     def _order_seed(self) -> int:
-        """The seed of batches and their order: the run's own, unless it uses another family of streams."""
+        """Return the seed of batches and their order: the run's own, unless it uses another family of streams."""
         own = self.config.streams == "a"
         return self._seed if own else Key.of(self._seed, self._stream("order")).low32
 
@@ -131,6 +131,6 @@ class Trainer:
 
 
 def make_trainer(config: RunConfig, corpus: Corpus, seed: int) -> Trainer:
-    """Return a trainer that has taken no step, in a process that from now on keeps the memory tensors give back."""
+    """Return a trainer that has taken no step; from now on the process keeps the memory that tensors free."""
     keep_freed_memory()
     return Trainer(config, corpus, seed)

@@ -1,4 +1,4 @@
-"""The finished runs of a directory, and the choice of one that nobody could have steered."""
+"""The finished runs of a directory, and the choice of one that nobody can predict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from maskbench.runs.json_files import canonical_json
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A run that has a result."""
+    """A run with a result."""
 
     experiment: str
     panel: str | None
@@ -45,30 +45,30 @@ class Cell:
 
     @property
     def results_version(self) -> int:
-        """Of the program that made it; 0 if that is not recorded."""
+        """The results version of the program that made the run; 0 if it is not recorded."""
         identity = self.record.get("identity")
         version = identity.get("results_version") if isinstance(identity, dict) else None
         return version if isinstance(version, int) else 0
 
     @property
     def is_of_this_version(self) -> bool:
-        """Whether this program should compute the same numbers."""
+        """Whether this program computes the same numbers."""
         return self.results_version == RESULTS_VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a directory holds of its experiment."""
+    """The runs in a directory of an experiment."""
 
     cells: tuple[Cell, ...]
     unfinished: tuple[str, ...]
     """Names of runs that are planned, in progress, failed or diverged."""
     unplanned: tuple[str, ...]
-    """What else lies there, a sentence for each arm."""
+    """A sentence for each arm that is there and not in the experiment file."""
 
 
 def contents(directory: Path) -> Contents:
-    """Return the runs that an experiment, or one of its panels, asks for.
+    """Return the runs of an experiment, or of one of its panels.
 
     Raises:
         ConfigError: there is no experiment.
@@ -102,9 +102,9 @@ def named(cells: Sequence[Cell], name: str) -> Cell:
 
 
 def chosen(cells: Sequence[Cell]) -> Cell | None:
-    """Return one of the runs that this version could have made, by a hash of all their results; None if there is none.
+    """Return one of the runs made by this results version, chosen by a hash of all their results; None if none is.
 
-    Whoever publishes runs cannot know which one it will be before all are there, and everybody gets the same one.
+    Whoever publishes runs cannot know the choice before all runs are finished, and everybody gets the same one.
     """
     candidates = sorted((cell for cell in cells if cell.is_of_this_version), key=lambda cell: cell.name)
     if not candidates:
@@ -115,7 +115,7 @@ def chosen(cells: Sequence[Cell]) -> Cell | None:
 
 
 def _read(file: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
-    """Return a JSON file's contents; what is wrong with it, the check of its hashes says."""
+    """Return a JSON file's contents; empty if it is damaged, which the check of its hashes reports."""
     try:
         return file() or {}
     except MaskbenchError:

@@ -1,8 +1,8 @@
-"""Checks every hash that finished runs carry against the bytes it was taken of; nothing is written.
+"""Checks every hash of finished runs against the bytes that it is of; writes nothing.
 
-A run's identity is held against its keys, its checkpoints against their manifests, its translations and training losses
-against the hashes in result.json, its corpus against the same corpus built again. The scores in result.json have no
-hash, so they are held against the lines of metrics.jsonl, which a replay compares byte by byte.
+A run's identity is compared with its keys, its checkpoints with their manifests, its translations and training losses
+with the hashes in result.json, its corpus with the same corpus built again. The scores in result.json have no hash, so
+they are compared with the lines of metrics.jsonl, which a replay compares byte by byte.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ _UNREADABLE = (MaskbenchError, OSError, ValueError, TypeError, AttributeError, L
 
 @dataclass(slots=True)
 class Hashes:
-    """What came of checking."""
+    """The result of checking."""
 
     right: int = 0
-    """Hashes that fit their bytes."""
+    """How many hashes match their bytes."""
     wrong: list[str] = field(default_factory=list)
-    """A sentence for each thing that does not fit."""
+    """A sentence for each thing that does not match."""
     unchecked: list[str] = field(default_factory=list)
     """A sentence for each thing that could not be checked here."""
 
     def expect(self, fits: bool, what: str) -> None:
-        """Count a hash that fits, or note what does not."""
+        """Count a hash that matches, or add a sentence on what does not."""
         if fits:
             self.right += 1
         else:
             self.note(what)
 
     def note(self, what: str) -> None:
-        """Note what does not fit, once: a file that is missing spoils several checks."""
+        """Add a sentence on what does not match, once: a missing file fails several checks."""
         if what not in self.wrong:
             self.wrong.append(what)
 
@@ -149,7 +149,7 @@ def _losses(run: RunDirectory, found: Hashes) -> None:
 
 
 def _scores(run: RunDirectory, found: Hashes) -> None:
-    """Hold the scores of result.json against those that were logged; that is no hash, so it is not counted."""
+    """Compare the scores of result.json with those that were logged; these are no hashes, so they are not counted."""
     logged: dict[str, Any] = {}
     for line in run.metrics.read():
         logged |= line
@@ -160,7 +160,7 @@ def _scores(run: RunDirectory, found: Hashes) -> None:
 
 
 def _sentences(run: RunDirectory, found: Hashes) -> None:
-    """Hold what was counted of single sentences against the scores of result.json; that is no hash either."""
+    """Compare the sums over single sentences with the scores of result.json; these are no hashes either."""
     missing: dict[Path, None] = {}
     for metric, value in _result(run)["metrics"].items():
         name = metric_name(metric)

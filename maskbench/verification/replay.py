@@ -1,4 +1,4 @@
-"""Trains finished runs again, from nothing and in a folder of their own, and compares the bytes."""
+"""Trains finished runs again, from the start and in a folder of their own, and compares the bytes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _SHOWN = 60
 
 
 def differences(run: RunDirectory, again: RunDirectory) -> list[str]:
-    """Return a sentence for every file of a finished run that its repetition has with other bytes.
+    """Return a sentence for every file of a finished run whose bytes differ in its repetition.
 
-    Compared are the logged numbers, the translations and what was counted of their sentences, and the weights of every
-    checkpoint that both kept, the selected one among them. What an earlier version did not write is not missed.
+    Compared are the logged numbers, the translations, the counts of their sentences, and the weights of every checkpoint
+    that both kept, the selected one among them. A file that an earlier version did not write is not compared.
     """
     found = list(_of_lines(run.metrics.path, again.metrics.path, "metrics.jsonl"))
     for folder in ("translations", "sentences"):
@@ -48,7 +48,7 @@ def _of_lines(file: Path, other: Path, name: str) -> Iterator[str]:
 
 
 def _line(rows: list[bytes], at: int) -> str:
-    """Return the part of a line that tells it from others, short enough to read."""
+    """Return a line, cut to a length that can be read."""
     if at >= len(rows) or (at == len(rows) - 1 and not rows[at]):
         return "nothing"
     text = rows[at].decode("utf-8", "replace")
@@ -98,13 +98,13 @@ def _of_tensors(ours: Checkpoint, theirs: Checkpoint) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A run, and what came of training it again."""
+    """A run, and the result of training it again."""
 
     cell: Cell
     differences: tuple[str, ...] = ()
     """Sentences; empty if every byte is the same."""
     elsewhere: tuple[str, ...] = ()
-    """What is not as it was when the run was made, such as `torch 2.12.0 -> 2.13.0`: reasons for other bytes."""
+    """What has changed since the run was made, such as `torch 2.12.0 -> 2.13.0`: reasons for other bytes."""
 
     @property
     def is_identical(self) -> bool:
@@ -127,13 +127,12 @@ def replay(
         cells: finished runs; nothing is written to their directories.
         folder: an empty folder for the repetitions; each is removed once it has been compared.
         cache_dir: where corpora are built.
-        executor: who trains.
-        plugins: files with strategies of their own.
-        told: is told what is being done.
+        executor: trains the runs.
+        plugins: files that add strategies.
+        told: receives a sentence on what is being done.
 
     Returns:
-        What came of every run that was trained to its end, and the number of the signal that stopped the work, if one
-        did.
+        The result of every run that was trained to its end, and the number of the signal that stopped the work, or None.
     """
     files = tuple(file.resolve() for file in plugins)
     runs = {
@@ -157,7 +156,7 @@ def replay(
 
 
 class _Comparer:
-    """Hears when a repetition ends, compares it, and makes room for the next."""
+    """Compares each repetition when it ends, and removes it."""
 
     def __init__(self, runs: dict[Path, Cell], told: Callable[[str], None]) -> None:
         self._runs, self._told = runs, told
@@ -172,10 +171,10 @@ class _Comparer:
         self._told(f"replaying {cell.name}{took}")
 
     def reported(self, task: Task[RunJob], message: Progress) -> None:
-        """Show nothing: how far a repetition is changes no byte."""
+        """Do nothing."""
 
     def ended(self, task: Task[RunJob], end: TaskEnd) -> None:
-        """Compare what the repetition left behind."""
+        """Compare the repetition with its run."""
         path = task.payload.directory
         if end.state != "interrupted":
             self.found.append(_compared(self._runs[path], RunDirectory(path), end.message))
@@ -192,7 +191,7 @@ def _compared(cell: Cell, again: RunDirectory, message: str) -> Replayed:
 
 
 def _elsewhere(cell: Cell, again: RunDirectory) -> tuple[str, ...]:
-    """Say what is not as it was when the run was made."""
+    """Return what has changed since the run was made."""
     before, here = cell.record, again.record() or {}
     now = Origin(here.get("versions", {}), here.get("environment", {}), here.get("plugins", {}))
     found = moved(before, now)
