@@ -24,7 +24,7 @@ from maskbench.config.load import load_experiment
 from maskbench.executors import Executor, FunctionEnd, Listener, Task, TaskContext
 from maskbench.executors.local import LocalExecutor
 from maskbench.experiment import PRELOAD, train_job
-from maskbench.experiment.progress_events import Outcome
+from maskbench.experiment.progress_events import ExperimentOutcome
 from maskbench.experiment.run import run_experiment
 from maskbench.training.job import Progress, RunJob
 from maskbench.training.loop import train_run
@@ -56,7 +56,7 @@ def write(directory: Path, arms: Sequence[str] = tuple(ARMS), steps: int = STEPS
     return file
 
 
-def train(directory: Path, executor: Executor, arms: Sequence[str] = tuple(ARMS)) -> Outcome:
+def train(directory: Path, executor: Executor, arms: Sequence[str] = tuple(ARMS)) -> ExperimentOutcome:
     outcome = run_experiment(load_experiment(write(directory, arms)), directory / "runs", executor=executor)
     assert outcome.is_sound, outcome.ended
     return outcome

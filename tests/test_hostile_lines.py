@@ -23,7 +23,7 @@ from maskbench.cli.progress.state import ProgressState
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, RunConfig
 from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError, ResourceError, RunFailed
 from maskbench.experiment.plan import PlannedRun
-from maskbench.experiment.progress_events import Ended
+from maskbench.experiment.progress_events import RunEnd
 from maskbench.runs.directory import RunDirectory
 
 each = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
@@ -55,8 +55,8 @@ def told_about(shown: Any, text: str) -> None:
     shown.warned(text)
     shown.started(run)
     shown.progressed(run, FakeProgress(text))
-    shown.ended(Ended(run, "failed", seconds=1.0, message=text))
-    shown.looked(text)
+    shown.ended(RunEnd(run, "failed", seconds=1.0, message=text))
+    shown.tested(text)
 
 
 @each

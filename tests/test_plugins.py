@@ -24,7 +24,7 @@ from maskbench.plugins import Plugin, load_plugins
 from maskbench.registry import MASKS, METRICS, PRESETS
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Origin
-from maskbench.training.environment import moved
+from maskbench.training.environment import environment_changes
 from maskbench.training.job import RunJob
 from maskbench.training.loop import train_run
 
@@ -266,8 +266,10 @@ def test_without_plugins_none_are_recorded(tmp_path: Path) -> None:
 
 def test_other_code_under_the_same_name_is_noticed_on_resuming() -> None:
     now = Origin({}, {}, {"first": "b" * 64})
-    assert moved({"plugins": {"first": "a" * 64}}, now) == [f"plug-in first {'a' * 12} -> {'b' * 12}"]
-    assert moved({"plugins": {"first": "b" * 64}}, now) == []
+    assert environment_changes({"plugins": {"first": "a" * 64}}, now) == [
+        f"plug-in first {'a' * 12} -> {'b' * 12}"
+    ]
+    assert environment_changes({"plugins": {"first": "b" * 64}}, now) == []
 
 
 def test_the_command_line_refuses_a_bad_plugin_in_one_message(tmp_path: Path) -> None:

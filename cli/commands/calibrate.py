@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from maskbench.comparison.calibration import Calibration
     from maskbench.config.schema.experiment import Experiment
     from maskbench.executors import Executor
-    from maskbench.experiment.progress_events import Outcome
+    from maskbench.experiment.progress_events import ExperimentOutcome
 
 
 def calibrate(
@@ -45,7 +45,7 @@ def calibrate(
     from maskbench.executors.registry import build_executor
     from maskbench.executors.signals import exit_code, exit_on_stop_signals
     from maskbench.experiment import PRELOAD
-    from maskbench.experiment.null_experiment import calibration_of
+    from maskbench.experiment.null_experiment import make_null_experiment
 
     from ..loading import load, locate_problems
     from .run import say_what_happened
@@ -54,7 +54,7 @@ def calibrate(
         settings, files = overrides or [], plugins or []
         used = build_executor(executor, workers=workers, preload=PRELOAD)
         experiment = load(file, settings, seeds, [], quick, files)
-        calibration = calibration_of(experiment, twins)
+        calibration = make_null_experiment(experiment, twins)
         with locate_problems(file, settings):
             outcome = _train(calibration, runs_dir, used, files)
         directory = runs_dir / calibration.name
@@ -66,7 +66,9 @@ def calibrate(
         raise typer.Exit(3)
 
 
-def _train(experiment: Experiment, runs_dir: Path, executor: Executor, plugins: list[Path]) -> Outcome:
+def _train(
+    experiment: Experiment, runs_dir: Path, executor: Executor, plugins: list[Path]
+) -> ExperimentOutcome:
     import sys
 
     from maskbench.experiment.run import run_experiment

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from maskbench.config.schema.experiment import Experiment
     from maskbench.executors import Executor
     from maskbench.experiment.plan import PlannedRun
-    from maskbench.forecast.expense import Expense
-    from maskbench.forecast.outlook import Outlook
+    from maskbench.forecast.cost_estimate import CostEstimate
+    from maskbench.forecast.power import PowerForecast
     from maskbench.records.plans import Plan
 
 
@@ -66,42 +66,42 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
     Raises:
         RunDirectoryError: a directory of the plan holds another run; it is said after the plan was printed.
     """
-    from maskbench.experiment.plan import refuse_changed
-    from maskbench.experiment.plan_log import present_plan
-    from maskbench.experiment.preparation import rehearse
-    from maskbench.experiment.progress_events import Silence
-    from maskbench.forecast.expense import expense
-    from maskbench.forecast.outlook import outlooks
+    from maskbench.experiment.plan import refuse_unusable_runs
+    from maskbench.experiment.plan_log import current_plan
+    from maskbench.experiment.preparation import make_dry_run
+    from maskbench.experiment.progress_events import NullReporter
+    from maskbench.forecast.cost_estimate import estimate_costs
+    from maskbench.forecast.power import forecast_power
     from maskbench.text import sanitize
 
     from ..terminal import print_stripped
 
-    class Warner(Silence):
+    class Warner(NullReporter):
         """Prints warnings and ignores every other event."""
 
         def warned(self, warning: str) -> None:
             """Print a warning on stderr."""
             typer.echo(sanitize(f"warning: {warning}"), err=True)
 
-    rehearsal = rehearse(experiment, runs_dir, Warner())
-    expected = expense(experiment, rehearsal, runs_dir, executor)
-    prospects = outlooks(experiment, runs_dir)
+    rehearsal = make_dry_run(experiment, runs_dir, Warner())
+    expected = estimate_costs(experiment, rehearsal, runs_dir, executor)
+    prospects = forecast_power(experiment, runs_dir)
     if as_json:
-        from maskbench.forecast.outlook import to_json
+        from maskbench.forecast.power import to_json
 
         typer.echo(to_json(experiment, rehearsal.planned, expected, prospects))
     else:
-        present = present_plan(runs_dir, experiment.name)
+        present = current_plan(runs_dir, experiment.name)
         print_stripped(_shown(experiment, rehearsal.planned, expected, prospects, present))
         _write_controls(experiment)
-    refuse_changed(rehearsal.planned)
+    refuse_unusable_runs(rehearsal.planned)
 
 
 def _shown(
     experiment: Experiment,
     runs: tuple[PlannedRun, ...],
-    expected: Expense,
-    prospects: list[Outlook],
+    expected: CostEstimate,
+    prospects: list[PowerForecast],
     present: Plan | None,
 ) -> RenderableType:
     from rich.console import Group

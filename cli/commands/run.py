@@ -25,7 +25,7 @@ from ..options import (
 if TYPE_CHECKING:
     from maskbench.config.schema.experiment import Experiment
     from maskbench.executors import Executor
-    from maskbench.experiment.progress_events import Outcome
+    from maskbench.experiment.progress_events import ExperimentOutcome
 
 
 def run(
@@ -92,7 +92,7 @@ def run(
 
 def _run(
     experiment: Experiment, whole: Experiment, runs_dir: Path, executor: Executor, plugins: list[Path]
-) -> Outcome:
+) -> ExperimentOutcome:
     import sys
 
     from maskbench.experiment.run import run_experiment
@@ -129,7 +129,7 @@ def _check_selection(until_decided: bool, max_seeds: int | None, others: Mapping
 
 def _run_until_decided(
     experiment: Experiment, runs_dir: Path, max_seeds: int | None, executor: Executor, plugins: list[Path]
-) -> Outcome:
+) -> ExperimentOutcome:
     import sys
 
     from maskbench.experiment.until_decided import MAX_SEEDS, run_until_decided
@@ -147,7 +147,7 @@ def _run_until_decided(
         )
 
 
-def _end(outcome: Outcome, directory: Path, as_json: bool) -> None:
+def _end(outcome: ExperimentOutcome, directory: Path, as_json: bool) -> None:
     """Print what became of the runs and the comparison; exit with the code of the worst run."""
     from maskbench.executors.signals import exit_code
 
@@ -159,7 +159,7 @@ def _end(outcome: Outcome, directory: Path, as_json: bool) -> None:
         raise typer.Exit(3)
 
 
-def say_what_happened(outcome: Outcome, directory: Path) -> None:
+def say_what_happened(outcome: ExperimentOutcome, directory: Path) -> None:
     """Print on stderr how the runs ended, what went wrong, and what to do next."""
     from maskbench.text import sanitize
     from maskbench.training.job import ERROR_LOG

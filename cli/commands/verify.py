@@ -12,9 +12,9 @@ from ..options import LOCAL, ExecutorName, Plugins
 
 if TYPE_CHECKING:
     from maskbench.executors import Executor
-    from maskbench.verification.cells import Cell, Contents
-    from maskbench.verification.hashes import Hashes
-    from maskbench.verification.replay import Replayed
+    from maskbench.verification.finished_runs import ExperimentContents, FinishedRun
+    from maskbench.verification.hashes import HashReport
+    from maskbench.verification.replay import ReplayResult
 
 
 def verify(
@@ -70,32 +70,34 @@ def verify(
         raise typer.Exit(3)
 
 
-def _contents(directory: Path) -> Contents:
+def _contents(directory: Path) -> ExperimentContents:
     from maskbench.errors import ConfigError
-    from maskbench.verification.cells import contents
+    from maskbench.verification.finished_runs import find_runs
 
-    found = contents(directory)
+    found = find_runs(directory)
     if not found.cells:
         raise ConfigError(f"{directory} has no finished run to verify; finish some with `maskbench run FILE`")
     return found
 
 
-def _to_replay(found: Contents, cell: str | None, every: bool, hashes_only: bool) -> Sequence[Cell]:
-    from maskbench.verification.cells import chosen, named
+def _to_replay(
+    found: ExperimentContents, cell: str | None, every: bool, hashes_only: bool
+) -> Sequence[FinishedRun]:
+    from maskbench.verification.finished_runs import choose_by_hash, find_by_name
 
     if hashes_only:
         return ()
     if every:
         return found.cells
     if cell is not None:
-        return (named(found.cells, cell),)
-    one = chosen(found.cells)
+        return (find_by_name(found.cells, cell),)
+    one = choose_by_hash(found.cells)
     return () if one is None else (one,)
 
 
 def _verify(
-    found: Contents, cells: Sequence[Cell], executor: Executor, plugins: list[Path]
-) -> tuple[Hashes, list[Replayed], int | None]:
+    found: ExperimentContents, cells: Sequence[FinishedRun], executor: Executor, plugins: list[Path]
+) -> tuple[HashReport, list[ReplayResult], int | None]:
     import tempfile
 
     import maskbench.masks  # noqa: F401  registers the strategies
@@ -115,11 +117,11 @@ def _verify(
         hashes = check_hashes(found.cells, cache, told)
         if not cells:
             return hashes, [], None
-        replayed, signum = replay(cells, Path(name) / "runs", cache, executor, plugins=plugins, told=told)
+        replayed, signum = replay(cells, Path(name) / "runs", cache, executor, plugins=plugins, notify=told)
     return hashes, replayed, signum
 
 
-def _document(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> str:
+def _document(found: ExperimentContents, hashes: HashReport, replayed: Sequence[ReplayResult]) -> str:
     import json
 
     return json.dumps(
@@ -127,7 +129,7 @@ def _document(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> 
             "runs": [cell.name for cell in found.cells],
             "hashes": {"right": hashes.right, "wrong": hashes.wrong, "not_checked": hashes.unchecked},
             "replayed": [
-                {"run": one.cell.name, "differences": one.differences, "not_as_it_was": one.elsewhere}
+                {"run": one.cell.name, "differences": one.differences, "not_as_it_was": one.changes}
                 for one in replayed
             ],
             "not_replayable": [cell.name for cell in found.cells if not cell.is_of_this_version],
@@ -138,7 +140,7 @@ def _document(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> 
     )
 
 
-def _print(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> None:
+def _print(found: ExperimentContents, hashes: HashReport, replayed: Sequence[ReplayResult]) -> None:
     """Print the result in one line, then every disagreement with its possible cause."""
     from maskbench.text import sanitize
 
@@ -146,8 +148,8 @@ def _print(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> Non
     lines += [f"wrong: {sentence}" for sentence in hashes.wrong]
     for one in replayed:
         lines += [f"{one.cell.name}: {sentence}" for sentence in one.differences]
-        if one.differences and one.elsewhere:
-            lines.append(f"  not as it was when that run was made: {', '.join(one.elsewhere)}")
+        if one.differences and one.changes:
+            lines.append(f"  not as it was when that run was made: {', '.join(one.changes)}")
             lines.append(
                 "  so other bytes are no proof that anything was changed; repeat it where it was made"
             )
@@ -169,7 +171,7 @@ def _print(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> Non
         typer.echo(sanitize(line))
 
 
-def _summary(found: Contents, hashes: Hashes, replayed: Sequence[Replayed]) -> str:
+def _summary(found: ExperimentContents, hashes: HashReport, replayed: Sequence[ReplayResult]) -> str:
     differing = sum(not one.is_identical for one in replayed)
     outcome = "identical" if not differing else f"{differing} with differences"
     runs = f"{len(replayed)} of {len(found.cells)} runs replayed{f', {outcome}' if replayed else ''}"

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from maskbench.experiment.plan import PlannedRun
-from maskbench.experiment.progress_events import Ended, Reporter
+from maskbench.experiment.progress_events import Reporter, RunEnd
 from maskbench.text import sanitize
 
 from ..terminal import console_on
@@ -86,7 +86,7 @@ def _side_by_side(*parts: RenderableType) -> Table:
     return grid
 
 
-def end_line(board: ProgressState, ended: Ended) -> str:
+def end_line(board: ProgressState, ended: RunEnd) -> str:
     """Return the line that says how a run ended."""
     again = f" after {ended.retries} retry" if ended.retries else ""
     reason = f": {ended.message}" if ended.message else f" in {format_duration(ended.seconds)}"
@@ -120,7 +120,7 @@ class _StateReporter:
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
         self.board.progressed(run, progress)
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: RunEnd) -> None:
         self.board.finished(ended)
 
 
@@ -172,12 +172,12 @@ class PlainLines(_StateReporter):
             self._last = now
             self._say(summary_line(self.board))
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: RunEnd) -> None:
         """Print how a run ended."""
         super().ended(ended)
         self._say(end_line(self.board, ended))
 
-    def looked(self, sentence: str) -> None:
+    def tested(self, sentence: str) -> None:
         """Print which arms are decided."""
         self._say(sanitize(sentence))
 
@@ -227,14 +227,14 @@ class LiveDisplay(_StateReporter):
             self._live.console.print(Text(sanitize(f"{run.name}: {progress.message}")), soft_wrap=True)
         self._redraw(now=False)
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: RunEnd) -> None:
         """Remove the run; print a line if it did not end well."""
         super().ended(ended)
         if ended.state != "done":
             self._live.console.print(Text(end_line(self.board, ended)), soft_wrap=True)
         self._redraw()
 
-    def looked(self, sentence: str) -> None:
+    def tested(self, sentence: str) -> None:
         """Print a line above the bars."""
         self._live.console.print(Text(sanitize(sentence)), soft_wrap=True)
 

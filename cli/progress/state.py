@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from maskbench.experiment.plan import PlannedRun, RunName
-from maskbench.experiment.progress_events import Ended
+from maskbench.experiment.progress_events import RunEnd
 
 if TYPE_CHECKING:
     from maskbench.training.job import Progress
@@ -49,7 +49,7 @@ class ProgressState:
     total: int = 0
     skipped: int = 0
     running: dict[RunName, RunningRun] = field(default_factory=dict)
-    ended: list[Ended] = field(default_factory=list)
+    ended: list[RunEnd] = field(default_factory=list)
     _waiting: dict[RunName, Arm] = field(default_factory=dict)
     _seconds: dict[Arm, list[float]] = field(default_factory=dict)
 
@@ -87,7 +87,7 @@ class ProgressState:
         speed = progress.tokens_per_second
         line.tokens_per_second = speed if speed is not None else line.tokens_per_second
 
-    def finished(self, ended: Ended) -> None:
+    def finished(self, ended: RunEnd) -> None:
         """Remove a run from the running ones, and record how long its arm takes."""
         self.running.pop(ended.run.name, None)
         self.ended.append(ended)

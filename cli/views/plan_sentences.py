@@ -12,12 +12,12 @@ from maskbench.text import count_of
 from ..progress.display import format_duration
 
 if TYPE_CHECKING:
-    from maskbench.forecast.expense import Expense, StepTime
-    from maskbench.forecast.outlook import Outlook
+    from maskbench.forecast.cost_estimate import CostEstimate, StepTime
+    from maskbench.forecast.power import PowerForecast
     from maskbench.records.plans import Plan
 
 
-def expense_sentences(expected: Expense, due: int) -> Iterator[tuple[str, str]]:
+def expense_sentences(expected: CostEstimate, due: int) -> Iterator[tuple[str, str]]:
     """Yield label and sentence for the time, memory and disk that the due runs take."""
     if not due:
         return
@@ -32,7 +32,9 @@ def expense_sentences(expected: Expense, due: int) -> Iterator[tuple[str, str]]:
     yield "disk", f"at most {format_size(expected.disk)} of checkpoints, and a little for the logs"
 
 
-def outlook_sentences(outlook: Outlook, compare: CompareConfig, expected: Expense) -> Iterator[str]:
+def outlook_sentences(
+    outlook: PowerForecast, compare: CompareConfig, expected: CostEstimate
+) -> Iterator[str]:
     """Yield sentences on what the seeds of a panel can show, and on what they cannot."""
     arms = f"{count_of(outlook.n_arms, 'arm')} beside the baseline"
     seeds = count_of(outlook.n_seeds, "seed")
@@ -73,16 +75,16 @@ def until_decided_sentence(panel: str | None, present: Plan) -> str:
     )
 
 
-def _smallest_p(outlook: Outlook) -> float:
+def _smallest_p(outlook: PowerForecast) -> float:
     """Return the smallest p after Holm's correction, which multiplies the smallest p by the number of arms."""
     return min(1.0, outlook.n_arms * outlook.smallest_p)
 
 
-def _correction(outlook: Outlook) -> str:
+def _correction(outlook: PowerForecast) -> str:
     return f", corrected for {outlook.n_arms} arms," if outlook.n_arms > 1 else ""
 
 
-def _what_it_takes(outlook: Outlook, expected: Expense) -> str:
+def _what_it_takes(outlook: PowerForecast, expected: CostEstimate) -> str:
     more = outlook.least_seeds - outlook.n_seeds
     extra = expected.more_seeds(more)
     time = f", about {format_duration(extra)} more" if extra is not None else ""
@@ -92,7 +94,7 @@ def _what_it_takes(outlook: Outlook, expected: Expense) -> str:
     )
 
 
-def _in_sight(outlook: Outlook, compare: CompareConfig) -> Iterator[str]:
+def _in_sight(outlook: PowerForecast, compare: CompareConfig) -> Iterator[str]:
     """Say how many seeds it takes to see the difference that matters."""
     if compare.min_effect is None or outlook.needed is None or outlook.spread is None:
         return
@@ -105,7 +107,7 @@ def _in_sight(outlook: Outlook, compare: CompareConfig) -> Iterator[str]:
     )
 
 
-def _sources(expected: Expense) -> Iterator[str]:
+def _sources(expected: CostEstimate) -> Iterator[str]:
     """Say where the step times come from, arms with the same source together."""
     groups: dict[str, list[str]] = {}
     for (panel, arm), step in expected.steps.items():

@@ -16,7 +16,7 @@ from ..progress.display import format_duration
 from ..terminal import Glyphs, bare_table
 
 if TYPE_CHECKING:
-    from maskbench.forecast.expense import Expense
+    from maskbench.forecast.cost_estimate import CostEstimate
 
 HEADINGS: dict[PlanState, str] = {
     "new": "to train",
@@ -28,7 +28,7 @@ HEADINGS: dict[PlanState, str] = {
 }
 
 
-def plan_table(runs: Sequence[PlannedRun], expected: Expense, glyphs: Glyphs) -> Table:
+def plan_table(runs: Sequence[PlannedRun], expected: CostEstimate, glyphs: Glyphs) -> Table:
     """Return one row per arm in file order: its seeds in the column of what happens to them, and the time of its runs."""
     states = [state for state in get_args(PlanState) if any(run.state == state for run in runs)]
     has_panels = any(run.panel for run in runs)
@@ -59,7 +59,7 @@ def _seeds(members: Sequence[PlannedRun], state: PlanState, glyphs: Glyphs) -> T
     return Text(format_seeds(seeds) if seeds else glyphs.nothing)
 
 
-def _times(name: tuple[str | None, str], expected: Expense, glyphs: Glyphs) -> list[Text]:
+def _times(name: tuple[str | None, str], expected: CostEstimate, glyphs: Glyphs) -> list[Text]:
     if not expected.steps:
         return []
     step = expected.steps.get(name)

@@ -18,7 +18,7 @@ from maskbench.config.schema.experiment import Experiment, PanelConfig, RunConfi
 from maskbench.errors import RunDirectoryError
 from maskbench.executors import Executor, FunctionEnd, Resources, Task, TaskContext, TaskEnd
 from maskbench.experiment.plan import CACHE, corpus_key
-from maskbench.experiment.progress_events import Outcome, Reporter
+from maskbench.experiment.progress_events import ExperimentOutcome, Reporter
 from maskbench.runs.directory import ExperimentDirectory
 
 STEPS = 50
@@ -60,14 +60,14 @@ def probe(job: ProbeJob, context: TaskContext[StepTimes]) -> FunctionEnd:
     """Measure in this process and report once."""
     from maskbench.data import load_corpus
     from maskbench.plugins import load_plugins
-    from maskbench.training.environment import repeatable, use_threads
+    from maskbench.training.environment import deterministic_torch, use_threads
     from maskbench.training.trainer import make_trainer
 
     use_threads(job.threads)
     load_plugins(job.plugins)
     corpora = {corpus_key(config.corpus): config.corpus for _, config in job.arms}
     built = {key: load_corpus(corpus, job.cache_dir) for key, corpus in corpora.items()}
-    with repeatable(job.threads):
+    with deterministic_torch(job.threads):
         steps = {
             name: make_trainer(config, built[corpus_key(config.corpus)], job.seed).step
             for name, config in job.arms
@@ -139,7 +139,7 @@ def summarise(times: StepTimes, identities: Mapping[str, str]) -> dict[str, Any]
 
 
 def measure_costs(
-    outcome: Outcome,
+    outcome: ExperimentOutcome,
     experiment: Experiment,
     runs_dir: Path,
     executor: Executor,

@@ -12,7 +12,7 @@ from maskbench.errors import ConfigError
 SUFFIX = "-calibrate"
 
 
-def calibration_of(experiment: Experiment, twins: int = 1) -> Experiment:
+def make_null_experiment(experiment: Experiment, twins: int = 1) -> Experiment:
     """Return the experiment that trains the baseline of every panel, and `twins` copies of it with other streams.
 
     A copy draws the initial weights, the order of the sentences, dropout and random masks from streams of its own. So it

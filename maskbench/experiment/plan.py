@@ -70,7 +70,7 @@ def corpus_key(corpus: CorpusConfig) -> str:
     return json.dumps([corpus.name, corpus.options], sort_keys=True)
 
 
-def plan(
+def plan_runs(
     experiment: Experiment, runs_dir: Path, data: Mapping[str, str] | None = None
 ) -> tuple[PlannedRun, ...]:
     """Return every run of the experiment in the order in which they would start; reads directories, writes nothing.
@@ -134,7 +134,7 @@ def _starting_weights(arm: ArmConfig, seed: int) -> str | None:
         return None
 
 
-def refuse_changed(runs: Sequence[PlannedRun]) -> None:
+def refuse_unusable_runs(runs: Sequence[PlannedRun]) -> None:
     """Raise if any directory of the plan holds another run, or a finished one that cannot be used.
 
     Raises:

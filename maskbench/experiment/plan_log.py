@@ -18,22 +18,22 @@ from maskbench.records.plans import Plan, Question, read_plans
 from maskbench.runs.directory import ExperimentDirectory
 
 
-def present_plan(runs_dir: Path, experiment: str) -> Plan | None:
+def current_plan(runs_dir: Path, experiment: str) -> Plan | None:
     """Return the newest plan in an experiment's directory; None if there never was one.
 
     Raises:
         RunDirectoryError: plans.jsonl is damaged.
     """
-    plans = past_plans(runs_dir, experiment)
+    plans = read_plan_history(runs_dir, experiment)
     return plans[-1] if plans else None
 
 
-def past_plans(runs_dir: Path, experiment: str) -> Sequence[Plan]:
-    """Return every plan of an experiment, the newest last; see `present_plan`."""
+def read_plan_history(runs_dir: Path, experiment: str) -> Sequence[Plan]:
+    """Return every plan of an experiment, the newest last; see `current_plan`."""
     return _plans(ExperimentDirectory.of(runs_dir, experiment))
 
 
-def plan_of(whole: Experiment, part: Experiment, present: Plan | None) -> Plan:
+def extend_plan(whole: Experiment, part: Experiment, present: Plan | None) -> Plan:
     """Return the plan after the decision to train `part` of the experiment `whole`.
 
     It has the seeds of the present plan and those of `part`: if a selection could leave seeds out of the comparison,

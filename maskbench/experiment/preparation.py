@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from maskbench.config.schema.experiment import ArmConfig, Experiment, RunConfig
 from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError
-from maskbench.experiment.plan import CACHE, PlannedRun, corpus_key, plan
-from maskbench.experiment.progress_events import Reporter, Silence
+from maskbench.experiment.plan import CACHE, PlannedRun, corpus_key, plan_runs
+from maskbench.experiment.progress_events import NullReporter, Reporter
 
 if TYPE_CHECKING:
     from maskbench.data.corpus import Corpus
@@ -24,7 +24,7 @@ _BASE_BYTES = 350_000_000
 """The memory of a process that has imported everything and loaded a small corpus."""
 
 
-def memory_need(config: RunConfig, parameters: int, vocabulary: int) -> int:
+def estimate_memory(config: RunConfig, parameters: int, vocabulary: int) -> int:
     """Return roughly how many bytes a run needs to train; used to decide how many runs fit side by side.
 
     Counted are weights, gradient, two moments and the copy a checkpoint makes; what the layers keep for the backward
@@ -47,7 +47,7 @@ class BuiltArm:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class DryRun:
     """What `run_experiment` would do, and what was built to find out."""
 
     planned: tuple[PlannedRun, ...]
@@ -57,7 +57,7 @@ class Rehearsal:
     """The arms that are due, by panel and name."""
 
 
-def rehearse(experiment: Experiment, runs_dir: Path, reporter: Reporter | None = None) -> Rehearsal:
+def make_dry_run(experiment: Experiment, runs_dir: Path, reporter: Reporter | None = None) -> DryRun:
     """Return what `run_experiment` would do, after building the corpora and the arms that are due; train nothing.
 
     Runs that would be refused are in the plan, and say why.
@@ -66,25 +66,25 @@ def rehearse(experiment: Experiment, runs_dir: Path, reporter: Reporter | None =
         ConfigError, CorpusError: an arm or a corpus cannot be built.
         LeakError: an arm leaks and does not say so.
     """
-    told = reporter or Silence()
-    planned, corpora = survey(experiment, runs_dir, told)
+    reporter = reporter or NullReporter()
+    planned, corpora = plan_and_build_corpora(experiment, runs_dir, reporter)
     built: dict[tuple[str | None, str], BuiltArm] = {}
-    build_each_arm(planned, corpora, told, built)
-    return Rehearsal(planned, corpora, built)
+    build_and_audit_arms(planned, corpora, reporter, built)
+    return DryRun(planned, corpora, built)
 
 
-def survey(
-    experiment: Experiment, runs_dir: Path, told: Reporter, known: Mapping[str, Corpus] | None = None
+def plan_and_build_corpora(
+    experiment: Experiment, runs_dir: Path, reporter: Reporter, known: Mapping[str, Corpus] | None = None
 ) -> tuple[tuple[PlannedRun, ...], dict[str, Corpus]]:
     """Build the corpora that are not in `known`; return the plan, made with their contents, and all corpora by key."""
     import maskbench.masks  # noqa: F401  registers the strategies
 
-    corpora = _corpora(experiment, runs_dir, told, known or {})
-    return plan(experiment, runs_dir, {key: corpus.sha256 for key, corpus in corpora.items()}), corpora
+    corpora = _corpora(experiment, runs_dir, reporter, known or {})
+    return plan_runs(experiment, runs_dir, {key: corpus.sha256 for key, corpus in corpora.items()}), corpora
 
 
 def _corpora(
-    experiment: Experiment, runs_dir: Path, told: Reporter, known: Mapping[str, Corpus]
+    experiment: Experiment, runs_dir: Path, reporter: Reporter, known: Mapping[str, Corpus]
 ) -> dict[str, Corpus]:
     """Build every corpus once, into the cache from which the runs load it."""
     from maskbench.data import load_corpus
@@ -95,19 +95,19 @@ def _corpora(
         for arm in panel.arms:
             key = corpus_key(arm.config.corpus)
             if key not in corpora:
-                told.preparing(f"preparing the corpus {arm.config.corpus.name}")
+                reporter.preparing(f"preparing the corpus {arm.config.corpus.name}")
                 try:
-                    with report_downloads_to(told.downloading):
+                    with report_downloads_to(reporter.downloading):
                         corpora[key] = load_corpus(arm.config.corpus, runs_dir / CACHE)
                 except CorpusError as error:
                     raise CorpusError(str(error), key="corpus.path") from error
     return corpora
 
 
-def build_each_arm(
+def build_and_audit_arms(
     planned: Sequence[PlannedRun],
     corpora: Mapping[str, Corpus],
-    told: Reporter,
+    reporter: Reporter,
     built: dict[tuple[str | None, str], BuiltArm],
 ) -> None:
     """Build and audit every arm that is due, and add it to `built`; an arm that is there already has passed before.
@@ -117,17 +117,17 @@ def build_each_arm(
     Raises:
         LeakError: an arm leaks and does not say so.
     """
-    from maskbench.training.environment import repeatable
+    from maskbench.training.environment import deterministic_torch
 
     # Building and auditing takes a thousand small products, which several threads only slow down.
-    with repeatable(1):
-        _build_and_audit(planned, corpora, told, built)
+    with deterministic_torch(1):
+        _build_and_audit(planned, corpora, reporter, built)
 
 
 def _build_and_audit(
     planned: Sequence[PlannedRun],
     corpora: Mapping[str, Corpus],
-    told: Reporter,
+    reporter: Reporter,
     built: dict[tuple[str | None, str], BuiltArm],
 ) -> None:
     from maskbench.audit.gate import admit
@@ -141,7 +141,7 @@ def _build_and_audit(
         if not run.is_due or (run.name[:2] in built and run.arm.config.init_from is None):
             continue
         is_first = run.name[:2] not in built
-        told.preparing(f"building {run.arm.title}")
+        reporter.preparing(f"building {run.arm.title}")
         corpus = corpora[corpus_key(run.arm.config.corpus)]
         with _about(run.arm.name):
             model = build_model(run.arm.config, corpus, run.seed)
@@ -152,7 +152,7 @@ def _build_and_audit(
             with _about(run.arm.name, "train_only"):
                 freeze_all_but(model, run.arm.config.train_only)
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        need = memory_need(run.arm.config, parameters, len(corpus.vocabulary))
+        need = estimate_memory(run.arm.config, parameters, len(corpus.vocabulary))
         built[run.name[:2]] = BuiltArm(parameters, need)
         if not is_first:
             continue
@@ -164,7 +164,7 @@ def _build_and_audit(
             with _about(arm.name):
                 warning = admit(arm, corpus, run.seed)
             if warning:
-                told.warned(warning)
+                reporter.warned(warning)
 
 
 def _under_others(arm: ArmConfig) -> Iterator[ArmConfig]:

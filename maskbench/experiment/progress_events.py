@@ -12,15 +12,15 @@ from maskbench.experiment.plan import PlannedRun
 if TYPE_CHECKING:
     from maskbench.training.job import Progress
 
-EndState = Literal["done", "failed", "diverged", "interrupted"]
+RunEndState = Literal["done", "failed", "diverged", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RunEnd:
     """How a run that was due ended."""
 
     run: PlannedRun
-    state: EndState
+    state: RunEndState
     message: str = ""
     """Why the run failed or diverged; else empty."""
     seconds: float = 0.0
@@ -28,11 +28,11 @@ class Ended:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ExperimentOutcome:
     """The outcome of running an experiment: its runs, how they ended, and what a person should know."""
 
     planned: tuple[PlannedRun, ...]
-    ended: list[Ended] = field(default_factory=list)
+    ended: list[RunEnd] = field(default_factory=list)
     signal: int | None = None
     """The number of the signal that stopped the experiment, if one did."""
     warnings: list[str] = field(default_factory=list)
@@ -77,14 +77,14 @@ class Reporter(Protocol):
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
         """A run reported a step."""
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: RunEnd) -> None:
         """A run is over."""
 
-    def looked(self, sentence: str) -> None:
+    def tested(self, sentence: str) -> None:
         """Seeds are added until every arm is decided; `sentence` says how the arms stand after the last seed."""
 
 
-class Silence:
+class NullReporter:
     """A reporter that shows nothing."""
 
     def planned(self, runs: Sequence[PlannedRun], workers: int) -> None:
@@ -105,8 +105,8 @@ class Silence:
     def progressed(self, run: PlannedRun, progress: Progress) -> None:
         """Show nothing."""
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: RunEnd) -> None:
         """Show nothing."""
 
-    def looked(self, sentence: str) -> None:
+    def tested(self, sentence: str) -> None:
         """Show nothing."""

@@ -18,10 +18,16 @@ from maskbench.executors import Executor, Resources, Task, TaskEnd
 from maskbench.executors.registry import build_executor
 from maskbench.experiment import PRELOAD
 from maskbench.experiment.cost_probe import measure_costs
-from maskbench.experiment.plan import CACHE, PlannedRun, plan, refuse_changed
-from maskbench.experiment.plan_log import plan_of, present_plan, record_plan
-from maskbench.experiment.preparation import BuiltArm, build_each_arm, survey
-from maskbench.experiment.progress_events import Ended, EndState, Outcome, Reporter, Silence
+from maskbench.experiment.plan import CACHE, PlannedRun, plan_runs, refuse_unusable_runs
+from maskbench.experiment.plan_log import current_plan, extend_plan, record_plan
+from maskbench.experiment.preparation import BuiltArm, build_and_audit_arms, plan_and_build_corpora
+from maskbench.experiment.progress_events import (
+    ExperimentOutcome,
+    NullReporter,
+    Reporter,
+    RunEnd,
+    RunEndState,
+)
 from maskbench.records.plans import Plan
 from maskbench.runs.directory import ExperimentDirectory
 from maskbench.runs.locks import lock_experiment
@@ -45,7 +51,7 @@ def run_experiment(
     executor: Executor | None = None,
     reporter: Reporter | None = None,
     plugins: Sequence[Path] = (),
-) -> Outcome:
+) -> ExperimentOutcome:
     """Train and evaluate every run that is due, then measure what each arm costs.
 
     Args:
@@ -65,9 +71,9 @@ def run_experiment(
         LeakError: an arm leaks and does not say so.
     """
     with lock_experiment(ExperimentDirectory.of(runs_dir, experiment.name).path):
-        session = Session(runs_dir, executor=executor, reporter=reporter, plugins=plugins)
+        session = TrainingSession(runs_dir, executor=executor, reporter=reporter, plugins=plugins)
         outcome = session.prepare(experiment)
-        planned = plan_of(whole or experiment, experiment, present_plan(runs_dir, experiment.name))
+        planned = extend_plan(whole or experiment, experiment, current_plan(runs_dir, experiment.name))
         write_plan(whole or experiment, runs_dir, planned)
         if planned.rule == "sequential":
             outcome.notes.append(_STAYS_SEQUENTIAL)
@@ -75,7 +81,7 @@ def run_experiment(
     return outcome
 
 
-class Session:
+class TrainingSession:
     """Prepares and trains runs, in one round or in several; an arm is built and audited once.
 
     The caller holds the lock of the experiment's directory (`lock_experiment`).
@@ -92,14 +98,14 @@ class Session:
         """Keep the arguments, which are those of `run_experiment`."""
         self._runs_dir = runs_dir
         self._executor = executor or build_executor(preload=PRELOAD)
-        self._reporter = reporter or Silence()
+        self._reporter = reporter or NullReporter()
         self._plugins = tuple(file.resolve() for file in plugins)
         self._corpora: dict[str, Corpus] = {}
         self._built: dict[tuple[str | None, str], BuiltArm] = {}
 
     def prepare(
         self, experiment: Experiment, wanted: Callable[[PlannedRun], bool] = lambda run: True
-    ) -> Outcome:
+    ) -> ExperimentOutcome:
         """Return an outcome with the runs of `experiment` that are `wanted`, none trained yet; refuse what cannot be run.
 
         Raises:
@@ -107,26 +113,26 @@ class Session:
             ConfigError, CorpusError: an arm or a corpus cannot be built.
             LeakError: an arm leaks and does not say so.
         """
-        first_look = tuple(filter(wanted, plan(experiment, self._runs_dir)))
-        refuse_changed(first_look)
+        first_look = tuple(filter(wanted, plan_runs(experiment, self._runs_dir)))
+        refuse_unusable_runs(first_look)
         if any(run.is_due for run in first_look):
             self._executor.warm_up()
-        found, corpora = survey(experiment, self._runs_dir, self._reporter, self._corpora)
+        found, corpora = plan_and_build_corpora(experiment, self._runs_dir, self._reporter, self._corpora)
         self._corpora = corpora
         planned = tuple(filter(wanted, found))
-        refuse_changed(planned)
+        refuse_unusable_runs(planned)
         notes = [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
-        build_each_arm(planned, corpora, self._reporter, self._built)
-        return Outcome(planned, notes=notes)
+        build_and_audit_arms(planned, corpora, self._reporter, self._built)
+        return ExperimentOutcome(planned, notes=notes)
 
-    def train(self, experiment: Experiment, outcome: Outcome) -> None:
+    def train(self, experiment: Experiment, outcome: ExperimentOutcome) -> None:
         """Train the runs of `outcome` that are due, add how they ended, and measure what a step of each arm costs."""
         self._train_due(experiment.name, outcome)
         if outcome.signal is None:
             measure_costs(outcome, experiment, self._runs_dir, self._executor, self._reporter, self._plugins)
             _show_over_seeds(outcome, self._runs_dir / experiment.name)
 
-    def _train_due(self, experiment: str, outcome: Outcome) -> None:
+    def _train_due(self, experiment: str, outcome: ExperimentOutcome) -> None:
         from maskbench.experiment.train_job import train, train_task
 
         due = {run.directory.path: run for run in outcome.planned if run.is_due}
@@ -176,7 +182,9 @@ def write_experiment(experiment: Experiment, runs_dir: Path) -> None:
 class _StatusListener:
     """Writes status.json for processes that died, and forwards events to the reporter."""
 
-    def __init__(self, outcome: Outcome, runs: Mapping[Path, PlannedRun], reporter: Reporter) -> None:
+    def __init__(
+        self, outcome: ExperimentOutcome, runs: Mapping[Path, PlannedRun], reporter: Reporter
+    ) -> None:
         self._outcome = outcome
         self._runs = runs
         self._reporter = reporter
@@ -193,12 +201,12 @@ class _StatusListener:
         """Record a run's final state; its process has ended, so nobody else writes to its directory."""
         run = self._runs[task.payload.directory]
         state, message = _settle(run, end)
-        ended = Ended(run, state, message, end.seconds, end.retries)
+        ended = RunEnd(run, state, message, end.seconds, end.retries)
         self._outcome.ended.append(ended)
         self._reporter.ended(ended)
 
 
-def _settle(run: PlannedRun, end: TaskEnd) -> tuple[EndState, str]:
+def _settle(run: PlannedRun, end: TaskEnd) -> tuple[RunEndState, str]:
     """Return the state of a run whose process has ended, and why; write status.json where the process did not."""
     status = run.directory.status()
     recorded = str((status.error or {}).get("message", ""))
@@ -216,7 +224,7 @@ def _settle(run: PlannedRun, end: TaskEnd) -> tuple[EndState, str]:
     return "failed", message
 
 
-def _show_over_seeds(outcome: Outcome, directory: Path) -> None:
+def _show_over_seeds(outcome: ExperimentOutcome, directory: Path) -> None:
     """Write the means over seeds for TensorBoard; a failure is a warning, because no result depends on it."""
     from maskbench.tensorboard.refresh import refresh
 

@@ -18,9 +18,9 @@ from maskbench.comparison.table import tabulate
 from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.executors import Executor
 from maskbench.experiment.plan import PlannedRun
-from maskbench.experiment.plan_log import past_plans
-from maskbench.experiment.progress_events import Outcome, Reporter, Silence
-from maskbench.experiment.run import Session, write_plan
+from maskbench.experiment.plan_log import read_plan_history
+from maskbench.experiment.progress_events import ExperimentOutcome, NullReporter, Reporter
+from maskbench.experiment.run import TrainingSession, write_plan
 from maskbench.records.collect import CollectedPanel, collect_panel
 from maskbench.records.locate import FoundPanel
 from maskbench.records.plans import Plan, find_seed_changes
@@ -45,7 +45,7 @@ def run_until_decided(
     executor: Executor | None = None,
     reporter: Reporter | None = None,
     plugins: Sequence[Path] = (),
-) -> Outcome:
+) -> ExperimentOutcome:
     """Train seed by seed until every arm of every panel is decided or futile, or there are `max_seeds` seeds.
 
     The seeds are those of the experiment, in their order, and then the smallest numbers that are not among them. If a
@@ -53,7 +53,7 @@ def run_until_decided(
 
     An experiment that was begun with a fixed number of seeds may be continued: its seeds were chosen without looking
     at results, so they are the first looks, and evidence that allows for any number of looks allows for having skipped
-    some. The other way round would not be sound; so once the rule is sequential it stays so (`plan_log.plan_of`).
+    some. The other way round would not be sound; so once the rule is sequential it stays so (`plan_log.extend_plan`).
 
     Args:
         experiment: the loaded experiment, whole: the arms of a panel share its chance of a false alarm.
@@ -67,37 +67,37 @@ def run_until_decided(
     Raises:
         RunDirectoryError, ConfigError, CorpusError, LeakError: as `run_experiment`.
     """
-    told = reporter or Silence()
+    reporter = reporter or NullReporter()
     with lock_experiment(ExperimentDirectory.of(runs_dir, experiment.name).path):
-        session = Session(runs_dir, executor=executor, reporter=told, plugins=plugins)
-        planned = _first_plan(experiment, runs_dir, past_plans(runs_dir, experiment.name), max_seeds)
-        whole = Outcome(())
+        session = TrainingSession(runs_dir, executor=executor, reporter=reporter, plugins=plugins)
+        planned = _initial_plan(experiment, runs_dir, read_plan_history(runs_dir, experiment.name), max_seeds)
+        whole = ExperimentOutcome(())
         while True:
             now = experiment.model_copy(update={"seeds": planned.seeds})
-            outcome = session.prepare(now, _Wanted(planned))
+            outcome = session.prepare(now, _IsPlanned(planned))
             write_plan(experiment, runs_dir, planned)
-            looks = [_look(now, panel, runs_dir, planned) for panel in now.panels]
-            closed = {look.panel or "": look.closed for look in looks if look.closed}
+            analyses = [_analyse_panel(now, panel, runs_dir, planned) for panel in now.panels]
+            closed = {one.panel or "": one.closed for one in analyses if one.closed}
             if closed != planned.closed:
                 # An arm that was closed is not trained; one that a higher limit has opened again must catch up first.
                 planned = replace(planned, closed=closed)
                 continue
-            _join(whole, outcome)
+            _add_new_runs(whole, outcome)
             if any(run.is_due for run in outcome.planned):
                 session.train(now, outcome)
-                _add(whole, outcome)
+                _add_results(whole, outcome)
                 if outcome.signal is not None or outcome.counts["failed"]:
                     return whole
                 continue
-            for look in looks:
-                told.looked(look.sentence)
-            if len(planned.seeds) >= max_seeds or not any(look.open for look in looks):
+            for analysis in analyses:
+                reporter.tested(analysis.sentence)
+            if len(planned.seeds) >= max_seeds or not any(one.open for one in analyses):
                 return whole
-            planned = replace(planned, seeds=(*planned.seeds, _next(experiment, planned.seeds)))
+            planned = replace(planned, seeds=(*planned.seeds, _next_seed(experiment, planned.seeds)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _IsPlanned:
     """Tells whether a run belongs to a plan: its arm is open, or had this seed before it was closed."""
 
     plan: Plan
@@ -106,7 +106,7 @@ class _Wanted:
         return run.seed in self.plan.closed_in(run.panel).get(run.arm.name, self.plan.seeds)
 
 
-def _first_plan(experiment: Experiment, runs_dir: Path, plans: Sequence[Plan], limit: int) -> Plan:
+def _initial_plan(experiment: Experiment, runs_dir: Path, plans: Sequence[Plan], limit: int) -> Plan:
     """Return the plan to start from: every seed that was begun, or the first one.
 
     Seeds that were dropped once there were results come back, each in the place where it was first planned: the rule
@@ -125,7 +125,7 @@ def _first_plan(experiment: Experiment, runs_dir: Path, plans: Sequence[Plan], l
     ever = dict.fromkeys(seed for plan in plans for seed in plan.seeds)
     dropped = {s for change in find_seed_changes(plans) if change.kind == "dropped" for s in change.seeds}
     begun = tuple(seed for seed in ever if seed in dropped or _is_begun(experiment, runs_dir, seed))
-    return Plan(begun or (_next(experiment, ()),), "sequential", limit)
+    return Plan(begun or (_next_seed(experiment, ()),), "sequential", limit)
 
 
 def _is_begun(experiment: Experiment, runs_dir: Path, seed: int) -> bool:
@@ -137,19 +137,19 @@ def _is_begun(experiment: Experiment, runs_dir: Path, seed: int) -> bool:
     return any(run.record() is not None for run in directories)
 
 
-def _next(experiment: Experiment, seeds: Sequence[int]) -> int:
+def _next_seed(experiment: Experiment, seeds: Sequence[int]) -> int:
     """Return the next seed after `seeds`; it depends on no result."""
     return next(seed for seed in itertools.chain(experiment.seeds, itertools.count()) if seed not in seeds)
 
 
-def _join(whole: Outcome, outcome: Outcome) -> None:
+def _add_new_runs(whole: ExperimentOutcome, outcome: ExperimentOutcome) -> None:
     """Add new runs to the outcome of all rounds; a run keeps the state it had before anything was trained."""
     listed = {run.name: run for run in (*outcome.planned, *whole.planned)}
     whole.planned = tuple(listed.values())
     whole.notes = outcome.notes
 
 
-def _add(whole: Outcome, outcome: Outcome) -> None:
+def _add_results(whole: ExperimentOutcome, outcome: ExperimentOutcome) -> None:
     """Add the outcome of a round of training."""
     whole.ended += outcome.ended
     whole.warnings += outcome.warnings
@@ -157,7 +157,7 @@ def _add(whole: Outcome, outcome: Outcome) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class InterimAnalysis:
     """Which arms of a panel are decided by the results so far."""
 
     panel: str | None
@@ -169,7 +169,9 @@ class Look:
     """The same as text for a person."""
 
 
-def _look(experiment: Experiment, panel: PanelConfig, runs_dir: Path, planned: Plan) -> Look:
+def _analyse_panel(
+    experiment: Experiment, panel: PanelConfig, runs_dir: Path, planned: Plan
+) -> InterimAnalysis:
     """Return which arms of a panel are closed and which are still open.
 
     An arm with a run that is still to be trained stays as it is, so that no decision depends on when a run was stopped.
@@ -177,17 +179,17 @@ def _look(experiment: Experiment, panel: PanelConfig, runs_dir: Path, planned: P
     place = ExperimentDirectory.of(runs_dir, experiment.name, panel.name)
     collected = collect_panel(FoundPanel(place, experiment, panel))
     comparison = tabulate(collected, ComparisonOptions())
-    judge = _Judge(comparison, planned.limit or len(planned.seeds))
+    rule = _StoppingRule(comparison, planned.limit or len(planned.seeds))
     before = planned.closed_in(panel.name)
     closed: dict[str, tuple[int, ...]] = {}
-    for row in judge.rows:
-        is_over = row.arm in before if _is_waiting(collected, row.arm) else judge.reason(row) != ""
+    for row in rule.rows:
+        is_over = row.arm in before if _is_waiting(collected, row.arm) else rule.reason(row) != ""
         if is_over:
             closed[row.arm] = before.get(row.arm, planned.seeds)
-    still_open = tuple(row.arm for row in judge.rows if row.arm not in closed)
+    still_open = tuple(row.arm for row in rule.rows if row.arm not in closed)
     if not still_open:
         closed[panel.baseline] = before.get(panel.baseline, planned.seeds)
-    return Look(panel.name, closed, still_open, judge.sentence(len(planned.seeds)))
+    return InterimAnalysis(panel.name, closed, still_open, rule.sentence(len(planned.seeds)))
 
 
 def _is_waiting(collected: CollectedPanel, arm: str) -> bool:
@@ -198,7 +200,7 @@ def _is_waiting(collected: CollectedPanel, arm: str) -> bool:
     return any(cell is None or cell.state == "waiting" for cell in (*ours, *theirs))
 
 
-class _Judge:
+class _StoppingRule:
     """Decides for each arm of a panel whether it needs more seeds."""
 
     def __init__(self, comparison: Comparison, limit: int) -> None:

@@ -13,7 +13,7 @@ from maskbench.model.transformer import EncoderDecoder, build_model
 from maskbench.pictures.cross_attention import CrossAttention, compute_cross_attention
 from maskbench.runs.checkpoint import best
 from maskbench.runs.directory import RunDirectory
-from maskbench.training.stalls import Stalls, averaged_weights
+from maskbench.training.validations import ValidationHistory, average_weights
 
 
 def load_finished_model(run: RunDirectory, config: RunConfig, corpus: Corpus) -> tuple[EncoderDecoder, Clock]:
@@ -29,9 +29,11 @@ def load_finished_model(run: RunDirectory, config: RunConfig, corpus: Corpus) ->
     averaged = result.get("averaged_steps") or []
     best(run.checkpoints).load_into(model)
     if averaged:
-        model.load_state_dict(averaged_weights(run.checkpoints, averaged), strict=True)
+        model.load_state_dict(average_weights(run.checkpoints, averaged), strict=True)
     total = int(logged[-1]["step"])
-    return model, Clock.evaluation(total, total, Stalls(config.train.select, logged).by(total))
+    return model, Clock.evaluation(
+        total, total, ValidationHistory(config.train.select, logged).count_stalls(total)
+    )
 
 
 def run_cross_attention(

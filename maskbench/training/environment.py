@@ -21,7 +21,7 @@ _PACKAGES = ("torch", "numpy", "tokenizers", "sacrebleu", "safetensors")
 
 
 @contextmanager
-def repeatable(threads: int) -> Iterator[None]:
+def deterministic_torch(threads: int) -> Iterator[None]:
     """Inside, torch uses `threads` threads and only algorithms that give the same bits every time.
 
     The number of threads decides how sums are split, so it is part of a run's identity.
@@ -53,7 +53,7 @@ def pick_device() -> torch.device:
     return torch.device("cpu")
 
 
-def origin(threads: int, dtype: torch.dtype, device: torch.device) -> Origin:
+def current_origin(threads: int, dtype: torch.dtype, device: torch.device) -> Origin:
     """Return versions and the environment's fingerprint, for run.json."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     environment = {
@@ -69,7 +69,7 @@ def origin(threads: int, dtype: torch.dtype, device: torch.device) -> Origin:
     return Origin({**own, **versions}, environment, plugins)
 
 
-def moved(record: Mapping[str, Any], now: Origin) -> list[str]:
+def environment_changes(record: Mapping[str, Any], now: Origin) -> list[str]:
     """Return what differs between the environment in a run's run.json and `now`: `threads 1 -> 2`."""
     before = {
         **record.get("versions", {}),

@@ -24,7 +24,7 @@ from maskbench.runs.jsonl import json_line
 from maskbench.training.logbook import SAMPLES
 from maskbench.training.trainer import Trainer
 
-VALIDATED = ("nll", "token_accuracy")
+VALIDATION_METRICS = ("nll", "token_accuracy")
 """The metrics of every validation; one pass gives both."""
 
 Translations = Mapping[str, list[tuple[int, str]]]
@@ -46,7 +46,7 @@ class Evaluation:
     sentences: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """By split: what each pair adds to the metrics (`maskbench.metrics.measure.count_sentences`), if asked for."""
 
-    def under(self, name: str) -> Evaluation:
+    def rename_for_masks(self, name: str) -> Evaluation:
         """Return the same results under keys `split@name`, which stand for the masks called `name`."""
         metrics = {}
         for key, value in self.metrics.items():
@@ -60,7 +60,7 @@ class Evaluation:
             sentences={f"{split}@{name}": rows for split, rows in self.sentences.items()},
         )
 
-    def and_also(self, other: Evaluation) -> Evaluation:
+    def merge(self, other: Evaluation) -> Evaluation:
         """Return both together; they share no key but those of the signatures, which are equal."""
         return Evaluation(
             self.metrics | other.metrics,
@@ -73,7 +73,7 @@ class Evaluation:
 
 def validation_metrics(config: RunConfig) -> list[str]:
     """Return the metrics of every validation: both teacher-forced ones, and the one that selects the checkpoint."""
-    names = [f"valid/{metric}" for metric in VALIDATED]
+    names = [f"valid/{metric}" for metric in VALIDATION_METRICS]
     return names if config.train.select in names else [*names, config.train.select]
 
 
@@ -136,7 +136,7 @@ def evaluate(
     return Evaluation(metrics, outputs.signatures, translations, outputs.n_best, kept)
 
 
-def evaluate_finally(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) -> Evaluation:
+def evaluate_final(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) -> Evaluation:
     """Evaluate the trainer's model as `evaluate` in its settings says, under its own masks and others.
 
     Args:
@@ -149,11 +149,11 @@ def evaluate_finally(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) 
     for name in config.evaluate.masks:
         with use_mask_plan(trainer.model, plans.get(name, trainer.model.masks)):
             measured = evaluate(trainer, corpus, final_metrics(config), clock, config.evaluate.by, final=True)
-        found = found.and_also(measured if name == OWN else measured.under(name))
+        found = found.merge(measured if name == OWN else measured.rename_for_masks(name))
     return found
 
 
-def samples(trainer: Trainer, corpus: Corpus, split: str, clock: Clock) -> list[tuple[int, str]]:
+def translate_samples(trainer: Trainer, corpus: Corpus, split: str, clock: Clock) -> list[tuple[int, str]]:
     """Return id and translation of a split's first sentences, for a person to look at."""
     decode = trainer.config.decode
     return list(enumerate(translate_first(trainer.model, corpus, split, clock, count=SAMPLES, decode=decode)))

@@ -28,22 +28,22 @@ from maskbench.runs.checkpoint import (
 )
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, run_record
-from maskbench.training.environment import moved, origin, repeatable
+from maskbench.training.environment import current_origin, deterministic_torch, environment_changes
 from maskbench.training.evaluate import (
     Evaluation,
     evaluate,
-    evaluate_finally,
+    evaluate_final,
     outputs_sha256,
-    samples,
+    translate_samples,
     validation_metrics,
 )
 from maskbench.training.job import Progress, RunJob
 from maskbench.training.logbook import Logbook, log_every
-from maskbench.training.objective import views
-from maskbench.training.optimiser import moments, restore_moments
+from maskbench.training.objective import view_clocks
+from maskbench.training.optimiser import export_moments, restore_moments
 from maskbench.training.pictures import RunPictures
-from maskbench.training.stalls import Stalls, averaged_steps, averaged_weights
 from maskbench.training.trainer import Diverged, StepReport, Trainer, make_trainer
+from maskbench.training.validations import ValidationHistory, average_weights, steps_to_average
 from maskbench.training.warm_start import vocabulary_sha256
 
 __all__ = ["Progress", "RunJob", "Trainer", "make_trainer", "train_run"]
@@ -70,7 +70,7 @@ def train_run(
         MaskbenchError: the corpus or the disk failed; status.json says so.
     """
     directory = RunDirectory(job.directory)
-    with directory.lock(), repeatable(job.config.train.threads):
+    with directory.lock(), deterministic_torch(job.config.train.threads):
         run = _Run(job, directory, report, should_stop)
         try:
             return run.execute()
@@ -100,10 +100,10 @@ class _Run:
             self.config.identity(), self.corpus.sha256, init_sha256=self.trainer.init_sha256
         )
         self.total = self.trainer.total_steps
-        self.averaged = averaged_steps(self.config.train, self.total)
+        self.averaged = steps_to_average(self.config.train, self.total)
         self.done = 0
         self.best: dict[str, Any] | None = None
-        self.here = origin(self.config.train.threads, self.trainer.dtype, self.trainer.device)
+        self.here = current_origin(self.config.train.threads, self.trainer.dtype, self.trainer.device)
         vocabulary = vocabulary_sha256(self.corpus.vocabulary)
         record = run_record(
             self.identity, arm=job.arm, seed=job.seed, origin=self.here, vocabulary_sha256=vocabulary
@@ -132,7 +132,7 @@ class _Run:
 
     def _moved(self) -> str:
         """Return a sentence on how the environment has changed since the run was begun; empty if it has not."""
-        differences = moved(self.directory.record() or {}, self.here)
+        differences = environment_changes(self.directory.record() or {}, self.here)
         if not differences:
             return ""
         return (
@@ -151,7 +151,7 @@ class _Run:
         logged, steps = (0, 0) if checkpoint is None else (checkpoint.state["metrics_bytes"], checkpoint.step)
         self.log = Logbook(self.directory, logged, steps)
         self.pictures = RunPictures(self.trainer, self.log, self.job.seed)
-        self.stalls = Stalls(self.config.train.select, self.log.lines())
+        self.validations = ValidationHistory(self.config.train.select, self.log.lines())
         if checkpoint is not None:
             self._restore(checkpoint)
             self.masks.replay(self._seen_by_now())
@@ -159,8 +159,8 @@ class _Run:
     def _seen_by_now(self) -> Iterator[tuple[Batch, Clock]]:
         """Yield the batches that the steps so far trained on."""
         for step in range(self.done):
-            batch, clock = self.trainer.batch(step, self.stalls.by(step))
-            for view in views(clock, self.config.train):
+            batch, clock = self.trainer.batch(step, self.validations.count_stalls(step))
+            for view in view_clocks(clock, self.config.train):
                 yield batch, view
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -175,7 +175,7 @@ class _Run:
         self._draw()
         while self.done < self.total:
             began = time.perf_counter()
-            batch, clock = self.trainer.batch(self.done, self.stalls.by(self.done))
+            batch, clock = self.trainer.batch(self.done, self.validations.count_stalls(self.done))
             logged = self._is_due(self.done + 1, log_every(self.total))
             self.masks.begin_step(batch, measure=logged)
             step = self.trainer.update(batch, clock)
@@ -197,7 +197,7 @@ class _Run:
         return True
 
     def _draw(self) -> None:
-        self.pictures.draw(self.done, self.stalls.by(self.done))
+        self.pictures.draw(self.done, self.validations.count_stalls(self.done))
 
     def _is_due(self, step: int, every: int) -> bool:
         """Return whether an action of every `every` updates, and of the last one, is due after update `step`."""
@@ -217,11 +217,11 @@ class _Run:
 
     def _validate(self) -> bool:
         """Evaluate the validation split; return whether this is the best state so far, the earlier of equals being better."""
-        clock = Clock.evaluation(self.done, self.total, self.stalls.by(self.done))
+        clock = Clock.evaluation(self.done, self.total, self.validations.count_stalls(self.done))
         metrics = evaluate(self.trainer, self.corpus, validation_metrics(self.config), clock).metrics
         self.log.write(self.done, metrics)
         value = metrics[self.config.train.select]
-        if not self.stalls.note(self.done, value):
+        if not self.validations.add(self.done, value):
             return False
         self.best = {"step": self.done, "value": value}
         return True
@@ -230,7 +230,7 @@ class _Run:
         """Write a checkpoint, after everything it refers to is on the disk."""
         state = {"best": self.best, "metrics_bytes": self.log.sync()}
         model = self.trainer.model
-        tensors = moments(model, self.trainer.optimiser)
+        tensors = export_moments(model, self.trainer.optimiser)
         snapshot = Snapshot(self.identity.hash, self.done, model.state_dict(), tensors, state)
         save_checkpoint(self.directory.checkpoints, snapshot)
         self._mark_best()
@@ -247,10 +247,10 @@ class _Run:
         selected.load_into(self.trainer.model)
         if self.averaged:
             self.trainer.model.load_state_dict(
-                averaged_weights(self.directory.checkpoints, self.averaged), strict=True
+                average_weights(self.directory.checkpoints, self.averaged), strict=True
             )
-        clock = Clock.evaluation(self.total, self.total, self.stalls.by(self.total))
-        found = evaluate_finally(self.trainer, self.corpus, self.job.seed, clock)
+        clock = Clock.evaluation(self.total, self.total, self.validations.count_stalls(self.total))
+        found = evaluate_final(self.trainer, self.corpus, self.job.seed, clock)
         self.log.write(self.total, found.metrics)
         for split, rows in found.translations.items():
             self.directory.write_translations(split, rows, found.n_best.get(split, ()))
@@ -260,7 +260,7 @@ class _Run:
         if not found.translations:
             # No metric asked for translations; a few are worth seeing all the same.
             split = self.config.evaluate.splits[0]
-            self._show(split, samples(self.trainer, self.corpus, split, clock))
+            self._show(split, translate_samples(self.trainer, self.corpus, split, clock))
         self.pictures.draw_attention(self.corpus, self.config.evaluate.splits[0], clock)
         self.log.sync()
         self.directory.write_result(self._result(found, selected.step))

@@ -24,19 +24,21 @@ from maskbench.training.environment import autocast
 from maskbench.training.loss import (
     Targets,
     backward_through_output,
-    banned_loss,
+    loss_with_banned_entries,
     nll_of,
-    normalised,
+    normalise_weights,
     real_tokens,
 )
 
 
-def views(clock: Clock, train: TrainConfig) -> list[Clock]:
+def view_clocks(clock: Clock, train: TrainConfig) -> list[Clock]:
     """Return the clocks of the views of one step: one, or two with a consistency loss."""
     return [clock, replace(clock, view=1)] if train.rdrop else [clock]
 
 
-def consistency(first: Float[Tensor, "rows vocab"], second: Float[Tensor, "rows vocab"]) -> Float[Tensor, ""]:
+def symmetric_kl(
+    first: Float[Tensor, "rows vocab"], second: Float[Tensor, "rows vocab"]
+) -> Float[Tensor, ""]:
     """Return the mean over rows of KL(1 || 2) + KL(2 || 1), in nats, of two predictions' vocabulary scores."""
     p, q = first.log_softmax(-1, dtype=torch.float32), second.log_softmax(-1, dtype=torch.float32)
     # The two divergences together: the sum over entries of (p - q) (log p - log q).
@@ -55,7 +57,7 @@ class Objective:
 
     def backward(self, batch: Batch, clock: Clock) -> tuple[Tensor, Tensor]:
         """Accumulate gradients; return the loss and the mean nll of the real target tokens, both detached."""
-        seen = [_View.of(self, batch, at) for at in views(clock, self.train)]
+        seen = [_View.of(self, batch, at) for at in view_clocks(clock, self.train)]
         if len(seen) == 1 and self.model.masks.is_empty("logits"):
             root, grad, loss, nll = seen[0].through_output()
         else:
@@ -75,7 +77,7 @@ class Objective:
         scored = [view.scores() for view in seen]
         loss = torch.stack([loss for _, loss in scored]).mean()
         if len(scored) == 2:
-            loss = loss + self.train.rdrop / 4 * consistency(scored[0][0], scored[1][0])
+            loss = loss + self.train.rdrop / 4 * symmetric_kl(scored[0][0], scored[1][0])
         nll = [
             nll_of(raw.detach(), view.targets.gold).sum() for (raw, _), view in zip(scored, seen, strict=True)
         ]
@@ -101,7 +103,7 @@ class _View:
         losses = cls._losses(parts, batch, hidden, real)
         weights = parts.model.masks.loss_weights(real, batch.ids, clock, losses)
         weights = real.float() if weights is None else weights.float()
-        targets = Targets(batch.tgt_out[real], normalised(weights[real]), parts.train.label_smoothing)
+        targets = Targets(batch.tgt_out[real], normalise_weights(weights[real]), parts.train.label_smoothing)
         return cls(parts, batch, clock, hidden, real, targets)
 
     @staticmethod
@@ -137,4 +139,4 @@ class _View:
         positions = torch.arange(batch.tgt_in.shape[1], device=batch.tgt_in.device)
         context = LogitContext(batch.tgt_in, positions, batch.src, batch.src_lengths, self.clock)
         scores = plan.mask_logits(raw, context, batch.tgt_out, batch.ids)
-        return raw[self.real], banned_loss(scores[self.real], self.targets)
+        return raw[self.real], loss_with_banned_entries(scores[self.real], self.targets)

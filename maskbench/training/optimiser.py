@@ -34,7 +34,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return config.lr * math.sqrt(warmup / update) if config.schedule == "inverse_sqrt" else config.lr
 
 
-def decayed(model: nn.Module) -> set[str]:
+def decayed_names(model: nn.Module) -> set[str]:
     """Return the names of the parameters that weight decay acts on: the matrices of the model's projections.
 
     Norms, biases, word and position tables, and everything that belongs to a mask stay as they are.
@@ -50,7 +50,7 @@ def decayed(model: nn.Module) -> set[str]:
 
 def build_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """Return AdamW (Loshchilov and Hutter 2019) over every parameter of the model that is to be trained."""
-    decays = decayed(model)
+    decays = decayed_names(model)
     named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     groups = [
         {"params": [p for n, p in named.items() if n in decays], "weight_decay": config.weight_decay},
@@ -68,7 +68,7 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
         group["lr"] = value
 
 
-def moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def export_moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimiser's state: `exp_avg/<name>`, `exp_avg_sq/<name>`, `step/<name>`.
 
     A parameter that never had a gradient has none.
@@ -84,7 +84,7 @@ def moments(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Ten
 def restore_moments(
     model: nn.Module, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Put back what `moments` returned.
+    """Put back what `export_moments` returned.
 
     Raises:
         RunDirectoryError: the tensors belong to another model.

@@ -31,18 +31,18 @@ class MaskHistograms:
         self._every = trainer.config.train.valid_every
         self._learned = [placed for placed in trainer.model.masks.placed if any(_parameters(placed))]
 
-    def count(self, done: int) -> None:
+    def log(self, done: int) -> None:
         """Log the parameters after `done` updates, if that is due then."""
         if done % self._every and done != self._trainer.total_steps:
             return
         for placed in self._learned:
             for name, values in _parameters(placed):
-                heights, edges = bars(values)
+                heights, edges = histogram_bars(values)
                 tag = f"mask/parameters/{placed.label}/{name}"
                 self._log.show_histogram(done, tag, edges.tolist(), heights.tolist())
 
 
-def bars(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def histogram_bars(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return how many values lie in each of `BARS` equally wide bars from the least to the largest, and the edges.
 
     If all values are equal, all edges are that value and the last bar holds them, as in TensorBoard's own histograms.
@@ -76,10 +76,10 @@ class RunPictures:
     def draw(self, done: int, stalls: int) -> None:
         """Draw the masks after `done` updates, if a picture is due then and not there yet."""
         if done in self._steps:
-            with _at_no_cost("pictures of the masks", done):
+            with _log_errors("pictures of the masks", done):
                 self._draw(done, stalls)
-        with _at_no_cost("histograms of the masks", done):
-            self._histograms.count(done)
+        with _log_errors("histograms of the masks", done):
+            self._histograms.log(done)
 
     def draw_attention(self, corpus: Corpus, split: str, clock: Clock) -> None:
         """Draw the model's cross attention in the first pair of a split.
@@ -87,7 +87,7 @@ class RunPictures:
         Args:
             clock: of phase "eval", at the end of the run.
         """
-        with _at_no_cost("picture of the attention", clock.step):
+        with _log_errors("picture of the attention", clock.step):
             from maskbench.pictures.cross_attention import compute_cross_attention, render_attention_png
 
             seen = compute_cross_attention(self._trainer.model, corpus, split, 0, clock)
@@ -106,7 +106,7 @@ class RunPictures:
 
 
 @contextmanager
-def _at_no_cost(what: str, step: int) -> Iterator[None]:
+def _log_errors(what: str, step: int) -> Iterator[None]:
     """Inside, an error becomes a line in the log of the run's process, and the run continues."""
     try:
         yield

@@ -53,11 +53,11 @@ def load_starting_weights(model: nn.Module, init_from: str, seed: int, vocabular
             f"{point.run.path} was trained with another vocabulary: its ids stand for other words than those of this "
             "corpus"
         )
-    put_weights(model, verify(point.checkpoint).model(), str(point.run.path))
+    load_weights_by_name(model, verify(point.checkpoint).model(), str(point.run.path))
     return point.sha256
 
 
-def put_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
+def load_weights_by_name(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
     """Put weights into a model by name; those of masks only where name and shape match.
 
     Raises:

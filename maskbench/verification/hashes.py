@@ -25,7 +25,7 @@ from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import hash_of
 from maskbench.runs.json_files import canonical_json, read_json
 from maskbench.training.evaluate import outputs_sha256
-from maskbench.verification.cells import Cell
+from maskbench.verification.finished_runs import FinishedRun
 
 FILES_OF_A_CHECKPOINT = 3
 
@@ -34,7 +34,7 @@ _UNREADABLE = (MaskbenchError, OSError, ValueError, TypeError, AttributeError, L
 
 
 @dataclass(slots=True)
-class Hashes:
+class HashReport:
     """The result of checking."""
 
     right: int = 0
@@ -58,24 +58,24 @@ class Hashes:
 
 
 def check_hashes(
-    cells: Sequence[Cell], cache_dir: Path, told: Callable[[str], None] = lambda what: None
-) -> Hashes:
+    cells: Sequence[FinishedRun], cache_dir: Path, notify: Callable[[str], None] = lambda what: None
+) -> HashReport:
     """Check every hash of the runs.
 
     Args:
         cells: finished runs.
         cache_dir: where their corpora are built again; not the folder that the runs read theirs from.
-        told: is told what is being done.
+        notify: is notify what is being done.
     """
-    found, corpora = Hashes(), _Corpora(cache_dir, told)
-    told("checking the hashes")
+    found, corpora = HashReport(), _Corpora(cache_dir, notify)
+    notify("checking the hashes")
     for cell in cells:
         checks = (_identity, _checkpoints, _translations, _losses, _scores, _sentences)
         for check in checks:
             try:
                 check(cell.run, found)
             except _UNREADABLE as error:
-                found.note(f"{cell.name}: {_said(error)}")
+                found.note(f"{cell.name}: {_describe(error)}")
         reason = read_run(cell.run, cell.arm).reason
         if reason:
             found.note(f"{cell.name}: {reason}")
@@ -84,7 +84,7 @@ def check_hashes(
     return found
 
 
-def _said(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, LookupError):
         return f"the entry {error} is missing"
     return str(error)
@@ -101,7 +101,7 @@ def _result(run: RunDirectory) -> dict[str, Any]:
     return run.result() or {}
 
 
-def _identity(run: RunDirectory, found: Hashes) -> None:
+def _identity(run: RunDirectory, found: HashReport) -> None:
     record = _record(run)
     found.expect(
         hash_of(record["identity"]) == record["hash"],
@@ -109,7 +109,7 @@ def _identity(run: RunDirectory, found: Hashes) -> None:
     )
 
 
-def _checkpoints(run: RunDirectory, found: Hashes) -> None:
+def _checkpoints(run: RunDirectory, found: HashReport) -> None:
     scanned = scan(run.checkpoints, str(_record(run)["hash"]))
     found.right += FILES_OF_A_CHECKPOINT * len(scanned.valid)
     found.wrong += scanned.damaged
@@ -125,7 +125,7 @@ def _checkpoints(run: RunDirectory, found: Hashes) -> None:
         found.note(f"{run.checkpoints}: the selected checkpoint, step {selected}, is not there whole")
 
 
-def _translations(run: RunDirectory, found: Hashes) -> None:
+def _translations(run: RunDirectory, found: HashReport) -> None:
     files = sorted((run.path / "translations").glob("*.jsonl"))
     said = {
         file.name.removesuffix(".jsonl"): sorted(run.translations(file.name[:-6]).items()) for file in files
@@ -139,7 +139,7 @@ def _translations(run: RunDirectory, found: Hashes) -> None:
     )
 
 
-def _losses(run: RunDirectory, found: Hashes) -> None:
+def _losses(run: RunDirectory, found: HashReport) -> None:
     values = [line["train/nll"] for line in run.metrics.read() if "train/nll" in line]
     digest = hashlib.sha256(canonical_json(values).encode()).hexdigest()
     found.expect(
@@ -148,7 +148,7 @@ def _losses(run: RunDirectory, found: Hashes) -> None:
     )
 
 
-def _scores(run: RunDirectory, found: Hashes) -> None:
+def _scores(run: RunDirectory, found: HashReport) -> None:
     """Compare the scores of result.json with those that were logged; these are no hashes, so they are not counted."""
     logged: dict[str, Any] = {}
     for line in run.metrics.read():
@@ -159,7 +159,7 @@ def _scores(run: RunDirectory, found: Hashes) -> None:
             found.note(f"{run.path / 'result.json'}: {name} is {value!r}, and {said} was logged")
 
 
-def _sentences(run: RunDirectory, found: Hashes) -> None:
+def _sentences(run: RunDirectory, found: HashReport) -> None:
     """Compare the sums over single sentences with the scores of result.json; these are no hashes either."""
     missing: dict[Path, None] = {}
     for metric, value in _result(run)["metrics"].items():
@@ -179,14 +179,14 @@ def _sentences(run: RunDirectory, found: Hashes) -> None:
     ]
 
 
-def _corpus(cell: Cell, corpora: _Corpora, found: Hashes) -> None:
+def _corpus(cell: FinishedRun, corpora: _Corpora, found: HashReport) -> None:
     rebuilt = corpora.sha256(cell.arm.config.corpus)
     if rebuilt is None:
         return
     try:
         recorded = _record(cell.run)["identity"]["data_sha256"]
     except _UNREADABLE as error:
-        found.note(f"{cell.name}: {_said(error)}")
+        found.note(f"{cell.name}: {_describe(error)}")
         return
     found.expect(
         rebuilt == recorded,
@@ -197,8 +197,8 @@ def _corpus(cell: Cell, corpora: _Corpora, found: Hashes) -> None:
 class _Corpora:
     """Builds corpora again, each once."""
 
-    def __init__(self, cache_dir: Path, told: Callable[[str], None]) -> None:
-        self._cache_dir, self._told = cache_dir, told
+    def __init__(self, cache_dir: Path, notify: Callable[[str], None]) -> None:
+        self._cache_dir, self._told = cache_dir, notify
         self._known: dict[str, str | None] = {}
         self.failures: list[str] = []
 

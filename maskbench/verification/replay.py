@@ -14,27 +14,27 @@ from maskbench.runs.checkpoint import Checkpoint, scan
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import RESULTS_VERSION, Origin
 from maskbench.runs.json_files import read_json
-from maskbench.training.environment import moved
+from maskbench.training.environment import environment_changes
 from maskbench.training.job import Progress, RunJob
-from maskbench.verification.cells import Cell
+from maskbench.verification.finished_runs import FinishedRun
 
 _SHOWN = 60
 
 
-def differences(run: RunDirectory, again: RunDirectory) -> list[str]:
+def compare_runs(run: RunDirectory, again: RunDirectory) -> list[str]:
     """Return a sentence for every file of a finished run whose bytes differ in its repetition.
 
     Compared are the logged numbers, the translations, the counts of their sentences, and the weights of every checkpoint
     that both kept, the selected one among them. A file that an earlier version did not write is not compared.
     """
-    found = list(_of_lines(run.metrics.path, again.metrics.path, "metrics.jsonl"))
+    found = list(_compare_lines(run.metrics.path, again.metrics.path, "metrics.jsonl"))
     for folder in ("translations", "sentences"):
         for file in sorted((run.path / folder).glob("*.jsonl")):
-            found += _of_lines(file, again.path / folder / file.name, f"{folder}/{file.name}")
-    return [*found, *_of_weights(run, again)]
+            found += _compare_lines(file, again.path / folder / file.name, f"{folder}/{file.name}")
+    return [*found, *_compare_weights(run, again)]
 
 
-def _of_lines(file: Path, other: Path, name: str) -> Iterator[str]:
+def _compare_lines(file: Path, other: Path, name: str) -> Iterator[str]:
     if not other.exists():
         yield f"{name} was not written again"
         return
@@ -55,7 +55,7 @@ def _line(rows: list[bytes], at: int) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _of_weights(run: RunDirectory, again: RunDirectory) -> Iterator[str]:
+def _compare_weights(run: RunDirectory, again: RunDirectory) -> Iterator[str]:
     ours, theirs = ({c.step: c for c in scan(one.checkpoints).valid} for one in (run, again))
     selected, other = (_selected(one) for one in (run, again))
     if selected != other:
@@ -64,7 +64,7 @@ def _of_weights(run: RunDirectory, again: RunDirectory) -> Iterator[str]:
         yield f"the selected checkpoint, step {selected}, is not there whole, so its weights cannot be compared"
     # A run that was interrupted has saved where it stood, so the two may have kept different steps.
     for step in sorted(ours.keys() & theirs.keys()):
-        yield from _of_tensors(ours[step], theirs[step])
+        yield from _compare_tensors(ours[step], theirs[step])
 
 
 def _selected(run: RunDirectory) -> object:
@@ -74,7 +74,7 @@ def _selected(run: RunDirectory) -> object:
         return None
 
 
-def _of_tensors(ours: Checkpoint, theirs: Checkpoint) -> Iterator[str]:
+def _compare_tensors(ours: Checkpoint, theirs: Checkpoint) -> Iterator[str]:
     name = "model.safetensors"
     if (ours.path / name).read_bytes() == (theirs.path / name).read_bytes():
         return
@@ -97,13 +97,13 @@ def _of_tensors(ours: Checkpoint, theirs: Checkpoint) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReplayResult:
     """A run, and the result of training it again."""
 
-    cell: Cell
+    cell: FinishedRun
     differences: tuple[str, ...] = ()
     """Sentences; empty if every byte is the same."""
-    elsewhere: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     """What has changed since the run was made, such as `torch 2.12.0 -> 2.13.0`: reasons for other bytes."""
 
     @property
@@ -113,14 +113,14 @@ class Replayed:
 
 
 def replay(
-    cells: Sequence[Cell],
+    cells: Sequence[FinishedRun],
     folder: Path,
     cache_dir: Path,
     executor: Executor,
     *,
     plugins: Sequence[Path] = (),
-    told: Callable[[str], None] = lambda what: None,
-) -> tuple[list[Replayed], int | None]:
+    notify: Callable[[str], None] = lambda what: None,
+) -> tuple[list[ReplayResult], int | None]:
     """Train the runs again by the same job that trained them, and compare each with what it left behind.
 
     Args:
@@ -129,7 +129,7 @@ def replay(
         cache_dir: where corpora are built.
         executor: trains the runs.
         plugins: files that add strategies.
-        told: receives a sentence on what is being done.
+        notify: receives a sentence on what is being done.
 
     Returns:
         The result of every run that was trained to its end, and the number of the signal that stopped the work, or None.
@@ -138,7 +138,7 @@ def replay(
     runs = {
         folder / str(number) / cell.arm.name / cell.run.path.name: cell for number, cell in enumerate(cells)
     }
-    listener = _Comparer(runs, told)
+    listener = _ReplayListener(runs, notify)
     tasks = [
         train_task(
             cell.experiment,
@@ -155,12 +155,12 @@ def replay(
     return listener.found, signum
 
 
-class _Comparer:
+class _ReplayListener:
     """Compares each repetition when it ends, and removes it."""
 
-    def __init__(self, runs: dict[Path, Cell], told: Callable[[str], None]) -> None:
-        self._runs, self._told = runs, told
-        self.found: list[Replayed] = []
+    def __init__(self, runs: dict[Path, FinishedRun], notify: Callable[[str], None]) -> None:
+        self._runs, self._told = runs, notify
+        self.found: list[ReplayResult] = []
 
     def started(self, task: Task[RunJob]) -> None:
         """Say which run is trained, and how long that took the first time."""
@@ -177,24 +177,24 @@ class _Comparer:
         """Compare the repetition with its run."""
         path = task.payload.directory
         if end.state != "interrupted":
-            self.found.append(_compared(self._runs[path], RunDirectory(path), end.message))
+            self.found.append(_compare_replay(self._runs[path], RunDirectory(path), end.message))
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _compared(cell: Cell, again: RunDirectory, message: str) -> Replayed:
+def _compare_replay(cell: FinishedRun, again: RunDirectory, message: str) -> ReplayResult:
     status = again.status()
-    elsewhere = _elsewhere(cell, again)
+    changes = _environment_changes(cell, again)
     if status.state == "done":
-        return Replayed(cell, tuple(differences(cell.run, again)), elsewhere)
+        return ReplayResult(cell, tuple(compare_runs(cell.run, again)), changes)
     reason = message or str((status.error or {}).get("message", "")) or "its process ended without a word"
-    return Replayed(cell, (f"the repetition did not finish ({status.state}): {reason}",), elsewhere)
+    return ReplayResult(cell, (f"the repetition did not finish ({status.state}): {reason}",), changes)
 
 
-def _elsewhere(cell: Cell, again: RunDirectory) -> tuple[str, ...]:
+def _environment_changes(cell: FinishedRun, again: RunDirectory) -> tuple[str, ...]:
     """Return what has changed since the run was made."""
     before, here = cell.record, again.record() or {}
     now = Origin(here.get("versions", {}), here.get("environment", {}), here.get("plugins", {}))
-    found = moved(before, now)
+    found = environment_changes(before, now)
     commits = [str((record.get("git") or {}).get("commit") or "unknown")[:12] for record in (before, here)]
     if here and commits[0] != commits[1]:
         found.append(f"commit {commits[0]} -> {commits[1]}")

@@ -14,8 +14,8 @@ from maskbench.audit.gate import admit
 from maskbench.config.load import load_experiment
 from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import LeakError
-from maskbench.experiment.preparation import rehearse
-from maskbench.experiment.progress_events import Silence
+from maskbench.experiment.preparation import make_dry_run
+from maskbench.experiment.progress_events import NullReporter
 from maskbench.experiment.run import run_experiment
 
 FILE = """
@@ -54,7 +54,7 @@ def test_a_leaking_plug_in_is_refused_and_nothing_is_trained(tmp_path: Path, cls
 
 def test_a_leak_that_is_declared_is_measured_and_let_through(tmp_path: Path) -> None:
     experiment = load(tmp_path, "{site: decoder_self, mask: window, radius: 1, apply: raw, unsafe: true}")
-    rehearse(experiment, tmp_path / "runs")
+    make_dry_run(experiment, tmp_path / "runs")
     (panel,) = experiment.panels
     corpus = maskbench.data.load_corpus(panel.arms[0].config.corpus, tmp_path / "cache")
     none, leaking = (admit(arm, corpus, 0) for arm in panel.arms)
@@ -81,7 +81,7 @@ def test_the_sentences_differ_in_length_and_are_comfortable(tmp_path: Path) -> N
     assert len(lengths) == 3 and lengths == sorted(lengths, reverse=True) and lengths[0] > lengths[-1] >= 2
 
 
-class Hearer(Silence):
+class Hearer(NullReporter):
     """A reporter that remembers what it was warned of."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class Hearer(Silence):
 def test_a_declared_leak_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     experiment = load(tmp_path, "{site: decoder_self, mask: none, legality: no_causal, unsafe: true}")
     hearer = Hearer()
-    rehearse(experiment, tmp_path / "runs", hearer)
+    make_dry_run(experiment, tmp_path / "runs", hearer)
     (warning,) = hearer.heard
     assert "arm other leaks" in warning
 
@@ -103,4 +103,4 @@ def test_an_arm_that_reads_the_length_of_the_target_is_refused(tmp_path: Path) -
     with broken.registered("broken", broken.ReadsTargetLength):
         experiment = load(tmp_path, "{site: decoder_self, mask: broken}")
         with pytest.raises(LeakError, match="where the target ends"):
-            rehearse(experiment, tmp_path / "runs")
+            make_dry_run(experiment, tmp_path / "runs")

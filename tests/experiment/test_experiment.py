@@ -18,8 +18,8 @@ from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.executors import Listener, Resources, Task, TaskEnd
 from maskbench.experiment.cost_probe import ProbeJob, StepTimes
 from maskbench.experiment.plan import PlannedRun
-from maskbench.experiment.preparation import rehearse
-from maskbench.experiment.progress_events import Ended, Outcome, Silence
+from maskbench.experiment.preparation import make_dry_run
+from maskbench.experiment.progress_events import ExperimentOutcome, NullReporter, RunEnd
 from maskbench.experiment.run import run_experiment
 from maskbench.registry import CORPORA
 from maskbench.runs.directory import RunDirectory
@@ -95,7 +95,9 @@ class Pretender:
         return self.signal
 
 
-def run(experiment: Experiment, tmp_path: Path, executor: Pretender | None = None, **options: Any) -> Outcome:
+def run(
+    experiment: Experiment, tmp_path: Path, executor: Pretender | None = None, **options: Any
+) -> ExperimentOutcome:
     return run_experiment(experiment, tmp_path / "runs", executor=executor or Pretender(), **options)
 
 
@@ -272,7 +274,7 @@ def test_a_second_writer_is_refused_and_told_who_the_first_one_is(tmp_path: Path
         pass
 
 
-class Notes(Silence):
+class Notes(NullReporter):
     """A reporter that remembers."""
 
     def __init__(self) -> None:
@@ -290,7 +292,7 @@ class Notes(Silence):
     def started(self, run: PlannedRun) -> None:
         self.said.append(f"{run.name} starts")
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: RunEnd) -> None:
         self.said.append(f"{ended.run.name} {ended.state}")
 
 
@@ -328,6 +330,6 @@ def test_the_reporter_hears_of_the_downloads_of_a_corpus(
             return super().build(options)
 
     monkeypatch.setattr(CORPORA, "lookup", lambda name: Slow)
-    rehearse(load(tmp_path), tmp_path, notes)
+    make_dry_run(load(tmp_path), tmp_path, notes)
     assert notes.said[:3] == ["preparing the corpus copy", "3 of 7 bytes of words.gz", "building a"]
     assert download._listener.get() is None

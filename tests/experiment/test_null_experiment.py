@@ -18,9 +18,9 @@ from maskbench.cli.views import calibration_table
 from maskbench.config.load import dump_resolved, load_resolved
 from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import ConfigError
-from maskbench.experiment.null_experiment import calibration_of
-from maskbench.experiment.plan import plan
-from maskbench.experiment.progress_events import Ended, EndState, Outcome
+from maskbench.experiment.null_experiment import make_null_experiment
+from maskbench.experiment.plan import plan_runs
+from maskbench.experiment.progress_events import ExperimentOutcome, RunEnd, RunEndState
 
 FILE = """
 name: trial
@@ -38,7 +38,7 @@ arms:
 def test_the_baseline_of_every_panel_is_trained_with_streams_of_its_own(tmp_path: Path) -> None:
     panels = "panels: {small: {corpus.pairs: 32}, large: {corpus.pairs: 64}}"
     experiment = load(tmp_path, arms=("a", "b", "c"), panels=panels)
-    made = calibration_of(experiment, 2)
+    made = make_null_experiment(experiment, 2)
     assert (
         made.name == "trial-calibrate"
         and made.seeds == experiment.seeds
@@ -56,43 +56,43 @@ def test_the_baseline_of_every_panel_is_trained_with_streams_of_its_own(tmp_path
 
 
 def test_it_can_be_written_down_and_read_again(tmp_path: Path) -> None:
-    made = calibration_of(load(tmp_path, panels="panels: {small: {corpus.pairs: 32}, large: {}}"), 2)
+    made = make_null_experiment(load(tmp_path, panels="panels: {small: {corpus.pairs: 32}, large: {}}"), 2)
     file = tmp_path / "experiment.yaml"
     file.write_text(dump_resolved(made), encoding="utf-8")
     assert load_resolved(file) == made
 
 
 def test_a_baseline_that_is_called_as_a_twin_keeps_its_folder(tmp_path: Path) -> None:
-    (panel,) = calibration_of(load(tmp_path, arms=("a", "b")), 1).panels
+    (panel,) = make_null_experiment(load(tmp_path, arms=("a", "b")), 1).panels
     twin = panel.arms[1]
     renamed = panel.model_copy(update={"arms": (twin.model_copy(), panel.arms[0]), "baseline": "twin-1"})
     experiment = load(tmp_path).model_copy(update={"panels": (renamed,)})
-    (again,) = calibration_of(experiment, 2).panels
+    (again,) = make_null_experiment(experiment, 2).panels
     assert len({arm.name for arm in again.arms}) == len({arm.config.streams for arm in again.arms}) == 3
 
 
 def test_a_name_without_room_is_refused(tmp_path: Path) -> None:
     experiment = load(tmp_path).model_copy(update={"name": "a" * 23})
     with pytest.raises(ConfigError, match="at most 32 characters"):
-        calibration_of(experiment)
-    assert calibration_of(experiment.model_copy(update={"name": "a" * 22})).name.endswith("-calibrate")
+        make_null_experiment(experiment)
+    assert make_null_experiment(experiment.model_copy(update={"name": "a" * 22})).name.endswith("-calibrate")
 
 
 def pretend(
-    monkeypatch: pytest.MonkeyPatch, state: EndState = "done", signal: int | None = None
+    monkeypatch: pytest.MonkeyPatch, state: RunEndState = "done", signal: int | None = None
 ) -> list[Experiment]:
     """Replace the training by runs with scores of their own."""
     calls: list[Experiment] = []
 
-    def run_experiment(experiment: Experiment, runs_dir: Path, **options: Any) -> Outcome:
+    def run_experiment(experiment: Experiment, runs_dir: Path, **options: Any) -> ExperimentOutcome:
         calls.append(experiment)
-        outcome = Outcome(plan(experiment, runs_dir), signal=signal)
+        outcome = ExperimentOutcome(plan_runs(experiment, runs_dir), signal=signal)
         maskbench.experiment.run.write_experiment(experiment, runs_dir)
         for number, run in enumerate(outcome.planned):
             ends = state if number == 0 else "done"
             fake = replace(fake_runs.scored((40 + 7 * number % 23) / 64), state=ends)
             fake_runs.write_run(run.directory.path, run.arm, run.seed, fake)
-            outcome.ended.append(Ended(run, ends))
+            outcome.ended.append(RunEnd(run, ends))
         return outcome
 
     monkeypatch.setattr(maskbench.experiment.run, "run_experiment", run_experiment)

@@ -12,7 +12,7 @@ from test_experiment import Pretender, load, run
 
 from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import ConfigError, RunDirectoryError
-from maskbench.experiment.plan_log import plan_of, present_plan
+from maskbench.experiment.plan_log import current_plan, extend_plan
 from maskbench.records.plans import Plan, Question
 
 
@@ -75,7 +75,7 @@ def test_seeds_added_later_are_a_new_plan_with_the_results_there_were(tmp_path: 
 def test_an_experiment_of_a_version_that_kept_no_plans_was_planned_as_its_file_says(tmp_path: Path) -> None:
     run(load(tmp_path, seeds="[0, 1]"), tmp_path)
     (tmp_path / "runs/trial/plans.jsonl").unlink()
-    present = present_plan(tmp_path / "runs", "trial")
+    present = current_plan(tmp_path / "runs", "trial")
     assert present == Plan((0, 1), question=Question.of(load(tmp_path, seeds="[0, 1]")))
     run(load(tmp_path, seeds="[0, 1, 2]"), tmp_path)
     assert [(line["seeds"], line["results"]) for line in lines(tmp_path)] == [([0, 1], 0), ([0, 1, 2], 4)]
@@ -139,10 +139,10 @@ def test_under_the_sequential_rule_no_seed_is_forgotten_and_arms_trained_further
 ) -> None:
     whole = load(tmp_path, arms=("a", "b", "c"), seeds="[0, 1, 2, 3]")
     before = Plan((0, 5), "sequential", 12, {"": {"b": (0,), "c": (0, 5)}})
-    assert plan_of(whole, part(whole, [5], ("a", "b", "c")), before) == Plan(
+    assert extend_plan(whole, part(whole, [5], ("a", "b", "c")), before) == Plan(
         (0, 5), "sequential", 12, {"": {"c": (0, 5)}}
     )
-    assert plan_of(whole, part(whole, [5, 6], ("a", "b")), before) == Plan(
+    assert extend_plan(whole, part(whole, [5, 6], ("a", "b")), before) == Plan(
         (0, 5, 6), "sequential", 12, {"": {"c": (0, 5)}}
     )
-    assert plan_of(whole, part(whole, [7]), None) == Plan((0, 1, 2, 3, 7))
+    assert extend_plan(whole, part(whole, [7]), None) == Plan((0, 1, 2, 3, 7))

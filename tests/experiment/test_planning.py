@@ -17,7 +17,7 @@ from maskbench.config.schema.experiment import (
     TrainConfig,
 )
 from maskbench.errors import RunDirectoryError
-from maskbench.experiment.plan import PlannedRun, corpus_key, plan, refuse_changed
+from maskbench.experiment.plan import PlannedRun, corpus_key, plan_runs, refuse_unusable_runs
 from maskbench.runs.identity import Identity, Origin, run_record
 
 CORPUS = CorpusConfig(name="copy", options={"pairs": 64})
@@ -51,7 +51,7 @@ def states(runs: tuple[PlannedRun, ...]) -> dict[str, str]:
 
 def test_seeds_come_one_after_another_and_the_arms_rotate_within_them(tmp_path: Path) -> None:
     trial = experiment(arm("a"), arm("b"), arm("c"), seeds=(7, 3, 5, 1))
-    assert names(plan(trial, tmp_path)) == [
+    assert names(plan_runs(trial, tmp_path)) == [
         *[("a", 7), ("b", 7), ("c", 7)],
         *[("b", 3), ("c", 3), ("a", 3)],
         *[("c", 5), ("a", 5), ("b", 5)],
@@ -60,7 +60,7 @@ def test_seeds_come_one_after_another_and_the_arms_rotate_within_them(tmp_path: 
 
 
 def test_all_panels_of_a_seed_come_before_the_next_seed(tmp_path: Path) -> None:
-    runs = plan(experiment(arm("a"), arm("b"), seeds=(0, 1), panels=("small", "large")), tmp_path)
+    runs = plan_runs(experiment(arm("a"), arm("b"), seeds=(0, 1), panels=("small", "large")), tmp_path)
     assert [str(run.name) for run in runs[:4]] == [
         "small/a seed 0",
         "small/b seed 0",
@@ -72,13 +72,13 @@ def test_all_panels_of_a_seed_come_before_the_next_seed(tmp_path: Path) -> None:
 
 def test_each_run_is_new_resumed_finished_or_diverged_as_its_directory_says(tmp_path: Path) -> None:
     trial = experiment(arm("fresh"), arm("begun"), arm("done"), arm("burst"), arm("failed"))
-    runs = {run.arm.name: run for run in plan(trial, tmp_path)}
+    runs = {run.arm.name: run for run in plan_runs(trial, tmp_path)}
     for name in ("begun", "done", "burst", "failed"):
         begin(runs[name])
     runs["done"].directory.write_result({"metrics": {}})
     runs["burst"].directory.write_status("diverged", {"message": "the loss is not finite"})
     runs["failed"].directory.write_status("failed", {"message": "by design"})
-    planned = plan(trial, tmp_path)
+    planned = plan_runs(trial, tmp_path)
     assert states(planned) == {
         "fresh": "new",
         "begun": "resumed",
@@ -90,26 +90,26 @@ def test_each_run_is_new_resumed_finished_or_diverged_as_its_directory_says(tmp_
 
 
 def test_planning_writes_nothing(tmp_path: Path) -> None:
-    plan(experiment(arm("a"), arm("b")), tmp_path)
+    plan_runs(experiment(arm("a"), arm("b")), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_adding_arms_and_seeds_keeps_what_is_there(tmp_path: Path) -> None:
-    for run in plan(experiment(arm("a")), tmp_path):
+    for run in plan_runs(experiment(arm("a")), tmp_path):
         begin(run)
         run.directory.write_result({"metrics": {}})
-    grown = plan(experiment(arm("b"), arm("a"), seeds=(0, 1)), tmp_path)
+    grown = plan_runs(experiment(arm("b"), arm("a"), seeds=(0, 1)), tmp_path)
     assert {run.name[1:] for run in grown if run.state == "finished"} == {("a", 0)}
     assert {run.name[1:] for run in grown if run.state == "new"} == {("b", 0), ("a", 1), ("b", 1)}
 
 
 def test_a_changed_setting_is_refused_with_both_values_and_a_way_out(tmp_path: Path) -> None:
-    for run in plan(experiment(arm("a", lr=1e-3), seeds=(0, 1)), tmp_path):
+    for run in plan_runs(experiment(arm("a", lr=1e-3), seeds=(0, 1)), tmp_path):
         begin(run)
-    changed = plan(experiment(arm("a", lr=2e-3), seeds=(0, 1)), tmp_path)
+    changed = plan_runs(experiment(arm("a", lr=2e-3), seeds=(0, 1)), tmp_path)
     assert [run.state for run in changed] == ["changed", "changed"]
     with pytest.raises(RunDirectoryError) as refused:
-        refuse_changed(changed)
+        refuse_unusable_runs(changed)
     message = str(refused.value)
     assert message.count("train.lr 0.001 -> 0.002") == 1
     assert "a seed 0, a seed 1" in message
@@ -117,24 +117,24 @@ def test_a_changed_setting_is_refused_with_both_values_and_a_way_out(tmp_path: P
 
 
 def test_a_setting_that_changes_no_number_changes_no_run(tmp_path: Path) -> None:
-    for run in plan(experiment(arm("a", save_every=500)), tmp_path):
+    for run in plan_runs(experiment(arm("a", save_every=500)), tmp_path):
         begin(run)
-    assert states(plan(experiment(arm("a", save_every=7)), tmp_path)) == {"a": "resumed"}
+    assert states(plan_runs(experiment(arm("a", save_every=7)), tmp_path)) == {"a": "resumed"}
 
 
 def test_changed_data_is_noticed_once_the_corpus_is_built(tmp_path: Path) -> None:
     trial = experiment(arm("a"))
-    begin(plan(trial, tmp_path)[0], data="d1")
+    begin(plan_runs(trial, tmp_path)[0], data="d1")
     key = corpus_key(CORPUS)
-    assert states(plan(trial, tmp_path)) == {"a": "resumed"}
-    assert states(plan(trial, tmp_path, {key: "d1"})) == {"a": "resumed"}
-    assert plan(trial, tmp_path, {key: "d2"})[0].differences == (
+    assert states(plan_runs(trial, tmp_path)) == {"a": "resumed"}
+    assert states(plan_runs(trial, tmp_path, {key: "d1"})) == {"a": "resumed"}
+    assert plan_runs(trial, tmp_path, {key: "d2"})[0].differences == (
         'the content of the corpus (sha256) "d1" -> "d2"',
     )
 
 
 def test_a_plan_without_changes_is_not_refused(tmp_path: Path) -> None:
-    refuse_changed(plan(experiment(arm("a"), arm("b")), tmp_path))
+    refuse_unusable_runs(plan_runs(experiment(arm("a"), arm("b")), tmp_path))
 
 
 DAMAGES = {
@@ -149,15 +149,15 @@ def test_a_finished_run_that_cannot_be_read_is_refused_with_its_file_and_a_way_o
     tmp_path: Path, name: str
 ) -> None:
     trial = experiment(arm("a"), arm("b"))
-    for run in plan(trial, tmp_path):
+    for run in plan_runs(trial, tmp_path):
         write_run(run.directory.path, run.arm, run.seed, scored(0.5))
-    assert set(states(plan(trial, tmp_path)).values()) == {"finished"}
-    lost = plan(trial, tmp_path)[1].directory.path
+    assert set(states(plan_runs(trial, tmp_path)).values()) == {"finished"}
+    lost = plan_runs(trial, tmp_path)[1].directory.path
     (lost / name).write_text(DAMAGES[name])
-    found = plan(trial, tmp_path)
+    found = plan_runs(trial, tmp_path)
     assert [run.state for run in found] == ["finished", "damaged"] and not any(run.is_due for run in found)
     with pytest.raises(RunDirectoryError) as refused:
-        refuse_changed(found)
+        refuse_unusable_runs(found)
     message = str(refused.value)
     assert f"{lost / name} is damaged" in message and f"away, for example {lost}" in message
     assert "1 of 2 runs is damaged; nothing was trained" in message
@@ -166,8 +166,8 @@ def test_a_finished_run_that_cannot_be_read_is_refused_with_its_file_and_a_way_o
 @pytest.mark.parametrize("name", ["run.json", "result.json"])
 def test_half_of_a_finished_run_is_refused_too(tmp_path: Path, name: str) -> None:
     trial = experiment(arm("a"))
-    for run in plan(trial, tmp_path):
+    for run in plan_runs(trial, tmp_path):
         write_run(run.directory.path, run.arm, run.seed, scored(0.5))
         (run.directory.path / name).unlink()
     with pytest.raises(RunDirectoryError, match=rf"a seed 0: .*seed-0: {name} is missing"):
-        refuse_changed(plan(trial, tmp_path))
+        refuse_unusable_runs(plan_runs(trial, tmp_path))

@@ -6,7 +6,7 @@ from typing import Any
 
 from maskbench.config.schema.experiment import CorpusConfig, ModelConfig, RunConfig
 from maskbench.experiment import train_job
-from maskbench.experiment.preparation import memory_need
+from maskbench.experiment.preparation import estimate_memory
 from maskbench.training.job import Progress
 
 
@@ -53,7 +53,7 @@ def test_a_message_is_always_passed_on() -> None:
 def test_more_of_anything_needs_more_memory() -> None:
     small = RunConfig(corpus=CorpusConfig(name="copy"))
     wide = RunConfig(corpus=CorpusConfig(name="copy"), model=ModelConfig(d_model=512))
-    need = memory_need(small, parameters=1000, vocabulary=50)
-    assert memory_need(wide, parameters=1000, vocabulary=50) > need
-    assert memory_need(small, parameters=1_000_000, vocabulary=50) > need
-    assert memory_need(small, parameters=1000, vocabulary=8000) > need
+    need = estimate_memory(small, parameters=1000, vocabulary=50)
+    assert estimate_memory(wide, parameters=1000, vocabulary=50) > need
+    assert estimate_memory(small, parameters=1_000_000, vocabulary=50) > need
+    assert estimate_memory(small, parameters=1000, vocabulary=8000) > need

@@ -19,8 +19,8 @@ from maskbench.config.load import load_resolved
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.executors import TaskEnd
-from maskbench.experiment.plan_log import present_plan
-from maskbench.experiment.progress_events import Outcome, Silence
+from maskbench.experiment.plan_log import current_plan
+from maskbench.experiment.progress_events import ExperimentOutcome, NullReporter
 from maskbench.experiment.run import run_experiment
 from maskbench.experiment.until_decided import run_until_decided
 from maskbench.runs.directory import RunDirectory
@@ -34,13 +34,13 @@ WINS: Script = {**BASELINE, "b": lambda seed: 0.6 + seed / 1000}
 DRAWS: Script = {**BASELINE, "b": lambda seed: 0.4 if seed % 2 else 0.6}
 
 
-class Heard(Silence):
+class Heard(NullReporter):
     """Remembers the looks."""
 
     def __init__(self) -> None:
         self.looks: list[str] = []
 
-    def looked(self, sentence: str) -> None:
+    def tested(self, sentence: str) -> None:
         self.looks.append(sentence)
 
 
@@ -81,7 +81,7 @@ def go(
     seeds: str = "[0, 1, 2]",
     panels: str = "",
     **options: Any,
-) -> tuple[Outcome, Pretender, list[str]]:
+) -> tuple[ExperimentOutcome, Pretender, list[str]]:
     """Run until decided; return the outcome, what was trained, and what was said after each look."""
     used, heard = executor or Pretender(scripted(scores)), Heard()
     experiment = load(tmp_path, arms=arms, seeds=seeds, panels=panels)
@@ -330,7 +330,7 @@ def test_a_plain_run_afterwards_stays_under_the_sequential_rule(tmp_path: Path) 
     grown = load(tmp_path, seeds="[0, 1, 2]")
     outcome = run_experiment(grown, tmp_path / "runs", executor=Pretender(scripted(WINS)))
     assert any("stays under the rule" in note for note in outcome.notes)
-    plan = present_plan(tmp_path / "runs", "trial")
+    plan = current_plan(tmp_path / "runs", "trial")
     assert plan is not None and plan.rule == "sequential"
     assert set(plan.seeds) == {0, 1, 2} and plan.closed == {"": {}}
     comparison = table(tmp_path)

@@ -10,8 +10,8 @@ from tiny_runs import config
 
 from maskbench.config.schema.experiment import ArmConfig, Experiment, PanelConfig, RunConfig
 from maskbench.errors import ConfigError, RunDirectoryError
-from maskbench.experiment.plan import CACHE, plan, refuse_changed
-from maskbench.experiment.preparation import rehearse
+from maskbench.experiment.plan import CACHE, plan_runs, refuse_unusable_runs
+from maskbench.experiment.preparation import make_dry_run
 from maskbench.records.collect import read_run
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import Identity, Origin, asked_for, run_record
@@ -41,7 +41,7 @@ def write_source(arm: Path, seed: int, manifest: str = "one") -> None:
 
 def begin(wanted: Experiment, runs_dir: Path) -> RunDirectory:
     """Leave behind what the experiment's first run leaves when it starts."""
-    run = plan(wanted, runs_dir)[0]
+    run = plan_runs(wanted, runs_dir)[0]
     weights = None
     if run.arm.config.init_from is not None:
         recorded = {"data_sha256": "d1"}
@@ -66,7 +66,7 @@ def test_the_same_weights_make_the_same_run_wherever_they_lie(tmp_path: Path) ->
         write_source(tmp_path / arm, 0)
     begin(experiment(warm(tmp_path / "here")), tmp_path)
     for arm in ("here", "there", "there/seed-0"):
-        assert plan(experiment(warm(tmp_path / arm)), tmp_path)[0].state == "resumed"
+        assert plan_runs(experiment(warm(tmp_path / arm)), tmp_path)[0].state == "resumed"
 
 
 def test_weights_that_were_trained_again_make_another_run_and_say_so(tmp_path: Path) -> None:
@@ -75,12 +75,12 @@ def test_weights_that_were_trained_again_make_another_run_and_say_so(tmp_path: P
     begin(experiment(warm(source)), tmp_path)
     before = _sha256(warm(source), 0)
     write_source(source, 0, "another")
-    changed = plan(experiment(warm(source)), tmp_path)
+    changed = plan_runs(experiment(warm(source)), tmp_path)
     assert changed[0].differences == (
         f'the weights to start from (sha256 of their checkpoint) "{before}" -> "{_sha256(warm(source), 0)}"',
     )
     with pytest.raises(RunDirectoryError, match="the weights to start from"):
-        refuse_changed(changed)
+        refuse_unusable_runs(changed)
 
 
 @pytest.mark.parametrize("cold_first", [True, False])
@@ -89,7 +89,7 @@ def test_a_run_from_random_weights_is_another_one(cold_first: bool, tmp_path: Pa
     settings = [config(masks=[]), warm(tmp_path / "source")]
     first, second = settings if cold_first else reversed(settings)
     begin(experiment(first), tmp_path)
-    (line,) = plan(experiment(second), tmp_path)[0].differences
+    (line,) = plan_runs(experiment(second), tmp_path)[0].differences
     assert line.startswith("the weights to start from") and ("absent -> " in line) == cold_first
 
 
@@ -99,7 +99,7 @@ def test_every_seed_has_its_own_weights(tmp_path: Path) -> None:
     settings = warm(tmp_path / "source")
     assert _sha256(settings, 0) != _sha256(settings, 1)
     begin(experiment(settings, (1,)), tmp_path)
-    assert [run.state for run in plan(experiment(settings, (0, 1)), tmp_path)] == ["new", "resumed"]
+    assert [run.state for run in plan_runs(experiment(settings, (0, 1)), tmp_path)] == ["new", "resumed"]
 
 
 def test_a_finished_run_needs_its_source_no_more(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_finished_run_needs_its_source_no_more(tmp_path: Path) -> None:
     run = begin(experiment(settings), tmp_path)
     run.write_result({"metrics": {"test/nll": 1.0}})
     (tmp_path / "source").rename(tmp_path / "moved")
-    assert plan(experiment(settings), tmp_path)[0].state == "finished"
+    assert plan_runs(experiment(settings), tmp_path)[0].state == "finished"
     assert read_run(run, experiment(settings).panels[0].arms[0]).state == "done"
     cold = ArmConfig(name="warm", title="warm", config=config(masks=[]))
     assert "foreign" in read_run(run, cold).reason
@@ -117,7 +117,7 @@ def test_a_finished_run_needs_its_source_no_more(tmp_path: Path) -> None:
 def test_what_is_trained_is_part_of_a_run(tmp_path: Path) -> None:
     begin(experiment(config(masks=[])), tmp_path)
     part = config(masks=[]).model_copy(update={"train_only": ("decoder.*",)})
-    assert plan(experiment(part), tmp_path)[0].differences == ('train_only[0] absent -> "decoder.*"',)
+    assert plan_runs(experiment(part), tmp_path)[0].differences == ('train_only[0] absent -> "decoder.*"',)
 
 
 @pytest.fixture(scope="module")
@@ -131,14 +131,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def refused(settings: RunConfig, runs_dir: Path, seeds: tuple[int, ...] = (0,)) -> ConfigError:
     with pytest.raises(ConfigError) as error:
-        rehearse(experiment(settings, seeds), runs_dir)
+        make_dry_run(experiment(settings, seeds), runs_dir)
     assert not (runs_dir / "tuned").exists()
     return error.value
 
 
 def test_an_arm_whose_weights_fit_is_new(finished: Path) -> None:
     source = finished / "first" / "none"
-    (run,) = rehearse(experiment(warm(source, train_only=("decoder.*",))), finished).planned
+    (run,) = make_dry_run(experiment(warm(source, train_only=("decoder.*",))), finished).planned
     assert run.state == "new"
 
 

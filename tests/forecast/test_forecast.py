@@ -25,17 +25,17 @@ from maskbench.config.schema.experiment import (
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.executors.local import LocalExecutor
-from maskbench.experiment.plan import corpus_key, plan
-from maskbench.experiment.preparation import BuiltArm, Rehearsal
-from maskbench.forecast import trial
-from maskbench.forecast.expense import Expense, expense, makespan
-from maskbench.forecast.outlook import Spread, earlier_spread, outlooks, to_json
-from maskbench.forecast.recorded import StepRecords, kind_of, seconds_per_step
+from maskbench.experiment.plan import corpus_key, plan_runs
+from maskbench.experiment.preparation import BuiltArm, DryRun
+from maskbench.forecast import trial_steps
+from maskbench.forecast.cost_estimate import CostEstimate, estimate_costs, makespan
+from maskbench.forecast.power import Spread, find_earlier_spread, forecast_power, to_json
+from maskbench.forecast.recorded_steps import StepRecords, seconds_per_step, step_kind
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 from maskbench.statistics.power import Family, detectable_effect, seeds_needed
-from maskbench.training.environment import origin
+from maskbench.training.environment import current_origin
 
-MACHINE = origin(1, torch.float32, torch.device("cpu")).environment
+MACHINE = current_origin(1, torch.float32, torch.device("cpu")).environment
 METRIC = "test/exact_match"
 SIZES = tiny_runs.config().corpus.options
 
@@ -79,7 +79,7 @@ class TestRecordedSteps:
     )
     def test_what_a_step_takes_depends_on(self, changes: dict[str, Any], same: bool) -> None:
         ours, theirs = (
-            kind_of(config.identity()) for config in (tiny_runs.config(), tiny_runs.config(**changes))
+            step_kind(config.identity()) for config in (tiny_runs.config(), tiny_runs.config(**changes))
         )
         assert (ours == theirs) is same
 
@@ -128,36 +128,41 @@ class Clock:
 
 class TestTrial:
     def test_arms_take_turns_until_the_time_is_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(trial, "SECONDS", 10.0)
+        monkeypatch.setattr(trial_steps, "SECONDS", 10.0)
         clock = Clock()
         arms = {(None, "a"): clock.stepper(3.0, 1.0), (None, "b"): clock.stepper(2.0, 0.5)}
-        taken = trial.in_turns(arms, clock)
+        taken = trial_steps.time_in_turns(arms, clock)
         assert taken == {(None, "a"): [3.0, 1.0, 1.0, 1.0, 1.0], (None, "b"): [2.0, 0.5, 0.5, 0.5]}
 
     def test_a_slow_first_arm_leaves_no_turn_for_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(trial, "SECONDS", 1.0)
+        monkeypatch.setattr(trial_steps, "SECONDS", 1.0)
         clock = Clock()
         arms = {(None, "a"): clock.stepper(30.0), (None, "b"): clock.stepper(0.1)}
-        assert trial.in_turns(arms, clock) == {(None, "a"): [30.0]}
+        assert trial_steps.time_in_turns(arms, clock) == {(None, "a"): [30.0]}
 
     def test_first_steps_do_not_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(trial, "SECONDS", 12.0)
+        monkeypatch.setattr(trial_steps, "SECONDS", 12.0)
         clock = Clock()
         # The very first step of all, 50 s, is before the time that is given; then 4, 3, 1, 2, 1, 2 seconds pass.
         lengths = iter([(50.0, 4.0, 1.0), (3.0, 2.0)])
-        monkeypatch.setattr(trial, "_steps", lambda *_: clock.stepper(*next(lengths)))
+        monkeypatch.setattr(trial_steps, "_steps", lambda *_: clock.stepper(*next(lengths)))
         config, corpus = tiny_runs.config(), cast(Corpus, None)
-        found = trial.try_steps({(None, "a"): (config, corpus), (None, "b"): (config, corpus)}, 0, clock)
-        assert found == {(None, "a"): trial.Trial(1.0, 2), (None, "b"): trial.Trial(2.0, 2)}
+        found = trial_steps.try_steps(
+            {(None, "a"): (config, corpus), (None, "b"): (config, corpus)}, 0, clock
+        )
+        assert found == {
+            (None, "a"): trial_steps.TriedStepTime(1.0, 2),
+            (None, "b"): trial_steps.TriedStepTime(2.0, 2),
+        }
 
     def test_real_arms_are_tried_and_the_generator_is_left_alone(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(trial, "SECONDS", 0.05)
+        monkeypatch.setattr(trial_steps, "SECONDS", 0.05)
         config = tiny_runs.config()
         corpus = load_corpus(config.corpus, tmp_path)
         before = torch.get_rng_state()
-        found = trial.try_steps({(None, "a"): (config, corpus), (None, "b"): (config, corpus)}, 0)
+        found = trial_steps.try_steps({(None, "a"): (config, corpus), (None, "b"): (config, corpus)}, 0)
         assert torch.equal(before, torch.get_rng_state())
         assert found[None, "a"].steps >= 1 and found[None, "a"].seconds > 0
 
@@ -165,7 +170,7 @@ class TestTrial:
         def never() -> float:
             raise AssertionError
 
-        assert trial.try_steps({}, 0, never) == {}
+        assert trial_steps.try_steps({}, 0, never) == {}
 
 
 @pytest.mark.parametrize(
@@ -179,20 +184,20 @@ def test_jobs_begin_in_order_as_workers_get_free(seconds: list[float], workers: 
 class TestExpense:
     MASKED, BARE = arm("masked"), arm("bare", masks=[], epochs=3)
 
-    def of(self, root: Path, workers: int | None = 2, seeds: int = 3) -> Expense:
+    def of(self, root: Path, workers: int | None = 2, seeds: int = 3) -> CostEstimate:
         panel = PanelConfig(name=None, arms=(self.BARE, self.MASKED), baseline="bare")
         trial_ = Experiment(name="trial", seeds=tuple(range(seeds)), panels=(panel,))
         corpus = load_corpus(self.BARE.config.corpus, root / ".cache")
         built = {(None, "bare"): BuiltArm(1000, 50), (None, "masked"): BuiltArm(1200, 60)}
         key = corpus_key(self.BARE.config.corpus)
-        return expense(
-            trial_, Rehearsal(plan(trial_, root), {key: corpus}, built), root, LocalExecutor(workers)
+        return estimate_costs(
+            trial_, DryRun(plan_runs(trial_, root), {key: corpus}, built), root, LocalExecutor(workers)
         )
 
     def test_time_memory_and_disk_add_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         trained(tmp_path, "before", self.BARE.config, 0, (10, 5.0))
         trained(tmp_path, "before", self.MASKED.config, 1, (10, 20.0))
-        monkeypatch.setattr(trial, "in_turns", None)
+        monkeypatch.setattr(trial_steps, "time_in_turns", None)
         found = self.of(tmp_path)
         corpus = load_corpus(self.BARE.config.corpus, tmp_path / ".cache")
         from maskbench.data.batches import plan_batches
@@ -217,13 +222,13 @@ class TestExpense:
         assert whole.seconds == whole.run_seconds[None, "bare"] + 2.0 * (12 - 10)
 
     def test_never_more_workers_than_runs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(trial, "SECONDS", 0.0)
+        monkeypatch.setattr(trial_steps, "SECONDS", 0.0)
         assert self.of(tmp_path, workers=50, seeds=1).workers == 2
 
     def test_an_arm_that_had_no_turn_takes_the_time_of_one_that_had(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(trial, "SECONDS", 0.0)
+        monkeypatch.setattr(trial_steps, "SECONDS", 0.0)
         steps = self.of(tmp_path).steps
         assert [step.source for step in steps.values()] == ["tried", "assumed"]
         assert steps[None, "masked"].seconds == steps[None, "bare"].seconds
@@ -232,7 +237,7 @@ class TestExpense:
     def test_panels_that_differ_in_the_size_of_the_corpus_are_tried_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(trial, "SECONDS", 0.0)
+        monkeypatch.setattr(trial_steps, "SECONDS", 0.0)
         small, large = (
             self.MASKED.config.model_copy(
                 update={"corpus": CorpusConfig(name="copy", options={**SIZES, "pairs": pairs})}
@@ -248,8 +253,8 @@ class TestExpense:
         trial_ = Experiment(name="trial", seeds=(0,), panels=panels)
         corpora = {corpus_key(a.config.corpus): load_corpus(a.config.corpus, tmp_path) for a in arms}
         built = {(name, "masked"): BuiltArm(10, 20) for name in names}
-        steps = expense(
-            trial_, Rehearsal(plan(trial_, tmp_path), corpora, built), tmp_path, LocalExecutor()
+        steps = estimate_costs(
+            trial_, DryRun(plan_runs(trial_, tmp_path), corpora, built), tmp_path, LocalExecutor()
         ).steps
         assert [step.source for step in steps.values()] == ["tried", "tried"]
         assert steps["small", "masked"] == steps["large", "masked"]
@@ -258,7 +263,7 @@ class TestExpense:
         trial_ = Experiment(
             name="t", seeds=(0,), panels=(PanelConfig(name=None, arms=(self.BARE,), baseline="bare"),)
         )
-        found = expense(trial_, Rehearsal((), {}, {}), tmp_path, LocalExecutor(3))
+        found = estimate_costs(trial_, DryRun((), {}, {}), tmp_path, LocalExecutor(3))
         assert (found.seconds, found.disk, found.steps, found.more_seeds(4)) == (0.0, 0, {}, None)
 
 
@@ -276,7 +281,7 @@ class TestOutlook:
 
     def spread(self, root: Path, name: str = "new") -> Spread | None:
         experiment = self.wanted(name)
-        return earlier_spread(experiment, experiment.panels[0], root)
+        return find_earlier_spread(experiment, experiment.panels[0], root)
 
     def test_the_spread_of_another_experiment_with_the_same_metric(self, tmp_path: Path) -> None:
         fake_runs.write(tmp_path, self.wanted("old", 4), gaps(0.1, 0.2, 0.3, 0.2))
@@ -318,7 +323,7 @@ class TestOutlook:
 
     def test_three_seeds_decide_nothing_whatever_the_spread(self, tmp_path: Path) -> None:
         fake_runs.write(tmp_path, self.wanted("old", 4), gaps(0.1, 0.2, 0.3, 0.2))
-        (found,) = outlooks(self.wanted(seeds=3, min_effect=0.1), tmp_path)
+        (found,) = forecast_power(self.wanted(seeds=3, min_effect=0.1), tmp_path)
         assert not found.can_decide
         assert (found.smallest_p, found.least_seeds, found.n_arms) == (0.25, 6, 1)
         assert found.effect is None and found.difference is None
@@ -327,17 +332,17 @@ class TestOutlook:
 
     def test_the_level_is_shared_by_the_arms(self, tmp_path: Path) -> None:
         experiment = fake_runs.experiment(["none", "a", "b", "c"], 9, alpha=0.1)
-        (found,) = outlooks(experiment, tmp_path)
+        (found,) = forecast_power(experiment, tmp_path)
         assert found.can_decide and found.n_arms == 3
         assert found.effect == detectable_effect(9, 0.1 / 3)
         assert found.spread is None and found.difference is None and found.needed is None
 
     def test_the_published_table_of_visible_differences(self, tmp_path: Path) -> None:
-        (found,) = outlooks(self.wanted(seeds=8), tmp_path)
+        (found,) = forecast_power(self.wanted(seeds=8), tmp_path)
         assert round(found.effect or 0, 2) == 1.21
 
     def test_an_experiment_of_one_arm_has_nothing_to_show(self, tmp_path: Path) -> None:
-        assert outlooks(fake_runs.experiment(["none"], 3), tmp_path) == []
+        assert forecast_power(fake_runs.experiment(["none"], 3), tmp_path) == []
 
 
 def test_the_document_has_what_the_plan_says(tmp_path: Path) -> None:
@@ -345,9 +350,9 @@ def test_the_document_has_what_the_plan_says(tmp_path: Path) -> None:
     compare = CompareConfig(metric=METRIC, min_effect=0.1)
     experiment = Experiment(name="trial", seeds=(0, 1, 2), panels=(panel,), compare=compare)
     steps: dict[Any, Any] = {}
-    expected = Expense(2, steps, {(None, "bare"): 5.0, (None, "masked"): 7.0}, 40.0, 60, 99)
+    expected = CostEstimate(2, steps, {(None, "bare"): 5.0, (None, "masked"): 7.0}, 40.0, 60, 99)
     found = json.loads(
-        to_json(experiment, plan(experiment, tmp_path), expected, outlooks(experiment, tmp_path))
+        to_json(experiment, plan_runs(experiment, tmp_path), expected, forecast_power(experiment, tmp_path))
     )
     assert (found["due"], found["seconds"], found["memory_bytes"]) == (6, 40.0, {"run": 60, "all": 120})
     assert found["runs"][0] == {"panel": None, "arm": "bare", "seed": 0, "state": "new", "differences": []}

@@ -17,8 +17,8 @@ from maskbench.masks.clock import Clock
 from maskbench.runs.directory import RunDirectory
 from maskbench.training.evaluate import evaluate, final_metrics
 from maskbench.training.job import RunJob
-from maskbench.training.stalls import averaged_steps, averaged_weights
 from maskbench.training.trainer import make_trainer
+from maskbench.training.validations import average_weights, steps_to_average
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def train(path: Path, cache: Path, stop_after: int | None = None, average: int =
 def test_the_last_validations_count(
     total: int, valid_every: int, average: int, steps: tuple[int, ...]
 ) -> None:
-    assert averaged_steps(TrainConfig(valid_every=valid_every, average=average), total) == steps
+    assert steps_to_average(TrainConfig(valid_every=valid_every, average=average), total) == steps
 
 
 def test_the_mean_of_the_last_weights_is_evaluated(tmp_path: Path, cache: Path) -> None:
@@ -82,4 +82,4 @@ def test_a_kill_changes_neither_the_weights_nor_the_result(
 def test_weights_that_are_not_there_are_missed(tmp_path: Path, cache: Path) -> None:
     run = train(tmp_path, cache)
     with pytest.raises(RunDirectoryError, match="step-000006"):
-        averaged_weights(run.checkpoints, (6, 12))
+        average_weights(run.checkpoints, (6, 12))

@@ -15,9 +15,9 @@ from maskbench.training import loss as loss_module
 from maskbench.training.loss import (
     Targets,
     backward_through_output,
-    banned_loss,
+    loss_with_banned_entries,
     nll_of,
-    normalised,
+    normalise_weights,
     real_tokens,
     smoothed_loss,
 )
@@ -32,7 +32,7 @@ def scores(rows: int = ROWS, vocab: int = VOCAB, seed: int = 0) -> Tensor:
 def targets(rows: int = ROWS, smoothing: float = 0.1, weights: list[float] | None = None) -> Targets:
     gold = torch.randint(PAD + 1, VOCAB, (rows,), generator=torch.Generator().manual_seed(rows))
     given = torch.ones(rows) if weights is None else torch.tensor(weights)
-    return Targets(gold, normalised(given), smoothing)
+    return Targets(gold, normalise_weights(given), smoothing)
 
 
 def by_hand(logits: Tensor, gold: list[int], weights: list[float], smoothing: float) -> float:
@@ -56,7 +56,7 @@ def test_the_loss_is_the_formula_entry_by_entry(smoothing: float, weights: list[
     logits, wanted = scores(), targets(smoothing=smoothing, weights=weights)
     expected = by_hand(logits, wanted.gold.tolist(), weights, smoothing)
     assert smoothed_loss(logits, wanted)[0].item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
-    assert banned_loss(logits, wanted).item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert loss_with_banned_entries(logits, wanted).item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 def test_banned_entries_get_no_smoothing_and_no_probability() -> None:
@@ -65,7 +65,7 @@ def test_banned_entries_get_no_smoothing_and_no_probability() -> None:
     banned[:, [2, 9]] = True
     banned.scatter_(1, wanted.gold[:, None], torch.zeros_like(wanted.gold, dtype=torch.bool)[:, None])
     logits = logits.masked_fill(banned, -math.inf).requires_grad_()
-    value = banned_loss(logits, wanted)
+    value = loss_with_banned_entries(logits, wanted)
     value.backward()  # type: ignore[no-untyped-call]
     assert value.item() == pytest.approx(by_hand(logits, wanted.gold.tolist(), [1.0] * ROWS, 0.1), rel=1e-5)
     assert logits.grad is not None and bool((logits.grad[banned] == 0).all())
@@ -76,7 +76,7 @@ def test_the_gradient_is_the_one_autograd_finds_for_the_plain_formula() -> None:
     grads = []
     for fast in (True, False):
         logits = scores().requires_grad_()
-        value = smoothed_loss(logits, wanted)[0] if fast else banned_loss(logits, wanted)
+        value = smoothed_loss(logits, wanted)[0] if fast else loss_with_banned_entries(logits, wanted)
         torch.autograd.backward(value * 1.7)
         grads.append(logits.grad)
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-7)
@@ -116,7 +116,7 @@ def backward_in_pieces(piece: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Ten
     generator = torch.Generator().manual_seed(5)
     rows = torch.randn(ROWS, WIDTH, generator=generator)
     matrix = torch.randn(VOCAB, WIDTH, generator=generator, requires_grad=True)
-    monkeypatch.setattr(loss_module, "PIECE", piece)
+    monkeypatch.setattr(loss_module, "SCORES_PER_PIECE", piece)
     loss, nll, grad = backward_through_output(
         rows, lambda x: torch.nn.functional.linear(x, matrix), VOCAB, targets()
     )

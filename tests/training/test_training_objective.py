@@ -16,7 +16,7 @@ from torch import Tensor
 
 from maskbench.data import load_corpus
 from maskbench.model.dropout import Dropout
-from maskbench.training.objective import consistency, views
+from maskbench.training.objective import symmetric_kl, view_clocks
 from maskbench.training.trainer import Trainer, make_trainer
 
 
@@ -48,14 +48,14 @@ rows = st.lists(st.lists(st.floats(-4, 4), min_size=5, max_size=5), min_size=3, 
 @given(rows, rows)
 def test_consistency_is_the_mean_of_both_divergences(first, second):
     expected = sum(by_hand(a, b) for a, b in zip(first, second, strict=True)) / 3
-    found = consistency(torch.tensor(first), torch.tensor(second)).item()
+    found = symmetric_kl(torch.tensor(first), torch.tensor(second)).item()
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_a_run_without_it_has_one_view(cache: Path) -> None:
     clock = trainer_of(cache).batch(0)[1]
-    assert views(clock, config().train) == [clock]
-    assert views(clock, config(rdrop=1.0).train) == [clock, replace(clock, view=1)]
+    assert view_clocks(clock, config().train) == [clock]
+    assert view_clocks(clock, config(rdrop=1.0).train) == [clock, replace(clock, view=1)]
 
 
 def test_equal_views_cost_nothing(cache: Path) -> None:

@@ -14,9 +14,9 @@ from maskbench.model.embedding import EmbeddingTable
 from maskbench.training.environment import compute_dtype
 from maskbench.training.optimiser import (
     build_optimiser,
-    decayed,
+    decayed_names,
+    export_moments,
     learning_rate,
-    moments,
     restore_moments,
     set_learning_rate,
 )
@@ -67,7 +67,7 @@ def test_no_warm_up_starts_at_the_full_rate() -> None:
 
 
 def test_only_the_matrices_of_the_models_projections_decay() -> None:
-    assert decayed(Small()) == {"inner.weight"}
+    assert decayed_names(Small()) == {"inner.weight"}
 
 
 def test_weight_decay_shrinks_what_decays_and_nothing_else() -> None:
@@ -86,7 +86,7 @@ def test_restored_moments_continue_bit_for_bit() -> None:
     take_steps(first, optimiser, range(3))
     second.load_state_dict(first.state_dict())
     resumed = build_optimiser(second, TrainConfig())
-    restore_moments(second, resumed, moments(first, optimiser))
+    restore_moments(second, resumed, export_moments(first, optimiser))
     take_steps(second, resumed, range(3, 7))
     for one, other in zip(straight.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -96,7 +96,7 @@ def test_moments_go_by_name_and_a_parameter_without_gradient_has_none() -> None:
     model = Small()
     optimiser = build_optimiser(model, TrainConfig())
     take_steps(model, optimiser, range(2))
-    names = set(moments(model, optimiser))
+    names = set(export_moments(model, optimiser))
     assert {"exp_avg/inner.weight", "exp_avg_sq/inner.weight", "step/inner.weight"} <= names
     assert not any("unused" in name for name in names)
 

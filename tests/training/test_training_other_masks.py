@@ -14,7 +14,7 @@ from tiny_runs import STEPS, TOKENS, config
 from maskbench.config.load import load_experiment
 from maskbench.data import load_corpus
 from maskbench.errors import ConfigError, LeakError
-from maskbench.experiment.preparation import rehearse
+from maskbench.experiment.preparation import make_dry_run
 from maskbench.model.eval_plans import build_eval_plans, use_mask_plan
 from maskbench.runs.directory import RunDirectory
 from maskbench.training.evaluate import outputs_sha256
@@ -158,13 +158,13 @@ def write(folder: Path, masks: str) -> Path:
 
 def test_learned_masks_are_lent_to_nobody_and_that_is_said_before_anything_trains(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
-        rehearse(load_experiment(write(tmp_path, "gated")), tmp_path / "runs")
+        make_dry_run(load_experiment(write(tmp_path, "gated")), tmp_path / "runs")
     assert str(refused.value) == (
         "evaluate.masks: the masks of gated cannot be lent to other arms: learned_gate at memory has learned parameters, "
         "which only its own runs train; leave gated out of evaluate.masks"
     )
     assert refused.value.key == "evaluate.masks"
-    rehearse(load_experiment(write(tmp_path, "none, window")), tmp_path / "runs")
+    make_dry_run(load_experiment(write(tmp_path, "none, window")), tmp_path / "runs")
 
 
 def test_masks_that_only_evaluation_has_are_audited_too(
@@ -180,10 +180,10 @@ def test_masks_that_only_evaluation_has_are_audited_too(
             raise LeakError("odd leaks")
 
     monkeypatch.setattr(gate, "admit", admit)
-    rehearse(load_experiment(write(tmp_path, "none, window")), tmp_path / "runs")
+    make_dry_run(load_experiment(write(tmp_path, "none, window")), tmp_path / "runs")
     assert asked == [("none", 0), ("gated", 1), ("window", 1)]
     asked.clear()
     odd = "{odd: [{site: cross, mask: diagonal, width: 1}, {site: encoder_self, mask: window, radius: 2}]}"
     with pytest.raises(LeakError, match="odd leaks"):
-        rehearse(load_experiment(write(tmp_path, f"window, {odd}")), tmp_path / "runs")
+        make_dry_run(load_experiment(write(tmp_path, f"window, {odd}")), tmp_path / "runs")
     assert asked == [("none", 0), ("odd", 2)]

@@ -27,7 +27,7 @@ from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.sinks import rebuild_events
 from maskbench.training.job import RunJob
 from maskbench.training.logbook import Logbook
-from maskbench.training.pictures import BARS, RunPictures, bars
+from maskbench.training.pictures import BARS, RunPictures, histogram_bars
 from maskbench.training.trainer import make_trainer
 
 LEARNED = {"site": "decoder_self", "mask": "transform"}
@@ -137,13 +137,13 @@ def test_what_belongs_to_steps_that_are_done_again_is_cut_off(tmp_path: Path) ->
 
 def test_bars_hold_every_value_once() -> None:
     values = np.array([0.0, 0.0, 1.5, 3.0, 2.95])
-    heights, edges = bars(values)
+    heights, edges = histogram_bars(values)
     assert heights.sum() == 5 and heights[0] == 2 and heights[BARS // 2] == 1 and heights[-1] == 2
     assert edges[0] == 0.0 and edges[-1] == 3.0 and np.allclose(np.diff(edges), 0.1)
 
 
 def test_equal_values_are_one_bar_without_width() -> None:
-    heights, edges = bars(np.full(6, 0.25))
+    heights, edges = histogram_bars(np.full(6, 0.25))
     assert heights.tolist() == [0] * (BARS - 1) + [6] and set(edges.tolist()) == {0.25}
 
 

@@ -24,7 +24,7 @@ from maskbench.runs.starting_point import starting_point
 from maskbench.training.evaluate import evaluate, validation_metrics
 from maskbench.training.job import RunJob
 from maskbench.training.trainer import Trainer, make_trainer
-from maskbench.training.warm_start import freeze_all_but, put_weights, vocabulary_sha256
+from maskbench.training.warm_start import freeze_all_but, load_weights_by_name, vocabulary_sha256
 
 WINDOW = {"site": "encoder_self", "mask": "window", "options": {"radius": 1}}
 TRANSFORM = {"site": "encoder_self", "mask": "transform", "options": {"map": "convolution"}}
@@ -262,13 +262,13 @@ class TestRefusals:
         backbone = [name for name in own if not name.startswith("masks.")]
         missing = dict(list(own.items())[len(backbone) :])
         with pytest.raises(ConfigError) as refused:
-            put_weights(model, missing, "there")
+            load_weights_by_name(model, missing, "there")
         named = [name for name in backbone if f"{name} (absent there, " in str(refused.value)]
         assert len(named) == 5 and str(refused.value).endswith(f" and {len(backbone) - 5} more")
         own["encoder.norm.weight"] = torch.zeros(13)
         own["encoder.extra"] = torch.zeros(2, 3)
         with pytest.raises(ConfigError) as refused:
-            put_weights(model, own, "there")
+            load_weights_by_name(model, own, "there")
         assert str(refused.value) == (
             "there holds another model than this arm's; it differs in encoder.norm.weight (13 there, 12 here), "
             "encoder.extra (2 x 3 there, absent here)"
@@ -281,6 +281,6 @@ class TestRefusals:
             name: torch.ones(7, 7) if name.startswith("masks.") else tensor + 1
             for name, tensor in own.items()
         }
-        put_weights(model, other | {"masks.elsewhere.x": torch.ones(2)}, "there")
+        load_weights_by_name(model, other | {"masks.elsewhere.x": torch.ones(2)}, "there")
         for name, tensor in model.state_dict().items():
             assert torch.equal(tensor, own[name] if name.startswith("masks.") else own[name] + 1), name

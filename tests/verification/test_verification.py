@@ -22,9 +22,9 @@ from maskbench.runs.identity import hash_of
 from maskbench.training.evaluate import outputs_sha256
 from maskbench.training.job import RunJob
 from maskbench.training.loop import train_run
-from maskbench.verification.cells import chosen, contents, named
-from maskbench.verification.hashes import Hashes, check_hashes
-from maskbench.verification.replay import Replayed, replay
+from maskbench.verification.finished_runs import choose_by_hash, find_by_name, find_runs
+from maskbench.verification.hashes import HashReport, check_hashes
+from maskbench.verification.replay import ReplayResult, replay
 
 ARMS = ("none", "dynamic")
 RUNS = [f"{arm}/seed-{seed}" for arm in ARMS for seed in (0, 1)]
@@ -60,12 +60,12 @@ def directory(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "tiny"))
 
 
-def check(directory: Path, tmp_path: Path) -> Hashes:
-    return check_hashes(contents(directory).cells, tmp_path / "cache")
+def check(directory: Path, tmp_path: Path) -> HashReport:
+    return check_hashes(find_runs(directory).cells, tmp_path / "cache")
 
 
-def again(directory: Path, tmp_path: Path, name: str = "dynamic/seed-1") -> Replayed:
-    cell = named(contents(directory).cells, name)
+def again(directory: Path, tmp_path: Path, name: str = "dynamic/seed-1") -> ReplayResult:
+    cell = find_by_name(find_runs(directory).cells, name)
     (one,), signum = replay([cell], tmp_path / "again", tmp_path / "cache", Inline())
     assert signum is None
     return one
@@ -189,7 +189,7 @@ def test_a_run_trained_again_is_the_same_in_every_byte_and_leaves_nothing_behind
 ) -> None:
     before = snapshot(directory)
     one = again(directory, tmp_path)
-    assert one.is_identical and one.elsewhere == ()
+    assert one.is_identical and one.changes == ()
     assert snapshot(directory) == before
     assert not list((tmp_path / "again").glob("*/*/*"))
 
@@ -209,7 +209,7 @@ def test_a_forgery_whose_hashes_were_made_to_fit_is_found_by_the_replay(
     (difference,) = one.differences
     assert difference.startswith("translations/test.jsonl differs from line 5 on: ")
     assert "forged" in difference.partition(" here")[0] and "forged" not in difference.partition(" here")[2]
-    assert one.elsewhere[0].startswith("torch 1.13.0 -> ")
+    assert one.changes[0].startswith("torch 1.13.0 -> ")
 
 
 def test_weights_that_were_changed_are_named_with_how_much(directory: Path, tmp_path: Path) -> None:
@@ -236,15 +236,15 @@ def test_weights_that_were_changed_are_named_with_how_much(directory: Path, tmp_
 
 
 def test_the_choice_follows_from_the_results_and_from_nothing_else(directory: Path) -> None:
-    cells = contents(directory).cells
-    first = chosen(cells)
+    cells = find_runs(directory).cells
+    first = choose_by_hash(cells)
     assert first is not None and first.name in RUNS
-    assert chosen(cells[::-1]) == first
+    assert choose_by_hash(cells[::-1]) == first
     seen = set()
     for number in range(20):
         for name in RUNS:
             edit(directory / name / "result.json", lambda r, n=number: r.update(train_nll_sha256=str(n)))
-        one = chosen(cells)
+        one = choose_by_hash(cells)
         seen.add(one and one.name)
     assert seen == set(RUNS)
 
@@ -252,10 +252,10 @@ def test_the_choice_follows_from_the_results_and_from_nothing_else(directory: Pa
 def test_runs_of_another_version_are_not_chosen(directory: Path) -> None:
     for name in RUNS[1:]:
         edit(directory / name / "run.json", lambda record: record["identity"].update(results_version=0))
-    cells = contents(directory).cells
-    one = chosen(cells)
+    cells = find_runs(directory).cells
+    one = choose_by_hash(cells)
     assert one is not None and one.name == RUNS[0]
-    assert chosen(cells[1:]) is None
+    assert choose_by_hash(cells[1:]) is None
 
 
 def verify(*arguments: object) -> Result:

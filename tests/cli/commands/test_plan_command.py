@@ -22,9 +22,9 @@ from maskbench.cli.views.plan_sentences import (
 from maskbench.config.load import dump_resolved, load_experiment
 from maskbench.config.schema.experiment import CompareConfig
 from maskbench.data import load_corpus
-from maskbench.forecast import trial
-from maskbench.forecast.expense import Expense, StepTime
-from maskbench.forecast.outlook import Outlook, Spread
+from maskbench.forecast import trial_steps
+from maskbench.forecast.cost_estimate import CostEstimate, StepTime
+from maskbench.forecast.power import PowerForecast, Spread
 from maskbench.statistics.power import SeedRange
 
 FILE = """
@@ -45,7 +45,7 @@ arms:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave no time for trying steps, and leave out the proofs, which have tests of their own."""
-    monkeypatch.setattr(trial, "SECONDS", 0.0)
+    monkeypatch.setattr(trial_steps, "SECONDS", 0.0)
     monkeypatch.setattr("maskbench.audit.gate.admit", lambda arm, corpus, seed: None)
 
 
@@ -184,19 +184,19 @@ def test_every_line_fits(file: Path, columns: int) -> None:
 
 
 class TestSentences:
-    def outlook(self, **changes: object) -> Outlook:
+    def outlook(self, **changes: object) -> PowerForecast:
         made: dict[str, object] = {
             "panel": None, "n_seeds": 8, "n_arms": 2, "alpha": 0.05, "smallest_p": 2**-7, "least_seeds": 7,
             "effect": 1.34, "spread": None, "needed": None, **changes,
         }  # fmt: skip
-        return Outlook(**made)  # type: ignore[arg-type]
+        return PowerForecast(**made)  # type: ignore[arg-type]
 
-    def spend(self, **changes: object) -> Expense:
+    def spend(self, **changes: object) -> CostEstimate:
         made: dict[str, object] = {
             "workers": 2, "steps": {}, "run_seconds": {}, "seconds": 90.0, "memory": 400_000_000, "disk": 12_400_000,
             **changes,
         }  # fmt: skip
-        return Expense(**made)  # type: ignore[arg-type]
+        return CostEstimate(**made)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         ("n_seeds", "said"),

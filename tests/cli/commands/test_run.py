@@ -18,8 +18,9 @@ import maskbench.experiment.run
 from maskbench.cli.main import app
 from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import ResourceError
-from maskbench.experiment.plan import plan
-from maskbench.experiment.progress_events import Ended, EndState, Outcome
+from maskbench.executors.local import LocalExecutor
+from maskbench.experiment.plan import plan_runs
+from maskbench.experiment.progress_events import ExperimentOutcome, RunEnd, RunEndState
 
 FILE = """
 # Does a window help?
@@ -47,20 +48,22 @@ def invoke(*arguments: object) -> Result:
 
 
 def pretend(
-    monkeypatch: pytest.MonkeyPatch, states: dict[str, EndState] | None = None, signal: int | None = None
+    monkeypatch: pytest.MonkeyPatch, states: dict[str, RunEndState] | None = None, signal: int | None = None
 ) -> list[dict[str, Any]]:
     """Replace the training by runs that end in the given states, by arm; return what it is called with."""
     calls: list[dict[str, Any]] = []
 
-    def run_experiment(experiment: Experiment, runs_dir: Path, **options: Any) -> Outcome:
+    def run_experiment(experiment: Experiment, runs_dir: Path, **options: Any) -> ExperimentOutcome:
         calls.append({"experiment": experiment, "runs_dir": runs_dir, **options})
-        outcome = Outcome(plan(experiment, runs_dir), signal=signal, warnings=["a [bold]warning[/]"])
+        outcome = ExperimentOutcome(
+            plan_runs(experiment, runs_dir), signal=signal, warnings=["a [bold]warning[/]"]
+        )
         maskbench.experiment.run.write_experiment(experiment, runs_dir)
         for run in outcome.planned:
             state = (states or {}).get(run.arm.name, "done")
             fake = replace(fake_runs.scored(0.5 + run.seed / 8), state=state)
             fake_runs.write_run(run.directory.path, run.arm, run.seed, fake)
-            outcome.ended.append(Ended(run, state, "" if state == "done" else "the loss is not finite"))
+            outcome.ended.append(RunEnd(run, state, "" if state == "done" else "the loss is not finite"))
         return outcome
 
     monkeypatch.setattr(maskbench.experiment.run, "run_experiment", run_experiment)
@@ -143,7 +146,7 @@ def test_json_is_the_only_thing_on_stdout(
 
 @pytest.mark.parametrize("state", ["failed", "diverged"])
 def test_a_run_that_failed_or_diverged_is_named_and_makes_the_exit_code_three(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: EndState
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: RunEndState
 ) -> None:
     pretend(monkeypatch, {"near": state})
     result = invoke(file, "--runs-dir", tmp_path / "runs")
@@ -167,7 +170,7 @@ def test_options_reach_the_experiment(file: Path, tmp_path: Path, monkeypatch: p
     (call,) = _calls_of(
         monkeypatch, file, tmp_path, "--workers", "3", "--seeds", "5", "--set", "train.steps=7"
     )
-    assert call["workers"] == 3
+    assert isinstance(call["executor"], LocalExecutor) and call["executor"].workers == 3
     assert call["experiment"].seeds == (0, 1, 2, 3, 4)
     assert {arm.config.train.steps for arm in call["experiment"].panels[0].arms} == {7}
 
@@ -203,7 +206,7 @@ def _calls_of(
 def test_what_goes_wrong_on_the_way_is_one_message_and_its_exit_code(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int
 ) -> None:
-    def fail(*_: object, **__: object) -> Outcome:
+    def fail(*_: object, **__: object) -> ExperimentOutcome:
         raise error
 
     monkeypatch.setattr(maskbench.experiment.run, "run_experiment", fail)

@@ -17,7 +17,7 @@ from maskbench.cli.main import app
 from maskbench.cli.progress.display import LiveDisplay, PlainLines
 from maskbench.cli.progress.state import ProgressState
 from maskbench.config.schema.experiment import Experiment
-from maskbench.experiment.progress_events import Outcome
+from maskbench.experiment.progress_events import ExperimentOutcome
 
 FILE = """
 name: trial
@@ -40,11 +40,11 @@ def invoke(tmp_path: Path, *options: str) -> Result:
 def pretend(monkeypatch: pytest.MonkeyPatch, signal: int | None = None) -> list[dict[str, Any]]:
     calls: list[dict[str, Any]] = []
 
-    def run_until_decided(experiment: Experiment, runs_dir: Path, **options: Any) -> Outcome:
+    def run_until_decided(experiment: Experiment, runs_dir: Path, **options: Any) -> ExperimentOutcome:
         calls.append({"experiment": experiment, **options})
         maskbench.experiment.run.write_experiment(experiment, runs_dir)
-        options["reporter"].looked("after 1 seed: [bold]near[/] is open\x1b[2J")
-        return Outcome((), signal=signal)
+        options["reporter"].tested("after 1 seed: [bold]near[/] is open\x1b[2J")
+        return ExperimentOutcome((), signal=signal)
 
     monkeypatch.setattr(maskbench.experiment.until_decided, "run_until_decided", run_until_decided)
     return calls
@@ -82,7 +82,7 @@ def test_the_whole_experiment_and_the_limit_are_handed_over(
     result = invoke(tmp_path, "--until-decided", "-j", "3", *options)
     assert result.exit_code == 0, result.output
     (call,) = calls
-    assert call["max_seeds"] == limit and call["workers"] == 3
+    assert call["max_seeds"] == limit and call["executor"].workers == 3
     assert [arm.name for arm in call["experiment"].panels[0].arms] == ["none", "near"]
     assert "after 1 seed: [bold]near[/] is open" in result.stderr and "\x1b[2J" not in result.stderr
     assert "after 1 seed" not in result.stdout and "none" in result.stdout
@@ -96,9 +96,9 @@ def test_a_signal_ends_it_as_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_looks_are_shown_as_text_on_a_pipe_and_on_a_terminal() -> None:
     pipe, terminal = StringIO(), StringIO()
-    PlainLines(ProgressState(), pipe).looked("after 2 seeds: [red]x[/] is open\x07")
+    PlainLines(ProgressState(), pipe).tested("after 2 seeds: [red]x[/] is open\x07")
     assert pipe.getvalue().startswith("after 2 seeds: [red]x[/] is open") and "\x07" not in pipe.getvalue()
     console = Console(file=terminal, force_terminal=True, width=200)
     with Live(console=console, auto_refresh=False) as live:
-        LiveDisplay(ProgressState(), live).looked("after 2 seeds: [red]x[/] is open")
+        LiveDisplay(ProgressState(), live).tested("after 2 seeds: [red]x[/] is open")
     assert "after 2 seeds: [red]x[/] is open" in terminal.getvalue()

@@ -21,7 +21,7 @@ from maskbench.cli.progress.display import (
 from maskbench.cli.progress.state import ProgressState
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, RunConfig
 from maskbench.experiment.plan import PlannedRun, PlanState
-from maskbench.experiment.progress_events import Ended
+from maskbench.experiment.progress_events import RunEnd
 from maskbench.runs.directory import RunDirectory
 
 
@@ -79,7 +79,7 @@ def test_runs_that_ended_are_counted_once_although_seeds_are_added() -> None:
         board.planned([*before, *due], workers=1)
         for run in due:
             board.started(run)
-            board.finished(Ended(run, "done", seconds=1))
+            board.finished(RunEnd(run, "done", seconds=1))
         assert (board.n_over, board.total) == (2 * (seed + 1), 2 * (seed + 1))
 
 
@@ -93,7 +93,7 @@ def test_the_rest_of_a_run_is_foretold_from_its_own_speed_until_its_arm_has_fini
     clock.now += 10
     board.progressed(first, progress(step=25))
     assert board.remaining(board.running[first.name]) == pytest.approx(30)
-    board.finished(Ended(first, "done", seconds=60))
+    board.finished(RunEnd(first, "done", seconds=60))
     board.started(second)
     clock.now += 15
     board.progressed(second, progress(step=50))
@@ -110,7 +110,7 @@ def test_the_whole_is_foretold_arm_by_arm_and_shared_among_the_workers() -> None
     board.planned(runs, workers=2)
     for run, seconds in ((runs[0], 10.0), (runs[1], 50.0)):
         board.started(run)
-        board.finished(Ended(run, "done", seconds=seconds))
+        board.finished(RunEnd(run, "done", seconds=seconds))
     assert board.eta() == pytest.approx((10 + 10 + 50 + 50) / 2)
 
 
@@ -120,7 +120,7 @@ def test_a_run_that_was_resumed_or_failed_teaches_nothing_about_the_time_a_run_t
     board.planned(runs, workers=1)
     for run, state in ((runs[0], "done"), (runs[1], "failed")):
         board.started(run)
-        board.finished(Ended(run, state, "why", seconds=3))  # type: ignore[arg-type]
+        board.finished(RunEnd(run, state, "why", seconds=3))  # type: ignore[arg-type]
     assert board.eta() is None
 
 
@@ -182,8 +182,8 @@ def test_plain_lines_tell_of_each_start_and_end_and_otherwise_speak_twice_a_minu
     for step in range(1, 100):
         clock.now += 1
         told.progressed(run, progress(step=step))
-    told.ended(Ended(run, "done", seconds=99))
-    told.ended(Ended(other, "failed", "ValueError: bad\nnews", seconds=5, retries=1))
+    told.ended(RunEnd(run, "done", seconds=99))
+    told.ended(RunEnd(other, "failed", "ValueError: bad\nnews", seconds=5, retries=1))
     lines = out.getvalue().splitlines()
     assert lines[:3] == ["2 of 3 runs to train, 2 at a time", "a seed 0 starts", "b seed 0 resumes"]
     assert len(lines[3:-2]) == 3
@@ -200,7 +200,7 @@ def test_what_a_run_found_out_is_said_and_why_it_ended_is_not_said_twice() -> No
     told.started(run)
     told.progressed(run, progress(message="ignored a damaged checkpoint"))
     told.progressed(run, progress(state="diverged", message="the loss is nan"))
-    told.ended(Ended(run, "diverged", "the loss is nan"))
+    told.ended(RunEnd(run, "diverged", "the loss is nan"))
     assert out.getvalue().splitlines()[2:] == [
         "a seed 0: ignored a damaged checkpoint",
         "[1/1] a seed 0 diverged: the loss is nan",
@@ -266,8 +266,8 @@ def test_a_live_board_keeps_a_line_for_what_went_wrong(monkeypatch: pytest.Monke
         told.planned([run, other], 1)
         told.started(run)
         told.progressed(run, progress(step=3))
-        told.ended(Ended(run, "diverged", "the loss is not finite"))
+        told.ended(RunEnd(run, "diverged", "the loss is not finite"))
         told.started(other)
-        told.ended(Ended(other, "done", seconds=1))
+        told.ended(RunEnd(other, "done", seconds=1))
     assert "a seed 0 diverged: the loss is not finite\n" in terminal.getvalue().replace("\r", "")
     assert "b seed 0 done" not in terminal.getvalue()

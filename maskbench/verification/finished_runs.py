@@ -19,7 +19,7 @@ from maskbench.runs.json_files import canonical_json
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class FinishedRun:
     """A run with a result."""
 
     experiment: str
@@ -57,17 +57,17 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class ExperimentContents:
     """The runs in a directory of an experiment."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[FinishedRun, ...]
     unfinished: tuple[str, ...]
     """Names of runs that are planned, in progress, failed or diverged."""
     unplanned: tuple[str, ...]
     """A sentence for each arm that is there and not in the experiment file."""
 
 
-def contents(directory: Path) -> Contents:
+def find_runs(directory: Path) -> ExperimentContents:
     """Return the runs of an experiment, or of one of its panels.
 
     Raises:
@@ -79,15 +79,15 @@ def contents(directory: Path) -> Contents:
         for arm in found.panel.arms:
             for seed in found.experiment.seeds:
                 run = found.directory.run(arm.name, seed)
-                cell = Cell(found.experiment.name, found.panel.name, arm, run)
+                cell = FinishedRun(found.experiment.name, found.panel.name, arm, run)
                 if (run.path / "result.json").exists():
                     finished.append(cell)
                 elif run.path.is_dir():
                     unfinished.append(cell.name)
-    return Contents(tuple(finished), tuple(unfinished), tuple(others))
+    return ExperimentContents(tuple(finished), tuple(unfinished), tuple(others))
 
 
-def named(cells: Sequence[Cell], name: str) -> Cell:
+def find_by_name(cells: Sequence[FinishedRun], name: str) -> FinishedRun:
     """Return the finished run of that name.
 
     Raises:
@@ -101,7 +101,7 @@ def named(cells: Sequence[Cell], name: str) -> Cell:
     return found
 
 
-def chosen(cells: Sequence[Cell]) -> Cell | None:
+def choose_by_hash(cells: Sequence[FinishedRun]) -> FinishedRun | None:
     """Return one of the runs made by this results version, chosen by a hash of all their results; None if none is.
 
     Whoever publishes runs cannot know the choice before all runs are finished, and everybody gets the same one.

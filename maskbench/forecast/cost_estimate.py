@@ -13,13 +13,13 @@ from maskbench.data.batches import BatchSchedule
 from maskbench.data.corpus import Corpus
 from maskbench.executors import Executor, Resources
 from maskbench.experiment.plan import PlannedRun, corpus_key
-from maskbench.experiment.preparation import BuiltArm, Rehearsal
-from maskbench.forecast.recorded import StepRecords, kind_of
-from maskbench.forecast.trial import ArmName, try_steps
+from maskbench.experiment.preparation import BuiltArm, DryRun
+from maskbench.forecast.recorded_steps import StepRecords, step_kind
+from maskbench.forecast.trial_steps import ArmName, try_steps
 from maskbench.runs.checkpoint import KEPT
-from maskbench.training.environment import compute_dtype, origin, pick_device
+from maskbench.training.environment import compute_dtype, current_origin, pick_device
 
-Source = Literal["own", "other", "tried", "assumed"]
+StepTimeSource = Literal["own", "other", "tried", "assumed"]
 """Where a step time comes from: runs of this experiment (`own`) or of another one (`other`), steps taken just now
 (`tried`), or another arm of this experiment, because the time for trying was over (`assumed`)."""
 
@@ -31,7 +31,7 @@ class StepTime:
     """The expected time of a training step of an arm."""
 
     seconds: float
-    source: Source
+    source: StepTimeSource
     where: str
     """The experiment or the arm that the time is from; empty for steps taken just now."""
     count: int
@@ -39,7 +39,7 @@ class StepTime:
 
 
 @dataclass(frozen=True, slots=True)
-class Expense:
+class CostEstimate:
     """The expected cost of the runs that are due."""
 
     workers: int
@@ -62,7 +62,9 @@ class Expense:
         return makespan([s for s in self.run_seconds.values() for _ in range(seeds)], self.workers)
 
 
-def expense(experiment: Experiment, rehearsal: Rehearsal, runs_dir: Path, executor: Executor) -> Expense:
+def estimate_costs(
+    experiment: Experiment, rehearsal: DryRun, runs_dir: Path, executor: Executor
+) -> CostEstimate:
     """Return the expected cost of the runs of a plan that are due.
 
     Args:
@@ -79,7 +81,7 @@ def expense(experiment: Experiment, rehearsal: Rehearsal, runs_dir: Path, execut
     steps = _step_times(experiment, arms, rehearsal.corpora, runs_dir)
     totals = {name: _total_steps(arm, rehearsal.corpora, experiment.seeds[0]) for name, arm in arms.items()}
     ahead = [steps[run.name[:2]].seconds * _steps_ahead(run, totals[run.name[:2]]) for run in due]
-    return Expense(
+    return CostEstimate(
         workers=min(at_once, len(due)) if due else at_once,
         steps=steps,
         run_seconds={name: steps[name].seconds * totals[name] for name in arms},
@@ -107,12 +109,12 @@ def _step_times(
         return {}
     config = next(iter(arms.values())).config
     dtype = compute_dtype(config.train.precision, config.model.d_model, pick_device())
-    records = StepRecords(runs_dir, origin(config.train.threads, dtype, pick_device()).environment)
+    records = StepRecords(runs_dir, current_origin(config.train.threads, dtype, pick_device()).environment)
     found: dict[ArmName, StepTime] = {}
     for name, arm in arms.items():
         recorded = records.of(arm.config, experiment.name)
         if recorded is not None:
-            source: Source = "own" if recorded.experiment == experiment.name else "other"
+            source: StepTimeSource = "own" if recorded.experiment == experiment.name else "other"
             found[name] = StepTime(recorded.seconds, source, recorded.experiment, recorded.runs)
     groups = _alike({name: arm for name, arm in arms.items() if name not in found})
     firsts = {group[0]: arms[group[0]].config for group in groups}
@@ -138,7 +140,7 @@ def _alike(arms: Mapping[ArmName, ArmConfig]) -> list[list[ArmName]]:
     for name, arm in arms.items():
         identity = arm.config.identity()
         identity["corpus"] = arm.config.corpus.name
-        groups.setdefault(kind_of(identity), []).append(name)
+        groups.setdefault(step_kind(identity), []).append(name)
     return list(groups.values())
 
 

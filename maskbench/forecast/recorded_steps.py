@@ -24,7 +24,7 @@ _TRAIN = ("batch_tokens", "rdrop", "precision", "threads")
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedStepTime:
     """The time of steps of one kind in one experiment."""
 
     experiment: str
@@ -51,16 +51,16 @@ class StepRecords:
                 found.setdefault(kind, {}).setdefault(experiment, []).append(seconds)
         self._found = found
 
-    def of(self, config: RunConfig, experiment: str) -> Recorded | None:
+    def of(self, config: RunConfig, experiment: str) -> RecordedStepTime | None:
         """Return the time of a step with these settings: in `experiment`, else in the one with the most such runs."""
-        kinds = self._found.get(kind_of(config.identity()), {})
+        kinds = self._found.get(step_kind(config.identity()), {})
         name = experiment if experiment in kinds else max(kinds, key=lambda e: len(kinds[e]), default=None)
         if name is None:
             return None
-        return Recorded(name, statistics.median(kinds[name]), len(kinds[name]))
+        return RecordedStepTime(name, statistics.median(kinds[name]), len(kinds[name]))
 
 
-def kind_of(identity: Mapping[str, Any]) -> str:
+def step_kind(identity: Mapping[str, Any]) -> str:
     """Return the part of a run's configuration that decides how long a training step takes, as a string."""
     train = {key: identity["train"].get(key) for key in _TRAIN}
     parts = {key: identity.get(key) for key in ("corpus", "model", "masks", "train_only")}
@@ -94,6 +94,6 @@ def _timed(run: RunDirectory, machine: Mapping[str, Any]) -> tuple[str, float] |
         if any(str(here.get(key)) != str(machine.get(key)) for key in _MACHINE):
             return None
         seconds = seconds_per_step(run)
-        return None if seconds is None else (kind_of(record["identity"]["config"]), seconds)
+        return None if seconds is None else (step_kind(record["identity"]["config"]), seconds)
     except (MaskbenchError, OSError, LookupError, TypeError, ValueError, AttributeError):
         return None

@@ -16,7 +16,7 @@ from typing import Any
 from maskbench.config.schema.experiment import Experiment, PanelConfig
 from maskbench.errors import MaskbenchError
 from maskbench.experiment.plan import PlannedRun
-from maskbench.forecast.expense import Expense
+from maskbench.forecast.cost_estimate import CostEstimate
 from maskbench.records.collect import CollectedPanel, collect_panel
 from maskbench.records.locate import EXPERIMENT_FILE, find_panels
 from maskbench.statistics.paired import least_seeds, mean_and_sd, smallest_p
@@ -35,7 +35,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class PowerForecast:
     """What the seeds of a panel can show."""
 
     panel: str | None
@@ -63,7 +63,7 @@ class Outlook:
         return self.effect * self.spread.sd if self.effect is not None and self.spread else None
 
 
-def outlooks(experiment: Experiment, runs_dir: Path) -> list[Outlook]:
+def forecast_power(experiment: Experiment, runs_dir: Path) -> list[PowerForecast]:
     """Return what the seeds can show in each panel with at least two arms.
 
     Args:
@@ -71,17 +71,17 @@ def outlooks(experiment: Experiment, runs_dir: Path) -> list[Outlook]:
         runs_dir: the folder that holds experiments, in which an earlier spread is looked for.
     """
     return [
-        _outlook(experiment, panel, earlier_spread(experiment, panel, runs_dir))
+        _outlook(experiment, panel, find_earlier_spread(experiment, panel, runs_dir))
         for panel in experiment.panels
         if len(panel.arms) > 1
     ]
 
 
-def _outlook(experiment: Experiment, panel: PanelConfig, spread: Spread | None) -> Outlook:
+def _outlook(experiment: Experiment, panel: PanelConfig, spread: Spread | None) -> PowerForecast:
     n, arms, compared = len(experiment.seeds), len(panel.arms) - 1, experiment.compare
     floor = least_seeds(arms, compared.alpha)
     wanted = compared.min_effect
-    return Outlook(
+    return PowerForecast(
         panel=panel.name,
         n_seeds=n,
         n_arms=arms,
@@ -96,18 +96,18 @@ def _outlook(experiment: Experiment, panel: PanelConfig, spread: Spread | None) 
     )
 
 
-def earlier_spread(experiment: Experiment, panel: PanelConfig, runs_dir: Path) -> Spread | None:
+def find_earlier_spread(experiment: Experiment, panel: PanelConfig, runs_dir: Path) -> Spread | None:
     """Return the spread of the compared metric in finished pairs: of this panel, else of the one most like it."""
     metric = experiment.compare.metric
     known = [
         (_likeness(experiment.name, panel, found), spread)
         for found in _panels(runs_dir, metric)
-        if (spread := spread_of(found, metric)) is not None
+        if (spread := pooled_spread(found, metric)) is not None
     ]
     return max(known, key=lambda one: (one[0], one[1].pairs), default=(None, None))[1]
 
 
-def spread_of(collected: CollectedPanel, metric: str) -> Spread | None:
+def pooled_spread(collected: CollectedPanel, metric: str) -> Spread | None:
     """Return the pooled spread of a panel's differences to its baseline; None if no arm has two pairs that differ."""
     baseline = collected.found.panel.baseline
     squares, freedom, most = 0.0, 0, 0
@@ -165,7 +165,10 @@ def _likeness(name: str, panel: PanelConfig, found: CollectedPanel) -> tuple[boo
 
 
 def to_json(
-    experiment: Experiment, runs: Sequence[PlannedRun], expected: Expense, prospects: Sequence[Outlook]
+    experiment: Experiment,
+    runs: Sequence[PlannedRun],
+    expected: CostEstimate,
+    prospects: Sequence[PowerForecast],
 ) -> str:
     """Return one document; times are seconds, sizes bytes, differences in the metric's unit."""
     document = {
@@ -198,7 +201,7 @@ def _run_entry(run: PlannedRun) -> dict[str, Any]:
     }
 
 
-def _outlook_entry(outlook: Outlook, expected: Expense) -> dict[str, Any]:
+def _outlook_entry(outlook: PowerForecast, expected: CostEstimate) -> dict[str, Any]:
     missing = max(0, outlook.least_seeds - outlook.n_seeds)
     return {
         **asdict(outlook),

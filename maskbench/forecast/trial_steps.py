@@ -21,7 +21,7 @@ ArmName: TypeAlias = tuple[str | None, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TriedStepTime:
     """The time of steps that were just taken."""
 
     seconds: float
@@ -33,7 +33,7 @@ def try_steps(
     arms: Mapping[ArmName, tuple[RunConfig, Corpus]],
     seed: int,
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[ArmName, Trial]:
+) -> dict[ArmName, TriedStepTime]:
     """Take steps of all arms in turn for `SECONDS`; leave out an arm that had no turn by then.
 
     The first step of each arm does not count, since caches settle in it, unless there is time for no other.
@@ -46,21 +46,21 @@ def try_steps(
     if not arms:
         return {}
     from maskbench.audit.subject import own_randomness
-    from maskbench.training.environment import keep_freed_memory, repeatable
+    from maskbench.training.environment import deterministic_torch, keep_freed_memory
 
     # As a run does.
     keep_freed_memory()
     threads = max(config.train.threads for config, _ in arms.values())
     steppers = {name: _steps(config, corpus, seed) for name, (config, corpus) in arms.items()}
-    with own_randomness(), repeatable(threads):
+    with own_randomness(), deterministic_torch(threads):
         # A process's very first step takes several times as long as any other.
         next(next(iter(steppers.values())))
-        taken = in_turns(steppers, clock)
+        taken = time_in_turns(steppers, clock)
     counted = {name: times[1:] or times for name, times in taken.items()}
-    return {name: Trial(statistics.median(times), len(times)) for name, times in counted.items()}
+    return {name: TriedStepTime(statistics.median(times), len(times)) for name, times in counted.items()}
 
 
-def in_turns(
+def time_in_turns(
     steppers: Mapping[ArmName, Iterator[None]], clock: Callable[[], float]
 ) -> dict[ArmName, list[float]]:
     """Return how long each step took, in rounds over all arms, until `SECONDS` are over.

@@ -18,7 +18,7 @@ from maskbench.errors import RunDirectoryError
 from maskbench.runs.checkpoint import verify
 
 
-class Stalls:
+class ValidationHistory:
     """The validations of a run, in their order: the best value, and the steps that did not improve on it."""
 
     def __init__(self, metric: str, logged: Iterable[Mapping[str, Any]] = ()) -> None:
@@ -33,9 +33,9 @@ class Stalls:
         self._stalled: list[int] = []
         for line in logged:
             if metric in line:
-                self.note(int(line["step"]), float(line[metric]))
+                self.add(int(line["step"]), float(line[metric]))
 
-    def note(self, step: int, value: float) -> bool:
+    def add(self, step: int, value: float) -> bool:
         """Add the validation after `step` updates; return whether it is better than all before."""
         if self._best is None or self._sign * value > self._sign * self._best:
             self._best = value
@@ -43,12 +43,12 @@ class Stalls:
         self._stalled.append(step)
         return False
 
-    def by(self, step: int) -> int:
+    def count_stalls(self, step: int) -> int:
         """Return how many validations after at most `step` updates found no better model; `plateau` schedules read it."""
         return sum(stalled <= step for stalled in self._stalled)
 
 
-def averaged_steps(train: TrainConfig, total: int) -> tuple[int, ...]:
+def steps_to_average(train: TrainConfig, total: int) -> tuple[int, ...]:
     """Return the steps whose weights are averaged, ascending: the last `train.average` validations of a run.
 
     Empty if nothing is averaged; fewer if a run has fewer validations.
@@ -69,7 +69,7 @@ def _at(folder: Path, step: int) -> dict[str, Tensor]:
         ) from error
 
 
-def averaged_weights(folder: Path, steps: Sequence[int]) -> dict[str, Tensor]:
+def average_weights(folder: Path, steps: Sequence[int]) -> dict[str, Tensor]:
     """Return the mean of the weights of several checkpoints, summed in float64; integer tensors are those of the last.
 
     Raises:
