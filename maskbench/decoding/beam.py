@@ -1,14 +1,14 @@
 """Beam search: several translations of a sentence at once, of which the likeliest go on (Lowerre 1976; Graves 2012).
 
 A step extends every unfinished hypothesis by every token and keeps the `beam_size` likeliest extensions of each
-sentence. Those of them that end are set aside with their score, the others go on; so a beam of one is greedy search.
+sentence. Extensions that end are finished and get their score, the others continue; a beam of one is greedy search.
 A hypothesis at its sentence's limit ends there, with the score of the tokens it has. A sentence is done when what
-goes on can no longer reach what is set aside, which changes no result.
+continues can no longer beat what is finished, which changes no result.
 
 The score of a translation Y is log P(Y | X) / lp(Y) with lp(Y) = ((5 + |Y|) / 6)^alpha, where |Y| counts the end mark
 (Wu et al. 2016, "Google's neural machine translation system", equation 14, arXiv:1609.08144, without its coverage
-penalty). P is the model's: what logit masks and marks rule out is never said, but takes its share of probability, so
-that a score can be computed again by teacher forcing.
+penalty). P is the model's: tokens that logit masks hide are never chosen, but keep their share of probability, so that
+teacher forcing gives the same score.
 
 A sentence is translated as if it were alone. Equal scores are ranked by their prefix's rank, then by the token's id;
 equal translations of different lengths by what was finished first.
@@ -96,7 +96,7 @@ class _Sentence:
     """At most `n_best`, best first."""
 
     def finish(self, said: list[int], log_likelihood: float) -> None:
-        """Set a hypothesis aside that has ended, unless there are enough better ones."""
+        """Keep an ended hypothesis among the `n_best`."""
         score = log_likelihood / length_penalty(len(said), self.alpha)
         self.finished.append(Hypothesis(said[:-1] if said[-1] == EOS else said, score))
         self.finished.sort(key=lambda hypothesis: -hypothesis.score)
@@ -135,7 +135,7 @@ class _Search:
         return len(self.sentence) > 0
 
     def step(self) -> None:
-        """Say one more token in every hypothesis, and go on with those that can still win."""
+        """Extend every hypothesis by one token, and keep those that can still be among the best."""
         parent, token, total = self._extensions()
         sentence, length = self.sentence[parent], self.state.length + 1
         limits = torch.tensor([found.limit for found in self.sentences], device=sentence.device)

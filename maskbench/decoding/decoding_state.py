@@ -1,4 +1,4 @@
-"""Translations in progress, and what the model would say next in each.
+"""The state of incremental decoding: the tokens so far, and the scores of the next ones.
 
 A step either computes the new position alone, from keys and values kept in a cache, or recomputes the whole prefix.
 Both give the same scores; a plan with a strategy that needs earlier queries' states asks for the second.
@@ -22,14 +22,14 @@ from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 
 FORBIDDEN_TOKENS = (PAD, BOS, MASK)
-"""Entries that mean nothing in a translation; an unknown word is an answer, if a poor one."""
+"""Vocabulary entries that decoding never chooses; the unknown word is allowed."""
 SPARE_LENGTH = 10
-"""What a translation may have beyond its share of the source's length."""
+"""Tokens that a translation may have beyond its share of the source's length."""
 
 
 @contextmanager
 def evaluation_mode(model: EncoderDecoder) -> Iterator[None]:
-    """Inside, the model drops nothing and records no gradients; afterwards it is as it was."""
+    """Put the model in evaluation mode without gradients; restore its mode afterwards."""
     was_training = model.training
     model.eval()
     try:
@@ -49,7 +49,7 @@ def length_limits(
 
 @dataclass(slots=True)
 class DecodingState:
-    """What has been said so far, a row each; several rows may translate the same source."""
+    """Unfinished translations, one a row; several rows may translate the same source."""
 
     model: EncoderDecoder
     original: SourceBatch
@@ -66,10 +66,10 @@ class DecodingState:
     def start(
         cls, model: EncoderDecoder, source: SourceBatch, clock: Clock, longest: int, cached: bool | None
     ) -> DecodingState:
-        """Read the sources and say nothing yet: one row for each.
+        """Encode the sources and return a state with no tokens yet: one row for each source.
 
         Args:
-            longest: the most tokens that will be said.
+            longest: the most tokens that will be appended.
             cached: whether to keep keys and values; None asks the plan whether it may.
         """
         inputs = model.masks.corrupt("encoder_input", source.ids, source.lengths, source.examples, clock)
@@ -82,11 +82,11 @@ class DecodingState:
 
     @property
     def length(self) -> int:
-        """How many tokens have been said, which is the same in every row."""
+        """How many tokens every row has."""
         return self.tokens.shape[1] - 1
 
     def next_token_scores(self) -> Float[Tensor, "rows vocab"]:
-        """Return the model's scores of the next token: raw ones, gates applied, nothing ruled out."""
+        """Return the model's scores of the next token: raw ones, gates applied, nothing masked."""
         model, source, examples = self.model, self.source, self.source.examples
         start = 0 if self.cache is None else self.cache.length
         so_far = torch.full_like(source.lengths, self.tokens.shape[1])
@@ -97,9 +97,9 @@ class DecodingState:
         return model.masks.gate_logits(model.logits(hidden[:, -1:]), self.clock, examples, self.length)[:, 0]
 
     def mask_forbidden(self, scores: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
-        """Return the scores with -inf for what cannot be said: marks, and what the logit masks hide.
+        """Return the scores with -inf for forbidden tokens and for those that the logit masks hide.
 
-        The end mark is always possible, or a sentence could be left without a way to go on.
+        The end mark is never masked: otherwise a sentence could be left without any token.
         """
         here = torch.arange(self.length, self.length + 1, device=self.tokens.device)
         context = LogitContext(self.tokens, here, self.original.ids, self.original.lengths, self.clock)
@@ -111,12 +111,12 @@ class DecodingState:
         return left
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
-        """Go on with these rows, in this order; a row may be there several times."""
+        """Keep these rows, in this order; a row may be repeated."""
         self.original, self.source = self.original.select(rows), self.source.select(rows)
         self.memory, self.tokens = self.memory[rows], self.tokens[rows]
         if self.cache is not None:
             self.cache.select(rows)
 
     def append(self, tokens: Int[Tensor, "rows"]) -> None:
-        """Say one more token in every row."""
+        """Append one token to every row."""
         self.tokens = torch.cat((self.tokens, tokens[:, None]), dim=1)

@@ -1,6 +1,6 @@
-"""Greedy decoding: the likeliest token, again and again, until the end mark.
+"""Greedy decoding: append the likeliest token until the end mark.
 
-A sentence is translated as if it were alone: its limit is its own, and sentences that end leave the batch.
+The batch does not change a translation: each sentence has its own limit, and leaves the batch when it ends.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What an alteration of the source costs: noise, distraction, anything that leaves the references as they were.
+"""What an alteration of the source (noise, distraction) costs in accuracy; the references stay the same.
 
-Interference and information loss take a drop in accuracy apart. A target token whose evidence an alteration took away
-cannot be known any more; no mask can mend that, and its loss is information loss. A token whose evidence all still
-stands there can be known as well as before; what is lost of it is interference, which a mask may lower. Evidence is
-what the corpus says a token hangs on (`Split.deps`), and `Split.touched` says which tokens lost some.
+Interference and information loss are two parts of a drop in accuracy. A target token whose evidence was altered cannot
+be predicted any more, whatever the mask: accuracy lost there is information loss. A token whose evidence is untouched
+can be predicted as before: accuracy lost there is interference, which a mask may lower. Evidence is what the corpus
+says a token depends on (`Split.deps`), and `Split.touched` says which tokens lost some.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a model attends to on a split: one teacher-forced pass, summed up while it runs.
+"""Statistics of attention on a split, summed up during one teacher-forced pass.
 
 Attention weights of a split are far too many to keep, so every layer's are reduced to the three things that the metrics
 of attention need, as soon as they are computed: sums of entropies, sums of attention on junk, and where each target
@@ -82,13 +82,13 @@ def watch_attention(model: EncoderDecoder, watcher: Watcher) -> Iterator[None]:
 
 @dataclass(slots=True)
 class RunningMean:
-    """A mean that grows."""
+    """A mean of values that arrive in batches."""
 
     total: float = 0.0
     count: int = 0
 
     def add(self, values: Tensor) -> None:
-        """Take in all values that are numbers."""
+        """Add all values that are not NaN."""
         there = ~values.isnan()
         self.total += float(values[there].sum())
         self.count += int(there.sum())
@@ -96,7 +96,7 @@ class RunningMean:
 
 @dataclass(slots=True, eq=False)
 class AttentionStatistics:
-    """What was seen of attention on a split."""
+    """Statistics of attention on a split."""
 
     aligned: npt.NDArray[np.int64]
     """Int64[decoder layers, N]: of every target token the position in its source that its query attends to most, heads

@@ -1,4 +1,4 @@
-"""What a model does on the splits of a corpus: each pass over a split is made once, however many metrics read it."""
+"""A model's outputs on the splits of a corpus; each pass over a split runs once, however many metrics read it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from maskbench.model.transformer import EncoderDecoder
 
 
 class ModelOutputs:
-    """A model as it is now, and what was seen of it."""
+    """The outputs of a model as it is now, computed when first asked for."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class ModelOutputs:
         lowercase: bool = False,
         by: Sequence[str] = (),
     ) -> None:
-        """Prepare; nothing is computed yet.
+        """Create without computing anything.
 
         Args:
             clock: where schedules stand; its phase is "eval".

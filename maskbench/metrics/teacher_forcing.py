@@ -23,7 +23,7 @@ BATCH_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TeacherForcedScores:
-    """What the model thought of N gold target tokens, end marks included, sentence after sentence."""
+    """The model's scores of N gold target tokens, end marks included, sentence after sentence."""
 
     gold: npt.NDArray[np.int64]
     """Int64[N]: the tokens."""
@@ -49,7 +49,7 @@ class TeacherForcedScores:
 def score_teacher_forced(
     model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = BATCH_TOKENS
 ) -> TeacherForcedScores:
-    """Return what the model thinks of every target token of a split.
+    """Return the model's scores of every target token of a split, each given the gold tokens before it.
 
     Without label smoothing and without logit masks; gates on the scores are part of the model and act.
 

@@ -1,4 +1,5 @@
-"""What runs left behind, read with patience: panels, results, plans, curves, single sentences.
+"""Tolerant readers of run directories: panels, results, plans, learning curves, sentence counts.
 
-Nothing here writes, takes a lock or imports torch.
+Damage becomes a state or a sentence, never an exception that stops a comparison. Nothing here writes, takes a lock or
+imports torch.
 """

@@ -1,7 +1,7 @@
-"""What the runs of a panel left behind, read with patience.
+"""Reads every planned run of a panel; damage becomes a state.
 
-A run that is damaged, missing, still running or somebody else's never stops a comparison and is never passed over in
-silence: it becomes a cell with a state and a reason. Nothing is written and no lock is taken.
+A run that is damaged, missing, still running or made with other settings never stops a comparison and is always told:
+it becomes a `CollectedRun` with a state and a reason. Nothing here writes or takes a lock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _UNREADABLE = (MaskbenchError, OSError, ValueError, TypeError, AttributeError, L
 
 @dataclass(frozen=True, slots=True)
 class RunProvenance:
-    """Who made a run, with what."""
+    """What made a run: data, versions, environment, commit."""
 
     data_sha256: str
     results_version: int
@@ -60,7 +60,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class CollectedRun:
-    """One run as it lies on disk."""
+    """One run as read from its directory."""
 
     arm: str
     seed: int
@@ -79,7 +79,7 @@ class CollectedRun:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCosts:
-    """What the cost probe measured; empty where it has not run."""
+    """What the cost probe measured; empty if it has not run."""
 
     relative_step_time: Mapping[str, float] = field(default_factory=dict)
     tokens_per_second: Mapping[str, float] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class MeasuredCosts:
 
 @dataclass(frozen=True, slots=True)
 class CollectedPanel:
-    """A panel with everything read."""
+    """A panel and all that was read of it."""
 
     found: FoundPanel
     runs: Mapping[tuple[str, int], CollectedRun]

@@ -1,4 +1,4 @@
-"""Learning curves of a panel: what the runs of an arm logged, step by step, put together over seeds."""
+"""Reads the learning curves of a panel: logged numbers by step, mean and range over seeds."""
 
 from __future__ import annotations
 

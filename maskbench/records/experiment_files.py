@@ -1,4 +1,4 @@
-"""Experiments as their files have them, to be held against what was run: `--set` can make the two differ."""
+"""Compares experiments that were run with their files: `--set` can make the two differ."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ExperimentFiles:
 
     @cached_property
     def _files(self) -> dict[str, Experiment]:
-        """What is no experiment, or a broken one, is no file to be held against."""
+        """The readable experiment files by name; other files are left out."""
         found = {}
         for path in sorted(self._folder.glob("*.yaml")):
             try:

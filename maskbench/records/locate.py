@@ -1,4 +1,4 @@
-"""Which panels a directory holds: an experiment, one of its panels, or the newest experiment of a runs folder."""
+"""Finds the panels of a directory: of an experiment, of one of its panels, or of the newest experiment in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `maskbench run` was asked for over time: which seeds, under which stopping rule, and what was known by then.
+"""Reads plans.jsonl: which seeds `maskbench run` was asked for over time, and under which stopping rule.
 
 Under the fixed rule the seeds are chosen before the first result. Under the sequential one they are added, one at a
 time, until every arm is decided. plans.jsonl tells which it was, what was to be compared, and whether that was changed
@@ -19,7 +19,7 @@ from maskbench.statistics.sequential import Rule
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of the results: it can be chosen among answers just as seeds can."""
+    """What is compared and how; changing it after seeing results biases a verdict as choosing seeds does."""
 
     metric: str
     alpha: float
@@ -55,7 +55,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was planned from some moment on."""
+    """One line of plans.jsonl: what was planned from that moment on."""
 
     seeds: tuple[int, ...]
     rule: Rule = "fixed"
@@ -64,7 +64,7 @@ class Plan:
     closed: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
     """By panel (an empty name where there are none) and arm: the seeds of an arm that gets no more of them."""
     results: int = 0
-    """Runs that had finished by then: what whoever planned could have seen."""
+    """Runs that had finished by then: results that could be seen when the plan was made."""
     question: Question | None = None
     """None in a line of a version that did not write it down."""
 
@@ -89,7 +89,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class SeedChange:
-    """Seeds that were planned otherwise after results could be seen."""
+    """Seeds that were added or dropped after the first results."""
 
     kind: Literal["added", "dropped"]
     seeds: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What every run of a panel is doing, read from its folder while others write there."""
+"""Reads the state of every run of a panel while other processes write there."""
 
 from __future__ import annotations
 

@@ -293,7 +293,7 @@ def test_a_fixed_plan_may_be_continued_and_its_results_are_the_first_looks(tmp_p
     _, executor, looks = go(tmp_path, WINS, seeds="[0, 1, 2, 3]")
     assert seeds_of(executor, "b") == [4, 5, 6, 7]
     assert looks[0].startswith("after 4 seeds")
-    assert table(tmp_path).replanned == ()
+    assert table(tmp_path).plan_change_alarms == ()
 
 
 def test_seeds_that_were_dropped_after_results_come_back_as_the_looks_they_were_planned_as(
@@ -305,7 +305,7 @@ def test_seeds_that_were_dropped_after_results_come_back_as_the_looks_they_were_
     _, _, looks = go(tmp_path, DRAWS, seeds="[1, 3, 5]", max_seeds=12)
     assert looks[0].startswith("after 6 seeds: b is given up (3 won, 3 lost")
     assert load_resolved(tmp_path / "runs/trial/experiment.yaml").seeds == (0, 1, 2, 3, 4, 5)
-    assert table(tmp_path).replanned == ()
+    assert table(tmp_path).plan_change_alarms == ()
 
 
 def test_an_arm_that_was_given_up_is_not_told_to_run_more_seeds(tmp_path: Path) -> None:

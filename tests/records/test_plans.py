@@ -100,7 +100,7 @@ def test_an_extension_is_an_alarm_that_says_what_when_why_and_what_to_do(tmp_pat
     (alarm,) = comparison.alarms
     assert alarm.startswith("extended after seeing results: seeds 2-3 were added when 4 runs had results")
     assert "promise too much" in alarm and "--until-decided" in alarm
-    assert comparison.replanned == (alarm,)
+    assert comparison.plan_change_alarms == (alarm,)
     assert comparison.rule == "fixed"
 
 
