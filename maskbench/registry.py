@@ -58,7 +58,8 @@ class Registry(Mapping[str, T]):
 
     def _fill(self) -> None:
         if self._filled_by is not None:
-            importlib.import_module(self._filled_by)
+            package, self._filled_by = self._filled_by, None
+            importlib.import_module(package)
 
     def names(self) -> list[str]:
         """Return every registered name, sorted."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from maskbench.comparison.results import ComparisonOptions, ComparisonSettings
 from maskbench.config.schema.experiment import ArmConfig
-from maskbench.config.schema.metrics import MetricInfo, metric_name, metric_names
+from maskbench.config.schema.metrics import MetricInfo, is_metric, metric_name, metric_names
 from maskbench.errors import ConfigError
 from maskbench.records.collect import CollectedPanel
 from maskbench.registry import did_you_mean
@@ -43,7 +43,7 @@ def _metric_info(collected: CollectedPanel, metric: str) -> MetricInfo:
     name = metric_name(metric)
     done = [cell.result for cell in collected.runs.values() if cell.result is not None]
     measured = sorted({name for outcome in done for name in outcome.metrics})
-    if name is None or name.metric not in metric_names() or (measured and metric not in measured):
+    if name is None or not is_metric(name.metric) or (measured and metric not in measured):
         known = measured or [f"test/{name}" for name in metric_names()]
         hint = did_you_mean(metric, known)
         raise ConfigError(f"no run has measured the metric {metric!r}{hint} ({_listed(known)})")

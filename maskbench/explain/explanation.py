@@ -8,7 +8,7 @@ from pathlib import Path
 from maskbench.comparison.results import ComparisonOptions
 from maskbench.comparison.table import tabulate
 from maskbench.config.schema.experiment import ArmConfig
-from maskbench.config.schema.metrics import MetricName, metric_name, metric_names
+from maskbench.config.schema.metrics import MetricName, is_metric, metric_name
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.errors import ConfigError, RunDirectoryError
@@ -185,7 +185,7 @@ def _sentence_metric(collected: CollectedPanel, wanted: ExplainOptions) -> Metri
         if moved is None:
             raise ConfigError(f"--split should name a split, such as test or test@none, got {wanted.split!r}")
         name = moved
-    if is_additive(name) or name.metric not in metric_names():
+    if is_additive(name) or not is_metric(name.metric):
         return name
     outcomes = [cell.result for cell in collected.runs.values() if cell.result]
     measured = {key for outcome in outcomes for key in outcome.metrics}

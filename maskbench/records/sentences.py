@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from maskbench.config.schema.metrics import MetricName, find_metric, metric_name, metric_names
+from maskbench.config.schema.metrics import MetricName, find_metric, is_metric, metric_name
 from maskbench.errors import MaskbenchError, RunDirectoryError
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 
@@ -27,7 +27,7 @@ _CLOSE = {"rel_tol": 1e-6, "abs_tol": 1e-9}
 
 def is_additive(name: MetricName) -> bool:
     """Whether a metric is made of what single sentences add; a slice's sentences are not told apart."""
-    return not name.part and name.metric in metric_names() and name.info.sentence_numbers is not None
+    return not name.part and is_metric(name.metric) and name.info.sentence_numbers is not None
 
 
 def sentences_file_name(name: MetricName) -> str:

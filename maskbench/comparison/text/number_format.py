@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from maskbench.comparison.results import Comparison
-from maskbench.config.schema.metrics import find_metric, metric_name, metric_names
+from maskbench.config.schema.metrics import find_metric, is_metric, metric_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def scale_of(comparison: Comparison, metric: str | None = None) -> Scale:
     or the smallest difference that matters would vanish otherwise.
     """
     name = metric_name(metric or comparison.settings.metric)
-    info = find_metric(name.metric) if name and name.metric in metric_names() else None
+    info = find_metric(name.metric) if name and is_metric(name.metric) else None
     factor, least = (1.0, 3) if info is None else (info.factor, info.least_decimals)
     if metric is None:
         spreads = [row.sd for row in comparison.rows] + [comparison.settings.min_effect]

@@ -224,6 +224,11 @@ def _instance(name: str, cls: type[MetricInfo]) -> MetricInfo:
     return metric
 
 
+def is_metric(name: str) -> bool:
+    """Whether `find_metric` finds a metric of that name."""
+    return name in METRICS or name in _recorded
+
+
 def metric_names() -> list[str]:
     """Return the names of all metrics: the registered ones in their order, then the recorded ones."""
     return [*METRICS, *(name for name in _recorded if name not in METRICS)]

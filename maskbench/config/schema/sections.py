@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
-from maskbench.config.schema.metrics import SliceKind, metric_name, metric_names
+from maskbench.config.schema.metrics import SliceKind, is_metric, metric_name, metric_names
 from maskbench.registry import did_you_mean
 
 Size = Annotated[int, Field(ge=1, le=65_536)]
@@ -37,7 +37,7 @@ def check_metric_name(name: str) -> str:
     found = metric_name(name)
     if found is None:
         raise ValueError("must be a split and a metric, such as test/bleu")
-    if found.metric not in metric_names():
+    if not is_metric(found.metric):
         known = ", ".join(metric_names())
         raise ValueError(f"names no metric{did_you_mean(found.metric, metric_names())} (metrics: {known})")
     if found.masks == "own":
@@ -195,7 +195,7 @@ class EvaluateConfig(StrictModel):
     @classmethod
     def _known_metrics(cls, metrics: tuple[str, ...]) -> tuple[str, ...]:
         for name in metrics:
-            if name not in metric_names():
+            if not is_metric(name):
                 known = ", ".join(metric_names())
                 raise ValueError(
                     f"has no metric {name!r}{did_you_mean(name, metric_names())} (metrics: {known})"
