@@ -1,9 +1,8 @@
-"""Everything a user can act on is a `MaskbenchError`; anything else that escapes is a bug.
+"""The errors that a user can act on: all are a `MaskbenchError`; any other exception is a bug.
 
 MaskbenchError
 |-- ConfigError        the experiment file or the command line is wrong   exit 2
 |-- CorpusError        the corpus is missing or malformed                 exit 2
-|-- RunFailed          some run failed or diverged                        exit 3
 |-- LeakError          an arm leaks and does not say so                   exit 3
 |-- ResourceError      disk, memory, permissions                          exit 4
 `-- RunDirectoryError  a run directory is busy, foreign or damaged        exit 5
@@ -40,20 +39,14 @@ class CorpusError(MaskbenchError):
     exit_code = 2
 
 
-class RunFailed(MaskbenchError):
-    """At least one run failed, diverged or leaked; the others are finished."""
-
-    exit_code = 3
-
-
 class LeakError(MaskbenchError):
-    """What an arm must not know reaches its predictions; the message says what, and how much."""
+    """Hidden tokens influence an arm's predictions; the message says which, and how much."""
 
     exit_code = 3
 
 
 class ResourceError(MaskbenchError):
-    """The machine refused: disk full, not writable, out of memory."""
+    """The disk is full or not writable, or memory has run out."""
 
     exit_code = 4
 

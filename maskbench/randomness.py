@@ -1,6 +1,6 @@
 """Keyed randomness: every random number is a pure function of (seed, stream, position).
 
-Nothing is ever "the next number". A key is BLAKE2b-128 of its parts; a number is Philox4x32-10 (Salmon et al.
+A key is BLAKE2b-128 of its parts; a number is Philox4x32-10 (Salmon et al.
 2011, "Parallel random numbers: as easy as 1, 2, 3") of that key and a counter. So there is no generator state to
 save, a draw does not depend on batch-mates, worker count or run order, and adding a mask to one arm moves no
 number of another.
@@ -37,7 +37,7 @@ IntArray = TypeVar("IntArray")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A 128-bit key: where in the space of all random numbers a stream lives."""
+    """The 128-bit key of a stream of random numbers."""
 
     words: tuple[int, int, int, int]
     """Four unsigned 32-bit words."""
@@ -52,7 +52,7 @@ class Key:
 
     @property
     def low32(self) -> int:
-        """The first word: what a generator that takes a 32-bit seed is given."""
+        """The first word, as the seed of a generator that takes 32 bits."""
         return self.words[0]
 
 
@@ -106,9 +106,9 @@ def torch_generator(key: Key) -> torch.Generator:
 
 
 def permutation(key: Key, n: int) -> npt.NDArray[np.int64]:
-    """Return a permutation of `range(n)` that depends on nothing but the key.
+    """Return a permutation of `range(n)` that depends only on the key.
 
-    Items are sorted by a word of their own, so leaving one out keeps the order of the rest.
+    Items are sorted by one random word each, so that a smaller `n` keeps the order of the rest.
     """
     index = np.arange(n, dtype=np.int64)
     high, low, _, _ = philox(key, index, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))

@@ -21,7 +21,7 @@ from maskbench.cli.main import app
 from maskbench.cli.progress.display import LiveDisplay, PlainLines, draw_progress
 from maskbench.cli.progress.state import ProgressState
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, RunConfig
-from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError, ResourceError, RunFailed
+from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError, ResourceError
 from maskbench.experiment.plan import PlannedRun
 from maskbench.experiment.progress_events import RunEnd
 from maskbench.runs.directory import RunDirectory
@@ -86,7 +86,7 @@ def test_a_live_board_holds_no_control_characters_of_a_file(text: str) -> None:
 
 
 @each
-@pytest.mark.parametrize("kind", [ConfigError, CorpusError, LeakError, ResourceError, RunFailed])
+@pytest.mark.parametrize("kind", [ConfigError, CorpusError, LeakError, ResourceError])
 def test_an_error_says_the_text(
     text: str, kind: type[MaskbenchError], capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Reads the bytes of an experiment file, carefully: a regular file, not too large, UTF-8."""
+"""Read an experiment file as text: a regular file of at most 1 MiB in UTF-8."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-# What YAML calls printable; its parsers refuse the rest, each in words of its own.
+# Characters outside the printable set of YAML 1.1; its parsers refuse them with different messages.
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff")
 
 
@@ -35,7 +35,7 @@ def read_text(path: Path, report: ProblemReport) -> str:
 
 def _read_bytes(path: Path, report: ProblemReport) -> bytes:
     try:
-        # Asked before opening: opening a pipe would wait for a writer for ever.
+        # Check before opening: opening a pipe waits until somebody writes to it.
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise report.fail(Place(), "this is a directory; name the experiment file in it")
@@ -55,7 +55,7 @@ def _read_bytes(path: Path, report: ProblemReport) -> bytes:
 
 
 def _similar(path: Path) -> str:
-    """Return a hint at a file of nearly that name beside it."""
+    """Return a hint at a YAML file of a similar name in the same folder."""
     try:
         beside = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
     except OSError:
@@ -64,7 +64,7 @@ def _similar(path: Path) -> str:
 
 
 def decode(data: bytes, report: ProblemReport) -> str:
-    """Return `data` as text, and keep it in the report so that problems can show their line.
+    """Return `data` as text; store it in the report, which shows the lines of problems.
 
     Raises:
         ConfigError: it is not UTF-8, or holds control characters.

@@ -1,8 +1,7 @@
-"""A value from an experiment file together with the place it was written at.
+"""The tree of an experiment file: every value with the place where it is written.
 
-The trees are immutable. Laying a panel's settings or a `--set` over a file makes a new tree that shares all but the
-path to the change with the old one, and every value keeps the place it came from; so a complaint about a value can
-always point at the line that said it.
+Trees are immutable. An override makes a new tree that shares everything but the path to the new value with the old
+one, and every value keeps its place, so that an error about it can show the line it comes from.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ class Node:
     place: Place
     value: Scalar | dict[str, MappingEntry] | tuple[Node, ...]
     size: int = field(init=False, compare=False)
-    """How many values there are from here down, an aliased one counted wherever it is used."""
+    """The number of values in this tree, an aliased one counted at every use."""
     height: int = field(init=False, compare=False)
-    """How many levels there are below."""
+    """The number of levels below this one."""
 
     def __post_init__(self) -> None:
         children = list(self.children())
@@ -41,7 +40,7 @@ class Node:
         object.__setattr__(self, "height", 1 + max((child.height for child in children), default=-1))
 
     def children(self) -> Iterator[Node]:
-        """Yield what a mapping or a list holds."""
+        """Yield the values of a mapping or the elements of a list."""
         if isinstance(self.value, dict):
             yield from (entry.node for entry in self.value.values())
         elif isinstance(self.value, tuple):
@@ -58,7 +57,7 @@ class Node:
         return self.value if isinstance(self.value, tuple) else ()
 
     def get(self, key: str) -> Node | None:
-        """Return the value of `key`, None where this is no mapping or has no such key."""
+        """Return the value of `key`; None if this is no mapping or has no such key."""
         entry = self.entries.get(key)
         return entry.node if entry else None
 
@@ -77,7 +76,7 @@ class Node:
             yield from child.walk()
 
     def filter_keys(self, keep: Callable[[str], bool]) -> Node:
-        """Return the mapping with the keys that `keep` accepts; the place stays."""
+        """Return a mapping at the same place with the keys that `keep` accepts."""
         return Node(self.place, {key: entry for key, entry in self.entries.items() if keep(key)})
 
     def replace_scalars(self, replace: Callable[[Node], Node]) -> Node:
@@ -94,7 +93,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A value for a dotted key, such as `train.steps`, and where it was said."""
+    """A value for a dotted key such as `train.steps`, and the place of the key."""
 
     key: str
     key_place: Place
@@ -112,19 +111,19 @@ def empty_mapping(place: Place) -> Node:
 
 
 def set_by_path(tree: Node, change: Override) -> Node:
-    """Return `tree` with `change` made; mappings on the way are made where they are missing.
+    """Return `tree` with the value of `change` at its dotted key; create missing mappings on the way.
 
-    Elements of a list go by their number. Where the file itself has dotted keys, as a panel does, the rest of the key
-    is one of those: `panels.small.corpus.pairs` is the key `corpus.pairs` of the panel `small`.
+    Elements of a list have their number as key. Where the file itself has dotted keys, as in a panel, the rest of the
+    key is one key: `panels.small.corpus.pairs` is the key `corpus.pairs` of the panel `small`.
 
     Raises:
-        ValueError: the path leads through something that holds nothing by that name; the message says what.
+        ValueError: a value on the way is no mapping, or a list without that element; the message says which.
     """
     return _set_below(tree, _split_key(change.key), change)
 
 
 def _split_key(key: str) -> list[str]:
-    """Split a dotted key, except where the file itself has dotted keys."""
+    """Return the keys that a dotted key leads through."""
     path = key.split(".")
     whole = (
         1 if path[0] == "quick" else 2 if path[0] == "panels" else 3 if path[2:3] == ["set"] else len(path)
@@ -146,6 +145,6 @@ def _set_below(tree: Node, path: list[str], change: Override) -> Node:
         raise ValueError(f"there is no {'.'.join(path)!r} in what is not a mapping")
     old = tree.value.get(key)
     child = _set_below(old.node if old else empty_mapping(change.key_place), rest, change)
-    # A key on the way keeps its place; the last one has the place of the change.
+    # A key on the way keeps its place; the last one has the place of the override.
     place = old.key_place if old and rest else change.key_place
     return Node(tree.place, tree.value | {key: MappingEntry(place, child)})

@@ -1,10 +1,10 @@
-"""What is wrong with an experiment file: every problem at once, each with its place.
+"""Collect the validation errors of an experiment file and show all of them at once, each with its place.
 
     exp.yaml:14:9: error: unknown key 'warmpup' in train; did you mean 'warmup_steps'? (allowed: ...)
       train: {warmpup: 200}
               ^
 
-The first line has the grammar compilers use, so editors jump to it. A problem that stems from the command line has
+The first line has the format of compiler errors, so that editors can jump to it. An error in a command-line option has
 the option as its place: `--set train.stepz=5: error: ...`.
 """
 
@@ -19,7 +19,7 @@ from maskbench.text import count_of
 MAX_SHOWN = 20
 """The most problems one message shows."""
 MAX_PROBLEMS = 1000
-"""How many problems end the search for more."""
+"""Validation ends at this number of problems."""
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -28,10 +28,10 @@ _WIDTH = 100
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where something was said: a line and column of the file, counted from 1, or a command-line option."""
+    """Where a value is written: a line and column of the file, counted from 1, or a command-line option."""
 
     option: str = ""
-    """For instance `--set train.steps=5`; empty for the file, which so sorts first."""
+    """For instance `--set train.steps=5`; empty for the file, whose problems so sort first."""
     line: int = 0
     """0: the file as a whole, or an option."""
     column: int = 0
@@ -39,19 +39,19 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing to mend."""
+    """One validation error."""
 
     place: Place
     message: str
 
 
 def split_lines(text: str) -> list[str]:
-    """Split `text` where YAML sees a line end."""
+    """Return the lines of `text`, split at every line break of YAML."""
     return _LINE_BREAK.split(text)
 
 
 def replace_unprintable(text: str) -> str:
-    """Return `text` on one line, without characters that could steer a terminal."""
+    """Return `text` on one line, with a replacement character for each control character."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", " "))
 
 
@@ -68,15 +68,15 @@ class ProblemReport:
     """The file as the user named it."""
     text: str = ""
     n_found: int = 0
-    """How often something was found wrong; panels find the same things again."""
+    """The number of problems found; several panels may find the same one."""
     _problems: set[Problem] = field(default_factory=set)
     _unreadable: set[Place] = field(default_factory=set)
 
     def add(self, place: Place, message: str) -> None:
-        """Note a problem, once.
+        """Add a problem; add an equal one only once.
 
         Raises:
-            ConfigError: there are so many by now that looking for more helps nobody.
+            ConfigError: there are `MAX_PROBLEMS` by now.
         """
         if place in self._unreadable:
             return
@@ -86,18 +86,18 @@ class ProblemReport:
             raise self.error()
 
     def add_unreadable(self, place: Place, message: str) -> None:
-        """Note a problem with a value that is no value; whatever else is wrong with it is not worth telling."""
+        """Add a problem with a value that cannot be read, and ignore later problems at its place."""
         self.add(place, message)
         if place.line:
             self._unreadable.add(place)
 
     def fail(self, place: Place, message: str) -> ConfigError:
-        """Note a problem that ends the reading, and return the error to raise."""
+        """Add a problem that ends the validation, and return the error to raise."""
         self.add(place, message)
         return self.error()
 
     def error(self) -> ConfigError:
-        """Return the error that shows the problems sorted by place, each once, and counts those left out."""
+        """Return an error that shows the first problems sorted by place, and counts those not shown."""
         ordered = sorted(self._problems)
         lines = split_lines(self.text)
         shown = [self._render(problem, lines) for problem in ordered[:MAX_SHOWN]]
@@ -109,7 +109,7 @@ class ProblemReport:
         return ConfigError("\n".join(shown))
 
     def raise_if_any(self) -> None:
-        """Raise what `error` returns if there is any problem.
+        """Raise the error of `error` if there is any problem.
 
         Raises:
             ConfigError: there is.

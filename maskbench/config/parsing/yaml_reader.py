@@ -1,11 +1,11 @@
-"""A strict YAML reader: what it cannot read in exactly one way, it refuses, and every value keeps its place.
+"""A strict YAML reader: it refuses what can be read in more than one way, and keeps the place of every value.
 
 PyYAML's `SafeLoader` runs no code, but it reads `1e-3` as text and `no` as False, keeps the last of two equal keys,
 lets a few aliases stand for billions of values, and fails with a dozen exception types. So only its parser is used:
-the events it finds are built into a tree of `Node` here, where depth, aliases and keys are counted as they come.
+this module builds a tree of `Node` from its events, and limits depth, aliases and repeated keys as it goes.
 
-Two kinds of trouble: what makes the rest unreadable ends the reading; what does not (a key given twice, a tag, a
-number too long) is noted in the report, so that it is shown together with what the settings get wrong.
+An error that makes the rest unreadable ends the reading. Any other error (a key given twice, a tag, a number too long)
+is added to the report, and shown together with the errors of the settings.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _HEX = re.compile("0x[0-9a-fA-F]+")
 _FLOAT = re.compile(rf"[-+]?(?:{_DIGITS}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _NULL, _TRUE, _FALSE = ({word, word.capitalize(), word.upper()} for word in ("null", "true", "false"))
-# Longer literals are never meant, and turning thousands of digits into a number takes quadratic time.
+# Converting thousands of digits to a number takes quadratic time.
 _LONGEST_NUMBER = 40
 
 
 def resolve_scalar(text: str) -> Scalar:
-    """Return what an unquoted `text` stands for.
+    """Return the value of an unquoted scalar.
 
     Raises:
-        ValueError: it is a number larger or longer than any setting can mean.
+        ValueError: it is a number beyond 64 bits or of more than 40 characters.
     """
     if text in ("", "~") or text in _NULL:
         return None
@@ -56,7 +56,7 @@ def resolve_scalar(text: str) -> Scalar:
 
 MAX_DEPTH = 32
 MAX_EXPANDED = 100_000
-"""The most values that aliases may make of a file."""
+"""The most values that a file may have after its aliases are expanded."""
 
 # The parser written in C is twenty times as fast; both find the same events.
 PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -69,7 +69,7 @@ def parse_yaml(text: str, report: ProblemReport, option: str = "") -> Node:
 
     Args:
         text: what to read.
-        report: receives problems that do not prevent reading on.
+        report: receives problems that do not end the reading.
         option: the command-line option the text comes from; empty for the file of the report.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writes an experiment back as a file: defaults filled in, grids expanded, `--set` applied.
+"""Write an experiment as a file: defaults filled in, grids expanded, `--set` applied.
 
 The file is a valid experiment file. Loading it gives an equal `Experiment`.
 """
@@ -32,7 +32,7 @@ def dump_resolved(experiment: Experiment) -> str:
     """Return the experiment as the text of an experiment file.
 
     Raises:
-        ValueError: no file can say this: the panels have different arms, or an arm's masks differ between them.
+        ValueError: no file can express it: the panels have different arms, or an arm's masks differ between them.
     """
     first = experiment.panels[0]
     rows = _rows(experiment.panels)
@@ -110,7 +110,7 @@ def _common(rows: dict[str, list[Flat]], baseline: str) -> list[Flat]:
 
 
 def _arm(arm: ArmConfig, row: list[Flat], common: list[Flat]) -> Any:
-    """Return the arm in its short form if that says everything."""
+    """Return the arm as a list of placements, or as a mapping if it has more than masks."""
     own: Flat = {}
     for here, shared in zip(row, common, strict=True):
         own |= {key: value for key, value in here.items() if value != shared[key]}
@@ -134,7 +134,7 @@ def _placement(placement: PlacementConfig) -> dict[str, Any]:
 
 
 def _evaluate(panel: PanelConfig) -> dict[str, Any]:
-    """Return how a panel is measured; masks of arms that are not there are written out."""
+    """Return a panel's `evaluate`; masks of arms that are not in the panel are written out."""
     config = panel.arms[0].config
     there = {"own", *(arm.name for arm in panel.arms)}
     named = [name if name in there else _masks(name, config.under[name]) for name in config.evaluate.masks]
@@ -153,7 +153,7 @@ def _corpus(config: RunConfig) -> dict[str, Any]:
 
 
 def _panel(panel: PanelConfig, settings: Flat, first: PanelConfig, base: Flat) -> dict[str, Any]:
-    """Return what a panel has otherwise than the first."""
+    """Return the settings in which a panel differs from the first one."""
     mine, others = panel.arms[0].config, first.arms[0].config
     changes: dict[str, Any] = {}
     if mine.corpus != others.corpus:
@@ -167,7 +167,7 @@ def _panel(panel: PanelConfig, settings: Flat, first: PanelConfig, base: Flat) -
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes the words that this program's reader, not PyYAML's, would take for something else than text."""
+    """Quotes every text that this program's reader, not PyYAML's, would read as something else."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         """Return the tag an unquoted scalar has."""
@@ -179,7 +179,7 @@ class _Dumper(yaml.SafeDumper):
             return "!quoted"
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write equal values out, each time."""
+        """Return True: write equal values out in full each time."""
         return True
 
 

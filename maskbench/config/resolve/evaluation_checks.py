@@ -1,4 +1,4 @@
-"""Whether what a file wants measured exists: the splits, what the metrics need to know of them, and what is compared."""
+"""Check that a corpus has the splits and annotations that `evaluate` needs, and that what is compared is evaluated."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _IN_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class CorpusCapabilities:
-    """What a corpus can be evaluated on."""
+    """The splits, annotations and tags that a corpus has."""
 
     corpus: str
     splits: tuple[str, ...]
     annotations: frozenset[str]
     tags: tuple[str, ...]
     origins: Mapping[str, str]
-    """Of which split each altered copy is a copy."""
+    """The split that each altered copy is a copy of, by the copy's name."""
 
     def slices(self, kind: str) -> list[str]:
-        """Return what the slices of a kind can be called."""
+        """Return the names that slices of a kind can have."""
         if kind == "tag":
             return list(self.tags)
         return [bin_name(limits) for limits in (LENGTHS if kind == "length" else DISTANCES)]
@@ -42,7 +42,7 @@ class CorpusCapabilities:
 def find_unmeasurable(
     evaluate: EvaluateConfig, capabilities: CorpusCapabilities
 ) -> Iterator[tuple[Path, str]]:
-    """Yield what cannot be measured on the corpus, each with the place in the file that asks for it."""
+    """Yield a message for everything that cannot be measured on the corpus, and its path in the file."""
     for i, split in enumerate(evaluate.splits):
         if split not in capabilities.splits:
             known = ", ".join(capabilities.splits)
@@ -71,7 +71,7 @@ def find_unmeasurable(
 def find_missing_for_comparison(
     metric: str, evaluate: EvaluateConfig, capabilities: CorpusCapabilities | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield why the compared metric would not be measured, each with the key of `evaluate` it is about."""
+    """Yield the reasons why the compared metric is not measured, each with its key of `evaluate`."""
     name = metric_name(metric)
     if name is None:
         return

@@ -17,7 +17,7 @@ _FORM = "must be a count such as 8, or a list such as [0, 1, 5]"
 
 
 def read_seeds(node: Node | None, report: ProblemReport) -> tuple[int, ...]:
-    """Return the seeds that the file's `seeds` stands for; empty, and the problem noted, if it makes no sense."""
+    """Return the seeds of the file's `seeds`; empty, and the problem in the report, if it is no count or list."""
     if node is None:
         return tuple(range(DEFAULT_SEEDS))
     if isinstance(node.value, tuple):
@@ -49,7 +49,7 @@ def _read_list(node: Node, report: ProblemReport) -> tuple[int, ...]:
 
 
 def parse_seeds(text: str, report: ProblemReport) -> tuple[int, ...]:
-    """Return the seeds that `--seeds TEXT` stands for; empty, and the problem noted, if it makes no sense.
+    """Return the seeds of `--seeds TEXT`; empty, and the problem in the report, if it is malformed.
 
     A lone number is a count, as in the file; `5,` is the seed 5 alone.
     """

@@ -1,9 +1,9 @@
-"""Short ways to say which mask a placement has, written out before anything is checked.
+"""Expand the short forms of a placement before it is validated.
 
     {site: encoder_input, mask: bert}                        a preset: a strategy with some of its options
     {site: encoder_self, any: [{mask: window}, {not: ...}]}  a combination, in place of {mask: any, of: [...]}
 
-What is written out keeps the place of what stood for it, so that a complaint points there.
+An expanded value has the place of its short form, so that an error points there.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ COMBINING = ("any", "all", "not")
 
 
 def get_preset_name(node: Node) -> str:
-    """Return the preset that a placement's `mask` names, "" if it names none."""
+    """Return the name of the preset that a placement's `mask` names, "" if it names none."""
     name = node.get("mask")
     return name.value if name and isinstance(name.value, str) and name.value in registry.PRESETS else ""
 
 
 def is_list_of_masks(node: Node) -> bool:
-    """Whether the value of an option `of` is a list of masks."""
+    """Return whether the value of an option `of` is a list of masks."""
     return any({"mask", *COMBINING} & part.entries.keys() for part in node.items)
 
 
 def expand_shorthand(node: Node, what: str, report: ProblemReport) -> Node:
     """Return a placement, or a part of a combination, with the strategy's own name as its `mask`.
 
-    Options that the file gives go before those of a preset. Parts of a combination are left as they are.
+    Options in the file override those of a preset. Parts of a combination are not expanded.
 
     Args:
         node: a mapping.
@@ -71,7 +71,7 @@ def _without_combining_key(node: Node, what: str, report: ProblemReport) -> Node
 
 
 def _at(place: Place, value: Any) -> Node:
-    """Return plain data as if it had been written at `place`."""
+    """Return Python data as a node, every value at `place`."""
     if isinstance(value, dict):
         return Node(place, {key: MappingEntry(place, _at(place, inner)) for key, inner in value.items()})
     if isinstance(value, list | tuple):

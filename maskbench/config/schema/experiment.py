@@ -1,7 +1,7 @@
-"""The settings of an experiment, as the rest of the program sees them: strict, frozen, within range.
+"""The settings of an experiment: strict, immutable, within range.
 
 `Experiment`, `PanelConfig` and `ArmConfig` are what loading a file results in: every arm of every panel with all its
-settings, nothing left to look up. The sections they are made of stand in `maskbench.config.schema.sections`.
+settings. The sections they are made of stand in `maskbench.config.schema.sections`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ ATTENTION_SITES = ("encoder_self", "decoder_self", "cross")
 Application = Literal["hard", "renormalise", "raw", "multiply_scores", "small_fill"]
 """How an attention site's combined mask, legality included, is applied to the scores."""
 LEAKING_APPLICATIONS: tuple[Application, ...] = ("raw", "multiply_scores", "small_fill")
-"""The applications under which what is hidden still has an influence."""
+"""The applications under which hidden positions still have an influence."""
 Legality = Literal["full", "no_causal", "no_padding", "none"]
 """Which parts of legality are in force at an attention site."""
 
@@ -81,7 +81,7 @@ class Refresh(StrictModel):
 
     per: Literal["example", "epoch", "step", "run"]
     variants: Count | Literal["unlimited"] = "unlimited"
-    """How many different masks there are before the first one comes again."""
+    """The number of different masks before they repeat."""
 
     @model_validator(mode="before")
     @classmethod
@@ -125,7 +125,7 @@ class PlacementConfig(StrictModel):
     legality: Legality = "full"
     """Of the whole site, likewise."""
     unsafe: bool = False
-    """Whether the author knows that this arm leaks; leaking settings are refused without it."""
+    """Whether the author accepts that this arm leaks; leaking settings are refused without it."""
     freeze_at: Annotated[float, Field(ge=0, le=1)] | None = None
     """The share of training after which the placement stops changing: schedules, draws and learned parameters."""
     options: dict[str, Any] = Field(default_factory=dict)
@@ -141,7 +141,7 @@ class PlacementConfig(StrictModel):
 
     @property
     def leaks(self) -> bool:
-        """Whether its site lets hidden positions have an influence."""
+        """Whether hidden positions have an influence at its site."""
         return self.apply in LEAKING_APPLICATIONS or self.legality != "full"
 
     @field_validator("phases")

@@ -21,10 +21,10 @@ _DIGEST = 8
 
 
 def check_name(name: str) -> str:
-    """Return `name` if a folder may be called that on every system.
+    """Return `name` if it is a valid folder name on every system.
 
     Raises:
-        ValueError: it may not; the message gives the rule.
+        ValueError: it is not; the message gives the rule.
     """
     if not _PATTERN.fullmatch(name):
         rule = f"lower-case letters, digits and hyphens, a letter or digit first, at most {MAX_NAME_LENGTH}"

@@ -1,4 +1,4 @@
-"""The sections of the experiment file, field by field: defaults, types and ranges stand here and nowhere else."""
+"""The sections of the experiment file: the only place of their defaults, types and ranges."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Texts = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
 class StrictModel(BaseModel):
-    """What all settings have in common: exact types, no unknown keys, no change afterwards, finite numbers."""
+    """Base class of all settings: exact types, no unknown keys, immutable, finite numbers."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -47,7 +47,7 @@ def check_metric_name(name: str) -> str:
 
 
 def refuse_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return `values`; a ValueError names the first that is there twice."""
+    """Return `values`; raise a ValueError that names the first repeated one."""
     twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
     if twice is not None:
         raise ValueError(f"names {twice!r} twice")
@@ -92,7 +92,7 @@ class TrainConfig(StrictModel):
     clip: Annotated[float, Field(gt=0)] = 1.0
     """The greatest norm of the gradient."""
     rdrop: Annotated[float, Field(ge=0, le=1000)] = 0.0
-    """How strongly two views of a batch, under different masks and dropout, are drawn together; 0: one view."""
+    """The weight of the R-Drop loss between two passes with different masks and dropout; 0: one pass."""
     valid_every: Count = 200
     save_every: Count = 500
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -124,7 +124,7 @@ class TrainConfig(StrictModel):
 
     @model_serializer(mode="wrap")
     def _what_counts(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out whichever of `steps` and `epochs` means nothing, so that a dump can be loaded again."""
+        """Leave out the one of `steps` and `epochs` that has no effect, so that a dump can be loaded again."""
         fields: dict[str, Any] = dump(self)
         del fields["epochs" if self.epochs is None else "steps"]
         return fields
@@ -154,7 +154,7 @@ class StartConfig(StrictModel):
 
 
 class DecodeConfig(StrictModel):
-    """How translations are searched."""
+    """Settings of beam search."""
 
     beam_size: Annotated[int, Field(ge=1, le=1024)] = 1
     """Hypotheses of a sentence that go on at a time; 1 is greedy search."""
@@ -176,7 +176,7 @@ class DecodeConfig(StrictModel):
 
 
 class EvaluateConfig(StrictModel):
-    """What the selected checkpoint is measured on."""
+    """The splits, metrics and masks with which the selected checkpoint is evaluated."""
 
     splits: Texts = ("test",)
     metrics: Texts = ("nll", "token_accuracy", "exact_match", "bleu", "chrf")
@@ -204,7 +204,7 @@ class EvaluateConfig(StrictModel):
 
 
 class CompareConfig(StrictModel):
-    """The one metric that gets verdicts, and how loud the evidence must be."""
+    """The one metric that gets verdicts, the least effect that matters, and the significance level."""
 
     metric: str = "test/exact_match"
     min_effect: Annotated[float, Field(gt=0)] | None = None
