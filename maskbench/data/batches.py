@@ -1,7 +1,7 @@
 """Batches of one size in padded tokens, the same in every epoch and for every arm of a seed.
 
 Which examples share a batch is fixed by the seed; an epoch only changes the order of the batches. So a run that is
-resumed at step n needs no memory of the steps before, and two arms see the same batch at the same step.
+resumed at step n needs no state of the steps before, and two arms see the same batch at the same step.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ POOL_SIZE: Final = 6_000
 
 @dataclass(frozen=True)
 class Batch:
-    """Some pairs as tensors; B sentences, S and T the longest source and target, PAD behind shorter ones."""
+    """Sentence pairs as tensors: B sentences, S and T the longest source and target, PAD behind shorter ones."""
 
     ids: Tensor
     """Int64[B]: example ids."""
@@ -38,7 +38,7 @@ class Batch:
     tgt_in: Tensor
     """Int64[B, T]: decoder inputs, BOS first."""
     tgt_out: Tensor
-    """Int64[B, T]: what the decoder is to say, EOS last; `tgt_in` is one step behind it."""
+    """Int64[B, T]: the labels, EOS last; `tgt_in` is one step behind."""
     tgt_lengths: Tensor
     """Int64[B]: real tokens of each target, the same for `tgt_in` and `tgt_out`."""
     junk: Tensor | None = None

@@ -1,9 +1,9 @@
-"""Build a corpus once, read it from disk ever after.
+"""A cache of built corpora on disk.
 
 An entry is a folder named by a hash of what went in: the corpus's name and options, the program's version of it, and
-the contents of its input files. So a changed file or option leads to another entry, and nothing is ever out of date.
-An entry is written beside its place and renamed into it, and is checked against its manifest when it is read: readers
-see all of it or none, builders may race, and a damaged entry is built anew.
+the contents of its input files. So a changed file or option leads to another entry, and no entry is out of date.
+An entry is written next to its place and renamed into it, and is checked against its manifest when it is read. So readers
+see all of it or none, several builders may run at once, and a damaged entry is built again.
 """
 
 from __future__ import annotations

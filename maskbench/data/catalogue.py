@@ -1,4 +1,4 @@
-"""What every registered corpus declares of itself, as plain data; and one of them with the options somebody wants."""
+"""The names, descriptions and options of the registered corpora as plain data, and a corpus config from `--set`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a corpus is to the rest of the program: encoded pairs with their raw lines, in named splits.
+"""The corpus as the rest of the program sees it: encoded pairs with their raw lines, in named splits.
 
 Token ids of a split lie in one array with offsets, so a corpus of any size is a handful of arrays. References stay
 raw text: a score computed on decoded ids would hide every unknown word.
@@ -86,14 +86,14 @@ class Split:
     """Gold alignment: the numbers `t * len(source) + s` of every pair of a target token t and a source token s it
     translates, ascending, lengths with their EOS; None where the corpus does not say."""
     deps: Ragged | None = None
-    """Evidence: numbers like those of `links`, of every source token s that target token t hangs on, which is more than
-    what it translates (a verb's form hangs on the subject's number); None where the corpus does not say."""
+    """Evidence: numbers like those of `links`, of every source token s that target token t depends on, which is more than
+    what it translates (a verb's form depends on the subject's number); None where the corpus does not say."""
     tags: Ragged | None = None
     """What every target token is an instance of, as its place in `Corpus.tags`; None where the corpus does not say."""
     origin: str | None = None
     """The split that this is an altered copy of, pair by pair and with the same references; None: it is no copy."""
     touched: Ragged | None = None
-    """1 on target tokens that hang on a source token the alteration changed, took away or moved, 0 on the others; there
+    """1 on target tokens that depend on a source token the alteration changed, took away or moved, 0 on the others; there
     if and only if there are an `origin` and `deps`."""
 
     def __len__(self) -> int:
@@ -112,7 +112,7 @@ class Corpus:
     max_length: int
     """The longest encoded sequence of any split, source or target, its EOS included."""
     notes: tuple[str, ...] = ()
-    """What a person should know: lines left out, overlaps. Sentences for the command line to print."""
+    """Sentences for the user, such as on lines left out and on overlaps; the command line prints them."""
     tags: tuple[str, ...] = ()
     """What a target token can be an instance of; the first is "end", the end mark. Empty where splits have no tags."""
 

@@ -1,4 +1,4 @@
-"""What a corpus looks like in numbers: how long its lines are, how many words they have, and whether splits overlap."""
+"""Statistics of a corpus: lengths of lines, numbers of tokens and types, overlap of splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The corpora `copy`, `reverse` and `sort`: repeat a sequence of symbols, say it backwards, or put it in order.
+"""The corpora `copy`, `reverse` and `sort`: repeat a sequence of symbols, reverse it, or sort it.
 
 They are probes, not languages. Whether a model can learn `copy` and `reverse` depends on positions and on the reach
 of cross-attention alone; where a symbol of `sort` goes depends on all the others. The sizes follow the common `reverse`
@@ -41,13 +41,13 @@ class CopyingOptions(GeneratedOptions):
 
 
 class _ReorderingCorpus(CorpusBuilder):
-    """What the tasks share: a reference is its source in another order."""
+    """A corpus in which a reference is its source in another order."""
 
     Options = CopyingOptions
     version = 3
     name: ClassVar[str]
-    hangs_on_all: ClassVar[bool] = False
-    """Whether a symbol of the reference hangs on every symbol of the source; otherwise on the one it is."""
+    depends_on_all: ClassVar[bool] = False
+    """Whether a symbol of the reference depends on every symbol of the source; otherwise on itself alone."""
 
     @classmethod
     @abstractmethod
@@ -98,7 +98,7 @@ class _ReorderingCorpus(CorpusBuilder):
     @classmethod
     def _split(cls, name: str, drawn: Sequence[Moved], vocabulary: WordVocabulary) -> Split:
         links = [[t * (len(order) + 1) + s for t, s in enumerate(order)] for _, _, order in drawn]
-        deps = [_everything(len(order)) for _, _, order in drawn] if cls.hangs_on_all else None
+        deps = [_everything(len(order)) for _, _, order in drawn] if cls.depends_on_all else None
         pairs = [(source, reference) for source, reference, _ in drawn]
         return annotate_split(encode_split(name, pairs, vocabulary), links, deps=deps)
 
@@ -108,7 +108,7 @@ def _line(symbols: Sequence[int]) -> str:
 
 
 def _everything(length: int) -> Links:
-    """Return that each of `length` target words hangs on each of `length` source words."""
+    """Return the links from each of `length` target words to each of `length` source words."""
     return [t * (length + 1) + s for t in range(length) for s in range(length)]
 
 
@@ -140,7 +140,7 @@ class ReverseCorpus(_ReorderingCorpus):
 class SortCorpus(_ReorderingCorpus):
     """Say the symbols from the lowest number to the highest; a symbol hangs on all of them, since any may come first."""
 
-    name, hangs_on_all = "sort", True
+    name, depends_on_all = "sort", True
 
     @classmethod
     def order(cls, sequence: Sequence[int]) -> list[int]:

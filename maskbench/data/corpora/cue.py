@@ -1,4 +1,4 @@
-"""The corpus `cue`: a word-for-word language in which one word can be translated only by who sees another one.
+"""The corpus `cue`: a word's sense depends on a cue at a fixed distance; all other words translate one by one.
 
 Every sentence holds one ambiguous word with two senses and, a known distance away, one of two cues that decides
 between them. All other words are fillers and stand for themselves. How far information travels through windows of
@@ -12,7 +12,7 @@ to the source positions from t - b to t + b, a cue d positions away reaches the 
   position later, and what cross-attention brings in at a layer travels on through the layers after it.
 
 Every sentence is there twice, once with each cue. So the sense is independent of all else there is to see, and a
-model that does not see the cue is right on exactly half of the ambiguous words, or on fewer.
+model that does not see the cue is right on at most half of the ambiguous words.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class _Language:
 
 
 def _deps(links: Links, frame: Frame) -> Links:
-    """Return what every word hangs on: itself and, for the ambiguous one, the cue."""
+    """Return what every word depends on: itself and, for the ambiguous one, the cue."""
     _, place, slot = frame
     return sorted([*links, place * (len(links) + 1) + slot])
 

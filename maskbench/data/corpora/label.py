@@ -1,4 +1,4 @@
-"""The corpus `label`: text classification, as translation into one word.
+"""The corpus `label`: text classification as translation into one word.
 
 A source is a review: opinions among words that say nothing. An opinion is a good or a bad word, and `not` before it
 turns it around. The label is that of the majority, and the number of opinions is odd, so the right answer is always

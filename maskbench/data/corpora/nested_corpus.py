@@ -1,4 +1,4 @@
-"""Corpora made of other corpora: how an option names one, and what is asked of the one it names."""
+"""A corpus named in the options of another corpus: its validation, and access to its builder."""
 
 from __future__ import annotations
 

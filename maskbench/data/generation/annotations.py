@@ -1,8 +1,8 @@
-"""Gold annotations of a split: which source words are junk, which words translate each other, and what a word hangs on.
+"""Gold annotations of a split: which source words are junk, which words translate each other, on which a word depends.
 
-They are given by word and hold by token, so the vocabulary must have one token for each word. The end marks translate
-each other, and the end mark of a translation hangs on every source word. A copy of a split with other sources gets the
-annotations that follow from where its words come from.
+They are given by word and apply by token, so the vocabulary must have one token for each word. The end marks translate
+each other, and the end mark of a translation depends on every source word. A copy of a split with other sources gets
+the annotations that follow from where its words come from.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def annotate_split(
 
     Args:
         links: of every sentence, which words translate each other.
-        deps: likewise, which source words each word of the reference hangs on; None: those it translates.
+        deps: likewise, which source words each word of the reference depends on; None: those it translates.
         tags: of every sentence, the tag of each word of the reference, as a place in `Corpus.tags`; None: no tags.
         junk: whether to say of every source word that it is no junk; otherwise nothing is said of it.
 
@@ -120,7 +120,7 @@ def _changed(source: str, altered: str, places: Sequence[int]) -> set[int]:
 
 
 def _touched(deps: list[int], before: int, targets: int, changed: set[int]) -> list[int]:
-    """Return for each of the target tokens of a sentence whether it hangs on a place in `changed`."""
+    """Return for each of the target tokens of a sentence whether it depends on a place in `changed`."""
     marks = [0] * targets
     for t, s in (divmod(dep, before) for dep in deps):
         marks[t] |= s in changed

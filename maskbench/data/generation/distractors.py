@@ -1,4 +1,4 @@
-"""Sources with words that mean nothing: what a model loses to distraction.
+"""Copies of a split with meaningless words in the sources, to measure how much they disturb a model.
 
 In `toydeen` every noun follows its determiner or an adjective. A noun inserted anywhere else is junk by that rule: a
 reader can tell it from the others, and the reference stays the right translation. Like noise, the distraction of a
@@ -22,7 +22,7 @@ DISTRACT_SPLITS: Final = tuple(f"distract-{count}" for count in DISTRACTOR_COUNT
 
 
 class Distractor:
-    """Knows what can be inserted, and where."""
+    """Inserts junk words into sources."""
 
     def __init__(self, junk: Sequence[str], openers: Iterable[str], vocabulary: Vocabulary) -> None:
         """Prepare.

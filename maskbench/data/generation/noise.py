@@ -1,4 +1,4 @@
-"""Noisy copies of a test split: what a model loses when source words are hidden, lost, exchanged or wrong.
+"""Noisy copies of a test split: source words are masked, dropped, swapped or replaced.
 
 The noise is a property of the corpus, not of a run: its key holds no seed, so every arm, every seed and every
 machine is tested on the same noisy sentences. References are never touched. Words are altered before they are

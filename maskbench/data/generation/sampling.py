@@ -1,4 +1,4 @@
-"""What generated corpora share: their options, and how an endless stream of sentences becomes disjoint splits.
+"""Options, disjoint splits from an endless stream of sentences, and pseudowords: what generated corpora share.
 
 A sentence's split is decided by a hash of its source, so no source is ever in two splits, and what is in a split
 depends on nothing but the seed: 2,000 training pairs are the first 2,000 of 20,000, and the test pairs are the same
@@ -32,14 +32,14 @@ _FIRST_BLOCK: Final = 256
 _BLOCK: Final = 4096
 """Random words are drawn for so many sentences at once: few at first, because few may be wanted."""
 _MAX_MISSES: Final = 200_000
-"""Give up after this many sentences in a row that are all known already or not wanted."""
+"""A search ends after this many sentences in a row that are known already or not wanted."""
 
 
 class SearchBudget:
-    """Ends the search in a stream that has nothing new any more."""
+    """Ends a search in an endless stream after too many misses in a row."""
 
     def __init__(self, complaint: Callable[[], str]) -> None:
-        """Prepare; `complaint` says what was not found."""
+        """Prepare; `complaint` returns the message of the error."""
         self._complaint = complaint
         self._idle = 0
 
@@ -79,7 +79,7 @@ def generate_candidates(key: Key, n_words: int, derive: Callable[[SentenceRng], 
 
 
 def fill_splits(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, list[Drawn]]:
-    """Deal the different pairs of `stream` to the splits until each has its size.
+    """Assign the different pairs of `stream` to the splits until each has its size.
 
     Raises:
         CorpusError: the stream repeats itself and the splits cannot be filled.
@@ -101,7 +101,7 @@ def fill_splits(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, 
 
 
 def too_few_message(found: int, wanted: int, name: str) -> str:
-    """Return the complaint about a test split for which there are not enough sentences."""
+    """Return the error message about a test split for which there are not enough sentences."""
     return (
         f"the corpus has too few different sentences for {name}: found {found:,} of {wanted:,}; ask for fewer test pairs"
         " or allow longer sentences"

@@ -1,7 +1,7 @@
-"""The random words of one generated or altered sentence, read one after another.
+"""A random number generator for each generated or altered sentence.
 
-Words are drawn for a block of sentences at once, because that is a hundred times faster than one by one; the words
-of sentence i depend on the key and on i alone.
+The numbers of many sentences are drawn at once, which is a hundred times faster than one by one; those of sentence i
+depend on the key and on i alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class SentenceRng:
-    """A cursor over a sentence's words, each in [0, 2**32)."""
+    """Reads the random numbers of a sentence, each in [0, 2**32), one after another."""
 
     __slots__ = ("_at", "_words")
 
@@ -27,7 +27,7 @@ class SentenceRng:
 
     @property
     def n_used(self) -> int:
-        """How many words were read."""
+        """How many numbers were read."""
         return self._at
 
     def randbelow(self, n: int) -> int:
@@ -54,7 +54,7 @@ class SentenceRng:
 
 
 def sentence_rngs(key: Key, first: int, count: int, n_words: int) -> list[SentenceRng]:
-    """Return the draws of sentences `first` to `first + count - 1`, at least `n_words` words each."""
+    """Return the generators of sentences `first` to `first + count - 1`, with at least `n_words` numbers each."""
     blocks = np.arange(-(-n_words // 4), dtype=np.int64)[None, :]
     examples = np.arange(first, first + count, dtype=np.int64)[:, None]
     words = np.stack(philox(key, blocks, np.zeros((1, 1), dtype=np.int64), examples), axis=-1)

@@ -1,4 +1,4 @@
-"""What `toydeen` promises of its splits, checked on the finished sentences, and the numbers a person is told."""
+"""Checks of the finished splits of `toydeen` against what its documentation says, and notes for the user."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ sentences of at most 8 words, one draw in 750 lacks an adjective."""
 
 
 def check_splits(drawn: Mapping[str, Sequence[AnnotatedSentence]]) -> list[str]:
-    """Return what there is to say of the splits, in sentences.
+    """Check the splits, and return notes on them.
 
     Args:
         drawn: the sentences of every split that is no copy of another.
 
     Raises:
-        CorpusError: a promise is broken, which is a fault of the program.
+        CorpusError: a check fails, which is a fault of the program.
     """
     return [
-        _apart(drawn),
-        _held_out(drawn["train"]),
-        _minimal(drawn["minimal"]),
-        _content(drawn["train"]),
+        _check_disjoint(drawn),
+        _check_held_out(drawn["train"]),
+        _check_minimal_pairs(drawn["minimal"]),
+        _describe_train(drawn["train"]),
     ]
 
 
-def _apart(drawn: Mapping[str, Sequence[AnnotatedSentence]]) -> str:
+def _check_disjoint(drawn: Mapping[str, Sequence[AnnotatedSentence]]) -> str:
     seen: dict[str, str] = {}
     for name, sentences in drawn.items():
         for sentence in sentences:
@@ -49,7 +49,7 @@ def _apart(drawn: Mapping[str, Sequence[AnnotatedSentence]]) -> str:
     )
 
 
-def _held_out(train: Sequence[AnnotatedSentence]) -> str:
+def _check_held_out(train: Sequence[AnnotatedSentence]) -> str:
     for sentence in train:
         if new := find_novelties(sentence.source):
             raise _broken(
@@ -68,14 +68,14 @@ def _held_out(train: Sequence[AnnotatedSentence]) -> str:
     )
 
 
-def _minimal(minimal: Sequence[AnnotatedSentence]) -> str:
+def _check_minimal_pairs(minimal: Sequence[AnnotatedSentence]) -> str:
     for one, other in zip(minimal[::2], minimal[1::2], strict=True):
         if not is_minimal(one.source, other.source) or one.reference == other.reference:
             raise _broken(f"no minimal pair: {one.source!r} and {other.source!r}")
     return f"minimal: {len(minimal) // 2:,} pairs in rows 2k and 2k + 1; even k differ in the cue, odd k in a number."
 
 
-def _content(train: Sequence[AnnotatedSentence]) -> str:
+def _describe_train(train: Sequence[AnnotatedSentence]) -> str:
     lengths = np.array([[one.source.count(" ") + 1, len(one.tags)] for one in train])
     mean, longest = lengths.mean(axis=0), lengths.max(axis=0)
     most = np.percentile(lengths, 90, axis=0, method="inverted_cdf")

@@ -1,9 +1,9 @@
-"""The corpus `toydeen`: English to a German-like language, from a grammar that has what masks may break.
+"""The corpus `toydeen`: English to a German-like language, from a grammar with the dependencies that masks may break.
 
 Agreement within a noun phrase is local, the number of a verb reaches across a prepositional phrase or a relative
 clause, clauses end in their verbs, particles are separated from theirs, a fronted adverb turns subject and verb around,
 relative pronouns look back to their head and personal ones to a noun of the clause before, and the sense of a homograph
-hangs on a cue at either end of the sentence.
+depends on a cue at either end of the sentence.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pairs of sentences of `toydeen` that differ in one thing which the translation hangs on.
+"""Pairs of sentences of `toydeen` that differ in one thing on which the translation depends.
 
 The two sentences are derived from the same random words, once as they fall and once with the cue or the number of one
 noun turned around. The grammar reads equally many words either way, so all the rest stays as it is.

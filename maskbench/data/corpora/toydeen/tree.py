@@ -1,9 +1,9 @@
-"""The derivation trees of `toydeen`, and how a sentence, its translation and all that is known of both are read off.
+"""The derivation trees of `toydeen`; they give a sentence, its translation and the annotations of both.
 
 A leaf has words of both languages that translate each other; one side may be empty. A phrase lists the same parts in
 English order and again in German order, so the tree itself says which words correspond: reordering, split verbs and
-words that only one side has are all places in these two lists. What else the German words of a leaf hang on, the leaf
-says by naming other leaves.
+words that only one side has are all places in these two lists. A leaf lists the other leaves
+on which its German words depend.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Leaf(NamedTuple):
     tag: str
     """Of the German words, but for commas, which have a tag of their own."""
     depends_on: list[Leaf]
-    """Whose English words the German ones hang on besides their own. Two leaves may hang on each other."""
+    """Leaves on whose English words the German ones depend besides their own. Two leaves may depend on each other."""
 
 
 class Phrase(NamedTuple):
@@ -84,7 +84,7 @@ class AnnotatedSentence(NamedTuple):
     links: Links
     """Which words translate each other, numbered as in `annotate.Links`."""
     deps: Links
-    """Likewise, which English words every German word hangs on, those it translates among them."""
+    """Likewise, on which English words every German word depends, those it translates among them."""
     tags: list[int]
     """The place in `TAGS` of every German word's tag."""
 
@@ -100,14 +100,14 @@ def same_order(*parts: Node) -> Phrase:
 
 
 def spell(tree: Node) -> DerivedSentence:
-    """Return what a tree says; of two commas in a row one is written, and none at the end."""
+    """Return the sentence of a tree; of two commas in a row one is written, and none at the end."""
     english = [word for part in _leaves(tree, 0) for word in part.english]
     german = [word for word, _ in _german(tree)]
     return DerivedSentence(" ".join(english), " ".join(german), tree)
 
 
 def annotate(drawn: DerivedSentence) -> AnnotatedSentence:
-    """Return the sentence with what its tree knows of the words."""
+    """Return the sentence with the annotations that follow from its tree."""
     # Leaves are told apart by identity: equal ones may stand in one tree.
     places: dict[int, range] = {}
     width = 0
