@@ -25,8 +25,8 @@ class Decided:
     decision: AttentionDecision
 
 
-class CloseUpPlan(MaskPlan):
-    """The plan of an audited arm."""
+class RecordingMaskPlan(MaskPlan):
+    """The plan of an audited arm, which can record the decision of every attention layer."""
 
     def __init__(
         self, placements: Sequence[PlacementConfig], *, seed: int, streams: str, sizes: Sizes

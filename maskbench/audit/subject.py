@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from maskbench.audit.plans import CloseUpPlan
+from maskbench.audit.plans import RecordingMaskPlan
 from maskbench.config.schema.experiment import ATTENTION_SITES, ModelConfig, PlacementConfig
 from maskbench.data.batches import Batch
 from maskbench.masks.clock import Clock
@@ -89,9 +89,9 @@ class Case:
         return self.build()
 
     @property
-    def plan(self) -> CloseUpPlan:
+    def plan(self) -> RecordingMaskPlan:
         """The arm's plan."""
-        assert isinstance(self.model.masks, CloseUpPlan)
+        assert isinstance(self.model.masks, RecordingMaskPlan)
         return self.model.masks
 
     @cached_property
@@ -110,7 +110,7 @@ class Case:
         """
         subject = self.subject
         arm = subject.arm if placements is None else placements
-        masks = CloseUpPlan(arm, seed=subject.seed, streams=subject.streams, sizes=subject.sizes)
+        masks = RecordingMaskPlan(arm, seed=subject.seed, streams=subject.streams, sizes=subject.sizes)
         model = EncoderDecoder(subject.model, masks, subject.sizes.vocab_size, subject.sizes.max_length)
         initialise(model, subject.seed, subject.streams)
         if moved:

@@ -14,21 +14,21 @@ from maskbench.errors import ConfigError
 from maskbench.explain.sentence_gains import SentenceGains, SentenceGroup, summarise_group
 from maskbench.registry import did_you_mean
 
-Selection: TypeAlias = npt.NDArray[np.bool_]
+SentenceSelection: TypeAlias = npt.NDArray[np.bool_]
 """Bool[N]: True on the selected sentences of a split."""
 
 _END_TAG = "end"
 """The tag of the end mark, which every sentence has."""
 
 
-def length_groups(split: Split) -> Iterator[tuple[str, Selection]]:
+def length_groups(split: Split) -> Iterator[tuple[str, SentenceSelection]]:
     """Yield the name and the sentences of every bin of source lengths."""
     words = split.src.lengths - 1
     for low, high in LENGTHS:
         yield bin_name((low, high)), (words >= low) & (words <= high)
 
 
-def tag_groups(corpus: Corpus, split: Split) -> Iterator[tuple[str, Selection]]:
+def tag_groups(corpus: Corpus, split: Split) -> Iterator[tuple[str, SentenceSelection]]:
     """Yield every tag and the sentences with a target token of it, without the end mark's tag."""
     if split.tags is None:
         return
@@ -41,7 +41,7 @@ def tag_groups(corpus: Corpus, split: Split) -> Iterator[tuple[str, Selection]]:
 
 
 def summarise_groups(
-    gains: SentenceGains, kept: Selection, parts: Iterator[tuple[str, Selection]]
+    gains: SentenceGains, kept: SentenceSelection, parts: Iterator[tuple[str, SentenceSelection]]
 ) -> Iterator[SentenceGroup]:
     """Yield a summary of every part that has a sentence among those `kept`."""
     for name, where in parts:
@@ -51,7 +51,7 @@ def summarise_groups(
 
 def select_sentences(
     corpus: Corpus, split: Split, tag: str | None, length: str | None
-) -> tuple[Selection, str]:
+) -> tuple[SentenceSelection, str]:
     """Return the sentences of a tag and a length, where given, and a description such as `tag:gender and length:6-10`.
 
     Raises:

@@ -25,14 +25,14 @@ from maskbench.masks.random_draws import Draws
 from maskbench.model.attention import legal_pairs
 
 
-class Witness:
-    """Sees what a plan decides for every layer."""
+class DecisionRecorder:
+    """Records the attention decision that a plan makes for every layer."""
 
     def __init__(self) -> None:
         self.decisions: dict[tuple[str, int], AttentionDecision] = {}
 
     def observe_decision(self, site: str, layer: int, decision: AttentionDecision) -> None:
-        """Note a layer's combined answer."""
+        """Store a layer's combined decision."""
         self.decisions[site, layer] = decision
 
     def observe_picks(

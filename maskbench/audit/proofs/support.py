@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from maskbench.audit.proofs.leaks import leak_limit
-from maskbench.audit.proofs.reach import Reach, Witness, reach_of
+from maskbench.audit.proofs.reach import DecisionRecorder, Reach, reach_of
 from maskbench.audit.proofs.registry import Verdict, proof
 from maskbench.audit.subject import Case, distance
 from maskbench.masks.clock import Clock
@@ -109,9 +109,9 @@ def _jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], SourceBatch]
     return {name: torch.stack(found, 1) for name, found in blocks.items()}, out.source
 
 
-def witnessed_reach(case: Case, clock: Clock, source: SourceBatch) -> tuple[Reach, Witness]:
+def witnessed_reach(case: Case, clock: Clock, source: SourceBatch) -> tuple[Reach, DecisionRecorder]:
     """Return what the masks of one forward pass let through, and what the plan decided in it."""
-    witness = Witness()
+    witness = DecisionRecorder()
     case.plan.observer = witness
     try:
         with torch.no_grad():
@@ -192,7 +192,7 @@ def reach_is_used(case: Case) -> Iterable[Verdict]:
             yield Verdict(share >= USED, share, USED, f"{detail}, at least {USED:.0%} asked")
 
 
-def _thins_out(case: Case, witness: Witness) -> str:
+def _thins_out(case: Case, witness: DecisionRecorder) -> str:
     """Return why reachable pairs may be zero in this arm, an empty string where nothing explains it."""
     decisions = witness.decisions.values()
     if any(d.normaliser is not None for d in decisions):

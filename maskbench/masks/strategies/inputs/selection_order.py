@@ -11,12 +11,12 @@ from torch import Tensor
 from maskbench.masks.strategies.inputs.token_selection import rank_among
 from maskbench.masks.strategies.inputs.token_units import Units
 
-Where = Literal["uniform", "prefix", "suffix", "middle", "ends", "rare", "frequent"]
+PositionPreference = Literal["uniform", "prefix", "suffix", "middle", "ends", "rare", "frequent"]
 """`uniform` prefers none; the others prefer a half of the units: by place, or by how often the corpus has them."""
 
 
 def priority_mask(
-    where: Where,
+    where: PositionPreference,
     units: Units,
     ids: Int[Tensor, "batch len"],
     counts: Int[Tensor, "vocab"] | None,

@@ -15,7 +15,7 @@ from maskbench.errors import ConfigError
 from maskbench.masks.base import INPUT_SITES, StrategyOptions, TokenMask
 from maskbench.masks.context import Sizes, TokenContext, TokenInput
 from maskbench.masks.schedules import RatioEach
-from maskbench.masks.strategies.inputs.selection_order import Where, priority_mask
+from maskbench.masks.strategies.inputs.selection_order import PositionPreference, priority_mask
 from maskbench.masks.strategies.inputs.token_replacement import (
     PickedTokens,
     Replacement,
@@ -52,7 +52,7 @@ class TokensOptions(StrategyOptions):
     """What is picked as one: a token, a word with all its pieces, or a span."""
     span: SpanOptions | None = None
     """With `unit: span`: how long spans are, and whether of tokens or of words."""
-    positions: Where = "uniform"
+    positions: PositionPreference = "uniform"
     """Which half of the units is picked first, and evenly: `prefix`, `suffix`, `middle`, `ends`, `rare`, `frequent`."""
     collapse: bool = False
     """Whether a picked word or span becomes one mask token instead of one for each token; at the encoder only."""
