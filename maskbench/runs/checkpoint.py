@@ -232,12 +232,6 @@ def scan(folder: Path, run: str | None = None) -> Scan:
     return Scan(tuple(valid), tuple(damaged))
 
 
-def newest_valid(folder: Path, run: str | None = None) -> Checkpoint | None:
-    """Return the checkpoint of the highest step that verifies, or None."""
-    found = scan(folder, run).valid
-    return found[0] if found else None
-
-
 def mark_best(folder: Path, step: int, metric: str, value: float) -> None:
     """Write best.json, which names the selected checkpoint."""
     write_json(folder / "best.json", {"step": step, "metric": metric, "value": value})

@@ -320,7 +320,9 @@ def test_the_reporter_hears_of_the_downloads_of_a_corpus(
     tmp_path: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow(maskbench.data.CopyCorpus):
-        """A copy corpus that claims to download."""
+        """A copy corpus that claims to download; of a version of its own, so nobody has built it before."""
+
+        version = 1_000_000
 
         @classmethod
         def build(cls, options: Any) -> maskbench.data.Corpus:

@@ -8,11 +8,11 @@ import torch
 
 from maskbench.errors import RunDirectoryError
 from maskbench.runs.checkpoint import (
+    Checkpoint,
     DeterminismAlarm,
     Snapshot,
     best,
     mark_best,
-    newest_valid,
     prune,
     remove_unfinished,
     save_checkpoint,
@@ -20,6 +20,11 @@ from maskbench.runs.checkpoint import (
 )
 
 FILES = ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"]
+
+
+def newest_valid(folder: Path, run: str | None = None) -> Checkpoint | None:
+    """The checkpoint of the highest step that verifies."""
+    return next(iter(scan(folder, run).valid), None)
 
 
 def snapshot(step: int, *, run: str = "cafe", best_step: int | None = None, shift: float = 0.0) -> Snapshot:
