@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from maskbench.audit.plans import RecordingMaskPlan
 from maskbench.config.schema.experiment import ATTENTION_SITES, ModelConfig, PlacementConfig
 from maskbench.data.batches import Batch
+from maskbench.data.padding import real_tokens
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import LogitContext, Sizes
 from maskbench.model.initialise import initialise
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.randomness import Key, torch_generator
 from maskbench.training.environment import autocast
-from maskbench.training.loss import nll_of, real_tokens
+from maskbench.training.loss import nll_of
 
 T = TypeVar("T")
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from maskbench.data.batches import Batch
+from maskbench.data.padding import are_real, real_tokens
 from maskbench.masks.base import AttentionMask, LossMask, Normaliser, TokenMask
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionContext, AttentionDecision, AttentionRequest
@@ -198,7 +199,7 @@ class MaskAudit:
         """Return True on queries that are not padding, `[batch, 1, q, 1]`."""
         lengths = ctx.request.src_lengths if ctx.site == "encoder_self" else self._target_lengths
         assert lengths is not None  # begin_step has run
-        return (ctx.request.q_idx < lengths[:, None])[:, None, :, None]
+        return are_real(ctx.request.q_idx, lengths)[:, None, :, None]
 
     def _note(self, placed: PlacedStrategy, layer: int, clock: Clock, examples: Tensor) -> None:
         """Remember which pattern is in force; its picture is taken once."""
@@ -224,9 +225,7 @@ class MaskAudit:
             self.begin_step(batch, measure=False)
             self._plan.corrupt("encoder_input", batch.src, batch.src_lengths, batch.ids, clock)
             self._plan.corrupt("decoder_input", batch.tgt_in, batch.tgt_lengths, batch.ids, clock)
-            real = (
-                torch.arange(batch.tgt_out.shape[1], device=batch.tgt_out.device) < batch.tgt_lengths[:, None]
-            )
+            real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
             self._plan.loss_weights(
                 real, batch.ids, clock, partial(torch.zeros, real.shape, device=real.device)
             )

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from maskbench.config.resolve.placement_rules import HARMLESS
 from maskbench.config.schema.experiment import Application, Legality, PlacementConfig
+from maskbench.data.padding import are_real
 from maskbench.data.vocabulary import N_SPECIAL
 from maskbench.masks.base import (
     AttentionMask,
@@ -153,7 +154,7 @@ class MaskPlan(nn.Module):
         if not masks:
             return current
         positions = torch.arange(start, start + ids.shape[1], device=ids.device)
-        eligible = (positions < lengths[:, None]) & (ids >= N_SPECIAL)
+        eligible = are_real(positions, lengths) & (ids >= N_SPECIAL)
         for placed, strategy in masks:
             draws = placed.draws(clock, examples)
             context = TokenContext(current, eligible, positions, draws, lengths, examples)
@@ -169,7 +170,7 @@ class MaskPlan(nn.Module):
                 current = changed
                 lengths = lengths if current.lengths is None else current.lengths
                 positions = torch.arange(start, start + current.ids.shape[1], device=ids.device)
-                real = (positions < lengths[:, None]) & (current.ids >= N_SPECIAL)
+                real = are_real(positions, lengths) & (current.ids >= N_SPECIAL)
                 eligible = real if current.picked is None else real & ~current.picked
         return current
 

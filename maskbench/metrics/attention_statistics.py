@@ -19,6 +19,7 @@ from torch import Tensor
 
 from maskbench.data.batches import collate, plan_evaluation_batches
 from maskbench.data.corpus import Split
+from maskbench.data.padding import real_tokens
 from maskbench.data.vocabulary import EOS
 from maskbench.decoding import evaluation_mode
 from maskbench.masks.clock import Clock
@@ -141,13 +142,13 @@ class _Reducing:
     ) -> None:
         self.found, self.starts = found, starts
         self.tgt_lengths = tgt_lengths
-        self.src_real = _real(source.lengths, source.ids.shape[1])
+        self.src_real = real_tokens(source.lengths, source.ids.shape[1])
         self.candidates = (self.src_real & (source.ids != EOS)).cpu().numpy()
         self.junk = source.annotations.junk
         self.origin = None if masked.origin is None else masked.origin.cpu().numpy()
 
     def __call__(self, site: str, layer: int, weights: Tensor, keep: Tensor) -> None:
-        real = self.src_real if site == "encoder_self" else _real(self.tgt_lengths, weights.shape[2])
+        real = self.src_real if site == "encoder_self" else real_tokens(self.tgt_lengths, weights.shape[2])
         spread = normalised_entropy(weights, keep.expand(weights.shape))
         self.found.entropies.setdefault(site, RunningMean()).add(_of_queries(spread, real))
         if self.junk is not None and site != "decoder_self":
@@ -166,10 +167,6 @@ class _Reducing:
             places = np.where(places == NOWHERE, NOWHERE, there)
         for start, length, row in zip(self.starts, self.tgt_lengths.tolist(), places, strict=True):
             self.found.aligned[layer, start : start + length] = row[:length]
-
-
-def _real(lengths: Tensor, width: int) -> Bool[Tensor, "batch width"]:
-    return torch.arange(width, device=lengths.device) < lengths[:, None]
 
 
 def _of_queries(values: Tensor, queries: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from maskbench.data.batches import Batch, collate
 from maskbench.data.corpus import Split
+from maskbench.data.padding import real_tokens
 from maskbench.masks.clock import Clock
 from maskbench.model.transformer import EncoderDecoder
 
@@ -74,13 +75,13 @@ def gradient_norms(model: EncoderDecoder, batch: Batch, clock: Clock) -> Float[T
         gold = logits.gather(-1, batch.tgt_out[..., None])[..., 0]
         (words,) = leaves
         _, source = model.read(batch, clock)
-        real = torch.arange(gold.shape[1], device=gold.device) < batch.tgt_lengths[:, None]
+        real = real_tokens(batch.tgt_lengths, gold.shape[1])
         summed = gold.where(real, 0.0).sum(0)
         columns = [
             torch.autograd.grad(score, words, retain_graph=True)[0].double().norm(dim=-1) for score in summed
         ]
     norms = torch.stack(columns, dim=1)
-    tokens = torch.arange(norms.shape[2], device=norms.device) < source.lengths[:, None]
+    tokens = real_tokens(source.lengths, norms.shape[2])
     return norms.where(tokens[:, None], 0.0)
 
 

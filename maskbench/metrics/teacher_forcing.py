@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from maskbench.data.batches import Batch, collate, plan_evaluation_batches
 from maskbench.data.corpus import Split
+from maskbench.data.padding import real_tokens
 from maskbench.decoding import evaluation_mode
 from maskbench.masks.clock import Clock
 from maskbench.model.transformer import EncoderDecoder
@@ -63,8 +63,7 @@ def score_teacher_forced(
     with evaluation_mode(model):
         for ids in plan_evaluation_batches(data, batch_tokens):
             batch = collate(data, ids).to(model.device)
-            columns = torch.arange(batch.tgt_out.shape[1], device=model.device)
-            real = columns < batch.tgt_lengths[:, None]
+            real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
             logits = _scores(model, batch, clock, real)
             logits = logits.float() if logits.dtype.itemsize < 4 else logits
             starts, lengths = data.tgt.offsets[ids], data.tgt.lengths[ids]

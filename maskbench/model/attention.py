@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskbench.config.schema.experiment import Legality
+from maskbench.data.padding import are_real
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionDecision, AttentionRequest, SourceBatch
 from maskbench.masks.plan import MaskPlan
@@ -40,28 +41,29 @@ def attention_weights(
     Args:
         scores: scaled, biases included; float32 or float64. They may be overwritten.
     """
+    nonempty_rows = None
+    keep = decision.keep
     if decision.apply == "hard":
-        some = decision.keep.any(-1, keepdim=True)
-        # Opened before the softmax, so that no gradient is NaN; the caller multiplies them by zero.
-        keep = decision.keep | ~some
+        nonempty_rows = keep.any(-1, keepdim=True)
+        # The softmax of a row that is -inf throughout is NaN, and so is its gradient, even where zero multiplies it
+        # later. Such a row keeps all its scores here; `attend` multiplies what it reads by zero.
+        keep = keep | ~nonempty_rows
+        # keep broadcasts over the axes in which it has size 1: [#batch #heads #q kv] against [batch heads q kv].
         scores = scores.masked_fill_(~keep, -math.inf)
         weights = softmax(scores) if decision.normaliser is None else decision.normaliser(scores, keep)
+    # All the other ways but `renormalise` let hidden positions have an influence, which an arm must declare as unsafe.
+    elif decision.apply == "multiply_scores":
+        weights = softmax(scores * keep)
+    elif decision.apply == "small_fill":
+        weights = softmax(scores.masked_fill(~keep, SMALL_FILL))
     else:
-        weights, some = _otherwise(scores, decision), None
-    return weights if decision.factors is None else weights * decision.factors.to(weights.dtype), some
-
-
-def _otherwise(scores: Tensor, decision: AttentionDecision) -> Float[Tensor, "batch heads q kv"]:
-    keep = decision.keep
-    if decision.apply == "multiply_scores":
-        return softmax(scores * keep)
-    if decision.apply == "small_fill":
-        return softmax(scores.masked_fill(~keep, SMALL_FILL))
-    left = softmax(scores) * keep
-    if decision.apply == "raw":
-        return left
-    mass = left.sum(-1, keepdim=True)
-    return left / mass.masked_fill(mass == 0, 1.0)
+        weights = softmax(scores) * keep
+        if decision.apply == "renormalise":
+            kept_mass = weights.sum(-1, keepdim=True)
+            weights = weights / kept_mass.masked_fill(kept_mass == 0, 1.0)
+    if decision.factors is not None:
+        weights = weights * decision.factors.to(weights.dtype)
+    return weights, nonempty_rows
 
 
 Watcher: TypeAlias = Callable[[str, int, Tensor, Tensor], None]
@@ -94,7 +96,7 @@ def legal_pairs(
         raise ValueError(f"{site!r} is no attention site (encoder_self, decoder_self, cross)")
     if src_lengths is None:
         raise ValueError(f"{site} needs the source lengths to tell tokens from padding")
-    return (kv_idx < src_lengths[:, None])[:, None, None] | (parts in ("no_padding", "none"))
+    return are_real(kv_idx, src_lengths)[:, None, None] | (parts in ("no_padding", "none"))
 
 
 def attend(
@@ -112,27 +114,24 @@ def attend(
         dropout: applied to the weights.
         watch: is shown the weights and what was kept; must leave them as they are.
     """
-    scores = _scaled_scores(query, key)
+    # [batch heads q d] @ [batch heads d kv] -> [batch heads q kv]: every query's product with every key.
+    scores = query @ key.transpose(-1, -2)
+    # Biases and softmax need float32 at least; under autocast the product comes in half precision.
+    scores = scores.float() if scores.dtype.itemsize < 4 else scores
+    scores = scores.mul_(query.shape[-1] ** -0.5)
     if decision.bias is not None:
         scores = scores + decision.bias
-    weights, some = attention_weights(scores, decision)
+    weights, nonempty_rows = attention_weights(scores, decision)
     if watch is not None:
-        watch(weights if some is None else weights * some, decision.keep)
+        watch(weights if nonempty_rows is None else weights * nonempty_rows, decision.keep)
+    # [batch heads q kv] @ [batch heads kv d] -> [batch heads q d]: the weighted mean of the values.
     context = dropout(weights.to(value.dtype)) @ value
     # Looking is free on a CPU, where most masks leave no row empty; elsewhere it would wait for the device.
-    if some is not None and (some.device.type != "cpu" or not some.all()):
-        context = context * some
+    if nonempty_rows is not None and (nonempty_rows.device.type != "cpu" or not nonempty_rows.all()):
+        context = context * nonempty_rows
     if decision.head_gate is not None:
         context = context * decision.head_gate[:, :, None, None].to(context.dtype)
     return context
-
-
-def _scaled_scores(query: Tensor, key: Tensor) -> Float[Tensor, "batch heads q kv"]:
-    """Return q.k / sqrt(d) in float32 at least, so that biases and softmax keep their precision."""
-    scores = query @ key.transpose(-1, -2)
-    if scores.dtype.itemsize < 4:
-        scores = scores.float()
-    return scores.mul_(query.shape[-1] ** -0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +186,8 @@ class Projection(nn.Linear):
 
     def heads(self, x: Float[Tensor, "batch len d_in"], n_heads: int) -> tuple[Tensor, ...]:
         """Return every part of the product cut into heads, each `[batch heads len d]` and contiguous."""
+        # The product holds the parts side by side, and in each the heads: [batch len parts*heads*d]. Attention wants
+        # the heads in front of the positions, so that one batched product serves all of them: [batch heads len d].
         batch, length, _ = x.shape
         parts: Tensor = self(x).view(batch, length, self.parts, n_heads, -1)
         # One copy here spares every product of the attention a copy of its own.
@@ -197,6 +198,7 @@ def merge_heads(
     context: Float[Tensor, "batch heads q d"], output: Projection
 ) -> Float[Tensor, "batch q d_model"]:
     """Put the heads side by side again and mix them."""
+    # [batch heads q d] -> [batch q heads*d]: the inverse of what `Projection.heads` does.
     mixed: Tensor = output(context.transpose(1, 2).flatten(2))
     return mixed
 

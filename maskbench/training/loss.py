@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -37,11 +37,6 @@ class Targets:
     """How much each token counts: they sum to 1, or to 0 where a loss mask left none."""
     smoothing: float
     """In [0, 1)."""
-
-
-def real_tokens(lengths: Int[Tensor, "batch"], width: int) -> Bool[Tensor, "batch width"]:
-    """Return True on tokens and False on padding."""
-    return torch.arange(width, device=lengths.device) < lengths[:, None]
 
 
 def normalise_weights(weights: Float[Tensor, "rows"]) -> Float[Tensor, "rows"]:

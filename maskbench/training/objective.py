@@ -17,6 +17,7 @@ from torch import Tensor
 
 from maskbench.config.schema.experiment import TrainConfig
 from maskbench.data.batches import Batch
+from maskbench.data.padding import real_tokens
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import LogitContext
 from maskbench.model.transformer import EncoderDecoder
@@ -27,7 +28,6 @@ from maskbench.training.loss import (
     loss_with_banned_entries,
     nll_of,
     normalise_weights,
-    real_tokens,
 )
 
 

@@ -66,7 +66,7 @@ CROSS = family(
     (
         "legality",
         ORACLE,
-        "links & (torch.arange(columns, device=links.device) < lengths[:, None])[:, None]",
+        "links & real_tokens(lengths, columns)[:, None]",
         "links",
         IN_ORACLE,
     ),

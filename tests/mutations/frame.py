@@ -63,14 +63,14 @@ FRAME = family(
     (
         "specials",
         PLAN,
-        "eligible = (positions < lengths[:, None]) & (ids >= N_SPECIAL)",
-        "eligible = positions < lengths[:, None]",
+        "eligible = are_real(positions, lengths) & (ids >= N_SPECIAL)",
+        "eligible = are_real(positions, lengths)",
         "masks/strategies/inputs/test_token_masks.py",
     ),
     (
         "legality",
         PLAN,
-        "eligible = (positions < lengths[:, None]) & (ids >= N_SPECIAL)",
+        "eligible = are_real(positions, lengths) & (ids >= N_SPECIAL)",
         "eligible = ids >= N_SPECIAL",
         f"{CONFORMS} -k tokens",
     ),

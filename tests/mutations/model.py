@@ -18,9 +18,9 @@ IN_OBJECTIVE = "training/test_training_objective.py"
 MODEL = family(
     "model",
     ("polarity", APPLY, "scores.masked_fill_(~keep, -math.inf)", "scores.masked_fill_(keep, -math.inf)", T),
-    ("empty rows", APPLY, "keep = decision.keep | ~some", "keep = decision.keep", T),
-    ("polarity", APPLY, "left = softmax(scores) * keep", "left = softmax(scores) * ~keep", T),
-    ("mode", APPLY, "return left / mass.masked_fill(mass == 0, 1.0)", "return left", T),
+    ("empty rows", APPLY, "keep = keep | ~nonempty_rows", "pass", T),
+    ("polarity", APPLY, "weights = softmax(scores) * keep", "weights = softmax(scores) * ~keep", T),
+    ("mode", APPLY, "weights = weights / kept_mass.masked_fill(kept_mass == 0, 1.0)", "pass", T),
     ("mode", APPLY, "softmax(scores * keep)", "softmax(scores.masked_fill(~keep, -math.inf))", T),
     ("mode", APPLY, "masked_fill(~keep, SMALL_FILL)", "masked_fill(~keep, -math.inf)", T),
     (

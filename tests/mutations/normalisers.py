@@ -56,7 +56,7 @@ NORMALISERS = family(
     (
         "off by one",
         INVERTED,
-        "(ctx.request.q_idx < lengths[:, None])",
+        "are_real(ctx.request.q_idx, lengths)",
         "(ctx.request.q_idx <= lengths[:, None])",
         T,
     ),

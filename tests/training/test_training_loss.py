@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from maskbench.data.padding import real_tokens
 from maskbench.data.vocabulary import PAD
 from maskbench.training import loss as loss_module
 from maskbench.training.loss import (
@@ -18,7 +19,6 @@ from maskbench.training.loss import (
     loss_with_banned_entries,
     nll_of,
     normalise_weights,
-    real_tokens,
     smoothed_loss,
 )
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from maskbench.data.batches import Batch
+from maskbench.data.padding import real_tokens
 from maskbench.data.vocabulary import N_SPECIAL, PAD
 
 
@@ -46,8 +47,8 @@ def cut(batch: Batch, length: int) -> Batch:
 
 def with_other_padding(batch: Batch, vocab_size: int) -> Batch:
     """Return the batch with words where padding was, on both sides."""
-    src_real = torch.arange(batch.src.shape[1], device=batch.src.device) < batch.src_lengths[:, None]
-    tgt_real = torch.arange(batch.tgt_in.shape[1], device=batch.src.device) < batch.tgt_lengths[:, None]
+    src_real = real_tokens(batch.src_lengths, batch.src.shape[1])
+    tgt_real = real_tokens(batch.tgt_lengths, batch.tgt_in.shape[1])
     return replace(
         batch,
         src=torch.where(src_real, batch.src, other_words(batch.src, vocab_size, 1)),

@@ -11,9 +11,9 @@ from torch import Tensor
 from maskbench.audit.proofs.leaks import EXACT, size_of
 from maskbench.audit.proofs.registry import Verdict, proof
 from maskbench.audit.subject import Case, distance, finished
+from maskbench.data.padding import real_tokens
 from maskbench.masks.context import LogitContext
 from maskbench.model.cache import DecoderCache
-from maskbench.training.loss import real_tokens
 
 
 def decoded(case: Case, pieces: Sequence[tuple[int, int]], cache: DecoderCache | None) -> Tensor:

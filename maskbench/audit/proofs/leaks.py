@@ -20,11 +20,11 @@ from maskbench.audit.proofs.registry import Verdict, proof
 from maskbench.audit.subject import Case, distance
 from maskbench.config.schema.experiment import ATTENTION_SITES
 from maskbench.data.batches import Batch
+from maskbench.data.padding import real_tokens
 from maskbench.masks.base import Normaliser
 from maskbench.masks.clock import Clock
 from maskbench.model.attention import CrossAttention, SelfAttention
 from maskbench.model.transformer import EncoderDecoder
-from maskbench.training.loss import real_tokens
 
 AGREEMENT = 1e-6
 
@@ -228,7 +228,7 @@ def truncation(case: Case) -> Iterable[Verdict]:
         worst, where = 0.0, 0
         for t in range(1, whole.shape[1]):
             kept = case.logits(case.model, cut(case.batch, t), clock)
-            real = torch.arange(t, device=kept.device) < case.batch.tgt_lengths[:, None]
+            real = real_tokens(case.batch.tgt_lengths, t)
             moved = distance(kept[real], whole[:, :t][real])
             worst, where = (moved, t) if moved > worst else (worst, where)
         detail = (
@@ -248,7 +248,7 @@ def large_scores(case: Case) -> Iterable[Verdict]:
     future, _, _ = future_leak(case, model, clock, dropout=False, single=False)
     real = case.logits(model, case.batch, clock)
     padding = case.logits(model, with_other_padding(case.batch, case.subject.sizes.vocab_size), clock)
-    rows = torch.arange(real.shape[1], device=real.device) < case.batch.tgt_lengths[:, None]
+    rows = real_tokens(case.batch.tgt_lengths, real.shape[1])
     worst = max(future, distance(padding[rows], real[rows]))
     what = "later tokens" if future >= worst else "padding"
     yield Verdict.at_most(worst, 0.0, f"scores up to {largest:.0e}" + (f": {what} leak" if worst else ""))

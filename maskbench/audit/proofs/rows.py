@@ -11,9 +11,9 @@ from torch import Tensor
 from maskbench.audit.plans import Decided
 from maskbench.audit.proofs.registry import Verdict, proof
 from maskbench.audit.subject import Case
+from maskbench.data.padding import real_tokens
 from maskbench.masks.context import AttentionDecision, AttentionRequest
 from maskbench.model.attention import attention_weights
-from maskbench.training.loss import real_tokens
 
 
 def weights_of(request: AttentionRequest, decision: AttentionDecision) -> Tensor:

@@ -18,6 +18,7 @@ from maskbench.audit.proofs.leaks import leak_limit
 from maskbench.audit.proofs.reach import DecisionRecorder, Reach, reach_of
 from maskbench.audit.proofs.registry import Verdict, proof
 from maskbench.audit.subject import Case, distance
+from maskbench.data.padding import real_tokens
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import SourceBatch
 from maskbench.model.transformer import EncoderDecoder
@@ -123,8 +124,8 @@ def witnessed_reach(case: Case, clock: Clock, source: SourceBatch) -> tuple[Reac
 
 def real_pairs(case: Case, source: SourceBatch) -> dict[str, Tensor]:
     """Return, by block, True where the output is that of a real token."""
-    tgt = torch.arange(case.batch.tgt_in.shape[1], device=source.ids.device) < case.batch.tgt_lengths[:, None]
-    src = torch.arange(source.ids.shape[1], device=source.ids.device) < source.lengths[:, None]
+    tgt = real_tokens(case.batch.tgt_lengths, case.batch.tgt_in.shape[1])
+    src = real_tokens(source.lengths, source.ids.shape[1])
     return {"target": tgt[:, :, None], "source": tgt[:, :, None], "memory": src[:, :, None]}
 
 

@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from maskbench.config.schema.experiment import ModelConfig, PlacementConfig, Refresh
+from maskbench.data.padding import are_real
 from maskbench.masks.base import (
     ATTENTION_SITES,
     AttentionMask,
@@ -193,7 +194,7 @@ class MemoryDropout(AttentionMask):
         assert ctx.draws is not None  # stochastic: the plan always draws
         stays = ~below(ctx.draws.words(kv_idx, torch.zeros_like(kv_idx))[0], options.rate)
         lengths = ctx.request.src_lengths
-        real = torch.ones_like(stays) if lengths is None else kv_idx < lengths[:, None]
+        real = torch.ones_like(stays) if lengths is None else are_real(kv_idx, lengths)
         return stays | ~(stays & real).any(-1, keepdim=True)
 
     def density(self, options: DropOptions, q_len: int, kv_len: int) -> float | None:

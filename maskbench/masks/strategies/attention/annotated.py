@@ -5,11 +5,11 @@ The first two read the corpus's gold annotations, so they are upper bounds, not 
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Int
 from torch import Tensor
 
+from maskbench.data.padding import real_tokens
 from maskbench.data.vocabulary import SPECIAL_NAMES, UNK
 from maskbench.errors import ConfigError
 from maskbench.masks.base import ATTENTION_SITES, AttentionMask, MaskMod, StrategyOptions
@@ -78,7 +78,7 @@ class AlignWindow(AttentionMask):
         assert links is not None and lengths is not None  # needs links: the plan refuses a corpus without
         rows, columns = links.shape[1:]
         # Padding has no links, whatever stands in its columns.
-        links = links & (torch.arange(columns, device=links.device) < lengths[:, None])[:, None]
+        links = links & real_tokens(lengths, columns)[:, None]
         width = min(int(options.width), columns)
         around = F.max_pool1d(links.float(), 2 * width + 1, stride=1, padding=width) > 0
         around = around | ~links.any(-1, keepdim=True)

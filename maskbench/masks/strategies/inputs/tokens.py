@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from maskbench.config.schema.experiment import ModelConfig, PlacementConfig, Refresh
+from maskbench.data.padding import are_real
 from maskbench.data.vocabulary import EOS
 from maskbench.errors import ConfigError
 from maskbench.masks.base import INPUT_SITES, StrategyOptions, TokenMask
@@ -209,7 +210,7 @@ class Tokens(TokenMask):
         front = options.first + (self.site == "decoder_input")
         shown = shown | (ctx.positions < front)
         if options.last:
-            real = (ctx.positions < ctx.lengths[:, None]) & (ids > EOS)
+            real = are_real(ctx.positions, ctx.lengths) & (ids > EOS)
             shown = shown | (real.flip(1).cumsum(1).flip(1) <= options.last)
         return shown
 

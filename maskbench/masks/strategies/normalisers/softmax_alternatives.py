@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from maskbench.data.padding import are_real
 from maskbench.masks.base import ATTENTION_SITES, Normaliser, StrategyOptions
 from maskbench.masks.context import AttentionContext, Sizes
 from maskbench.masks.schedules import Strength
@@ -137,4 +138,4 @@ class Inverted(Normaliser):
 def _real_query_mask(ctx: AttentionContext) -> Bool[Tensor, "batch 1 q 1"] | None:
     """Return True on queries that are words, not padding; None where every query is one."""
     lengths = ctx.request.src_lengths
-    return None if lengths is None else (ctx.request.q_idx < lengths[:, None])[:, None, :, None]
+    return None if lengths is None else are_real(ctx.request.q_idx, lengths)[:, None, :, None]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from maskbench.config.schema.experiment import Refresh
 from maskbench.data.corpus import Ragged
+from maskbench.data.padding import real_tokens
 from maskbench.data.vocabulary import N_SPECIAL, SPECIAL_NAMES, UNK
 from maskbench.errors import ConfigError
 from maskbench.masks.base import LogitMask, StrategyOptions
@@ -245,7 +246,7 @@ class SourceVocabulary(LogitMask):
 
     def allowed(self, options: SourceVocabularyOptions, ctx: LogitContext) -> Bool[Tensor, "batch 1 vocab"]:
         batch, size = len(ctx.src_ids), self.sizes.vocab_size
-        real = torch.arange(ctx.src_ids.shape[1], device=ctx.src_ids.device) < ctx.src_lengths[:, None]
+        real = real_tokens(ctx.src_lengths, ctx.src_ids.shape[1])
         partners = self.get_buffer("lexicon")[ctx.src_ids].masked_fill(~real[..., None], -1)
         # Places without a partner are written to one more column, which is cut off.
         partners = torch.where(partners < 0, size, partners).reshape(batch, -1)
