@@ -69,7 +69,7 @@ def test_evaluation_goes_from_short_to_long_and_fills_its_batches(
 
 
 def test_composition_is_fixed_by_the_seed_and_mixed_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "POOL", 50)
+    monkeypatch.setattr(module, "POOL_SIZE", 50)
     split = many(230)
     first, again, other = (plan_batches(split, 90, seed) for seed in (0, 0, 1))
     assert [batch.tolist() for batch in first] == [batch.tolist() for batch in again]
