@@ -106,8 +106,8 @@ def test_a_step_s_batch_does_not_depend_on_the_steps_asked_for_before(steps: lis
     split = many(60)
     used = BatchSchedule(split, 70, seed=3)
     for step in steps:
-        used.at(step)
-    epoch, ids = used.at(17)
+        used.batch_at(step)
+    epoch, ids = used.batch_at(17)
     fresh_epoch, fresh_ids = BatchSchedule(split, 70, seed=3).batch_at(17)
     assert (epoch, ids.tolist()) == (fresh_epoch, fresh_ids.tolist())
 
