@@ -10,13 +10,13 @@ from collections.abc import Set as AbstractSet
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from maskbench.metrics.base import Metric
 from maskbench.registry import METRICS
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from maskbench.data.corpus import Split
     from maskbench.metrics.attention_statistics import AttentionStatistics
     from maskbench.metrics.model_outputs import ModelOutputs
@@ -56,6 +56,8 @@ def most_attended(
         weights: Float64[B, T, S]: cross attention of the queries that predict each target token, at least 0.
         candidates: Bool[B, S]: positions that can be aligned: source tokens that are not end marks.
     """
+    import numpy as np
+
     offered = np.where(candidates[:, None], weights, 0.0)
     return np.where(offered.max(-1) > 0, offered.argmax(-1), NOWHERE)
 

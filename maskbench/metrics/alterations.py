@@ -14,8 +14,6 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from maskbench.metrics.base import Metric, without_missing
 from maskbench.metrics.translation_scores import ExactMatch
 from maskbench.registry import METRICS
@@ -58,6 +56,8 @@ def information_loss(clean: TeacherForcedScores, altered: TeacherForcedScores, s
 def _lost(
     clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split, *, touched: bool
 ) -> float | None:
+    import numpy as np
+
     if split.touched is None:
         raise ValueError(f"{split.name} does not say which of its tokens are touched")
     if not np.array_equal(clean.gold, altered.gold):
@@ -96,6 +96,8 @@ def robustness(curve: Sequence[tuple[float, float]]) -> float:
     Args:
         curve: (how much was altered, exact match), ascending from 0, at least two points.
     """
+    import numpy as np
+
     at, heights = (np.array(side) for side in zip(*curve, strict=True))
     area = ((heights[1:] + heights[:-1]) / 2 * np.diff(at)).sum()
     return float(area / (at[-1] - at[0]))

@@ -10,12 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
 from maskbench.config.schema.metrics import MetricInfo
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from maskbench.metrics.model_outputs import ModelOutputs
     from maskbench.metrics.teacher_forcing import TeacherForcedScores
 
@@ -62,6 +61,8 @@ class TokenMetric(Metric):
 
     def count_sentences(self, outputs: ModelOutputs, split: str) -> SentenceCounts:
         """Return the sum over each sentence's tokens, and their number."""
+        import numpy as np
+
         values, offsets = self.token_values(outputs.teacher_forced(split)), outputs.split(split).tgt.offsets
         numbers = values.astype(np.int64) if values.dtype == np.bool_ else values
         lengths = np.diff(offsets)

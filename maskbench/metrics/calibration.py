@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from maskbench.metrics.base import Metric, without_missing
 from maskbench.registry import METRICS
 
@@ -65,6 +63,8 @@ def expected_calibration_error(tokens: TeacherForcedScores, bins: int = BINS) ->
     Bayesian binning"). Few tokens make it too great, because the accuracy of a bin of few tokens is far from what it
     would be of many.
     """
+    import numpy as np
+
     n = len(tokens.gold)
     if n == 0:
         return None

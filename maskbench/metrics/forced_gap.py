@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from maskbench.metrics.base import Metric
 from maskbench.registry import METRICS
 
@@ -57,5 +55,7 @@ def forced_gap(tokens: TeacherForcedScores, said: TranslationResult, split: Spli
         tokens: what the model thinks of every token of the split.
         said: its greedy translations of the split.
     """
+    import numpy as np
+
     right = np.logical_and.reduceat(tokens.correct, split.tgt.offsets[:-1])
     return (int(right.sum()) - int(said.right.sum())) / len(split)

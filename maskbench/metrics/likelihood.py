@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from maskbench.metrics.base import TokenMetric
 from maskbench.registry import METRICS
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from maskbench.metrics.teacher_forcing import TeacherForcedScores
 
 

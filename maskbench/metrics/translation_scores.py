@@ -10,13 +10,12 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from maskbench.metrics.base import SentenceCounts, TranslationMetric
 from maskbench.registry import METRICS
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
 
@@ -119,6 +118,8 @@ class Chrf(SacreBleuMetric):
 
     def score_counts(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return chrF of sums: recall counts twice, over the orders that both texts have n-grams of."""
+        import numpy as np
+
         in_hypothesis, in_reference, matching = (counts[..., part::3] for part in range(3))
         present = (in_hypothesis > 0) & (in_reference > 0)
         order = np.maximum(present.sum(-1), 1)
@@ -130,6 +131,8 @@ class Chrf(SacreBleuMetric):
 
 def _bleu(counts: npt.NDArray[np.float64], effective_order: bool = False) -> npt.NDArray[np.float64]:
     """Return BLEU; no match of an order counts as 1/2, none of the next one as 1/4, and so on."""
+    import numpy as np
+
     hypothesis_length, reference_length = counts[..., 0], counts[..., 1]
     matching, total = counts[..., 2 : 2 + BLEU_ORDER], counts[..., 2 + BLEU_ORDER :]
     present = total > 0
