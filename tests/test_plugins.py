@@ -23,7 +23,7 @@ from maskbench.experiment.run import run_experiment
 from maskbench.plugins import Plugin, load_plugins
 from maskbench.registry import MASKS, METRICS, PRESETS
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.identity import Origin
+from maskbench.runs.identity import SoftwareEnvironment
 from maskbench.training.environment import environment_changes
 from maskbench.training.job import RunJob
 from maskbench.training.loop import train_run
@@ -265,7 +265,7 @@ def test_without_plugins_none_are_recorded(tmp_path: Path) -> None:
 
 
 def test_other_code_under_the_same_name_is_noticed_on_resuming() -> None:
-    now = Origin({}, {}, {"first": "b" * 64})
+    now = SoftwareEnvironment({}, {}, {"first": "b" * 64})
     assert environment_changes({"plugins": {"first": "a" * 64}}, now) == [
         f"plug-in first {'a' * 12} -> {'b' * 12}"
     ]

@@ -64,23 +64,23 @@ def audit(
 
 def _subjects(targets: Sequence[str], plugins: Sequence[Path], runs_dir: Path) -> Iterator[Subject]:
     """Yield the subjects of the audit in the order of `targets`; unknown names are refused first."""
-    from maskbench.audit.arms import experiment_subjects
-    from maskbench.audit.catalogue import subjects
+    from maskbench.audit.arms import make_experiment_subjects
+    from maskbench.audit.catalogue import make_catalogue_subjects
     from maskbench.experiment.plan import CACHE
 
     from ..loading import load, locate_problems
 
     files = [target for target in targets if target.endswith(_ENDINGS) or Path(target).is_file()]
-    yield from subjects([target for target in targets if target not in files])
+    yield from make_catalogue_subjects([target for target in targets if target not in files])
     for file in map(Path, files):
         experiment = load(file, [], plugins=plugins)
         with locate_problems(file, []):
-            yield from experiment_subjects(experiment, runs_dir / CACHE)
+            yield from make_experiment_subjects(experiment, runs_dir / CACHE)
 
 
 def _whole_catalogue(plugins: Sequence[Path]) -> list[list[Finding]]:
     """Return the findings of every strategy and preset; a terminal shows the progress."""
-    from maskbench.audit.catalogue import names
+    from maskbench.audit.catalogue import list_names
     from maskbench.audit.report import audit_names
     from maskbench.text import sanitize
 
@@ -88,7 +88,7 @@ def _whole_catalogue(plugins: Sequence[Path]) -> list[list[Finding]]:
 
     found = []
     with console_on(sys.stderr).status("auditing the catalogue") as status:
-        for one in audit_names(names(), plugins):
+        for one in audit_names(list_names(), plugins):
             status.update(sanitize(f"audited {one[0].name}" if one else ""))
             found.append(one)
     return found

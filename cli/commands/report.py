@@ -34,7 +34,7 @@ def report(
     from maskbench.comparison.results import ComparisonOptions
     from maskbench.errors import ConfigError
     from maskbench.records.locate import newest_experiment
-    from maskbench.report.page import html
+    from maskbench.report.page import render_page
 
     from ..output_files import save_output
 
@@ -43,6 +43,7 @@ def report(
         raise ConfigError(f"{len(chosen)} directories, one page: say with --output FILE where it should go")
     target = output or chosen[0] / FILE
     save_output(
-        html(chosen, ComparisonOptions(metric, baseline, alpha, min_effect, simultaneous)).encode(), target
+        render_page(chosen, ComparisonOptions(metric, baseline, alpha, min_effect, simultaneous)).encode(),
+        target,
     )
     typer.echo(target)

@@ -45,10 +45,9 @@ def tensorboard(
     """
     from maskbench.executors.signals import exit_on_stop_signals
     from maskbench.records.locate import newest_experiment
-    from maskbench.tensorboard.refresh import experiments_in
 
     with exit_on_stop_signals():
-        top, experiments = experiments_in(directory or newest_experiment(runs_dir))
+        top, experiments = find_experiments(directory or newest_experiment(runs_dir))
         if rebuild:
             _rebuild(experiments)
         else:
@@ -60,7 +59,7 @@ def _rebuild(experiments: Sequence[Path]) -> None:
     from maskbench.text import count_of, sanitize
 
     for experiment in experiments:
-        written = refresh.rebuild(experiment)
+        written = refresh.rebuild_all(experiment)
         counted = f"{count_of(written.runs, 'run')} and the means of {count_of(written.arms, 'arm')}"
         typer.echo(sanitize(f"{experiment}: event files of {counted} written anew"))
 
@@ -68,13 +67,13 @@ def _rebuild(experiments: Sequence[Path]) -> None:
 def _serve(top: Path, experiments: Sequence[Path], host: str | None, port: int | None) -> None:
     import time
 
-    from maskbench.tensorboard.refresh import BANDS, serve
+    from maskbench.tensorboard.refresh import BANDS_PAGE, start_server
     from maskbench.text import sanitize
 
     said = _refresh(experiments, "")
-    address = serve(top, host, port)
+    address = start_server(top, host, port)
     typer.echo(f"{sanitize(str(top))} is shown at\n  {address}")
-    typer.echo(f"its arms over seeds, with bands, at\n  {address}{BANDS}")
+    typer.echo(f"its arms over seeds, with bands, at\n  {address}{BANDS_PAGE}")
     typer.echo("Ctrl-C ends it", err=True)
     while True:
         time.sleep(EVERY)
@@ -90,7 +89,7 @@ def _refresh(experiments: Sequence[Path], said: str) -> str:
     problems = []
     for experiment in experiments:
         try:
-            refresh.refresh(experiment)
+            refresh.refresh_overview(experiment)
         except MaskbenchError as error:
             problems.append(f"the means over seeds of {experiment} are not up to date: {error}")
     problem = "\n".join(problems)

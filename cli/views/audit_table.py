@@ -54,9 +54,9 @@ def _broken(findings: Sequence[Finding]) -> list[Finding]:
 
 def findings_table(found: Sequence[Sequence[Finding]]) -> Table:
     """Return one row for every subject and one column for every family of proofs."""
-    from maskbench.audit.proofs.registry import Family
+    from maskbench.audit.proofs.registry import ProofFamily
 
-    families = get_args(Family)
+    families = get_args(ProofFamily)
     table = Table(box=None, pad_edge=False)
     table.add_column("arm" if _are_arms(found) else "strategy", no_wrap=True)
     table.add_column("site", overflow="fold")

@@ -14,7 +14,7 @@ from rich.text import Text
 from maskbench.records.collect import format_seeds
 from maskbench.records.locate import FoundPanel
 from maskbench.records.states import STATES, RunState, count_states
-from maskbench.runs.directory import State
+from maskbench.runs.directory import RunStateName
 from maskbench.text import sanitize
 
 from ..terminal import ASCII, Glyphs, bare_table
@@ -22,7 +22,7 @@ from ..terminal import ASCII, Glyphs, bare_table
 States: TypeAlias = Sequence[tuple[FoundPanel, Mapping[str, Sequence[RunState]]]]
 """Panels, each with the states of its runs by arm."""
 
-SIGNS: dict[State, tuple[str, str]] = {
+SIGNS: dict[RunStateName, tuple[str, str]] = {
     "done": ("●", "#"),
     "running": ("▶", ">"),
     "planned": ("·", "."),
@@ -32,7 +32,7 @@ SIGNS: dict[State, tuple[str, str]] = {
 }
 """What stands for a state, in Unicode and in ASCII; no two are told apart by colour."""
 
-_STYLES: dict[State, str] = {
+_STYLES: dict[RunStateName, str] = {
     "done": "green",
     "running": "cyan",
     "planned": "dim",
@@ -107,7 +107,7 @@ def _signs(runs: Sequence[RunState], glyphs: Glyphs) -> Text:
     return text
 
 
-def _sign(state: State, glyphs: Glyphs) -> str:
+def _sign(state: RunStateName, glyphs: Glyphs) -> str:
     return SIGNS[state][glyphs is ASCII]
 
 
@@ -143,7 +143,7 @@ def _describe_run(run: RunState) -> str:
     return f"{said}: {run.message}" if run.message else said
 
 
-def _legend(states: Sequence[State], glyphs: Glyphs) -> Text:
+def _legend(states: Sequence[RunStateName], glyphs: Glyphs) -> Text:
     legend = Text()
     for state in states:
         legend.append("   " if legend else "")

@@ -18,12 +18,12 @@ from maskbench.masks.clock import Clock
 from maskbench.model.transformer import collect_sizes
 from maskbench.training.environment import compute_dtype, pick_device
 
-COMFORTABLE = 12
+MAX_TOKENS = 12
 """Tokens a sentence may have: proofs take a forward pass for every offset."""
 SENTENCES = 3
 
 
-def experiment_subjects(experiment: Experiment, cache_dir: Path) -> Iterator[Subject]:
+def make_experiment_subjects(experiment: Experiment, cache_dir: Path) -> Iterator[Subject]:
     """Yield the arms of an experiment, each as its first seed trains it.
 
     Args:
@@ -38,11 +38,11 @@ def experiment_subjects(experiment: Experiment, cache_dir: Path) -> Iterator[Sub
             key = arm.config.corpus.model_dump_json()
             if key not in corpora:
                 corpora[key] = load_corpus(arm.config.corpus, cache_dir)
-            subject = arm_subject(arm, corpora[key], experiment.seeds[0])
+            subject = make_arm_subject(arm, corpora[key], experiment.seeds[0])
             yield subject if panel.name is None else replace(subject, name=f"{panel.name}/{arm.name}")
 
 
-def arm_subject(arm: ArmConfig, corpus: Corpus, seed: int) -> Subject:
+def make_arm_subject(arm: ArmConfig, corpus: Corpus, seed: int) -> Subject:
     """Return an arm as it will train.
 
     Args:
@@ -59,7 +59,7 @@ def arm_subject(arm: ArmConfig, corpus: Corpus, seed: int) -> Subject:
         placements=config.masks,
         model=config.model,
         sizes=collect_sizes(config, corpus),
-        batch=collate(train, sentences(train)),
+        batch=collate(train, pick_sentences(train)),
         longest=collate(train, np.array([(train.src.lengths + train.tgt.lengths).argmax()])),
         own_dtype=compute_dtype(config.train.precision, config.model.d_model, device),
         device=device,
@@ -70,13 +70,13 @@ def arm_subject(arm: ArmConfig, corpus: Corpus, seed: int) -> Subject:
     )
 
 
-def sentences(split: Split) -> npt.NDArray[np.int64]:
+def pick_sentences(split: Split) -> npt.NDArray[np.int64]:
     """Return a few examples of different lengths: the shortest, the middle and the longest comfortable ones."""
     src, tgt = split.src.lengths, split.tgt.lengths
     order = np.lexsort((np.arange(len(split)), src, tgt, np.maximum(src, tgt)))
     longer = np.maximum(src, tgt)[order]
     # Two tokens at least: a sentence that is its end mark alone has no later token to change.
-    fitting = order[(longer <= COMFORTABLE) & (np.minimum(src, tgt)[order] >= 2)]
+    fitting = order[(longer <= MAX_TOKENS) & (np.minimum(src, tgt)[order] >= 2)]
     among = fitting if len(fitting) >= SENTENCES else order[: 4 * SENTENCES]
     places = np.unique(np.linspace(0, len(among) - 1, SENTENCES).round().astype(np.int64))
     return np.asarray(among[places[::-1]], dtype=np.int64)

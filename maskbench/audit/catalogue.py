@@ -31,20 +31,20 @@ _LENGTHS = ((7, 5), (4, 8), (6, 3))
 """Source and target tokens of the three sentence pairs, end marks included."""
 
 
-def names() -> list[str]:
+def list_names() -> list[str]:
     """Return what can be audited by name: every strategy, then every preset."""
     return [*MASKS.names(), *sorted(PRESETS)]
 
 
-def subjects(wanted: Sequence[str]) -> Iterator[Subject]:
+def make_catalogue_subjects(wanted: Sequence[str]) -> Iterator[Subject]:
     """Yield the subjects of the named strategies and presets, one for each site.
 
     Raises:
         ConfigError: there is no such strategy or preset.
     """
     for name in wanted:
-        if name not in names():
-            hint = did_you_mean(name, names())
+        if name not in list_names():
+            hint = did_you_mean(name, list_names())
             raise ConfigError(
                 f"no mask strategy, preset or experiment file named {name!r}{hint} "
                 "(`maskbench audit --all` goes through the catalogue)"
@@ -53,10 +53,12 @@ def subjects(wanted: Sequence[str]) -> Iterator[Subject]:
         sites = PRESETS[name].sites if name in PRESETS else MASKS.lookup(name).sites
         for site in sorted(sites):
             placement, *companions = example_arm(name, site)
-            yield subject(name, placement, companions)
+            yield make_catalogue_subject(name, placement, companions)
 
 
-def subject(name: str, placement: PlacementConfig, companions: Sequence[PlacementConfig] = ()) -> Subject:
+def make_catalogue_subject(
+    name: str, placement: PlacementConfig, companions: Sequence[PlacementConfig] = ()
+) -> Subject:
     """Return a placement in the small model, acting in both phases."""
     both = placement.model_copy(update={"phases": ("train", "eval")})
     return Subject(
@@ -66,14 +68,14 @@ def subject(name: str, placement: PlacementConfig, companions: Sequence[Placemen
         placements=(both,),
         companions=tuple(companions),
         model=MODEL,
-        sizes=sizes(),
-        batch=batch(),
+        sizes=catalogue_sizes(),
+        batch=catalogue_batch(),
         own_dtype=torch.bfloat16,
     )
 
 
 @cache
-def sizes() -> Sizes:
+def catalogue_sizes() -> Sizes:
     """Return sizes no two of which are equal; the vocabulary spells its tokens w5, w6, ... and has every other token too"""
     split = _split()
     seen = np.concatenate((split.src.values, split.tgt.values))
@@ -103,7 +105,7 @@ def _id_of(token: str) -> int:
 
 
 @cache
-def batch() -> Batch:
+def catalogue_batch() -> Batch:
     """Return three pairs whose sides all differ in length, annotated."""
     return replace(collate(_split(), np.arange(len(_LENGTHS))), ids=torch.tensor([31, 12, 77]))
 

@@ -12,10 +12,16 @@ from functools import partial
 
 import torch
 
-from maskbench.audit.arms import arm_subject
+from maskbench.audit.arms import make_arm_subject
 from maskbench.audit.proofs.changes import with_other_mates, with_other_padding
-from maskbench.audit.proofs.leaks import beside, future_leak, leak_limit, size_of, truncation
-from maskbench.audit.subject import Case, Subject, distance, own_randomness
+from maskbench.audit.proofs.leaks import (
+    largest_score,
+    leak_limit,
+    measure_future_leak,
+    score_variants,
+    truncation,
+)
+from maskbench.audit.subject import AuditCase, Subject, largest_difference, preserve_torch_generator
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.data.corpus import Corpus
 from maskbench.errors import LeakError
@@ -42,36 +48,39 @@ class Leak:
         return f"{_FOUND[self.of]} (by up to {self.amount:.3g}, allowed: {self.limit:.3g})"
 
 
-def leaks_of(subject: Subject) -> list[Leak]:
+def find_leaks(subject: Subject) -> list[Leak]:
     """Return what leaks in the number format of the run; empty if nothing does."""
-    with own_randomness():
-        case = Case(subject, subject.own_dtype)
+    with preserve_torch_generator():
+        case = AuditCase(subject, subject.own_dtype)
         return [leak for leak in _measured(case) if leak.amount > leak.limit]
 
 
-def _measured(case: Case) -> list[Leak]:
+def _measured(case: AuditCase) -> list[Leak]:
     subject, clock, vocabulary = case.subject, case.subject.train, case.subject.sizes.vocab_size
-    futures = [future_leak(case, case.model, at, dropout=at is clock) for at in (clock, subject.evaluation)]
+    futures = [
+        measure_future_leak(case, case.model, at, dropout=at is clock) for at in (clock, subject.evaluation)
+    ]
     future, size = (max(found[i] for found in futures) for i in (0, 2))
     rows = range(len(case.batch.ids))
     variants = [with_other_padding(case.batch, vocabulary)]
     variants += [with_other_mates(case.batch, row, vocabulary) for row in rows]
     worst = {"padding": 0.0, "batch mates": 0.0}
     for moment in (clock, subject.evaluation):
-        before, after = beside(case.model, case.batch, variants, partial(case.answers, clock=moment))
-        size = max(size, size_of(before))
-        mates = max(distance(after[1 + row, row], before[1 + row, row]) for row in rows)
-        worst["padding"] = max(worst["padding"], distance(after[0], before[0]))
+        before, after = score_variants(case.model, case.batch, variants, partial(case.answers, clock=moment))
+        size = max(size, largest_score(before))
+        mates = max(largest_difference(after[1 + row, row], before[1 + row, row]) for row in rows)
+        worst["padding"] = max(worst["padding"], largest_difference(after[0], before[0]))
         worst["batch mates"] = max(worst["batch mates"], mates)
     limit = leak_limit(case, size)
     cut_off = [
-        Leak("the length", v.value or 0.0, v.limit or 0.0) for v in truncation(Case(subject, torch.float64))
+        Leak("the length", v.value or 0.0, v.limit or 0.0)
+        for v in truncation(AuditCase(subject, torch.float64))
     ]
     found = [Leak("the future", future, limit), *cut_off]
     return [*found, *(Leak(of, amount, limit) for of, amount in worst.items())]
 
 
-def admit(arm: ArmConfig, corpus: Corpus, seed: int) -> str | None:
+def check_before_training(arm: ArmConfig, corpus: Corpus, seed: int) -> str | None:
     """Let an arm train, or not.
 
     Returns:
@@ -80,8 +89,8 @@ def admit(arm: ArmConfig, corpus: Corpus, seed: int) -> str | None:
     Raises:
         LeakError: the arm leaks and does not say so.
     """
-    subject = arm_subject(arm, corpus, seed)
-    found = leaks_of(subject)
+    subject = make_arm_subject(arm, corpus, seed)
+    found = find_leaks(subject)
     if not found:
         return None
     said = "; ".join(map(str, found))

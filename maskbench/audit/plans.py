@@ -16,7 +16,7 @@ from maskbench.masks.plan import MaskPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class RecordedDecision:
     """What one layer asked and was told."""
 
     site: str
@@ -32,13 +32,13 @@ class RecordingMaskPlan(MaskPlan):
         self, placements: Sequence[PlacementConfig], *, seed: int, streams: str, sizes: Sizes
     ) -> None:
         super().__init__(placements, seed=seed, streams=streams, sizes=sizes)
-        self._notes: list[Decided] | None = None
+        self._notes: list[RecordedDecision] | None = None
         self._emptied = False
 
     @contextmanager
-    def recording(self) -> Iterator[list[Decided]]:
+    def recording(self) -> Iterator[list[RecordedDecision]]:
         """Inside, every decision is noted in the list."""
-        notes: list[Decided] = []
+        notes: list[RecordedDecision] = []
         self._notes = notes
         try:
             yield notes
@@ -64,7 +64,7 @@ class RecordingMaskPlan(MaskPlan):
         if self._emptied:
             decision = replace(decision, keep=decision.keep & own_position(request.q_idx, request.kv_idx))
         if self._notes is not None:
-            self._notes.append(Decided(site, layer, request, decision))
+            self._notes.append(RecordedDecision(site, layer, request, decision))
         return decision
 
 

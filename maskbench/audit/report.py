@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import torch
 
-from maskbench.audit.catalogue import subjects
-from maskbench.audit.proofs.registry import Family, Proof, Verdict, in_order
-from maskbench.audit.subject import Case, Subject, own_randomness
+from maskbench.audit.catalogue import make_catalogue_subjects
+from maskbench.audit.proofs.registry import Proof, ProofFamily, ProofResult, proofs_in_order
+from maskbench.audit.subject import AuditCase, Subject, preserve_torch_generator
 from maskbench.plugins import load_plugins
 
 
@@ -28,7 +28,7 @@ class Finding:
     name: str
     site: str
     proof: str
-    family: Family
+    family: ProofFamily
     dtype: str
     passed: bool | None
     """None: the question does not arise; `detail` says why."""
@@ -62,18 +62,18 @@ def audit(subjects: Iterable[Subject], proofs: Sequence[Proof] | None = None) ->
     torch's generator is as it was before when each list is handed out.
     """
     for subject in subjects:
-        with own_randomness():
-            found = list(examine(subject, proofs or in_order()))
+        with preserve_torch_generator():
+            found = list(examine_subject(subject, proofs or proofs_in_order()))
         yield found
 
 
-def examine(subject: Subject, proofs: Sequence[Proof]) -> Iterator[Finding]:
+def examine_subject(subject: Subject, proofs: Sequence[Proof]) -> Iterator[Finding]:
     """Yield what the proofs find out about one subject."""
-    exact, own = Case(subject, torch.float64), Case(subject, subject.own_dtype)
+    exact, own = AuditCase(subject, torch.float64), AuditCase(subject, subject.own_dtype)
     for proof in proofs:
         cases = {"exact": [exact], "both": [exact, own], "own": [own]}[proof.formats]
         for case in cases:
-            for verdict in asked(proof.ask, case):
+            for verdict in run_proof(proof.ask, case):
                 yield Finding(
                     subject.kind,
                     subject.name,
@@ -88,14 +88,14 @@ def examine(subject: Subject, proofs: Sequence[Proof]) -> Iterator[Finding]:
                 )
 
 
-def asked(ask: Callable[[Case], Iterable[Verdict]], case: Case) -> list[Verdict]:
+def run_proof(ask: Callable[[AuditCase], Iterable[ProofResult]], case: AuditCase) -> list[ProofResult]:
     """Return what a proof comes to: its worst failure, or the pass nearest to its limit, or the reason to skip."""
     try:
         verdicts = list(ask(case))
     except Exception as error:  # a strategy that raises breaks its promise; the others are still to be asked
         where = traceback.extract_tb(error.__traceback__)[-1]
         verdicts = [
-            Verdict(False, detail=f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})")
+            ProofResult(False, detail=f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})")
         ]
     failed = [v for v in verdicts if v.passed is False]
     passed = [v for v in verdicts if v.passed]
@@ -108,7 +108,7 @@ def is_sound(findings: Iterable[Finding]) -> bool:
 
 
 def audit_names(wanted: Sequence[str], plugins: Sequence[Path]) -> Iterator[list[Finding]]:
-    """Yield the findings of every named strategy and preset at every site, in the order of `subjects`.
+    """Yield the findings of every named strategy and preset at every site, in the order of `make_catalogue_subjects`.
 
     Args:
         wanted: names the catalogue knows.
@@ -130,4 +130,4 @@ def _begin(plugins: list[Path]) -> None:
 def _audit(name: str) -> list[list[Finding]]:
     # Models of a few thousand weights: a second thread would cost more than it does.
     torch.set_num_threads(1)
-    return list(audit(subjects([name])))
+    return list(audit(make_catalogue_subjects([name])))

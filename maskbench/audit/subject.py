@@ -29,7 +29,10 @@ SPREAD = 0.4
 """Root mean square of the numbers that learned parameters get, so that a mask that starts as the identity acts."""
 
 
-SOMEWHERE, AT_THE_END = Clock("train", 30, 100, epoch=2, steps_per_epoch=15), Clock.evaluation(100, 100)
+MID_TRAINING, FINAL_EVALUATION = (
+    Clock("train", 30, 100, epoch=2, steps_per_epoch=15),
+    Clock.evaluation(100, 100),
+)
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,9 @@ class Subject:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seed: int = 0
     streams: str = "a"
-    train: Clock = SOMEWHERE
+    train: Clock = MID_TRAINING
     """A moment of training."""
-    evaluation: Clock = AT_THE_END
+    evaluation: Clock = FINAL_EVALUATION
 
     @property
     def arm(self) -> tuple[PlacementConfig, ...]:
@@ -64,7 +67,7 @@ class Subject:
         return (*self.placements, *self.companions)
 
 
-class Case:
+class AuditCase:
     """A subject in one number format."""
 
     def __init__(self, subject: Subject, dtype: torch.dtype) -> None:
@@ -115,7 +118,7 @@ class Case:
         model = EncoderDecoder(subject.model, masks, subject.sizes.vocab_size, subject.sizes.max_length)
         initialise(model, subject.seed, subject.streams)
         if moved:
-            move_learned(masks, subject.seed)
+            perturb_learned(masks, subject.seed)
         return model.to(subject.device, self.weights_dtype)
 
     def renormalises(self) -> bool:
@@ -141,7 +144,7 @@ class Case:
         with torch.no_grad(), self.precise():
             raw = model(batch, clock)
         with torch.no_grad():
-            return finished(model, raw, batch, clock)
+            return apply_logit_masks(model, raw, batch, clock)
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return what `compute` returned when it was first asked for under this key."""
@@ -169,7 +172,7 @@ class Case:
         return torch.cat((logits, weights[..., None].to(logits.dtype)), -1).masked_fill(~real[..., None], 0.0)
 
 
-def finished(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: Clock) -> Tensor:
+def apply_logit_masks(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: Clock) -> Tensor:
     """Return raw scores after the plan's gates and bans, as a search sees them: no token is known to be right."""
     raw = raw if raw.dtype.itemsize >= 4 else raw.float()
     positions = torch.arange(raw.shape[1], device=raw.device)
@@ -179,7 +182,7 @@ def finished(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: Clock) -> 
 
 
 @torch.no_grad()
-def move_learned(masks: nn.Module, seed: int) -> None:
+def perturb_learned(masks: nn.Module, seed: int) -> None:
     """Fill every learned parameter of the masks with positive draws keyed by its name: amounts below 0 act as 0."""
     for name, parameter in masks.named_parameters():
         generator = torch_generator(Key.of(seed, "audit", name))
@@ -187,7 +190,7 @@ def move_learned(masks: nn.Module, seed: int) -> None:
         parameter.copy_(noise)
 
 
-def distance(one: Tensor, other: Tensor) -> float:
+def largest_difference(one: Tensor, other: Tensor) -> float:
     """Return the greatest absolute difference; a NaN, or an infinity against a number, counts as the largest float."""
     if not one.numel():
         return 0.0
@@ -197,7 +200,7 @@ def distance(one: Tensor, other: Tensor) -> float:
 
 
 @contextmanager
-def own_randomness() -> Iterator[None]:
+def preserve_torch_generator() -> Iterator[None]:
     """Inside, torch's generator may be seeded; afterwards it is as it was."""
     with torch.random.fork_rng(devices=[]):
         yield

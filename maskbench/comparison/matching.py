@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from maskbench.comparison.results import ComparisonSettings
 from maskbench.records.collect import CollectedRun
-from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.pairs import PairedRuns
 
 
-def match_pairs(couples: Sequence[tuple[CollectedRun, CollectedRun]], settings: ComparisonSettings) -> Pairs:
+def match_pairs(
+    couples: Sequence[tuple[CollectedRun, CollectedRun]], settings: ComparisonSettings
+) -> PairedRuns:
     """Return the differences and the outcomes of all pairs; positive differences are better.
 
     Args:
@@ -22,7 +24,7 @@ def match_pairs(couples: Sequence[tuple[CollectedRun, CollectedRun]], settings: 
     states = [(a.state, b.state) for a, b in couples]
     finished = [(a, b) for a, b in couples if a.result and b.result]
     alike = sum(_same_bytes(a, b) for a, b in finished)
-    return Pairs(
+    return PairedRuns(
         differences=tuple(
             sign * (metric_value(a, settings) - metric_value(b, settings)) for a, b in finished
         ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from maskbench.config.schema.metrics import MetricInfo
-from maskbench.statistics.effect import Share
+from maskbench.statistics.effect import WinRate
 from maskbench.statistics.paired import Interval, exploratory_interval
 from maskbench.statistics.power import SeedRange
 from maskbench.statistics.sequential import Rule
@@ -72,7 +72,7 @@ class Difference:
     p_holm: float | None
     wins: int
     n: int
-    win_rate: Share | None = None
+    win_rate: WinRate | None = None
     """`wins / n`; None without a pair."""
     relative: float | None = None
     """The mean difference as a share of the baseline's mean; None where that is 0."""

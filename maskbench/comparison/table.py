@@ -36,9 +36,9 @@ from maskbench.records.collect import CollectedPanel, CollectedRun, collect_pane
 from maskbench.records.locate import find_panels
 from maskbench.records.sentences import SentenceReader
 from maskbench.statistics import effect, sequential
-from maskbench.statistics.effect import Ratio, ratio
+from maskbench.statistics.effect import RatioEstimate, geometric_mean_ratio
 from maskbench.statistics.paired import EXACT_UP_TO, Interval, mean_and_sd, smallest_p
-from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.pairs import PairedRuns
 from maskbench.statistics.sequential import Rule
 from maskbench.statistics.verdict import Decision, decide, interval_level
 
@@ -103,7 +103,7 @@ def _smallest_p(n_pairs: int, rule: Rule) -> float:
     return smallest_p(n_pairs) if rule == "fixed" else 1 / sequential.e_value(n_pairs, 0)
 
 
-def _test(pairs: Pairs, decision: Decision) -> TestKind | None:
+def _test(pairs: PairedRuns, decision: Decision) -> TestKind | None:
     if decision.p is None:
         return None
     if decision.e_value is not None:
@@ -147,7 +147,7 @@ class _Table:
         decided = dict(zip((arm.name for arm in others), zip(pairs, decisions, strict=True), strict=True))
         return tuple(self._row(arm, *decided.get(arm.name, (None, None))) for arm in arms)
 
-    def _row(self, arm: ArmConfig, pairs: Pairs | None, decision: Decision | None) -> ArmResult:
+    def _row(self, arm: ArmConfig, pairs: PairedRuns | None, decision: Decision | None) -> ArmResult:
         cells = self._of(arm.name)
         values = {cell.seed: metric_value(cell, self.settings) for cell in cells if cell.state == "done"}
         mean, sd = mean_and_sd(list(values.values()))
@@ -180,7 +180,7 @@ class _Table:
         baseline = {cell.seed: cell for cell in self._of(self.settings.baseline)}
         return [(cell, baseline[cell.seed]) for cell in self._of(arm) if cell.seed in baseline]
 
-    def _difference(self, arm: str, pairs: Pairs, decision: Decision) -> Difference:
+    def _difference(self, arm: str, pairs: PairedRuns, decision: Decision) -> Difference:
         """Return the difference as arm minus baseline; the decision has it turned so that positive is better."""
         mean, _ = mean_and_sd(pairs.differences)
         limits = decision.interval
@@ -201,7 +201,7 @@ class _Table:
             pairs.wins,
             pairs.n,
             win_rate=effect.win_rate(pairs.wins, pairs.n),
-            relative=effect.relative(own, baseline),
+            relative=effect.relative_difference(own, baseline),
             # Excluding diverged pairs would understate the spread.
             d_z=None if pairs.diverged else effect.d_z(own, baseline),
             pairing_gain=None if pairs.diverged else effect.pairing_gain(own, baseline),
@@ -225,9 +225,9 @@ class _Table:
         costs = self.collected.costs
         names = (arm, self.settings.baseline)
         time, unit = (costs.relative_step_time.get(name) for name in names)
-        measured = ratio(*(costs.log_step_seconds.get(name, ()) for name in names))
+        measured = geometric_mean_ratio(*(costs.log_step_seconds.get(name, ()) for name in names))
         if measured is None and time and unit:
-            measured = Ratio(time / unit, None, None)
+            measured = RatioEstimate(time / unit, None, None)
         limited = measured is not None and arm != self.settings.baseline
         outcomes = [cell.result for cell in self._of(arm) if cell.result]
         memory = [o.peak_memory_mb for o in outcomes if o.peak_memory_mb is not None]

@@ -119,11 +119,11 @@ def summarise(times: StepTimes, identities: Mapping[str, str]) -> dict[str, Any]
         times: the baseline's first; at least one step.
         identities: by arm, the hash of what was measured; kept so that it is measured once.
     """
-    from maskbench.statistics.effect import batch_logs, ratio
+    from maskbench.statistics.effect import batch_mean_logs, geometric_mean_ratio
 
-    logs = {name: batch_logs(seconds) for name, seconds in times.seconds.items()}
+    logs = {name: batch_mean_logs(seconds) for name, seconds in times.seconds.items()}
     baseline = next(iter(times.seconds))
-    ratios = {name: ratio(own, logs[baseline]) for name, own in logs.items()}
+    ratios = {name: geometric_mean_ratio(own, logs[baseline]) for name, own in logs.items()}
     return {
         "relative_step_time": {name: found.value for name, found in ratios.items() if found},
         "tokens_per_second": {

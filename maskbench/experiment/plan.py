@@ -17,9 +17,9 @@ from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, Experime
 from maskbench.errors import MaskbenchError, RunDirectoryError
 from maskbench.records.collect import read_run
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
-from maskbench.runs.identity import asked_for
+from maskbench.runs.identity import requested_identity
 from maskbench.runs.json_files import wrap_corruption
-from maskbench.runs.starting_point import starting_point
+from maskbench.runs.starting_point import find_starting_point
 
 CACHE = ".cache"
 """The folder of built corpora inside the runs directory; no experiment can have this name."""
@@ -107,7 +107,9 @@ def _examine(
             with wrap_corruption(directory.path / "run.json"):
                 recorded = record["identity"]
                 weights = _starting_weights(arm, seed)
-                wanted = asked_for(arm.config, recorded, data_sha256=data_sha256, init_sha256=weights)
+                wanted = requested_identity(
+                    arm.config, recorded, data_sha256=data_sha256, init_sha256=weights
+                )
                 differences = wanted.differences(recorded)
             if differences:
                 return "changed", tuple(differences)
@@ -129,7 +131,7 @@ def _starting_weights(arm: ArmConfig, seed: int) -> str | None:
     if arm.config.init_from is None:
         return None
     try:
-        return starting_point(arm.config.init_from, seed).sha256
+        return find_starting_point(arm.config.init_from, seed).sha256
     except MaskbenchError:
         return None
 

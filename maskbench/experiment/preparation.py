@@ -130,7 +130,7 @@ def _build_and_audit(
     reporter: Reporter,
     built: dict[tuple[str | None, str], BuiltArm],
 ) -> None:
-    from maskbench.audit.gate import admit
+    from maskbench.audit.gate import check_before_training
     from maskbench.model.eval_plans import build_eval_plans
     from maskbench.model.transformer import build_model
     from maskbench.training.warm_start import freeze_all_but, load_starting_weights
@@ -162,7 +162,7 @@ def _build_and_audit(
         asked |= {(run.name[0], arm.name) for arm in others}
         for arm in (run.arm, *others):
             with _about(arm.name):
-                warning = admit(arm, corpus, run.seed)
+                warning = check_before_training(arm, corpus, run.seed)
             if warning:
                 reporter.warned(warning)
 

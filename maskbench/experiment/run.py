@@ -226,9 +226,9 @@ def _settle(run: PlannedRun, end: TaskEnd) -> tuple[RunEndState, str]:
 
 def _show_over_seeds(outcome: ExperimentOutcome, directory: Path) -> None:
     """Write the means over seeds for TensorBoard; a failure is a warning, because no result depends on it."""
-    from maskbench.tensorboard.refresh import refresh
+    from maskbench.tensorboard.refresh import refresh_overview
 
     try:
-        refresh(directory)
+        refresh_overview(directory)
     except (MaskbenchError, OSError) as error:
         outcome.warnings.append(f"TensorBoard's means over seeds were not written: {error}")

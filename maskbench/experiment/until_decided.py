@@ -26,7 +26,7 @@ from maskbench.records.locate import FoundPanel
 from maskbench.records.plans import Plan, find_seed_changes
 from maskbench.runs.directory import ExperimentDirectory
 from maskbench.runs.locks import lock_experiment
-from maskbench.statistics.sequential import LEAST_ALIKE, is_futile
+from maskbench.statistics.sequential import MIN_IDENTICAL_PAIRS, is_futile
 from maskbench.text import count_of
 
 MAX_SEEDS = 20
@@ -221,7 +221,11 @@ class _StoppingRule:
 
     def _is_early(self, row: ArmResult) -> bool:
         """Return whether the pairs are too few to tell a mask that never acts from one that acts rarely."""
-        return row.verdict == "identical" and row.difference is not None and row.difference.n < LEAST_ALIKE
+        return (
+            row.verdict == "identical"
+            and row.difference is not None
+            and row.difference.n < MIN_IDENTICAL_PAIRS
+        )
 
     def sentence(self, n_seeds: int) -> str:
         """Return how every arm stands after so many seeds."""

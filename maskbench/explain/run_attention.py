@@ -11,7 +11,7 @@ from maskbench.masks.clock import Clock
 from maskbench.model.eval_plans import build_eval_plans, use_mask_plan
 from maskbench.model.transformer import EncoderDecoder, build_model
 from maskbench.pictures.cross_attention import CrossAttention, compute_cross_attention
-from maskbench.runs.checkpoint import best
+from maskbench.runs.checkpoint import load_best
 from maskbench.runs.directory import RunDirectory
 from maskbench.training.validations import ValidationHistory, average_weights
 
@@ -27,7 +27,7 @@ def load_finished_model(run: RunDirectory, config: RunConfig, corpus: Corpus) ->
         raise RunDirectoryError(f"{run.path} is not finished")
     model = build_model(config, corpus, run.seed)
     averaged = result.get("averaged_steps") or []
-    best(run.checkpoints).load_into(model)
+    load_best(run.checkpoints).load_into(model)
     if averaged:
         model.load_state_dict(average_weights(run.checkpoints, averaged), strict=True)
     total = int(logged[-1]["step"])

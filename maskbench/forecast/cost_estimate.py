@@ -16,7 +16,7 @@ from maskbench.experiment.plan import PlannedRun, corpus_key
 from maskbench.experiment.preparation import BuiltArm, DryRun
 from maskbench.forecast.recorded_steps import StepRecords, step_kind
 from maskbench.forecast.trial_steps import ArmName, try_steps
-from maskbench.runs.checkpoint import KEPT
+from maskbench.runs.checkpoint import NEWEST_KEPT
 from maskbench.training.environment import compute_dtype, current_origin, pick_device
 
 StepTimeSource = Literal["own", "other", "tried", "assumed"]
@@ -167,6 +167,6 @@ def _steps_ahead(run: PlannedRun, total: int) -> int:
 def _disk(train: TrainConfig, arm: BuiltArm, total: int) -> int:
     """Return the bytes of the checkpoints a run keeps at most: the newest ones, the selected and the averaged."""
     saved = -(-total // min(train.save_every, train.valid_every))
-    kept = min(saved, KEPT + max(1, train.average))
+    kept = min(saved, NEWEST_KEPT + max(1, train.average))
     # Weights and two moments.
     return kept * 3 * _FLOAT * arm.parameters

@@ -45,14 +45,14 @@ def try_steps(
     """
     if not arms:
         return {}
-    from maskbench.audit.subject import own_randomness
+    from maskbench.audit.subject import preserve_torch_generator
     from maskbench.training.environment import deterministic_torch, keep_freed_memory
 
     # As a run does.
     keep_freed_memory()
     threads = max(config.train.threads for config, _ in arms.values())
     steppers = {name: _steps(config, corpus, seed) for name, (config, corpus) in arms.items()}
-    with own_randomness(), deterministic_torch(threads):
+    with preserve_torch_generator(), deterministic_torch(threads):
         # A process's very first step takes several times as long as any other.
         next(next(iter(steppers.values())))
         taken = time_in_turns(steppers, clock)

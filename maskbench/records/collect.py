@@ -15,8 +15,8 @@ from maskbench.config.schema.experiment import ArmConfig
 from maskbench.errors import MaskbenchError
 from maskbench.records.locate import FoundPanel
 from maskbench.records.plans import Plan, read_plans
-from maskbench.runs.directory import RunDirectory, Status
-from maskbench.runs.identity import asked_for
+from maskbench.runs.directory import RunDirectory, RunStatus
+from maskbench.runs.identity import requested_identity
 from maskbench.statistics.sequential import Rule
 
 CollectedState: TypeAlias = Literal["done", "waiting", "failed", "diverged"]
@@ -182,7 +182,7 @@ def _plans(found: FoundPanel) -> tuple[tuple[Plan, ...], list[str]]:
         ]
 
 
-def _unfinished(run: RunDirectory, status: Status) -> CollectedRun:
+def _unfinished(run: RunDirectory, status: RunStatus) -> CollectedRun:
     if status.state not in ("failed", "diverged"):
         return CollectedRun(run.arm, run.seed, "waiting", _WAITING.get(status.state, status.state))
     message = str((status.error or {}).get("message", ""))
@@ -196,7 +196,7 @@ def _foreign(record: Mapping[str, Any], run: RunDirectory, arm: ArmConfig) -> st
     if (record["arm"], record["seed"]) != (run.arm, run.seed):
         return f"foreign: run.json says it is arm {record['arm']}, seed {record['seed']}"
     recorded = record["identity"]
-    expected = asked_for(arm.config, recorded, data_sha256=recorded["data_sha256"])
+    expected = requested_identity(arm.config, recorded, data_sha256=recorded["data_sha256"])
     differences = replace(expected, results_version=recorded["results_version"]).differences(recorded)
     if not differences:
         return ""

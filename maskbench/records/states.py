@@ -11,12 +11,12 @@ from maskbench.config.schema.experiment import ArmConfig
 from maskbench.errors import MaskbenchError
 from maskbench.records.collect import read_run
 from maskbench.records.locate import FoundPanel
-from maskbench.runs.directory import RunDirectory, State
+from maskbench.runs.directory import RunDirectory, RunStateName
 
-STATES: tuple[State, ...] = ("done", "running", "planned", "interrupted", "failed", "diverged")
+STATES: tuple[RunStateName, ...] = ("done", "running", "planned", "interrupted", "failed", "diverged")
 """In the order in which they are counted."""
 
-assert set(STATES) == set(get_args(State))
+assert set(STATES) == set(get_args(RunStateName))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class RunState:
 
     arm: str
     seed: int
-    state: State
+    state: RunStateName
     step: int | None = None
     """The last step that was logged; None before the first, and of a run that is done."""
     steps: int | None = None
@@ -47,7 +47,7 @@ def read_states(found: FoundPanel) -> dict[str, list[RunState]]:
     }
 
 
-def count_states(runs: Iterable[RunState]) -> dict[State, int]:
+def count_states(runs: Iterable[RunState]) -> dict[RunStateName, int]:
     """Return how many runs are in each state, states without one left out."""
     counts = Counter(run.state for run in runs)
     return {state: counts[state] for state in STATES if counts[state]}
@@ -61,7 +61,7 @@ def _state(run: RunDirectory, arm: ArmConfig) -> RunState:
         if status.state == "done":
             # As `compare` has it: a result that cannot be used is none.
             cell = read_run(run, arm)
-            state: State = "done" if cell.state == "done" else "failed"
+            state: RunStateName = "done" if cell.state == "done" else "failed"
             return RunState(arm.name, run.seed, state, steps=steps, message=cell.reason)
         message = str((status.error or {}).get("message", ""))
         running = status.state == "running"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from maskbench.comparison.text.sentences import headline, verdict_sentence
 from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
-from maskbench.report.gather import Panel
+from maskbench.report.gather import ReportPanel
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class ArmAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class PanelAnswers:
     """The question and what came out."""
 
     question: str
@@ -31,7 +31,7 @@ class Answers:
     arms: tuple[ArmAnswer, ...]
 
 
-def answers(panel: Panel) -> Answers:
+def make_answers(panel: ReportPanel) -> PanelAnswers:
     """Return the answers of a panel."""
     comparison = panel.comparison
     question, *more = (" ".join(part.split("\n")) for part in comparison.question.strip().split("\n\n"))
@@ -44,4 +44,4 @@ def answers(panel: Panel) -> Answers:
         )
         for row in comparison.judged
     )
-    return Answers(question, tuple(more), headline(comparison), arms)
+    return PanelAnswers(question, tuple(more), headline(comparison), arms)

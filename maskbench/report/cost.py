@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 from maskbench.comparison.results import Difference
 from maskbench.comparison.text.number_format import with_sign
-from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
-from maskbench.report.gather import Panel
+from maskbench.report.figure import Plot, add_axes, make_figure, render_svg
+from maskbench.report.gather import ReportPanel
 from maskbench.report.palette import MUTED, PAPER, RULE
 
 WIDTH, HEIGHT = 400, 260
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class CostPoint:
     """An arm in the plot."""
 
     arm: str
@@ -28,7 +28,7 @@ class Point:
     """Whether no arm is both no dearer and no worse, and one of the two strictly."""
 
 
-def points(panel: Panel) -> list[Point]:
+def list_cost_points(panel: ReportPanel) -> list[CostPoint]:
     """Return the arms whose cost and quality are both known; the baseline is one of them, at (1, 0)."""
     found = []
     for row in panel.comparison.rows:
@@ -40,7 +40,7 @@ def points(panel: Panel) -> list[Point]:
         known = cost.step_time_low is not None and cost.step_time_high is not None
         ends = (cost.step_time_low or 0.0, cost.step_time_high or 0.0) if known else None
         found.append(
-            Point(
+            CostPoint(
                 row.arm,
                 row.title,
                 cost.relative_step_time,
@@ -54,7 +54,7 @@ def points(panel: Panel) -> list[Point]:
     return _with_best(found, 1 if panel.comparison.settings.info.higher_is_better else -1)
 
 
-def _is_decided(panel: Panel) -> bool:
+def _is_decided(panel: ReportPanel) -> bool:
     """Whether any arm is shown to differ: a front among arms that are not would crown what is noise."""
     return any(row.verdict in ("better", "worse") for row in panel.comparison.rows)
 
@@ -63,39 +63,41 @@ def _mean(difference: Difference | None) -> float | None:
     return None if difference is None else difference.mean
 
 
-def _with_best(found: list[Point], sign: int) -> list[Point]:
-    def beats(a: Point, b: Point) -> bool:
+def _with_best(found: list[CostPoint], sign: int) -> list[CostPoint]:
+    def beats(a: CostPoint, b: CostPoint) -> bool:
         no_worse = a.time <= b.time and sign * a.gain >= sign * b.gain
         return no_worse and (a.time, a.gain) != (b.time, b.gain)
 
     return [
-        Point(p.arm, p.title, p.time, p.time_ends, p.gain, p.gain_ends, not any(beats(o, p) for o in found))
+        CostPoint(
+            p.arm, p.title, p.time, p.time_ends, p.gain, p.gain_ends, not any(beats(o, p) for o in found)
+        )
         for p in found
     ]
 
 
-def cost_plot(panel: Panel) -> Plot | None:
+def draw_cost(panel: ReportPanel) -> Plot | None:
     """Return the plot, or None where fewer than two arms were measured."""
-    found, scale = points(panel), panel.scale
+    found, scale = list_cost_points(panel), panel.scale
     if len(found) < 2:
         return None
-    figure = new_figure(WIDTH, HEIGHT)
-    axes = plain_axes(figure)
+    figure = make_figure(WIDTH, HEIGHT)
+    axes = add_axes(figure)
     axes.axhline(0, color=RULE, linewidth=0.8, zorder=0)
     for point in found:
-        look, gain = panel.looks[point.arm], point.gain * scale.factor
+        style, gain = panel.styles[point.arm], point.gain * scale.factor
         if point.gain_ends:
             ends = [end * scale.factor for end in point.gain_ends]
-            axes.plot([point.time] * 2, ends, color=look.colour, linewidth=1.4)
+            axes.plot([point.time] * 2, ends, color=style.colour, linewidth=1.4)
         if point.time_ends:
-            axes.plot(point.time_ends, [gain] * 2, color=look.colour, linewidth=1.4)
+            axes.plot(point.time_ends, [gain] * 2, color=style.colour, linewidth=1.4)
         # Filled: on the front. Hollow: some other arm is as good for less.
-        filled = look.colour if point.best else PAPER
+        filled = style.colour if point.best else PAPER
         axes.plot(
             [point.time],
             [gain],
-            look.marker,
-            color=look.colour,
+            style.marker,
+            color=style.colour,
             markerfacecolor=filled,
             markersize=7,
             zorder=3,
@@ -106,7 +108,9 @@ def cost_plot(panel: Panel) -> Plot | None:
         axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     axes.set_xlabel("time per training step, baseline = 1")
     better = "upwards" if panel.comparison.settings.info.higher_is_better else "downwards"
-    axes.set_ylabel(f"difference{', percentage points' if scale.factor == 100 else ''}; better {better}")
+    axes.set_ylabel(
+        f"difference{', percentage list_cost_points' if scale.factor == 100 else ''}; better {better}"
+    )
     axes.margins(x=0.12, y=0.1)
     words = " ".join(
         f"{p.title}: {p.time:.2f} times the baseline's step, {with_sign(scale.number(p.gain))}"
@@ -123,7 +127,7 @@ def cost_plot(panel: Panel) -> Plot | None:
         else "No arm is shown to be better or worse than the baseline, so there is no front to draw."
     )
     return Plot(
-        as_svg(figure, f"{panel.key}-cost", f"Quality against cost: {panel.name}", words),
+        render_svg(figure, f"{panel.key}-cost", f"Quality against cost: {panel.name}", words),
         caption,
         tuple(p.arm for p in found),
     )

@@ -48,7 +48,7 @@ class Plot:
 
 
 @contextmanager
-def own_settings() -> Iterator[None]:
+def default_matplotlib_settings() -> Iterator[None]:
     """Draw as matplotlib does out of the box, whatever the user's own settings for it are, and leave those alone."""
     import matplotlib
 
@@ -57,14 +57,14 @@ def own_settings() -> Iterator[None]:
         yield
 
 
-def new_figure(width: float, height: float) -> Figure:
+def make_figure(width: float, height: float) -> Figure:
     """Return an empty figure of so many points; it is nobody's global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="constrained")
 
 
-def plain_axes(figure: Figure) -> Axes:
+def add_axes(figure: Figure) -> Axes:
     """Return the figure's axes with nothing around them but what carries meaning."""
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
@@ -75,7 +75,7 @@ def plain_axes(figure: Figure) -> Axes:
     return axes
 
 
-def as_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
+def render_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
     """Return the figure as an element of an HTML page.
 
     Args:

@@ -8,8 +8,8 @@ from maskbench.comparison.results import ArmResult, Comparison
 from maskbench.comparison.text.number_format import Scale
 from maskbench.comparison.text.table_cells import arm_cells
 from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
-from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
-from maskbench.report.gather import Panel
+from maskbench.report.figure import Plot, add_axes, make_figure, render_svg
+from maskbench.report.gather import ReportPanel
 from maskbench.report.palette import BAND, INK, MUTED
 from maskbench.report.tables import difference_in_words, shortened
 from maskbench.text import sanitize
@@ -25,14 +25,14 @@ _LINE_LENGTH = 60
 """Characters that fit above a lane."""
 
 
-def forest(panel: Panel) -> Plot | None:
+def draw_forest(panel: ReportPanel) -> Plot | None:
     """Return the plot, or None where no pair of runs is finished."""
     comparison, scale = panel.comparison, panel.scale
     rows = [row for row in comparison.rows if row.difference is not None and row.difference.mean is not None]
     if not rows:
         return None
-    figure = new_figure(WIDTH, ROW_HEIGHT * len(rows) + MARGIN)
-    axes = plain_axes(figure)
+    figure = make_figure(WIDTH, ROW_HEIGHT * len(rows) + MARGIN)
+    axes = add_axes(figure)
     axes.spines["left"].set_visible(False)
     axes.set(yticks=[], ylim=(len(rows) - 0.35, -0.75))
     for place, row in enumerate(rows):
@@ -40,15 +40,15 @@ def forest(panel: Panel) -> Plot | None:
     axes.set_xlabel(_axis(comparison, scale))
     axes.margins(x=0.06)
     return Plot(
-        as_svg(
+        render_svg(
             figure, f"{panel.key}-forest", f"Differences to the baseline: {panel.name}", _words(panel, rows)
         ),
         _caption(comparison, scale),
     )
 
 
-def _draw(axes: Axes, place: int, row: ArmResult, panel: Panel) -> None:
-    look, scale, difference = panel.looks[row.arm], panel.scale, row.difference
+def _draw(axes: Axes, place: int, row: ArmResult, panel: ReportPanel) -> None:
+    style, scale, difference = panel.styles[row.arm], panel.scale, row.difference
     if difference is None or difference.mean is None:
         return
     lane = [place + end for end in _LANE]
@@ -57,12 +57,12 @@ def _draw(axes: Axes, place: int, row: ArmResult, panel: Panel) -> None:
         axes.fill_betweenx(lane, -bound, bound, color=BAND, linewidth=0, zorder=0)
     axes.plot([0, 0], lane, color=MUTED, linewidth=1, zorder=1)
     mean, limits = difference.mean * scale.factor, difference.interval
-    seeds = [value * scale.factor for value in paired(panel.comparison, row)]
+    seeds = [value * scale.factor for value in paired_differences(panel.comparison, row)]
     if limits is not None:
         ends = (limits.low * scale.factor, limits.high * scale.factor)
-        axes.plot(ends, (place, place), color=look.colour, linewidth=2, solid_capstyle="butt", zorder=3)
-    axes.plot(seeds, [place + 0.2] * len(seeds), "|", color=look.colour, markersize=5, alpha=0.7, zorder=2)
-    axes.plot([mean], [place], look.marker, color=look.colour, markersize=7, zorder=4)
+        axes.plot(ends, (place, place), color=style.colour, linewidth=2, solid_capstyle="butt", zorder=3)
+    axes.plot(seeds, [place + 0.2] * len(seeds), "|", color=style.colour, markersize=5, alpha=0.7, zorder=2)
+    axes.plot([mean], [place], style.marker, color=style.colour, markersize=7, zorder=4)
     above: dict[str, Any] = {
         "y": place - 0.42,
         "transform": axes.get_yaxis_transform(),
@@ -78,7 +78,7 @@ def _draw(axes: Axes, place: int, row: ArmResult, panel: Panel) -> None:
     axes.text(1, s=shown, ha="right", **above)
 
 
-def paired(comparison: Comparison, row: ArmResult) -> list[float]:
+def paired_differences(comparison: Comparison, row: ArmResult) -> list[float]:
     """Return arm minus baseline for every seed with which both are done."""
     baseline = comparison.baseline.values
     return [value - baseline[seed] for seed, value in row.values.items() if seed in baseline]
@@ -104,5 +104,5 @@ def _caption(comparison: Comparison, scale: Scale) -> str:
     )
 
 
-def _words(panel: Panel, rows: list[ArmResult]) -> str:
+def _words(panel: ReportPanel, rows: list[ArmResult]) -> str:
     return " ".join(difference_in_words(row, panel.scale, panel.comparison.settings) for row in rows)

@@ -12,11 +12,11 @@ from maskbench.comparison.text.number_format import Scale, scale_of
 from maskbench.records.collect import CollectedPanel, collect_panel
 from maskbench.records.curves import LearningCurve, read_curves
 from maskbench.records.locate import find_panels
-from maskbench.report.palette import Look, looks
+from maskbench.report.palette import ArmStyle, assign_styles
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class ReportPanel:
     """One panel with everything that was read of it."""
 
     key: str
@@ -26,7 +26,7 @@ class Panel:
     curves: Mapping[str, Sequence[LearningCurve]]
     unread: tuple[str, ...]
     """Sentences about runs that are left out of the curves."""
-    looks: Mapping[str, Look]
+    styles: Mapping[str, ArmStyle]
 
     @property
     def scale(self) -> Scale:
@@ -44,7 +44,7 @@ class Panel:
         return self.comparison.name
 
 
-def gather(directories: Sequence[Path], choices: ComparisonOptions) -> list[Panel]:
+def read_panels(directories: Sequence[Path], choices: ComparisonOptions) -> list[ReportPanel]:
     """Read every panel in the directories.
 
     Raises:
@@ -54,15 +54,15 @@ def gather(directories: Sequence[Path], choices: ComparisonOptions) -> list[Pane
     return [_panel(collect_panel(one), choices, f"p{number}") for number, one in enumerate(found, 1)]
 
 
-def _panel(collected: CollectedPanel, choices: ComparisonOptions, key: str) -> Panel:
+def _panel(collected: CollectedPanel, choices: ComparisonOptions, key: str) -> ReportPanel:
     comparison = tabulate(collected, choices)
     unread: list[str] = []
     arms = [row.arm for row in comparison.rows]
-    return Panel(
+    return ReportPanel(
         key=key,
         collected=collected,
         comparison=comparison,
         curves=read_curves(collected.found, unread),
         unread=tuple(unread),
-        looks=looks(arms, comparison.settings.baseline),
+        styles=assign_styles(arms, comparison.settings.baseline),
     )

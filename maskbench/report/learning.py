@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from maskbench.comparison.text.number_format import scale_of
 from maskbench.config.schema.metrics import metric_name
 from maskbench.records.curves import LearningCurve
-from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
-from maskbench.report.gather import Panel
+from maskbench.report.figure import Plot, add_axes, make_figure, render_svg
+from maskbench.report.gather import ReportPanel
 from maskbench.text import count_of, sanitize
 
 WIDTH, HEIGHT = 400, 250
-MOST_LINES = 24
+MAX_LINES = 24
 """More lines than this in one figure show nothing."""
 _MASKS = {
     "mask/ratio/": ("share masked", "share of the tokens that were masked in training"),
@@ -20,7 +20,7 @@ _MASKS = {
 }
 
 
-def learning_curves(panel: Panel) -> list[Plot]:
+def draw_learning_curves(panel: ReportPanel) -> list[Plot]:
     """Return a plot for every logged number that tells something of how the arms learned."""
     plots = [
         _plot(panel, f"curve-{n}", tag, (tag, tag), panel.curves[tag])
@@ -30,12 +30,12 @@ def learning_curves(panel: Panel) -> list[Plot]:
         moving = [
             c for tag, found in panel.curves.items() if tag.startswith(prefix) for c in found if _moves(c)
         ]
-        if 0 < len(moving) <= MOST_LINES:
+        if 0 < len(moving) <= MAX_LINES:
             plots.append(_plot(panel, f"mask-{number}", prefix.rstrip("/"), meaning, moving))
     return plots
 
 
-def still(panel: Panel) -> list[str]:
+def describe_constant_masks(panel: ReportPanel) -> list[str]:
     """Return a sentence for every mask whose ratio or density was one number all along."""
     return [
         f"{curve.title}, {tag.rpartition('/')[2]}: {meaning} was {curve.mean[0]:.3g} throughout"
@@ -47,7 +47,7 @@ def still(panel: Panel) -> list[str]:
     ]
 
 
-def _validation(panel: Panel) -> Iterator[str]:
+def _validation(panel: ReportPanel) -> Iterator[str]:
     """Yield valid/nll and the compared metric's cousin on the validation split, where they were logged."""
     compared = metric_name(panel.comparison.settings.metric)
     wanted = ("valid/nll", f"valid/{compared.metric}" if compared else "")
@@ -60,20 +60,22 @@ def _moves(curve: LearningCurve) -> bool:
     return len(curve.steps) > 1 and max(curve.high) - min(curve.low) > 1e-9
 
 
-def _plot(panel: Panel, key: str, tag: str, meaning: tuple[str, str], found: Sequence[LearningCurve]) -> Plot:
+def _plot(
+    panel: ReportPanel, key: str, tag: str, meaning: tuple[str, str], found: Sequence[LearningCurve]
+) -> Plot:
     factor, unit = _unit(panel, tag)
-    figure = new_figure(WIDTH, HEIGHT)
-    axes = plain_axes(figure)
+    figure = make_figure(WIDTH, HEIGHT)
+    axes = add_axes(figure)
     for curve in found:
-        look = panel.looks[curve.arm]
+        style = panel.styles[curve.arm]
         mean, low, high = ([v * factor for v in values] for values in (curve.mean, curve.low, curve.high))
-        axes.fill_between(curve.steps, low, high, color=look.colour, alpha=0.13, linewidth=0)
-        marker = look.marker if len(curve.steps) <= 20 else ""
+        axes.fill_between(curve.steps, low, high, color=style.colour, alpha=0.13, linewidth=0)
+        marker = style.marker if len(curve.steps) <= 20 else ""
         axes.plot(
             curve.steps,
             mean,
-            color=look.colour,
-            linestyle=look.line,
+            color=style.colour,
+            linestyle=style.line,
             linewidth=1.6,
             marker=marker,
             markersize=4,
@@ -84,13 +86,13 @@ def _plot(panel: Panel, key: str, tag: str, meaning: tuple[str, str], found: Seq
     about = f", {meaning[1]}" if meaning[1] != tag else ""
     seeds = max((n for curve in found for n in curve.n), default=0)
     return Plot(
-        as_svg(figure, f"{panel.key}-{key}", f"{tag} over training: {panel.name}", words),
+        render_svg(figure, f"{panel.key}-{key}", f"{tag} over training: {panel.name}", words),
         f"{sanitize(tag)}{unit}{about}: mean over {count_of(seeds, 'seed')}; the band reaches from the lowest to the highest.",
         tuple(dict.fromkeys(curve.arm for curve in found)),
     )
 
 
-def _unit(panel: Panel, tag: str) -> tuple[float, str]:
+def _unit(panel: ReportPanel, tag: str) -> tuple[float, str]:
     scale = scale_of(panel.comparison, tag) if metric_name(tag) else None
     return (scale.factor, scale.unit) if scale else (1.0, "")
 

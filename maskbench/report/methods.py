@@ -11,12 +11,12 @@ from maskbench.comparison.results import Comparison, Difference
 from maskbench.comparison.text.number_format import scale_of
 from maskbench.comparison.text.sentences import join_names
 from maskbench.records.collect import format_seeds
-from maskbench.report.gather import Panel
+from maskbench.report.gather import ReportPanel
 from maskbench.statistics.paired import RANDOM_FLIPS, least_seeds
 from maskbench.text import count_of
 
 
-def methods(panel: Panel) -> list[str]:
+def write_methods(panel: ReportPanel) -> list[str]:
     """Return the sentences of the methods paragraph."""
     comparison = panel.comparison
     return [
@@ -31,7 +31,7 @@ def methods(panel: Panel) -> list[str]:
     ]
 
 
-def _training(panel: Panel) -> Iterator[str]:
+def _training(panel: ReportPanel) -> Iterator[str]:
     comparison = panel.comparison
     seeds = list(panel.collected.found.experiment.seeds)
     arms = len(comparison.rows)
@@ -49,7 +49,7 @@ def _training(panel: Panel) -> Iterator[str]:
         )
 
 
-def _own_streams(panel: Panel) -> str:
+def _own_streams(panel: ReportPanel) -> str:
     """Name the arms that share no random numbers with the baseline."""
     arms = panel.collected.found.panel.arms
     shared = next(arm.config.streams for arm in arms if arm.name == panel.comparison.settings.baseline)
@@ -57,7 +57,7 @@ def _own_streams(panel: Panel) -> str:
     return f", except {join_names(apart)}, whose random numbers are their own" if apart else ""
 
 
-def _warm(panel: Panel) -> bool:
+def _warm(panel: ReportPanel) -> bool:
     return any(arm.config.init_from is not None for arm in panel.collected.found.panel.arms)
 
 
@@ -128,7 +128,7 @@ def _interval(comparison: Comparison) -> Iterator[str]:
         yield f"{level} intervals {few}are Student's t, which assumes normal differences."
 
 
-def _rule(panel: Panel) -> Iterator[str]:
+def _rule(panel: ReportPanel) -> Iterator[str]:
     comparison = panel.comparison
     if comparison.rule == "sequential":
         yield "Seeds were added to the open comparisons until each was decided or the limit was reached."
@@ -197,7 +197,7 @@ def _metric(comparison: Comparison) -> Iterator[str]:
 _MADE_UP = ("copy", "cue", "recall", "reverse", "sort", "toydeen")
 
 
-def limits(panel: Panel) -> Iterator[str]:
+def write_limits(panel: ReportPanel) -> Iterator[str]:
     """Yield the sentences that apply."""
     comparison, experiment = panel.comparison, panel.collected.found.experiment
     corpora = sorted({arm.config.corpus.name for arm in panel.collected.found.panel.arms})

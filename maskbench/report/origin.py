@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from maskbench.comparison.results import ComparisonOptions
 from maskbench.records.collect import RunProvenance
-from maskbench.report.gather import Panel
+from maskbench.report.gather import ReportPanel
 from maskbench.text import count_of
 
 
-def facts(panel: Panel) -> list[tuple[str, str]]:
+def list_provenance(panel: ReportPanel) -> list[tuple[str, str]]:
     """Return what the finished runs say of themselves: what it is, and its value, or the values and how many runs had each."""
     origins = [cell.provenance for cell in panel.collected.runs.values() if cell.provenance]
     if not origins:
@@ -33,7 +33,7 @@ def facts(panel: Panel) -> list[tuple[str, str]]:
     return found
 
 
-def commands(panel: Panel, choices: ComparisonOptions) -> list[str]:
+def list_commands(panel: ReportPanel, choices: ComparisonOptions) -> list[str]:
     """Return the commands that train, compare and report this experiment, from its file as this page holds it."""
     name = panel.comparison.experiment
     options = [

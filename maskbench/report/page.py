@@ -19,17 +19,17 @@ from maskbench.comparison.text.sentences import noise_sentences
 from maskbench.comparison.text.table_cells import TableCells, table_cells
 from maskbench.comparison.text.verdict_symbols import verdict_with_symbol
 from maskbench.config.load import dump_resolved
-from maskbench.report.answers import Answers, answers
-from maskbench.report.cost import cost_plot
-from maskbench.report.figure import Plot, own_settings
-from maskbench.report.forest import forest
-from maskbench.report.gather import Panel, gather
-from maskbench.report.learning import learning_curves, still
-from maskbench.report.methods import limits, methods
-from maskbench.report.origin import commands, facts
-from maskbench.report.pictures import Pictures, pictures
-from maskbench.report.samples import Samples, samples
-from maskbench.report.slices import slice_plots
+from maskbench.report.answers import PanelAnswers, make_answers
+from maskbench.report.cost import draw_cost
+from maskbench.report.figure import Plot, default_matplotlib_settings
+from maskbench.report.forest import draw_forest
+from maskbench.report.gather import ReportPanel, read_panels
+from maskbench.report.learning import describe_constant_masks, draw_learning_curves
+from maskbench.report.methods import write_limits, write_methods
+from maskbench.report.origin import list_commands, list_provenance
+from maskbench.report.pictures import Pictures, read_pictures
+from maskbench.report.samples import Samples, read_samples
+from maskbench.report.slices import draw_slices
 from maskbench.report.tables import NOTHING, OtherTable, cost_table, noise_table, other_tables
 from maskbench.text import sanitize
 
@@ -37,11 +37,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PanelSection:
     """Everything the page says of a panel."""
 
-    panel: Panel
-    answers: Answers
+    panel: ReportPanel
+    answers: PanelAnswers
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     table: TableCells
@@ -64,14 +64,14 @@ class Section:
     """The resolved experiment file."""
 
 
-def html(directories: Sequence[Path], choices: ComparisonOptions) -> str:
+def render_page(directories: Sequence[Path], choices: ComparisonOptions) -> str:
     """Return the page: one HTML document that needs nothing beside it.
 
     Raises:
         ConfigError: what `maskbench.comparison.table.compare` raises.
     """
-    panels = gather(directories, choices)
-    with own_settings():
+    panels = read_panels(directories, choices)
+    with default_matplotlib_settings():
         sections = [_section(panel, choices) for panel in panels]
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8").strip()
     environment = _environment()
@@ -88,28 +88,28 @@ def html(directories: Sequence[Path], choices: ComparisonOptions) -> str:
     )
 
 
-def _section(panel: Panel, choices: ComparisonOptions) -> Section:
-    return Section(
+def _section(panel: ReportPanel, choices: ComparisonOptions) -> PanelSection:
+    return PanelSection(
         panel=panel,
-        answers=answers(panel),
+        answers=make_answers(panel),
         warnings=(*grouped_warnings(panel.comparison), *panel.unread),
         notes=tuple(arm_notes(panel.comparison)),
         table=table_cells(panel.comparison),
-        forest=forest(panel),
-        learning=tuple(learning_curves(panel)),
-        still=tuple(still(panel)),
-        cost=cost_plot(panel),
+        forest=draw_forest(panel),
+        learning=tuple(draw_learning_curves(panel)),
+        still=tuple(describe_constant_masks(panel)),
+        cost=draw_cost(panel),
         costs=tuple(cost_table(panel)),
-        slices=tuple(slice_plots(panel)),
+        slices=tuple(draw_slices(panel)),
         others=tuple(other_tables(panel)),
         noise=noise_table(panel),
         noise_sentences=tuple(noise_sentences(panel.comparison)),
-        pictures=pictures(panel),
-        samples=samples(panel),
-        methods=tuple(methods(panel)),
-        limits=tuple(limits(panel)),
-        facts=tuple(facts(panel)),
-        commands=tuple(commands(panel, choices)),
+        pictures=read_pictures(panel),
+        samples=read_samples(panel),
+        methods=tuple(write_methods(panel)),
+        limits=tuple(write_limits(panel)),
+        facts=tuple(list_provenance(panel)),
+        commands=tuple(list_commands(panel, choices)),
         experiment=dump_resolved(panel.collected.found.experiment),
     )
 

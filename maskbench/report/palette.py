@@ -25,7 +25,7 @@ VARIABLES = {
 }
 """From a colour, as matplotlib writes it, to what the page has in its place."""
 
-OUTLINES = {
+MARKER_PATHS = {
     "s": "M-3.5-3.5h7v7h-7z",
     "^": "M0-4.2L4.2 3.6H-4.2z",
     "o": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
@@ -38,7 +38,7 @@ OUTLINES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ArmStyle:
     """How an arm is drawn wherever it is drawn."""
 
     colour: str
@@ -54,7 +54,7 @@ class Look:
     @property
     def outline(self) -> str:
         """The marker as a path."""
-        return OUTLINES[self.marker]
+        return MARKER_PATHS[self.marker]
 
     @property
     def dash_array(self) -> str:
@@ -67,13 +67,13 @@ class Look:
         return (0, self.dashes) if self.dashes else "solid"
 
 
-def looks(arms: Sequence[str], baseline: str) -> dict[str, Look]:
+def assign_styles(arms: Sequence[str], baseline: str) -> dict[str, ArmStyle]:
     """Return a look for every arm: ink for the baseline, colours in turn for the others."""
     others = [arm for arm in arms if arm != baseline]
-    found = {baseline: Look(INK, "o", ())}
+    found = {baseline: ArmStyle(INK, "o", ())}
     for number, arm in enumerate(others):
         turn, place = divmod(number, len(_ARMS))
         # The second time a colour comes, it has the next marker and the next line.
         marker = _MARKERS[(place + turn) % len(_MARKERS)]
-        found[arm] = Look(_ARMS[place], marker, _LINES[(place + turn) % len(_LINES)])
+        found[arm] = ArmStyle(_ARMS[place], marker, _LINES[(place + turn) % len(_LINES)])
     return found

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from maskbench.report.gather import Panel
+from maskbench.report.gather import ReportPanel
 
-LARGEST = 200_000
+MAX_BYTES = 200_000
 """Bytes of a picture; a larger one is left out and counted, so that the page stays one that can be sent around."""
-MOST = 60
+MAX_PICTURES = 60
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -53,7 +53,7 @@ class Pictures:
     left_out: int
 
 
-def pictures(panel: Panel) -> Pictures:
+def read_pictures(panel: ReportPanel) -> Pictures:
     """Return the last picture of every placement of every arm, from the runs of the first seed."""
     seed = panel.collected.found.experiment.seeds[0]
     found: list[Picture] = []
@@ -65,7 +65,12 @@ def pictures(panel: Panel) -> Pictures:
         }
         for label, path in last.items():
             data = path.read_bytes()
-            if len(data) > LARGEST or not data.startswith(_PNG) or len(data) < 24 or len(found) == MOST:
+            if (
+                len(data) > MAX_BYTES
+                or not data.startswith(_PNG)
+                or len(data) < 24
+                or len(found) == MAX_PICTURES
+            ):
                 left_out += 1
                 continue
             # Width and height stand at the same place in every PNG.

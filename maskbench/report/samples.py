@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from maskbench.errors import MaskbenchError
-from maskbench.report.gather import Panel
+from maskbench.report.gather import ReportPanel
 
-MOST = 10
+MAX_SAMPLES = 10
 """More samples than this nobody reads."""
 
-Kind: TypeAlias = Literal["same", "other", "missing"]
+PieceKind: TypeAlias = Literal["same", "other", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
-class Hypothesis:
+class ArmTranslation:
     """What one arm said."""
 
     arm: str
     title: str
-    pieces: tuple[tuple[Kind, str], ...]
+    pieces: tuple[tuple[PieceKind, str], ...]
     right: bool
 
 
@@ -34,7 +34,7 @@ class Sample:
     number: int
     source: str
     reference: str
-    hypotheses: tuple[Hypothesis, ...]
+    hypotheses: tuple[ArmTranslation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,12 @@ class Samples:
     """Why there are none; empty if there are."""
 
 
-def samples(panel: Panel) -> Samples:
+def read_samples(panel: ReportPanel) -> Samples:
     """Return the last samples that the runs of the first seed kept."""
     found = panel.collected.found
     seed = found.experiment.seeds[0]
     kept: dict[tuple[str, int], dict[str, Any]] = {}
-    said: dict[tuple[str, int], list[Hypothesis]] = {}
+    said: dict[tuple[str, int], list[ArmTranslation]] = {}
     unread, translated = [], False
     for arm, title in panel.titles.items():
         run = found.directory.run(arm, seed)
@@ -64,13 +64,13 @@ def samples(panel: Panel) -> Samples:
             continue
         for key, line in lines:
             kept.setdefault(key, line)
-            pieces = tuple(marked(line["hypothesis"], line["reference"]))
+            pieces = tuple(mark_differences(line["hypothesis"], line["reference"]))
             said.setdefault(key, []).append(
-                Hypothesis(arm, title, pieces, line["hypothesis"] == line["reference"])
+                ArmTranslation(arm, title, pieces, line["hypothesis"] == line["reference"])
             )
     shown = tuple(
         Sample(split, number, line["source"], line["reference"], tuple(said[split, number]))
-        for (split, number), line in list(kept.items())[:MOST]
+        for (split, number), line in list(kept.items())[:MAX_SAMPLES]
     )
     return Samples(seed, shown, "" if shown else _why_none(seed, translated, unread))
 
@@ -93,7 +93,7 @@ def _why_none(seed: int, translated: bool, unread: list[str]) -> str:
     return f"The runs of seed {seed} have translated nothing: no metric of this experiment asks for it, or none is done."
 
 
-def marked(hypothesis: str, reference: str) -> Iterator[tuple[Kind, str]]:
+def mark_differences(hypothesis: str, reference: str) -> Iterator[tuple[PieceKind, str]]:
     """Yield runs of words: as in the reference, not in the reference, or missing from the hypothesis."""
     said, wanted = hypothesis.split(), reference.split()
     matcher = difflib.SequenceMatcher(None, wanted, said, autojunk=False)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from maskbench.comparison.results import ArmResult
 from maskbench.comparison.text.number_format import scale_of, with_sign
 from maskbench.config.schema.metrics import MetricName, metric_name
-from maskbench.report.figure import Plot, as_svg, new_figure, plain_axes
-from maskbench.report.forest import paired
-from maskbench.report.gather import Panel
+from maskbench.report.figure import Plot, add_axes, make_figure, render_svg
+from maskbench.report.forest import paired_differences
+from maskbench.report.gather import ReportPanel
 from maskbench.report.palette import MUTED
 from maskbench.report.tables import shortened
 from maskbench.statistics.paired import Interval
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH = 400
-MOST_CATEGORIES = 30
+MAX_CATEGORIES = 30
 _ORDERED = re.compile(r"(\D*)(\d+).*")
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class SliceChart:
     """One metric's differences over some categories."""
 
     key: str
@@ -42,19 +42,19 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Dot:
+class SliceDifference:
     """An arm's difference in a category."""
 
     mean: float
     limits: Interval | None
 
 
-def slice_plots(panel: Panel) -> list[Plot]:
+def draw_slices(panel: ReportPanel) -> list[Plot]:
     """Return a plot for every way in which differences were measured in more than one place."""
-    return [_plot(panel, chart, rows) for chart in charts(panel) if (rows := _measured(panel, chart))]
+    return [_plot(panel, chart, rows) for chart in list_charts(panel) if (rows := _measured(panel, chart))]
 
 
-def _measured(panel: Panel, chart: Chart) -> list[ArmResult]:
+def _measured(panel: ReportPanel, chart: SliceChart) -> list[ArmResult]:
     """Return the arms that have anything to show in a chart."""
     return [
         row
@@ -63,7 +63,7 @@ def _measured(panel: Panel, chart: Chart) -> list[ArmResult]:
     ]
 
 
-def charts(panel: Panel) -> list[Chart]:
+def list_charts(panel: ReportPanel) -> list[SliceChart]:
     """Return the compared metric by split, and every metric with slices on the compared split by kind of slice."""
     compared = metric_name(panel.comparison.settings.metric)
     if compared is None:
@@ -83,47 +83,47 @@ def charts(panel: Panel) -> list[Chart]:
     ]
 
 
-def _by_split(names: Sequence[MetricName], compared: MetricName) -> Iterator[Chart]:
+def _by_split(names: Sequence[MetricName], compared: MetricName) -> Iterator[SliceChart]:
     same = [name for name in names if (name.metric, name.part) == (compared.metric, compared.part)]
     categories = [(str(name.whole).partition("/")[0], str(name)) for name in same]
     what = compared.metric + (f"[{compared.part}]" if compared.part else "")
-    yield Chart("splits", f"{what} by split", str(compared), tuple(categories[:MOST_CATEGORIES]))
+    yield SliceChart("splits", f"{what} by split", str(compared), tuple(categories[:MAX_CATEGORIES]))
 
 
-def _by_slice(names: Sequence[MetricName], compared: MetricName) -> Iterator[Chart]:
+def _by_slice(names: Sequence[MetricName], compared: MetricName) -> Iterator[SliceChart]:
     here = [n for n in names if n.part and (n.split, n.masks) == (compared.split, compared.masks)]
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for name in here:
         kind, _, label = name.part.partition(":")
         groups.setdefault((str(name.whole), kind), []).append((label, str(name)))
     for number, ((whole, kind), categories) in enumerate(groups.items()):
-        yield Chart(f"slice-{number}", f"{whole} by {kind}", whole, tuple(categories[:MOST_CATEGORIES]))
+        yield SliceChart(f"slice-{number}", f"{whole} by {kind}", whole, tuple(categories[:MAX_CATEGORIES]))
 
 
-def _plot(panel: Panel, chart: Chart, rows: Sequence[ArmResult]) -> Plot:
+def _plot(panel: ReportPanel, chart: SliceChart, rows: Sequence[ArmResult]) -> Plot:
     ordered = _is_ordered([label for label, _ in chart.categories])
     factor = scale_of(panel.comparison, chart.categories[0][1]).factor
     height = 270 if ordered else 54 + len(chart.categories) * (12 + 9 * len(rows))
-    figure = new_figure(WIDTH, height)
-    axes = plain_axes(figure)
+    figure = make_figure(WIDTH, height)
+    axes = add_axes(figure)
     words = []
     for place, row in enumerate(rows):
         dots = [_dot(panel, row, name) for _, name in chart.categories]
         words.append(_words(panel, row, chart, dots))
         shift = (place - (len(rows) - 1) / 2) * (0.4 / len(rows) if ordered else 9 / (12 + 9 * len(rows)))
-        look = panel.looks[row.arm]
+        style = panel.styles[row.arm]
         known = [(at, dot) for at, dot in enumerate(dots) if dot is not None]
         for at, dot in known:
             if dot.limits is not None:
                 ends = (dot.limits.low * factor, dot.limits.high * factor)
                 where = (at + shift, at + shift)
-                axes.plot(*((where, ends) if ordered else (ends, where)), color=look.colour, linewidth=1.4)
+                axes.plot(*((where, ends) if ordered else (ends, where)), color=style.colour, linewidth=1.4)
         centres = ([at + shift for at, _ in known], [dot.mean * factor for _, dot in known])
-        line = look.line if ordered else "none"
+        line = style.line if ordered else "none"
         axes.plot(
             *(centres if ordered else centres[::-1]),
-            marker=look.marker,
-            color=look.colour,
+            marker=style.marker,
+            color=style.colour,
             markersize=5.5,
             linestyle=line,
             linewidth=1,
@@ -133,13 +133,13 @@ def _plot(panel: Panel, chart: Chart, rows: Sequence[ArmResult]) -> Plot:
     (axes.set_ylabel if ordered else axes.set_xlabel)(f"difference, {unit}")
     level = panel.comparison.settings.level
     return Plot(
-        as_svg(figure, f"{panel.key}-{chart.key}", f"{chart.title}: {panel.name}", " ".join(words)),
+        render_svg(figure, f"{panel.key}-{chart.key}", f"{chart.title}: {panel.name}", " ".join(words)),
         f"{chart.title}: difference to the baseline with its {level} % interval. Exploratory, no verdict.",
         tuple(row.arm for row in rows),
     )
 
 
-def _dress(axes: Axes, chart: Chart, ordered: bool) -> None:
+def _dress(axes: Axes, chart: SliceChart, ordered: bool) -> None:
     labels = [shortened(sanitize(label), 22) for label, _ in chart.categories]
     places = range(len(labels))
     if ordered:
@@ -159,20 +159,22 @@ def _is_ordered(labels: Sequence[str]) -> bool:
     return len(numbers) == len(labels) > 2 and same and numbers == sorted(numbers)
 
 
-def _dot(panel: Panel, row: ArmResult, name: str) -> Dot | None:
+def _dot(panel: ReportPanel, row: ArmResult, name: str) -> SliceDifference | None:
     if name == panel.comparison.settings.metric:
-        found = paired(panel.comparison, row)
+        found = paired_differences(panel.comparison, row)
         difference = row.difference
         if difference is None or difference.mean is None:
             return None
-        return Dot(difference.mean, difference.interval) if found else None
+        return SliceDifference(difference.mean, difference.interval) if found else None
     other = row.other_metrics.get(name)
     if other is None or other.difference_mean is None:
         return None
-    return Dot(other.difference_mean, other.interval(panel.comparison.settings.alpha))
+    return SliceDifference(other.difference_mean, other.interval(panel.comparison.settings.alpha))
 
 
-def _words(panel: Panel, row: ArmResult, chart: Chart, dots: Sequence[Dot | None]) -> str:
+def _words(
+    panel: ReportPanel, row: ArmResult, chart: SliceChart, dots: Sequence[SliceDifference | None]
+) -> str:
     parts = []
     for (label, name), dot in zip(chart.categories, dots, strict=True):
         if dot is not None:

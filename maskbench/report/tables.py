@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from maskbench.comparison.results import ArmResult, ComparisonSettings, OtherMetric
 from maskbench.comparison.text.number_format import Scale, interval_text, scale_of, with_sign
 from maskbench.comparison.text.table_cells import arm_cells, other_metric_names
-from maskbench.report.gather import Panel
+from maskbench.report.gather import ReportPanel
 
 
 def shortened(text: str, most: int) -> str:
@@ -42,7 +42,7 @@ class OtherTable:
     """An arm's title, and a cell for every heading."""
 
 
-def cost_table(panel: Panel) -> Iterator[tuple[str, tuple[str, ...]]]:
+def cost_table(panel: ReportPanel) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield title and cells: step time, training speed, memory, parameters."""
     for row in panel.comparison.rows:
         cost = row.cost
@@ -58,7 +58,7 @@ def cost_table(panel: Panel) -> Iterator[tuple[str, tuple[str, ...]]]:
         )
 
 
-def other_tables(panel: Panel) -> Iterator[OtherTable]:
+def other_tables(panel: ReportPanel) -> Iterator[OtherTable]:
     """Yield every metric of a whole split, grouped by split, or by metric where there are more splits than metrics."""
     names = [name for name in other_metric_names(panel.comparison) if not name.part]
     by_split: dict[str, dict[str, str]] = {}
@@ -88,7 +88,7 @@ def _other(other: OtherMetric | None, scale: Scale) -> str:
     )
 
 
-def noise_table(panel: Panel) -> OtherTable | None:
+def noise_table(panel: ReportPanel) -> OtherTable | None:
     """Return what every arm's uncertainty is made of and what would lessen it, or None where nothing is known of it."""
     columns: dict[str, list[str]] = {heading: [] for heading in _NOISE}
     titles = []

@@ -34,12 +34,12 @@ from maskbench.files import (
     wrap_os_errors,
     write_synced,
 )
-from maskbench.runs.json_files import json_bytes, read_json, write_json
+from maskbench.runs.json_files import encode_json, read_json, write_json
 
 FORMAT_VERSION = 1
 """Raised when an older program could misread a newer checkpoint."""
 
-KEPT = 2
+NEWEST_KEPT = 2
 """How many of the newest valid checkpoints outlive pruning, beside the best one."""
 
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
@@ -80,7 +80,7 @@ class Checkpoint:
         found = self.state.get("best")
         return int(found["step"]) if found else None
 
-    def model(self) -> dict[str, Tensor]:
+    def read_model(self) -> dict[str, Tensor]:
         """Read the weights."""
         return dict(load_file(self.path / "model.safetensors"))
 
@@ -91,19 +91,19 @@ class Checkpoint:
             RunDirectoryError: the model has other parameters: another version of the program wrote this.
         """
         try:
-            model.load_state_dict(self.model(), strict=True)
+            model.load_state_dict(self.read_model(), strict=True)
         except RuntimeError as error:
             raise RunDirectoryError(
                 f"{self.path} does not fit the model this version builds; move the run directory away ({error})"
             ) from error
 
-    def optimizer(self) -> dict[str, Tensor]:
+    def read_optimizer(self) -> dict[str, Tensor]:
         """Read the optimiser's moments and step counts."""
         return dict(load_file(self.path / "optimizer.safetensors"))
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class CheckpointScan:
     """What a folder of checkpoints holds."""
 
     valid: tuple[Checkpoint, ...]
@@ -141,7 +141,7 @@ def save_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
 
 def _build(place: Path, snapshot: Snapshot) -> dict[str, Any]:
     """Write the files of a checkpoint into an empty folder, the manifest last, and return the manifest."""
-    contents = (_serialise(snapshot.model), _serialise(snapshot.optimizer), json_bytes(snapshot.state))
+    contents = (_serialise(snapshot.model), _serialise(snapshot.optimizer), encode_json(snapshot.state))
     for name, data in zip(_FILES, contents, strict=True):
         write_synced(place / name, data)
     manifest = {
@@ -153,7 +153,7 @@ def _build(place: Path, snapshot: Snapshot) -> dict[str, Any]:
             for name, data in zip(_FILES, contents, strict=True)
         },
     }
-    write_synced(place / "manifest.json", json_bytes(manifest))
+    write_synced(place / "manifest.json", encode_json(manifest))
     sync_directory(place)
     return manifest
 
@@ -166,7 +166,7 @@ def _serialise(tensors: Mapping[str, Tensor]) -> bytes:
 def _same_as_present(target: Path, manifest: Mapping[str, Any]) -> bool:
     """Whether `target` already holds this checkpoint; a damaged one is moved out of the way first."""
     try:
-        verify(target)
+        verify_checkpoint(target)
     except RunDirectoryError:
         os.rename(target, target.with_name(f".damaged-{target.name}-{secrets.token_hex(4)}"))
         return False
@@ -180,7 +180,7 @@ def _same_as_present(target: Path, manifest: Mapping[str, Any]) -> bool:
     return True
 
 
-def verify(path: Path) -> Checkpoint:
+def verify_checkpoint(path: Path) -> Checkpoint:
     """Check every byte of a checkpoint before anything in it is used.
 
     Raises:
@@ -213,7 +213,7 @@ def _verified(path: Path) -> Checkpoint:
     return Checkpoint(path, str(manifest.get("run")), int(found[1]), state)
 
 
-def scan(folder: Path, run: str | None = None) -> Scan:
+def scan_checkpoints(folder: Path, run: str | None = None) -> CheckpointScan:
     """Verify every checkpoint in a folder.
 
     Args:
@@ -223,21 +223,21 @@ def scan(folder: Path, run: str | None = None) -> Scan:
     valid, damaged = [], []
     for path in _step_folders(folder):
         try:
-            checkpoint = verify(path)
+            checkpoint = verify_checkpoint(path)
             if run is not None and checkpoint.run != run:
                 raise RunDirectoryError(f"{path} belongs to another run ({checkpoint.run}, not {run})")
             valid.append(checkpoint)
         except RunDirectoryError as error:
             damaged.append(str(error))
-    return Scan(tuple(valid), tuple(damaged))
+    return CheckpointScan(tuple(valid), tuple(damaged))
 
 
-def mark_best(folder: Path, step: int, metric: str, value: float) -> None:
+def write_best(folder: Path, step: int, metric: str, value: float) -> None:
     """Write best.json, which names the selected checkpoint."""
     write_json(folder / "best.json", {"step": step, "metric": metric, "value": value})
 
 
-def best(folder: Path) -> Checkpoint:
+def load_best(folder: Path) -> Checkpoint:
     """Return the selected checkpoint.
 
     Raises:
@@ -246,10 +246,10 @@ def best(folder: Path) -> Checkpoint:
     selected = read_json(folder / "best.json")
     if selected is None:
         raise RunDirectoryError(f"{folder} has no best.json: no checkpoint has been selected yet")
-    return verify(folder / f"step-{int(selected['step']):06d}")
+    return verify_checkpoint(folder / f"step-{int(selected['step']):06d}")
 
 
-def prune(folder: Path, also: Collection[int] = ()) -> None:
+def prune_checkpoints(folder: Path, also: Collection[int] = ()) -> None:
     """Delete what is no longer needed: keeps the newest two that verify, the best ones they name, and the selected one.
 
     Only checkpoints that verify are counted and deleted, so half-written ones can never push the last good one out,
@@ -258,8 +258,8 @@ def prune(folder: Path, also: Collection[int] = ()) -> None:
     Args:
         also: steps that are needed as well.
     """
-    valid = scan(folder).valid
-    newest = valid[:KEPT]
+    valid = scan_checkpoints(folder).valid
+    newest = valid[:NEWEST_KEPT]
     needed = {c.step for c in newest} | {c.best_step for c in newest} | set(also)
     needed.add((read_json(folder / "best.json") or {}).get("step"))
     with wrap_os_errors("prune", folder):
@@ -268,7 +268,7 @@ def prune(folder: Path, also: Collection[int] = ()) -> None:
                 remove_folder(checkpoint.path)
 
 
-def remove_unfinished(folder: Path) -> None:
+def remove_unfinished_checkpoints(folder: Path) -> None:
     """Delete what a killed process left half built; the caller holds the run's lock."""
     for path in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path, ignore_errors=True)

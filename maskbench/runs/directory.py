@@ -25,20 +25,27 @@ from maskbench.errors import RunDirectoryError
 from maskbench.files import write_atomically
 from maskbench.runs.identity import Identity
 from maskbench.runs.json_files import read_json, wrap_corruption, write_json
-from maskbench.runs.jsonl import JsonLines, bars, json_line, logged_numbers, sample, timed_step
+from maskbench.runs.jsonl import (
+    JsonLines,
+    check_histogram_line,
+    check_metrics_line,
+    check_sample_line,
+    check_timing_line,
+    encode_json_line,
+)
 from maskbench.runs.locks import lock_directory
 
-State = Literal["planned", "running", "done", "failed", "diverged", "interrupted"]
+RunStateName = Literal["planned", "running", "done", "failed", "diverged", "interrupted"]
 """What a run can be; `running` whose process is gone reads as `interrupted`."""
 
 _SEED = re.compile(r"seed-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class RunStatus:
     """The state of a run, and the error that ended it if there was one."""
 
-    state: State
+    state: RunStateName
     error: Mapping[str, Any] | None = None
     """At least `message`; for a diverged run also `step` and the quantity that was not finite."""
     pid: int | None = None
@@ -68,22 +75,22 @@ class RunDirectory:
     @property
     def metrics(self) -> JsonLines:
         """Every logged number by step; no wall clock, so the same bytes in every repetition."""
-        return JsonLines(self.path / "metrics.jsonl", logged_numbers)
+        return JsonLines(self.path / "metrics.jsonl", check_metrics_line)
 
     @property
     def timing(self) -> JsonLines:
         """Wall clock, memory and throughput; part of no hash and no comparison of bytes."""
-        return JsonLines(self.path / "timing.jsonl", timed_step)
+        return JsonLines(self.path / "timing.jsonl", check_timing_line)
 
     @property
     def samples(self) -> JsonLines:
         """Some translations for people: `{"step", "split", "id", "source", "reference", "hypothesis"}` a line."""
-        return JsonLines(self.path / "samples.jsonl", sample)
+        return JsonLines(self.path / "samples.jsonl", check_sample_line)
 
     @property
     def histograms(self) -> JsonLines:
         """Learned mask parameters by step: `{"step", "tag", "edges": [n + 1 numbers], "counts": [n numbers]}` a line."""
-        return JsonLines(self.path / "histograms.jsonl", bars)
+        return JsonLines(self.path / "histograms.jsonl", check_histogram_line)
 
     def sentences(self, split: str) -> JsonLines:
         """What each metric counted of each pair of a split: `{"id": 3, "token_accuracy": [right, tokens], ...}` a line."""
@@ -103,7 +110,7 @@ class RunDirectory:
         found = (self.path / "pictures").glob("*.png")
         return sorted(path for path in found if path.stem.rpartition("-")[2].isdecimal())
 
-    def open(self, record: Mapping[str, Any], identity: Identity) -> None:
+    def claim(self, record: Mapping[str, Any], identity: Identity) -> None:
         """Make this directory that run's, or check that it is; the caller holds the lock.
 
         Args:
@@ -137,23 +144,23 @@ class RunDirectory:
         """Write result.json, whose presence means "done"; nothing may be written to the run after it but its status."""
         write_json(self.path / "result.json", result)
 
-    def status(self) -> Status:
+    def status(self) -> RunStatus:
         """Return the state; a finished result outranks status.json, a dead process makes `running` `interrupted`."""
         found = read_json(self.path / "status.json") or {}
         pid, host, error = (found.get(key) for key in ("pid", "host", "error"))
         if (self.path / "result.json").exists():
-            return Status("done", None, pid, host)
+            return RunStatus("done", None, pid, host)
         with wrap_corruption(self.path / "status.json"):
             state = found.get("state", "planned")
-            if state not in get_args(State):
+            if state not in get_args(RunStateName):
                 raise ValueError(f"no state is called {state!r}")
             if error is not None and not isinstance(error, Mapping):
                 raise ValueError(f"error should be an object, got {error!r}")
             if state == "running" and not _alive(found):
                 state = "interrupted"
-        return Status(state, error, pid, host)
+        return RunStatus(state, error, pid, host)
 
-    def write_status(self, state: State, error: Mapping[str, Any] | None = None) -> None:
+    def write_status(self, state: RunStateName, error: Mapping[str, Any] | None = None) -> None:
         """Write status.json for this process."""
         process = {"pid": os.getpid(), "host": platform.node(), "started": _start_time(os.getpid())}
         write_json(self.path / "status.json", {"state": state, **process, "error": error})
@@ -175,12 +182,12 @@ class RunDirectory:
             line: dict[str, Any] = {"id": number, "hypothesis": text}
             if n_best:
                 line["n_best"] = [{"hypothesis": other, "score": score} for other, score in n_best[row]]
-            lines.append(json_line(line))
+            lines.append(encode_json_line(line))
         write_atomically(self.path / "translations" / f"{split}.jsonl", b"".join(lines))
 
     def write_sentences(self, split: str, parts: Iterable[Mapping[str, Any]]) -> None:
         """Write sentences/<split>.jsonl, a line for each pair; split names are those of `write_translations`."""
-        write_atomically(self.sentences(split).path, b"".join(map(json_line, parts)))
+        write_atomically(self.sentences(split).path, b"".join(map(encode_json_line, parts)))
 
     def translations(self, split: str) -> dict[int, str]:
         """Return id -> hypothesis; empty where the split was not translated.

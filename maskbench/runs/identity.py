@@ -49,8 +49,8 @@ class Identity:
 
     @property
     def hash(self) -> str:
-        """`hash_of` the keys."""
-        return hash_of(self.to_json())
+        """`hash_identity_keys` the keys."""
+        return hash_identity_keys(self.to_json())
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """Name every key in which `recorded`, the identity in a run.json, differs: `train.lr 0.001 -> 0.0003`."""
@@ -64,12 +64,12 @@ class Identity:
         return lines
 
 
-def hash_of(keys: Mapping[str, Any]) -> str:
+def hash_identity_keys(keys: Mapping[str, Any]) -> str:
     """Return the hash of an identity's keys: the first 12 hex digits of BLAKE2b over their canonical JSON."""
     return hashlib.blake2b(canonical_json(keys).encode("ascii")).hexdigest()[:12]
 
 
-def asked_for(
+def requested_identity(
     config: RunConfig,
     recorded: Mapping[str, Any],
     *,
@@ -113,7 +113,7 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class SoftwareEnvironment:
     """Who made a run: recorded in run.json, shown and warned about, never hashed."""
 
     versions: Mapping[str, str]
@@ -124,8 +124,13 @@ class Origin:
     """Name -> sha256 of the code of every plug-in that was loaded."""
 
 
-def run_record(
-    identity: Identity, *, arm: str, seed: int, origin: Origin, vocabulary_sha256: str | None = None
+def build_run_record(
+    identity: Identity,
+    *,
+    arm: str,
+    seed: int,
+    provenance: SoftwareEnvironment,
+    vocabulary_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Return the contents of run.json.
 
@@ -138,14 +143,14 @@ def run_record(
         "hash": identity.hash,
         "identity": identity.to_json(),
         "vocabulary_sha256": vocabulary_sha256,
-        "versions": dict(origin.versions),
-        "plugins": dict(origin.plugins),
-        "git": git_state(),
-        "environment": dict(origin.environment),
+        "versions": dict(provenance.versions),
+        "plugins": dict(provenance.plugins),
+        "git": read_git_state(),
+        "environment": dict(provenance.environment),
     }
 
 
-def git_state() -> dict[str, Any] | None:
+def read_git_state() -> dict[str, Any] | None:
     """Return `{"commit": ..., "dirty": ...}` of the checkout this package lives in, or None where there is none.
 
     An installed package inside somebody else's repository is not that repository's work, so only a checkout whose top

@@ -36,7 +36,7 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def json_bytes(value: Any) -> bytes:
+def encode_json(value: Any) -> bytes:
     """Return a JSON file's bytes: indented by one space, keys in the order given, floats by `repr`.
 
     Raises:
@@ -52,7 +52,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         ValueError: the value holds NaN or an infinity.
         ResourceError: the file cannot be written.
     """
-    write_atomically(path, json_bytes(value))
+    write_atomically(path, encode_json(value))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

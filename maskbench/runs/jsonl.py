@@ -16,11 +16,11 @@ from typing import Any, TypeAlias
 from maskbench.errors import RunDirectoryError
 from maskbench.files import sync_directory, wrap_os_errors
 
-Check: TypeAlias = Callable[[Mapping[str, Any]], None]
+LineCheck: TypeAlias = Callable[[Mapping[str, Any]], None]
 """Raises a ValueError that says what is wrong with a line; see `maskbench.runs.jsonl`."""
 
 
-def json_line(record: Mapping[str, Any]) -> bytes:
+def encode_json_line(record: Mapping[str, Any]) -> bytes:
     """Return a record as one line: keys in the order given, floats by `repr`.
 
     Raises:
@@ -32,7 +32,7 @@ def json_line(record: Mapping[str, Any]) -> bytes:
 class JsonLines:
     """One append-only file of JSON objects, one a line."""
 
-    def __init__(self, path: Path, check: Check = lambda line: None) -> None:
+    def __init__(self, path: Path, check: LineCheck = lambda line: None) -> None:
         """Name a file; it need not exist.
 
         Args:
@@ -54,7 +54,7 @@ class JsonLines:
             ValueError: the record holds NaN or an infinity.
             ResourceError: the file cannot be written.
         """
-        line = json_line(record)
+        line = encode_json_line(record)
         if not self._mended:
             self.truncate(self.size)
         with wrap_os_errors("write", self.path), self.path.open("ab") as file:
@@ -100,7 +100,7 @@ class JsonLines:
                 self.sync()
         self._mended = True
 
-    def keep(self, count: int) -> None:
+    def keep_first(self, count: int) -> None:
         """Cut the file back to its first `count` records; to fewer where there are fewer.
 
         Raises:
@@ -130,14 +130,14 @@ class JsonLines:
 _MOST_STEPS = 2**63
 
 
-def logged_numbers(line: Mapping[str, Any]) -> None:
+def check_metrics_line(line: Mapping[str, Any]) -> None:
     """Expect a step and finite numbers: metrics.jsonl."""
     _step(line)
     for tag in line:
         _number(line, tag)
 
 
-def timed_step(line: Mapping[str, Any]) -> None:
+def check_timing_line(line: Mapping[str, Any]) -> None:
     """Expect a step, and numbers where seconds and the time of day are noted: timing.jsonl."""
     _step(line)
     for key in ("seconds", "time"):
@@ -145,7 +145,7 @@ def timed_step(line: Mapping[str, Any]) -> None:
             _number(line, key)
 
 
-def sample(line: Mapping[str, Any]) -> None:
+def check_sample_line(line: Mapping[str, Any]) -> None:
     """Expect a translation beside its source and reference: samples.jsonl."""
     _step(line)
     _whole(line, "id")
@@ -154,7 +154,7 @@ def sample(line: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} should be a text, got {_short(line[key])}")
 
 
-def bars(line: Mapping[str, Any]) -> None:
+def check_histogram_line(line: Mapping[str, Any]) -> None:
     """Expect n + 1 edges and n counts: histograms.jsonl."""
     _step(line)
     if not isinstance(_entry(line, "tag"), str):

@@ -31,7 +31,7 @@ class StartingPoint:
     """Of the vocabulary it was trained with; None where its run did not record that."""
 
 
-def starting_point(init_from: str, seed: int) -> StartingPoint:
+def find_starting_point(init_from: str, seed: int) -> StartingPoint:
     """Return where a run of this seed starts.
 
     Args:

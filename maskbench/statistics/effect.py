@@ -13,7 +13,7 @@ _Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class WinRate:
     """A share with its Wilson interval (Wilson 1927), 95 %."""
 
     value: float
@@ -21,7 +21,7 @@ class Share:
     high: float
 
 
-def win_rate(wins: int, n: int) -> Share | None:
+def win_rate(wins: int, n: int) -> WinRate | None:
     """Return wins / n with its 95 % interval; None without a pair.
 
     The interval is Wilson's (1927, "Probable inference, the law of succession, and statistical inference"), which stays
@@ -34,10 +34,10 @@ def win_rate(wins: int, n: int) -> Share | None:
     half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     # At the ends the limit is the end itself; rounding must not move it.
     low, high = (0.0 if wins == 0 else centre - half), (1.0 if wins == n else centre + half)
-    return Share(share, low, high)
+    return WinRate(share, low, high)
 
 
-def relative(own: Sequence[float], baseline: Sequence[float]) -> float | None:
+def relative_difference(own: Sequence[float], baseline: Sequence[float]) -> float | None:
     """Return the mean difference as a share of the baseline's absolute mean; None where that is 0 or unknown.
 
     Args:
@@ -89,7 +89,7 @@ BATCHES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio:
+class RatioEstimate:
     """A geometric mean ratio with its 95 % interval; without limits where there are too few batches."""
 
     value: float
@@ -97,7 +97,7 @@ class Ratio:
     high: float | None
 
 
-def batch_logs(seconds: Sequence[float]) -> list[float]:
+def batch_mean_logs(seconds: Sequence[float]) -> list[float]:
     """Return the mean logarithm of step times in `BATCHES` runs of consecutive steps, fewer if there are fewer steps.
 
     Single steps are no independent sample: a machine that is disturbed stays so for a while, and who goes first in a
@@ -114,11 +114,11 @@ def batch_logs(seconds: Sequence[float]) -> list[float]:
     return [math.fsum(logs[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]
 
 
-def ratio(own: Sequence[float], baseline: Sequence[float]) -> Ratio | None:
+def geometric_mean_ratio(own: Sequence[float], baseline: Sequence[float]) -> RatioEstimate | None:
     """Return the geometric mean of own time / baseline's time, with Student's t on the logarithms.
 
     Args:
-        own: an arm's `batch_logs`.
+        own: an arm's `batch_mean_logs`.
         baseline: the baseline's, of the same steps.
 
     Returns:
@@ -130,5 +130,5 @@ def ratio(own: Sequence[float], baseline: Sequence[float]) -> Ratio | None:
     limits = student_interval(gaps, 0.05)
     value = math.exp(math.fsum(gaps) / len(gaps))
     if limits is None:
-        return Ratio(value, None, None)
-    return Ratio(value, math.exp(limits.low), math.exp(limits.high))
+        return RatioEstimate(value, None, None)
+    return RatioEstimate(value, math.exp(limits.low), math.exp(limits.high))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.pairs import PairedRuns
 from maskbench.statistics.power import Family, SeedRange
 from maskbench.statistics.sequential import Rule, is_futile
 from maskbench.text import count_of
 
-SAME = {
+NO_DIFFERENCE = {
     "identical": "does exactly what the baseline does: same training losses, same translations, byte for byte",
     "tied": "the same score as the baseline with every seed, though not the same outputs",
 }
 """By verdict, of arms that nothing can be tested about."""
 
 
-def same_in(pairs: Pairs, *, more_to_come: bool) -> list[str]:
+def describe_sameness(pairs: PairedRuns, *, more_to_come: bool) -> list[str]:
     """Say in how many pairs an arm and the baseline are the same, where those are not all that were planned."""
     if not more_to_come and not pairs.dropped:
         return []
@@ -22,7 +22,7 @@ def same_in(pairs: Pairs, *, more_to_come: bool) -> list[str]:
     return [f"{kind} in the {_pairs(pairs.n)} there {_are(pairs.n)}{' so far' * more_to_come}"]
 
 
-def ties(pairs: Pairs) -> list[str]:
+def describe_ties(pairs: PairedRuns) -> list[str]:
     """Say how many pairs do not differ, where others do: a mask that is not always applied shows itself so."""
     if not 0 < pairs.ties < len(pairs.differences):
         return []
@@ -32,37 +32,35 @@ def ties(pairs: Pairs) -> list[str]:
     return [f"{noted}, {pairs.alike} of them byte for byte: with those seeds the arm did nothing"]
 
 
-def too_few(pairs: Pairs, counted: int, family: Family, least: int) -> str:
+def describe_too_few(pairs: PairedRuns, counted: int, family: Family, least: int) -> str:
     """Say that `counted` pairs cannot decide anything, and how many more it takes to `least`."""
     sides = {pairs.wins: "better", pairs.losses: "worse"}
-    everyone = f"{'all ' * (pairs.n > 1)}{pairs.n} of {seed_count(pairs.n)}"
+    everyone = f"{'all ' * (pairs.n > 1)}{pairs.n} of {format_seed_count(pairs.n)}"
     unanimous = f"{everyone} {sides[pairs.n]}, but " if pairs.n in sides else ""
     arms = f" with {family.n_arms} arms" if family.n_arms > 1 else ""
     return (
-        f"{unanimous}{seed_count(counted)} cannot reach p <= {family.alpha:g}{arms}: "
+        f"{unanimous}{format_seed_count(counted)} cannot reach p <= {family.alpha:g}{arms}: "
         f"run at least {least - counted} more"
     )
 
 
-def uncorrected(family: Family) -> str:
+def describe_correction(family: Family) -> str:
     """Say why a small p is not enough."""
     return f"clear alone, not after correction for {family.n_arms} arms"
 
 
-def undecided(pairs: Pairs, family: Family, limit: int | None) -> str:
+def describe_undecided(pairs: PairedRuns, family: Family, limit: int | None) -> str:
     """Say how far the sequential rule got with an arm that it did not decide."""
     if limit is None:
-        return f"not decided after {seed_count(pairs.n)}"
+        return f"not decided after {format_seed_count(pairs.n)}"
     if pairs.n >= limit:
-        return f"not decided within the limit of {seed_count(limit)}"
+        return f"not decided within the limit of {format_seed_count(limit)}"
     if is_given_up(pairs, family, limit):
-        return (
-            f"given up after {seed_count(pairs.n)}: winning or losing all up to {limit} would not decide it"
-        )
-    return f"not decided after {pairs.n} of at most {seed_count(limit)}"
+        return f"given up after {format_seed_count(pairs.n)}: winning or losing all up to {limit} would not decide it"
+    return f"not decided after {pairs.n} of at most {format_seed_count(limit)}"
 
 
-def is_given_up(pairs: Pairs, family: Family, limit: int | None) -> bool:
+def is_given_up(pairs: PairedRuns, family: Family, limit: int | None) -> bool:
     """Return whether no further pairs up to the limit can decide; ties and pairs that cannot count are spent."""
     if limit is None:
         return False
@@ -70,7 +68,7 @@ def is_given_up(pairs: Pairs, family: Family, limit: int | None) -> bool:
     return is_futile(pairs.wins, pairs.losses, limit - spent, family.n_arms, family.alpha)
 
 
-def losses(pairs: Pairs, rule: Rule = "fixed") -> list[str]:
+def describe_losses(pairs: PairedRuns, rule: Rule = "fixed") -> list[str]:
     """Say which runs did not end as planned, how they count, and of which pairs the difference is."""
     notes = []
     if pairs.dropped:
@@ -90,11 +88,11 @@ def losses(pairs: Pairs, rule: Rule = "fixed") -> list[str]:
     return notes
 
 
-def more_seeds(seeds: SeedRange, to_equal: SeedRange | None, n: int) -> str:
+def describe_more_seeds(seeds: SeedRange, to_equal: SeedRange | None, n: int) -> str:
     """Say how many more seeds a difference takes, and its absence; the latter not where `n` were enough for it."""
     chance = "an 80 % chance to see a difference of min_effect"
     if seeds.high <= n:
-        return f"{seed_count(n)} were enough for {chance}"
+        return f"{format_seed_count(n)} were enough for {chance}"
     noted = f"{_more(seeds, n)} more seed{'s' * (seeds.high - n > 1)} for {chance}"
     if to_equal is None or to_equal.high <= n:
         return noted
@@ -108,12 +106,12 @@ def _more(seeds: SeedRange, n: int) -> str:
     return f"{low} to {high}" if low < high else f"{high}"
 
 
-def resting_on(level: float, printed: float) -> str:
+def name_interval(level: float, printed: float) -> str:
     """Name the interval that a size rests on, where it is not the one that is printed."""
     return "" if level == printed else f" by its {100 * (1 - level):.3g} % interval"
 
 
-def seed_count(n: int) -> str:
+def format_seed_count(n: int) -> str:
     """Return `1 seed`, `2 seeds`."""
     return f"{n} seed" if n == 1 else f"{n} seeds"
 

@@ -47,10 +47,6 @@ class Interval:
     method: Literal["test", "t"]
     """`test`: the inverted sign-flip test. `t`: Student's t, which assumes normal differences."""
 
-    def excludes_zero(self) -> bool:
-        """Whether 0 lies outside."""
-        return self.low > 0 or self.high < 0
-
     def beyond(self, bound: float) -> bool:
         """Whether the interval lies outside (-bound, bound)."""
         return self.low >= bound or self.high <= -bound
@@ -110,7 +106,7 @@ def student_interval(differences: Sequence[float], alpha: float) -> Interval | N
     return Interval(mean - half, mean + half, "t")
 
 
-def interval(differences: Sequence[float], alpha: float) -> Interval | None:
+def mean_interval(differences: Sequence[float], alpha: float) -> Interval | None:
     """Return the inverted test's interval, or Student's t where there are too few pairs for one."""
     if len(differences) == 0:
         return None
@@ -118,10 +114,10 @@ def interval(differences: Sequence[float], alpha: float) -> Interval | None:
 
 
 def exploratory_interval(differences: Sequence[float], alpha: float) -> Interval | None:
-    """Return `interval`, from `MANY_PAIRS` on Student's t instead: for metrics without a verdict, of which there may be
+    """Return `mean_interval`, from `MANY_PAIRS` on Student's t instead: for metrics without a verdict, of which there may be
     hundreds in a table. The two then differ by a hundredth of their width or so."""
     if len(differences) < MANY_PAIRS:
-        return interval(differences, alpha)
+        return mean_interval(differences, alpha)
     return student_interval(differences, alpha)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class PairedRuns:
     """One arm against the baseline, seed by seed."""
 
     differences: tuple[float, ...] = ()

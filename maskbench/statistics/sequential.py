@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
@@ -20,7 +20,7 @@ Rule: TypeAlias = Literal["fixed", "sequential"]
 """Whether the seeds were fixed in advance, or are added until the comparison is decided."""
 
 
-LEAST_ALIKE = 3
+MIN_IDENTICAL_PAIRS = 3
 """Pairs that must be the same byte for byte before an arm is closed as one that does nothing."""
 
 
@@ -50,10 +50,10 @@ def e_value(wins: int, losses: int) -> float:
         return sys.float_info.max
 
 
-def evidence(differences: Iterable[float]) -> Evidence:
+def strongest_evidence(differences: Iterable[float]) -> Evidence:
     """Return the strongest evidence after any of the differences, taken in the order of the seeds.
 
-    Only signs count, so 1 and -1 may stand for pairs of which one run diverged; zeros are left out.
+    The order must not depend on the results. Only signs count, so 1 and -1 may stand for pairs of which one run diverged; zeros are left out.
     """
     best, wins, losses = Evidence(1.0, 0, 0), 0, 0
     for difference in differences:
@@ -62,14 +62,6 @@ def evidence(differences: Iterable[float]) -> Evidence:
         if now > best.e_value:
             best = Evidence(now, wins, losses)
     return best
-
-
-def anytime_p(differences_in_seed_order: Sequence[float]) -> float:
-    """Return min(1, 1 / E) for the largest E after any pair: a p-value that may be looked at after every seed.
-
-    The order must not depend on the results; see `evidence` for pairs without a number.
-    """
-    return evidence(differences_in_seed_order).p
 
 
 def is_futile(wins: int, losses: int, limit: int, n_arms: int, alpha: float) -> bool:

@@ -22,16 +22,22 @@ from maskbench.statistics import notes
 from maskbench.statistics.paired import (
     Interval,
     holm,
-    interval,
     least_seeds,
     mean_and_sd,
+    mean_interval,
     sign_flip_interval,
     sign_flip_p,
     sign_test_p,
 )
-from maskbench.statistics.pairs import Pairs
+from maskbench.statistics.pairs import PairedRuns
 from maskbench.statistics.power import Family, SeedRange, seeds_for_equivalence, seeds_needed
-from maskbench.statistics.sequential import LEAST_ALIKE, Evidence, Rule, evidence, least_pairs
+from maskbench.statistics.sequential import (
+    MIN_IDENTICAL_PAIRS,
+    Evidence,
+    Rule,
+    least_pairs,
+    strongest_evidence,
+)
 
 Verdict: TypeAlias = Literal[
     "identical", "tied", "unusable", "not testable", "better", "worse", "equivalent", "inconclusive"
@@ -57,7 +63,7 @@ class Decision:
 
 
 def decide(
-    pairs: Sequence[Pairs],
+    pairs: Sequence[PairedRuns],
     alpha: float,
     min_effect: float | None,
     rule: Rule = "fixed",
@@ -79,7 +85,7 @@ def decide(
     level = interval_level(len(pairs), alpha, simultaneous=simultaneous)
     if rule == "sequential":
         return _decide_sequentially(pairs, family, level, limit)
-    judge = _Judge(family, min_effect, level)
+    judge = _FixedSeedsRule(family, min_effect, level)
     p_values = [_p_value(arm) for arm in pairs]
     return [
         judge.decision(arm, p, p_holm)
@@ -93,14 +99,14 @@ def interval_level(n_arms: int, alpha: float, *, simultaneous: bool) -> float:
 
 
 def _decide_sequentially(
-    planned: Sequence[Pairs], family: Family, level: float, limit: int | None
+    planned: Sequence[PairedRuns], family: Family, level: float, limit: int | None
 ) -> list[Decision]:
     pairs = [replace(arm, waiting=0) for arm in planned]
-    found = [None if _untested(arm) else evidence(arm.in_order) for arm in pairs]
+    found = [None if _untested(arm) else strongest_evidence(arm.in_order) for arm in pairs]
     corrected = _corrected([None if e is None else e.p for e in found])
     # Holm asks less of an arm the more others are decided.
     n_open = sum(p is None or p > family.alpha for p in corrected)
-    judge = _SequentialJudge(family, Family(n_open, family.alpha), level, limit)
+    judge = _SequentialRule(family, Family(n_open, family.alpha), level, limit)
     return [
         judge.decision(arm, e, p, is_waiting=whole.waiting > 0)
         for arm, whole, e, p in zip(pairs, planned, found, corrected, strict=True)
@@ -113,7 +119,7 @@ def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else p_holm for p, p_holm in zip(p_values, corrected, strict=True)]
 
 
-def _untested(pairs: Pairs) -> Verdict | None:
+def _untested(pairs: PairedRuns) -> Verdict | None:
     """Return the verdict of an arm that no test can say anything about."""
     if pairs.dropped > TOO_MANY_LOST * pairs.planned or pairs.planned == 0:
         return "unusable"
@@ -123,7 +129,7 @@ def _untested(pairs: Pairs) -> Verdict | None:
     return "not testable" if pairs.n == 0 else None
 
 
-def _p_value(pairs: Pairs) -> float | None:
+def _p_value(pairs: PairedRuns) -> float | None:
     if _untested(pairs) is not None:
         return None
     if pairs.diverged:
@@ -133,7 +139,7 @@ def _p_value(pairs: Pairs) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class _FixedSeedsRule:
     """Decides once, when all planned seeds are there."""
 
     family: Family
@@ -141,19 +147,23 @@ class _Judge:
     level: float
     """Of the intervals."""
 
-    def decision(self, pairs: Pairs, p: float | None, p_holm: float | None) -> Decision:
+    def decision(self, pairs: PairedRuns, p: float | None, p_holm: float | None) -> Decision:
         verdict = self._verdict(pairs, p_holm)
         limits = _limits(pairs, self.level)
         seeds = self._seeds(pairs) if verdict in ("inconclusive", "not testable") else None
-        said = [*notes.losses(pairs), *self._verdict_notes(verdict, pairs), *notes.ties(pairs)]
+        said = [
+            *notes.describe_losses(pairs),
+            *self._verdict_notes(verdict, pairs),
+            *notes.describe_ties(pairs),
+        ]
         undecided = verdict in ("inconclusive", "equivalent")
         if undecided and p is not None and p_holm is not None and p <= self.family.alpha < p_holm:
-            said.append(notes.uncorrected(self.family))
+            said.append(notes.describe_correction(self.family))
         if seeds is not None:
-            said.append(notes.more_seeds(seeds, self._seeds_to_equal(pairs, limits), pairs.n))
+            said.append(notes.describe_more_seeds(seeds, self._seeds_to_equal(pairs, limits), pairs.n))
         return Decision(verdict, limits, p, p_holm, seeds, tuple(said))
 
-    def _verdict(self, pairs: Pairs, p_holm: float | None) -> Verdict:
+    def _verdict(self, pairs: PairedRuns, p_holm: float | None) -> Verdict:
         untested = _untested(pairs)
         if untested is not None:
             return untested
@@ -167,23 +177,23 @@ class _Judge:
     def _least(self) -> int:
         return least_seeds(self.family.n_arms, self.family.alpha)
 
-    def _favoured(self, pairs: Pairs) -> bool:
+    def _favoured(self, pairs: PairedRuns) -> bool:
         """Whether the statistic the test used speaks for the arm."""
         return pairs.wins > pairs.losses if pairs.diverged else sum(pairs.differences) > 0
 
-    def _equivalent(self, pairs: Pairs) -> bool:
+    def _equivalent(self, pairs: PairedRuns) -> bool:
         if self.min_effect is None or pairs.diverged or self.family.share >= 0.5:
             return False
         limits = sign_flip_interval(pairs.differences, 2 * self.family.share)
         return limits is not None and limits.within(self.min_effect)
 
-    def _seeds(self, pairs: Pairs) -> SeedRange | None:
+    def _seeds(self, pairs: PairedRuns) -> SeedRange | None:
         _, sd = mean_and_sd(pairs.differences)
         if self.min_effect is None or sd is None or pairs.waiting or pairs.diverged:
             return None
         return seeds_needed(sd, len(pairs.differences), self.min_effect, self.family)
 
-    def _seeds_to_equal(self, pairs: Pairs, limits: Interval | None) -> SeedRange | None:
+    def _seeds_to_equal(self, pairs: PairedRuns, limits: Interval | None) -> SeedRange | None:
         _, sd = mean_and_sd(pairs.differences)
         if self.min_effect is None or sd is None or self.family.share >= 0.5:
             return None
@@ -191,37 +201,37 @@ class _Judge:
             return None
         return seeds_for_equivalence(sd, len(pairs.differences), self.min_effect, self.family)
 
-    def _verdict_notes(self, verdict: Verdict, pairs: Pairs) -> list[str]:
-        if verdict in notes.SAME:
-            return [notes.SAME[verdict], *notes.same_in(pairs, more_to_come=False)]
+    def _verdict_notes(self, verdict: Verdict, pairs: PairedRuns) -> list[str]:
+        if verdict in notes.NO_DIFFERENCE:
+            return [notes.NO_DIFFERENCE[verdict], *notes.describe_sameness(pairs, more_to_come=False)]
         if verdict == "not testable":
             return self._untestable_notes(pairs)
         if verdict == "equivalent":
-            return [f"within min_effect{notes.resting_on(2 * self.family.share, self.level)}"]
+            return [f"within min_effect{notes.name_interval(2 * self.family.share, self.level)}"]
         if verdict in ("better", "worse") and self.min_effect is not None:
             return self._size_notes(verdict, pairs, self.min_effect)
         return []
 
-    def _untestable_notes(self, pairs: Pairs) -> list[str]:
+    def _untestable_notes(self, pairs: PairedRuns) -> list[str]:
         if not pairs.waiting:
-            return [notes.too_few(pairs, pairs.informative, self.family, self._least())]
+            return [notes.describe_too_few(pairs, pairs.informative, self.family, self._least())]
         waits = f"{pairs.n} of {pairs.planned} pairs so far; the verdict waits for the planned seeds"
         alike = pairs.differences and not any(pairs.differences) and not pairs.diverged
-        return [waits, *notes.same_in(pairs, more_to_come=True)] if alike else [waits]
+        return [waits, *notes.describe_sameness(pairs, more_to_come=True)] if alike else [waits]
 
-    def _size_notes(self, verdict: Verdict, pairs: Pairs, min_effect: float) -> list[str]:
+    def _size_notes(self, verdict: Verdict, pairs: PairedRuns, min_effect: float) -> list[str]:
         """Judge the size, of all arms together like the verdicts."""
         if self._equivalent(pairs):
-            judged = notes.resting_on(2 * self.family.share, self.level)
+            judged = notes.name_interval(2 * self.family.share, self.level)
             return [f"{verdict}, but smaller than what you said matters{judged}"]
         limits = _limits(pairs, self.family.share)
         if limits is None or not limits.beyond(min_effect):
             return ["size uncertain"]
-        return [f"by at least min_effect{notes.resting_on(self.family.share, self.level)}"]
+        return [f"by at least min_effect{notes.name_interval(self.family.share, self.level)}"]
 
 
 @dataclass(frozen=True, slots=True)
-class _SequentialJudge:
+class _SequentialRule:
     """Decides whenever it is asked, from the strongest evidence so far."""
 
     family: Family
@@ -230,20 +240,20 @@ class _SequentialJudge:
     limit: int | None
 
     def decision(
-        self, pairs: Pairs, found: Evidence | None, p_holm: float | None, *, is_waiting: bool
+        self, pairs: PairedRuns, found: Evidence | None, p_holm: float | None, *, is_waiting: bool
     ) -> Decision:
         verdict = self._verdict(pairs, found, p_holm)
         limits = _limits(pairs, self.level)
         noted = self._verdict_notes(verdict, pairs, is_waiting)
-        said = [*notes.losses(pairs, "sequential"), *noted, *notes.ties(pairs)]
+        said = [*notes.describe_losses(pairs, "sequential"), *noted, *notes.describe_ties(pairs)]
         if found is None:
             return Decision(verdict, limits, None, None, None, tuple(said))
         if verdict == "inconclusive" and p_holm is not None and found.p <= self.family.alpha < p_holm:
-            said.append(notes.uncorrected(self.family))
+            said.append(notes.describe_correction(self.family))
         said.append("estimated after optional stopping")
         return Decision(verdict, limits, found.p, p_holm, None, tuple(said), found.e_value)
 
-    def _verdict(self, pairs: Pairs, found: Evidence | None, p_holm: float | None) -> Verdict:
+    def _verdict(self, pairs: PairedRuns, found: Evidence | None, p_holm: float | None) -> Verdict:
         untested = _untested(pairs)
         if untested is not None:
             return untested
@@ -255,21 +265,21 @@ class _SequentialJudge:
     def _least(self) -> int:
         return least_pairs(self.undecided.n_arms, self.undecided.alpha)
 
-    def _verdict_notes(self, verdict: Verdict, pairs: Pairs, is_waiting: bool) -> list[str]:
-        if verdict in notes.SAME:
-            more_to_come = is_waiting or pairs.n < LEAST_ALIKE
-            return [notes.SAME[verdict], *notes.same_in(pairs, more_to_come=more_to_come)]
+    def _verdict_notes(self, verdict: Verdict, pairs: PairedRuns, is_waiting: bool) -> list[str]:
+        if verdict in notes.NO_DIFFERENCE:
+            more_to_come = is_waiting or pairs.n < MIN_IDENTICAL_PAIRS
+            return [notes.NO_DIFFERENCE[verdict], *notes.describe_sameness(pairs, more_to_come=more_to_come)]
         is_over = notes.is_given_up(pairs, self.undecided, self.limit)
         if verdict == "not testable" and pairs.n < (self.limit or math.inf) and not is_over:
-            return [notes.too_few(pairs, pairs.wins + pairs.losses, self.undecided, self._least())]
+            return [notes.describe_too_few(pairs, pairs.wins + pairs.losses, self.undecided, self._least())]
         if verdict in ("not testable", "inconclusive"):
-            return [notes.undecided(pairs, self.undecided, self.limit)]
+            return [notes.describe_undecided(pairs, self.undecided, self.limit)]
         return []
 
 
-def _limits(pairs: Pairs, level: float) -> Interval | None:
+def _limits(pairs: PairedRuns, level: float) -> Interval | None:
     # An interval of the surviving pairs alone would be kinder than the truth; and where no pair differs, one of width 0
     # would claim to know what only the same outputs show.
     if pairs.diverged or not any(pairs.differences):
         return None
-    return interval(pairs.differences, level)
+    return mean_interval(pairs.differences, level)

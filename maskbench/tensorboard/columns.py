@@ -14,14 +14,14 @@ from typing import Any
 from maskbench.errors import MaskbenchError
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.json_files import wrap_corruption
-from maskbench.tensorboard.events import Entry
-from maskbench.tensorboard.hparams import Setting, place_of, plugin_entry, settings
+from maskbench.tensorboard.events import SummaryValue
+from maskbench.tensorboard.hparams import Setting, list_settings, make_plugin_value, parent_folder_name
 from maskbench.text import sanitize
 
-ALWAYS = ("arm", "masks")
+ALWAYS_SHOWN = ("arm", "masks")
 
 
-def columns_entry(runs: Sequence[RunDirectory], compared: str) -> Entry | None:
+def make_columns(runs: Sequence[RunDirectory], compared: str) -> SummaryValue | None:
     """Return the record of an experiment's columns; None where no run has begun.
 
     Args:
@@ -30,27 +30,27 @@ def columns_entry(runs: Sequence[RunDirectory], compared: str) -> Entry | None:
     from tensorboard.plugins.hparams import api_pb2, metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    values = differing(filter(None, map(_settings, runs)))
+    values = find_differing(filter(None, map(_settings, runs)))
     if not values:
         return None
-    names = [api_pb2.MetricName(tag=sanitize(metric)) for metric in measured(runs, compared)]
+    names = [api_pb2.MetricName(tag=sanitize(metric)) for metric in list_final_metrics(runs, compared)]
     experiment = api_pb2.Experiment(
         hparam_infos=[_info(key, found) for key, found in values.items()],
         metric_infos=[api_pb2.MetricInfo(name=name) for name in names],
     )
-    return plugin_entry(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
+    return make_plugin_value(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
 
 
-def differing(found: Iterable[Mapping[str, Setting]]) -> dict[str, list[Setting]]:
+def find_differing(found: Iterable[Mapping[str, Setting]]) -> dict[str, list[Setting]]:
     """Return the different values of `arm`, `masks` and every key that has more than one, in the order they come."""
     values: dict[str, dict[Setting, None]] = defaultdict(dict)
     for one in found:
         for key, value in one.items():
             values[key][value] = None
-    return {key: list(seen) for key, seen in values.items() if key in ALWAYS or len(seen) > 1}
+    return {key: list(seen) for key, seen in values.items() if key in ALWAYS_SHOWN or len(seen) > 1}
 
 
-def measured(runs: Iterable[RunDirectory], compared: str) -> list[str]:
+def list_final_metrics(runs: Iterable[RunDirectory], compared: str) -> list[str]:
     """Return every final metric of the runs, `compared` first."""
     names: dict[str, None] = {}
     for run in runs:
@@ -62,7 +62,7 @@ def _settings(run: RunDirectory) -> dict[str, Setting] | None:
     try:
         record = run.record()
         with wrap_corruption(run.path / "run.json"):
-            return None if record is None else settings(record, place_of(run))
+            return None if record is None else list_settings(record, parent_folder_name(run))
     except MaskbenchError:  # `compare` reports it
         return None
 

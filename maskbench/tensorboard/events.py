@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from maskbench.text import sanitize
 
-Entry = Any
+SummaryValue = Any
 """A `Summary.Value` of TensorBoard's protocol buffers."""
 
 
@@ -24,20 +24,20 @@ class Event(NamedTuple):
     time: float
     """Seconds since 1970; it puts the points of a curve on a time axis and decides nothing."""
     step: int
-    entries: Sequence[Entry]
+    entries: Sequence[SummaryValue]
 
 
-def event_file(directory: Path, time: float) -> Path:
+def event_file_path(directory: Path, time: float) -> Path:
     """Return the event file that a directory begun at `time` has; TensorBoard knows it by the middle of its name."""
     return directory / f"events.out.tfevents.{int(time)}.maskbench"
 
 
-def event_files(directory: Path) -> list[Path]:
+def list_event_files(directory: Path) -> list[Path]:
     """Return the event files that lie in a directory itself."""
     return sorted(directory.glob("events.out.tfevents.*"))
 
 
-def encoded(events: Sequence[Event], *, is_first: bool) -> bytes:
+def encode_events(events: Sequence[Event], *, is_first: bool) -> bytes:
     """Return events as a file has them, behind the two that begin every file if these are its first.
 
     The second of those tells a TensorBoard that has read an older file of this directory to forget what it read.
@@ -60,34 +60,36 @@ def encoded(events: Sequence[Event], *, is_first: bool) -> bytes:
     return buffer.getvalue()
 
 
-def scalar(tag: str, value: float) -> Entry:
+def make_scalar(tag: str, value: float) -> SummaryValue:
     """Return a point of a curve."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     return Summary.Value(tag=sanitize(tag), simple_value=value)
 
 
-def text(tag: str, lines: Sequence[str]) -> Entry:
+def make_text(tag: str, lines: Sequence[str]) -> SummaryValue:
     """Return lines for the text page, verbatim: whatever stands in a corpus is data, not markup."""
     from tensorboard.plugins.text.metadata import create_summary_metadata
 
     # Four spaces in front make Markdown show a line as it is.
     shown = "\n".join("    " + " ".join(line.splitlines()) for line in lines)
     metadata = create_summary_metadata(display_name=sanitize(tag), description="")
-    return tensor(tag, [shown.encode(errors="replace")], metadata)
+    return make_tensor(tag, [shown.encode(errors="replace")], metadata)
 
 
-def image(tag: str, png: bytes, description: str) -> Entry:
+def make_image(tag: str, png: bytes, description: str) -> SummaryValue:
     """Return a PNG for the images page."""
     from tensorboard.plugins.image.metadata import create_summary_metadata
 
     # Width and height stand at the same place in every PNG; the page wants them as texts before the image.
     size = [str(int.from_bytes(png[at : at + 4], "big")).encode() for at in (16, 20)]
     metadata = create_summary_metadata(display_name=sanitize(tag), description=description)
-    return tensor(tag, [*size, png], metadata, shape=(3,))
+    return make_tensor(tag, [*size, png], metadata, shape=(3,))
 
 
-def histogram(tag: str, edges: Sequence[float], counts: Sequence[float], description: str) -> Entry:
+def make_histogram(
+    tag: str, edges: Sequence[float], counts: Sequence[float], description: str
+) -> SummaryValue:
     """Return bars for the histograms and distributions pages: n + 1 edges and n counts."""
     import numpy as np
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -99,7 +101,9 @@ def histogram(tag: str, edges: Sequence[float], counts: Sequence[float], descrip
     return Summary.Value(tag=sanitize(tag), tensor=make_tensor_proto(bars), metadata=metadata)
 
 
-def tensor(tag: str, values: Sequence[bytes], metadata: Any, shape: tuple[int, ...] = ()) -> Entry:
+def make_tensor(
+    tag: str, values: Sequence[bytes], metadata: Any, shape: tuple[int, ...] = ()
+) -> SummaryValue:
     """Return byte strings for the page that `metadata` names."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from maskbench.runs.directory import RunDirectory, State
+from maskbench.runs.directory import RunDirectory, RunStateName
 from maskbench.runs.json_files import canonical_json
-from maskbench.tensorboard.events import Entry
+from maskbench.tensorboard.events import SummaryValue
 from maskbench.text import sanitize
 
 Setting = float | str
@@ -24,7 +24,7 @@ Setting = float | str
 NO_MASK = "none"
 
 
-def settings(record: Mapping[str, Any], place: str) -> dict[str, Setting]:
+def list_settings(record: Mapping[str, Any], place: str) -> dict[str, Setting]:
     """Return a run's settings by dotted key, from the contents of run.json.
 
     `arm`, `masks` and `panel` come first; an option of a mask is called `site.mask.option`, with a number where a mask
@@ -55,38 +55,38 @@ def settings(record: Mapping[str, Any], place: str) -> dict[str, Setting]:
     }
 
 
-def group(record: Mapping[str, Any], place: str) -> str:
+def group_name(record: Mapping[str, Any], place: str) -> str:
     """Return the name that all seeds of an arm have in common: the arm, and the hash of everything but the seed.
 
     Args:
-        place: as for `settings`; it tells equal arms of two experiments apart.
+        place: as for `list_settings`; it tells equal arms of two experiments apart.
     """
     identity = record["identity"]
     told = {"config": identity["config"], "data": identity["data_sha256"], "place": place}
     return f"{sanitize(str(record['arm']))}-{hashlib.sha256(canonical_json(told).encode()).hexdigest()[:12]}"
 
 
-def place_of(run: RunDirectory) -> str:
+def parent_folder_name(run: RunDirectory) -> str:
     """Return the name of the folder a run's arm lies in."""
     return run.path.resolve().parent.parent.name
 
 
-def start_entry(run: RunDirectory, record: Mapping[str, Any], time: float) -> Entry:
+def make_session_start(run: RunDirectory, record: Mapping[str, Any], time: float) -> SummaryValue:
     """Return the record that opens a run."""
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
 
-    place = place_of(run)
-    info = SessionStartInfo(group_name=group(record, place), start_time_secs=time)
-    for key, value in settings(record, place).items():
+    place = parent_folder_name(run)
+    info = SessionStartInfo(group_name=group_name(record, place), start_time_secs=time)
+    for key, value in list_settings(record, place).items():
         if isinstance(value, str):
             info.hparams[key].string_value = value
         else:
             info.hparams[key].number_value = value
-    return plugin_entry(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info))
+    return make_plugin_value(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=info))
 
 
-def end_entry(state: State, time: float) -> Entry | None:
+def make_session_end(state: RunStateName, time: float) -> SummaryValue | None:
     """Return the record that closes a run; None for a state that is no end."""
     from tensorboard.plugins.hparams import api_pb2, metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
@@ -99,10 +99,10 @@ def end_entry(state: State, time: float) -> Entry | None:
     if state not in statuses:
         return None
     info = SessionEndInfo(status=statuses[state], end_time_secs=time)
-    return plugin_entry(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=info))
+    return make_plugin_value(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=info))
 
 
-def plugin_entry(tag: str, data: Any) -> Entry:
+def make_plugin_value(tag: str, data: Any) -> SummaryValue:
     """Return an entry whose content is plug-in data of the HParams page."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import metadata

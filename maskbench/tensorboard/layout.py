@@ -12,14 +12,14 @@ from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from maskbench.config.schema.experiment import Experiment
-from maskbench.tensorboard.events import Entry, tensor
+from maskbench.tensorboard.events import SummaryValue, make_tensor
 from maskbench.tensorboard.means import HIGHEST, LOWEST, MEAN
 
 _ALWAYS = ("valid/nll", "valid/token_accuracy", "train/nll")
 _MASKS = "mask/"
 
 
-def charted(experiment: Experiment, logged: Iterable[str]) -> list[str]:
+def select_charted_tags(experiment: Experiment, logged: Iterable[str]) -> list[str]:
     """Return the tags that get a chart: the compared metric, what picks the checkpoint, and how well training went.
 
     Args:
@@ -31,13 +31,13 @@ def charted(experiment: Experiment, logged: Iterable[str]) -> list[str]:
     return [tag for tag in wanted if tag in there]
 
 
-def about_masks(logged: Iterable[str]) -> list[str]:
+def list_mask_groups(logged: Iterable[str]) -> list[str]:
     """Return the groups of the masks' own numbers, such as `mask/ratio/`: one chart each, whatever the placement."""
     parts = (tag.split("/") for tag in logged if tag.startswith(_MASKS))
     return sorted({f"{_MASKS}{part[1]}/" for part in parts if len(part) > 2})
 
 
-def layout_entry(experiment: Experiment, logged: Sequence[str], over_time: Set[str]) -> Entry:
+def make_layout(experiment: Experiment, logged: Sequence[str], over_time: Set[str]) -> SummaryValue:
     """Return the layout for an experiment.
 
     Args:
@@ -46,7 +46,7 @@ def layout_entry(experiment: Experiment, logged: Sequence[str], over_time: Set[s
     """
     from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 
-    tags, masks = charted(experiment, logged), about_masks(logged)
+    tags, masks = select_charted_tags(experiment, logged), list_mask_groups(logged)
     bands = [_chart(tag, margin=_band(tag)) for tag in tags if tag in over_time]
     means = [_chart(tag, multiline=_lines(f"^{MEAN}/{re.escape(tag)}$")) for tag in tags]
     means += [_chart(group.rstrip("/"), multiline=_lines(f"^{MEAN}/{re.escape(group)}")) for group in masks]
@@ -57,7 +57,7 @@ def layout_entry(experiment: Experiment, logged: Sequence[str], over_time: Set[s
         ]
     )
     packed = layout.SerializeToString(deterministic=True)
-    return tensor(metadata.CONFIG_SUMMARY_TAG, [packed], metadata.create_summary_metadata())
+    return make_tensor(metadata.CONFIG_SUMMARY_TAG, [packed], metadata.create_summary_metadata())
 
 
 def _chart(title: str, **content: Any) -> Any:

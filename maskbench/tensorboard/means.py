@@ -13,42 +13,44 @@ from pathlib import Path
 
 from maskbench.records.curves import LearningCurve
 from maskbench.records.locate import FoundPanel
-from maskbench.tensorboard.events import Entry, Event, scalar
+from maskbench.tensorboard.events import Event, SummaryValue, make_scalar
 
-FOLDER = "_aggregate"
+MEANS_FOLDER = "_aggregate"
 MEAN, LOWEST, HIGHEST = "seeds_mean", "seeds_lowest", "seeds_highest"
 
 
-def arm_folder(found: FoundPanel, arm: str) -> Path:
+def means_folder_of(found: FoundPanel, arm: str) -> Path:
     """Return where the means of an arm are kept."""
-    return found.directory.path / FOLDER / arm
+    return found.directory.path / MEANS_FOLDER / arm
 
 
-def events_by_arm(found: FoundPanel, curves: Mapping[str, Sequence[LearningCurve]]) -> dict[str, list[Event]]:
+def make_mean_events(
+    found: FoundPanel, curves: Mapping[str, Sequence[LearningCurve]]
+) -> dict[str, list[Event]]:
     """Return what the run of every arm that logged anything holds, in the order of steps.
 
     Args:
         curves: by tag, as `maskbench.records.curves` gives them.
     """
-    entries: dict[str, dict[int, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    entries: dict[str, dict[int, list[SummaryValue]]] = defaultdict(lambda: defaultdict(list))
     for tag in sorted(curves):
         for curve in curves[tag]:
             for i, step in enumerate(curve.steps):
                 entries[curve.arm][step] += [
-                    scalar(f"{MEAN}/{tag}", curve.mean[i]),
-                    scalar(f"{LOWEST}/{tag}", curve.low[i]),
-                    scalar(f"{HIGHEST}/{tag}", curve.high[i]),
+                    make_scalar(f"{MEAN}/{tag}", curve.mean[i]),
+                    make_scalar(f"{LOWEST}/{tag}", curve.low[i]),
+                    make_scalar(f"{HIGHEST}/{tag}", curve.high[i]),
                 ]
     return {arm: _in_order(found, arm, steps) for arm, steps in entries.items()}
 
 
-def _in_order(found: FoundPanel, arm: str, entries: Mapping[int, Sequence[Entry]]) -> list[Event]:
+def _in_order(found: FoundPanel, arm: str, entries: Mapping[int, Sequence[SummaryValue]]) -> list[Event]:
     # One time for all steps: seeds train one after another, so no step has a time of its own.
-    time = last_logged(found, arm)
+    time = find_last_logged_time(found, arm)
     return [Event(time, step, entries[step]) for step in sorted(entries)]
 
 
-def last_logged(found: FoundPanel, arm: str) -> float:
+def find_last_logged_time(found: FoundPanel, arm: str) -> float:
     """Return when a seed of an arm last logged something, in seconds since 1970; 0 where none has."""
     files = (found.directory.run(arm, seed).metrics.path for seed in found.experiment.seeds)
     return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)

@@ -14,15 +14,15 @@ from maskbench.files import wrap_os_errors, write_atomically
 from maskbench.records.curves import read_curves
 from maskbench.records.locate import FoundPanel, find_panels
 from maskbench.runs.directory import RunDirectory
-from maskbench.tensorboard.columns import columns_entry
-from maskbench.tensorboard.events import Event, encoded, event_file, event_files, text
-from maskbench.tensorboard.layout import layout_entry
-from maskbench.tensorboard.means import FOLDER, arm_folder, events_by_arm, last_logged
+from maskbench.tensorboard.columns import make_columns
+from maskbench.tensorboard.events import Event, encode_events, event_file_path, list_event_files, make_text
+from maskbench.tensorboard.layout import make_layout
+from maskbench.tensorboard.means import MEANS_FOLDER, find_last_logged_time, make_mean_events, means_folder_of
 from maskbench.tensorboard.sinks import rebuild_events
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class RefreshCounts:
     """What was written."""
 
     runs: int
@@ -31,7 +31,7 @@ class Written:
     """Arms whose means are up to date, panel by panel."""
 
 
-def refresh(directory: Path) -> Written:
+def refresh_overview(directory: Path) -> RefreshCounts:
     """Make sure that the means over seeds, the layout and the columns of an experiment fit what its runs have logged.
 
     Only JSON lines are read, so runs may be in progress; files that already say the same are left alone.
@@ -40,7 +40,7 @@ def refresh(directory: Path) -> Written:
         ConfigError: there is no experiment at `directory`.
         ResourceError: something cannot be written.
     """
-    panels = whole(directory)
+    panels = find_all_panels(directory)
     logged: set[str] = set()
     over_time: set[str] = set()
     arms = 0
@@ -48,16 +48,16 @@ def refresh(directory: Path) -> Written:
         by_tag = read_curves(found)
         logged |= by_tag.keys()
         over_time |= {tag for tag, drawn in by_tag.items() if any(len(curve.steps) > 1 for curve in drawn)}
-        written = events_by_arm(found, by_tag)
+        written = make_mean_events(found, by_tag)
         for arm, events in written.items():
-            _write(arm_folder(found, arm), events)
+            _write(means_folder_of(found, arm), events)
         _remove_others(found, written.keys())
         arms += len(written)
     _write(_root(panels), _summary(panels, sorted(logged), over_time))
-    return Written(0, arms)
+    return RefreshCounts(0, arms)
 
 
-def rebuild(directory: Path) -> Written:
+def rebuild_all(directory: Path) -> RefreshCounts:
     """Write every event file of an experiment anew, from its JSON lines and pictures.
 
     Raises:
@@ -66,18 +66,18 @@ def rebuild(directory: Path) -> Written:
             event files they had, and those of all others are written.
         ResourceError: something cannot be written.
     """
-    panels = whole(directory)
+    panels = find_all_panels(directory)
     runs = [run for found in panels for run in found.directory.runs()]
     with ExitStack() as held:
         for run in runs:
             _refuse_running(run)
             held.enter_context(run.lock())
         for found in panels:
-            shutil.rmtree(found.directory.path / FOLDER, ignore_errors=True)
-        for file in event_files(_root(panels)):
+            shutil.rmtree(found.directory.path / MEANS_FOLDER, ignore_errors=True)
+        for file in list_event_files(_root(panels)):
             file.unlink(missing_ok=True)
         damaged = [reason for run in runs if (reason := _rebuilt(run))]
-        arms = refresh(directory).arms
+        arms = refresh_overview(directory).arms
     if damaged:
         rest = len(runs) - len(damaged)
         raise RunDirectoryError(
@@ -89,7 +89,7 @@ def rebuild(directory: Path) -> Written:
                 )
             )
         )
-    return Written(len(runs), arms)
+    return RefreshCounts(len(runs), arms)
 
 
 def _rebuilt(run: RunDirectory) -> str:
@@ -116,14 +116,14 @@ def _refuse_running(run: RunDirectory) -> None:
         )
 
 
-def experiments_in(directory: Path) -> tuple[Path, list[Path]]:
+def find_experiments(directory: Path) -> tuple[Path, list[Path]]:
     """Return the folder to show and the experiments in it: one, or all of a folder of experiments.
 
     Raises:
         ConfigError: there is none.
     """
     try:
-        root = _root(whole(directory))
+        root = _root(find_all_panels(directory))
         return root, [root]
     except ConfigError:
         below = sorted(file.parent for file in directory.glob("*/experiment.yaml"))
@@ -133,7 +133,7 @@ def experiments_in(directory: Path) -> tuple[Path, list[Path]]:
         return directory, below
 
 
-def whole(directory: Path) -> list[FoundPanel]:
+def find_all_panels(directory: Path) -> list[FoundPanel]:
     """Return all panels of the experiment in `directory`, or of the experiment that `directory` is a panel of.
 
     Raises:
@@ -160,21 +160,21 @@ def _summary(panels: Sequence[FoundPanel], logged: Sequence[str], over_time: Set
         for seed in experiment.seeds
     ]
     file = panels[0].directory.experiment_file.read_text(encoding="utf-8")
-    entries = [text("experiment", file.splitlines()), layout_entry(experiment, logged, over_time)]
-    columns = columns_entry(runs, experiment.compare.metric)
+    entries = [make_text("experiment", file.splitlines()), make_layout(experiment, logged, over_time)]
+    columns = make_columns(runs, experiment.compare.metric)
     if columns is not None:
         entries.append(columns)
-    time = max(last_logged(found, arm.name) for found in panels for arm in found.panel.arms)
+    time = max(find_last_logged_time(found, arm.name) for found in panels for arm in found.panel.arms)
     return [Event(time, 0, entries)]
 
 
 def _write(directory: Path, events: Sequence[Event]) -> None:
     """Make one event file the only one of a directory; a name of its own tells an open TensorBoard that it is another."""
-    data = encoded(events, is_first=True)
-    present = event_files(directory)
+    data = encode_events(events, is_first=True)
+    present = list_event_files(directory)
     if len(present) == 1 and present[0].read_bytes() == data:
         return
-    path = event_file(directory, events[0].time)
+    path = event_file_path(directory, events[0].time)
     write_atomically(path, data)
     for old in present:
         if old != path:
@@ -183,21 +183,21 @@ def _write(directory: Path, events: Sequence[Event]) -> None:
 
 def _remove_others(found: FoundPanel, arms: Iterable[str]) -> None:
     """Remove the means of arms that are none any more."""
-    folder = found.directory.path / FOLDER
+    folder = found.directory.path / MEANS_FOLDER
     kept = set(arms)
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)
 
 
-BANDS = f"#custom_scalars&regexInput={FOLDER}&_smoothingWeight=0"
+BANDS_PAGE = f"#custom_scalars&regexInput={MEANS_FOLDER}&_smoothingWeight=0"
 """The page of bands over seeds with the arms' means chosen and nothing smoothed.
 
 With more than 40 runs TensorBoard chooses none by itself; it counts those that the filter lets through.
 """
 
 
-def serve(directory: Path, host: str | None = None, port: int | None = None) -> str:
+def start_server(directory: Path, host: str | None = None, port: int | None = None) -> str:
     """Start a server in a thread that ends with this process, and return its address.
 
     Args:

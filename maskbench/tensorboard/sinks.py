@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from maskbench.runs.directory import RunDirectory, State
+from maskbench.runs.directory import RunDirectory, RunStateName
 from maskbench.runs.json_files import wrap_corruption
 from maskbench.runs.jsonl import JsonLines
 from maskbench.tensorboard import events, hparams
-from maskbench.tensorboard.events import Entry, Event
+from maskbench.tensorboard.events import Event, SummaryValue
 
-PICTURES = {
+PICTURE_DESCRIPTIONS = {
     "attention": (
         "What the trained model attends to in one sentence: target words go down, source words across. The last layer, "
         "heads averaged; every line sums to 1, and dark is much."
@@ -30,7 +30,7 @@ PICTURES = {
     ),
 }
 """What is to be seen, by the first part of a picture's tag."""
-HISTOGRAM = "The learned parameters of a mask, all entries together."
+HISTOGRAM_DESCRIPTION = "The learned parameters of a mask, all entries together."
 _BARE = ("source     ", "reference  ", "translation")
 
 
@@ -59,40 +59,40 @@ class JsonLinesSink:
 class TensorBoardSink:
     """Writes one event file; an error of the disk switches it off and is kept in `failure`."""
 
-    def __init__(self, directory: Path, begun: float | None = None) -> None:
+    def __init__(self, directory: Path, start_time: float | None = None) -> None:
         self.failure: OSError | None = None
-        self._path = events.event_file(directory, time.time() if begun is None else begun)
+        self._path = events.event_file_path(directory, time.time() if start_time is None else start_time)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Write each value as a scalar under its tag."""
-        self.take(_now(step, _scalars(values)))
+        self.append(_now(step, _scalars(values)))
 
     def write_samples(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Show lines of samples.jsonl, all of one step and split, in the text page."""
-        self.take(_now(int(records[0]["step"]), [_samples(records)]))
+        self.append(_now(int(records[0]["step"]), [_samples(records)]))
 
     def write_image(self, step: int, label: str, png: bytes) -> None:
         """Show a picture of the run's folder in the images page."""
-        self.take(_now(step, [_image(label, png)]))
+        self.append(_now(step, [_image(label, png)]))
 
     def write_histogram(self, record: Mapping[str, Any]) -> None:
         """Show a line of histograms.jsonl in the histograms page."""
-        self.take(_now(int(record["step"]), [_histogram(record)]))
+        self.append(_now(int(record["step"]), [_histogram(record)]))
 
-    def write_end(self, step: int, state: State) -> None:
+    def write_end(self, step: int, state: RunStateName) -> None:
         """Tell the HParams page how the run ended."""
-        entry = hparams.end_entry(state, time.time())
+        entry = hparams.make_session_end(state, time.time())
         if entry is not None:
-            self.take(_now(step, [entry]))
+            self.append(_now(step, [entry]))
 
-    def take(self, *given: Event) -> None:
+    def append(self, *given: Event) -> None:
         """Append events: open, write, close, so that a run that is killed leaves nothing half open."""
         if self.failure is not None:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab") as file:
-                file.write(events.encoded(given, is_first=file.tell() == 0))
+                file.write(events.encode_events(given, is_first=file.tell() == 0))
         except OSError as error:
             self.failure = error
 
@@ -112,17 +112,17 @@ def rebuild_events(run: RunDirectory, steps: int | None = None) -> TensorBoardSi
         for path in run.pictures():
             if _label_and_step(path)[1] > steps:
                 path.unlink(missing_ok=True)
-    clock = _Clock(run)
+    times = _StepTimes(run)
     # All of it is read before anything is deleted: a run with a damaged file keeps the event files it has.
-    found = sorted(_events(run, clock), key=lambda event: event.step)
-    for old in events.event_files(run.path):
+    found = sorted(_events(run, times), key=lambda event: event.step)
+    for old in events.list_event_files(run.path):
         old.unlink(missing_ok=True)
-    sink = TensorBoardSink(run.path, clock.begun)
-    sink.take(*found)
+    sink = TensorBoardSink(run.path, times.start)
+    sink.append(*found)
     return sink
 
 
-class _Clock:
+class _StepTimes:
     """When a step of a run was done, as far as timing.jsonl tells."""
 
     def __init__(self, run: RunDirectory) -> None:
@@ -130,34 +130,34 @@ class _Clock:
         self._steps = sorted(times)
         self._times = [times[step] for step in self._steps]
         made = run.path / "run.json"
-        self.begun = made.stat().st_mtime if made.exists() else (self._times or [time.time()])[0]
+        self.start = made.stat().st_mtime if made.exists() else (self._times or [time.time()])[0]
 
     def at(self, step: int) -> float:
         """Return the time of the last timed step up to `step`, the run's beginning before the first."""
         known = bisect_right(self._steps, step)
-        return self._times[known - 1] if known else self.begun
+        return self._times[known - 1] if known else self.start
 
 
-def _events(run: RunDirectory, clock: _Clock) -> Iterator[Event]:
+def _events(run: RunDirectory, times: _StepTimes) -> Iterator[Event]:
     """Yield everything a run shows, kind by kind."""
     record, last = run.record(), 0
     if record is not None:
         with wrap_corruption(run.path / "run.json"):
-            start = hparams.start_entry(run, record, clock.begun)
-        yield Event(clock.begun, 0, [start])
+            start = hparams.make_session_start(run, record, times.start)
+        yield Event(times.start, 0, [start])
     for line in run.metrics.read():
         last = line["step"]
-        yield Event(clock.at(last), last, _scalars({tag: x for tag, x in line.items() if tag != "step"}))
+        yield Event(times.at(last), last, _scalars({tag: x for tag, x in line.items() if tag != "step"}))
     for (step, _), group in itertools.groupby(run.samples.read(), lambda line: (line["step"], line["split"])):
-        yield Event(clock.at(step), step, [_samples(list(group))])
+        yield Event(times.at(step), step, [_samples(list(group))])
     for line in run.histograms.read():
-        yield Event(clock.at(line["step"]), line["step"], [_histogram(line)])
+        yield Event(times.at(line["step"]), line["step"], [_histogram(line)])
     for path in run.pictures():
         label, step = _label_and_step(path)
-        yield Event(clock.at(step), step, [_image(label, path.read_bytes())])
-    end = hparams.end_entry(run.status().state, clock.at(last)) if record is not None else None
+        yield Event(times.at(step), step, [_image(label, path.read_bytes())])
+    end = hparams.make_session_end(run.status().state, times.at(last)) if record is not None else None
     if end is not None:
-        yield Event(clock.at(last), last, [end])
+        yield Event(times.at(last), last, [end])
 
 
 def picture_tag(label: str) -> str:
@@ -165,29 +165,29 @@ def picture_tag(label: str) -> str:
     return label.replace("-", "/", 1) if label.startswith("attention-") else f"mask/picture/{label}"
 
 
-def _now(step: int, entries: Sequence[Entry]) -> Event:
+def _now(step: int, entries: Sequence[SummaryValue]) -> Event:
     return Event(time.time(), step, entries)
 
 
-def _scalars(values: Mapping[str, float]) -> list[Entry]:
-    return [events.scalar(tag, value) for tag, value in sorted(values.items())]
+def _scalars(values: Mapping[str, float]) -> list[SummaryValue]:
+    return [events.make_scalar(tag, value) for tag, value in sorted(values.items())]
 
 
-def _samples(records: Sequence[Mapping[str, Any]]) -> Entry:
+def _samples(records: Sequence[Mapping[str, Any]]) -> SummaryValue:
     lines = []
     for record in records:
         texts = (str(record[key]) for key in ("source", "reference", "hypothesis"))
         lines += [f"{name}  {shown}" for name, shown in zip(_BARE, texts, strict=True)] + [""]
-    return events.text(f"samples/{records[0]['split']}", lines)
+    return events.make_text(f"samples/{records[0]['split']}", lines)
 
 
-def _histogram(record: Mapping[str, Any]) -> Entry:
-    return events.histogram(str(record["tag"]), record["edges"], record["counts"], HISTOGRAM)
+def _histogram(record: Mapping[str, Any]) -> SummaryValue:
+    return events.make_histogram(str(record["tag"]), record["edges"], record["counts"], HISTOGRAM_DESCRIPTION)
 
 
-def _image(label: str, png: bytes) -> Entry:
+def _image(label: str, png: bytes) -> SummaryValue:
     tag = picture_tag(label)
-    return events.image(tag, png, PICTURES[tag.partition("/")[0]])
+    return events.make_image(tag, png, PICTURE_DESCRIPTIONS[tag.partition("/")[0]])
 
 
 def _label_and_step(path: Path) -> tuple[str, int]:

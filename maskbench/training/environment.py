@@ -15,7 +15,7 @@ import torch
 
 import maskbench
 from maskbench.plugins import loaded_plugins
-from maskbench.runs.identity import Origin
+from maskbench.runs.identity import SoftwareEnvironment
 
 _PACKAGES = ("torch", "numpy", "tokenizers", "sacrebleu", "safetensors")
 
@@ -53,7 +53,7 @@ def pick_device() -> torch.device:
     return torch.device("cpu")
 
 
-def current_origin(threads: int, dtype: torch.dtype, device: torch.device) -> Origin:
+def current_origin(threads: int, dtype: torch.dtype, device: torch.device) -> SoftwareEnvironment:
     """Return versions and the environment's fingerprint, for run.json."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     environment = {
@@ -66,10 +66,10 @@ def current_origin(threads: int, dtype: torch.dtype, device: torch.device) -> Or
     }
     own = {"maskbench": maskbench.__version__, "python": platform.python_version()}
     plugins = {plugin.name: plugin.sha256 for plugin in loaded_plugins()}
-    return Origin({**own, **versions}, environment, plugins)
+    return SoftwareEnvironment({**own, **versions}, environment, plugins)
 
 
-def environment_changes(record: Mapping[str, Any], now: Origin) -> list[str]:
+def environment_changes(record: Mapping[str, Any], now: SoftwareEnvironment) -> list[str]:
     """Return what differs between the environment in a run's run.json and `now`: `threads 1 -> 2`."""
     before = {
         **record.get("versions", {}),

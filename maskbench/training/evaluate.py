@@ -20,7 +20,7 @@ from maskbench.metrics.measure import count_sentences, measure
 from maskbench.metrics.model_outputs import ModelOutputs
 from maskbench.metrics.translation import translate_first
 from maskbench.model.eval_plans import build_eval_plans, use_mask_plan
-from maskbench.runs.jsonl import json_line
+from maskbench.runs.jsonl import encode_json_line
 from maskbench.training.logbook import SAMPLES
 from maskbench.training.trainer import Trainer
 
@@ -92,7 +92,7 @@ def outputs_sha256(translations: Translations) -> str | None:
     digest = hashlib.sha256()
     for split in sorted(translations):
         for number, text in sorted(translations[split]):
-            digest.update(json_line({"split": split, "id": number, "hypothesis": text}))
+            digest.update(encode_json_line({"split": split, "id": number, "hypothesis": text}))
     return digest.hexdigest()
 
 

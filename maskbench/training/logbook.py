@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maskbench.files import write_atomically
-from maskbench.runs.directory import RunDirectory, State
+from maskbench.runs.directory import RunDirectory, RunStateName
 from maskbench.runs.json_files import canonical_json
 from maskbench.runs.jsonl import JsonLines
 from maskbench.tensorboard.sinks import JsonLinesSink, Sink, rebuild_events
@@ -131,7 +131,7 @@ class Logbook:
             write_atomically(path, png)
             self._events.write_image(step, label, png)
 
-    def end(self, step: int, state: State) -> None:
+    def end(self, step: int, state: RunStateName) -> None:
         """Write how the run ended to TensorBoard."""
         self._events.write_end(step, state)
 
@@ -164,5 +164,5 @@ def _kept(lines: JsonLines, steps: int | None) -> list[dict[str, Any]]:
     records = lines.read()
     kept = [record for record in records if steps is None or record["step"] <= steps]
     if len(kept) < len(records):
-        lines.keep(len(kept))
+        lines.keep_first(len(kept))
     return kept

@@ -19,15 +19,14 @@ from maskbench.masks.mask_audit import MaskAudit
 from maskbench.runs.checkpoint import (
     Checkpoint,
     Snapshot,
-    best,
-    mark_best,
-    prune,
-    remove_unfinished,
+    prune_checkpoints,
+    remove_unfinished_checkpoints,
     save_checkpoint,
-    scan,
+    scan_checkpoints,
+    write_best,
 )
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.identity import Identity, run_record
+from maskbench.runs.identity import Identity, build_run_record
 from maskbench.training.environment import current_origin, deterministic_torch, environment_changes
 from maskbench.training.evaluate import (
     Evaluation,
@@ -105,10 +104,10 @@ class _Run:
         self.best: dict[str, Any] | None = None
         self.here = current_origin(self.config.train.threads, self.trainer.dtype, self.trainer.device)
         vocabulary = vocabulary_sha256(self.corpus.vocabulary)
-        record = run_record(
-            self.identity, arm=job.arm, seed=job.seed, origin=self.here, vocabulary_sha256=vocabulary
+        record = build_run_record(
+            self.identity, arm=job.arm, seed=job.seed, provenance=self.here, vocabulary_sha256=vocabulary
         )
-        directory.open(record, self.identity)
+        directory.claim(record, self.identity)
 
     def execute(self) -> Literal["done", "diverged", "interrupted"]:
         """Bring the run to its end from wherever it stands, or until it is to stop; return its state."""
@@ -142,8 +141,8 @@ class _Run:
     def _resume(self) -> None:
         """Go back to the newest checkpoint that can be continued, or to the start."""
         folder = self.directory.checkpoints
-        remove_unfinished(folder)
-        found = scan(folder, self.identity.hash)
+        remove_unfinished_checkpoints(folder)
+        found = scan_checkpoints(folder, self.identity.hash)
         for sentence in found.damaged:
             self._tell("starting", message=f"ignored a damaged checkpoint: {sentence}")
         self.masks = observe_masks(self.trainer)
@@ -166,7 +165,7 @@ class _Run:
     def _restore(self, checkpoint: Checkpoint) -> None:
         model = self.trainer.model
         checkpoint.load_into(model)
-        restore_moments(model, self.trainer.optimiser, checkpoint.optimizer())
+        restore_moments(model, self.trainer.optimiser, checkpoint.read_optimizer())
         self.done, self.best = checkpoint.step, checkpoint.state["best"]
         self._mark_best()
 
@@ -234,16 +233,16 @@ class _Run:
         snapshot = Snapshot(self.identity.hash, self.done, model.state_dict(), tensors, state)
         save_checkpoint(self.directory.checkpoints, snapshot)
         self._mark_best()
-        prune(self.directory.checkpoints, self.averaged)
+        prune_checkpoints(self.directory.checkpoints, self.averaged)
 
     def _mark_best(self) -> None:
         if self.best is not None:
             folder = self.directory.checkpoints
-            mark_best(folder, self.best["step"], self.config.train.select, self.best["value"])
+            write_best(folder, self.best["step"], self.config.train.select, self.best["value"])
 
     def _finish(self) -> None:
         """Evaluate the selected checkpoint, or the mean of the last ones, and write the result."""
-        selected = best(self.directory.checkpoints)
+        selected = load_best(self.directory.checkpoints)
         selected.load_into(self.trainer.model)
         if self.averaged:
             self.trainer.model.load_state_dict(

@@ -15,7 +15,7 @@ from torch import Tensor
 from maskbench.config.schema.experiment import TrainConfig
 from maskbench.config.schema.metrics import find_metric
 from maskbench.errors import RunDirectoryError
-from maskbench.runs.checkpoint import verify
+from maskbench.runs.checkpoint import verify_checkpoint
 
 
 class ValidationHistory:
@@ -61,7 +61,7 @@ def steps_to_average(train: TrainConfig, total: int) -> tuple[int, ...]:
 
 def _at(folder: Path, step: int) -> dict[str, Tensor]:
     try:
-        return verify(folder / f"step-{step:06d}").model()
+        return verify_checkpoint(folder / f"step-{step:06d}").read_model()
     except RunDirectoryError as error:
         raise RunDirectoryError(
             f"{error}; its weights are wanted for train.average and cannot be made again: move {folder.parent} away and"

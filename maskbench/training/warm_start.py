@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from maskbench.data.vocabulary import Vocabulary
 from maskbench.errors import ConfigError
 from maskbench.registry import did_you_mean
-from maskbench.runs.checkpoint import verify
-from maskbench.runs.starting_point import starting_point
+from maskbench.runs.checkpoint import verify_checkpoint
+from maskbench.runs.starting_point import find_starting_point
 
 _MASKS = "masks."
 _SHOWN = 5
@@ -42,7 +42,7 @@ def load_starting_weights(model: nn.Module, init_from: str, seed: int, vocabular
         ConfigError: there is no finished run, it had another vocabulary, or its model is another one.
         RunDirectoryError: its checkpoint is damaged.
     """
-    point = starting_point(init_from, seed)
+    point = find_starting_point(init_from, seed)
     if point.vocabulary_sha256 is None:
         raise ConfigError(
             f"{point.run.path} did not record its vocabulary, so nobody can tell whether its words are these; "
@@ -53,7 +53,7 @@ def load_starting_weights(model: nn.Module, init_from: str, seed: int, vocabular
             f"{point.run.path} was trained with another vocabulary: its ids stand for other words than those of this "
             "corpus"
         )
-    load_weights_by_name(model, verify(point.checkpoint).model(), str(point.run.path))
+    load_weights_by_name(model, verify_checkpoint(point.checkpoint).read_model(), str(point.run.path))
     return point.sha256
 
 

@@ -20,9 +20,9 @@ from maskbench.errors import MaskbenchError
 from maskbench.experiment.plan import corpus_key
 from maskbench.records.collect import read_run
 from maskbench.records.sentences import counts_match_value, is_additive, read_counts, sentences_file_name
-from maskbench.runs.checkpoint import scan
+from maskbench.runs.checkpoint import scan_checkpoints
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.identity import hash_of
+from maskbench.runs.identity import hash_identity_keys
 from maskbench.runs.json_files import canonical_json, read_json
 from maskbench.training.evaluate import outputs_sha256
 from maskbench.verification.finished_runs import FinishedRun
@@ -104,13 +104,13 @@ def _result(run: RunDirectory) -> dict[str, Any]:
 def _identity(run: RunDirectory, found: HashReport) -> None:
     record = _record(run)
     found.expect(
-        hash_of(record["identity"]) == record["hash"],
+        hash_identity_keys(record["identity"]) == record["hash"],
         f"{run.path / 'run.json'}: the settings it lists are not those its hash {record['hash']} was taken of",
     )
 
 
 def _checkpoints(run: RunDirectory, found: HashReport) -> None:
-    scanned = scan(run.checkpoints, str(_record(run)["hash"]))
+    scanned = scan_checkpoints(run.checkpoints, str(_record(run)["hash"]))
     found.right += FILES_OF_A_CHECKPOINT * len(scanned.valid)
     found.wrong += scanned.damaged
     best = read_json(run.checkpoints / "best.json") or {}

@@ -10,9 +10,9 @@ from pathlib import Path
 from maskbench.errors import MaskbenchError
 from maskbench.executors import Executor, Task, TaskEnd
 from maskbench.experiment.train_job import train, train_task
-from maskbench.runs.checkpoint import Checkpoint, scan
+from maskbench.runs.checkpoint import Checkpoint, scan_checkpoints
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.identity import RESULTS_VERSION, Origin
+from maskbench.runs.identity import RESULTS_VERSION, SoftwareEnvironment
 from maskbench.runs.json_files import read_json
 from maskbench.training.environment import environment_changes
 from maskbench.training.job import Progress, RunJob
@@ -56,7 +56,7 @@ def _line(rows: list[bytes], at: int) -> str:
 
 
 def _compare_weights(run: RunDirectory, again: RunDirectory) -> Iterator[str]:
-    ours, theirs = ({c.step: c for c in scan(one.checkpoints).valid} for one in (run, again))
+    ours, theirs = ({c.step: c for c in scan_checkpoints(one.checkpoints).valid} for one in (run, again))
     selected, other = (_selected(one) for one in (run, again))
     if selected != other:
         yield f"another checkpoint was selected: step {selected} here, step {other} when replayed"
@@ -78,7 +78,7 @@ def _compare_tensors(ours: Checkpoint, theirs: Checkpoint) -> Iterator[str]:
     name = "model.safetensors"
     if (ours.path / name).read_bytes() == (theirs.path / name).read_bytes():
         return
-    here, there = ours.model(), theirs.model()
+    here, there = ours.read_model(), theirs.read_model()
     place = f"the weights of {ours.path.name}"
     if {k: v.shape for k, v in here.items()} != {k: v.shape for k, v in there.items()}:
         yield f"{place} differ in their names or shapes"
@@ -193,7 +193,7 @@ def _compare_replay(cell: FinishedRun, again: RunDirectory, message: str) -> Rep
 def _environment_changes(cell: FinishedRun, again: RunDirectory) -> tuple[str, ...]:
     """Return what has changed since the run was made."""
     before, here = cell.record, again.record() or {}
-    now = Origin(here.get("versions", {}), here.get("environment", {}), here.get("plugins", {}))
+    now = SoftwareEnvironment(here.get("versions", {}), here.get("environment", {}), here.get("plugins", {}))
     found = environment_changes(before, now)
     commits = [str((record.get("git") or {}).get("commit") or "unknown")[:12] for record in (before, here)]
     if here and commits[0] != commits[1]:

@@ -9,8 +9,8 @@ import pytest
 
 import maskbench.data
 import maskbench.masks
-from maskbench.audit.arms import sentences
-from maskbench.audit.gate import admit
+from maskbench.audit.arms import pick_sentences
+from maskbench.audit.gate import check_before_training
 from maskbench.config.load import load_experiment
 from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import LeakError
@@ -57,7 +57,7 @@ def test_a_leak_that_is_declared_is_measured_and_let_through(tmp_path: Path) -> 
     make_dry_run(experiment, tmp_path / "runs")
     (panel,) = experiment.panels
     corpus = maskbench.data.load_corpus(panel.arms[0].config.corpus, tmp_path / "cache")
-    none, leaking = (admit(arm, corpus, 0) for arm in panel.arms)
+    none, leaking = (check_before_training(arm, corpus, 0) for arm in panel.arms)
     assert none is None
     assert leaking is not None and leaking.startswith("arm other leaks, as its `unsafe: true` admits")
     assert "by up to 0." in leaking
@@ -68,7 +68,7 @@ def test_a_plug_in_that_is_declared_unsafe_is_let_through(tmp_path: Path) -> Non
         experiment = load(tmp_path, "{site: decoder_self, mask: broken, unsafe: true}")
         arm = experiment.panels[0].arms[1]
         corpus = maskbench.data.load_corpus(arm.config.corpus, tmp_path / "cache")
-        warning = admit(arm, corpus, 0)
+        warning = check_before_training(arm, corpus, 0)
     assert warning is not None and "target tokens move predictions" in warning
 
 
@@ -76,7 +76,7 @@ def test_the_sentences_differ_in_length_and_are_comfortable(tmp_path: Path) -> N
     experiment = load(tmp_path, "{site: encoder_self, mask: window, radius: 1}")
     corpus = maskbench.data.load_corpus(experiment.panels[0].arms[0].config.corpus, tmp_path / "cache")
     train = corpus.splits["train"]
-    chosen = sentences(train)
+    chosen = pick_sentences(train)
     lengths = train.src.lengths[chosen].tolist()
     assert len(lengths) == 3 and lengths == sorted(lengths, reverse=True) and lengths[0] > lengths[-1] >= 2
 

@@ -10,11 +10,11 @@ import torch
 
 import maskbench.masks  # noqa: F401  (fills the registry)
 from maskbench.audit import Finding, audit
-from maskbench.audit.catalogue import names, subject, subjects
-from maskbench.audit.proofs.leaks import future_leak
+from maskbench.audit.catalogue import list_names, make_catalogue_subject, make_catalogue_subjects
+from maskbench.audit.proofs.leaks import measure_future_leak
 from maskbench.audit.proofs.registry import PROOFS
 from maskbench.audit.proofs.support import jacobian
-from maskbench.audit.subject import Case
+from maskbench.audit.subject import AuditCase
 from maskbench.config.schema.experiment import PlacementConfig
 from maskbench.masks.base import Strategy
 
@@ -24,7 +24,7 @@ def placed(site: str, mask: str, options: dict[str, Any] | None = None, **keys: 
 
 
 def findings(*placements: PlacementConfig) -> list[Finding]:
-    return next(audit([subject("trial", placements[0], placements[1:])]))
+    return next(audit([make_catalogue_subject("trial", placements[0], placements[1:])]))
 
 
 def failed(found: list[Finding]) -> set[str]:
@@ -38,7 +38,7 @@ def test_there_is_a_question_to_every_proof() -> None:
 
 @pytest.mark.parametrize("name", ["window", "wait_k", "transform", "topk", "tokens", "loss_tokens"])
 def test_safe_strategies_keep_every_promise(name: str) -> None:
-    for found in audit(subjects([name])):
+    for found in audit(make_catalogue_subjects([name])):
         assert not failed(found)
         hard = [f for f in found if f.proof in ("causality", "padding content", "batch mates", "support")]
         assert {f.dtype for f in hard} == {"float64", "bfloat16"}
@@ -46,8 +46,8 @@ def test_safe_strategies_keep_every_promise(name: str) -> None:
 
 
 def test_wait_k_is_proved_to_reach_no_source_token_too_early() -> None:
-    (waiting,) = subjects(["wait_k"])
-    case = Case(waiting, torch.float64)
+    (waiting,) = make_catalogue_subjects(["wait_k"])
+    case = AuditCase(waiting, torch.float64)
     blocks, source = jacobian(case, case.subject.train)
     n_rows, n_tgt, n_src = blocks["source"].shape
     for row in range(n_rows):
@@ -135,22 +135,25 @@ def test_a_mask_that_does_nothing_is_said_to_do_nothing() -> None:
 
 def test_the_leak_that_is_measured_is_the_leak_of_every_offset() -> None:
     arm = placed("decoder_self", "none", legality="no_causal", unsafe=True)
-    case = Case(subject("trial", arm), torch.float64)
-    alone, _, _ = future_leak(case, case.model, case.subject.train, dropout=False, single=False)
-    each, _, _ = future_leak(case, case.model, case.subject.train, dropout=False)
+    case = AuditCase(make_catalogue_subject("trial", arm), torch.float64)
+    alone, _, _ = measure_future_leak(case, case.model, case.subject.train, dropout=False, single=False)
+    each, _, _ = measure_future_leak(case, case.model, case.subject.train, dropout=False)
     assert each >= alone > 0
 
 
 def test_torchs_generator_is_left_as_it_was() -> None:
     torch.manual_seed(11)
     before = torch.get_rng_state()
-    list(audit(subjects(["none"])))
+    list(audit(make_catalogue_subjects(["none"])))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.slow
 def test_the_whole_catalogue_keeps_every_promise() -> None:
     broken_ones = {
-        (f.where, f.proof, f.dtype) for one in audit(subjects(names())) for f in one if f.passed is False
+        (f.where, f.proof, f.dtype)
+        for one in audit(make_catalogue_subjects(list_names()))
+        for f in one
+        if f.passed is False
     }
     assert not broken_ones

@@ -11,7 +11,7 @@ from chromium import Chromium
 from hostile import ELSEWHERE, HOSTILE, shows, title
 
 from maskbench.comparison.results import ComparisonOptions
-from maskbench.report.page import html
+from maskbench.report.page import render_page
 
 PHONE, DESK = (375, 812), (1200, 900)
 
@@ -28,7 +28,7 @@ def hostile_report(hostile: Path, tmp_path_factory: pytest.TempPathFactory) -> s
 
 def written(experiment: Path, folder: Path) -> str:
     path = folder / "report.html"
-    path.write_text(html([experiment], ComparisonOptions()), encoding="utf-8")
+    path.write_text(render_page([experiment], ComparisonOptions()), encoding="utf-8")
     return path.as_uri()
 
 

@@ -14,7 +14,7 @@ import pytest
 from chromium import Chromium, is_elsewhere
 from hostile import HOSTILE, is_harmful, shows
 
-from maskbench.tensorboard.refresh import BANDS, rebuild
+from maskbench.tensorboard.refresh import BANDS_PAGE, rebuild_all
 
 ARMS = ("none", "static", "dynamic")
 OWN_NOISE = (
@@ -49,7 +49,7 @@ def hostile_server(hostile: Path) -> Iterator[str]:
 
 def serving(experiment: Path) -> Iterator[str]:
     """Make the event files anew and yield the address of TensorBoard, in a process that needs nothing of ours."""
-    rebuild(experiment)
+    rebuild_all(experiment)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -106,7 +106,7 @@ def test_every_arm_has_a_band_in_every_margin_chart(board: Chromium, server: str
     bands = show(
         board,
         server,
-        BANDS,
+        BANDS_PAGE,
         """
         const charts = all(document, "tf-custom-scalar-margin-chart-card");
         const found = charts.map(chart => all(chart.shadowRoot || chart, "path.area")

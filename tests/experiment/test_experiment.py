@@ -23,7 +23,7 @@ from maskbench.experiment.progress_events import ExperimentOutcome, NullReporter
 from maskbench.experiment.run import run_experiment
 from maskbench.registry import CORPORA
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.identity import Identity, Origin, run_record
+from maskbench.runs.identity import Identity, SoftwareEnvironment, build_run_record
 from maskbench.runs.locks import lock_experiment
 from maskbench.training.job import RunJob
 
@@ -60,8 +60,10 @@ def finish(job: RunJob) -> TaskEnd:
 def begin(job: RunJob) -> None:
     corpus = maskbench.data.load_corpus(job.config.corpus, job.cache_dir)
     identity = Identity(job.config.identity(), corpus.sha256)
-    record = run_record(identity, arm=job.arm, seed=job.seed, origin=Origin(versions={}, environment={}))
-    RunDirectory(job.directory).open(record, identity)
+    record = build_run_record(
+        identity, arm=job.arm, seed=job.seed, provenance=SoftwareEnvironment(versions={}, environment={})
+    )
+    RunDirectory(job.directory).claim(record, identity)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from maskbench.config.schema.experiment import (
 )
 from maskbench.errors import RunDirectoryError
 from maskbench.experiment.plan import PlannedRun, corpus_key, plan_runs, refuse_unusable_runs
-from maskbench.runs.identity import Identity, Origin, run_record
+from maskbench.runs.identity import Identity, SoftwareEnvironment, build_run_record
 
 CORPUS = CorpusConfig(name="copy", options={"pairs": 64})
 
@@ -37,8 +37,10 @@ def experiment(
 def begin(run: PlannedRun, data: str = "d1") -> None:
     """Leave behind what a run leaves when it starts."""
     identity = Identity(run.arm.config.identity(), data)
-    origin = Origin(versions={}, environment={})
-    run.directory.open(run_record(identity, arm=run.arm.name, seed=run.seed, origin=origin), identity)
+    origin = SoftwareEnvironment(versions={}, environment={})
+    run.directory.claim(
+        build_run_record(identity, arm=run.arm.name, seed=run.seed, provenance=origin), identity
+    )
 
 
 def names(runs: tuple[PlannedRun, ...]) -> list[tuple[str, int]]:

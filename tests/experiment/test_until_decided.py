@@ -55,9 +55,9 @@ def light(monkeypatch: pytest.MonkeyPatch) -> None:
         return corpora[key]
 
     monkeypatch.setattr(maskbench.data, "load_corpus", load_once)
-    monkeypatch.setattr("maskbench.runs.identity.git_state", lambda: None)
+    monkeypatch.setattr("maskbench.runs.identity.read_git_state", lambda: None)
     monkeypatch.setattr("maskbench.experiment.run._show_over_seeds", lambda *_: None)
-    monkeypatch.setattr("maskbench.audit.gate.admit", lambda *_: None)
+    monkeypatch.setattr("maskbench.audit.gate.check_before_training", lambda *_: None)
 
 
 def scripted(scores: Script) -> Callable[[RunJob], TaskEnd]:

@@ -14,7 +14,7 @@ from maskbench.experiment.plan import CACHE, plan_runs, refuse_unusable_runs
 from maskbench.experiment.preparation import make_dry_run
 from maskbench.records.collect import read_run
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.identity import Identity, Origin, asked_for, run_record
+from maskbench.runs.identity import Identity, SoftwareEnvironment, build_run_record, requested_identity
 from maskbench.training import loop
 from maskbench.training.job import RunJob
 
@@ -45,20 +45,20 @@ def begin(wanted: Experiment, runs_dir: Path) -> RunDirectory:
     weights = None
     if run.arm.config.init_from is not None:
         recorded = {"data_sha256": "d1"}
-        weights = asked_for(
+        weights = requested_identity(
             run.arm.config, recorded, init_sha256=_sha256(run.arm.config, run.seed)
         ).init_sha256
     identity = Identity(run.arm.config.identity(), "d1", init_sha256=weights)
-    record = run_record(identity, arm="warm", seed=run.seed, origin=Origin({}, {}))
-    run.directory.open(record, identity)
+    record = build_run_record(identity, arm="warm", seed=run.seed, provenance=SoftwareEnvironment({}, {}))
+    run.directory.claim(record, identity)
     return run.directory
 
 
 def _sha256(settings: RunConfig, seed: int) -> str:
-    from maskbench.runs.starting_point import starting_point
+    from maskbench.runs.starting_point import find_starting_point
 
     assert settings.init_from is not None
-    return starting_point(settings.init_from, seed).sha256
+    return find_starting_point(settings.init_from, seed).sha256
 
 
 def test_the_same_weights_make_the_same_run_wherever_they_lie(tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ from report_runs import (
 )
 
 from maskbench.comparison.results import ComparisonOptions
-from maskbench.report.forest import paired
-from maskbench.report.gather import gather
-from maskbench.report.page import html
+from maskbench.report.forest import paired_differences
+from maskbench.report.gather import read_panels
+from maskbench.report.page import render_page
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def text(directory: Path) -> str:
-    return html([directory], ComparisonOptions())
+    return render_page([directory], ComparisonOptions())
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def page(text: str) -> Element:
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Element:
     """A page of runs that left nothing but their results."""
     directory = write_experiment(tmp_path_factory.mktemp("bare"), none=baseline(), up=gaining())
-    return read(html([directory], ComparisonOptions()))
+    return read(render_page([directory], ComparisonOptions()))
 
 
 def headings(page: Element) -> list[str]:
@@ -160,13 +160,13 @@ def test_the_letters_of_plots_are_the_page_s(page):
 
 
 def test_strokes_of_single_seeds_are_arm_minus_baseline(directory):
-    (panel,) = gather([directory], ComparisonOptions())
+    (panel,) = read_panels([directory], ComparisonOptions())
     rows = {row.arm: row for row in panel.comparison.rows}
-    assert paired(panel.comparison, rows["up"]) == pytest.approx(GAIN)
+    assert paired_differences(panel.comparison, rows["up"]) == pytest.approx(GAIN)
 
 
 def test_splits_come_in_the_experiment_s_order_whichever_is_compared(directory):
-    page = read(html([directory], ComparisonOptions(metric="noise-drop-20/exact_match")))
+    page = read(render_page([directory], ComparisonOptions(metric="noise-drop-20/exact_match")))
     (words,) = (e.one("desc").text for e in page.all("svg") if "by split" in e.text)
     assert re.search(r"up: test \+3.0 .*, noise-drop-20 \+6.0", words)
 
@@ -259,7 +259,7 @@ def test_methods_say_what_was_done_and_nothing_else(page, bare, tmp_path):
     assert "Holm's method" not in bare.text and "nothing to correct" in bare.text
     assert "time of a training step" not in bare.text
     runs = [*baseline()[:7], baseline()[7].with_(state="diverged")]
-    short = read(html([write_experiment(tmp_path, none=baseline(), up=runs)], ComparisonOptions()))
+    short = read(render_page([write_experiment(tmp_path, none=baseline(), up=runs)], ComparisonOptions()))
     assert [e.children[1].text for e in short.with_class("comparison")[0].one("tbody").children] == [
         "8",
         "7/8",
@@ -275,12 +275,12 @@ def test_seeds_are_said_to_be_planned_only_where_it_is_known_and_was_kept_to(bar
     (directory / "plans.jsonl").write_text(json.dumps(line) + "\n")
     assert (
         "Seeds were planned, not added until something came out"
-        in read(html([directory], ComparisonOptions())).text
+        in read(render_page([directory], ComparisonOptions())).text
     )
     (directory / "plans.jsonl").write_text(
         json.dumps(line | {"seeds": [0]}) + "\n" + json.dumps(line | {"results": 2}) + "\n"
     )
-    changed = read(html([directory], ComparisonOptions())).text
+    changed = read(render_page([directory], ComparisonOptions())).text
     assert "Seeds were planned" not in changed and "was changed when there were results to see" in changed
 
 
@@ -291,11 +291,11 @@ def test_limits_are_those_that_apply(page, tmp_path):
         (few / "experiment.yaml").read_text(encoding="utf-8").replace("[0, 1, 2, 3, 4, 5, 6, 7]", "[0]"),
         encoding="utf-8",
     )
-    assert "describe what happened" in read(html([few], ComparisonOptions())).text
+    assert "describe what happened" in read(render_page([few], ComparisonOptions())).text
 
 
 def test_it_says_how_to_make_it_again(page, directory):
-    chosen = read(html([directory], ComparisonOptions(metric="test/bleu", alpha=0.1)))
+    chosen = read(render_page([directory], ComparisonOptions(metric="test/bleu", alpha=0.1)))
     commands = next(e.text for e in chosen.all("pre")).splitlines()
     assert commands == [
         "maskbench run masks.yaml",
@@ -313,7 +313,7 @@ def test_it_says_how_to_make_it_again(page, directory):
 
 def test_the_same_runs_make_the_same_bytes(text, directory, tmp_path):
     other = write_full(tmp_path)
-    assert html([other], ComparisonOptions()) == text
+    assert render_page([other], ComparisonOptions()) == text
     code = (
         "import sys, pathlib; from maskbench.report.page import html; from maskbench.comparison.results import ComparisonOptions;"
         "page = html([pathlib.Path(sys.argv[1])], ComparisonOptions());"
@@ -325,10 +325,10 @@ def test_the_same_runs_make_the_same_bytes(text, directory, tmp_path):
 
 
 def test_one_arm_and_no_finished_run_are_pages_too(tmp_path):
-    alone = read(html([write_experiment(tmp_path / "a", none=baseline())], ComparisonOptions()))
+    alone = read(render_page([write_experiment(tmp_path / "a", none=baseline())], ComparisonOptions()))
     assert "nothing to compare it with" in alone.text
     waiting = read(
-        html([write_experiment(tmp_path / "b", none=[None] * 8, up=[None] * 8)], ComparisonOptions())
+        render_page([write_experiment(tmp_path / "b", none=[None] * 8, up=[None] * 8)], ComparisonOptions())
     )
     assert "Nothing is decided yet" in waiting.text and "Before you read on" in headings(waiting)
     assert not [e for e in waiting.all("svg") if e.attributes.get("role") == "img"]
@@ -336,7 +336,7 @@ def test_one_arm_and_no_finished_run_are_pages_too(tmp_path):
 
 def test_several_experiments_have_a_table_of_contents(directory, tmp_path):
     other = write_experiment(tmp_path, none=baseline(), up=wavering())
-    page = read(html([directory, other], ComparisonOptions()))
+    page = read(render_page([directory, other], ComparisonOptions()))
     contents = page.one("nav", **{"aria-label": "Contents"})
     assert [a.attributes["href"] for a in contents.all("a")] == ["#p1", "#p2"]
     test_ids_are_there_once_and_everything_that_is_referred_to_is_there(page)
@@ -354,7 +354,7 @@ def test_titles_from_files_are_text(tmp_path):
         directory / "none" / "seed-0" / "samples.jsonl",
         [{"step": 1, "split": "test", "id": 0, "source": nasty, "reference": "a", "hypothesis": nasty}],
     )
-    text = html([directory], ComparisonOptions())
+    text = render_page([directory], ComparisonOptions())
     page = read(text)
     assert page.with_class("question")[0].text.startswith("<b>Do</b> {{ 7 * 7 }} masks")
     assert "<script>alert(1)</script> $x_1^ & [2J" in page.with_class("samples")[0].text
@@ -369,7 +369,7 @@ def test_a_picture_that_is_none_or_too_large_is_left_out_and_counted(tmp_path):
     big = run / "pictures" / "cross-full-0-000004.png"
     write_picture(run, big.name, 2, 2)
     big.write_bytes(big.read_bytes() + bytes(300_000))
-    page = read(html([directory], ComparisonOptions()))
+    page = read(render_page([directory], ComparisonOptions()))
     assert len(page.all("img")) == 1
     assert "2 more were left out" in page.text
 
@@ -377,7 +377,7 @@ def test_a_picture_that_is_none_or_too_large_is_left_out_and_counted(tmp_path):
 def test_samples_that_are_damaged_are_said_to_be(tmp_path):
     directory = write_experiment(tmp_path, none=baseline(), up=gaining())
     write_lines(directory / "none" / "seed-0" / "samples.jsonl", [{"step": 1, "split": "test"}])
-    assert "the samples of none cannot be read" in read(html([directory], ComparisonOptions())).text
+    assert "the samples of none cannot be read" in read(render_page([directory], ComparisonOptions())).text
     assert len(BASE) == 8
 
 
@@ -387,6 +387,6 @@ def test_runs_whose_lines_are_damaged_are_left_out_of_the_curves_and_named(tmp_p
     file = next(directory.glob("*/seed-1/metrics.jsonl"))
     with file.open("a") as lines:
         lines.write(f"{line}\n")
-    text = read(html([directory], ComparisonOptions())).text
+    text = read(render_page([directory], ComparisonOptions())).text
     assert f"curves leave out {file.parts[-3]}, seed 1: {file}:4 is damaged" in text
     assert text.count("curves leave out") == 1

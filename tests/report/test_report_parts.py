@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskbench.report.cost import Point, _with_best
-from maskbench.report.figure import as_svg, new_figure, own_settings, plain_axes
-from maskbench.report.palette import looks
-from maskbench.report.samples import marked
+from maskbench.report.cost import CostPoint, _with_best
+from maskbench.report.figure import add_axes, default_matplotlib_settings, make_figure, render_svg
+from maskbench.report.palette import assign_styles
+from maskbench.report.samples import mark_differences
 from maskbench.report.slices import _is_ordered
 
 WORDS = st.lists(st.sampled_from("abcd"), max_size=8)
@@ -20,7 +20,7 @@ WORDS = st.lists(st.sampled_from("abcd"), max_size=8)
 
 @given(said=WORDS, wanted=WORDS)
 def test_marking_loses_no_word_and_marks_none_that_is_right(said, wanted):
-    pieces = list(marked(" ".join(said), " ".join(wanted)))
+    pieces = list(mark_differences(" ".join(said), " ".join(wanted)))
     assert [w for kind, text in pieces if kind != "missing" for w in text.split()] == said
     same = [w for kind, text in pieces if kind == "same" for w in text.split()]
     rest = iter(wanted)
@@ -30,7 +30,7 @@ def test_marking_loses_no_word_and_marks_none_that_is_right(said, wanted):
 
 
 def test_words_too_many_and_words_too_few_are_told_apart():
-    assert list(marked("the big cat", "the cat sleeps")) == [
+    assert list(mark_differences("the big cat", "the cat sleeps")) == [
         ("same", "the"),
         ("other", "big"),
         ("same", "cat"),
@@ -40,7 +40,7 @@ def test_words_too_many_and_words_too_few_are_told_apart():
 
 def test_arms_are_told_apart_without_colour_too():
     arms = [f"arm-{n}" for n in range(30)]
-    found = looks(arms, "arm-4")
+    found = assign_styles(arms, "arm-4")
     assert next(iter(found)) == "arm-4" and set(found) == set(arms)
     shapes = {(look.marker, look.dashes) for arm, look in list(found.items())[:8]}
     assert len(shapes) == 8
@@ -48,7 +48,7 @@ def test_arms_are_told_apart_without_colour_too():
 
 
 def test_an_arm_looks_the_same_whoever_else_is_there():
-    assert looks(["none", "a", "b"], "none")["a"] == looks(["a", "none"], "none")["a"]
+    assert assign_styles(["none", "a", "b"], "none")["a"] == assign_styles(["a", "none"], "none")["a"]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -60,7 +60,7 @@ def test_the_front_holds_what_nothing_beats(sign):
         "worse": (1.2, -1.0),
         "cheap": (0.9, -2.0),
     }
-    points = [Point(a, a, t, None, sign * gain, None) for a, (t, gain) in named.items()]
+    points = [CostPoint(a, a, t, None, sign * gain, None) for a, (t, gain) in named.items()]
     best = [p.arm for p in _with_best(points, sign) if p.best]
     assert best == ["base", "dear", "cheap"]
     twins = [dataclasses.replace(points[0], arm=name) for name in ("x", "y")]
@@ -83,12 +83,12 @@ def test_categories_with_growing_numbers_are_an_axis(labels, ordered):
 
 
 def drawing(name: str) -> str:
-    with own_settings():
-        figure = new_figure(300, 200)
-        axes = plain_axes(figure)
+    with default_matplotlib_settings():
+        figure = make_figure(300, 200)
+        axes = add_axes(figure)
         axes.plot([1, 2, 3], [4, 6, 5], "o-", color="#00599c")
         axes.set_ylabel("50 % $x_ 猫", parse_math=False)
-        return as_svg(figure, name, "a <title> & more", "1 < 2")
+        return render_svg(figure, name, "a <title> & more", "1 < 2")
 
 
 def test_a_figure_is_well_formed_and_carries_its_texts():

@@ -11,7 +11,7 @@ from fake_runs import arm_config, scored, write_run
 
 from maskbench.errors import RunDirectoryError
 from maskbench.runs.directory import RunDirectory
-from maskbench.tensorboard.events import event_files
+from maskbench.tensorboard.events import list_event_files
 from maskbench.tensorboard.sinks import rebuild_events
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -59,13 +59,13 @@ def test_a_wrong_entry_is_named_and_costs_no_event_file(
 ) -> None:
     with (run.path / f"{name}.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
-    before = {path: path.read_bytes() for path in event_files(run.path)}
+    before = {path: path.read_bytes() for path in list_event_files(run.path)}
     assert before
     with pytest.raises(RunDirectoryError, match=rf"{name}\.jsonl:2 is damaged: "):
         getattr(run, name).read()
     with pytest.raises(RunDirectoryError, match=rf"{name}\.jsonl:2 is damaged: "):
         rebuild_events(run)
-    assert {path: path.read_bytes() for path in event_files(run.path)} == before
+    assert {path: path.read_bytes() for path in list_event_files(run.path)} == before
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
@@ -80,7 +80,7 @@ def test_a_record_without_its_entries_is_named(run: RunDirectory, text: str) -> 
     (run.path / "run.json").write_text(text)
     with pytest.raises(RunDirectoryError, match=r"run\.json is damaged: "):
         rebuild_events(run)
-    assert len(event_files(run.path)) == 1
+    assert len(list_event_files(run.path)) == 1
 
 
 @pytest.mark.parametrize(

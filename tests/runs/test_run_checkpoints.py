@@ -11,12 +11,12 @@ from maskbench.runs.checkpoint import (
     Checkpoint,
     DeterminismAlarm,
     Snapshot,
-    best,
-    mark_best,
-    prune,
-    remove_unfinished,
+    load_best,
+    prune_checkpoints,
+    remove_unfinished_checkpoints,
     save_checkpoint,
-    scan,
+    scan_checkpoints,
+    write_best,
 )
 
 FILES = ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"]
@@ -43,8 +43,12 @@ def flip_a_byte(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+def newest_valid(folder: Path, run: str | None = None) -> Checkpoint | None:
+    return next(iter(scan_checkpoints(folder, run).valid), None)
+
+
 def steps(folder: Path) -> list[int]:
-    return [c.step for c in scan(folder).valid]
+    return [c.step for c in scan_checkpoints(folder).valid]
 
 
 def test_a_checkpoint_reads_back_bit_for_bit(tmp_path: Path) -> None:
@@ -54,7 +58,7 @@ def test_a_checkpoint_reads_back_bit_for_bit(tmp_path: Path) -> None:
     assert found is not None
     assert found.path.name == "step-000200"
     assert found.state == saved.state
-    for present, wanted in [(found.model(), saved.model), (found.optimizer(), saved.optimizer)]:
+    for present, wanted in [(found.read_model(), saved.model), (found.read_optimizer(), saved.optimizer)]:
         assert present.keys() == wanted.keys()
         assert all(torch.equal(present[name], wanted[name]) for name in wanted)
 
@@ -73,7 +77,7 @@ def test_a_flipped_byte_in_any_file_means_the_older_checkpoint_is_used(tmp_path:
     newest = save_checkpoint(tmp_path, snapshot(200))
     flip_a_byte(newest / name)
     assert steps(tmp_path) == [100]
-    assert "step-000200" in scan(tmp_path).damaged[0]
+    assert "step-000200" in scan_checkpoints(tmp_path).damaged[0]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -94,9 +98,10 @@ def test_a_checkpoint_of_another_run_or_another_step_is_not_used(tmp_path: Path)
     save_checkpoint(tmp_path, snapshot(100, run="beef"))
     save_checkpoint(tmp_path, snapshot(200)).rename(tmp_path / "step-000300")
     assert newest_valid(tmp_path, "cafe") is None
-    assert ["another run" in d or "not the one in its name" in d for d in scan(tmp_path, "cafe").damaged] == [
-        True
-    ] * 2
+    assert [
+        "another run" in d or "not the one in its name" in d
+        for d in scan_checkpoints(tmp_path, "cafe").damaged
+    ] == [True] * 2
 
 
 def test_the_manifest_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,8 +135,8 @@ def test_a_kill_during_writing_leaves_no_folder_that_counts(
     with pytest.raises(Killed):
         save_checkpoint(tmp_path, snapshot(100))
     monkeypatch.undo()
-    assert scan(tmp_path).valid == () and scan(tmp_path).damaged == ()
-    remove_unfinished(tmp_path)
+    assert scan_checkpoints(tmp_path).valid == () and scan_checkpoints(tmp_path).damaged == ()
+    remove_unfinished_checkpoints(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,18 +163,18 @@ def test_a_damaged_checkpoint_is_replaced_and_kept_aside(tmp_path: Path) -> None
 def test_pruning_keeps_the_newest_two_the_best_and_the_ones_they_need(tmp_path: Path) -> None:
     for step, best_step in [(100, 100), (200, 200), (300, 200), (400, 200), (500, 500), (600, 500)]:
         save_checkpoint(tmp_path, snapshot(step, best_step=best_step))
-    mark_best(tmp_path, 300, "valid/nll", 2.5)
-    prune(tmp_path)
+    write_best(tmp_path, 300, "valid/nll", 2.5)
+    prune_checkpoints(tmp_path)
     assert steps(tmp_path) == [600, 500, 300]
 
 
 def test_pruning_keeps_the_best_that_an_older_checkpoint_would_resume_with(tmp_path: Path) -> None:
     for step, best_step in [(200, 200), (300, 200), (400, 400)]:
         save_checkpoint(tmp_path, snapshot(step, best_step=best_step))
-    mark_best(tmp_path, 400, "valid/nll", 2.5)
-    prune(tmp_path)
+    write_best(tmp_path, 400, "valid/nll", 2.5)
+    prune_checkpoints(tmp_path)
     flip_a_byte(tmp_path / "step-000400" / "model.safetensors")
-    found = scan(tmp_path).resumable
+    found = scan_checkpoints(tmp_path).resumable
     assert found is not None and found.step == 300
 
 
@@ -178,7 +183,7 @@ def test_pruning_never_deletes_the_last_valid_checkpoint(tmp_path: Path) -> None
         path = save_checkpoint(tmp_path, snapshot(step))
         if step > 100:
             flip_a_byte(path / "model.safetensors")
-    prune(tmp_path)
+    prune_checkpoints(tmp_path)
     assert steps(tmp_path) == [100]
     assert len(list(tmp_path.glob("step-*"))) == 4
 
@@ -187,17 +192,17 @@ def test_a_checkpoint_whose_best_is_gone_is_not_resumed(tmp_path: Path) -> None:
     for step, best_step in [(100, 100), (200, 200), (300, 200)]:
         save_checkpoint(tmp_path, snapshot(step, best_step=best_step))
     flip_a_byte(tmp_path / "step-000200" / "model.safetensors")
-    found = scan(tmp_path).resumable
+    found = scan_checkpoints(tmp_path).resumable
     assert found is not None and found.step == 100
 
 
 def test_the_selected_checkpoint_is_the_one_best_json_names(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match=r"no best\.json"):
-        best(tmp_path)
+        load_best(tmp_path)
     save_checkpoint(tmp_path, snapshot(100))
     save_checkpoint(tmp_path, snapshot(200))
-    mark_best(tmp_path, 100, "valid/nll", 2.5)
-    assert best(tmp_path).step == 100
+    write_best(tmp_path, 100, "valid/nll", 2.5)
+    assert load_best(tmp_path).step == 100
     assert json.loads((tmp_path / "best.json").read_text()) == {
         "step": 100,
         "metric": "valid/nll",

@@ -13,13 +13,13 @@ import pytest
 
 from maskbench.errors import RunDirectoryError
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
-from maskbench.runs.identity import Identity, Origin, git_state, run_record
+from maskbench.runs.identity import Identity, SoftwareEnvironment, build_run_record, read_git_state
 
 CONFIG: dict[str, Any] = {
     "train": {"lr": 1e-3, "steps": 7},
     "masks": [{"site": "cross", "mask": "window", "options": {"radius": 2}}],
 }
-ORIGIN = Origin(versions={"python": "3.11"}, environment={"threads": 1})
+ORIGIN = SoftwareEnvironment(versions={"python": "3.11"}, environment={"threads": 1})
 
 
 def identity(config: dict[str, Any] = CONFIG, data: str = "ab") -> Identity:
@@ -28,7 +28,7 @@ def identity(config: dict[str, Any] = CONFIG, data: str = "ab") -> Identity:
 
 def opened(path: Path, who: Identity) -> RunDirectory:
     run = RunDirectory(path / "none" / "seed-3")
-    run.open(run_record(who, arm="none", seed=3, origin=ORIGIN), who)
+    run.claim(build_run_record(who, arm="none", seed=3, provenance=ORIGIN), who)
     return run
 
 
@@ -174,7 +174,7 @@ def test_cost_and_experiment_file_read_back(tmp_path: Path) -> None:
 
 
 def test_the_git_state_names_a_commit_or_is_none() -> None:
-    state = git_state()
+    state = read_git_state()
     assert state is None or (len(state["commit"]) == 40 and state["dirty"] in (True, False))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from maskbench.errors import ResourceError, RunDirectoryError
 from maskbench.files import write_atomically
 from maskbench.runs.json_files import canonical_json, read_json, write_json
-from maskbench.runs.jsonl import JsonLines, json_line
+from maskbench.runs.jsonl import JsonLines, encode_json_line
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -73,7 +73,7 @@ def test_a_place_that_is_no_directory_is_a_resource_error(tmp_path: Path) -> Non
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=5))
 def test_lines_keep_every_bit_of_a_float(values: list[float]) -> None:
-    assert [json.loads(json_line({"x": v}))["x"] for v in values] == values
+    assert [json.loads(encode_json_line({"x": v}))["x"] for v in values] == values
 
 
 def test_a_torn_last_line_is_dropped_by_the_reader(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 
 from maskbench.statistics.paired import holm, least_seeds, sign_flip_interval, sign_flip_p
-from maskbench.statistics.pairs import Pairs
-from maskbench.statistics.sequential import anytime_p
+from maskbench.statistics.pairs import PairedRuns
+from maskbench.statistics.sequential import strongest_evidence
 from maskbench.statistics.verdict import Decision, Rule, decide
 
 EXPERIMENTS, ALPHA = 2000, 0.05
@@ -36,7 +36,7 @@ def null_differences(seeds: int, arms: int = 1, experiments: int = EXPERIMENTS) 
 
 
 def decided(arms: Differences, rule: Rule = "fixed", min_effect: float | None = None) -> list[Decision]:
-    return decide([Pairs(tuple(map(float, arm))) for arm in arms], ALPHA, min_effect, rule)
+    return decide([PairedRuns(tuple(map(float, arm))) for arm in arms], ALPHA, min_effect, rule)
 
 
 def alarming(decisions: Sequence[Decision]) -> bool:
@@ -73,7 +73,7 @@ def test_intervals_cover_as_often_as_tabled(seeds: int, coverage: float) -> None
 def test_the_sequential_rule_may_look_after_every_seed(arms: int, first: int) -> None:
     def stopped(experiment: Differences) -> bool:
         looks = range(first, 21)
-        return any(min(holm([anytime_p(tuple(arm[:n])) for arm in experiment])) <= ALPHA for n in looks)
+        return any(min(holm([strongest_evidence(arm[:n]).p for arm in experiment])) <= ALPHA for n in looks)
 
     alarms = [stopped(experiment) for experiment in null_differences(20, arms)]
     what = f"false verdicts, sequential rule, a look after every seed from {first} to 20, {arms} arms"
@@ -103,7 +103,7 @@ def test_the_fixed_test_must_not_be_looked_at_after_every_seed() -> None:
 def test_the_sequential_rule_finds_what_is_there(effect: float, tabled: float) -> None:
     generator = np.random.Generator(np.random.Philox(key=20))
     drawn = generator.normal(effect, 1.0, (EXPERIMENTS, 20))
-    found = float(np.mean([anytime_p(tuple(values)) <= ALPHA for values in drawn]))
+    found = float(np.mean([strongest_evidence(values).p <= ALPHA for values in drawn]))
     print(
         f"\nfound by 20 seeds under the sequential rule, d_z {effect}: {found:.4f} (tabled {tabled})", end=""
     )
@@ -126,5 +126,5 @@ def test_the_same_recipe_twice_is_inconclusive() -> None:
 
 
 def test_the_same_runs_twice_are_identical() -> None:
-    found = decide([Pairs((0.0,) * 8, identical=True)] * 3, ALPHA, 0.1)
+    found = decide([PairedRuns((0.0,) * 8, identical=True)] * 3, ALPHA, 0.1)
     assert {decision.verdict for decision in found} == {"identical"}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from maskbench.statistics.effect import d_z, pairing_gain, relative, win_rate
+from maskbench.statistics.effect import d_z, pairing_gain, relative_difference, win_rate
 
 score = st.integers(1, 1000).map(lambda n: n / 1000)
 couples = st.lists(st.tuples(score, score), min_size=3, max_size=9)
@@ -43,16 +43,16 @@ class TestWins:
 
 class TestTheShareOfTheBaseline:
     def test_worked_example(self) -> None:
-        assert relative(OWN, BASE) == pytest.approx(0.66 / 30.6)
+        assert relative_difference(OWN, BASE) == pytest.approx(0.66 / 30.6)
 
     def test_a_negative_baseline_does_not_turn_the_sign(self) -> None:
-        assert relative((-1.0, -1.0), (-2.0, -2.0)) == 0.5
+        assert relative_difference((-1.0, -1.0), (-2.0, -2.0)) == 0.5
 
     @pytest.mark.parametrize(("own", "base"), [((), ()), ((1.0,), (0.0,)), ((2.0, 3.0), (-1.0, 1.0))])
     def test_a_baseline_of_nothing_has_no_shares(
         self, own: tuple[float, ...], base: tuple[float, ...]
     ) -> None:
-        assert relative(own, base) is None
+        assert relative_difference(own, base) is None
 
 
 class TestStandardDeviations:
@@ -87,7 +87,7 @@ class TestStandardDeviations:
     st.lists(st.tuples(*[st.sampled_from([-1e300, -1e-300, 0.0, 5e-324, 0.3, 1e160, 1e300])] * 2), min_size=3)
 )
 def test_scores_out_of_all_bounds_give_numbers_or_nothing(pairs: list[tuple[float, float]]) -> None:
-    for measure in (relative, d_z, pairing_gain):
+    for measure in (relative_difference, d_z, pairing_gain):
         found = measure(*zip(*pairs, strict=True))
         assert found is None or math.isfinite(found)
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate
 
-from maskbench.statistics.pairs import Pairs
-from maskbench.statistics.sequential import anytime_p, e_value, evidence, is_futile, least_pairs
+from maskbench.statistics.pairs import PairedRuns
+from maskbench.statistics.sequential import e_value, is_futile, least_pairs, strongest_evidence
 from maskbench.statistics.verdict import Decision, decide
 
 GAINS = (0.021, 0.019, 0.022, 0.02, 0.018, 0.023, 0.02, 0.021, 0.02, 0.019, 0.021)
@@ -20,9 +20,13 @@ counts = st.integers(0, 40)
 differences = st.lists(st.sampled_from([-0.5, -0.1, 0.0, 0.2, 0.9]), max_size=25)
 
 
-def ordered(pairs: Pairs, limit: int | None = 20, arms: int = 1) -> Decision:
+def anytime_p(differences_in_seed_order: Sequence[float]) -> float:
+    return strongest_evidence(differences_in_seed_order).p
+
+
+def ordered(pairs: PairedRuns, limit: int | None = 20, arms: int = 1) -> Decision:
     """Decide one arm under the sequential rule, among arms that show nothing."""
-    idle = Pairs((0.1, -0.1))
+    idle = PairedRuns((0.1, -0.1))
     return decide([pairs, *[idle] * (arms - 1)], 0.05, None, "sequential", limit=limit)[0]
 
 
@@ -79,7 +83,7 @@ class TestLookingAtAnyTime:
         assert anytime_p(values) == anytime_p([v for v in values if v])
 
     def test_it_remembers_for_whom_the_evidence_spoke(self) -> None:
-        found = evidence([1.0] * 8 + [-1.0] * 3)
+        found = strongest_evidence([1.0] * 8 + [-1.0] * 3)
         assert (found.wins, found.losses, found.e_value) == (8, 0, pytest.approx(256 / 9))
 
 
@@ -129,55 +133,55 @@ class TestVerdicts:
         ],
     )
     def test_which_is_given(self, values: Sequence[float], arms: int, verdict: str) -> None:
-        assert ordered(Pairs(tuple(values)), arms=arms).verdict == verdict
+        assert ordered(PairedRuns(tuple(values)), arms=arms).verdict == verdict
 
     def test_holm_lets_the_second_of_two_pass_more_easily(self) -> None:
-        first, second = decide([Pairs(GAINS[:9]), Pairs(GAINS[:8])], 0.05, None, "sequential")
+        first, second = decide([PairedRuns(GAINS[:9]), PairedRuns(GAINS[:8])], 0.05, None, "sequential")
         assert (first.verdict, second.verdict) == ("better", "better")
         assert (first.p_holm, second.p_holm) == (pytest.approx(2 * 10 / 512), pytest.approx(2 * 10 / 512))
-        third = decide([Pairs(GAINS[:9]), Pairs(GAINS[:7])], 0.05, None, "sequential")[1]
+        third = decide([PairedRuns(GAINS[:9]), PairedRuns(GAINS[:7])], 0.05, None, "sequential")[1]
         assert (
             third.notes[0]
             == "all 7 of 7 seeds better, but 7 seeds cannot reach p <= 0.05: run at least 1 more"
         )
-        alone = decide([Pairs(GAINS[:8]), Pairs(GAINS[:8])], 0.05, None, "sequential")
+        alone = decide([PairedRuns(GAINS[:8]), PairedRuns(GAINS[:8])], 0.05, None, "sequential")
         assert {d.verdict for d in alone} == {"not testable"}
 
     def test_arms_closed_early_hold_nobody_up(self) -> None:
         closed, going = decide(
-            [Pairs(GAINS[:9], waiting=11), Pairs(GAINS)], 0.05, None, "sequential", limit=20
+            [PairedRuns(GAINS[:9], waiting=11), PairedRuns(GAINS)], 0.05, None, "sequential", limit=20
         )
         assert (closed.verdict, going.verdict) == ("better", "better")
 
     def test_seeds_that_an_arm_no_longer_needs_are_not_missed(self) -> None:
-        assert ordered(Pairs((0.0,) * 3, identical=True, waiting=17)).verdict == "identical"
-        assert ordered(Pairs(GAINS[:8], lost=4, waiting=20)).verdict == "unusable"
+        assert ordered(PairedRuns((0.0,) * 3, identical=True, waiting=17)).verdict == "identical"
+        assert ordered(PairedRuns(GAINS[:8], lost=4, waiting=20)).verdict == "unusable"
 
     def test_p_and_evidence_are_of_the_best_look(self) -> None:
-        found = ordered(Pairs((*GAINS[:8], -0.1)))
+        found = ordered(PairedRuns((*GAINS[:8], -0.1)))
         assert (found.e_value, found.p) == (pytest.approx(256 / 9), pytest.approx(9 / 256))
 
     def test_an_estimate_after_stopping_says_so(self) -> None:
-        assert ordered(Pairs(GAINS[:8])).notes == ("estimated after optional stopping",)
-        assert ordered(Pairs(GAINS[:8])).interval is not None
+        assert ordered(PairedRuns(GAINS[:8])).notes == ("estimated after optional stopping",)
+        assert ordered(PairedRuns(GAINS[:8])).interval is not None
 
     def test_small_differences_are_never_equivalent(self) -> None:
-        tiny = Pairs((0.001, -0.002, 0.001, -0.001, 0.002, -0.001, 0.001, -0.002))
+        tiny = PairedRuns((0.001, -0.002, 0.001, -0.001, 0.002, -0.001, 0.001, -0.002))
         assert decide([tiny], 0.05, 0.5)[0].verdict == "equivalent"
         assert decide([tiny], 0.05, 0.5, "sequential")[0].verdict == "inconclusive"
 
     def test_a_diverged_run_is_a_loss_where_it_stands(self) -> None:
-        late = Pairs(GAINS[:8], arm_diverged=1, sides=(*GAINS[:8], -math.inf))
-        early = Pairs(GAINS[:8], arm_diverged=1, sides=(-math.inf, *GAINS[:8]))
+        late = PairedRuns(GAINS[:8], arm_diverged=1, sides=(*GAINS[:8], -math.inf))
+        early = PairedRuns(GAINS[:8], arm_diverged=1, sides=(-math.inf, *GAINS[:8]))
         assert (ordered(late).verdict, ordered(early).verdict) == ("better", "inconclusive")
         assert "1 run diverged and counts as lost" in ordered(early).notes
         assert ordered(early).interval is None
 
     def test_pairs_behind_one_that_is_waiting_are_not_looked_at_yet(self) -> None:
-        assert ordered(Pairs(GAINS[:8], waiting=1, sides=GAINS[:3])).p == 0.5
+        assert ordered(PairedRuns(GAINS[:8], waiting=1, sides=GAINS[:3])).p == 0.5
 
     def test_too_many_lost_runs_are_unusable_under_any_rule(self) -> None:
-        assert ordered(Pairs(GAINS[:8], lost=4)).verdict == "unusable"
+        assert ordered(PairedRuns(GAINS[:8], lost=4)).verdict == "unusable"
 
     @pytest.mark.parametrize(
         ("values", "limit", "note"),
@@ -194,4 +198,4 @@ class TestVerdicts:
     def test_what_is_said_of_the_undecided(
         self, values: Sequence[float], limit: int | None, note: str
     ) -> None:
-        assert ordered(Pairs(tuple(values)), limit=limit).notes[0] == note
+        assert ordered(PairedRuns(tuple(values)), limit=limit).notes[0] == note

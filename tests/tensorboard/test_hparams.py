@@ -10,8 +10,8 @@ from fake_runs import arm_config, scored, write_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2, metadata
 
-from maskbench.runs.directory import RunDirectory, State
-from maskbench.tensorboard.hparams import end_entry, group, settings
+from maskbench.runs.directory import RunDirectory, RunStateName
+from maskbench.tensorboard.hparams import group_name, list_settings, make_session_end
 from maskbench.tensorboard.sinks import rebuild_events
 
 
@@ -34,7 +34,7 @@ def record(*masks: dict[str, Any], arm: str = "a", data: str = "d", **config: An
 def test_settings_are_numbers_or_texts_by_dotted_key() -> None:
     corpus = {"name": "toydeen", "options": {"pairs": 200}}
     model = {"d_model": 8, "tied": True, "dropout": 0.1}
-    found = settings(record(corpus=corpus, model=model, train={"epochs": None}, streams="b"), "small")
+    found = list_settings(record(corpus=corpus, model=model, train={"epochs": None}, streams="b"), "small")
     assert found == {
         "arm": "a",
         "masks": "none",
@@ -50,7 +50,7 @@ def test_settings_are_numbers_or_texts_by_dotted_key() -> None:
 
 
 def test_a_masks_options_are_settings_and_a_schedule_is_one_of_them() -> None:
-    found = settings(record(placement("cross", "window", radius=3, ratio={"linear": [0.3, 0.1]})), "x")
+    found = list_settings(record(placement("cross", "window", radius=3, ratio={"linear": [0.3, 0.1]})), "x")
     assert found["masks"] == "cross.window"
     assert found["cross.window.radius"] == 3.0
     assert found["cross.window.ratio"] == '{"linear": [0.3, 0.1]}'
@@ -60,22 +60,24 @@ def test_a_masks_options_are_settings_and_a_schedule_is_one_of_them() -> None:
 
 def test_masks_that_stand_at_a_site_twice_are_numbered() -> None:
     twice = (placement("cross", "window", radius=3), placement("cross", "window", radius=5))
-    found = settings(record(*twice, placement("cross", "full")), "x")
+    found = list_settings(record(*twice, placement("cross", "full")), "x")
     assert found["masks"] == "cross.window-1, cross.window-2, cross.full"
     assert (found["cross.window-1.radius"], found["cross.window-2.radius"]) == (3.0, 5.0)
 
 
 def test_a_group_is_an_arm_whatever_the_seed_and_never_another_arm() -> None:
     one = record(train={"lr": 0.1})
-    assert group({**one, "seed": 1, "hash": "x"}, "p") == group({**one, "seed": 2, "hash": "y"}, "p")
+    assert group_name({**one, "seed": 1, "hash": "x"}, "p") == group_name(
+        {**one, "seed": 2, "hash": "y"}, "p"
+    )
     others = [
         (record(train={"lr": 0.1}, arm="twin"), "p"),
         (record(train={"lr": 0.2}), "p"),
         (record(train={"lr": 0.1}, data="e"), "p"),
         (one, "q"),
     ]
-    assert len({group(one, "p"), *(group(other, place) for other, place in others)}) == 5
-    assert group(one, "p").startswith("a-")
+    assert len({group_name(one, "p"), *(group_name(other, place) for other, place in others)}) == 5
+    assert group_name(one, "p").startswith("a-")
 
 
 @pytest.mark.parametrize(
@@ -89,8 +91,8 @@ def test_a_group_is_an_arm_whatever_the_seed_and_never_another_arm() -> None:
         ("planned", None),
     ],
 )
-def test_only_an_end_closes_a_run(state: State, status: int | None) -> None:
-    entry = end_entry(state, 12.5)
+def test_only_an_end_closes_a_run(state: RunStateName, status: int | None) -> None:
+    entry = make_session_end(state, 12.5)
     if status is None:
         assert entry is None
         return

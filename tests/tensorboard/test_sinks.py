@@ -12,7 +12,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from maskbench.files import write_atomically
 from maskbench.pictures.mask_snapshots import render_grids_png
 from maskbench.runs.directory import RunDirectory
-from maskbench.tensorboard.events import event_files
+from maskbench.tensorboard.events import list_event_files
 from maskbench.tensorboard.sinks import JsonLinesSink, TensorBoardSink, rebuild_events
 
 
@@ -108,10 +108,10 @@ def a_run_with_everything(path: Path) -> RunDirectory:
 def test_a_second_rebuild_writes_the_same_bytes(tmp_path: Path) -> None:
     run = a_run_with_everything(tmp_path)
     rebuild_events(run)
-    (first,) = event_files(run.path)
+    (first,) = list_event_files(run.path)
     before = first.read_bytes()
     rebuild_events(run)
-    assert event_files(run.path) == [first] and first.read_bytes() == before
+    assert list_event_files(run.path) == [first] and first.read_bytes() == before
 
 
 def test_a_rebuilt_file_shows_everything_that_lies_beside_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.identity import Origin
+from maskbench.runs.identity import SoftwareEnvironment
 from maskbench.training.environment import environment_changes
 from maskbench.training.logbook import Logbook
 from maskbench.training.trainer import Diverged
@@ -50,5 +50,5 @@ def test_the_hash_of_the_losses_sees_every_bit_and_nothing_else(tmp_path: Path) 
 
 def test_a_run_that_moved_to_another_machine_says_what_changed() -> None:
     record = {"versions": {"torch": "2.12"}, "environment": {"threads": 1, "device": "cpu"}}
-    now = Origin({"torch": "2.13"}, {"threads": 1, "device": "cpu"})
+    now = SoftwareEnvironment({"torch": "2.13"}, {"threads": 1, "device": "cpu"})
     assert environment_changes(record, now) == ["torch 2.12 -> 2.13"]

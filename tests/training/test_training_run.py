@@ -19,7 +19,7 @@ import maskbench.masks  # noqa: F401  registers the strategies
 from maskbench.data import load_corpus
 from maskbench.errors import RunDirectoryError
 from maskbench.masks.clock import Clock
-from maskbench.runs.checkpoint import scan
+from maskbench.runs.checkpoint import scan_checkpoints
 from maskbench.runs.directory import RunDirectory
 from maskbench.training import loop
 from maskbench.training.evaluate import Evaluation, final_metrics, validation_metrics
@@ -226,7 +226,7 @@ def test_sigkill_at_a_moment_nobody_chose_loses_nothing_that_counts(
 def test_a_kill_leaves_the_directory_as_it_was_at_that_instant(tmp_path: Path, cache: Path) -> None:
     run = train(tmp_path, cache, stop_after=7)
     assert json.loads((run.path / "status.json").read_text())["state"] == "running"
-    assert [c.step for c in scan(run.checkpoints).valid] == [5, 4]
+    assert [c.step for c in scan_checkpoints(run.checkpoints).valid] == [5, 4]
     assert run.metrics.read()[-1]["step"] == 7
 
 
@@ -252,7 +252,7 @@ def test_a_stop_between_steps_saves_where_the_run_stands(
     assert [p.step for p in heard if p.state == "training"] == [1, 2, 3, 4, 5, 6]
     run = RunDirectory(tmp_path / "seed-3")
     assert run.status().state == "interrupted"
-    assert scan(run.checkpoints).valid[0].step == 6
+    assert scan_checkpoints(run.checkpoints).valid[0].step == 6
     assert final_bytes(train(tmp_path, cache)) == final_bytes(undisturbed)
 
 
@@ -300,7 +300,7 @@ def test_a_number_that_is_not_finite_ends_the_run_before_its_update(
     assert run.status().state == "diverged" and run.result() is None
     assert error is not None and (error["step"], error["quantity"], error["value"]) == (6, "the loss", "nan")
     assert heard[-1].state == "diverged" and "step 6" in heard[-1].message
-    assert [c.step for c in scan(run.checkpoints).valid] == [5, 4]
+    assert [c.step for c in scan_checkpoints(run.checkpoints).valid] == [5, 4]
     assert run.metrics.read()[-1]["step"] == 5
 
 

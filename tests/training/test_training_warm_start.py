@@ -18,9 +18,9 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.data import load_corpus
 from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.masks.clock import Clock
-from maskbench.runs.checkpoint import best, scan
+from maskbench.runs.checkpoint import load_best, scan_checkpoints
 from maskbench.runs.directory import RunDirectory
-from maskbench.runs.starting_point import starting_point
+from maskbench.runs.starting_point import find_starting_point
 from maskbench.training.evaluate import evaluate, validation_metrics
 from maskbench.training.job import RunJob
 from maskbench.training.trainer import Trainer, make_trainer
@@ -107,7 +107,9 @@ class TestTheStart:
     def test_a_learned_mask_that_the_source_has_is_taken_or_left(
         self, source: RunDirectory, cache: Path
     ) -> None:
-        learned = {n: t for n, t in best(source.checkpoints).model().items() if n.startswith("masks.")}
+        learned = {
+            n: t for n, t in load_best(source.checkpoints).read_model().items() if n.startswith("masks.")
+        }
         assert learned and any(bool(tensor.any()) for tensor in learned.values())
         kept = trainer(started(source.path.parent, masks=[TRANSFORM, WINDOW]), cache).model.state_dict()
         assert all(torch.equal(kept[name], tensor) for name, tensor in learned.items())
@@ -119,7 +121,7 @@ class TestTheStart:
         self, source: RunDirectory, tmp_path: Path, cache: Path
     ) -> None:
         run = train(tmp_path / "tuned", cache, started(source.path.parent, masks=[]))
-        assert all(found.step > 0 for found in scan(run.checkpoints).valid)
+        assert all(found.step > 0 for found in scan_checkpoints(run.checkpoints).valid)
         assert [line["step"] for line in lines(run, "valid/nll")] == [4, 8, 12]
 
 
@@ -154,7 +156,7 @@ def tuned(plain: RunDirectory, tmp_path_factory: pytest.TempPathFactory, cache: 
 
 class TestTrainingAPart:
     def test_the_rest_stays_as_it_was_bit_for_bit(self, plain: RunDirectory, tuned: RunDirectory) -> None:
-        before, after = best(plain.checkpoints).model(), weights(tuned)
+        before, after = load_best(plain.checkpoints).read_model(), weights(tuned)
         held = [name for name in before if not name.startswith("decoder.")]
         moved = [name for name in before if name.startswith("decoder.")]
         assert held and all(torch.equal(before[name], after[name]) for name in held)
@@ -168,7 +170,7 @@ class TestTrainingAPart:
         self, plain: RunDirectory, tmp_path: Path, cache: Path
     ) -> None:
         run = train(tmp_path / "all", cache, started(plain.path.parent, masks=[]))
-        before, after = best(plain.checkpoints).model(), weights(run)
+        before, after = load_best(plain.checkpoints).read_model(), weights(run)
         assert not any(torch.equal(before[name], after[name]) for name in before)
 
     def test_a_run_from_random_weights_may_train_a_part_too(self, tmp_path: Path, cache: Path) -> None:
@@ -224,7 +226,7 @@ class TestRefusals:
         self, plain: RunDirectory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(plain.path.parent.parent)
-        assert starting_point("plain", SEED).sha256 == starting_point(str(plain.path), 77).sha256
+        assert find_starting_point("plain", SEED).sha256 == find_starting_point(str(plain.path), 77).sha256
 
     def test_a_run_that_has_not_finished(self, tmp_path: Path, cache: Path) -> None:
         begun = train(tmp_path / "begun", cache, config(masks=[]), stop_after=9)
@@ -233,7 +235,7 @@ class TestRefusals:
     def test_a_run_without_its_checkpoint(self, plain: RunDirectory, tmp_path: Path, cache: Path) -> None:
         copy = tmp_path / "arm" / "seed-3"
         shutil.copytree(plain.path, copy)
-        damaged = copy / "checkpoints" / f"step-{starting_point(str(copy), 3).checkpoint.name[5:]}"
+        damaged = copy / "checkpoints" / f"step-{find_starting_point(str(copy), 3).checkpoint.name[5:]}"
         with (damaged / "model.safetensors").open("r+b") as file:
             file.seek(-1, 2)
             file.write(b"\xff")

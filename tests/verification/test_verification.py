@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from maskbench.cli.main import app
 from maskbench.errors import ConfigError
 from maskbench.executors import Listener, Resources, Task, TaskEnd
-from maskbench.runs.identity import hash_of
+from maskbench.runs.identity import hash_identity_keys
 from maskbench.training.evaluate import outputs_sha256
 from maskbench.training.job import RunJob
 from maskbench.training.loop import train_run
@@ -135,7 +135,7 @@ def other_loss(run: Path) -> None:
 def other_corpus(run: Path) -> None:
     def change(record: Any) -> None:
         record["identity"]["data_sha256"] = "0" * 64
-        record["hash"] = hash_of(record["identity"])
+        record["hash"] = hash_identity_keys(record["identity"])
 
     edit(run / "run.json", change)
 

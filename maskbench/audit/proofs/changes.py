@@ -15,7 +15,7 @@ from maskbench.data.padding import real_tokens
 from maskbench.data.vocabulary import N_SPECIAL, PAD
 
 
-def other_words(ids: Tensor, vocab_size: int, shift: int) -> Tensor:
+def replace_words(ids: Tensor, vocab_size: int, shift: int) -> Tensor:
     """Return an ordinary word in every place, never the one that is there.
 
     Args:
@@ -34,7 +34,7 @@ def with_targets(batch: Batch, tgt_in: Tensor) -> Batch:
     return replace(batch, tgt_in=tgt_in, tgt_out=torch.where(ends, batch.tgt_out, out))
 
 
-def cut(batch: Batch, length: int) -> Batch:
+def truncate_targets(batch: Batch, length: int) -> Batch:
     """Return the batch whose targets end after `length` tokens."""
     return replace(
         batch,
@@ -51,8 +51,8 @@ def with_other_padding(batch: Batch, vocab_size: int) -> Batch:
     tgt_real = real_tokens(batch.tgt_lengths, batch.tgt_in.shape[1])
     return replace(
         batch,
-        src=torch.where(src_real, batch.src, other_words(batch.src, vocab_size, 1)),
-        tgt_in=torch.where(tgt_real, batch.tgt_in, other_words(batch.tgt_in, vocab_size, 2)),
+        src=torch.where(src_real, batch.src, replace_words(batch.src, vocab_size, 1)),
+        tgt_in=torch.where(tgt_real, batch.tgt_in, replace_words(batch.tgt_in, vocab_size, 2)),
         junk=None if batch.junk is None else batch.junk | ~src_real,
         links=None if batch.links is None else batch.links | ~src_real[:, None],
     )
@@ -70,7 +70,7 @@ def with_more_padding(batch: Batch, src: int, tgt: int) -> Batch:
     )
 
 
-def alone(batch: Batch, row: int) -> Batch:
+def single_pair(batch: Batch, row: int) -> Batch:
     """Return one sentence pair as a batch of its own, without padding."""
     here = slice(row, row + 1)
     src, tgt = int(batch.src_lengths[row]), int(batch.tgt_lengths[row])
@@ -91,7 +91,7 @@ def with_other_mates(batch: Batch, row: int, vocab_size: int) -> Batch:
     same = torch.arange(len(batch.ids), device=batch.ids.device) == row
 
     def changed(ids: Tensor, shift: int) -> Tensor:
-        words = torch.where(ids >= N_SPECIAL, other_words(ids, vocab_size, shift), ids)
+        words = torch.where(ids >= N_SPECIAL, replace_words(ids, vocab_size, shift), ids)
         return torch.where(same[:, None], ids, words)
 
     return replace(
@@ -103,14 +103,14 @@ def with_other_mates(batch: Batch, row: int, vocab_size: int) -> Batch:
     )
 
 
-def reordered(batch: Batch, order: Tensor) -> Batch:
+def reorder_rows(batch: Batch, order: Tensor) -> Batch:
     """Return the batch with its rows in another order."""
     parts = {f.name: getattr(batch, f.name) for f in fields(batch)}
     moved: dict[str, Any] = {name: None if part is None else part[order] for name, part in parts.items()}
     return Batch(**moved)
 
 
-def stacked(batches: Sequence[Batch]) -> Batch:
+def stack_batches(batches: Sequence[Batch]) -> Batch:
     """Return batches of equal shapes as one, their rows one after another."""
     parts = {f.name: [getattr(batch, f.name) for batch in batches] for f in fields(Batch)}
     joined: dict[str, Any] = {n: None if part[0] is None else torch.cat(part) for n, part in parts.items()}

@@ -8,15 +8,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from maskbench.audit.proofs.leaks import EXACT, size_of
-from maskbench.audit.proofs.registry import Verdict, proof
-from maskbench.audit.subject import Case, distance, finished
+from maskbench.audit.proofs.leaks import EXACT, largest_score
+from maskbench.audit.proofs.registry import ProofResult, proof
+from maskbench.audit.subject import AuditCase, apply_logit_masks, largest_difference
 from maskbench.data.padding import real_tokens
 from maskbench.masks.context import LogitContext
 from maskbench.model.cache import DecoderCache
 
 
-def decoded(case: Case, pieces: Sequence[tuple[int, int]], cache: DecoderCache | None) -> Tensor:
+def decoded(case: AuditCase, pieces: Sequence[tuple[int, int]], cache: DecoderCache | None) -> Tensor:
     """Return the scores of the batch's targets, computed piece by piece as a search computes them."""
     model, batch, clock = case.model.eval(), case.batch, case.subject.evaluation
     masks, found = model.masks, []
@@ -42,36 +42,42 @@ def decoded(case: Case, pieces: Sequence[tuple[int, int]], cache: DecoderCache |
 
 
 @proof("cached decoding", "decoding", "exact")
-def cached_decoding(case: Case) -> Iterable[Verdict]:
+def cached_decoding(case: AuditCase) -> Iterable[ProofResult]:
     """Are scores from cached keys and values those of a whole pass?"""
     if not case.plan.cacheable:
         names = sorted({p.name for p in case.plan.placed if not p.strategy.cacheable})
-        yield Verdict.skipped(f"{', '.join(names)}: decoding recomputes the prefix, as declared")
+        yield ProofResult.skipped(f"{', '.join(names)}: decoding recomputes the prefix, as declared")
         return
     length = case.batch.tgt_in.shape[1]
     whole = decoded(case, [(0, length)], None)
     cache = DecoderCache(case.subject.sizes.decoder_layers, length)
     steps = decoded(case, [(t, t + 1) for t in range(length)], cache)
     real = real_tokens(case.batch.tgt_lengths, length)
-    yield Verdict.at_most(distance(steps[real], whole[real]), EXACT * max(1.0, size_of(whole)))
+    yield ProofResult.at_most(
+        largest_difference(steps[real], whole[real]), EXACT * max(1.0, largest_score(whole))
+    )
 
 
 @proof("own randomness", "draws", "own")
-def own_draws_only(case: Case) -> Iterable[Verdict]:
+def own_draws_only(case: AuditCase) -> Iterable[ProofResult]:
     """Does training without dropout leave torch's generator as it is?"""
     torch.default_generator.manual_seed(5)
     before = torch.get_rng_state()
     case.model.train(False)
     with torch.no_grad(), case.precise():
-        finished(case.model, case.model(case.batch, case.subject.train), case.batch, case.subject.train)
+        apply_logit_masks(
+            case.model, case.model(case.batch, case.subject.train), case.batch, case.subject.train
+        )
     used = not torch.equal(torch.get_rng_state(), before)
-    yield Verdict.at_most(float(used), 0.0, "a mask draws from torch's generator" if used else "")
+    yield ProofResult.at_most(float(used), 0.0, "a mask draws from torch's generator" if used else "")
 
 
 @proof("evaluation repeats", "decoding", "both")
-def evaluation_repeats(case: Case) -> Iterable[Verdict]:
+def evaluation_repeats(case: AuditCase) -> Iterable[ProofResult]:
     """Is an evaluation the same in another epoch and another state of torch's generator?"""
     clock = case.subject.evaluation
     first = case.unchanged(clock)
     again = case.answers(case.model, case.batch, replace(clock, epoch=clock.epoch + 7), seed=4)
-    yield Verdict.at_most(distance(again, first), 0.0, "another epoch and another state of torch's generator")
+    yield ProofResult.at_most(
+        largest_difference(again, first), 0.0, "another epoch and another state of torch's generator"
+    )

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskbench.audit.proofs.registry import Verdict, proof
-from maskbench.audit.subject import Case
+from maskbench.audit.proofs.registry import ProofResult, proof
+from maskbench.audit.subject import AuditCase
 from maskbench.config.schema.experiment import PlacementConfig, Refresh
 from maskbench.masks.base import AttentionMask
 from maskbench.masks.clock import Clock
@@ -30,7 +30,7 @@ LENGTHS = {
 
 @proof("density", "density", "own")
 @torch.no_grad()
-def density(case: Case) -> Iterable[Verdict]:
+def density(case: AuditCase) -> Iterable[ProofResult]:
     """Is the density a strategy claims the share of pairs it keeps?"""
     masks = [p for p in case.subject.placements if issubclass(MASKS.lookup(p.mask), AttentionMask)]
     found = [verdict for placement in masks for verdict in _of_one(case, placement)]
@@ -38,10 +38,10 @@ def density(case: Case) -> Iterable[Verdict]:
         yield from found
     else:
         reason = "no density is given in closed form" if masks else "no pairs are chosen by position"
-        yield Verdict.skipped(reason)
+        yield ProofResult.skipped(reason)
 
 
-def _of_one(case: Case, placement: PlacementConfig) -> Iterable[Verdict]:
+def _of_one(case: AuditCase, placement: PlacementConfig) -> Iterable[ProofResult]:
     placed = _placed(case, placement)
     stochastic = placed.strategy.stochastic
     examples = torch.arange(PATTERNS if stochastic else 2)
@@ -59,10 +59,10 @@ def _of_one(case: Case, placement: PlacementConfig) -> Iterable[Verdict]:
         detail = (
             f"{placed.name}, {q_len} by {kv_len}: claims {claimed:.4f}, keeps {float(counted.mean()):.4f}"
         )
-        yield Verdict.at_most(off, SIGMAS * spread + 1e-9, detail)
+        yield ProofResult.at_most(off, SIGMAS * spread + 1e-9, detail)
 
 
-def _placed(case: Case, placement: PlacementConfig) -> PlacedStrategy:
+def _placed(case: AuditCase, placement: PlacementConfig) -> PlacedStrategy:
     """Return the placement; one that draws gets a pattern of its own for every example, to count many."""
     subject = case.subject
     if MASKS.lookup(placement.mask).stochastic:
@@ -70,7 +70,7 @@ def _placed(case: Case, placement: PlacementConfig) -> PlacedStrategy:
     return PlacedStrategy(placement, 0, subject.sizes, subject.seed, subject.streams)
 
 
-def request_of(case: Case, examples: Tensor, clock: Clock, q_len: int, kv_len: int) -> AttentionRequest:
+def request_of(case: AuditCase, examples: Tensor, clock: Clock, q_len: int, kv_len: int) -> AttentionRequest:
     """Return the question about sentences of exactly these lengths, of the case's first words over and over."""
     plain = AttentionRequest.of_positions(
         torch.arange(q_len), torch.arange(kv_len), examples, clock, case.subject.sizes.n_heads
@@ -93,7 +93,7 @@ def request_of(case: Case, examples: Tensor, clock: Clock, q_len: int, kv_len: i
     )
 
 
-def _counted(case: Case, placed: PlacedStrategy, options: Any, request: AttentionRequest) -> Tensor:
+def _counted(case: AuditCase, placed: PlacedStrategy, options: Any, request: AttentionRequest) -> Tensor:
     """Return the share of legal pairs that are kept, for every example."""
     strategy, heads = placed.strategy, case.subject.sizes.n_heads
     assert isinstance(strategy, AttentionMask)

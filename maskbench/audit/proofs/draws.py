@@ -13,9 +13,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from maskbench.audit.proofs.registry import Verdict, proof
-from maskbench.audit.proofs.rows import weights_of
-from maskbench.audit.subject import Case
+from maskbench.audit.proofs.registry import ProofResult, proof
+from maskbench.audit.proofs.rows import recompute_weights
+from maskbench.audit.subject import AuditCase
 from maskbench.config.schema.experiment import ATTENTION_SITES, PlacementConfig, Refresh
 from maskbench.data.vocabulary import N_SPECIAL
 from maskbench.masks.clock import Clock
@@ -31,7 +31,7 @@ MOMENTS = (0.4, 0.05, 0.95, 0.7)
 EXAMPLES, LENGTH = 48, 24
 
 
-class Stage:
+class PlacementProbe:
     """An input of its own for one placement, many sentences long enough to tell patterns apart."""
 
     def __init__(self, plan: MaskPlan, length: int) -> None:
@@ -104,11 +104,11 @@ class Stage:
         decision = self.plan.decide_attention(site, layer, request)
         shape = (EXAMPLES, heads, self.length, self.length)
         gate = torch.ones(1, 1) if decision.head_gate is None else decision.head_gate
-        parts = [weights_of(request, decision).expand(shape), decision.keep.expand(shape)]
+        parts = [recompute_weights(request, decision).expand(shape), decision.keep.expand(shape)]
         return torch.cat([*(p.flatten(1).double() for p in parts), gate.expand(EXAMPLES, heads).double()], 1)
 
 
-def patterns(stage: Stage, placed: PlacedStrategy, share: float) -> list[list[bytes]]:
+def digest_patterns(stage: PlacementProbe, placed: PlacedStrategy, share: float) -> list[list[bytes]]:
     """Return, for every visit once `share` of the training is done, a digest of what each example is answered."""
     visits = []
     for visit in range(VISITS):
@@ -121,42 +121,42 @@ def patterns(stage: Stage, placed: PlacedStrategy, share: float) -> list[list[by
 
 @proof("draws", "draws", "own")
 @torch.no_grad()
-def draws(case: Case) -> Iterable[Verdict]:
+def draws(case: AuditCase) -> Iterable[ProofResult]:
     """Does a random mask have as many patterns as its refresh promises?"""
     random = [p for p in case.subject.placements if MASKS.lookup(p.mask).stochastic]
     if not random:
-        yield Verdict.skipped("nothing is drawn")
+        yield ProofResult.skipped("nothing is drawn")
     for placement in random:
         yield from _of_one(case, placement)
 
 
-def _of_one(case: Case, placement: PlacementConfig) -> list[Verdict]:
+def _of_one(case: AuditCase, placement: PlacementConfig) -> list[ProofResult]:
     subject = case.subject
     acting = placement.model_copy(update={"phases": ("train", "eval"), "freeze_at": None})
     arm = (acting, *subject.companions)
     plan = MaskPlan(arm, seed=subject.seed, streams=subject.streams, sizes=subject.sizes)
     placed = plan.placed[0]
     if any(s.name == "sample" or s.name.startswith("sample_") for s in placed.options.schedules().values()):
-        return [Verdict.skipped(f"{placed.name}: its options are drawn at every step as well")]
+        return [ProofResult.skipped(f"{placed.name}: its options are drawn at every step as well")]
     refresh = placement.refresh or type(placed.strategy).default_refresh or Refresh(per="run")
     length = min(LENGTH, subject.sizes.max_length)
     bare = MaskPlan(subject.companions, seed=subject.seed, streams=subject.streams, sizes=subject.sizes)
     for share in MOMENTS:
-        visits = patterns(Stage(plan, length), placed, share)
-        if visits != patterns(Stage(bare, length), placed, share):
+        visits = digest_patterns(PlacementProbe(plan, length), placed, share)
+        if visits != digest_patterns(PlacementProbe(bare, length), placed, share):
             break
     else:
-        return [Verdict.skipped(f"{placed.name}: it does nothing at the moments tried")]
+        return [ProofResult.skipped(f"{placed.name}: it does nothing at the moments tried")]
     promised = _promised(refresh)
     seen = len({tuple(visit) for visit in visits})
     said = f"{placed.name}: {seen} patterns in {VISITS} visits, {promised} promised ({refresh.per})"
     if refresh.per != "example":
         # Few heads or gates have few patterns, so two draws may agree by chance: at most is all that holds.
-        return [Verdict(min(2, promised) <= seen <= promised, float(seen), float(promised), said)]
+        return [ProofResult(min(2, promised) <= seen <= promised, float(seen), float(promised), said)]
     alike = len(set(visits[0])) == 1
     return [
-        Verdict(seen == promised, float(seen), float(promised), said),
-        Verdict(
+        ProofResult(seen == promised, float(seen), float(promised), said),
+        ProofResult(
             not alike,
             float(len(set(visits[0]))),
             2.0,

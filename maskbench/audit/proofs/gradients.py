@@ -6,52 +6,52 @@ from collections.abc import Iterable
 
 import torch
 
-from maskbench.audit.proofs.registry import Verdict, proof
-from maskbench.audit.subject import Case, distance
+from maskbench.audit.proofs.registry import ProofResult, proof
+from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.config.schema.experiment import TrainConfig
 from maskbench.masks.plan import MaskPlan
 from maskbench.training.objective import Objective
 
 
-def learned(plan: MaskPlan) -> list[int]:
+def learned_placements(plan: MaskPlan) -> list[int]:
     """Return the places of the placements that have parameters."""
     return [i for i, placed in enumerate(plan.placed) if list(placed.strategy.parameters())]
 
 
 @proof("identity at the start", "gradients", "both")
-def identity_at_the_start(case: Case) -> Iterable[Verdict]:
+def identity_at_the_start(case: AuditCase) -> Iterable[ProofResult]:
     """Is the model with an untrained learned mask, bit for bit, the model without it?"""
-    places = learned(case.plan)
+    places = learned_placements(case.plan)
     if not places:
-        yield Verdict.skipped("nothing is learned")
+        yield ProofResult.skipped("nothing is learned")
         return
     fresh = case.build(moved=False)
     without = [p for i, p in enumerate(case.subject.arm) if i not in places]
     plain = case.build(without, moved=False)
     for clock in case.clocks:
-        moved = distance(
+        moved = largest_difference(
             case.logits(fresh, case.batch, clock, dropout=clock.phase == "train"),
             case.logits(plain, case.batch, clock, dropout=clock.phase == "train"),
         )
-        yield Verdict.at_most(moved, 0.0, clock.phase)
+        yield ProofResult.at_most(moved, 0.0, clock.phase)
 
 
 @proof("learned parameters learn", "gradients", "own")
-def learned_parameters_learn(case: Case) -> Iterable[Verdict]:
+def learned_parameters_learn(case: AuditCase) -> Iterable[ProofResult]:
     """Does every learned parameter of a mask get a gradient, at the start or once its gate has opened?"""
-    if not learned(case.plan):
-        yield Verdict.skipped("nothing is learned")
+    if not learned_placements(case.plan):
+        yield ProofResult.skipped("nothing is learned")
         return
     start, later = (_gradients(case, moved=moved) for moved in (False, True))
     strongest = {name: max(start[name], later[name]) for name in start}
     still = [name for name, value in strongest.items() if value == 0.0]
     detail = f"{len(strongest)} parameters" if not still else f"no gradient ever in {', '.join(still)}"
-    yield Verdict(not still, min(strongest.values()), 0.0, f"{detail}; must be above")
+    yield ProofResult(not still, min(strongest.values()), 0.0, f"{detail}; must be above")
     opening = max(start.values())
-    yield Verdict(opening > 0, opening, 0.0, "the strongest gradient at the start; must be above")
+    yield ProofResult(opening > 0, opening, 0.0, "the strongest gradient at the start; must be above")
 
 
-def _gradients(case: Case, *, moved: bool) -> dict[str, float]:
+def _gradients(case: AuditCase, *, moved: bool) -> dict[str, float]:
     """Return the largest entry of every mask parameter's gradient, as training computes it without dropout."""
     model = case.build(moved=moved).float().eval()
     vocabulary = case.subject.sizes.vocab_size

@@ -14,28 +14,28 @@ import torch
 from torch import Tensor
 
 from maskbench.audit.proofs.changes import (
-    alone,
-    reordered,
+    reorder_rows,
+    single_pair,
     with_more_padding,
     with_other_mates,
     with_other_padding,
 )
-from maskbench.audit.proofs.leaks import EXACT, beside, leak_limit, size_of
-from maskbench.audit.proofs.registry import Verdict, proof
-from maskbench.audit.subject import Case, distance
+from maskbench.audit.proofs.leaks import EXACT, largest_score, leak_limit, score_variants
+from maskbench.audit.proofs.registry import ProofResult, proof
+from maskbench.audit.subject import AuditCase, largest_difference
 
 ROUNDINGS = 64
 """Units in the last place, of the largest score, that a change of shape may cost in low precision."""
 
 
-def shape_limit(case: Case, before: Tensor) -> float:
+def shape_limit(case: AuditCase, before: Tensor) -> float:
     """Return how far answers may be apart when shapes are."""
     if case.dtype == torch.float64:
-        return EXACT * max(1.0, size_of(before))
-    return ROUNDINGS * case.eps * max(1.0, size_of(before))
+        return EXACT * max(1.0, largest_score(before))
+    return ROUNDINGS * case.eps * max(1.0, largest_score(before))
 
 
-def turns_on_rounding(case: Case) -> str:
+def turns_on_rounding(case: AuditCase) -> str:
     """Return why a low precision cannot decide when shapes change, an empty string if it can."""
     chooses = sorted({p.name for p in case.plan.placed if "input" in p.strategy.depends_on})
     if case.dtype == torch.float64 or not chooses:
@@ -44,59 +44,61 @@ def turns_on_rounding(case: Case) -> str:
 
 
 @proof("padding content", "invariance", "both")
-def padding_content(case: Case) -> Iterable[Verdict]:
+def padding_content(case: AuditCase) -> Iterable[ProofResult]:
     """Do answers stay when padding holds other words?"""
     for clock in case.clocks:
         before = case.unchanged(clock)
         changed = with_other_padding(case.batch, case.subject.sizes.vocab_size)
-        moved = distance(case.answers(case.model, changed, clock), before)
-        yield Verdict.at_most(moved, leak_limit(case, size_of(before)), clock.phase)
+        moved = largest_difference(case.answers(case.model, changed, clock), before)
+        yield ProofResult.at_most(moved, leak_limit(case, largest_score(before)), clock.phase)
 
 
 @proof("padding amount", "invariance", "both")
-def padding_amount(case: Case) -> Iterable[Verdict]:
+def padding_amount(case: AuditCase) -> Iterable[ProofResult]:
     """Do answers stay when there is more padding?"""
     if reason := turns_on_rounding(case):
-        yield Verdict.skipped(reason)
+        yield ProofResult.skipped(reason)
         return
     batch, sizes = case.batch, case.subject.sizes
     spare = sizes.max_length - max(batch.src.shape[1], batch.tgt_in.shape[1])
     if spare < 1:
-        yield Verdict.skipped(f"the sentences fill all {sizes.max_length} positions")
+        yield ProofResult.skipped(f"the sentences fill all {sizes.max_length} positions")
         return
     for clock in case.clocks:
         before = case.unchanged(clock)
         src, tgt = min(3, spare), min(2, spare)
         after = case.answers(case.model, with_more_padding(batch, src, tgt), clock)
-        moved = distance(after[:, : before.shape[1]], before)
+        moved = largest_difference(after[:, : before.shape[1]], before)
         detail = f"{clock.phase}: {src} source and {tgt} target columns more"
-        yield Verdict.at_most(moved, shape_limit(case, before), detail)
+        yield ProofResult.at_most(moved, shape_limit(case, before), detail)
 
 
 @proof("batch mates", "invariance", "both")
-def batch_mates(case: Case) -> Iterable[Verdict]:
+def batch_mates(case: AuditCase) -> Iterable[ProofResult]:
     """Do a sentence's answers stay when the others of its batch are others?"""
     rows = range(len(case.batch.ids))
     variants = [with_other_mates(case.batch, row, case.subject.sizes.vocab_size) for row in rows]
     for clock in case.clocks:
-        before, after = beside(case.model, case.batch, variants, partial(case.answers, clock=clock))
+        before, after = score_variants(case.model, case.batch, variants, partial(case.answers, clock=clock))
         for row in rows:
-            moved = distance(after[row, row], before[row, row])
-            yield Verdict.at_most(moved, leak_limit(case, size_of(before)), f"{clock.phase}: sentence {row}")
+            moved = largest_difference(after[row, row], before[row, row])
+            yield ProofResult.at_most(
+                moved, leak_limit(case, largest_score(before)), f"{clock.phase}: sentence {row}"
+            )
 
 
 @proof("batch order", "invariance", "both")
-def batch_order(case: Case) -> Iterable[Verdict]:
+def batch_order(case: AuditCase) -> Iterable[ProofResult]:
     """Do a sentence's answers stay when it is in another row, or alone?"""
     if reason := turns_on_rounding(case):
-        yield Verdict.skipped(reason)
+        yield ProofResult.skipped(reason)
         return
     batch, clock = case.batch, case.subject.train
     before = case.unchanged(clock)
     order = torch.arange(len(batch.ids) - 1, -1, -1, device=batch.ids.device)
-    moved = distance(case.answers(case.model, reordered(batch, order), clock), before[order])
-    yield Verdict.at_most(moved, shape_limit(case, before), "rows turned around")
+    moved = largest_difference(case.answers(case.model, reorder_rows(batch, order), clock), before[order])
+    yield ProofResult.at_most(moved, shape_limit(case, before), "rows turned around")
     for row in range(len(batch.ids)):
-        after = case.answers(case.model, alone(batch, row), clock)
-        moved = distance(after[0], before[row, : after.shape[1]])
-        yield Verdict.at_most(moved, shape_limit(case, before), f"sentence {row} alone")
+        after = case.answers(case.model, single_pair(batch, row), clock)
+        moved = largest_difference(after[0], before[row, : after.shape[1]])
+        yield ProofResult.at_most(moved, shape_limit(case, before), f"sentence {row} alone")

@@ -15,9 +15,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from maskbench.audit.proofs.changes import cut, other_words, stacked, with_other_padding, with_targets
-from maskbench.audit.proofs.registry import Verdict, proof
-from maskbench.audit.subject import Case, distance
+from maskbench.audit.proofs.changes import (
+    replace_words,
+    stack_batches,
+    truncate_targets,
+    with_other_padding,
+    with_targets,
+)
+from maskbench.audit.proofs.registry import ProofResult, proof
+from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.config.schema.experiment import ATTENTION_SITES
 from maskbench.data.batches import Batch
 from maskbench.data.padding import real_tokens
@@ -30,13 +36,13 @@ AGREEMENT = 1e-6
 
 
 @proof("hard and renormalise agree", "rows", "exact")
-def hard_and_renormalise_agree(case: Case) -> Iterable[Verdict]:
+def hard_and_renormalise_agree(case: AuditCase) -> Iterable[ProofResult]:
     """Do hiding before the softmax and dividing by what is left after it give the same scores?"""
     arm = case.subject.arm
     sites = {p.site for p in case.plan.placed if p.site in ATTENTION_SITES}
     normalised = {p.site for p in case.plan.placed if isinstance(p.strategy, Normaliser)}
     if case.plan.is_unsafe or not sites - normalised:
-        yield Verdict.skipped("no attention site is masked in one of the two ways")
+        yield ProofResult.skipped("no attention site is masked in one of the two ways")
         return
     clock = case.subject.train
     models = [
@@ -47,7 +53,7 @@ def hard_and_renormalise_agree(case: Case) -> Iterable[Verdict]:
     real = real_tokens(case.batch.tgt_lengths, case.batch.tgt_in.shape[1])
     first = case.model if len(models) == 1 else models[0]
     hard, other = (case.logits(model, case.batch, clock)[real] for model in (first, models[-1]))
-    yield Verdict.at_most(distance(hard, other), AGREEMENT)
+    yield ProofResult.at_most(largest_difference(hard, other), AGREEMENT)
 
 
 FACTOR = 1000.0
@@ -55,7 +61,7 @@ FACTOR = 1000.0
 
 
 @torch.no_grad()
-def sharpened(case: Case) -> tuple[EncoderDecoder, float]:
+def enlarge_scores(case: AuditCase) -> tuple[EncoderDecoder, float]:
     """Return the case's model with larger scores everywhere, and the largest score on its batch."""
     model = case.build()
     for module in model.modules():
@@ -98,7 +104,7 @@ VISITS = 12
 """Draws within which a random mask must have done something."""
 
 
-def leak_limit(case: Case, scale: float) -> float:
+def leak_limit(case: AuditCase, scale: float) -> float:
     """Return how much a hidden token may move a score of size `scale`: nothing, or the rounding of `renormalise`.
 
     That rounds weights three times; in low precision one rounding of a weight can move a sum of a few dozen terms by
@@ -109,7 +115,7 @@ def leak_limit(case: Case, scale: float) -> float:
     return 1e-12 if case.dtype == torch.float64 else 64 * case.eps * max(1.0, scale)
 
 
-def size_of(scores: torch.Tensor) -> float:
+def largest_score(scores: torch.Tensor) -> float:
     """Return the largest finite score."""
     return float(scores.nan_to_num(neginf=0.0, posinf=0.0).abs().max())
 
@@ -117,7 +123,7 @@ def size_of(scores: torch.Tensor) -> float:
 def later_changes(batch: Batch, vocab_size: int, *, single: bool) -> Iterator[tuple[int, Batch]]:
     """Yield `t` and a batch in which tokens after t are others: all of them, and with `single` also t + 1 alone."""
     for t in range(batch.tgt_in.shape[1] - 1):
-        new = other_words(batch.tgt_in, vocab_size, t)
+        new = replace_words(batch.tgt_in, vocab_size, t)
         after = torch.arange(batch.tgt_in.shape[1], device=new.device) > t
         yield t, with_targets(batch, torch.where(after, new, batch.tgt_in))
         if single:
@@ -126,7 +132,7 @@ def later_changes(batch: Batch, vocab_size: int, *, single: bool) -> Iterator[tu
             yield t, with_targets(batch, only)
 
 
-def beside(
+def score_variants(
     model: EncoderDecoder,
     batch: Batch,
     variants: Sequence[Batch],
@@ -138,37 +144,40 @@ def beside(
     the batch stood, so where nothing depends on what was changed, not one bit is another.
     """
     shape = (len(variants), len(batch.ids))
-    before, after = (scores(model, stacked(rows)) for rows in ([batch] * len(variants), list(variants)))
+    before, after = (scores(model, stack_batches(rows)) for rows in ([batch] * len(variants), list(variants)))
     return before.view(*shape, *before.shape[1:]), after.view(*shape, *after.shape[1:])
 
 
-def future_leak(
-    case: Case, model: EncoderDecoder, clock: Clock, *, dropout: bool, single: bool = True
+def measure_future_leak(
+    case: AuditCase, model: EncoderDecoder, clock: Clock, *, dropout: bool, single: bool = True
 ) -> tuple[float, int, float]:
     """Return the most that scores at or before t move when tokens after t are others, that t, and the scores' size."""
     changes = list(later_changes(case.batch, case.subject.sizes.vocab_size, single=single))
     if not changes:
         return 0.0, 0, 0.0
-    before, after = beside(
+    before, after = score_variants(
         model,
         case.batch,
         [changed for _, changed in changes],
         lambda m, b: case.logits(m, b, clock, dropout=dropout),
     )
-    moved = [(distance(after[n, :, : t + 1], before[n, :, : t + 1]), t) for n, (t, _) in enumerate(changes)]
+    moved = [
+        (largest_difference(after[n, :, : t + 1], before[n, :, : t + 1]), t)
+        for n, (t, _) in enumerate(changes)
+    ]
     worst, where = max(moved, key=lambda found: found[0])
-    return worst, where, size_of(before)
+    return worst, where, largest_score(before)
 
 
 @proof("differs", "leaks", "both")
-def differs(case: Case) -> Iterable[Verdict]:
+def mask_has_effect(case: AuditCase) -> Iterable[ProofResult]:
     """Does the arm do anything?"""
     subject = case.subject
     if not subject.placements:
-        yield Verdict.skipped("the arm has no masks")
+        yield ProofResult.skipped("the arm has no masks")
         return
     if _claims_to_hide_nothing(case):
-        yield Verdict.skipped("it claims to keep every legal pair")
+        yield ProofResult.skipped("it claims to keep every legal pair")
         return
     tries = [(case.batch, clock) for clock in (*case.clocks, *_other_visits(case))]
     if case.subject.longest is not None:
@@ -176,27 +185,27 @@ def differs(case: Case) -> Iterable[Verdict]:
     moved, least = 0.0, 0.0
     for batch, clock in tries:
         without = case.answers(case.plain, batch, clock)
-        moved = distance(case.answers(case.model, batch, clock), without)
+        moved = largest_difference(case.answers(case.model, batch, clock), without)
         # Equal up to rounding is no difference.
-        least = EXACT * max(1.0, size_of(without)) if case.dtype == torch.float64 else 0.0
+        least = EXACT * max(1.0, largest_score(without)) if case.dtype == torch.float64 else 0.0
         if moved > least:
             break
     if moved <= least and subject.kind == "arm" and _waits_for_an_occasion(case):
-        yield Verdict.skipped("nothing in the sentences tried gives it occasion to act")
+        yield ProofResult.skipped("nothing in the sentences tried gives it occasion to act")
         return
-    yield Verdict(
+    yield ProofResult(
         moved > least, moved, least, "" if moved > least else "at least: nothing the model says changes"
     )
 
 
-def _waits_for_an_occasion(case: Case) -> bool:
+def _waits_for_an_occasion(case: AuditCase) -> bool:
     """Whether the arm acts on what few sentences have: a mark of the corpus, a repeated phrase, a rare draw."""
     audited = case.plan.placed[: len(case.subject.placements)]
     rare = {"annotation", "input"}
     return any(rare & p.strategy.depends_on or p.strategy.stochastic for p in audited)
 
 
-def _other_visits(case: Case) -> list[Clock]:
+def _other_visits(case: AuditCase) -> list[Clock]:
     """Return further moments for arms that draw: on a few short sentences a mask may by chance hide nothing."""
     if not any(placed.strategy.stochastic for placed in case.plan.placed):
         return []
@@ -204,51 +213,51 @@ def _other_visits(case: Case) -> list[Clock]:
     return [replace(train, step=train.step + n, epoch=train.epoch + n) for n in range(1, VISITS)]
 
 
-def _claims_to_hide_nothing(case: Case) -> bool:
+def _claims_to_hide_nothing(case: AuditCase) -> bool:
     """Whether every audited placement gives a density of 1 at its site, for the longest sentences there are."""
     placed, n = case.plan.placed[: len(case.subject.placements)], case.subject.sizes.max_length
     return all(p.strategy.density(p.options_at(case.subject.train), n, n) == 1.0 for p in placed)
 
 
 @proof("causality", "leaks", "both")
-def causality(case: Case) -> Iterable[Verdict]:
+def causality(case: AuditCase) -> Iterable[ProofResult]:
     """Do scores at t stay when target tokens after t change, all of them and each alone?"""
     for clock in case.clocks:
-        moved, t, size = future_leak(case, case.model, clock, dropout=clock.phase == "train")
+        moved, t, size = measure_future_leak(case, case.model, clock, dropout=clock.phase == "train")
         where = f"{clock.phase}: tokens after {t} move scores at or before it" if moved else clock.phase
-        yield Verdict.at_most(moved, leak_limit(case, size), where)
+        yield ProofResult.at_most(moved, leak_limit(case, size), where)
 
 
 @proof("truncation", "leaks", "exact")
-def truncation(case: Case) -> Iterable[Verdict]:
+def truncation(case: AuditCase) -> Iterable[ProofResult]:
     """Do scores up to t stay when the target ends after t?"""
     # Cached decoding, which is held to whole passes, asks the same of an evaluation.
     for clock in case.clocks[:1] if case.plan.cacheable else case.clocks:
         whole = case.logits(case.model, case.batch, clock)
         worst, where = 0.0, 0
         for t in range(1, whole.shape[1]):
-            kept = case.logits(case.model, cut(case.batch, t), clock)
+            kept = case.logits(case.model, truncate_targets(case.batch, t), clock)
             real = real_tokens(case.batch.tgt_lengths, t)
-            moved = distance(kept[real], whole[:, :t][real])
+            moved = largest_difference(kept[real], whole[:, :t][real])
             worst, where = (moved, t) if moved > worst else (worst, where)
         detail = (
             f"{clock.phase}: cutting the target after {where} tokens moves scores" if worst > EXACT else ""
         )
-        yield Verdict.at_most(worst, EXACT * max(1.0, size_of(whole)), detail or clock.phase)
+        yield ProofResult.at_most(worst, EXACT * max(1.0, largest_score(whole)), detail or clock.phase)
 
 
 @proof("large scores", "leaks", "both")
-def large_scores(case: Case) -> Iterable[Verdict]:
+def large_scores(case: AuditCase) -> Iterable[ProofResult]:
     """Does what is hidden stay hidden when scores are 10,000 and beyond?"""
     if case.renormalises():
-        yield Verdict.skipped("renormalise is declared for scores of unit scale")
+        yield ProofResult.skipped("renormalise is declared for scores of unit scale")
         return
-    model, largest = sharpened(case)
+    model, largest = enlarge_scores(case)
     clock = case.subject.train
-    future, _, _ = future_leak(case, model, clock, dropout=False, single=False)
+    future, _, _ = measure_future_leak(case, model, clock, dropout=False, single=False)
     real = case.logits(model, case.batch, clock)
     padding = case.logits(model, with_other_padding(case.batch, case.subject.sizes.vocab_size), clock)
     rows = real_tokens(case.batch.tgt_lengths, real.shape[1])
-    worst = max(future, distance(padding[rows], real[rows]))
+    worst = max(future, largest_difference(padding[rows], real[rows]))
     what = "later tokens" if future >= worst else "padding"
-    yield Verdict.at_most(worst, 0.0, f"scores up to {largest:.0e}" + (f": {what} leak" if worst else ""))
+    yield ProofResult.at_most(worst, 0.0, f"scores up to {largest:.0e}" + (f": {what} leak" if worst else ""))

@@ -59,12 +59,12 @@ class Reach:
     """Source tokens into the encoder's output."""
 
 
-def follow(first: Tensor, second: Tensor) -> Tensor:
+def compose_reach(first: Tensor, second: Tensor) -> Tensor:
     """Return which c reach a, for `first [batch a b]` and `second [batch b c]`."""
     return (first.float() @ second.float()) > 0
 
 
-def reach_of(
+def compute_reach(
     plan: MaskPlan, decisions: Mapping[tuple[str, int], AttentionDecision], batch: Batch, source: SourceBatch
 ) -> Reach:
     """Return what can flow where.
@@ -93,7 +93,7 @@ def reach_of(
     real, before = legal_at("encoder_self"), legal_at("decoder_self")
     memory = _encoder(plan, kept, torch.eye(n_src, device=device).bool(), real)
     target, attended = _decoder(plan, kept, torch.eye(n_tgt, device=device).bool(), before)
-    return Reach(target, follow(attended, memory), memory)
+    return Reach(target, compose_reach(attended, memory), memory)
 
 
 Kept = Callable[[str, int], Tensor]
@@ -107,8 +107,8 @@ def _mixes(plan: MaskPlan, site: str) -> bool:
 def _encoder(plan: MaskPlan, kept: Kept, itself: Tensor, real: Tensor) -> Tensor:
     flow = itself | real if _mixes(plan, "encoder_input") else itself.expand(real.shape)
     for layer in range(plan.sizes.encoder_layers):
-        flow = flow | follow(kept("encoder_self", layer), flow)
-    return flow | follow(real, flow) if _mixes(plan, "memory") else flow
+        flow = flow | compose_reach(kept("encoder_self", layer), flow)
+    return flow | compose_reach(real, flow) if _mixes(plan, "memory") else flow
 
 
 def _decoder(plan: MaskPlan, kept: Kept, itself: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,8 +117,8 @@ def _decoder(plan: MaskPlan, kept: Kept, itself: Tensor, before: Tensor) -> tupl
     attended = torch.zeros_like(kept("cross", 0))
     for layer in range(plan.sizes.decoder_layers):
         own, cross = kept("decoder_self", layer), kept("cross", layer)
-        flow = flow | follow(own, flow)
-        attended = attended | follow(own, attended) | cross
+        flow = flow | compose_reach(own, flow)
+        attended = attended | compose_reach(own, attended) | cross
     if _mixes(plan, "logits"):
-        flow, attended = flow | follow(before, flow), attended | follow(before, attended)
+        flow, attended = flow | compose_reach(before, flow), attended | compose_reach(before, attended)
     return flow, attended

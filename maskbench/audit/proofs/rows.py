@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from maskbench.audit.plans import Decided
-from maskbench.audit.proofs.registry import Verdict, proof
-from maskbench.audit.subject import Case
+from maskbench.audit.plans import RecordedDecision
+from maskbench.audit.proofs.registry import ProofResult, proof
+from maskbench.audit.subject import AuditCase
 from maskbench.data.padding import real_tokens
 from maskbench.masks.context import AttentionDecision, AttentionRequest
 from maskbench.model.attention import attention_weights
 
 
-def weights_of(request: AttentionRequest, decision: AttentionDecision) -> Tensor:
+def recompute_weights(request: AttentionRequest, decision: AttentionDecision) -> Tensor:
     """Return the attention weights that come of a request and the plan's decision, `[batch heads q kv]`."""
     scores = request.query @ request.key.transpose(-1, -2) * request.query.shape[-1] ** -0.5
     scores = scores if scores.dtype.itemsize >= 4 else scores.float()
@@ -25,74 +25,74 @@ def weights_of(request: AttentionRequest, decision: AttentionDecision) -> Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class LayerWeights:
     """The attention weights of one layer in one forward pass."""
 
-    of: Decided
+    of: RecordedDecision
     weights: Tensor
 
     def __str__(self) -> str:
         return f"{self.of.request.clock.phase}: {self.of.site}, layer {self.of.layer}"
 
 
-def recorded(case: Case) -> list[Rows]:
+def record_weights(case: AuditCase) -> list[LayerWeights]:
     """Return the weights of every layer at which something is placed, in training and in evaluation."""
 
-    def record() -> list[Rows]:
+    def record() -> list[LayerWeights]:
         with case.plan.recording() as notes:
             for clock in case.clocks:
                 case.logits(case.model, case.batch, clock)
-        return [Rows(note, weights_of(note.request, note.decision)) for note in notes]
+        return [LayerWeights(note, recompute_weights(note.request, note.decision)) for note in notes]
 
     return case.once("rows", record)
 
 
-def worst_row(off: Iterable[tuple[Tensor, Rows]]) -> tuple[float, str] | None:
+def worst_row(off: Iterable[tuple[Tensor, LayerWeights]]) -> tuple[float, str] | None:
     """Return the greatest of some tensors and whose it is, None where there are none; NaN is infinite."""
     found = [(float(amount.nan_to_num(nan=torch.inf).max()), str(rows)) for amount, rows in off]
     return max(found, key=lambda one: one[0]) if found else None
 
 
 @proof("rows sum to one", "rows", "both")
-def rows_sum_to_one(case: Case) -> Iterable[Verdict]:
+def rows_sum_to_one(case: AuditCase) -> Iterable[ProofResult]:
     """Does every row of attention weights that may see something sum to one?"""
     exempt = {p.site for p in case.plan.placed if not p.strategy.rows_sum_to_one}
-    looked_at = [r for r in recorded(case) if r.of.site not in exempt and r.of.decision.apply != "raw"]
+    looked_at = [r for r in record_weights(case) if r.of.site not in exempt and r.of.decision.apply != "raw"]
     worst = worst_row(((r.weights.sum(-1) - 1).abs() * _sees_something(r.of), r) for r in looked_at)
     if worst is None:
         reason = (
             "it is declared that they do not" if exempt else "no attention site is masked, or all are raw"
         )
-        yield Verdict.skipped(reason)
+        yield ProofResult.skipped(reason)
     else:
-        yield Verdict.at_most(worst[0], 1e-10 if case.dtype == torch.float64 else 1e-5, worst[1])
+        yield ProofResult.at_most(worst[0], 1e-10 if case.dtype == torch.float64 else 1e-5, worst[1])
 
 
-def _sees_something(one: Decided) -> Tensor:
+def _sees_something(one: RecordedDecision) -> Tensor:
     """Return True on rows that some key is left for, under the way the site hides the others."""
     exact = one.decision.apply in ("hard", "renormalise")
     return one.decision.keep.any(-1) if exact else torch.ones_like(one.decision.keep.any(-1))
 
 
 @proof("hidden weights", "rows", "both")
-def hidden_weights(case: Case) -> Iterable[Verdict]:
+def hidden_weights(case: AuditCase) -> Iterable[ProofResult]:
     """Is the weight of every hidden pair exactly 0?"""
 
-    def off(rows: Rows) -> Tensor:
+    def off(rows: LayerWeights) -> Tensor:
         keep = rows.of.decision.keep
         # A row with nothing to see is opened before the softmax and multiplied by zero behind it.
         return rows.weights.abs() * (~keep & keep.any(-1, keepdim=True))
 
-    worst = worst_row((off(rows), rows) for rows in recorded(case))
+    worst = worst_row((off(rows), rows) for rows in record_weights(case))
     yield (
-        Verdict.skipped("no attention site is masked")
+        ProofResult.skipped("no attention site is masked")
         if worst is None
-        else Verdict.at_most(worst[0], 0.0, worst[1])
+        else ProofResult.at_most(worst[0], 0.0, worst[1])
     )
 
 
 @proof("empty rows", "rows", "both")
-def empty_rows(case: Case) -> Iterable[Verdict]:
+def empty_rows(case: AuditCase) -> Iterable[ProofResult]:
     """Are scores and the gradients of all parameters finite when queries have nothing to attend to?"""
     for clock in case.clocks:
         model, plan = case.model.eval(), case.plan
@@ -111,4 +111,4 @@ def empty_rows(case: Case) -> Iterable[Verdict]:
         detail = f"{clock.phase}: {bad} scores not finite" if bad else clock.phase
         if broken:
             detail += f": gradient not finite in {', '.join(broken[:3])}"
-        yield Verdict.at_most(float(bad + len(broken)), 0.0, detail)
+        yield ProofResult.at_most(float(bad + len(broken)), 0.0, detail)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from maskbench.audit.proofs.leaks import leak_limit
-from maskbench.audit.proofs.reach import DecisionRecorder, Reach, reach_of
-from maskbench.audit.proofs.registry import Verdict, proof
-from maskbench.audit.subject import Case, distance
+from maskbench.audit.proofs.reach import DecisionRecorder, Reach, compute_reach
+from maskbench.audit.proofs.registry import ProofResult, proof
+from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.data.padding import real_tokens
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import SourceBatch
@@ -36,7 +36,7 @@ BLOCKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class ProbedOutputs:
     """One forward pass whose embeddings can be told apart."""
 
     memory: Tensor
@@ -45,7 +45,7 @@ class Outputs:
 
 
 @contextmanager
-def adding(side: nn.Module, amount: Tensor) -> Iterator[None]:
+def add_to_embeddings(side: nn.Module, amount: Tensor) -> Iterator[None]:
     """Inside, `amount` is added to the embeddings of one side, behind the positions and before any mask on them."""
     handle = side.register_forward_hook(lambda _module, _inputs, output: output + amount.to(output.dtype))
     try:
@@ -54,23 +54,25 @@ def adding(side: nn.Module, amount: Tensor) -> Iterator[None]:
         handle.remove()
 
 
-def forward(case: Case, model: EncoderDecoder, clock: Clock, probes: dict[str, Tensor]) -> Outputs:
+def forward_with_probes(
+    case: AuditCase, model: EncoderDecoder, clock: Clock, probes: dict[str, Tensor]
+) -> ProbedOutputs:
     """Go through the model with `probes` added to the embeddings of source and target."""
     batch = case.batch
     model.eval()
     masked, source = model.read(batch, clock)
     inputs = model.masks.corrupt("decoder_input", batch.tgt_in, batch.tgt_lengths, batch.ids, clock)
     with case.precise():
-        with adding(model.encoder.positions, probes["source"]):
+        with add_to_embeddings(model.encoder.positions, probes["source"]):
             memory = model.encode(masked, source, clock)
-        with adding(model.decoder.positions, probes["target"]):
+        with add_to_embeddings(model.decoder.positions, probes["target"]):
             hidden = model.decode(inputs, memory, source, clock)
         raw = model.logits(hidden)
     raw = raw if raw.dtype.itemsize >= 4 else raw.float()
-    return Outputs(memory, model.masks.gate_logits(raw, clock, batch.ids), source)
+    return ProbedOutputs(memory, model.masks.gate_logits(raw, clock, batch.ids), source)
 
 
-def blank(case: Case, clock: Clock) -> dict[str, Tensor]:
+def make_zero_probes(case: AuditCase, clock: Clock) -> dict[str, Tensor]:
     """Return zeros of the embeddings' shapes."""
     batch, like = case.batch, next(case.model.parameters())
     n_src = case.model.read(batch, clock)[0].ids.shape[1]
@@ -80,7 +82,7 @@ def blank(case: Case, clock: Clock) -> dict[str, Tensor]:
     }
 
 
-def jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], SourceBatch]:
+def jacobian(case: AuditCase, clock: Clock) -> tuple[dict[str, Tensor], SourceBatch]:
     """Return how strongly every output depends on every embedding: the largest entry of one projection's gradient.
 
     Returns:
@@ -89,9 +91,9 @@ def jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], SourceBatch]:
     return case.once(("jacobian", clock), lambda: _jacobian(case, clock))
 
 
-def _jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], SourceBatch]:
-    probes = {side: zeros.requires_grad_() for side, zeros in blank(case, clock).items()}
-    out = forward(case, case.model, clock, probes)
+def _jacobian(case: AuditCase, clock: Clock) -> tuple[dict[str, Tensor], SourceBatch]:
+    probes = {side: zeros.requires_grad_() for side, zeros in make_zero_probes(case, clock).items()}
+    out = forward_with_probes(case, case.model, clock, probes)
 
     def rows(output: Tensor, sides: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
         direction = torch.linspace(0.3, 1.7, output.shape[-1], device=output.device, dtype=output.dtype).cos()
@@ -110,19 +112,19 @@ def _jacobian(case: Case, clock: Clock) -> tuple[dict[str, Tensor], SourceBatch]
     return {name: torch.stack(found, 1) for name, found in blocks.items()}, out.source
 
 
-def witnessed_reach(case: Case, clock: Clock, source: SourceBatch) -> tuple[Reach, DecisionRecorder]:
+def record_reach(case: AuditCase, clock: Clock, source: SourceBatch) -> tuple[Reach, DecisionRecorder]:
     """Return what the masks of one forward pass let through, and what the plan decided in it."""
     witness = DecisionRecorder()
     case.plan.observer = witness
     try:
         with torch.no_grad():
-            forward(case, case.model, clock, blank(case, clock))
+            forward_with_probes(case, case.model, clock, make_zero_probes(case, clock))
     finally:
         case.plan.observer = None
-    return reach_of(case.plan, witness.decisions, case.batch, source), witness
+    return compute_reach(case.plan, witness.decisions, case.batch, source), witness
 
 
-def real_pairs(case: Case, source: SourceBatch) -> dict[str, Tensor]:
+def real_pairs(case: AuditCase, source: SourceBatch) -> dict[str, Tensor]:
     """Return, by block, True where the output is that of a real token."""
     tgt = real_tokens(case.batch.tgt_lengths, case.batch.tgt_in.shape[1])
     src = real_tokens(source.lengths, source.ids.shape[1])
@@ -130,57 +132,57 @@ def real_pairs(case: Case, source: SourceBatch) -> dict[str, Tensor]:
 
 
 @proof("support", "reach", "both")
-def support(case: Case) -> Iterable[Verdict]:
+def support(case: AuditCase) -> Iterable[ProofResult]:
     """Is the gradient of every output exactly 0 in every embedding its masks cut it off from?"""
     for clock in case.clocks if case.dtype == torch.float64 else case.clocks[:1]:
         blocks, source = jacobian(case, clock)
-        reach, _ = witnessed_reach(case, clock, source)
+        reach, _ = record_reach(case, clock, source)
         real = real_pairs(case, source)
         for name, strength in blocks.items():
             cut_off = real[name] & ~getattr(reach, name)
             yield _outside(case, clock, name, strength, cut_off)
 
 
-def _outside(case: Case, clock: Clock, name: str, strength: Tensor, cut_off: Tensor) -> Verdict:
+def _outside(case: AuditCase, clock: Clock, name: str, strength: Tensor, cut_off: Tensor) -> ProofResult:
     what = f"{clock.phase}: {BLOCKS[name]}, {int(cut_off.sum())} pairs cut off"
     outside = torch.where(cut_off, strength.nan_to_num(nan=torch.inf), 0.0)
     worst = float(outside.max()) if outside.numel() else 0.0
     limit = leak_limit(case, 1.0)
     if worst <= limit:
-        return Verdict.at_most(worst, limit, what)
+        return ProofResult.at_most(worst, limit, what)
     if not _depends(case, clock, name, outside > limit):
-        return Verdict(True, 0.0, limit, f"{what}; gradients there are a surrogate, nothing moves")
+        return ProofResult(True, 0.0, limit, f"{what}; gradients there are a surrogate, nothing moves")
     _, i, j = (outside == outside.max()).nonzero()[0].tolist()
-    return Verdict.at_most(worst, limit, f"{what}; output {i} depends on input {j}")
+    return ProofResult.at_most(worst, limit, f"{what}; output {i} depends on input {j}")
 
 
-def _depends(case: Case, clock: Clock, name: str, suspects: Tensor) -> bool:
+def _depends(case: AuditCase, clock: Clock, name: str, suspects: Tensor) -> bool:
     """Whether an output moves when an embedding from which it only has a gradient is moved.
 
     A hard mask that is learned has a gradient by a surrogate (a straight-through estimate): no dependence.
     """
     side = "target" if name == "target" else "source"
     with torch.no_grad():
-        before = forward(case, case.model, clock, blank(case, clock))
+        before = forward_with_probes(case, case.model, clock, make_zero_probes(case, clock))
         for j in suspects.any(1).any(0).nonzero().flatten().tolist():
-            probes = blank(case, clock)
+            probes = make_zero_probes(case, clock)
             probes[side][:, j] = NUDGE * torch.linspace(-1, 1, case.subject.sizes.d_model)
-            after = forward(case, case.model, clock, probes)
+            after = forward_with_probes(case, case.model, clock, probes)
             pair = (
                 (after.memory, before.memory) if name == "memory" else (after.predictions, before.predictions)
             )
             hit = suspects[:, :, j]
-            if distance(pair[0][hit], pair[1][hit]) > leak_limit(case, 1.0):
+            if largest_difference(pair[0][hit], pair[1][hit]) > leak_limit(case, 1.0):
                 return True
     return False
 
 
 @proof("reach is used", "reach", "exact")
-def reach_is_used(case: Case) -> Iterable[Verdict]:
+def reach_is_used(case: AuditCase) -> Iterable[ProofResult]:
     """Do outputs depend on what their masks leave them?"""
     clock = case.subject.evaluation
     blocks, source = jacobian(case, clock)
-    reach, witness = witnessed_reach(case, clock, source)
+    reach, witness = record_reach(case, clock, source)
     real = real_pairs(case, source)
     sparse = _thins_out(case, witness)
     for name, strength in blocks.items():
@@ -188,12 +190,12 @@ def reach_is_used(case: Case) -> Iterable[Verdict]:
         share = float((strength[reachable] != 0).double().mean()) if reachable.any() else 1.0
         detail = f"{BLOCKS[name]}: {share:.1%} of {int(reachable.sum())} reachable pairs are non-zero"
         if sparse:
-            yield Verdict(None, share, None, f"{detail}; {sparse}")
+            yield ProofResult(None, share, None, f"{detail}; {sparse}")
         else:
-            yield Verdict(share >= USED, share, USED, f"{detail}, at least {USED:.0%} asked")
+            yield ProofResult(share >= USED, share, USED, f"{detail}, at least {USED:.0%} asked")
 
 
-def _thins_out(case: Case, witness: DecisionRecorder) -> str:
+def _thins_out(case: AuditCase, witness: DecisionRecorder) -> str:
     """Return why reachable pairs may be zero in this arm, an empty string where nothing explains it."""
     decisions = witness.decisions.values()
     if any(d.normaliser is not None for d in decisions):

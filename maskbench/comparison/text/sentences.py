@@ -87,7 +87,7 @@ def _predicate(row: ArmResult, comparison: Comparison) -> str:
     if difference is None or row.verdict is None:
         return ""
     if row.verdict in _SAME:
-        said = [note for note in row.notes if note not in notes.SAME.values()]
+        said = [note for note in row.notes if note not in notes.NO_DIFFERENCE.values()]
         return _ended(_SAME[row.verdict].format(baseline), "; ", [*said, *_costs(row, comparison)])
     if row.verdict in ("not testable", "unusable"):
         return _ended(f"is {row.verdict} against {baseline}", ": ", row.notes)
@@ -173,12 +173,12 @@ def _undecided(comparison: Comparison, judged: Sequence[ArmResult], other: str) 
         planned = max(count.planned for count in counts)
         return f"Nothing{other} is decided yet: {seeds} of {planned} pairs are finished."
     if comparison.rule == "sequential":
-        return f"Nothing{other} is decided after {notes.seed_count(seeds)}."
+        return f"Nothing{other} is decided after {notes.format_seed_count(seeds)}."
     least, alpha = least_seeds(len(judged), comparison.settings.alpha), comparison.settings.alpha
     smallest = min(1.0, len(judged) * smallest_p(seeds))
     arms = f" with {len(judged)} arms" if len(judged) > 1 else ""
     return (
-        f"{notes.seed_count(seeds)} cannot decide anything{other}: the smallest p they can "
+        f"{notes.format_seed_count(seeds)} cannot decide anything{other}: the smallest p they can "
         f"reach{arms} is {smallest:.2g}, above alpha {alpha:g}; it takes at least {least} seeds."
     )
 

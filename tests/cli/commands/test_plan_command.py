@@ -46,7 +46,7 @@ arms:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave no time for trying steps, and leave out the proofs, which have tests of their own."""
     monkeypatch.setattr(trial_steps, "SECONDS", 0.0)
-    monkeypatch.setattr("maskbench.audit.gate.admit", lambda arm, corpus, seed: None)
+    monkeypatch.setattr("maskbench.audit.gate.check_before_training", lambda arm, corpus, seed: None)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from maskbench.cli.main import app
 from maskbench.runs.directory import RunDirectory
-from maskbench.tensorboard.events import event_files
+from maskbench.tensorboard.events import list_event_files
 
 ARMS = ("none", "window")
 
@@ -36,7 +36,7 @@ def test_a_rebuild_says_what_it_wrote_and_starts_nothing(folder: Path, arguments
     found = CliRunner().invoke(app, ["tensorboard", "--rebuild", *arguments])
     assert found.exit_code == 0, found.stderr
     assert found.stdout == "runs/fake: event files of 4 runs and the means of 2 arms written anew\n"
-    assert len(event_files(folder / "runs" / "fake" / "none" / "seed-1")) == 1
+    assert len(list_event_files(folder / "runs" / "fake" / "none" / "seed-1")) == 1
 
 
 def test_a_rebuild_during_a_run_is_refused(folder: Path) -> None:
@@ -98,4 +98,4 @@ def test_a_damaged_run_is_named_at_the_end_and_the_others_are_made_anew(folder: 
     assert found.exit_code == 5 and not found.stdout
     assert "none/seed-0/metrics.jsonl:2 is damaged: step" in found.stderr
     assert "1 of 4 runs are as they were" in found.stderr and "other 3 were written anew" in found.stderr
-    assert event_files(bad.path) == [old] and len(event_files(runs["window/seed-0"].path)) == 1
+    assert list_event_files(bad.path) == [old] and len(list_event_files(runs["window/seed-0"].path)) == 1
