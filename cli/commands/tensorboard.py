@@ -45,6 +45,7 @@ def tensorboard(
     """
     from maskbench.executors.signals import exit_on_stop_signals
     from maskbench.records.locate import newest_experiment
+    from maskbench.tensorboard.refresh import find_experiments
 
     with exit_on_stop_signals():
         top, experiments = find_experiments(directory or newest_experiment(runs_dir))

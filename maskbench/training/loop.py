@@ -19,6 +19,7 @@ from maskbench.masks.mask_audit import MaskAudit
 from maskbench.runs.checkpoint import (
     Checkpoint,
     Snapshot,
+    load_best,
     prune_checkpoints,
     remove_unfinished_checkpoints,
     save_checkpoint,
