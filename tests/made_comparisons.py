@@ -14,7 +14,7 @@ from maskbench.comparison.results import (
     NoiseShares,
     OtherMetric,
     RunCounts,
-    Share,
+    WinRate,
 )
 from maskbench.config.schema.metrics import find_metric
 from maskbench.statistics.paired import Interval
@@ -111,7 +111,7 @@ def every_verdict() -> Comparison:
                 0.009,
                 0.0251,
                 noise=NoiseShares(0.71, 0.29, 0.005, 0.029),
-                win_rate=Share(1.0, 0.68, 1.0),
+                win_rate=WinRate(1.0, 0.68, 1.0),
             ),
             "better",
             mean=0.5691,
