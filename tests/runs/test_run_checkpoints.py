@@ -22,11 +22,6 @@ from maskbench.runs.checkpoint import (
 FILES = ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"]
 
 
-def newest_valid(folder: Path, run: str | None = None) -> Checkpoint | None:
-    """The checkpoint of the highest step that verifies."""
-    return next(iter(scan(folder, run).valid), None)
-
-
 def snapshot(step: int, *, run: str = "cafe", best_step: int | None = None, shift: float = 0.0) -> Snapshot:
     generator = torch.Generator().manual_seed(step)
     weight = torch.randn(3, 5, generator=generator) + shift
