@@ -77,7 +77,7 @@ def test_batch_mates_order_and_padding_never_matter(order, cut, padding):
     whole = greedy_search(model, sources, EVAL, max_length_ratio=2.0)
     for rows in filter(None, (order[:cut], order[cut:])):
         wider = torch.nn.functional.pad(sources.ids[rows], (0, padding), value=9)
-        part = Source(wider, sources.lengths[rows], sources.examples[rows])
+        part = SourceBatch(wider, sources.lengths[rows], sources.examples[rows])
         assert greedy_search(model, part, EVAL, max_length_ratio=2.0) == [whole[row] for row in rows]
 
 
