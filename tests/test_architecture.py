@@ -156,6 +156,17 @@ def test_no_module_imports_itself_through_others():
     assert set(order) == known
 
 
+def test_no_two_classes_share_a_name():
+    names = Counter(
+        node.name
+        for _, path in modules()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert len(names) > 300
+    assert not [name for name, times in names.items() if times > 1]
+
+
 def test_no_folder_is_too_long_to_read():
     sizes = Counter(path.parent.relative_to(ROOT) for _, path in modules() if path.name != "__init__.py")
     assert not {str(folder): n for folder, n in sizes.items() if n > LONGEST_FOLDER}

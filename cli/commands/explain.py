@@ -15,7 +15,7 @@ from ..terminal import DEFAULT_WIDTH, console, glyphs, print_stripped
 if TYPE_CHECKING:
     from maskbench.explain.examples import Example
     from maskbench.explain.explanation import ExplanationResult
-    from maskbench.pictures.cross_attention import CrossAttention
+    from maskbench.pictures.cross_attention import SentenceAttention
 
 
 def explain(
@@ -84,7 +84,7 @@ def explain(
         typer.echo(f"warning: no pictures of attention: {reason}", err=True)
 
 
-def _pictures(found: ExplanationResult, top: Example) -> tuple[list[tuple[str, CrossAttention]], str]:
+def _pictures(found: ExplanationResult, top: Example) -> tuple[list[tuple[str, SentenceAttention]], str]:
     """Return titles and attention of both runs, or the reason why there is none, such as deleted checkpoints."""
     from maskbench.errors import MaskbenchError
     from maskbench.explain.run_attention import run_cross_attention
@@ -101,7 +101,7 @@ def _pictures(found: ExplanationResult, top: Example) -> tuple[list[tuple[str, C
     return drawn, ""
 
 
-def _draw(top: Example, pictures: list[tuple[str, CrossAttention]], width: int) -> None:
+def _draw(top: Example, pictures: list[tuple[str, SentenceAttention]], width: int) -> None:
     from textwrap import wrap
 
     from ..terminal import UNICODE
@@ -116,7 +116,7 @@ def _draw(top: Example, pictures: list[tuple[str, CrossAttention]], width: int) 
         typer.echo(line)
 
 
-def _document(attention: CrossAttention) -> dict[str, Any]:
+def _document(attention: SentenceAttention) -> dict[str, Any]:
     return {
         "words": attention.target_tokens,
         "sources": attention.source_tokens,

@@ -19,7 +19,7 @@ from maskbench.text import sanitize
 from .mask_drawing import ASCII, BLOCKS, DrawingCharacters
 
 if TYPE_CHECKING:
-    from maskbench.pictures.cross_attention import CrossAttention
+    from maskbench.pictures.cross_attention import SentenceAttention
 
 __all__ = ["ASCII", "BLOCKS", "attention_lines"]
 
@@ -31,7 +31,7 @@ _GAP = 3
 
 
 def attention_lines(
-    pictures: Sequence[tuple[str, CrossAttention]], width: int, ink: DrawingCharacters
+    pictures: Sequence[tuple[str, SentenceAttention]], width: int, ink: DrawingCharacters
 ) -> list[str]:
     """Return the pictures under their titles, side by side where they fit, and a legend.
 
@@ -62,7 +62,7 @@ def attention_lines(
 
 
 def _block(
-    title: str, attention: CrossAttention, cell: int, shown: int, ink: DrawingCharacters
+    title: str, attention: SentenceAttention, cell: int, shown: int, ink: DrawingCharacters
 ) -> Iterator[str]:
     columns = min(shown, len(attention.source_tokens))
     room = max(cell * shown, _LABEL)
@@ -78,7 +78,7 @@ def _shade(share: float, ink: DrawingCharacters) -> str:
 
 
 def _legend(
-    pictures: Sequence[tuple[str, CrossAttention]],
+    pictures: Sequence[tuple[str, SentenceAttention]],
     shown: int,
     longest: int,
     width: int,

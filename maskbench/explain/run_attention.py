@@ -10,7 +10,7 @@ from maskbench.errors import RunDirectoryError
 from maskbench.masks.clock import Clock
 from maskbench.model.eval_plans import build_eval_plans, use_mask_plan
 from maskbench.model.transformer import EncoderDecoder, build_model
-from maskbench.pictures.cross_attention import CrossAttention, compute_cross_attention
+from maskbench.pictures.cross_attention import SentenceAttention, compute_cross_attention
 from maskbench.runs.checkpoint import load_best
 from maskbench.runs.directory import RunDirectory
 from maskbench.training.validations import ValidationHistory, average_weights
@@ -38,7 +38,7 @@ def load_finished_model(run: RunDirectory, config: RunConfig, corpus: Corpus) ->
 
 def run_cross_attention(
     run: RunDirectory, config: RunConfig, corpus: Corpus, split: str, sentence: int, masks: str | None = None
-) -> CrossAttention:
+) -> SentenceAttention:
     """Return what a finished run's model attends to in one sentence pair, under teacher forcing.
 
     Args:

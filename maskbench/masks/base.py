@@ -141,6 +141,16 @@ class Strategy(nn.Module, ABC):
             raise ValueError(f"{layered[0]}: per_layer has no meaning at {site}, which has no layers")
 
     @classmethod
+    def parse_options(cls, placement: PlacementConfig) -> StrategyOptions:
+        """Return what a placement's options say; they stay plain data there, so that it can be read without torch.
+
+        Raises:
+            pydantic.ValidationError: they are not options of this strategy; the experiment file's checker asks the same
+                model, so this happens only to placements that a program builds.
+        """
+        return cls.Options.model_validate(placement.options)
+
+    @classmethod
     def check_arm(cls, placement: PlacementConfig, arm: Sequence[PlacementConfig]) -> None:
         """Refuse an arm whose other placements make this one meaningless or dishonest.
 

@@ -54,7 +54,7 @@ def _reversed(schedule: Schedule, stop: float | None) -> Any:
 def _written(placement: PlacementConfig, replace: Replace) -> tuple[dict[str, Any], bool]:
     """Return a placement with its schedules replaced, and whether one was."""
     cls = MASKS.lookup(placement.mask)
-    options = cls.Options.model_validate(placement.options)
+    options = cls.parse_options(placement)
     fields = placement.model_dump(mode="json", exclude_defaults=True, exclude={"options", "refresh"})
     if placement.refresh is not None and placement.refresh != cls.default_refresh:
         fields["refresh"] = placement.refresh.model_dump(mode="json")

@@ -52,7 +52,7 @@ class PlacedStrategy:
         self.name: str = placement.mask
         self.label = f"{placement.site}-{placement.mask}-{ordinal}"
         """Names the placement in parameters and logs: the same in every arm that has it."""
-        self.options: StrategyOptions = cls.Options.model_validate(placement.options)
+        self.options: StrategyOptions = cls.parse_options(placement)
         self.strategy: Strategy = cls(self.options, sizes, placement.site)
         self.phases = placement.phases or cls.default_phases
         self.n_layers = sizes.layers(placement.site) if placement.site in ATTENTION_SITES else 1

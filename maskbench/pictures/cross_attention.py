@@ -28,7 +28,7 @@ _CELL, _MARGIN = 0.24, 1.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CrossAttention:
+class SentenceAttention:
     """Cross attention over one sentence pair: the last decoder layer, mean of its heads."""
 
     target_tokens: tuple[str, ...]
@@ -42,7 +42,7 @@ class CrossAttention:
 
 def compute_cross_attention(
     model: EncoderDecoder, corpus: Corpus, split: str, sentence: int, clock: Clock
-) -> CrossAttention:
+) -> SentenceAttention:
     """Return what the last decoder layer attends to in one sentence pair, heads averaged, under teacher forcing.
 
     Args:
@@ -62,14 +62,14 @@ def compute_cross_attention(
         with watch_attention(model, watch):
             model.hidden(batch, clock)
     rows, columns = int(batch.tgt_lengths[0]), int(source.lengths[0])
-    return CrossAttention(
+    return SentenceAttention(
         target_tokens=tuple(map(corpus.vocabulary.token, batch.tgt_out[0, :rows].tolist())),
         source_tokens=tuple(map(corpus.vocabulary.token, source.ids[0, :columns].tolist())),
         weights=np.asarray(found[0][:rows, :columns], dtype=np.float64),
     )
 
 
-def render_attention_png(attention: CrossAttention) -> bytes:
+def render_attention_png(attention: SentenceAttention) -> bytes:
     """Return a PNG file: target tokens are rows, source tokens are columns, darker cells have more attention."""
     from matplotlib.figure import Figure
 

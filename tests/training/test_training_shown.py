@@ -19,7 +19,7 @@ from maskbench.masks.clock import Clock
 from maskbench.metrics.attention_statistics import watch_attention
 from maskbench.model.transformer import build_model
 from maskbench.pictures.cross_attention import (
-    CrossAttention,
+    SentenceAttention,
     compute_cross_attention,
     render_attention_png,
 )
@@ -179,11 +179,11 @@ def test_attention_is_that_of_the_last_layer_with_heads_averaged(cache: Path) ->
 
 def test_a_picture_of_attention_copes_with_any_words() -> None:
     words = ("$x_{", "\x1b[31mred", "語", "a" * 90, "<b>")
-    picture = render_attention_png(CrossAttention(words, words, np.eye(5)))
+    picture = render_attention_png(SentenceAttention(words, words, np.eye(5)))
     width, height = png_size(picture)
     assert 100 < width < 600 and 100 < height < 600
-    assert picture == render_attention_png(CrossAttention(words, words, np.eye(5)))
-    long = png_size(render_attention_png(CrossAttention(("w",) * 300, ("v",) * 200, np.zeros((300, 200)))))
+    assert picture == render_attention_png(SentenceAttention(words, words, np.eye(5)))
+    long = png_size(render_attention_png(SentenceAttention(("w",) * 300, ("v",) * 200, np.zeros((300, 200)))))
     assert max(long) < 2000
 
 

@@ -7,14 +7,14 @@ import pytest
 from rich.cells import cell_len
 
 from maskbench.cli.views.attention_drawing import ASCII, BLOCKS, attention_lines
-from maskbench.pictures.cross_attention import CrossAttention
+from maskbench.pictures.cross_attention import SentenceAttention
 
-LEFT = CrossAttention(
+LEFT = SentenceAttention(
     ("das", "Haus", "</s>"),
     ("the", "house"),
     np.array([[0.96, 0.04], [0.05, 0.95], [0.45, 0.55]]),
 )
-RIGHT = CrossAttention(
+RIGHT = SentenceAttention(
     ("das", "Haus", "</s>"),
     ("the", "big", "house"),
     np.array([[0.7, 0.2, 0.1], [0.19, 0.41, 0.4], [0.049, 0.69, 0.261]]),
@@ -43,10 +43,10 @@ def test_ascii_has_the_same_cells() -> None:
     assert blocks.count("a the   b house") == 1, "one legend where both sources are the same"
 
 
-def long(n: int, word: str = "word") -> CrossAttention:
+def long(n: int, word: str = "word") -> SentenceAttention:
     weights = np.zeros((4, n))
     weights[:, -1] = 1
-    return CrossAttention(
+    return SentenceAttention(
         ("one", "two", "three", "fourteen-letter-word"), tuple(f"{word}{i}" for i in range(n)), weights
     )
 
@@ -89,7 +89,7 @@ def test_an_entry_of_the_legend_is_never_broken() -> None:
 
 
 def test_wide_and_harmful_words_keep_the_columns() -> None:
-    odd = CrossAttention(("家は大きい", "\x1b[2J", "a"), ("\x1b[31mx", "y"), LEFT.weights)
+    odd = SentenceAttention(("家は大きい", "\x1b[2J", "a"), ("\x1b[31mx", "y"), LEFT.weights)
     lines = attention_lines([("t\x1b[0m", odd)], 80, BLOCKS)
     assert not any("\x1b" in line for line in lines)
     assert {cell_len(line.rstrip("█▓▒░·")) for line in lines[2:5]} == {11}

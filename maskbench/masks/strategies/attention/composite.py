@@ -161,7 +161,7 @@ class Composite(AttentionMask):
     @classmethod
     def check_arm(cls, placement: PlacementConfig, arm: Sequence[PlacementConfig]) -> None:
         super().check_arm(placement, arm)
-        for part in cls.Options.model_validate(placement.options).of:  # type: ignore[attr-defined]
+        for part in cls.parse_options(placement).of:  # type: ignore[attr-defined]
             part.strategy.check_arm(part.as_placement(placement), arm)
 
     def part_patterns(

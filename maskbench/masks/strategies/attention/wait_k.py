@@ -84,6 +84,6 @@ def encoder_causal_phases(placement: PlacementConfig) -> set[str]:
     if placement.site != "encoder_self" or (placement.layers, placement.heads) != ("all", "all"):
         return set()
     cls = MASKS.lookup(placement.mask)
-    if not issubclass(cls, AttentionMask) or not cls.is_causal(cls.Options.model_validate(placement.options)):
+    if not issubclass(cls, AttentionMask) or not cls.is_causal(cls.parse_options(placement)):
         return set()
     return set(placement.phases or cls.default_phases)
