@@ -12,9 +12,9 @@ DIAGONAL, BIASES, WAIT_K, ORACLE, CONTEXT = (
     "masks/context.py",
 )
 T, IN_WAIT_K, IN_ORACLE = (
-    "masks/strategies/attention/test_cross.py",
+    "masks/strategies/attention/test_diagonal.py",
     "masks/strategies/attention/test_wait_k.py",
-    "masks/strategies/attention/test_oracle.py",
+    "masks/strategies/attention/test_annotated.py",
 )
 CONFORMS = "masks/strategies/test_conformance.py"
 _WHOLE = '(placement.layers, placement.heads) != ("all", "all")'

@@ -17,7 +17,7 @@ HEADS, DOCUMENTS, COMPOSE, PARTS = (
     "masks/strategies/attention/composite.py",
 )
 T, IN_SPARSE, IN_HEADS = (
-    "masks/strategies/attention/test_structure.py",
+    "masks/strategies/attention/test_basic_patterns.py",
     "masks/strategies/attention/test_sparse.py",
     "masks/strategies/attention/test_heads.py",
 )
