@@ -1,4 +1,4 @@
-"""What a run leaves on disk: directories, identities, checkpoints and metric sinks.
+"""Files of a run on disk: directories, identities, checkpoints, JSON files and locks.
 
-`directory`, `identity` and `files` never import torch, so that `compare` starts fast; `checkpoint` does.
+Only `checkpoint` imports torch; the other modules do not, so that `compare` starts fast.
 """

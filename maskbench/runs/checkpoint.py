@@ -1,12 +1,13 @@
-"""Checkpoints that are whole or ignored: safetensors and JSON, each file's SHA-256 in a manifest written last.
+"""Writes and verifies checkpoints: safetensors and JSON files, and a manifest with the SHA-256 of each.
 
     checkpoints/
       step-000200/  model.safetensors  optimizer.safetensors  state.json  manifest.json
-      best.json     which step was selected, by which metric
+      best.json     the selected step, the metric and its value
 
-A checkpoint is built beside its place, synced, and renamed into it; neither zip archives nor safetensors check the
-bytes of a tensor, so the hashes here are what stands between a flipped bit and a silently wrong run. There is no
-"latest" pointer: the newest is the highest step that verifies. The same state always gives the same bytes.
+A checkpoint is written to a temporary folder, the manifest last, synced, and renamed. An incomplete one is
+ignored. The hashes detect flipped bits; neither zip archives nor safetensors check the bytes of a tensor.
+There is no "latest" pointer: the newest checkpoint is the highest step that verifies. The same state always
+gives the same bytes.
 """
 
 from __future__ import annotations
@@ -37,37 +38,37 @@ from maskbench.files import (
 from maskbench.runs.json_files import encode_json, read_json, write_json
 
 FORMAT_VERSION = 1
-"""Raised when an older program could misread a newer checkpoint."""
+"""Version of the checkpoint format; increased when an older program could misread a newer checkpoint."""
 
 NEWEST_KEPT = 2
-"""How many of the newest valid checkpoints outlive pruning, beside the best one."""
+"""Number of newest valid checkpoints that pruning keeps, in addition to the best one."""
 
 _FILES = ("model.safetensors", "optimizer.safetensors", "state.json")
 _STEP = re.compile(r"step-(\d{6,})")
 
 
 class DeterminismAlarm(MaskbenchError):
-    """The same step of the same run was computed twice, with different bytes: a bug or a changed machine."""
+    """The same step of the same run was computed twice with different bytes: a bug or a changed machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything a run needs to continue from the end of a step as if it had never stopped."""
+    """Training state after a step; a run that resumes from it computes the same as an uninterrupted run."""
 
     run: str
     """The hash of the run's identity."""
     step: int
-    """Optimiser updates done."""
+    """Number of optimiser updates done."""
     model: Mapping[str, Tensor] = field(repr=False)
     optimizer: Mapping[str, Tensor] = field(repr=False)
-    """`exp_avg/<name>`, `exp_avg_sq/<name>` and `step/<name>`."""
+    """Optimiser state by `exp_avg/<name>`, `exp_avg_sq/<name>` and `step/<name>`."""
     state: Mapping[str, Any]
-    """Plain JSON: what the loop itself remembers. `state["best"]["step"]` names the best checkpoint so far, if any."""
+    """The training loop's state as plain JSON. `state["best"]["step"]`: step of the best checkpoint, if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint on disk whose every byte has been verified."""
+    """A checkpoint on disk whose files match the hashes in its manifest."""
 
     path: Path
     run: str
@@ -76,19 +77,19 @@ class Checkpoint:
 
     @property
     def best_step(self) -> int | None:
-        """The step of the best checkpoint when this one was written, None before the first validation."""
+        """Step of the best checkpoint at the time this one was written; None before the first validation."""
         found = self.state.get("best")
         return int(found["step"]) if found else None
 
     def read_model(self) -> dict[str, Tensor]:
-        """Read the weights."""
+        """Return the model's weights by parameter name."""
         return dict(load_file(self.path / "model.safetensors"))
 
     def load_into(self, model: torch.nn.Module) -> None:
-        """Put the weights into `model`.
+        """Load the weights into `model`.
 
         Raises:
-            RunDirectoryError: the model has other parameters: another version of the program wrote this.
+            RunDirectoryError: the model has other parameters, because another version wrote the checkpoint.
         """
         try:
             model.load_state_dict(self.read_model(), strict=True)
@@ -98,34 +99,34 @@ class Checkpoint:
             ) from error
 
     def read_optimizer(self) -> dict[str, Tensor]:
-        """Read the optimiser's moments and step counts."""
+        """Return the optimiser's moments and step counts by name."""
         return dict(load_file(self.path / "optimizer.safetensors"))
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointScan:
-    """What a folder of checkpoints holds."""
+    """The valid and damaged checkpoints of a folder."""
 
     valid: tuple[Checkpoint, ...]
-    """Newest first."""
+    """Verified checkpoints, newest first."""
     damaged: tuple[str, ...]
-    """A sentence for each folder that cannot be used, newest first."""
+    """One error message for each unusable checkpoint folder, newest first."""
 
     @property
     def resumable(self) -> Checkpoint | None:
-        """The newest checkpoint to continue from: one whose best checkpoint is still there too."""
+        """The newest valid checkpoint whose best checkpoint is valid too; None if there is none."""
         steps = {checkpoint.step for checkpoint in self.valid}
         return next((c for c in self.valid if c.best_step is None or c.best_step in steps), None)
 
 
 def save_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
-    """Write a checkpoint durably and return its folder.
+    """Write a checkpoint, sync it to disk and return its folder.
 
-    Writing the same step again is a free test: the bytes must be the ones already there. A damaged one is replaced.
+    If a valid checkpoint of this step exists, its bytes must be the same. A damaged one is replaced.
 
     Raises:
         DeterminismAlarm: a valid checkpoint of this step holds other bytes.
-        ResourceError: the disk is full or not writable; every older checkpoint is untouched.
+        ResourceError: the disk is full or not writable; older checkpoints stay unchanged.
     """
     target = folder / f"step-{snapshot.step:06d}"
     with wrap_os_errors("write a checkpoint to", folder):
@@ -159,12 +160,12 @@ def _build(place: Path, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _serialise(tensors: Mapping[str, Tensor]) -> bytes:
-    # Tied weights share storage, which safetensors refuses; a clone also detaches the file from later updates.
+    # Copy each tensor: safetensors refuses tied weights, which share storage.
     return save({name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()})
 
 
 def _same_as_present(target: Path, manifest: Mapping[str, Any]) -> bool:
-    """Whether `target` already holds this checkpoint; a damaged one is moved out of the way first."""
+    """Return whether `target` already holds this checkpoint; rename a damaged one."""
     try:
         verify_checkpoint(target)
     except RunDirectoryError:
@@ -181,10 +182,10 @@ def _same_as_present(target: Path, manifest: Mapping[str, Any]) -> bool:
 
 
 def verify_checkpoint(path: Path) -> Checkpoint:
-    """Check every byte of a checkpoint before anything in it is used.
+    """Check every file of a checkpoint against the manifest and return the checkpoint.
 
     Raises:
-        RunDirectoryError: a file is missing or differs from the manifest, or the manifest is of another format.
+        RunDirectoryError: a file is missing or differs from the manifest, or the manifest has another format.
     """
     try:
         return _verified(path)
@@ -214,11 +215,11 @@ def _verified(path: Path) -> Checkpoint:
 
 
 def scan_checkpoints(folder: Path, run: str | None = None) -> CheckpointScan:
-    """Verify every checkpoint in a folder.
+    """Verify every checkpoint in a folder and return the valid and the damaged ones.
 
     Args:
         folder: `checkpoints/` of a run; it need not exist.
-        run: if given, checkpoints of another run count as damaged.
+        run: hash of a run's identity; if given, checkpoints of other runs count as damaged.
     """
     valid, damaged = [], []
     for path in _step_folders(folder):
@@ -250,13 +251,13 @@ def load_best(folder: Path) -> Checkpoint:
 
 
 def prune_checkpoints(folder: Path, also: Collection[int] = ()) -> None:
-    """Delete what is no longer needed: keeps the newest two that verify, the best ones they name, and the selected one.
+    """Delete old checkpoints; keep the newest two that verify, the best ones they name, and the selected one.
 
-    Only checkpoints that verify are counted and deleted, so half-written ones can never push the last good one out,
-    and a damaged one is left for a person to look at.
+    Counts and deletes only checkpoints that verify: incomplete ones never displace a valid one, and damaged
+    ones are kept for inspection.
 
     Args:
-        also: steps that are needed as well.
+        also: further steps whose checkpoints are kept.
     """
     valid = scan_checkpoints(folder).valid
     newest = valid[:NEWEST_KEPT]
@@ -269,7 +270,7 @@ def prune_checkpoints(folder: Path, also: Collection[int] = ()) -> None:
 
 
 def remove_unfinished_checkpoints(folder: Path) -> None:
-    """Delete what a killed process left half built; the caller holds the run's lock."""
+    """Delete the unfinished checkpoint folders of a killed process; the caller holds the run's lock."""
     for path in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(path, ignore_errors=True)
         path.unlink(missing_ok=True)

@@ -1,12 +1,12 @@
-"""The folders of an experiment and of a run: what lies where, who may write, and what state a run is in.
+"""The directories of an experiment and of a run: their files, the write lock, and the state of a run.
 
     <experiment>[/<panel>]/
       experiment.yaml   cost.json   plans.jsonl
       <arm>/seed-<n>/   run.json  status.json  metrics.jsonl  timing.jsonl  checkpoints/  result.json  translations/
                         sentences/  samples.jsonl  histograms.jsonl  pictures/
 
-Reading never executes code, takes no lock and puts up with a run in progress. Writing is for the one process that
-holds the run's kernel lock, which dies with its owner: there is nothing to clean up after a kill.
+Reading executes no code, takes no lock and works while a run is in progress. Only the process that holds the
+run's kernel lock writes; the kernel frees the lock when that process ends, so a kill needs no cleanup.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ from maskbench.runs.jsonl import (
 from maskbench.runs.locks import lock_directory
 
 RunStateName = Literal["planned", "running", "done", "failed", "diverged", "interrupted"]
-"""What a run can be; `running` whose process is gone reads as `interrupted`."""
+"""State of a run; `running` is read as `interrupted` if the process no longer exists."""
 
 _SEED = re.compile(r"seed-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """The state of a run, and the error that ended it if there was one."""
+    """The state of a run, and the error that ended it, if any."""
 
     state: RunStateName
     error: Mapping[str, Any] | None = None
-    """At least `message`; for a diverged run also `step` and the quantity that was not finite."""
+    """Holds `message`; for a diverged run also `step` and the quantity that was not finite."""
     pid: int | None = None
     host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """One arm trained with one seed."""
+    """Directory of one run: one arm trained with one seed."""
 
     path: Path
     """The folder `seed-<n>`; it need not exist yet."""
 
     @property
     def seed(self) -> int:
-        """The number in the folder's name."""
+        """The seed, read from the folder's name."""
         found = _SEED.fullmatch(self.path.name)
         if found is None:
             raise RunDirectoryError(f"{self.path} is not a run: its folder should be called seed-<n>")
@@ -69,56 +69,56 @@ class RunDirectory:
 
     @property
     def arm(self) -> str:
-        """The arm's name, from the folder above."""
+        """The arm's name: the name of the parent folder."""
         return self.path.parent.name
 
     @property
     def metrics(self) -> JsonLines:
-        """Every logged number by step; no wall clock, so the same bytes in every repetition."""
+        """metrics.jsonl: all logged numbers by step; no wall clock, so a repeated run gives the same bytes."""
         return JsonLines(self.path / "metrics.jsonl", check_metrics_line)
 
     @property
     def timing(self) -> JsonLines:
-        """Wall clock, memory and throughput; part of no hash and no comparison of bytes."""
+        """timing.jsonl: wall clock, memory and throughput; not part of any hash or byte comparison."""
         return JsonLines(self.path / "timing.jsonl", check_timing_line)
 
     @property
     def samples(self) -> JsonLines:
-        """Some translations for people: `{"step", "split", "id", "source", "reference", "hypothesis"}` a line."""
+        """samples.jsonl: translations; keys `step`, `split`, `id`, `source`, `reference`, `hypothesis`."""
         return JsonLines(self.path / "samples.jsonl", check_sample_line)
 
     @property
     def histograms(self) -> JsonLines:
-        """Learned mask parameters by step: `{"step", "tag", "edges": [n + 1 numbers], "counts": [n numbers]}` a line."""
+        """histograms.jsonl: learned mask parameters; keys `step`, `tag`, `edges` (n + 1) and `counts` (n)."""
         return JsonLines(self.path / "histograms.jsonl", check_histogram_line)
 
     def sentences(self, split: str) -> JsonLines:
-        """What each metric counted of each pair of a split: `{"id": 3, "token_accuracy": [right, tokens], ...}` a line."""
+        """Metric counts, one line per sentence pair: `{"id": 3, "token_accuracy": [right, tokens], ...}`."""
         return JsonLines(self.path / "sentences" / f"{split}.jsonl")
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of `step-000200` folders and best.json; see `maskbench.runs.checkpoint`."""
+        """Folder that holds the `step-000200` folders and best.json; see `maskbench.runs.checkpoint`."""
         return self.path / "checkpoints"
 
     def picture(self, label: str, step: int) -> Path:
-        """Return the file of a placement's picture after `step` updates."""
+        """Return the path of a placement's picture after `step` updates."""
         return self.path / "pictures" / f"{label}-{step:06d}.png"
 
     def pictures(self) -> list[Path]:
-        """Return every picture there is, by placement and step."""
+        """Return the paths of all pictures, sorted by placement and step."""
         found = (self.path / "pictures").glob("*.png")
         return sorted(path for path in found if path.stem.rpartition("-")[2].isdecimal())
 
     def claim(self, record: Mapping[str, Any], identity: Identity) -> None:
-        """Make this directory that run's, or check that it is; the caller holds the lock.
+        """Write run.json, or check that the existing one has this identity; the caller holds the lock.
 
         Args:
-            record: the contents of run.json (`identity.run_record`), written if there is none yet.
-            identity: what the directory must hold.
+            record: the contents of run.json (`identity.build_run_record`), written if there is none yet.
+            identity: identity that the directory must hold.
 
         Raises:
-            RunDirectoryError: it holds another run; the message names the keys that differ.
+            RunDirectoryError: the directory holds another run; the message names the keys that differ.
         """
         present = read_json(self.path / "run.json")
         if present is None:
@@ -141,11 +141,15 @@ class RunDirectory:
         return read_json(self.path / "result.json")
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write result.json, whose presence means "done"; nothing may be written to the run after it but its status."""
+        """Write result.json, whose presence means "done"; only the status may be written after it."""
         write_json(self.path / "result.json", result)
 
     def status(self) -> RunStatus:
-        """Return the state; a finished result outranks status.json, a dead process makes `running` `interrupted`."""
+        """Return the run's state.
+
+        With result.json the state is `done`, whatever status.json says; `running` without a live process is
+        `interrupted`.
+        """
         found = read_json(self.path / "status.json") or {}
         pid, host, error = (found.get(key) for key in ("pid", "host", "error"))
         if (self.path / "result.json").exists():
@@ -161,7 +165,7 @@ class RunDirectory:
         return RunStatus(state, error, pid, host)
 
     def write_status(self, state: RunStateName, error: Mapping[str, Any] | None = None) -> None:
-        """Write status.json for this process."""
+        """Write status.json with the state and this process's pid, host and start time."""
         process = {"pid": os.getpid(), "host": platform.node(), "started": _start_time(os.getpid())}
         write_json(self.path / "status.json", {"state": state, **process, "error": error})
 
@@ -171,11 +175,11 @@ class RunDirectory:
         rows: Iterable[tuple[int, str]],
         n_best: Sequence[Sequence[tuple[str, float]]] = (),
     ) -> None:
-        """Write translations/<split>.jsonl: one line per pair, its id and the hypothesis.
+        """Write translations/<split>.jsonl: one line per sentence pair with its id and hypothesis.
 
         Args:
-            split: `test`, or `test@none` for what was said under other masks.
-            n_best: of every pair, its best hypotheses and their scores, where more than one was wanted.
+            split: `test`, or `test@none` for translations made with other masks.
+            n_best: for each pair, its best hypotheses and their scores; empty if only one was requested.
         """
         lines = []
         for row, (number, text) in enumerate(rows):
@@ -186,11 +190,11 @@ class RunDirectory:
         write_atomically(self.path / "translations" / f"{split}.jsonl", b"".join(lines))
 
     def write_sentences(self, split: str, parts: Iterable[Mapping[str, Any]]) -> None:
-        """Write sentences/<split>.jsonl, a line for each pair; split names are those of `write_translations`."""
+        """Write sentences/<split>.jsonl, one line per pair; splits are named as in `write_translations`."""
         write_atomically(self.sentences(split).path, b"".join(map(encode_json_line, parts)))
 
     def translations(self, split: str) -> dict[int, str]:
-        """Return id -> hypothesis; empty where the split was not translated.
+        """Return id -> hypothesis; empty if the split was not translated.
 
         Raises:
             RunDirectoryError: the file is damaged.
@@ -201,10 +205,10 @@ class RunDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold this directory for writing.
+        """Hold this directory's lock for writing.
 
         Raises:
-            RunDirectoryError: another process holds it.
+            RunDirectoryError: another process holds the lock.
         """
 
         def describe_holder() -> str:
@@ -217,7 +221,7 @@ class RunDirectory:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentDirectory:
-    """All runs of an experiment, or of one of its panels."""
+    """Directory of an experiment, or of one of its panels."""
 
     path: Path
 
@@ -228,7 +232,7 @@ class ExperimentDirectory:
 
     @property
     def experiment_file(self) -> Path:
-        """The resolved experiment file."""
+        """Path of the resolved experiment file."""
         return self.path / "experiment.yaml"
 
     def run(self, arm: str, seed: int) -> RunDirectory:
@@ -236,7 +240,7 @@ class ExperimentDirectory:
         return RunDirectory(self.path / arm / f"seed-{seed}")
 
     def runs(self) -> list[RunDirectory]:
-        """Return every run that has a folder, by arm and seed."""
+        """Return every run that has a folder, sorted by arm and seed."""
         found = [
             RunDirectory(p) for p in self.path.glob("*/seed-*") if p.is_dir() and _SEED.fullmatch(p.name)
         ]
@@ -244,11 +248,11 @@ class ExperimentDirectory:
 
     @property
     def plans(self) -> JsonLines:
-        """What `maskbench run` was asked for, one line whenever that changed: seeds, stopping rule, results by then."""
+        """plans.jsonl: one line per change of plan: seeds, stopping rule, number of results at that time."""
         return JsonLines(self.path / "plans.jsonl")
 
     def cost(self) -> dict[str, Any] | None:
-        """Return cost.json, what the cost probe measured, or None."""
+        """Return cost.json, the cost probe's measurements, or None if there is none."""
         return read_json(self.path / "cost.json")
 
     def write_cost(self, cost: Mapping[str, Any]) -> None:
@@ -256,18 +260,18 @@ class ExperimentDirectory:
         write_json(self.path / "cost.json", cost)
 
     def write_metrics(self, records: Mapping[str, Any]) -> None:
-        """Write plugin-metrics.json: what is known of the metrics of plug-ins, for readers that have not loaded them."""
+        """Write plugin-metrics.json: descriptions of plug-in metrics, for readers without the plug-ins."""
         write_json(self.path / RECORDS_FILE, records)
 
     def write_experiment(self, resolved: str) -> None:
-        """Write experiment.yaml unless it already holds these bytes."""
+        """Write experiment.yaml unless it already has this content."""
         data = resolved.encode()
         if not self.experiment_file.exists() or self.experiment_file.read_bytes() != data:
             write_atomically(self.experiment_file, data)
 
 
 def _start_time(pid: int) -> float | None:
-    """When a process was started, in seconds; None where there is none. It tells a reused pid from its first owner."""
+    """Return a process's start time in seconds, or None if there is no such process; detects reused pids."""
     import psutil
 
     try:
@@ -277,7 +281,7 @@ def _start_time(pid: int) -> float | None:
 
 
 def _alive(status: Mapping[str, Any]) -> bool:
-    """Whether the process in status.json still runs; one on another host cannot be asked and counts as alive."""
+    """Whether the process in status.json still runs; a process on another host counts as running."""
     if status.get("host") != platform.node():
         return True
     started = _start_time(int(status.get("pid", -1)))

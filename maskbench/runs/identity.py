@@ -1,8 +1,8 @@
-"""Which run a directory holds: the keys that can change a number, their hash, and who made it.
+"""The identity of a run: the settings and data that can change its results, their hash, and its provenance.
 
-Two runs are the same run exactly if their identities are: configuration, corpus bytes, the weights they start from and
-`RESULTS_VERSION`. The seed is the folder's name. Versions, commit and machine are recorded beside the identity and never hashed: a new commit must
-not throw every result away, but a reader can see that a table mixes commits.
+Two runs are the same exactly if their identities are equal: configuration, corpus bytes, initial weights and
+`RESULTS_VERSION`. The seed is in the folder's name. Versions, commit and machine are recorded beside the
+identity but not hashed: a new commit does not invalidate results, but a reader sees if a table mixes commits.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.runs.json_files import canonical_json
 
 RESULTS_VERSION = 1
-"""Part of every identity; raised whenever a change of the code changes results."""
+"""Version of the results, part of every identity; increased whenever a code change changes results."""
 
 RECORD_VERSION = 1
-"""The format of run.json."""
+"""Version of the format of run.json."""
 
 _GIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Everything that can change a number of a run, except its seed."""
+    """All inputs that can change a run's results, except its seed."""
 
     config: Mapping[str, Any]
     """`RunConfig.identity()`: a plain JSON object."""
     data_sha256: str
-    """Of everything of the corpus that can change a number."""
+    """SHA-256 of all corpus content that can change a result."""
     results_version: int = RESULTS_VERSION
     init_sha256: str | None = None
-    """Of the checkpoint whose weights it starts from; None: it makes its own."""
+    """SHA-256 of the checkpoint whose weights it starts from; None: it initialises its own."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the hashed keys as a JSON object, the same whether it was built here or read from a file."""
+        """Return the hashed keys as a JSON object, equal to the one in run.json."""
         return {
             "config": dict(self.config),
             "data_sha256": self.data_sha256,
@@ -49,11 +49,11 @@ class Identity:
 
     @property
     def hash(self) -> str:
-        """`hash_identity_keys` the keys."""
+        """The identity's hash, 12 hex digits; see `hash_identity_keys`."""
         return hash_identity_keys(self.to_json())
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
-        """Name every key in which `recorded`, the identity in a run.json, differs: `train.lr 0.001 -> 0.0003`."""
+        """Return one line per key that differs from a run.json's identity: `train.lr 0.001 -> 0.0003`."""
         old, new = dict(_leaves(_flat(recorded))), dict(_leaves(_flat(self.to_json())))
         lines = []
         for key in [*old, *(k for k in new if k not in old)]:
@@ -76,9 +76,9 @@ def requested_identity(
     data_sha256: str | None = None,
     init_sha256: str | None = None,
 ) -> Identity:
-    """Return the identity that settings ask for, to compare with `recorded`, the identity in a run.json.
+    """Return the identity of a configuration, to compare with `recorded`, the identity in a run.json.
 
-    Content whose hash is not given is taken to be what it was when the run was made.
+    A hash that is not given is taken from `recorded`.
     """
     data = data_sha256 or str(recorded.get("data_sha256"))
     if config.init_from is None:
@@ -91,17 +91,17 @@ _NAMES = {
     "data_sha256": "the content of the corpus (sha256)",
     "init_sha256": "the weights to start from (sha256 of their checkpoint)",
 }
-"""What a person is told instead of a key that no experiment file has."""
+"""Names in messages for keys that do not occur in an experiment file."""
 
 
 def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Lift the configuration's keys to the top, where a reader knows them from the experiment file."""
+    """Return an identity with the configuration's keys at the top level, as in an experiment file."""
     rest = {key: value for key, value in identity.items() if key != "config"}
     return {**dict(identity.get("config", {})), **rest}
 
 
 def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every scalar of a JSON value under its dotted path."""
+    """Yield the dotted path and the JSON text of every scalar in a JSON value."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
@@ -114,14 +114,14 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class SoftwareEnvironment:
-    """Who made a run: recorded in run.json, shown and warned about, never hashed."""
+    """Software and machine that made a run: recorded in run.json, not part of the hash."""
 
     versions: Mapping[str, str]
     """Package name -> version: maskbench, python, torch, numpy, ..."""
     environment: Mapping[str, Any]
-    """The fingerprint within which results are the same bytes: processor capability, threads, dtype, device."""
+    """Processor capability, threads, dtype, device; runs with equal values give the same bytes."""
     plugins: Mapping[str, str] = field(default_factory=dict)
-    """Name -> sha256 of the code of every plug-in that was loaded."""
+    """Name -> SHA-256 of the code, for every loaded plug-in."""
 
 
 def build_run_record(
@@ -134,7 +134,7 @@ def build_run_record(
 ) -> dict[str, Any]:
     """Return the contents of run.json.
 
-    The hash of the vocabulary is there for runs that want to start from this one's weights.
+    The vocabulary's hash is recorded for runs that start from this run's weights.
     """
     return {
         "format": RECORD_VERSION,
@@ -151,10 +151,10 @@ def build_run_record(
 
 
 def read_git_state() -> dict[str, Any] | None:
-    """Return `{"commit": ..., "dirty": ...}` of the checkout this package lives in, or None where there is none.
+    """Return `{"commit": ..., "dirty": ...}` of this package's git checkout, or None if there is none.
 
-    An installed package inside somebody else's repository is not that repository's work, so only a checkout whose top
-    directory holds this package counts. Never raises.
+    Only a checkout whose top directory holds this package counts, not another repository inside which the
+    package is installed. Never raises.
     """
     package = Path(__file__).resolve().parents[1]
     top = _git(package, "rev-parse", "--show-toplevel")

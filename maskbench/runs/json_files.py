@@ -1,4 +1,4 @@
-"""JSON files of a run: written atomically without NaN or infinity, read without executing anything."""
+"""Reads and writes the JSON files of a run; writes are atomic and refuse NaN and infinity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from maskbench.files import wrap_os_errors, write_atomically
 
 @contextmanager
 def wrap_corruption(path: Path) -> Iterator[None]:
-    """Turn the body's errors over wrong entries of a JSON file into one `RunDirectoryError` that names the file.
+    """Turn the body's errors about wrong JSON entries into a `RunDirectoryError` that names the file.
 
     Raises:
         RunDirectoryError: the body raised a lookup, attribute, type, value or arithmetic error.
@@ -28,7 +28,7 @@ def wrap_corruption(path: Path) -> Iterator[None]:
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one spelling of a JSON value: sorted keys, no spaces, ASCII, floats by `repr`.
+    """Return the canonical text of a JSON value: sorted keys, no spaces, ASCII, floats by `repr`.
 
     Raises:
         ValueError: the value holds NaN or an infinity.
@@ -56,7 +56,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in `path`, or None where there is no such file.
+    """Return the JSON object in `path`, or None if there is no such file.
 
     Raises:
         RunDirectoryError: the file is not a JSON object.

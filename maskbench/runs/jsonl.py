@@ -1,7 +1,7 @@
-"""JSON lines that are only ever appended to, and read although the last line may be torn.
+"""Append-only JSON Lines files, readable even if the last line is incomplete.
 
-A record counts from the moment its newline is on disk. A reader drops what stands behind the last newline; a writer
-cuts it off before it appends, so that a torn line can never end up in the middle of a file.
+A record exists once its newline is on disk. A reader ignores bytes after the last newline; a writer removes
+them before it appends, so that an incomplete line never ends up in the middle of a file.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from maskbench.errors import RunDirectoryError
 from maskbench.files import sync_directory, wrap_os_errors
 
 LineCheck: TypeAlias = Callable[[Mapping[str, Any]], None]
-"""Raises a ValueError that says what is wrong with a line; see `maskbench.runs.jsonl`."""
+"""Function that raises a ValueError if a parsed line lacks an entry or has a wrong one."""
 
 
 def encode_json_line(record: Mapping[str, Any]) -> bytes:
-    """Return a record as one line: keys in the order given, floats by `repr`.
+    """Return a record as one JSON line with a newline: keys in the order given, floats by `repr`.
 
     Raises:
         ValueError: the record holds NaN or an infinity.
@@ -30,13 +30,13 @@ def encode_json_line(record: Mapping[str, Any]) -> bytes:
 
 
 class JsonLines:
-    """One append-only file of JSON objects, one a line."""
+    """An append-only file with one JSON object per line."""
 
     def __init__(self, path: Path, check: LineCheck = lambda line: None) -> None:
-        """Name a file; it need not exist.
+        """Set the file's path; the file need not exist.
 
         Args:
-            check: what every line that is read must pass.
+            check: called on every line that `read` parses.
         """
         self.path = path
         self._check = check
@@ -44,11 +44,11 @@ class JsonLines:
 
     @property
     def size(self) -> int:
-        """Bytes of complete lines; 0 where there is no file."""
+        """Size of all complete lines in bytes; 0 if there is no file."""
         return self._contents().rfind(b"\n") + 1
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record behind the others; keys keep their order, floats are written by `repr`.
+        """Append one record; keys keep their order, floats are written by `repr`.
 
         Raises:
             ValueError: the record holds NaN or an infinity.
@@ -61,13 +61,13 @@ class JsonLines:
             file.write(line)
 
     def read(self) -> list[dict[str, Any]]:
-        """Return every complete record; an empty list where there is no file.
+        """Return every complete record; an empty list if there is no file.
 
         Raises:
-            RunDirectoryError: a complete line is not a JSON object, or not such as the file should have.
+            RunDirectoryError: a complete line is not a JSON object, or fails the file's check.
         """
         records: list[dict[str, Any]] = []
-        # What stands behind the last newline is no record yet.
+        # Bytes after the last newline are an incomplete record.
         lines = self._contents().split(b"\n")[:-1]
         for number, line in enumerate(lines, start=1):
             try:
@@ -81,10 +81,10 @@ class JsonLines:
         return records
 
     def truncate(self, size: int) -> None:
-        """Cut the file back to its first `size` bytes, durably.
+        """Truncate the file to its first `size` bytes and sync it to disk.
 
         Raises:
-            RunDirectoryError: the file is shorter than that, so lines it once had are lost.
+            RunDirectoryError: the file is shorter than `size`, so logged lines are lost.
             ResourceError: the file cannot be written.
         """
         present = self.path.stat().st_size if self.path.exists() else 0
@@ -101,7 +101,7 @@ class JsonLines:
         self._mended = True
 
     def keep_first(self, count: int) -> None:
-        """Cut the file back to its first `count` records; to fewer where there are fewer.
+        """Truncate the file to its first `count` records; a file with fewer keeps them all.
 
         Raises:
             ResourceError: the file cannot be written.
@@ -110,7 +110,7 @@ class JsonLines:
         self.truncate(sum(map(len, lines[:count])))
 
     def sync(self) -> None:
-        """Wait until the disk has every appended record."""
+        """Flush every appended record to disk (fsync)."""
         if not self.path.exists():
             return
         with wrap_os_errors("write", self.path):
@@ -126,19 +126,19 @@ class JsonLines:
                 return b""
 
 
-# What TensorBoard's events can count to.
+# TensorBoard's events hold a step as a signed 64-bit integer.
 _MOST_STEPS = 2**63
 
 
 def check_metrics_line(line: Mapping[str, Any]) -> None:
-    """Expect a step and finite numbers: metrics.jsonl."""
+    """Check a line of metrics.jsonl: a step, and finite numbers only."""
     _step(line)
     for tag in line:
         _number(line, tag)
 
 
 def check_timing_line(line: Mapping[str, Any]) -> None:
-    """Expect a step, and numbers where seconds and the time of day are noted: timing.jsonl."""
+    """Check a line of timing.jsonl: a step; `seconds` and `time`, if present, are finite numbers."""
     _step(line)
     for key in ("seconds", "time"):
         if key in line:
@@ -146,7 +146,7 @@ def check_timing_line(line: Mapping[str, Any]) -> None:
 
 
 def check_sample_line(line: Mapping[str, Any]) -> None:
-    """Expect a translation beside its source and reference: samples.jsonl."""
+    """Check a line of samples.jsonl: step, id, split, source, reference and hypothesis."""
     _step(line)
     _whole(line, "id")
     for key in ("split", "source", "reference", "hypothesis"):
@@ -155,7 +155,7 @@ def check_sample_line(line: Mapping[str, Any]) -> None:
 
 
 def check_histogram_line(line: Mapping[str, Any]) -> None:
-    """Expect n + 1 edges and n counts: histograms.jsonl."""
+    """Check a line of histograms.jsonl: a step, a tag, n + 1 edges and n counts."""
     _step(line)
     if not isinstance(_entry(line, "tag"), str):
         raise ValueError(f"tag should be a text, got {_short(line['tag'])}")

@@ -1,4 +1,4 @@
-"""One writer at a time for a run's or an experiment's directory: a kernel lock that ends with its process."""
+"""Locks: one writer per run or experiment directory; the kernel frees a lock when its process ends."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from maskbench.runs.json_files import read_json, write_json
 
 @contextmanager
 def lock_directory(path: Path, describe_holder: Callable[[], str]) -> Iterator[None]:
-    """Hold the lock of a directory, which is made if need be.
+    """Hold the lock of a directory; create the directory if it does not exist.
 
     Args:
-        describe_holder: returns the end of the sentence `PATH is busy: ...`.
+        describe_holder: returns the end of the error message `PATH is busy: ...`.
 
     Raises:
         RunDirectoryError: another process holds the lock.
@@ -28,7 +28,7 @@ def lock_directory(path: Path, describe_holder: Callable[[], str]) -> Iterator[N
     """
     with wrap_os_errors("write", path):
         path.mkdir(parents=True, exist_ok=True)
-        # A lock that is a mere file would outlive a killed holder, so none is better than that one.
+        # No soft lock: a plain lock file would remain after its process was killed.
         lock = filelock.FileLock(path / ".lock", fallback_to_soft=False)
         try:
             lock.acquire(blocking=False)
@@ -42,12 +42,12 @@ def lock_directory(path: Path, describe_holder: Callable[[], str]) -> Iterator[N
 
 @contextmanager
 def lock_experiment(path: Path) -> Iterator[None]:
-    """Hold an experiment's directory against a second `maskbench run`; reading needs no lock.
+    """Lock an experiment's directory so that no second `maskbench run` writes to it; reading needs no lock.
 
-    A directory that is still empty at the end, because the experiment was refused, is removed.
+    Removes the directory at the end if it is still empty because the experiment was refused.
 
     Raises:
-        RunDirectoryError: another process holds it; the message names it.
+        RunDirectoryError: another process holds the lock; the message names that process.
     """
     owner = path / ".owner.json"
 

@@ -1,6 +1,6 @@
-"""Where the weights lie that a run starts from: the selected checkpoint of a finished run.
+"""Finds the weights that a run starts from: the selected checkpoint of a finished run.
 
-Nothing here needs torch, so that planning can tell whether those weights have changed.
+Does not import torch, so that planning can check whether those weights have changed.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ class StartingPoint:
 
     run: RunDirectory
     checkpoint: Path
-    """Its folder; nobody has verified its bytes yet."""
+    """The checkpoint's folder; its bytes are not verified here."""
     sha256: str
-    """Of its manifest, which holds the hash of every file."""
+    """SHA-256 of the checkpoint's manifest, which holds the hash of every file."""
     vocabulary_sha256: str | None
-    """Of the vocabulary it was trained with; None where its run did not record that."""
+    """SHA-256 of the vocabulary it was trained with; None where its run did not record it."""
 
 
 def find_starting_point(init_from: str, seed: int) -> StartingPoint:
-    """Return where a run of this seed starts.
+    """Return the checkpoint that a run with this seed starts from.
 
     Args:
-        init_from: the folder of an arm, of which the run with the same seed is taken, or that of a run, which is
-            then every seed's. A relative path counts from the current directory.
-        seed: of the run that is to start.
+        init_from: an arm's folder (the run with the same seed is used) or a run's folder (used for every
+            seed). A relative path counts from the current directory.
+        seed: seed of the run that is to start.
 
     Raises:
-        ConfigError: there is no such run, or it is not finished; the message says what is there.
-        RunDirectoryError: what is there is damaged.
+        ConfigError: there is no such run, or it is not finished; the message lists the folders found.
+        RunDirectoryError: a file of that run is damaged.
     """
     place = Path(init_from)
     run = RunDirectory(place if _RUN.fullmatch(place.name) else place / f"seed-{seed}")
@@ -62,7 +62,7 @@ def find_starting_point(init_from: str, seed: int) -> StartingPoint:
 
 
 def _nothing_there(place: Path, seed: int) -> str:
-    """Say what is there in place of a run of this seed."""
+    """Return an error message that lists the folders in `place`, which has no run of this seed."""
     if not place.is_dir():
         return f"there is no folder {place} (relative paths count from {Path.cwd()})"
     folders = sorted(path.name for path in place.iterdir() if path.is_dir() and path.name[0] != ".")
