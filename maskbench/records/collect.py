@@ -1,7 +1,7 @@
 """Reads every planned run of a panel; damage becomes a state.
 
-A run that is damaged, missing, still running or made with other settings never stops a comparison and is always told:
-it becomes a `CollectedRun` with a state and a reason. Nothing here writes or takes a lock.
+A run that is damaged, missing, still running or made with other settings never stops a comparison: it
+becomes a `CollectedRun` with a state and a reason. This module writes nothing and takes no lock.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from maskbench.runs.identity import requested_identity
 from maskbench.statistics.sequential import Rule
 
 CollectedState: TypeAlias = Literal["done", "waiting", "failed", "diverged"]
-"""`waiting`: planned, running or interrupted. `failed`: it ended in an error, or what is there cannot be used."""
+"""`waiting`: planned, running or interrupted. `failed`: ended in an error, or its files cannot be used."""
 
 _WAITING = {
     "planned": "not started",
@@ -28,13 +28,13 @@ _WAITING = {
     "interrupted": "interrupted; `maskbench run` goes on where it stopped",
 }
 
-# What reading a file of the right name and the wrong content can raise.
+# Errors that reading a file with wrong content can raise.
 _UNREADABLE = (MaskbenchError, OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
 class RunProvenance:
-    """What made a run: data, versions, environment, commit."""
+    """Data, software versions, environment and commit that made a run."""
 
     data_sha256: str
     results_version: int
@@ -46,7 +46,7 @@ class RunProvenance:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The result of a finished run."""
+    """The contents of a finished run's result.json."""
 
     metrics: Mapping[str, float]
     signatures: Mapping[str, str]
@@ -55,7 +55,7 @@ class RunResult:
     peak_memory_mb: float | None
     parameters: int | None
     oracle: bool = False
-    """Whether a mask of the run read the corpus's annotations."""
+    """Whether a mask of the run reads annotations of the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,47 +66,50 @@ class CollectedRun:
     seed: int
     state: CollectedState
     reason: str = ""
-    """Why it is not done; empty if it is."""
+    """Reason why the run is not done; empty if it is."""
     result: RunResult | None = None
-    """Present exactly if it is done."""
+    """Present exactly if the run is done."""
     provenance: RunProvenance | None = None
-    """Present exactly if it is done."""
+    """Present exactly if the run is done."""
 
     def failing(self, reason: str) -> CollectedRun:
-        """Return this run as one whose result cannot be used."""
+        """Return a copy of this run with the state `failed` and a reason, without a result."""
         return CollectedRun(self.arm, self.seed, "failed", reason)
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCosts:
-    """What the cost probe measured; empty if it has not run."""
+    """The cost probe's measurements by arm; empty if it has not run."""
 
     relative_step_time: Mapping[str, float] = field(default_factory=dict)
+    """Step time divided by the baseline's."""
     tokens_per_second: Mapping[str, float] = field(default_factory=dict)
+    """Target tokens per second of training."""
     log_step_seconds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """By arm, as `costs.batch_logs` makes them; an older probe did not."""
+    """Mean log of step seconds per batch of steps (`effect.batch_mean_logs`); empty from an older probe."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectedPanel:
-    """A panel and all that was read of it."""
+    """A panel with its runs, costs and plans."""
 
     found: FoundPanel
     runs: Mapping[tuple[str, int], CollectedRun]
     """Every planned run, by arm and seed; an arm that was closed early has no later seeds."""
     costs: MeasuredCosts
     remarks: tuple[str, ...]
-    """Sentences about what lies there and was left out."""
+    """One sentence for each unplanned run or unreadable file that was left out."""
     plans: tuple[Plan, ...] = ()
-    """What was planned over time, the present plan last; empty where nobody kept it."""
+    """All plans over time, the current one last; empty if plans.jsonl does not exist."""
     plans_are_damaged: bool = False
-    """Whether plans were kept and cannot be read."""
+    """Whether plans.jsonl exists but cannot be read."""
 
     @property
     def rule(self) -> Rule:
-        """Whether the seeds were fixed in advance, or added until the comparison was decided.
+        """The stopping rule: seeds fixed in advance, or added until the comparison was decided.
 
-        Where nobody can tell, it is the rule that holds in either case.
+        "sequential" if the plans are damaged, because its inference is valid in both cases; "fixed" without
+        plans.
         """
         if self.plans_are_damaged:
             return "sequential"
@@ -114,12 +117,12 @@ class CollectedPanel:
 
     @property
     def limit(self) -> int | None:
-        """The most seeds there may be under the sequential rule."""
+        """Maximum number of seeds under the sequential rule; None without a limit or a plan."""
         return self.plans[-1].limit if self.plans else None
 
 
 def collect_panel(found: FoundPanel) -> CollectedPanel:
-    """Read every planned run of a panel, and note what else lies in its directory."""
+    """Read every planned run of a panel, its costs and plans; unplanned runs become remarks."""
     plans, unknown = _plans(found)
     closed = plans[-1].closed_in(found.panel.name) if plans else {}
     cells = {
@@ -135,7 +138,7 @@ def collect_panel(found: FoundPanel) -> CollectedPanel:
 
 
 def read_run(run: RunDirectory, arm: ArmConfig) -> CollectedRun:
-    """Read one run; whatever is wrong with it becomes its reason."""
+    """Read one run; a defect becomes its state and reason, not an error."""
     try:
         status = run.status()
         if status.state != "done":
@@ -158,7 +161,7 @@ def read_run(run: RunDirectory, arm: ArmConfig) -> CollectedRun:
 
 
 def read_costs(found: FoundPanel) -> tuple[MeasuredCosts, list[str]]:
-    """Read cost.json; a damaged one is a remark."""
+    """Read cost.json; return the costs, and a remark if the file is damaged."""
     try:
         cost = found.directory.cost() or {}
         time, speed = (cost.get(key, {}) for key in ("relative_step_time", "tokens_per_second"))
@@ -172,7 +175,7 @@ def read_costs(found: FoundPanel) -> tuple[MeasuredCosts, list[str]]:
 
 
 def _plans(found: FoundPanel) -> tuple[tuple[Plan, ...], list[str]]:
-    """Read plans.jsonl; a damaged one is a remark."""
+    """Read plans.jsonl; return the plans, and a remark if the file is damaged."""
     try:
         return read_plans(found.directory), []
     except _UNREADABLE as error:
@@ -192,7 +195,7 @@ def _unfinished(run: RunDirectory, status: RunStatus) -> CollectedRun:
 
 
 def _foreign(record: Mapping[str, Any], run: RunDirectory, arm: ArmConfig) -> str:
-    """Say why a run is not the one that experiment.yaml asks for; empty if it is."""
+    """Return why a run is not the one that experiment.yaml asks for; empty if it is."""
     if (record["arm"], record["seed"]) != (run.arm, run.seed):
         return f"foreign: run.json says it is arm {record['arm']}, seed {record['seed']}"
     recorded = record["identity"]
@@ -252,7 +255,7 @@ def _explained(error: Exception) -> str:
 
 
 def describe_unplanned_runs(found: FoundPanel) -> list[str]:
-    """Name runs that lie in the directory though experiment.yaml does not ask for them."""
+    """Return a sentence for each arm with runs in the directory that experiment.yaml does not ask for."""
     arms, seeds = {arm.name for arm in found.panel.arms}, set(found.experiment.seeds)
     present = [(run.arm, run.seed) for run in found.directory.runs()]
     others: dict[str, list[int]] = {}
@@ -266,7 +269,7 @@ def describe_unplanned_runs(found: FoundPanel) -> list[str]:
 
 
 def format_seeds(seeds: list[int]) -> str:
-    """Return seeds in words, runs of them shortened: `seed 3`, `seeds 0-3, 7`."""
+    """Return seeds as text, consecutive ones as a range: `seed 3`, `seeds 0-3, 7`."""
     ordered = sorted(seeds)
     spans: list[tuple[int, int]] = []
     for seed in ordered:

@@ -1,4 +1,4 @@
-"""Reads the learning curves of a panel: logged numbers by step, mean and range over seeds."""
+"""Reads the learning curves of a panel: mean and range over seeds of each logged number by step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from maskbench.records.locate import FoundPanel
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """One number of one arm over training; all tuples have one entry per step."""
+    """One logged number of one arm over training; all tuples have one entry per step."""
 
     arm: str
     title: str
@@ -22,21 +22,21 @@ class LearningCurve:
     steps: tuple[int, ...]
     mean: tuple[float, ...]
     low: tuple[float, ...]
-    """The lowest seed."""
+    """Lowest value over seeds."""
     high: tuple[float, ...]
-    """The highest seed."""
+    """Highest value over seeds."""
     n: tuple[int, ...]
-    """Seeds that logged the number at that step; a step that some have not reached yet is left out."""
+    """Number of seeds that logged the value; steps that some seeds have not reached are left out."""
 
 
 def read_curves(found: FoundPanel, unread: list[str] | None = None) -> Mapping[str, Sequence[LearningCurve]]:
-    """Return, by tag, a curve for every arm that logged it, in the order of the arms.
+    """Return tag -> one curve for each arm that logged the tag, in the order of the arms.
 
-    A step counts if every run that logged the tag at all logged it there: a mean over other seeds at every step would
-    jump where one of them ends.
+    A curve has the steps at which all of the arm's runs with that tag logged it: with different seeds at
+    different steps, the mean would jump where a run ends.
 
     Args:
-        unread: gets a sentence for each run that is left out because its lines are damaged.
+        unread: receives a sentence for each run that is left out because its lines are damaged.
     """
     logged: dict[str, list[LearningCurve]] = defaultdict(list)
     for arm in found.panel.arms:

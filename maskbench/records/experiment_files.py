@@ -1,4 +1,4 @@
-"""Compares experiments that were run with their files: `--set` can make the two differ."""
+"""Compares the settings of experiments that were run with their files; `--set` can make the two differ."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from maskbench.errors import MaskbenchError
 
 
 class ExperimentFiles:
-    """The experiment files of a folder."""
+    """The experiment files in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def differences(self, run: Experiment) -> tuple[str, ...]:
-        """Say in what the experiment that was run differs from its file; empty where it does not, or has none.
+        """Return a phrase for each difference between an experiment that was run and its file.
 
-        Masks are left out: the file names them in short.
+        Empty if there is no difference or no file of that name. Masks are not compared, because the file
+        names them in short form.
         """
         written = self._files.get(run.name)
         return () if written is None else tuple(dict.fromkeys(_differences(run, written)))
 
     @cached_property
     def _files(self) -> dict[str, Experiment]:
-        """The readable experiment files by name; other files are left out."""
+        """The readable experiments by name; files that cannot be read are left out."""
         found = {}
         for path in sorted(self._folder.glob("*.yaml")):
             try:
@@ -51,7 +52,7 @@ def _differences(run: Experiment, written: Experiment) -> Iterator[str]:
 
 
 def _settings(own: ArmConfig, written: ArmConfig) -> Iterator[str]:
-    """Compare what the file says or leaves to a default; options of a corpus that it leaves out have none here."""
+    """Yield a phrase for each differing setting; corpus options that the file leaves out are not compared."""
     ours, theirs = flatten_settings(own.config), flatten_settings(written.config)
     for key, value in theirs.items():
         if key in ours and ours[key] != value:

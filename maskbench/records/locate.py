@@ -1,4 +1,4 @@
-"""Finds the panels of a directory: of an experiment, of one of its panels, or of the newest experiment in a folder."""
+"""Finds the panels of an experiment's or a panel's directory, and the newest experiment in a folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXPERIMENT_FILE = "experiment.yaml"
 
 @dataclass(frozen=True, slots=True)
 class FoundPanel:
-    """A panel and the directory its arms are in."""
+    """A panel, its experiment, and the directory that holds its arms."""
 
     directory: ExperimentDirectory
     experiment: Experiment
@@ -24,10 +24,10 @@ class FoundPanel:
 
 
 def newest_experiment(runs_dir: Path) -> Path:
-    """Return the experiment of `runs_dir` in which something was planned or finished last.
+    """Return the experiment in `runs_dir` whose experiment.yaml or results changed last.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: `runs_dir` holds no experiment.
     """
     dated = [(when, path) for path in _subdirectories(runs_dir) if (when := _last_change(path)) is not None]
     if not dated:
@@ -40,10 +40,10 @@ def newest_experiment(runs_dir: Path) -> Path:
 
 
 def find_panels(directory: Path) -> list[FoundPanel]:
-    """Return the panels of an experiment directory, or the one panel if it is a panel's directory.
+    """Return the panels of an experiment's directory, or the one panel of a panel's directory.
 
     Raises:
-        ConfigError: there is no experiment, or its experiment.yaml is damaged; the message says where to look.
+        ConfigError: there is no experiment, or experiment.yaml is damaged; the message suggests a directory.
     """
     directory = Path(directory)
     if (directory / EXPERIMENT_FILE).is_file():
@@ -81,7 +81,7 @@ def _nothing_here(directory: Path, below: list[Path]) -> str:
 
 
 def _last_change(directory: Path) -> float | None:
-    """Return when the experiment last changed, in seconds; None if it is none."""
+    """Return the time of the experiment's last change in seconds; None if `directory` is no experiment."""
     files = [
         *(directory / EXPERIMENT_FILE, *directory.glob(f"*/{EXPERIMENT_FILE}")),
         *directory.glob("*/seed-*/result.json"),

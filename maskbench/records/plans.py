@@ -1,8 +1,8 @@
-"""Reads plans.jsonl: which seeds `maskbench run` was asked for over time, and under which stopping rule.
+"""Reads plans.jsonl: the seeds that `maskbench run` planned over time, and the stopping rule.
 
-Under the fixed rule the seeds are chosen before the first result. Under the sequential one they are added, one at a
-time, until every arm is decided. plans.jsonl tells which it was, what was to be compared, and whether that was changed
-afterwards.
+Under the fixed rule the seeds are chosen before the first result. Under the sequential rule they are added,
+one at a time, until every arm is decided. plans.jsonl records the rule, the comparison, and later changes
+of them.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from maskbench.statistics.sequential import Rule
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is compared and how; changing it after seeing results biases a verdict as choosing seeds does."""
+    """What is compared and how; changing it after seeing results biases verdicts, as choosing seeds does."""
 
     metric: str
     alpha: float
     min_effect: float | None
     baseline: Mapping[str, str]
-    """By panel (an empty name where there are none)."""
+    """Panel -> baseline arm; the panel's name is empty in an experiment without panels."""
     arms: Mapping[str, tuple[str, ...]]
-    """By panel, the baseline among them: the correction counts them."""
+    """Panel -> arms, including the baseline; their number enters the correction for multiple tests."""
 
     @classmethod
     def of(cls, experiment: Experiment) -> Question:
-        """Return what an experiment asks."""
+        """Return the question of an experiment."""
         declared, panels = experiment.compare, {panel.name or "": panel for panel in experiment.panels}
         return cls(
             declared.metric,
@@ -42,7 +42,7 @@ class Question:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return its part of a line of plans.jsonl."""
+        """Return the question's entries of a line of plans.jsonl."""
         arms = {panel: list(names) for panel, names in self.arms.items()}
         return {
             "metric": self.metric,
@@ -55,25 +55,25 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One line of plans.jsonl: what was planned from that moment on."""
+    """One line of plans.jsonl: the plan from that time on."""
 
     seeds: tuple[int, ...]
     rule: Rule = "fixed"
     limit: int | None = None
-    """Under the sequential rule: the most seeds there may be."""
+    """Maximum number of seeds under the sequential rule."""
     closed: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
-    """By panel (an empty name where there are none) and arm: the seeds of an arm that gets no more of them."""
+    """Panel (empty name without panels) -> arm -> its seeds, for arms that get no more seeds."""
     results: int = 0
-    """Runs that had finished by then: results that could be seen when the plan was made."""
+    """Number of runs that had finished when the plan was made."""
     question: Question | None = None
-    """None in a line of a version that did not write it down."""
+    """None in a line of a version that did not record it."""
 
     def closed_in(self, panel: str | None) -> Mapping[str, tuple[int, ...]]:
-        """Return the closed arms of a panel, each with the seeds it has."""
+        """Return the closed arms of a panel, each with its seeds."""
         return self.closed.get(panel or "", {})
 
     def to_json(self) -> dict[str, Any]:
-        """Return a line of plans.jsonl, but for the time."""
+        """Return a line of plans.jsonl without the time."""
         closed = {
             panel: {arm: list(seeds) for arm, seeds in arms.items()} for panel, arms in self.closed.items()
         }
@@ -94,15 +94,15 @@ class SeedChange:
     kind: Literal["added", "dropped"]
     seeds: tuple[int, ...]
     results: int
-    """Runs that had finished when the first of them was."""
+    """Number of runs that had finished at the first such change."""
 
 
 def read_plans(directory: ExperimentDirectory) -> tuple[Plan, ...]:
-    """Return every plan of an experiment or a panel, the present one last; none of versions that kept no plans.
+    """Return every plan of an experiment or a panel, the current one last; empty if no plans were recorded.
 
     Raises:
-        RunDirectoryError: a line is no JSON object.
-        ValueError, TypeError, LookupError, AttributeError: a line has not the entries it should have.
+        RunDirectoryError: a line is not a JSON object.
+        ValueError, TypeError, LookupError, AttributeError: a line has missing or wrong entries.
     """
     return tuple(_plan(line) for line in directory.plans.read())
 
@@ -148,18 +148,18 @@ def _count(value: Any) -> int:
 
 
 def plans_since_results(plans: Sequence[Plan]) -> Sequence[Plan]:
-    """Return the plan under which the first results came and all after it.
+    """Return the last plan made without results and all later ones.
 
-    What was planned before it was nobody's choice among results.
+    Earlier plans cannot have depended on results.
     """
     return plans[max((i for i, plan in enumerate(plans) if plan.results == 0), default=0) :]
 
 
 def find_seed_changes(plans: Sequence[Plan]) -> list[SeedChange]:
-    """Return what was changed of a fixed plan once there was something to see.
+    """Return the seeds that were added to or dropped from a fixed plan after the first results.
 
-    Seeds added under the sequential rule are what that rule is for: its evidence holds however many looks there were.
-    It does not allow for choosing among seeds, so what had been dropped before it began still counts.
+    Seeds added under the sequential rule do not count: its evidence is valid for any number of looks. It
+    does not correct for a choice among seeds, so seeds dropped before it began do count.
     """
     since = plans_since_results(plans)
     fixed = list(takewhile(lambda plan: plan.rule == "fixed", since))

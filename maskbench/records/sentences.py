@@ -1,7 +1,8 @@
-"""Reads what runs kept of single sentences, and turns sums over them into scores.
+"""Reads the sentence counts that runs recorded, and computes metrics from sums of them.
 
-A run's sentences/<split>.jsonl holds, for each metric that is a function of sums, what every sentence adds
-(`maskbench.metrics.measure.count_sentences`). Sums over any choice of sentences give the metric of that choice.
+A run's sentences/<split>.jsonl holds, for each metric that is a function of sums, each sentence's
+contribution (`maskbench.metrics.measure.count_sentences`). The sums over any subset of sentences give that
+subset's metric.
 """
 
 from __future__ import annotations
@@ -19,33 +20,33 @@ from maskbench.errors import MaskbenchError, RunDirectoryError
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 
 Counts: TypeAlias = npt.NDArray[np.float64]
-"""Float64[..., K]: what sentences, or sums of sentences, add to a metric."""
+"""Float64[..., K]: contributions of sentences, or of sums of sentences, to a metric."""
 
 # Sums over sentences and over a whole split round differently.
 _CLOSE = {"rel_tol": 1e-6, "abs_tol": 1e-9}
 
 
 def is_additive(name: MetricName) -> bool:
-    """Whether a metric is made of what single sentences add; a slice's sentences are not told apart."""
+    """Whether a metric is a function of sums over sentences; False for a slice of a split."""
     return not name.part and is_metric(name.metric) and name.info.sentence_numbers is not None
 
 
 def sentences_file_name(name: MetricName) -> str:
-    """Return what the file of a metric's sentences is called by: `test`, or `test@none`."""
+    """Return the stem of the file with a metric's sentence counts: `test`, or `test@none`."""
     return str(name.whole).partition("/")[0]
 
 
 def counts_match_value(name: MetricName, counts: Counts, value: float) -> bool:
-    """Whether sentences, Float64[N, K], give the metric of the whole."""
+    """Whether the sums of the counts, Float64[N, K], give the metric's value on the whole split."""
     return math.isclose(float(score_counts(name.metric, counts.sum(0))), value, **_CLOSE)
 
 
 def read_counts(run: RunDirectory, name: MetricName) -> Counts | None:
-    """Return what every sentence of a split adds to a metric, Float64[N, K]; None where the run did not keep that.
+    """Return each sentence's counts for a metric, Float64[N, K]; None if the run did not record them.
 
     Raises:
-        RunDirectoryError: the file is damaged; the message says where.
-        OSError: it cannot be read.
+        RunDirectoryError: the file is damaged; the message names the damage.
+        OSError: the file cannot be read.
     """
     if not is_additive(name):
         return None
@@ -70,16 +71,16 @@ def read_counts(run: RunDirectory, name: MetricName) -> Counts | None:
 
 
 class SentenceReader:
-    """Reads what the runs of a table kept of a metric's sentences, each file once, and notes what cannot be used."""
+    """Reads the sentence counts of a table's runs, each file once; unusable files become remarks."""
 
     def __init__(self, directory: ExperimentDirectory, metric: str) -> None:
-        """Prepare; nothing is read yet.
+        """Set the directory and the metric; no file is read yet.
 
         Args:
             metric: the compared metric, as `split/metric`.
 
         Raises:
-            ValueError: it does not have that form.
+            ValueError: `metric` does not have that form.
         """
         name = metric_name(metric)
         if name is None:
@@ -87,7 +88,7 @@ class SentenceReader:
         self._directory, self._name = directory, name
         self._read: dict[tuple[str, int], Counts | None] = {}
         self.remarks: list[str] = []
-        """A sentence for each file that is left out because something is wrong with it."""
+        """One sentence for each file that is left out because it is damaged."""
 
     @property
     def metric(self) -> str:
@@ -97,10 +98,10 @@ class SentenceReader:
     def paired(
         self, arm: str, baseline: str, values: Mapping[int, tuple[float, float]]
     ) -> tuple[Counts, Counts] | None:
-        """Return the counts of both arms, Float64[S, N, K] each; None where a run of either kept none that fit.
+        """Return the counts of both arms, Float64[S, N, K] each; None if a run has no usable counts.
 
         Args:
-            values: by seed, in order, the metric of the arm's and of the baseline's finished run.
+            values: seed -> metric of the arm's and of the baseline's finished run, in the order of S.
         """
         own = [self.counts(arm, seed, value) for seed, (value, _) in values.items()]
         others = [self.counts(baseline, seed, value) for seed, (_, value) in values.items()]
@@ -110,7 +111,7 @@ class SentenceReader:
         return np.stack(kept[: len(own)]), np.stack(kept[len(own) :])
 
     def counts(self, arm: str, seed: int, value: float) -> Counts | None:
-        """Return `read_counts` of a finished run; None as well where it does not add up to `value`, the run's metric."""
+        """Return a finished run's counts; None if there are none or they do not give `value`, its metric."""
         if (arm, seed) not in self._read:
             self._read[arm, seed] = self._checked(self._directory.run(arm, seed), value)
         return self._read[arm, seed]
@@ -131,7 +132,7 @@ class SentenceReader:
 
 
 def _rows(data: bytes) -> list[dict[str, Any]] | None:
-    """Return all lines, parsed at once, which is four times as fast as one by one; None if that fails."""
+    """Return all lines, parsed in one call (four times as fast as line by line); None if that fails."""
     try:
         rows = json.loads(b"[" + data.rstrip(b"\n").replace(b"\n", b",") + b"]")
     except (ValueError, RecursionError):
@@ -140,12 +141,12 @@ def _rows(data: bytes) -> list[dict[str, Any]] | None:
 
 
 def score_counts(metric: str, counts: Counts) -> npt.NDArray[np.float64]:
-    """Return the metric of every entry, Float64[...], in the metric's own unit; of sums over a split, the split's."""
+    """Return the metric of every entry, Float64[...], in its unit; sums over a split give the split's."""
     values: npt.NDArray[np.float64] = find_metric(metric).score_counts(counts)
     return values
 
 
 def score_sentences(metric: str, counts: Counts) -> npt.NDArray[np.float64]:
-    """Return the metric of every sentence alone, Float64[N]."""
+    """Return the metric of each single sentence, Float64[N]."""
     values: npt.NDArray[np.float64] = find_metric(metric).score_sentences(counts)
     return values

@@ -1,4 +1,4 @@
-"""Reads the state of every run of a panel while other processes write there."""
+"""Reads the state of every run of a panel, also while other processes write to it."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from maskbench.records.locate import FoundPanel
 from maskbench.runs.directory import RunDirectory, RunStateName
 
 STATES: tuple[RunStateName, ...] = ("done", "running", "planned", "interrupted", "failed", "diverged")
-"""In the order in which they are counted."""
+"""All run states, in the order in which `count_states` lists them."""
 
 assert set(STATES) == set(get_args(RunStateName))
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """One run."""
+    """State and progress of one run."""
 
     arm: str
     seed: int
     state: RunStateName
     step: int | None = None
-    """The last step that was logged; None before the first, and of a run that is done."""
+    """Last logged step; None before the first, and for a finished run."""
     steps: int | None = None
-    """How many there will be; None where `train.epochs` decides it."""
+    """Total number of training steps; None if `train.epochs` sets the length."""
     pid: int | None = None
     host: str | None = None
     message: str = ""
-    """Why it failed, diverged, or cannot be read."""
+    """Reason why it failed, diverged or cannot be read; empty otherwise."""
 
 
 def read_states(found: FoundPanel) -> dict[str, list[RunState]]:
-    """Return the state of every planned run by arm, in the order of the experiment's seeds.
+    """Return the states of all planned runs by arm, in the order of the experiment's seeds.
 
-    A folder that cannot be read is a run that failed, with the reason; nothing here raises for it.
+    A folder that cannot be read counts as a failed run, with the reason; it raises no error.
     """
     return {
         arm.name: [_state(found.directory.run(arm.name, seed), arm) for seed in found.experiment.seeds]
@@ -48,7 +48,7 @@ def read_states(found: FoundPanel) -> dict[str, list[RunState]]:
 
 
 def count_states(runs: Iterable[RunState]) -> dict[RunStateName, int]:
-    """Return how many runs are in each state, states without one left out."""
+    """Return the number of runs in each state; states without runs are left out."""
     counts = Counter(run.state for run in runs)
     return {state: counts[state] for state in STATES if counts[state]}
 
@@ -59,7 +59,7 @@ def _state(run: RunDirectory, arm: ArmConfig) -> RunState:
     try:
         status = run.status()
         if status.state == "done":
-            # As `compare` has it: a result that cannot be used is none.
+            # As in `compare`: a run with an unusable result counts as failed.
             cell = read_run(run, arm)
             state: RunStateName = "done" if cell.state == "done" else "failed"
             return RunState(arm.name, run.seed, state, steps=steps, message=cell.reason)

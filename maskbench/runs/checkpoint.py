@@ -63,7 +63,7 @@ class Snapshot:
     optimizer: Mapping[str, Tensor] = field(repr=False)
     """Optimiser state by `exp_avg/<name>`, `exp_avg_sq/<name>` and `step/<name>`."""
     state: Mapping[str, Any]
-    """The training loop's state as plain JSON. `state["best"]["step"]`: step of the best checkpoint, if any."""
+    """The training loop's state as JSON. `state["best"]["step"]`: step of the best checkpoint, if any."""
 
 
 @dataclass(frozen=True, slots=True)

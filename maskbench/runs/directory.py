@@ -2,8 +2,8 @@
 
     <experiment>[/<panel>]/
       experiment.yaml   cost.json   plans.jsonl
-      <arm>/seed-<n>/   run.json  status.json  metrics.jsonl  timing.jsonl  checkpoints/  result.json  translations/
-                        sentences/  samples.jsonl  histograms.jsonl  pictures/
+      <arm>/seed-<n>/   run.json  status.json  metrics.jsonl  timing.jsonl  checkpoints/  result.json
+                        translations/  sentences/  samples.jsonl  histograms.jsonl  pictures/
 
 Reading executes no code, takes no lock and works while a run is in progress. Only the process that holds the
 run's kernel lock writes; the kernel frees the lock when that process ends, so a kill needs no cleanup.
@@ -74,7 +74,7 @@ class RunDirectory:
 
     @property
     def metrics(self) -> JsonLines:
-        """metrics.jsonl: all logged numbers by step; no wall clock, so a repeated run gives the same bytes."""
+        """metrics.jsonl: logged numbers by step; no wall clock, so a repeated run gives the same bytes."""
         return JsonLines(self.path / "metrics.jsonl", check_metrics_line)
 
     @property
