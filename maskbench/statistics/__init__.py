@@ -1,4 +1,4 @@
-"""Numbers in, evidence out: tests, intervals, power and verdicts of paired differences.
+"""Tests, intervals, power and verdicts for paired differences.
 
-Nothing here knows of runs, files or metrics; everything is a function of differences, sides and counts.
+The modules do not use runs, files or metrics. Their inputs are differences, signs and counts.
 """

@@ -1,4 +1,4 @@
-"""How large a difference is, beside its mean: wins, share of the baseline, standard deviations, and what pairing gave."""
+"""Effect sizes beside the mean difference: win rate, relative difference, d_z, pairing gain, time ratio."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from maskbench.statistics.paired import mean_and_sd, student_interval
 
 _Z95 = 1.959963984540054
+"""97.5 % quantile of the standard normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
 class WinRate:
-    """A share with its Wilson interval (Wilson 1927), 95 %."""
+    """Share of wins in [0, 1] with the limits of its 95 % Wilson interval (Wilson 1927)."""
 
     value: float
     low: float
@@ -22,27 +23,27 @@ class WinRate:
 
 
 def win_rate(wins: int, n: int) -> WinRate | None:
-    """Return wins / n with its 95 % interval; None without a pair.
+    """Return wins / n with its 95 % Wilson interval; None if n is 0.
 
-    The interval is Wilson's (1927, "Probable inference, the law of succession, and statistical inference"), which stays
-    inside [0, 1] and says something of 8 wins in 8.
+    The interval (Wilson 1927, "Probable inference, the law of succession, and statistical inference") stays
+    inside [0, 1] and has positive width even for 8 wins in 8.
     """
     if n == 0:
         return None
     share, z2 = wins / n, _Z95**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    # At the ends the limit is the end itself; rounding must not move it.
+    # For 0 or n wins the limit is exactly 0 or 1; rounding must not move it.
     low, high = (0.0 if wins == 0 else centre - half), (1.0 if wins == n else centre + half)
     return WinRate(share, low, high)
 
 
 def relative_difference(own: Sequence[float], baseline: Sequence[float]) -> float | None:
-    """Return the mean difference as a share of the baseline's absolute mean; None where that is 0 or unknown.
+    """Return mean difference / |baseline mean|; None if there are no scores or the baseline mean is 0.
 
     Args:
-        own: an arm's scores, by seed.
-        baseline: the baseline's, of the same seeds.
+        own: the arm's scores, one per seed.
+        baseline: the baseline's scores, for the same seeds in the same order.
     """
     mean, _ = mean_and_sd(baseline)
     gap, _ = mean_and_sd(_gaps(own, baseline))
@@ -52,8 +53,8 @@ def relative_difference(own: Sequence[float], baseline: Sequence[float]) -> floa
 def d_z(own: Sequence[float], baseline: Sequence[float]) -> float | None:
     """Return mean difference / standard deviation of the differences, times Hedges' 1 - 3 / (4 (S - 1) - 1).
 
-    The factor takes out what few seeds exaggerate (Hedges 1981, "Distribution theory for Glass's estimator of effect
-    size"). None for fewer than three pairs, of which nothing would be left, and where the differences do not vary.
+    The factor removes the upward bias with few seeds (Hedges 1981, "Distribution theory for Glass's
+    estimator of effect size"). None for fewer than three pairs, and if the differences do not vary.
     """
     mean, sd = mean_and_sd(_gaps(own, baseline))
     n = len(own)
@@ -63,15 +64,15 @@ def d_z(own: Sequence[float], baseline: Sequence[float]) -> float | None:
 
 
 def pairing_gain(own: Sequence[float], baseline: Sequence[float]) -> float | None:
-    """Return 1 - Var(difference) / (Var(arm) + Var(baseline)): what common random numbers took out of the variance.
+    """Return the share of variance that pairing removes: 1 - Var(difference) / (Var(arm) + Var(baseline)).
 
-    In [-1, 1], and negative where runs of one seed differ more than runs of different seeds. None for fewer than two
-    pairs, and where no score varies.
+    In [-1, 1]; negative if runs with the same seed differ more than runs with different seeds. None for
+    fewer than two pairs, and if no score varies.
     """
     (_, own_sd), (_, base_sd), (_, gap_sd) = map(mean_and_sd, (own, baseline, _gaps(own, baseline)))
     if own_sd is None or base_sd is None or gap_sd is None or own_sd == base_sd == 0:
         return None
-    # By the larger spread, so that squares stay within what a float can hold.
+    # Dividing by the larger standard deviation keeps the squares from overflowing.
     largest = max(own_sd, base_sd)
     return 1 - (gap_sd / largest) ** 2 / ((own_sd / largest) ** 2 + (base_sd / largest) ** 2)
 
@@ -85,12 +86,12 @@ def _gaps(own: Sequence[float], baseline: Sequence[float]) -> list[float]:
 
 
 BATCHES = 10
-"""Groups of consecutive steps whose means count as independent."""
+"""Number of batches of consecutive steps; their means are treated as independent."""
 
 
 @dataclass(frozen=True, slots=True)
 class RatioEstimate:
-    """A geometric mean ratio with its 95 % interval; without limits where there are too few batches."""
+    """Geometric mean ratio with the limits of its 95 % interval, None for fewer than three batches."""
 
     value: float
     low: float | None
@@ -98,15 +99,16 @@ class RatioEstimate:
 
 
 def batch_mean_logs(seconds: Sequence[float]) -> list[float]:
-    """Return the mean logarithm of step times in `BATCHES` runs of consecutive steps, fewer if there are fewer steps.
+    """Return the mean log step time of `BATCHES` batches of consecutive steps, or of each step if fewer.
 
-    Single steps are no independent sample: a machine that is disturbed stays so for a while, and who goes first in a
-    turn comes round again. What lasts a few steps stays within a batch, and dividing batch by batch takes out what
-    befalls all arms, so the ratios of batches are far nearer to independent (the method of batch means; Schmeiser 1982,
-    "Batch size effects in the analysis of simulation output", who finds no gain in more than 10 to 30 of them).
+    Single steps are not independent: a disturbance of the machine lasts several steps, and the order of the
+    arms within a turn repeats. Effects of a few steps stay within a batch, and the ratio of two arms per
+    batch cancels effects common to all arms, so batch ratios are much closer to independent (method of batch
+    means; Schmeiser 1982, "Batch size effects in the analysis of simulation output", finds no gain in more
+    than 10 to 30 batches).
 
     Args:
-        seconds: each > 0, in the order of the steps.
+        seconds: step times, each > 0, in the order of the steps.
     """
     n, count = len(seconds), min(BATCHES, len(seconds))
     edges = [n * i // count for i in range(count + 1)] if count else [0]
@@ -115,14 +117,14 @@ def batch_mean_logs(seconds: Sequence[float]) -> list[float]:
 
 
 def geometric_mean_ratio(own: Sequence[float], baseline: Sequence[float]) -> RatioEstimate | None:
-    """Return the geometric mean of own time / baseline's time, with Student's t on the logarithms.
+    """Return the geometric mean of own time / baseline time, with Student's t interval of the logarithms.
 
     Args:
-        own: an arm's `batch_mean_logs`.
-        baseline: the baseline's, of the same steps.
+        own: the arm's `batch_mean_logs`.
+        baseline: the baseline's `batch_mean_logs`, for the same steps.
 
     Returns:
-        None without a batch, or if the two are not of the same steps.
+        None without a batch, or if the two differ in length.
     """
     if not own or len(own) != len(baseline):
         return None

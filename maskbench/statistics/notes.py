@@ -1,4 +1,4 @@
-"""The sentences that stand beside a verdict."""
+"""Builds the explanatory sentences that are printed with a verdict."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ NO_DIFFERENCE = {
     "identical": "does exactly what the baseline does: same training losses, same translations, byte for byte",
     "tied": "the same score as the baseline with every seed, though not the same outputs",
 }
-"""By verdict, of arms that nothing can be tested about."""
+"""Sentence per verdict, for arms that never differ from the baseline."""
 
 
 def describe_sameness(pairs: PairedRuns, *, more_to_come: bool) -> list[str]:
-    """Say in how many pairs an arm and the baseline are the same, where those are not all that were planned."""
+    """Return how many pairs are identical or tied, if those are not all planned pairs; else empty."""
     if not more_to_come and not pairs.dropped:
         return []
     kind = "identical" if pairs.identical else "tied"
@@ -23,7 +23,7 @@ def describe_sameness(pairs: PairedRuns, *, more_to_come: bool) -> list[str]:
 
 
 def describe_ties(pairs: PairedRuns) -> list[str]:
-    """Say how many pairs do not differ, where others do: a mask that is not always applied shows itself so."""
+    """Return how many finished pairs tie if others do not: a sign that the mask is not always applied."""
     if not 0 < pairs.ties < len(pairs.differences):
         return []
     noted = f"{pairs.ties} of {_pairs(len(pairs.differences))} {_are(pairs.ties)} tied"
@@ -33,7 +33,7 @@ def describe_ties(pairs: PairedRuns) -> list[str]:
 
 
 def describe_too_few(pairs: PairedRuns, counted: int, family: Family, least: int) -> str:
-    """Say that `counted` pairs cannot decide anything, and how many more it takes to `least`."""
+    """Return a sentence: `counted` pairs cannot reach alpha, and how many are missing to `least`."""
     sides = {pairs.wins: "better", pairs.losses: "worse"}
     everyone = f"{'all ' * (pairs.n > 1)}{pairs.n} of {format_seed_count(pairs.n)}"
     unanimous = f"{everyone} {sides[pairs.n]}, but " if pairs.n in sides else ""
@@ -45,12 +45,12 @@ def describe_too_few(pairs: PairedRuns, counted: int, family: Family, least: int
 
 
 def describe_correction(family: Family) -> str:
-    """Say why a small p is not enough."""
+    """Return a sentence: p is within alpha alone, but not after the correction for several arms."""
     return f"clear alone, not after correction for {family.n_arms} arms"
 
 
 def describe_undecided(pairs: PairedRuns, family: Family, limit: int | None) -> str:
-    """Say how far the sequential rule got with an arm that it did not decide."""
+    """Return a sentence on an arm undecided under the sequential rule: pairs done, limit, futility."""
     if limit is None:
         return f"not decided after {format_seed_count(pairs.n)}"
     if pairs.n >= limit:
@@ -61,7 +61,7 @@ def describe_undecided(pairs: PairedRuns, family: Family, limit: int | None) -> 
 
 
 def is_given_up(pairs: PairedRuns, family: Family, limit: int | None) -> bool:
-    """Return whether no further pairs up to the limit can decide; ties and pairs that cannot count are spent."""
+    """Return whether no further pairs up to `limit` can decide; ties and dropped pairs count towards it."""
     if limit is None:
         return False
     spent = pairs.n + pairs.dropped - pairs.wins - pairs.losses
@@ -69,7 +69,7 @@ def is_given_up(pairs: PairedRuns, family: Family, limit: int | None) -> bool:
 
 
 def describe_losses(pairs: PairedRuns, rule: Rule = "fixed") -> list[str]:
-    """Say which runs did not end as planned, how they count, and of which pairs the difference is."""
+    """Return sentences on dropped and diverged runs: how they count, and which pairs the difference uses."""
     notes = []
     if pairs.dropped:
         notes.append(f"{pairs.dropped} of {pairs.planned} pairs dropped")
@@ -89,7 +89,10 @@ def describe_losses(pairs: PairedRuns, rule: Rule = "fixed") -> list[str]:
 
 
 def describe_more_seeds(seeds: SeedRange, to_equal: SeedRange | None, n: int) -> str:
-    """Say how many more seeds a difference takes, and its absence; the latter not where `n` were enough for it."""
+    """Return how many more than `n` seeds detect a difference of min_effect, and how many show equivalence.
+
+    The second part is left out without `to_equal`, and if `n` seeds are enough for it.
+    """
     chance = "an 80 % chance to see a difference of min_effect"
     if seeds.high <= n:
         return f"{format_seed_count(n)} were enough for {chance}"
@@ -107,7 +110,7 @@ def _more(seeds: SeedRange, n: int) -> str:
 
 
 def name_interval(level: float, printed: float) -> str:
-    """Name the interval that a size rests on, where it is not the one that is printed."""
+    """Return the name of the interval that a size statement uses; empty if it is the printed interval."""
     return "" if level == printed else f" by its {100 * (1 - level):.3g} % interval"
 
 

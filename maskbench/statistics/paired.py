@@ -1,12 +1,13 @@
-"""Paired statistics over seeds, as functions of one vector: the differences between two arms, one per seed.
+"""Sign-flip test, intervals and Holm correction for paired differences: one difference of two arms per seed.
 
-The test is the sign-flip test (Fisher 1935, "The Design of Experiments", ch. III): if two arms do not differ, each
-difference could as well have had the other sign. The interval is the inversion of the same test, whose limits are
-means of subsets of the differences (Hartigan 1969, "Using subsample values as typical values"), so the interval
-and the p-value cannot contradict each other. Correction for several arms is Holm's (1979).
+The test is the sign-flip test (Fisher 1935, "The Design of Experiments", ch. III): if two arms do not
+differ, each difference has either sign with equal probability. The interval inverts the same test, so the
+interval and the p-value cannot contradict each other; its limits are means of subsets of the differences
+(Hartigan 1969, "Using subsample values as typical values"). The correction for several arms is Holm's
+(1979).
 
-Everything is numpy; quantiles of Student's t and chi-square come from `scipy.special`, imported where used because
-it takes a quarter of a second to load.
+Computed in numpy; quantiles of Student's t come from `scipy.special`, imported where used because it takes a
+quarter of a second to load.
 """
 
 from __future__ import annotations
@@ -26,21 +27,24 @@ from maskbench.randomness import Key, random_bits
 FloatVector: TypeAlias = npt.NDArray[np.float64]
 
 EXACT_UP_TO = 20
-"""With at most this many pairs every sign vector counts (2**19 sums); with more, `RANDOM_FLIPS` random ones."""
+"""Largest number of pairs with all sign vectors tried (2**19 sums); above it, `RANDOM_FLIPS` random ones."""
 
 RANDOM_FLIPS = 100_000
+"""Number of random sign vectors above `EXACT_UP_TO` pairs."""
 
 MANY_PAIRS = 13
-"""From here on an exact interval takes too long to be made for every metric."""
+"""From this many pairs, an exact interval for every metric takes too long."""
 
-# Sums closer than this, relative to the sum of the absolute differences, are ties; ties count against the claim.
 _TIE = 1e-12
+"""Sums closer than this, relative to the sum of absolute differences, tie; ties increase the p-value."""
+
 _CHUNK = 10_000
+"""Number of random sign vectors in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Limits of a mean difference, and how they were found."""
+    """Confidence limits of a mean difference, and the method that gave them."""
 
     low: float
     high: float
@@ -59,17 +63,18 @@ class Interval:
 def sign_flip_p(differences: Sequence[float]) -> float:
     """Return the two-sided p-value of the sign-flip test that the differences are symmetric about 0.
 
-    It is the share of the 2**S sign vectors whose absolute sum is at least the one seen. Beyond `EXACT_UP_TO`
-    pairs it is (c + 1) / (N + 1) for c of N keyed random sign vectors, the same ones in every process.
+    It is the share of the 2**S sign vectors whose absolute sum is at least the observed one. Above
+    `EXACT_UP_TO` pairs it is (c + 1) / (N + 1) if c of N keyed random sign vectors have such a sum; the
+    vectors are the same in every process.
 
     Raises:
-        ValueError: there are no differences, or one of them is not finite.
+        ValueError: there are no differences, or a difference is not finite.
     """
     values, _ = _canonical(differences)
     total, tie = float(values.sum()), _tie(values)
     hits = tried = 0
     for sums, _sizes in _subsets(values):
-        # Flipping a subset takes twice its sum from the total.
+        # Flipping the signs of a subset subtracts twice its sum from the total.
         hits += int(np.count_nonzero(np.abs(total - 2 * sums) >= abs(total) - tie))
         tried += sums.size
     return hits / tried if values.size <= EXACT_UP_TO else (hits + 1) / (tried + 1)
@@ -78,12 +83,12 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 def sign_flip_interval(differences: Sequence[float], alpha: float) -> Interval | None:
     """Return the 1 - alpha interval of the mean difference: all shifts the sign-flip test does not reject.
 
-    Its limits are the k-th smallest and k-th largest mean of a non-empty subset, k = floor(alpha * 2**(S - 1)).
-    None if k is 0, that is, if so few pairs cannot reject anything at `alpha`.
+    The limits are the k-th smallest and k-th largest mean of a non-empty subset, k = floor(alpha * 2**(S -
+    1)). None if k is 0: with so few pairs the test rejects nothing at `alpha`.
     """
     values, sign = _canonical(differences)
     smaller, larger = _pair_means(values)
-    # A shift is kept if its p-value, as `sign_flip_p` counts it, is above alpha; `rank` is the count that takes.
+    # The interval contains a shift if its `sign_flip_p` is above alpha; `rank` is the count this requires.
     exact = values.size <= EXACT_UP_TO
     rank = math.floor(alpha * smaller.size) + 1 if exact else math.floor(alpha * (smaller.size + 1))
     if rank == 0:
@@ -95,7 +100,7 @@ def sign_flip_interval(differences: Sequence[float], alpha: float) -> Interval |
 
 
 def student_interval(differences: Sequence[float], alpha: float) -> Interval | None:
-    """Return mean +- t * sd / sqrt(S), which assumes normal differences; None for fewer than three of them."""
+    """Return mean +- t * sd / sqrt(S), assuming normal differences; None for fewer than three."""
     n = len(differences)
     mean, sd = mean_and_sd(differences)
     if n < 3 or mean is None or sd is None:
@@ -107,22 +112,25 @@ def student_interval(differences: Sequence[float], alpha: float) -> Interval | N
 
 
 def mean_interval(differences: Sequence[float], alpha: float) -> Interval | None:
-    """Return the inverted test's interval, or Student's t where there are too few pairs for one."""
+    """Return the sign-flip interval, or Student's t interval for too few pairs; None if neither exists."""
     if len(differences) == 0:
         return None
     return sign_flip_interval(differences, alpha) or student_interval(differences, alpha)
 
 
 def exploratory_interval(differences: Sequence[float], alpha: float) -> Interval | None:
-    """Return `mean_interval`, from `MANY_PAIRS` on Student's t instead: for metrics without a verdict, of which there may be
-    hundreds in a table. The two then differ by a hundredth of their width or so."""
+    """Return the interval of a metric without a verdict: `mean_interval`; Student's t from `MANY_PAIRS` on.
+
+    A table may hold hundreds of such metrics. From `MANY_PAIRS` pairs the two intervals differ by about 1 %
+    of their width.
+    """
     if len(differences) < MANY_PAIRS:
         return mean_interval(differences, alpha)
     return student_interval(differences, alpha)
 
 
 def sign_test_p(wins: int, losses: int) -> float:
-    """Return the exact two-sided p-value of `wins` against `losses` fair coin tosses; ties are left out before."""
+    """Return the exact two-sided p-value of the sign test for `wins` and `losses`; ties are excluded."""
     n = wins + losses
     tail = sum(math.comb(n, i) for i in range(max(wins, losses), n + 1))
     # A fraction, because the integers of many tosses are too large for floats.
@@ -130,7 +138,7 @@ def sign_test_p(wins: int, losses: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values, in the order given; valid however the tests depend on each other."""
+    """Return Holm's adjusted p-values, in the order given; valid for any dependence between the tests."""
     adjusted = [0.0] * len(p_values)
     highest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
@@ -140,12 +148,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def smallest_p(n_pairs: int) -> float:
-    """Return the smallest two-sided p-value that `n_pairs` pairs can reach: 2**(1 - S), and 1 without pairs."""
+    """Return the smallest two-sided p-value with S = `n_pairs` pairs: 2**(1 - S); 1 without pairs."""
     return min(1.0, 2.0 ** (1 - n_pairs))
 
 
 def least_seeds(n_arms: int, alpha: float) -> int:
-    """Return the fewest seeds with which one of `n_arms` arms beside the baseline can pass Holm at `alpha`."""
+    """Return the fewest seeds with which one of `n_arms` arms beside the baseline can pass Holm at `alpha`.
+
+    That is the smallest S with n_arms * 2**(1 - S) <= alpha.
+    """
     seeds = 1
     while n_arms * smallest_p(seeds) > alpha:
         seeds += 1
@@ -153,15 +164,21 @@ def least_seeds(n_arms: int, alpha: float) -> int:
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return mean and sample standard deviation (n - 1); None where there are too few values."""
+    """Return mean and sample standard deviation (n - 1); None for fewer than one and two values."""
     if len(values) == 0:
         return None, None
-    # These round once, at the end: the mean of equal numbers is that number, and the order of seeds cannot matter.
+    # `statistics` rounds once, at the end: means of equal numbers are exact, seed order has no effect.
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def _canonical(differences: Sequence[float]) -> tuple[FloatVector, int]:
-    """Sort, and turn the sign so that the sum is not negative: no result may hang on the order of seeds or arms."""
+    """Return the differences sorted, with the sign (1 or -1) that makes their sum non-negative.
+
+    Results then do not depend on the order of seeds or arms.
+
+    Raises:
+        ValueError: there are no differences, or a difference is not finite.
+    """
     values = np.sort(np.asarray(differences, dtype=np.float64))
     if values.size == 0 or not np.isfinite(values).all():
         raise ValueError("the sign-flip test needs at least one difference, and finite ones")
@@ -173,7 +190,7 @@ def _tie(values: FloatVector) -> float:
 
 
 def _subsets(values: FloatVector) -> Iterator[tuple[FloatVector, npt.NDArray[np.int64]]]:
-    """Yield sums and sizes of subsets: one of every complementary pair, or random ones where those are too many."""
+    """Yield sums and sizes of subsets: one of every complementary pair; random ones above `EXACT_UP_TO`."""
     if values.size > EXACT_UP_TO:
         for start in range(0, RANDOM_FLIPS, _CHUNK):
             picked = _random_subsets(values.size, start, _CHUNK)
@@ -192,10 +209,10 @@ def _random_subsets(n: int, start: int, count: int) -> npt.NDArray[np.int64]:
 
 
 def _pair_means(values: FloatVector) -> tuple[FloatVector, FloatVector]:
-    """Return, for every subset, the smaller and the larger of its mean and its complement's.
+    """Return, for every subset, the smaller and the larger of its mean and its complement's mean.
 
-    Flipping the subset keeps a shift exactly if the shift lies between the two; flipping none or all keeps every
-    shift, so the empty and the full subset get -inf and inf.
+    Flipping the subset gives a sum at least as extreme exactly for the shifts between the two means.
+    Flipping none or all does so for every shift, so the empty and the full subset get -inf and inf.
     """
     parts = list(_subsets(values))
     sums, sizes = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])

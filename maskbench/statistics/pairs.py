@@ -1,6 +1,6 @@
-"""One arm against the baseline: how every pair of runs with the same seed ended.
+"""Outcome counts of all pairs of runs: one run of an arm, one of the baseline, with the same seed.
 
-Differences are turned so that positive means "the arm is better than the baseline".
+Positive differences mean that the arm is better than the baseline.
 """
 
 from __future__ import annotations
@@ -10,71 +10,73 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PairedRuns:
-    """One arm against the baseline, seed by seed."""
+    """Differences and outcome counts of one arm against the baseline; one pair per seed."""
 
     differences: tuple[float, ...] = ()
-    """Where both runs finished; positive is better."""
+    """Metric differences of pairs in which both runs finished; positive means the arm is better."""
     baseline_diverged: int = 0
-    """Pairs in which only the baseline diverged: wins."""
+    """Number of pairs in which only the baseline diverged; they count as wins."""
     arm_diverged: int = 0
-    """Pairs in which only the arm diverged: losses."""
+    """Number of pairs in which only the arm diverged; they count as losses."""
     both_diverged: int = 0
-    """Pairs that say nothing either way."""
+    """Number of pairs in which both runs diverged; they are dropped."""
     lost: int = 0
-    """Pairs of which a run failed, is damaged, or belongs elsewhere."""
+    """Number of pairs with a run that failed, is damaged, or belongs elsewhere; they are dropped."""
     waiting: int = 0
-    """Pairs of which a run is still to be done."""
+    """Number of pairs with a run that is not done yet, and none that failed."""
     identical: bool = False
-    """Whether in all pairs both runs logged and wrote the same bytes."""
+    """Whether in all finished pairs (at least one) both runs logged and wrote identical bytes."""
     alike: int = 0
-    """In how many they did."""
+    """Number of finished pairs in which both runs logged and wrote identical bytes."""
     sides: tuple[float, ...] | None = None
-    """For the sequential rule: positive for a win, negative for a loss, 0 for neither, in the order of the seeds and up
-    to the first pair that is waiting. None: as the differences lie, the diverged pairs after them."""
+    """Signs for the sequential rule: positive for a win, negative for a loss, 0 for neither.
+
+    In the order of the seeds, up to the first waiting pair. None: `differences`, then the diverged pairs.
+    """
 
     @property
     def wins(self) -> int:
-        """Pairs in which the arm did better."""
+        """Number of pairs in which the arm is better, or only the baseline diverged."""
         return sum(d > 0 for d in self.differences) + self.baseline_diverged
 
     @property
     def losses(self) -> int:
-        """Pairs in which the arm did worse."""
+        """Number of pairs in which the arm is worse, or only the arm diverged."""
         return sum(d < 0 for d in self.differences) + self.arm_diverged
 
     @property
     def ties(self) -> int:
-        """Finished pairs with a difference of exactly 0."""
+        """Number of finished pairs with a difference of exactly 0."""
         return sum(d == 0 for d in self.differences)
 
     @property
     def diverged(self) -> int:
-        """Pairs of which exactly one run diverged."""
+        """Number of pairs in which exactly one run diverged."""
         return self.baseline_diverged + self.arm_diverged
 
     @property
     def n(self) -> int:
-        """Pairs the test counts, ties among them."""
+        """Number of pairs that the test counts, ties included."""
         return len(self.differences) + self.diverged
 
     @property
     def planned(self) -> int:
-        """Pairs there would be if every run were done."""
+        """Number of planned pairs: counted, dropped and waiting."""
         return self.n + self.dropped + self.waiting
 
     @property
     def dropped(self) -> int:
-        """Pairs that cannot count."""
+        """Number of pairs that cannot count: lost, or both runs diverged."""
         return self.lost + self.both_diverged
 
     @property
     def in_order(self) -> tuple[float, ...]:
-        """`sides`, or what stands for them."""
+        """`sides`; if None, the differences followed by 1 or -1 per diverged pair."""
         if self.sides is not None:
             return self.sides
         return (*self.differences, *[1.0] * self.baseline_diverged, *[-1.0] * self.arm_diverged)
 
     @property
     def informative(self) -> int:
-        """Pairs that count towards the fewest seeds the test needs; a tie has no side for the sign test to take."""
+        """Number of pairs that count towards the fewest seeds of the test; the sign test leaves out ties."""
         return self.wins + self.losses if self.diverged else self.n

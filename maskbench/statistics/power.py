@@ -1,10 +1,11 @@
-"""How many seeds a difference takes, and which difference given seeds can show.
+"""Seeds needed to detect a difference, and the difference that a given number of seeds can detect.
 
-The difference to look for is the one somebody declared to matter, never the one observed: planning for the observed
-difference promises what luck has shown.
+Planning uses the smallest difference that matters, set in advance, never the observed one: the observed
+difference depends on chance.
 
-The p-values of S pairs are multiples of 2**(1 - S), so the sign-flip test works at the largest multiple k * 2**(1 - S)
-that is not above its level. With few seeds k is 1 or 2, and the test far weaker than a t-test at the level asked for.
+The p-values of S pairs are multiples of 2**(1 - S), so the sign-flip test works at the largest multiple k *
+2**(1 - S) not above its level. With few seeds k is 1 or 2, and the test has far less power than a t-test at
+the same nominal level.
 """
 
 from __future__ import annotations
@@ -16,50 +17,51 @@ from dataclasses import dataclass
 from maskbench.statistics.paired import least_seeds
 
 POWER = 0.8
-"""The chance of seeing a difference that is there, for which seeds are counted."""
+"""Probability of detecting a true difference that seed counts are planned for."""
 
 _PESSIMISM = 0.8
-"""The confidence of the upper limit on the spread, since a spread from few seeds is often too small."""
+"""Confidence of the upper limit on the standard deviation, because one from few seeds is often too small."""
 
 _FINEST = 50
-"""With more pairs than this a level loses nothing by being rounded down to what they reach."""
+"""Largest number of pairs with the level rounded down to a reachable one; above, rounding is negligible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The tests that are corrected together."""
+    """A set of tests that are corrected together."""
 
     n_arms: int
-    """Arms beside the baseline."""
+    """Number of arms beside the baseline."""
     alpha: float
-    """The chance of at least one false alarm among them that is put up with."""
+    """Accepted probability of at least one false positive among the tests."""
 
     @property
     def share(self) -> float:
-        """The level that is left to each arm whatever the others show (Bonferroni)."""
+        """Level of each arm regardless of the other arms: alpha / n_arms (Bonferroni)."""
         return self.alpha / self.n_arms
 
 
 @dataclass(frozen=True, slots=True)
 class SeedRange:
-    """Seeds per arm, in all and not in addition."""
+    """Total number of seeds per arm, including those already run."""
 
     low: int
-    """If the spread is as seen."""
+    """Seeds if the standard deviation is the observed one."""
     high: int
-    """If it is at its upper 80 % limit."""
+    """Seeds if the standard deviation is at its upper 80 % limit."""
 
 
 def seeds_needed(sd: float, n_pairs: int, min_effect: float, family: Family) -> SeedRange:
-    """Return the seeds with which a true difference of `min_effect` is seen four times out of five.
+    """Return the seeds with which a true difference of `min_effect` is detected with probability 0.8.
 
-    The smallest S whose `detectable_effect` is no larger, and never fewer than the test can use at all (`least_seeds`).
+    The smallest S whose `detectable_effect` times the standard deviation is at most `min_effect`, and at
+    least `least_seeds`.
 
     Args:
-        sd: standard deviation of the paired differences, from `n_pairs` >= 2 of them.
-        n_pairs: how many pairs it was estimated from.
-        min_effect: the smallest difference that matters, > 0.
-        family: how many arms are tested, at which level.
+        sd: standard deviation of the paired differences.
+        n_pairs: number of pairs that `sd` is estimated from, at least 2.
+        min_effect: smallest difference that matters, > 0.
+        family: number of arms and level of the tests.
     """
     floor = least_seeds(family.n_arms, family.alpha)
 
@@ -72,18 +74,18 @@ def seeds_needed(sd: float, n_pairs: int, min_effect: float, family: Family) -> 
 
 
 def seeds_for_equivalence(sd: float, n_pairs: int, min_effect: float, family: Family) -> SeedRange:
-    """Return the seeds with which an arm that does not differ at all is found `equivalent` four times out of five.
+    """Return the seeds with which an arm with no true difference gets `equivalent` with probability 0.8.
 
-    The smallest S with S >= (t(1 - level) + t(0.9))**2 * (sd / min_effect)**2, t with S - 1 degrees of freedom, for the
-    two one-sided tests, which both have to succeed (Julious 2004, "Sample sizes for clinical trials with normal data"),
-    at the level that S pairs reach of alpha / m. Never fewer than `least_seeds`. An arm that does differ a little takes
-    more.
+    The smallest S with S >= (t(1 - level) + t(0.9))**2 * (sd / min_effect)**2, t with S - 1 degrees of
+    freedom: both one-sided tests must succeed (Julious 2004, "Sample sizes for clinical trials with normal
+    data"). The level is the largest that S pairs reach within alpha / m. At least `least_seeds`. An arm with
+    a small true difference needs more seeds.
 
     Args:
-        sd: standard deviation of the paired differences, from `n_pairs` >= 2 of them.
-        n_pairs: how many pairs it was estimated from.
-        min_effect: the smallest difference that matters, > 0.
-        family: how many arms are tested, at which level; alpha / arms here below 0.5.
+        sd: standard deviation of the paired differences.
+        n_pairs: number of pairs that `sd` is estimated from, at least 2.
+        min_effect: smallest difference that matters, > 0.
+        family: number of arms and level of the tests; alpha / n_arms must be below 0.5.
     """
     floor, both = least_seeds(family.n_arms, family.alpha), (1 + POWER) / 2
 
@@ -99,19 +101,19 @@ def seeds_for_equivalence(sd: float, n_pairs: int, min_effect: float, family: Fa
 
 
 def detectable_effect(n_seeds: int, alpha: float) -> float:
-    """Return the smallest true difference that `n_seeds` pairs show four times out of five, in standard deviations.
+    """Return the smallest true difference, in standard deviations, with power 0.8 in the sign-flip test.
 
-    Of the sign-flip test, for normal differences. Where only the smallest p it can reach is small enough (k = 1), all
-    pairs have to fall on one side, which has the chance Phi(d)**S. For larger k it is `t_detectable_effect` at the level
-    that can be reached, and 1 / k of what that falls short by at k = 1: in simulations the power is then 0.79 to 0.83
+    For normal differences. If only the smallest possible p is within alpha (k = 1), all differences must
+    have the same sign, which has probability Phi(d)**S. For larger k it is `t_detectable_effect` at the
+    reachable level plus 1 / k of the gap between the two at k = 1; simulated power is then 0.79 to 0.83
     (`tests/statistics/test_power.py`).
 
     Args:
-        n_seeds: pairs, enough to reach `alpha` at all.
-        alpha: the level of the test, in (0, 1); for m arms together, alpha / m.
+        n_seeds: number of pairs, enough to reach `alpha`.
+        alpha: level of the test, in (0, 1); for m arms together, alpha / m.
 
     Raises:
-        ValueError: so few pairs cannot reach `alpha`, or it is no level.
+        ValueError: the test cannot reach `alpha` with so few pairs, or `alpha` is not in (0, 1).
     """
     from scipy.special import ndtri
 
@@ -126,27 +128,28 @@ def detectable_effect(n_seeds: int, alpha: float) -> float:
 
 
 def t_detectable_effect(n_seeds: int, alpha: float, power: float = POWER) -> float:
-    """Return the smallest true difference that the paired t-test shows with this power, in standard deviations.
+    """Return the smallest true difference, in standard deviations, with `power` in the paired t-test.
 
-    Exactly, by the noncentral t distribution of the two-sided test and its right side.
+    Exact, from the noncentral t distribution. The test is two-sided; only rejections with the right sign
+    count.
 
     Args:
-        n_seeds: pairs, at least 2.
-        alpha: the level of the test, in (0, 1).
-        power: the chance of seeing the difference, in (alpha, 1).
+        n_seeds: number of pairs, at least 2.
+        alpha: level of the test, in (0, 1).
+        power: probability of detecting the difference, in (alpha, 1).
 
     Raises:
-        ValueError: there are fewer than two pairs, or the power does not lie above alpha and below 1.
+        ValueError: there are fewer than two pairs, or `power` is not in (alpha, 1).
     """
     from scipy.special import nctdtr, stdtrit
 
     if n_seeds < 2 or not 0 < alpha < power < 1:
         raise ValueError(f"no difference has power {power:g} at level {alpha:g} with {n_seeds} seeds")
-    # By the lower tail: 1 minus a level that 60 pairs can reach is 1.
+    # The lower tail keeps precision: 1 minus a level that 60 pairs can reach rounds to 1.
     df, critical = n_seeds - 1, -float(stdtrit(n_seeds - 1, alpha / 2))
 
     def seen(effect: float) -> float:
-        # A significant difference of the wrong sign has not been seen; scipy gives nan for that chance anyway.
+        # A significant difference of the wrong sign is no detection; scipy returns nan for its probability.
         return float(1 - nctdtr(df, effect * math.sqrt(n_seeds), critical))
 
     high = 1.0
@@ -156,7 +159,7 @@ def t_detectable_effect(n_seeds: int, alpha: float, power: float = POWER) -> flo
 
 
 def pessimistic_factor(n_pairs: int) -> float:
-    """Return upper 80 % limit of a spread / spread seen, for one estimated from `n_pairs` >= 2 normal differences."""
+    """Return upper 80 % limit / estimate of a standard deviation, from `n_pairs` >= 2 normal differences."""
     from scipy.special import chdtri
 
     # chdtri takes the upper tail, so this is the lower 20 % point of chi-square.
@@ -164,7 +167,7 @@ def pessimistic_factor(n_pairs: int) -> float:
 
 
 def _reachable(n_seeds: int, alpha: float) -> tuple[int, float]:
-    """Return how many of 2**(S - 1) sign vectors may be as extreme at `alpha`, and which level that makes."""
+    """Return k = floor(alpha * 2**(S - 1)), the rank reachable at `alpha`, and its level k / 2**(S - 1)."""
     vectors = 2 ** (n_seeds - 1)
     rank = math.floor(alpha * vectors)
     return rank, rank / vectors
@@ -177,10 +180,10 @@ def _range(sd: float, n_pairs: int, needed: Callable[[float], int]) -> SeedRange
 def _smallest(
     ratio: float, tail: float, power: float, floor: int, enough: Callable[[int, float], bool]
 ) -> int:
-    """Return the smallest S >= floor that is enough for a spread of `ratio` times the difference."""
+    """Return the smallest S >= floor that is enough at standard deviation / difference = `ratio`."""
     from scipy.special import ndtri
 
-    # Normal quantiles are below those of t, so counting up from there cannot miss the smallest.
+    # Normal quantiles are below those of t, so counting up from their result cannot skip the smallest S.
     seeds = max(2, floor, math.ceil(float(ndtri(1 - tail) + ndtri(power)) ** 2 * ratio**2))
     while not enough(seeds, ratio):
         seeds += 1
@@ -188,7 +191,7 @@ def _smallest(
 
 
 def _crossing(rising: Callable[[float], float], level: float, low: float, high: float) -> float:
-    """Return where a rising function reaches a level, by halving; it is below at `low` and not at `high`."""
+    """Return by bisection where `rising` reaches `level`, given rising(low) < level <= rising(high)."""
     while high - low > 1e-9 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if rising(middle) < level else (low, middle)

@@ -1,10 +1,11 @@
-"""Looking after every seed without raising false alarms: the evidence of wins and losses, valid at any moment.
+"""Sequential test on wins and losses: an e-value that stays valid if it is checked after every seed.
 
-If an arm does not differ from the baseline, each pair is a fair coin toss. Betting against that with every winning
-probability at once, uniformly mixed, leaves a capital of E = 2**n / ((n + 1) * C(n, k)) after k wins in n tosses
-(Robbins 1970, "Statistical methods related to the law of the iterated logarithm"). Capital won in a fair game rises to
-1 / p at any time with a chance of at most p (Ville 1939), so whoever looks after every seed and stops when E is large
-is wrong no more often than was agreed. How large a difference was plays no part, only its side.
+If an arm does not differ from the baseline, each pair is won with probability 1/2. The e-value after k wins
+in n pairs is the likelihood ratio of a uniform mixture over all win probabilities against 1/2: E = 2**n /
+((n + 1) * C(n, k)) (Robbins 1970, "Statistical methods related to the law of the iterated logarithm").
+Without a difference, E ever reaches 1 / p with probability at most p (Ville 1939), so checking after every
+seed and stopping at a large E keeps the agreed false positive rate. Only the sign of a difference counts,
+not its size.
 """
 
 from __future__ import annotations
@@ -17,43 +18,44 @@ from fractions import Fraction
 from typing import Literal, TypeAlias
 
 Rule: TypeAlias = Literal["fixed", "sequential"]
-"""Whether the seeds were fixed in advance, or are added until the comparison is decided."""
+"""`fixed`: the seeds are fixed in advance. `sequential`: seeds are added until the comparison is decided."""
 
 
 MIN_IDENTICAL_PAIRS = 3
-"""Pairs that must be the same byte for byte before an arm is closed as one that does nothing."""
+"""Number of byte-identical pairs after which an arm gets no more seeds, because it has no effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The strongest evidence over all looks, one after every pair."""
+    """Largest e-value over the checks after every pair, with its wins and losses."""
 
     e_value: float
-    """At least 1, the value before the first pair."""
+    """Largest e-value, at least 1 (its value before the first pair)."""
     wins: int
     losses: int
-    """At that look: they say for whom it speaks."""
+    """Wins and losses when the e-value was largest; more wins favour the arm."""
 
     @property
     def p(self) -> float:
-        """An upper limit on the chance of so much evidence, at any look, if nothing differs."""
+        """1 / e_value: upper limit on the probability of this e-value at any check without a difference."""
         return 1.0 / self.e_value
 
 
 def e_value(wins: int, losses: int) -> float:
-    """Return 2**n / ((n + 1) * C(n, wins)) for n = wins + losses untied pairs; 1 without any."""
+    """Return the e-value 2**n / ((n + 1) * C(n, wins)) for n = wins + losses untied pairs; 1 for n = 0."""
     n = wins + losses
     # A fraction, because the integers of many pairs are too large for floats.
     try:
         return float(Fraction(2**n, (n + 1) * math.comb(n, wins)))
-    except OverflowError:  # From a thousand wins in a row on so is E itself.
+    except OverflowError:  # E itself overflows from about a thousand wins in a row.
         return sys.float_info.max
 
 
 def strongest_evidence(differences: Iterable[float]) -> Evidence:
-    """Return the strongest evidence after any of the differences, taken in the order of the seeds.
+    """Return the largest e-value after any of the differences, taken in the order of the seeds.
 
-    The order must not depend on the results. Only signs count, so 1 and -1 may stand for pairs of which one run diverged; zeros are left out.
+    The order must not depend on the results. Only signs count: pairs with one diverged run are 1 or -1, and
+    zeros are left out.
     """
     best, wins, losses = Evidence(1.0, 0, 0), 0, 0
     for difference in differences:
@@ -67,15 +69,16 @@ def strongest_evidence(differences: Iterable[float]) -> Evidence:
 def is_futile(wins: int, losses: int, limit: int, n_arms: int, alpha: float) -> bool:
     """Return whether no further pairs can bring the evidence to n_arms / alpha.
 
-    Even if all pairs up to the limit fell to the side that is ahead. Giving up then cannot cause a false alarm.
+    The best case is that the side that is ahead wins all pairs up to the limit. Stopping an arm for futility
+    cannot cause a false positive.
 
     Args:
-        wins: pairs won so far.
-        losses: pairs lost so far.
-        limit: pairs there can be in all, tied ones left out.
-        n_arms: arms that are corrected together; those already decided may be left out, because Holm's method then
-            asks less of the others.
-        alpha: the chance of a false alarm among all of them.
+        wins: number of pairs won so far.
+        losses: number of pairs lost so far.
+        limit: largest possible number of untied pairs in total.
+        n_arms: number of arms corrected together; decided arms may be left out, because Holm's method
+            then requires a smaller e-value of the others.
+        alpha: accepted probability of a false positive among all arms.
     """
     ahead, behind = max(wins, losses), min(wins, losses)
     left = max(0, limit - wins - losses)
@@ -83,7 +86,7 @@ def is_futile(wins: int, losses: int, limit: int, n_arms: int, alpha: float) -> 
 
 
 def least_pairs(n_arms: int, alpha: float) -> int:
-    """Return the fewest untied pairs that can decide anything: all on one side, the evidence at least n_arms / alpha."""
+    """Return the fewest untied pairs whose e-value reaches n_arms / alpha if one side wins all of them."""
     n = 1
     while e_value(n, 0) < n_arms / alpha:
         n += 1

@@ -1,14 +1,14 @@
-"""From paired differences to a verdict that is never louder than the evidence.
+"""Decide one verdict per arm from paired differences.
 
-A verdict is looked for in this order: `unusable` (too many pairs lost), `identical` or `tied` (nothing to test),
-`not testable` (the planned seeds are not all there, or too few to reach alpha at all), `better` or `worse`,
-`equivalent` (two one-sided tests, Schuirmann 1987, by the sign-flip interval), and `inconclusive` for the rest.
+The first verdict that applies is given: `unusable` (too many pairs dropped), `identical` or `tied` (no pair
+differs), `not testable` (planned seeds are missing, or too few to reach alpha), `better` or `worse`,
+`equivalent` (two one-sided tests, Schuirmann 1987, by the sign-flip interval), else `inconclusive`.
 
-Under the sequential rule seeds are added until a comparison is decided. Then only the sides of the pairs count
-(`maskbench.statistics.sequential`), nothing waits for seeds that an arm no longer needs, and `equivalent` is never
-said: the interval it rests on is not valid for a number of pairs that hung on the results.
+Under the sequential rule seeds are added until a comparison is decided. Only the signs of the differences
+count (`maskbench.statistics.sequential`), and missing seeds block no verdict. `equivalent` is never given:
+its interval is not valid if the number of pairs depends on the results.
 
-Here every difference is turned so that positive means "the arm is better than the baseline".
+Positive differences mean that the arm is better than the baseline.
 """
 
 from __future__ import annotations
@@ -44,13 +44,15 @@ Verdict: TypeAlias = Literal[
 ]
 
 TOO_MANY_LOST = 0.25
-"""An arm that lost more than this share of its planned pairs to failed runs gets no verdict: which runs fail may
-depend on what is compared."""
+"""Largest share of planned pairs that may be dropped; above it the arm is `unusable`.
+
+Which runs fail may depend on the arm, so the remaining pairs would be a biased sample.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict and what it rests on; None where a number would claim more than is known."""
+    """A verdict with its interval, p-values and notes; a number that is not valid for the pairs is None."""
 
     verdict: Verdict
     interval: Interval | None
@@ -59,7 +61,7 @@ class Decision:
     seeds: SeedRange | None
     notes: tuple[str, ...]
     e_value: float | None = None
-    """Evidence under the sequential rule; None under the fixed one."""
+    """Largest e-value under the sequential rule; None under the fixed rule."""
 
 
 def decide(
@@ -74,12 +76,14 @@ def decide(
     """Return a decision for every arm beside the baseline, corrected together.
 
     Args:
-        pairs: one entry per arm; arms without a test stay in the family, so that dropping one makes nobody look better.
-        alpha: the chance of a false alarm among all of them, in (0, 1).
-        min_effect: the smallest difference that matters, > 0; without it nothing is ever `equivalent`.
-        rule: under `sequential` arms may have different numbers of pairs, and waiting ones hold nothing up.
-        limit: the most pairs an arm can get under the sequential rule, if that is known.
-        simultaneous: whether all intervals together, not each alone, hold with 1 - alpha (Bonferroni: alpha / m each).
+        pairs: one entry per arm; untested arms stay in the family, so that dropping one lowers no p-value.
+        alpha: accepted probability of a false positive among all arms, in (0, 1).
+        min_effect: smallest difference that matters, > 0; if None, no arm is `equivalent`.
+        rule: under `sequential` arms may have different numbers of pairs, and waiting pairs block no
+            verdict.
+        limit: largest number of pairs an arm can get under the sequential rule, if known.
+        simultaneous: whether the intervals hold jointly with 1 - alpha (Bonferroni: alpha / m each), not
+            each alone.
     """
     family = Family(len(pairs), alpha)
     level = interval_level(len(pairs), alpha, simultaneous=simultaneous)
@@ -94,7 +98,7 @@ def decide(
 
 
 def interval_level(n_arms: int, alpha: float, *, simultaneous: bool) -> float:
-    """Return 1 minus the confidence of each arm's interval, so that it, or all of them together, hold with 1 - alpha."""
+    """Return 1 - confidence of each arm's interval: alpha, or alpha / n_arms for joint validity."""
     return alpha / max(n_arms, 1) if simultaneous else alpha
 
 
@@ -104,7 +108,7 @@ def _decide_sequentially(
     pairs = [replace(arm, waiting=0) for arm in planned]
     found = [None if _untested(arm) else strongest_evidence(arm.in_order) for arm in pairs]
     corrected = _corrected([None if e is None else e.p for e in found])
-    # Holm asks less of an arm the more others are decided.
+    # The e-value that Holm's method requires of an open arm falls with every decided arm.
     n_open = sum(p is None or p > family.alpha for p in corrected)
     judge = _SequentialRule(family, Family(n_open, family.alpha), level, limit)
     return [
@@ -114,13 +118,13 @@ def _decide_sequentially(
 
 
 def _corrected(p_values: Sequence[float | None]) -> list[float | None]:
-    """Correct by Holm's method; arms without a test count in it as arms that show nothing."""
+    """Return Holm's adjusted p-values; untested arms count with p = 1 and stay None."""
     corrected = holm([1.0 if p is None else p for p in p_values])
     return [None if p is None else p_holm for p, p_holm in zip(p_values, corrected, strict=True)]
 
 
 def _untested(pairs: PairedRuns) -> Verdict | None:
-    """Return the verdict of an arm that no test can say anything about."""
+    """Return the verdict of an arm that cannot be tested; None if it can."""
     if pairs.dropped > TOO_MANY_LOST * pairs.planned or pairs.planned == 0:
         return "unusable"
     all_here = not pairs.waiting and not pairs.diverged
@@ -133,19 +137,19 @@ def _p_value(pairs: PairedRuns) -> float | None:
     if _untested(pairs) is not None:
         return None
     if pairs.diverged:
-        # A diverged run has no number, only a side; so the sides decide.
+        # A diverged run has no metric value, only a win or a loss, so the sign test applies.
         return sign_test_p(pairs.wins, pairs.losses)
     return sign_flip_p(pairs.differences)
 
 
 @dataclass(frozen=True, slots=True)
 class _FixedSeedsRule:
-    """Decides once, when all planned seeds are there."""
+    """The fixed rule: decide once, when all planned seeds are done."""
 
     family: Family
     min_effect: float | None
     level: float
-    """Of the intervals."""
+    """1 - confidence of the intervals."""
 
     def decision(self, pairs: PairedRuns, p: float | None, p_holm: float | None) -> Decision:
         verdict = self._verdict(pairs, p_holm)
@@ -167,7 +171,7 @@ class _FixedSeedsRule:
         untested = _untested(pairs)
         if untested is not None:
             return untested
-        # Looking early and stopping at the first small p would find differences that are not there.
+        # Testing early and stopping at the first small p would raise the false positive rate.
         if pairs.waiting or p_holm is None or pairs.informative < self._least():
             return "not testable"
         if p_holm <= self.family.alpha:
@@ -178,7 +182,7 @@ class _FixedSeedsRule:
         return least_seeds(self.family.n_arms, self.family.alpha)
 
     def _favoured(self, pairs: PairedRuns) -> bool:
-        """Whether the statistic the test used speaks for the arm."""
+        """Whether the statistic of the test (wins, or the sum of differences) favours the arm."""
         return pairs.wins > pairs.losses if pairs.diverged else sum(pairs.differences) > 0
 
     def _equivalent(self, pairs: PairedRuns) -> bool:
@@ -220,7 +224,7 @@ class _FixedSeedsRule:
         return [waits, *notes.describe_sameness(pairs, more_to_come=True)] if alike else [waits]
 
     def _size_notes(self, verdict: Verdict, pairs: PairedRuns, min_effect: float) -> list[str]:
-        """Judge the size, of all arms together like the verdicts."""
+        """Return a note on the size of a difference against min_effect, corrected for all arms."""
         if self._equivalent(pairs):
             judged = notes.name_interval(2 * self.family.share, self.level)
             return [f"{verdict}, but smaller than what you said matters{judged}"]
@@ -232,12 +236,16 @@ class _FixedSeedsRule:
 
 @dataclass(frozen=True, slots=True)
 class _SequentialRule:
-    """Decides whenever it is asked, from the strongest evidence so far."""
+    """The sequential rule: decide after every seed from the largest evidence so far."""
 
     family: Family
+    """All arms."""
     undecided: Family
+    """Only the arms not decided yet; sets the number of pairs still needed."""
     level: float
+    """1 - confidence of the intervals."""
     limit: int | None
+    """Largest number of pairs per arm; None if unknown."""
 
     def decision(
         self, pairs: PairedRuns, found: Evidence | None, p_holm: float | None, *, is_waiting: bool
@@ -257,7 +265,7 @@ class _SequentialRule:
         untested = _untested(pairs)
         if untested is not None:
             return untested
-        # Enough evidence at an earlier look stays enough, so this comes before all counting of pairs.
+        # Evidence that was enough at an earlier check stays enough, so this precedes the counting of pairs.
         if found is not None and p_holm is not None and p_holm <= self.family.alpha:
             return "better" if found.wins > found.losses else "worse"
         return "not testable" if pairs.wins + pairs.losses < self._least() else "inconclusive"
@@ -278,8 +286,8 @@ class _SequentialRule:
 
 
 def _limits(pairs: PairedRuns, level: float) -> Interval | None:
-    # An interval of the surviving pairs alone would be kinder than the truth; and where no pair differs, one of width 0
-    # would claim to know what only the same outputs show.
+    # With diverged runs, an interval of the finished pairs alone would be biased. If no pair differs, an
+    # interval of width 0 would claim a certainty that equal scores do not give.
     if pairs.diverged or not any(pairs.differences):
         return None
     return mean_interval(pairs.differences, level)
