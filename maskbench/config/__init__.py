@@ -1,4 +1,4 @@
-"""The experiment file: its schema, its strict YAML loader, and everything that turns it into arms and panels.
+"""The experiment file: its schema, its strict YAML loader, and its expansion into arms and panels.
 
 Nothing here imports torch or a strategy; the names an experiment file may use are looked up in the registries,
 which the caller fills by importing `maskbench.masks` and `maskbench.data` first.

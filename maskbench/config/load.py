@@ -1,4 +1,4 @@
-"""Load an experiment file: return an `Experiment`, or raise every problem of the file, each with its place.
+"""Load an experiment file as an `Experiment`, or raise one error that lists all problems with their places.
 
 The names a file may use are those of the registries; the caller imports `maskbench.masks` and `maskbench.data` (and
 plug-ins) first. Nothing here imports torch.
@@ -46,11 +46,11 @@ def load_experiment(
         path: the experiment file.
         overrides: `K=V` of every `--set`: a dotted key of the file and a YAML value.
         seeds: `--seeds`, in place of the file's: `4` (a count), `0-7` or `1,3,5`.
-        arms: `--arm`: exactly these arms are kept, and the baseline. The key of a grid stands for all its arms.
-        quick: lay the file's `quick` over it, and end the experiment's name in `-quick`.
+        arms: `--arm`: keep only these arms and the baseline; the key of a grid keeps all its arms.
+        quick: apply the file's `quick` section and append `-quick` to the experiment's name.
 
     Raises:
-        ConfigError: anything is wrong with the file or the options; the message has all problems, each with its
+        ConfigError: the file or an option is invalid; the message has all problems, each with its
             place, the offending line and what to do.
     """
     report = ProblemReport(str(path))
@@ -91,7 +91,7 @@ def load_resolved(path: Path) -> Experiment:
 def locate_error(path: Path, key: str, message: str, *, overrides: Sequence[str] = ()) -> ConfigError:
     """Return an error at the value of a dotted key, for a problem that was found after the file was loaded.
 
-    Where the file and the overrides have no such key, the error stands at the nearest key above it.
+    If neither the file nor the overrides have the key, the error has the place of the nearest key above it.
     """
     report = ProblemReport(str(path))
     node = apply_overrides(
@@ -106,7 +106,7 @@ def locate_error(path: Path, key: str, message: str, *, overrides: Sequence[str]
 def _apply_quick(
     tree: Node, selection: Selection, report: ProblemReport
 ) -> tuple[Node, Selection, list[Override]]:
-    """Return the file with its `quick` laid over it, the selection with its arms, and what it overrides."""
+    """Apply the file's `quick` section; return the file, the selection with its arms, and its overrides."""
     block = tree.entries["quick"].node
     if not must_be("mapping", block, "quick", report):
         return tree, selection, []

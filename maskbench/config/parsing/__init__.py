@@ -1,1 +1,1 @@
-"""From the bytes of a YAML file to checked values, every problem with its line and column."""
+"""Read and validate YAML files; every problem is reported with its line and column."""

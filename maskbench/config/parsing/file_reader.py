@@ -35,7 +35,7 @@ def read_text(path: Path, report: ProblemReport) -> str:
 
 def _read_bytes(path: Path, report: ProblemReport) -> bytes:
     try:
-        # Check before opening: opening a pipe waits until somebody writes to it.
+        # Check before opening: opening a pipe blocks until another process writes to it.
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
             raise report.fail(Place(), "this is a directory; name the experiment file in it")
@@ -55,7 +55,7 @@ def _read_bytes(path: Path, report: ProblemReport) -> bytes:
 
 
 def _similar(path: Path) -> str:
-    """Return a hint at a YAML file of a similar name in the same folder."""
+    """Return a hint that names a YAML file of a similar name in the same folder."""
     try:
         beside = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml")]
     except OSError:
@@ -64,7 +64,7 @@ def _similar(path: Path) -> str:
 
 
 def decode(data: bytes, report: ProblemReport) -> str:
-    """Return `data` as text; store it in the report, which shows the lines of problems.
+    """Decode `data` as UTF-8; also store the text in the report, which quotes lines of it.
 
     Raises:
         ConfigError: it is not UTF-8, or holds control characters.

@@ -1,7 +1,7 @@
 """The tree of an experiment file: every value with the place where it is written.
 
-Trees are immutable. An override makes a new tree that shares everything but the path to the new value with the old
-one, and every value keeps its place, so that an error about it can show the line it comes from.
+Trees are immutable. An override returns a new tree that copies only the path to the new value and
+shares the rest. Every value keeps its place, so an error about it can show its line.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Node:
     place: Place
     value: Scalar | dict[str, MappingEntry] | tuple[Node, ...]
     size: int = field(init=False, compare=False)
-    """The number of values in this tree, an aliased one counted at every use."""
+    """Number of values in this tree; an aliased value counts at every use."""
     height: int = field(init=False, compare=False)
-    """The number of levels below this one."""
+    """Number of levels below this one; 0 without children."""
 
     def __post_init__(self) -> None:
         children = list(self.children())
@@ -101,7 +101,7 @@ class Override:
 
     @property
     def root(self) -> str:
-        """The section the key belongs to."""
+        """The first part of the key: `train` for `train.steps`."""
         return self.key.partition(".")[0]
 
 
@@ -113,17 +113,18 @@ def empty_mapping(place: Place) -> Node:
 def set_by_path(tree: Node, change: Override) -> Node:
     """Return `tree` with the value of `change` at its dotted key; create missing mappings on the way.
 
-    Elements of a list have their number as key. Where the file itself has dotted keys, as in a panel, the rest of the
-    key is one key: `panels.small.corpus.pairs` is the key `corpus.pairs` of the panel `small`.
+    List elements are addressed by index. Where the file itself has dotted keys, as in a panel, the rest of
+    the
+    path is one key: `panels.small.corpus.pairs` is the key `corpus.pairs` of the panel `small`.
 
     Raises:
-        ValueError: a value on the way is no mapping, or a list without that element; the message says which.
+        ValueError: a value on the path is no mapping, or a list without that element; the message names it.
     """
     return _set_below(tree, _split_key(change.key), change)
 
 
 def _split_key(key: str) -> list[str]:
-    """Return the keys that a dotted key leads through."""
+    """Split a dotted key into the keys of the nested mappings."""
     path = key.split(".")
     whole = (
         1 if path[0] == "quick" else 2 if path[0] == "panels" else 3 if path[2:3] == ["set"] else len(path)

@@ -17,9 +17,9 @@ from maskbench.errors import ConfigError
 from maskbench.text import count_of
 
 MAX_SHOWN = 20
-"""The most problems one message shows."""
+"""Maximum number of problems shown in one message."""
 MAX_PROBLEMS = 1000
-"""Validation ends at this number of problems."""
+"""Validation stops at this number of different problems."""
 
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -31,9 +31,9 @@ class Place:
     """Where a value is written: a line and column of the file, counted from 1, or a command-line option."""
 
     option: str = ""
-    """For instance `--set train.steps=5`; empty for the file, whose problems so sort first."""
+    """The option as typed, such as `--set train.steps=5`; empty for the file, which sorts first."""
     line: int = 0
-    """0: the file as a whole, or an option."""
+    """Line number from 1; 0: the file as a whole, or an option."""
     column: int = 0
 
 
@@ -68,15 +68,15 @@ class ProblemReport:
     """The file as the user named it."""
     text: str = ""
     n_found: int = 0
-    """The number of problems found; several panels may find the same one."""
+    """Number of calls of `add`; a problem found in several panels counts several times."""
     _problems: set[Problem] = field(default_factory=set)
     _unreadable: set[Place] = field(default_factory=set)
 
     def add(self, place: Place, message: str) -> None:
-        """Add a problem; add an equal one only once.
+        """Add a problem; an equal one is stored only once.
 
         Raises:
-            ConfigError: there are `MAX_PROBLEMS` by now.
+            ConfigError: the report holds `MAX_PROBLEMS` different problems.
         """
         if place in self._unreadable:
             return
@@ -86,7 +86,7 @@ class ProblemReport:
             raise self.error()
 
     def add_unreadable(self, place: Place, message: str) -> None:
-        """Add a problem with a value that cannot be read, and ignore later problems at its place."""
+        """Add a problem for an unreadable value; later problems at the same place of the file are ignored."""
         self.add(place, message)
         if place.line:
             self._unreadable.add(place)
@@ -97,7 +97,7 @@ class ProblemReport:
         return self.error()
 
     def error(self) -> ConfigError:
-        """Return an error that shows the first problems sorted by place, and counts those not shown."""
+        """Return an error with the first `MAX_SHOWN` problems by place and the number of the others."""
         ordered = sorted(self._problems)
         lines = split_lines(self.text)
         shown = [self._render(problem, lines) for problem in ordered[:MAX_SHOWN]]
@@ -109,10 +109,10 @@ class ProblemReport:
         return ConfigError("\n".join(shown))
 
     def raise_if_any(self) -> None:
-        """Raise the error of `error` if there is any problem.
+        """Raise `error()` if there is any problem.
 
         Raises:
-            ConfigError: there is.
+            ConfigError: there is at least one problem.
         """
         if self.n_found:
             raise self.error()
@@ -131,7 +131,7 @@ class ProblemReport:
 
 
 def _excerpt(line: str, column: int) -> str:
-    """Return the line, or the part of it around `column`, and a caret under that column."""
+    """Return the line, cut around `column` if long, and a caret under that column."""
     start = max(0, column - 1 - _WIDTH // 2) if len(line) > _WIDTH else 0
     part = replace_unprintable(line[start : start + _WIDTH])
     return f"  {part}\n  {' ' * (column - 1 - start)}^"

@@ -1,7 +1,6 @@
-"""Validate a part of the file against a model, with error messages in the terms of the file.
+"""Validate a part of the file with a pydantic model; error messages use the names of the file.
 
-pydantic finds the errors; each one gets the place of its key or value, the rule, the value, and a hint where one is
-known.
+Each message has the place of the key or value, the rule, the value, and a hint if there is one.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class _FieldError:
 
 
 def format_value(node: Node | None) -> str:
-    """Return a value as messages quote it."""
+    """Return a value as error messages quote it."""
     value = node.value if node else None
     if isinstance(value, dict):
         return "a mapping"
@@ -75,13 +74,13 @@ def format_value(node: Node | None) -> str:
 
 
 def unknown_key_message(key: str, what: str, allowed: Iterable[str]) -> str:
-    """Return the message for a key that `what` does not have."""
+    """Return the error message for a key that `what` does not have."""
     known = list(allowed)
     return f"unknown key {shorten(key)!r} in {what}{did_you_mean(key, known)} (allowed: {', '.join(known)})"
 
 
 def check_keys(node: Node, what: str, allowed: Iterable[str], report: ProblemReport) -> None:
-    """Add every key of the mapping that is not allowed to the report."""
+    """Report every key of the mapping that is not allowed."""
     known = list(allowed)
     for key, entry in node.entries.items():
         if key not in known:
@@ -89,7 +88,7 @@ def check_keys(node: Node, what: str, allowed: Iterable[str], report: ProblemRep
 
 
 def must_be(kind: str, node: Node, what: str, report: ProblemReport) -> bool:
-    """Return whether `node` is a "mapping" or a "list"; if not, add that to the report."""
+    """Return whether `node` is of `kind`, "mapping" or "list"; if not, report it."""
     fits = isinstance(node.value, dict if kind == "mapping" else tuple)
     if not fits:
         report.add(node.place, f"{what} must be a {kind}, got {format_value(node)}")
@@ -99,12 +98,12 @@ def must_be(kind: str, node: Node, what: str, report: ProblemReport) -> bool:
 def validate(
     model: type[Model], node: Node, what: str, report: ProblemReport, also_allowed: tuple[str, ...] = ()
 ) -> Model | None:
-    """Return the model made of `node`; None, and every error in the report, if it does not fit.
+    """Return `node` as an instance of `model`; if it is invalid, report every error and return None.
 
     Args:
-        model: what the mapping should be.
+        model: the pydantic model of the mapping.
         node: the part of the file.
-        what: how messages call that part, for instance `train`.
+        what: the name of that part in messages, for instance `train`.
         report: receives the errors.
         also_allowed: keys that the user may write there besides the fields of the model.
     """
@@ -128,7 +127,7 @@ def validate(
             _add_key_error(error, node, what, allowed, report)
             continue
         found = find_node(node, path)
-        # A default that clashes with another value has that value's place.
+        # If a default clashes with a value of the file, report it at that value.
         clashing_key = error.details.get("ctx", {}).get("at")
         clashing = node.get(clashing_key) if clashing_key else None
         place = ((found if path else None) or clashing or node).place
@@ -137,7 +136,7 @@ def validate(
 
 
 def find_node(node: Node, path: NodePath) -> Node | None:
-    """Return what is at `path`, None where the path leads nowhere."""
+    """Return the node at `path`; None if there is none."""
     current: Node | None = node
     for step in path:
         if current is None:
@@ -184,7 +183,7 @@ def _format_path(what: str, path: NodePath) -> str:
 
 
 def _describe(group: list[_FieldError], node: Node | None) -> str:
-    """Return what follows the name of the setting: the rules, the value, a hint."""
+    """Return the message after the name of the setting: the rules, the value, a hint."""
     rules = list(dict.fromkeys(_rule(error.details) for error in group))
     text = ", or ".join(rules)
     if not _PREDICATE.match(text):
@@ -200,7 +199,7 @@ def _rule(error: ErrorDetails) -> str:
         return str(context.get("error", error["msg"]))
     if kind not in _RULES:
         return error["msg"].replace("Input should be", "must be", 1)
-    # Numbers are written without a needless point and with a comma every three digits.
+    # Format floats without trailing zeros and integers with a comma every three digits.
     bounds = {
         name: f"{value:g}"
         if isinstance(value, float)
@@ -213,7 +212,7 @@ def _rule(error: ErrorDetails) -> str:
 
 
 def _hint(error: ErrorDetails, node: Node) -> str:
-    """Return advice on what to write instead, empty where there is none."""
+    """Return advice on what to write instead; empty if there is none."""
     kind, value = error["type"], node.value
     if kind == "literal_error" and isinstance(value, str):
         return did_you_mean(value, re.findall("'([^']*)'", str(error.get("ctx", {}).get("expected", ""))))
@@ -229,7 +228,7 @@ def _hint(error: ErrorDetails, node: Node) -> str:
             (value.replace("_", ""), "write it without underscores"),
             (value.lstrip("0"), "write it without leading zeros"),
         ):
-            # A number too large to be read is no better advice.
+            # Give no advice if the number is too large to be read.
             with suppress(ValueError):
                 number = resolve_scalar(candidate)
                 if isinstance(number, int | float) and not isinstance(number, bool):

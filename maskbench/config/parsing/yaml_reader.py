@@ -1,11 +1,12 @@
-"""A strict YAML reader: it refuses what can be read in more than one way, and keeps the place of every value.
+"""A strict YAML reader: it refuses ambiguous input and keeps the place of every value.
 
 PyYAML's `SafeLoader` runs no code, but it reads `1e-3` as text and `no` as False, keeps the last of two equal keys,
 lets a few aliases stand for billions of values, and fails with a dozen exception types. So only its parser is used:
 this module builds a tree of `Node` from its events, and limits depth, aliases and repeated keys as it goes.
 
-An error that makes the rest unreadable ends the reading. Any other error (a key given twice, a tag, a number too long)
-is added to the report, and shown together with the errors of the settings.
+An error that makes the rest unreadable is raised at once. Any other error (a repeated key, a tag, a number
+too
+long) is added to the report and shown together with the errors of the settings.
 """
 
 from __future__ import annotations
@@ -56,9 +57,9 @@ def resolve_scalar(text: str) -> Scalar:
 
 MAX_DEPTH = 32
 MAX_EXPANDED = 100_000
-"""The most values that a file may have after its aliases are expanded."""
+"""Maximum number of values of a file after its aliases are expanded."""
 
-# The parser written in C is twenty times as fast; both find the same events.
+# The C parser is twenty times as fast; both yield the same events.
 PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -101,7 +102,7 @@ class _Composer:
     report: ProblemReport
     option: str
     anchors: dict[str, tuple[Place, Node | None]] = field(default_factory=dict)
-    """Where each anchor is, and its value; None while that is still being built."""
+    """Place and value of each anchor; the value is None until it is complete."""
     has_aliases: bool = False
 
     def compose(self, text: str) -> Node:
@@ -124,7 +125,7 @@ class _Composer:
         return _place(event.start_mark, self.option)
 
     def node(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
-        """Return the node that starts with `event`, taking what belongs to it from `events`."""
+        """Return the node that starts with `event`; its further events are read from `events`."""
         place = self.place(event)
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event, depth)
@@ -199,14 +200,14 @@ class _Composer:
         return value
 
     def sequence(self, events: Iterator[yaml.Event], depth: int) -> tuple[Node, ...]:
-        """Return the elements up to the end of the list."""
+        """Read events up to the end of the list and return its elements."""
         items = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
             items.append(self.node(event, events, depth))
         return tuple(items)
 
     def mapping(self, events: Iterator[yaml.Event], depth: int) -> dict[str, MappingEntry]:
-        """Return the entries up to the end of the mapping; of equal keys the first."""
+        """Read events up to the end of the mapping; return its entries, of equal keys the first."""
         entries: dict[str, MappingEntry] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             key = self.key(event, events, depth)
@@ -221,7 +222,7 @@ class _Composer:
         return entries
 
     def key(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> str | None:
-        """Return a key as it is written, None (and a problem) if it is not plain text."""
+        """Return a key as written; if it is not plain text, report it and return None."""
         place = self.place(event)
         if not isinstance(event, yaml.ScalarEvent):
             self.node(event, events, depth)

@@ -1,1 +1,1 @@
-"""From the checked file to arms and panels: shorthand, grids, borrowed masks, overrides."""
+"""Turn the parsed file into arms and panels: short forms, grids, evaluation masks, overrides."""

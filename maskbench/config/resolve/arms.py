@@ -34,18 +34,18 @@ _MAX_TITLE_LENGTH = 120
 
 @dataclass(frozen=True, slots=True)
 class ArmDraft:
-    """An arm as the file writes it; its placements are checked later, against each panel's model."""
+    """An arm as written in the file; its placements are validated later, against each panel's model."""
 
     name: str
-    """Its folder."""
+    """Name of the arm and of its folder."""
     family: str
-    """Its key in the file, which the arms of one grid share."""
+    """The arm's key in the file; all arms of one grid have the same."""
     title: str
     place: Place
     masks: Node
     """A list of placements."""
     overrides: tuple[Override, ...] = ()
-    """What its `set` holds."""
+    """Dotted keys and values of its `set`."""
     streams: Node | None = None
     start: Node | None = None
     """A mapping of its `init_from` and `train_only`."""
@@ -97,7 +97,7 @@ def read_arms(node: Node, report: ProblemReport) -> list[ArmDraft]:
 
 
 def _read_arm(name: str, entry: MappingEntry, report: ProblemReport) -> list[ArmDraft]:
-    """Return the arms that one key of `arms` stands for: several with a grid, none if it cannot be read."""
+    """Return the arms of one key of `arms`: one per combination with a grid, none if it cannot be read."""
     node, what = entry.node, f"arms.{name}"
     draft = ArmDraft(name, name, name, entry.key_place, node)
     grid = None
@@ -138,7 +138,7 @@ def _read_arm(name: str, entry: MappingEntry, report: ProblemReport) -> list[Arm
 
 
 def _read_title(node: Node, name: str, report: ProblemReport) -> str:
-    """Return an arm's title; its name, and a problem in the report, if it is not one line of text."""
+    """Return an arm's title; if it is not one line of text, report it and return the arm's name."""
     text = node.value
     is_short = isinstance(text, str) and 0 < len(text) <= _MAX_TITLE_LENGTH
     if isinstance(text, str) and is_short and replace_unprintable(text) == text.strip() == text:
@@ -195,7 +195,7 @@ def _expand_grid(draft: ArmDraft, grid: Node, report: ProblemReport) -> list[Arm
 
 
 def _format_grid_value(node: Node) -> str:
-    """Return a grid value as a title shows it: `1`, `[1, 2]`, `{per: run}`."""
+    """Return a grid value as text for an arm's title: `1`, `[1, 2]`, `{per: run}`."""
     if isinstance(node.value, str):
         return replace_unprintable(node.value)
     return json.dumps(node.to_python(), ensure_ascii=False).replace('"', "")

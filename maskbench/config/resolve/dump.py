@@ -1,4 +1,4 @@
-"""Write an experiment as a file: defaults filled in, grids expanded, `--set` applied.
+"""Write an experiment as YAML text: defaults filled in, grids expanded, `--set` applied.
 
 The file is a valid experiment file. Loading it gives an equal `Experiment`.
 """
@@ -25,7 +25,9 @@ _LENGTH = "train.length"
 _TAGS = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null"}
 
 Flat = dict[str, Any]
-"""What arms may set, by dotted key; `steps` or `epochs`, of which there is only one, is one key, `train.length`."""
+"""Settings that arms may set, by dotted key. `train.length` stands for the one of `train.steps` and
+`train.epochs`
+that is present; its value is that key and its value."""
 
 
 def dump_resolved(experiment: Experiment) -> str:
@@ -58,7 +60,7 @@ def dump_resolved(experiment: Experiment) -> str:
 
 
 def _rows(panels: tuple[PanelConfig, ...]) -> dict[str, list[Flat]]:
-    """Return what each arm has set, panel by panel."""
+    """Return, for each arm, its settings in every panel."""
     rows: dict[str, list[Flat]] = {arm.name: [] for arm in panels[0].arms}
     for panel in panels:
         same_arms = [arm.name for arm in panel.arms] == list(rows)
@@ -70,13 +72,13 @@ def _rows(panels: tuple[PanelConfig, ...]) -> dict[str, list[Flat]]:
 
 
 def _unsettable(arm: ArmConfig) -> tuple[object, ...]:
-    """Return what an arm has that no panel can change."""
+    """Return the fields of an arm that no panel can change."""
     config = arm.config
     return arm.title, config.masks, config.streams, config.init_from, config.train_only
 
 
 def _flat(config: RunConfig) -> Flat:
-    """Return the settings an arm may set."""
+    """Return the settings of a run that an arm may set."""
     settings = {key: value for key, value in flatten_settings(config).items() if _is_settable(key)}
     for key in ("train.steps", "train.epochs"):
         if key in settings:
@@ -89,16 +91,17 @@ def _is_settable(key: str) -> bool:
 
 
 def _spelled(settings: Flat) -> Flat:
-    """Return settings under the keys they have in a file."""
+    """Return settings under the keys of an experiment file."""
     spelled = {key: value for key, value in settings.items() if key != _LENGTH}
     return {**spelled, **dict([settings[_LENGTH]])} if _LENGTH in settings else spelled
 
 
 def _common(rows: dict[str, list[Flat]], baseline: str) -> list[Flat]:
-    """Return, panel by panel, the settings of an arm that sets nothing itself.
+    """Return, for each panel, the settings of an arm without a `set`.
 
-    What an arm sets is the same in every panel. So where an arm's value differs between panels, it is the panels'
-    own; where no arm's does, the baseline's will do.
+    What an arm sets is the same in every panel. So if some arm's value of a key differs between panels, the
+    panels set
+    it; otherwise the baseline's value is used.
     """
     common: list[Flat] = [{} for _ in rows[baseline]]
     for key in rows[baseline][0]:
@@ -110,7 +113,7 @@ def _common(rows: dict[str, list[Flat]], baseline: str) -> list[Flat]:
 
 
 def _arm(arm: ArmConfig, row: list[Flat], common: list[Flat]) -> Any:
-    """Return the arm as a list of placements, or as a mapping if it has more than masks."""
+    """Return the arm as a list of placements, or as a mapping if it has other keys than `masks`."""
     own: Flat = {}
     for here, shared in zip(row, common, strict=True):
         own |= {key: value for key, value in here.items() if value != shared[key]}
@@ -128,13 +131,13 @@ def _arm(arm: ArmConfig, row: list[Flat], common: list[Flat]) -> Any:
 
 
 def _placement(placement: PlacementConfig) -> dict[str, Any]:
-    """Return a placement as it is written: flat."""
+    """Return a placement as one flat mapping: its keys and the options of its strategy."""
     fields = placement.model_dump(mode="json", exclude={"options"}, exclude_none=True)
     return {**fields, **placement.options}
 
 
 def _evaluate(panel: PanelConfig) -> dict[str, Any]:
-    """Return a panel's `evaluate`; masks of arms that are not in the panel are written out."""
+    """Return a panel's `evaluate` section; masks of arms outside the panel are written out."""
     config = panel.arms[0].config
     there = {"own", *(arm.name for arm in panel.arms)}
     named = [name if name in there else _masks(name, config.under[name]) for name in config.evaluate.masks]
@@ -142,7 +145,7 @@ def _evaluate(panel: PanelConfig) -> dict[str, Any]:
 
 
 def _masks(name: str, placements: tuple[PlacementConfig, ...]) -> Any:
-    """Return masks that no arm has as an item of `evaluate.masks`."""
+    """Return an item of `evaluate.masks` for masks that no arm of the panel has."""
     if name == "none" and not placements:
         return name
     return {name: [_placement(placement) for placement in placements]}
@@ -167,7 +170,7 @@ def _panel(panel: PanelConfig, settings: Flat, first: PanelConfig, base: Flat) -
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that this program's reader, not PyYAML's, would read as something else."""
+    """Quotes every string that `yaml_reader` would not read as a string."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         """Return the tag an unquoted scalar has."""

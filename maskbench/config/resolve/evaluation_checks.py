@@ -1,4 +1,5 @@
-"""Check that a corpus has the splits and annotations that `evaluate` needs, and that what is compared is evaluated."""
+"""Check that a corpus has the splits and annotations `evaluate` needs, and that `compare.metric` is
+evaluated."""
 
 from __future__ import annotations
 
@@ -30,10 +31,10 @@ class CorpusCapabilities:
     annotations: frozenset[str]
     tags: tuple[str, ...]
     origins: Mapping[str, str]
-    """The split that each altered copy is a copy of, by the copy's name."""
+    """For each altered copy of a split, by the copy's name, the original split."""
 
     def slices(self, kind: str) -> list[str]:
-        """Return the names that slices of a kind can have."""
+        """Return all names of the slices of a kind."""
         if kind == "tag":
             return list(self.tags)
         return [bin_name(limits) for limits in (LENGTHS if kind == "length" else DISTANCES)]
@@ -42,7 +43,7 @@ class CorpusCapabilities:
 def find_unmeasurable(
     evaluate: EvaluateConfig, capabilities: CorpusCapabilities
 ) -> Iterator[tuple[Path, str]]:
-    """Yield a message for everything that cannot be measured on the corpus, and its path in the file."""
+    """Yield the path in the file and a message for everything that cannot be measured on the corpus."""
     for i, split in enumerate(evaluate.splits):
         if split not in capabilities.splits:
             known = ", ".join(capabilities.splits)
@@ -71,7 +72,7 @@ def find_unmeasurable(
 def find_missing_for_comparison(
     metric: str, evaluate: EvaluateConfig, capabilities: CorpusCapabilities | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield the reasons why the compared metric is not measured, each with its key of `evaluate`."""
+    """Yield each reason why the compared metric is not measured: its key of `evaluate` and a message."""
     name = metric_name(metric)
     if name is None:
         return

@@ -1,4 +1,4 @@
-"""The masks that `evaluate.masks` names besides a run's own.
+"""Resolve `evaluate.masks`: the masks a run is evaluated under.
 
     evaluate: {masks: [own, none, window, {no-cross: [{site: cross, mask: window, radius: 0}]}]}
 
@@ -24,13 +24,13 @@ OWN, NONE = "own", "none"
 
 @dataclass(frozen=True, slots=True)
 class NamedMasks:
-    """Masks that a run can be evaluated under."""
+    """Masks under which a run can be evaluated, with their name."""
 
     name: str
     masks: Node
     """A list of placements."""
     what: str
-    """Their place in the file, for messages."""
+    """Their key in the file for messages, such as `arms.window`."""
 
 
 def read_evaluation_masks(
@@ -38,12 +38,13 @@ def read_evaluation_masks(
 ) -> tuple[Node, Mapping[str, NamedMasks]]:
     """Return the file with every item of `evaluate.masks` replaced by names, and the masks of each name.
 
-    Problems are added to the report, except that the value is no list or an item neither a name nor a mapping: the
-    schema reports those.
+    Problems are added to the report, except those that the schema reports: a value that is no list, and an
+    item that
+    is neither a name nor a mapping.
     """
     evaluate = tree.get("evaluate")
     node = evaluate.get("masks") if evaluate else None
-    # The names of arms with problems are not known.
+    # Without any readable arm, names cannot be checked.
     if evaluate is None or node is None or not isinstance(node.value, tuple) or not arms:
         return tree, {}
     names: list[Node] = []
@@ -66,7 +67,8 @@ def read_evaluation_masks(
 
 
 def _find_arms(item: Node, arms: Sequence[ArmDraft], report: ProblemReport) -> Iterator[NamedMasks]:
-    """Yield the masks of the arms that a name means: the arm of that name, of that grid, or of that title."""
+    """Yield the masks of the arms with that name, that grid key or that title, in this order of
+    preference."""
     text = str(item.value)
     for key in ("name", "family", "title"):
         found = [arm for arm in arms if getattr(arm, key) == text]

@@ -32,7 +32,7 @@ class Selection:
 
     seeds: str | None = None
     arms: tuple[str, ...] = ()
-    """`--arm`: keep these and the baseline; empty keeps all."""
+    """`--arm`: keep these and the baseline; empty: keep all."""
     quick_arms: tuple[tuple[str, Place], ...] = ()
     """The arms that `quick` names; `--arm` overrides them."""
     quick: bool = False
@@ -52,13 +52,13 @@ class Selection:
 def resolve_experiment(
     tree: Node, selection: Selection, validator: RegistryValidator, overrides: Sequence[Override]
 ) -> Experiment | None:
-    """Return the experiment; None, and all problems in the report, if there are any.
+    """Return the experiment; if anything is invalid, report all problems and return None.
 
     Args:
         tree: the file with the overrides of `quick` and `--set` applied.
         selection: seeds and arms of the command line.
         validator: validates corpora and strategies, and holds the report.
-        overrides: those of `quick` and `--set`; one that every panel or arm overrides is a problem.
+        overrides: those of `quick` and `--set`; one that every panel or arm overrides is reported.
     """
     report = validator.report
     if not must_be("mapping", tree, "an experiment file", report):
@@ -97,7 +97,7 @@ def resolve_experiment(
 
 
 def _read_name(tree: Node, selection: Selection, report: ProblemReport) -> str:
-    """Return the experiment's name; empty, and the problem in the report, if it cannot be one."""
+    """Return the experiment's name; if it is invalid, report it and return ""."""
     node = tree.get("name")
     if node is None:
         return ""
@@ -116,7 +116,7 @@ def _read_name(tree: Node, selection: Selection, report: ProblemReport) -> str:
 
 
 def _read_baseline(tree: Node, arms: list[ArmDraft], report: ProblemReport) -> str | None:
-    """Return the name of the baseline arm; None, and the problem in the report, if there is none."""
+    """Return the name of the baseline arm; if there is none, report it and return None."""
     node, names = tree.get("baseline"), [arm.name for arm in arms]
     known = ", ".join(names)
     if node is None:
@@ -127,7 +127,7 @@ def _read_baseline(tree: Node, arms: list[ArmDraft], report: ProblemReport) -> s
         return None
     if isinstance(node.value, str) and node.value in names:
         return node.value
-    # Without any arm there is a problem with the arms already.
+    # Without any arm, the report already has a problem about `arms`.
     if names:
         hint = did_you_mean(node.value, names) if isinstance(node.value, str) else ""
         report.add(node.place, f"baseline must be an arm, got {format_value(node)}{hint} (arms: {known})")

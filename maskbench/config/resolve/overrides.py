@@ -31,10 +31,10 @@ SECTIONS: dict[str, type[BaseModel] | None] = {
     "evaluate": EvaluateConfig,
     "compare": CompareConfig,
 }
-"""Every section and the model of its keys; the keys of the corpus depend on its name."""
+"""The pydantic model of every section; None for the corpus, whose keys depend on its name."""
 
 ARM_SECTIONS = ("model", "train", "decode")
-"""What an arm may set: never the corpus or how it is measured, or arms could not be compared."""
+"""Sections an arm may set. Corpus and evaluation are excluded, so that arms stay comparable."""
 PANEL_SECTIONS = ("corpus", *ARM_SECTIONS, "evaluate")
 QUICK_SECTIONS = (*PANEL_SECTIONS, "compare", "panels", "arms")
 
@@ -43,7 +43,7 @@ _EITHER = {"train.steps": "train.epochs", "train.epochs": "train.steps"}
 
 
 def read_overrides(node: Node, what: str, sections: Sequence[str], report: ProblemReport) -> list[Override]:
-    """Return the dotted keys of a mapping with their values; add keys of other sections to the report."""
+    """Return the dotted keys and values of a mapping; report keys of other sections."""
     overrides = []
     for key, entry in node.entries.items():
         root, dot, rest = key.partition(".")
@@ -59,7 +59,7 @@ def read_overrides(node: Node, what: str, sections: Sequence[str], report: Probl
 
 
 def apply_overrides(tree: Node, overrides: Iterable[Override], report: ProblemReport) -> Node:
-    """Return `tree` with the overrides applied in order; add those that fit nowhere to the report."""
+    """Return `tree` with the overrides applied in order; report those that cannot be applied."""
     overrides = list(overrides)
     keys = {override.key for override in overrides}
     for override in overrides:
@@ -103,7 +103,7 @@ def parse_set_options(overrides: Sequence[str], report: ProblemReport) -> list[O
             report.add(Place(option), "must have the form KEY=VALUE, such as train.steps=100")
             continue
         n_found = report.n_found
-        # A value that cannot be read is in the report by then; go on with the next one.
+        # An unreadable value is already in the report; continue with the next one.
         with suppress(ConfigError):
             node = parse_yaml(value, report, option)
             if report.n_found == n_found:
@@ -114,11 +114,11 @@ def parse_set_options(overrides: Sequence[str], report: ProblemReport) -> list[O
 def report_ineffective(
     overrides: Iterable[Override], groups: Sequence[Sequence[Override]], what: str, report: ProblemReport
 ) -> None:
-    """Add to the report the overrides without effect: every panel, or every arm, sets the same key itself.
+    """Report the overrides without effect: those whose key every panel, or every arm, sets itself.
 
     Args:
-        overrides: what is laid over the file as a whole.
-        groups: what each panel or arm sets.
+        overrides: those applied to the whole file.
+        groups: the overrides of each panel or arm.
         what: "panel" or "arm".
         report: receives the problems.
     """

@@ -1,6 +1,6 @@
-"""The panels of an experiment file, and every arm of a panel with all its settings.
+"""Build the panels of an experiment file: every arm of every panel with all its settings.
 
-A panel is a comparison of its own: it overrides some settings of the file, and has the same arms and baseline.
+A panel is a separate comparison: it overrides some settings of the file and has the same arms and baseline.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_PANELS = 64
 
 @dataclass(frozen=True, slots=True)
 class PanelDraft:
-    """A panel as the file writes it."""
+    """A panel as written in the file, before validation."""
 
     name: str | None
     overrides: tuple[Override, ...] = ()
@@ -44,7 +44,7 @@ class PanelDraft:
 
 @dataclass(frozen=True, slots=True)
 class PanelSections:
-    """The validated sections of one panel or arm; None where one has problems."""
+    """The validated sections of one panel or arm; an invalid section is None."""
 
     corpus: CorpusConfig | None
     model: ModelConfig | None
@@ -83,14 +83,14 @@ def build_panel(
     compare: CompareConfig | None,
     validator: RegistryValidator,
 ) -> PanelConfig | None:
-    """Return a panel with every arm and all its settings; None, and the problems in the report, if there are any.
+    """Return a panel with every arm and all its settings; if anything is invalid, report it and return None.
 
     Args:
-        draft: the panel as the file writes it.
+        draft: the panel as written in the file.
         tree: the file.
         arms: every arm of the file.
-        baseline: the name of the baseline arm; None if that has problems.
-        compare: what is compared; None if that has problems.
+        baseline: the name of the baseline arm; None if it is invalid.
+        compare: the section `compare`; None if it is invalid.
         validator: validates corpora and strategies, and holds the report.
     """
     report = validator.report
@@ -103,7 +103,7 @@ def build_panel(
         return None
 
     complete = {name: config for name, config in configs.items() if config is not None}
-    # Arms of the same model are evaluated under the same placements: validate those once.
+    # Evaluation masks are the same for all arms with the same model: validate them once per model.
     validated: dict[tuple[str, ModelConfig], tuple[PlacementConfig, ...]] = {}
     for name, config in complete.items():
         for masks in evaluation_masks.values():
@@ -146,7 +146,7 @@ def _read_sections(tree: Node, validator: RegistryValidator) -> PanelSections:
 def _build_run_config(
     draft: ArmDraft, tree: Node, sections: PanelSections, validator: RegistryValidator
 ) -> RunConfig | None:
-    """Return an arm's settings in a panel; None, and the problems in the report, if there are any."""
+    """Return an arm's settings in a panel; if anything is invalid, report it and return None."""
     report, what = validator.report, f"arms.{draft.family}"
     if draft.overrides:
         sections = _read_sections(apply_overrides(tree, draft.overrides, report), validator)
@@ -169,7 +169,7 @@ def _build_run_config(
 def _check_evaluation(
     tree: Node, sections: PanelSections, compare: CompareConfig | None, validator: RegistryValidator
 ) -> None:
-    """Report what the corpus does not have but `evaluate` names, and what is compared but not evaluated."""
+    """Report what `evaluate` names but the corpus lacks, and a compared metric that is not evaluated."""
     corpus, evaluate, report = sections.corpus, sections.evaluate, validator.report
     if corpus is None or evaluate is None:
         return
@@ -185,18 +185,19 @@ def _check_evaluation(
 
 
 def _find_place(tree: Node, *paths: NodePath) -> Place:
-    """Return the place of the first path that the tree has."""
+    """Return the place of the first path that exists in the tree; else the place of the tree."""
     return next((node.place for path in paths if (node := find_node(tree, path))), tree.place)
 
 
 def list_differing_keys(config: RunConfig, other: RunConfig) -> tuple[str, ...]:
-    """Return the dotted keys, masks aside, at which two runs differ, in the order of the file."""
+    """Return the dotted keys, except masks, whose values differ between two runs, in the order of the
+    file."""
     mine, others = flatten_settings(config), flatten_settings(other)
     return tuple(key for key in {**others, **mine} if mine.get(key, ...) != others.get(key, ...))
 
 
 def flatten_settings(config: RunConfig) -> dict[str, object]:
-    """Return every setting but the masks under its dotted key, as plain JSON."""
+    """Return every setting except masks by its dotted key, as plain JSON values."""
     dump = config.model_dump(mode="json")
     dump["corpus"] = {"name": dump["corpus"]["name"], **dump["corpus"]["options"]}
     flat = {f"{section}.{key}": value for section in PANEL_SECTIONS for key, value in dump[section].items()}

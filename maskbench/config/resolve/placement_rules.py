@@ -1,7 +1,8 @@
-"""The rules of placements: whether a strategy may stand where a placement puts it, and whether an arm's placements agree.
+"""Rules of placements: whether a strategy may act at a site, and whether an arm's placements agree.
 
-The experiment file and the plan of masks both ask here. `PlacementValidator` reports every violation at its line and
-column; `maskbench.masks.plan` raises the first one, for arms that a program builds.
+Loading an experiment file and building a mask plan use the same rules. `PlacementValidator` reports every
+violation
+at its line and column; `maskbench.masks.plan` raises the first one, for arms that are built in code.
 """
 
 from __future__ import annotations
@@ -26,28 +27,30 @@ from maskbench.errors import MaskbenchError
 from maskbench.registry import did_you_mean
 
 HARMLESS = {"apply": "hard", "legality": "full"}
-"""The values of the settings of a whole site under which nothing leaks. A placement that has them sets nothing."""
+"""The settings that hold for a whole site, with the values under which nothing leaks. A placement with such a
+value
+leaves the setting to the site's other placements."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule that a placement breaks."""
+    """One broken rule of a placement: the key to change and a message."""
 
     key: str
-    """The key of the placement that has to change; empty where no single key does."""
+    """The placement's key that has to change; empty if it is no single key."""
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A strategy's class, and a placement that wants to put it somewhere."""
+    """A placement to check, with the class of its strategy."""
 
     strategy: Any
     placement: PlacementConfig
     label: str
-    """What messages about other placements call this one."""
+    """The placement's name in messages."""
     preset: str = ""
-    """The preset that the file names in place of the strategy, if it does."""
+    """The preset that the file names in place of the strategy; empty without one."""
 
     @property
     def is_normaliser(self) -> bool:
@@ -55,12 +58,12 @@ class Candidate:
         return bool(self.strategy.kind == "normaliser")
 
     def setting(self, key: str) -> str:
-        """Return what the placement sets for its whole site; `key` is one of `HARMLESS`."""
+        """Return the placement's value of a setting of its whole site; `key` is a key of `HARMLESS`."""
         return str(getattr(self.placement, key))
 
 
 def placement_violations(candidate: Candidate, options: Any) -> Iterator[Violation]:
-    """Yield the rules that a placement breaks by itself, whatever the model and the rest of the arm.
+    """Yield the rules a placement breaks on its own, independent of the model and of other placements.
 
     Args:
         options: the strategy's options as plain data, to look for schedules in.
@@ -83,33 +86,34 @@ def placement_violations(candidate: Candidate, options: Any) -> Iterator[Violati
         elif not placement.unsafe and (key == "legality" or value in LEAKING_APPLICATIONS):
             message = f"{key}: {value} lets hidden positions have an influence"
             yield Violation(key, f"{message}; add unsafe: true if that is what you want to measure")
-    # How often validation had stalled by then is in no checkpoint, so a resumed run could not know where it stopped.
+    # No checkpoint stores the number of stalls at the freeze, so a resumed run could not restore the
+    # schedule.
     if placement.freeze_at is not None and _has_plateau(options):
         message = "freeze_at does not go with a plateau schedule"
         yield Violation("freeze_at", f"{message}: how often validation stalled by then is not remembered")
 
 
 def _has_plateau(value: Any) -> bool:
-    """Return whether a `plateau` schedule stands somewhere in plain data."""
+    """Return whether plain data contains a `plateau` schedule, at any depth."""
     if isinstance(value, dict):
         return set(value) == {"plateau"} or any(map(_has_plateau, value.values()))
     return isinstance(value, list | tuple) and any(map(_has_plateau, value))
 
 
 class LayersAndHeads(Protocol):
-    """What the rules read of a model: its configuration has it, and so have the `Sizes` that strategies are told."""
+    """The model sizes the rules read; `ModelConfig` and the `Sizes` given to strategies have them."""
 
     @property
     def encoder_layers(self) -> int:
-        """Layers of the encoder."""
+        """Number of encoder layers."""
 
     @property
     def decoder_layers(self) -> int:
-        """Layers of the decoder."""
+        """Number of decoder layers."""
 
     @property
     def n_heads(self) -> int:
-        """Heads of every attention layer."""
+        """Number of heads in every attention layer."""
 
 
 def reach_violations(placement: PlacementConfig, model: LayersAndHeads) -> Iterator[Violation]:
@@ -129,10 +133,11 @@ def reach_violations(placement: PlacementConfig, model: LayersAndHeads) -> Itera
 
 
 def arm_violations(arm: Sequence[Candidate]) -> Iterator[tuple[int, Violation]]:
-    """Yield the rules that placements break which are right one by one, each with the placement's index in the arm.
+    """Yield the rules that an arm's placements break together, each with the index of the placement.
 
-    The settings of a site must agree, one normaliser at most replaces the softmax, and no placement may make another
-    pointless or dishonest.
+    All placements of a site must agree on its settings. At most one normaliser replaces the softmax of a
+    site, and then
+    only with `apply: hard`. Each strategy's `check_arm` must accept the arm.
     """
     for i, candidate in enumerate(arm):
         site = candidate.placement.site
@@ -171,22 +176,22 @@ def _normaliser_violations(
 
 @dataclass(frozen=True, slots=True)
 class PlacementValidator:
-    """Reports the violations of a placement of the experiment file where they stand."""
+    """Reports the violations of a placement at its line and column in the experiment file."""
 
     report: ProblemReport
     candidate: Candidate
     node: Node
-    """The placement in the file, short forms written out."""
+    """The placement in the file, short forms expanded."""
 
     @property
     def placement(self) -> PlacementConfig:
-        """The placement as it stands after the checks so far."""
+        """The placement of the candidate."""
         return self.candidate.placement
 
     def check(self, options: Any, model: ModelConfig | None) -> PlacementConfig | None:
-        """Return the placement, its refresh filled in; None, and the problems noted, if it breaks a rule.
+        """Return the placement with its default refresh; if it breaks a rule, report that and return None.
 
-        Without options, which have problems of their own, the strategy itself is not asked.
+        If `options` or `model` is None because it is invalid, the strategy's own `check` is skipped.
         """
         before = self.report.n_found
         for violation in placement_violations(self.candidate, self.node.to_python()):
@@ -199,7 +204,7 @@ class PlacementValidator:
         return self._with_refresh() if self.report.n_found == before else None
 
     def check_as_part(self, options: Any, model: ModelConfig | None) -> None:
-        """Note what is wrong with a part of a combination, whose node has no keys but `mask` and options."""
+        """Report the violations of a part of a combination; its node has only `mask` and options."""
         before = self.report.n_found
         for violation in placement_violations(self.candidate, {}):
             if violation.key == "site":
@@ -208,7 +213,7 @@ class PlacementValidator:
             self._ask(options, model)
 
     def add(self, violation: Violation) -> None:
-        """Note a violation at the key of the placement, or at the placement where it has no such key."""
+        """Report a violation at its key of the placement, or at the placement if it has no such key."""
         place = (self.node.get(violation.key) or self.node).place
         self.report.add(place, f"{self.candidate.label}: {violation.message}")
 
@@ -227,7 +232,7 @@ class PlacementValidator:
 
 
 def check_arm(arm: Sequence[PlacementValidator]) -> None:
-    """Note what is wrong with placements that are each right: they contradict each other, or make one pointless."""
+    """Report the rules that an arm's placements break together (`arm_violations`)."""
     for i, violation in arm_violations([validator.candidate for validator in arm]):
         arm[i].add(violation)
 

@@ -1,7 +1,8 @@
-"""Checks what the file says about plug-ins, the corpus and the mask strategies, against what they declare.
+"""Validate the corpus and the mask placements of a file against the options their plug-ins declare.
 
-Plug-ins are found in the registries, which the caller has filled. A resolved file is trusted instead: it was checked
-when it was written, and reading it must not need the plug-ins, which need torch.
+Plug-ins are looked up in the registries, which the caller has filled. A resolved file is not validated again:
+it was
+validated before it was written, and reading it must not need the plug-ins, which need torch.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ PLACEMENT_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class RegistryValidator:
-    """Where problems go, and whether plug-ins are asked."""
+    """Validates a corpus and placements and adds problems to a report."""
 
     report: ProblemReport
     trusted: bool = False
-    """True for a resolved file: options are taken as they stand."""
+    """Whether the file is a resolved one; options are then not validated."""
 
     def corpus(self, node: Node) -> CorpusConfig | None:
-        """Return the corpus with its options normalised; None, and the problems noted, if something is wrong."""
+        """Return the corpus with its options normalised; if it is invalid, report that and return None."""
         if not must_be("mapping", node, "corpus", self.report):
             return None
         named = validate(CorpusConfig, node.filter_keys(lambda key: key == "name"), "corpus", self.report)
@@ -53,7 +54,7 @@ class RegistryValidator:
         return CorpusConfig(name=named.name, options=checked.model_dump(mode="json"))
 
     def capabilities(self, config: CorpusConfig, node: Node) -> CorpusCapabilities | None:
-        """Return what the corpus can be evaluated on; None where that is unknown."""
+        """Return the splits, annotations and tags of the corpus; None if they are unknown."""
         if self.trusted:
             return None
         cls = registry.CORPORA.lookup(config.name)
@@ -71,12 +72,12 @@ class RegistryValidator:
             return None
 
     def arm(self, nodes: Sequence[Node], what: str, model: ModelConfig | None) -> list[PlacementConfig]:
-        """Return the placements of an arm with their options normalised; without those that have problems.
+        """Return the valid placements of an arm, options normalised; report problems with the others.
 
         Args:
             nodes: the placements in the file.
-            what: how messages call the arm.
-            model: the model it acts in; None if that has problems of its own.
+            what: the name of the arm in messages.
+            model: the arm's model; None if its section is invalid.
         """
         if self.trusted:
             read = [self._as_written(node, f"{what}[{i}]") for i, node in enumerate(nodes)]
@@ -89,7 +90,8 @@ class RegistryValidator:
         return [validator.placement for validator in validators]
 
     def placement(self, node: Node, what: str, model: ModelConfig) -> PlacementConfig | None:
-        """Return one placement, whatever else its arm may have to hold; None, and the problems noted, if it is wrong."""
+        """Return one placement, without the rules of whole arms; if it is invalid, report that and return
+        None."""
         validator = self._placement(node, what, model)
         return validator.placement if validator else None
 
@@ -110,7 +112,7 @@ class RegistryValidator:
         return is_mapping
 
     def _placement(self, node: Node, what: str, model: ModelConfig | None) -> PlacementValidator | None:
-        """Return a placement and its strategy; None, and the problems noted, if something is wrong."""
+        """Return a placement and its strategy; if anything is invalid, report it and return None."""
         if not self._is_placement(node, what):
             return None
         preset, node = get_preset_name(node), expand_shorthand(node, what, self.report)
@@ -135,9 +137,9 @@ class RegistryValidator:
     def _with_parts(
         self, node: Node, what: str, whole: PlacementConfig | None, model: ModelConfig | None
     ) -> Node | None:
-        """Return a placement, or a part of a combination, whose own parts are written out.
+        """Return a placement, or a part of a combination, with the short forms in its own parts expanded.
 
-        None, and the problems noted, if something is wrong with one of them.
+        If a part is invalid, report that and return None.
         """
         parts = node.get("of")
         if parts is None or not is_list_of_masks(parts):
@@ -151,7 +153,8 @@ class RegistryValidator:
     def _part(
         self, node: Node, what: str, whole: PlacementConfig | None, model: ModelConfig | None
     ) -> Node | None:
-        """Return a part of a combination, written out; None, and the problems noted, if it is wrong."""
+        """Return a part of a combination, short forms expanded; if it is invalid, report that and return
+        None."""
         n_found = self.report.n_found
         if not isinstance(node.value, dict):
             example = "{mask: window, radius: 2}"
@@ -177,7 +180,7 @@ class RegistryValidator:
         return written if options is not None and self.report.n_found == n_found else None
 
     def _strategy(self, name: Node | None) -> Any:
-        """Return the class of a mask's name; None, and the problem noted, if there is none."""
+        """Return the strategy class of a mask's name; if there is none, report that and return None."""
         if name is None or not isinstance(name.value, str):
             return None
         if name.value in registry.MASKS.names():
@@ -199,14 +202,14 @@ class RegistryValidator:
 
 
 def _halves(node: Node) -> tuple[Node, Node]:
-    """Return the keys of a placement itself, and the options of its strategy."""
+    """Split a placement into its own keys and the options of its strategy."""
     return node.filter_keys(lambda key: key in PLACEMENT_KEYS), node.filter_keys(
         lambda key: key not in PLACEMENT_KEYS
     )
 
 
 def _with_options(placement: PlacementConfig, options: Any) -> PlacementConfig:
-    """Return a placement with its options normalised; as it is where they have problems of their own."""
+    """Return a placement with its options normalised; unchanged if `options` is None (invalid)."""
     if options is None:
         return placement
     return placement.model_copy(update={"options": options.model_dump(mode="json")})

@@ -17,7 +17,7 @@ _FORM = "must be a count such as 8, or a list such as [0, 1, 5]"
 
 
 def read_seeds(node: Node | None, report: ProblemReport) -> tuple[int, ...]:
-    """Return the seeds of the file's `seeds`; empty, and the problem in the report, if it is no count or list."""
+    """Return the seeds of the file's `seeds`; if it is no count or list, report that and return ()."""
     if node is None:
         return tuple(range(DEFAULT_SEEDS))
     if isinstance(node.value, tuple):
@@ -49,9 +49,9 @@ def _read_list(node: Node, report: ProblemReport) -> tuple[int, ...]:
 
 
 def parse_seeds(text: str, report: ProblemReport) -> tuple[int, ...]:
-    """Return the seeds of `--seeds TEXT`; empty, and the problem in the report, if it is malformed.
+    """Return the seeds of `--seeds TEXT`; if it is malformed, report that and return ().
 
-    A lone number is a count, as in the file; `5,` is the seed 5 alone.
+    A single number is a count, as in the file; `5,` is the one seed 5.
     """
     place = Place(f"--seeds {text}")
     stripped = text.replace(" ", "")

@@ -16,11 +16,11 @@ from maskbench.config.parsing.problems import Place, ProblemReport
 from maskbench.config.parsing.validation import must_be
 
 COMBINING = ("any", "all", "not")
-"""Strategies that combine those listed in their option `of`; each may stand in a placement as a key of its own."""
+"""Strategies that combine the masks in their option `of`; in a placement, each name may itself be a key."""
 
 
 def get_preset_name(node: Node) -> str:
-    """Return the name of the preset that a placement's `mask` names, "" if it names none."""
+    """Return the preset that a placement's `mask` names; "" if it names none."""
     name = node.get("mask")
     return name.value if name and isinstance(name.value, str) and name.value in registry.PRESETS else ""
 
@@ -37,8 +37,8 @@ def expand_shorthand(node: Node, what: str, report: ProblemReport) -> Node:
 
     Args:
         node: a mapping.
-        what: how messages call it.
-        report: receives what is wrong with the short form itself.
+        what: its name in messages.
+        report: receives the problems of the short form itself.
     """
     if "mask" not in node.entries:
         node = _without_combining_key(node, what, report)
@@ -62,7 +62,7 @@ def _without_combining_key(node: Node, what: str, report: ProblemReport) -> Node
         )
         report.add(node.entries[key].key_place, message)
     word, entry = words[0], node.entries[words[0]]
-    # A single part may stand without the list.
+    # A single part may be written without the list.
     parts = Node(entry.node.place, (entry.node,)) if isinstance(entry.node.value, dict) else entry.node
     must_be("list", parts, f"{what}.{word}", report)
     rest = {key: other for key, other in node.entries.items() if key not in (*words, "of")}

@@ -1,4 +1,4 @@
-"""The file of claims: sentences that can turn out wrong, each with the experiment that decides it.
+"""The claims file: testable statements, each with the experiment that tests it.
 
     claims:
       drawn-anew-is-better:
@@ -12,8 +12,7 @@
         expects: higher
         min_effect: 0.01
 
-What is expected is written down before the runs, as is the smallest difference that would matter, so that no outcome
-can be read as success afterwards.
+The expected result and the smallest relevant difference are fixed before the runs.
 """
 
 from __future__ import annotations
@@ -36,13 +35,15 @@ from maskbench.config.schema.names import Name, check_name
 from maskbench.config.schema.sections import StrictModel, check_metric_name
 
 STEP_TIME = "step_time"
-"""What a training step of the arm takes, relative to the arm it is held against: measured once, not for every seed."""
+"""The time of a training step of the arm divided by that of the arm it is compared with; measured once, not
+for
+every seed."""
 
 Direction: TypeAlias = Literal["higher", "lower", "no difference"]
 
 
 class Limit(StrictModel):
-    """A claim about the arm's own values: each of them lies above, or below, a number."""
+    """A claim about the arm's own values: every value lies above, or every value lies below, a number."""
 
     above: float | None = None
     below: float | None = None
@@ -54,7 +55,7 @@ class Limit(StrictModel):
         return self
 
     def holds(self, value: float) -> bool:
-        """Whether a value lies on the claimed side; the number itself does not."""
+        """Whether a value lies on the claimed side of the number; a value equal to the number does not."""
         if self.above is not None:
             return value > self.above
         return self.below is not None and value < self.below
@@ -71,23 +72,23 @@ def _one_of(expects: object) -> object:
 
 
 class Claim(StrictModel):
-    """One claim."""
+    """One claim: a statement, and the arm, metric and expected result that test it."""
 
     says: Annotated[str, Field(min_length=1)]
     """The claim, as a sentence."""
     source: Annotated[str, Field(min_length=1)]
-    """Who claims it, and where."""
+    """Who makes the claim, and where."""
     experiment: Name
     panel: Name | None = None
     """None: the experiment has no panels."""
     arm: Name
     against: Name | None = None
-    """The arm it is held against; None: the experiment's baseline."""
+    """The arm it is compared with; None: the experiment's baseline."""
     metric: str
-    """Such as test/exact_match, or `step_time`."""
+    """`split/metric`, such as test/exact_match, or `step_time`."""
     expects: Annotated[Direction | Limit, BeforeValidator(_one_of)]
     min_effect: Annotated[float, Field(gt=0)] | None = None
-    """The smallest difference that matters, in the metric's unit."""
+    """The smallest relevant difference, in the metric's unit."""
 
     @field_validator("metric")
     @classmethod
@@ -117,7 +118,7 @@ def load_claims(path: Path) -> dict[str, Claim]:
     """Return the claims in the file at `path` by name, in the order of the file.
 
     Raises:
-        ConfigError: anything is wrong with the file; the message has all problems, each with its place.
+        ConfigError: the file is invalid; the message has all problems, each with its place.
     """
     report = ProblemReport(str(path))
     tree = parse_yaml(read_text(path, report), report)

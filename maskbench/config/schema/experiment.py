@@ -1,7 +1,8 @@
 """The settings of an experiment: strict, immutable, within range.
 
-`Experiment`, `PanelConfig` and `ArmConfig` are what loading a file results in: every arm of every panel with all its
-settings. The sections they are made of stand in `maskbench.config.schema.sections`.
+Loading a file returns an `Experiment` with its `PanelConfig` and `ArmConfig`: every arm of every panel with
+all its
+settings. Their sections are defined in `maskbench.config.schema.sections`.
 """
 
 from __future__ import annotations
@@ -53,16 +54,16 @@ Site = Literal[
     "encoder_input", "decoder_input", "encoder_self", "decoder_self", "cross", "memory", "logits", "loss"
 ]
 SITES: tuple[str, ...] = get_args(Site)
-"""Where a mask can act."""
+"""The places in the model and the training where a mask can act."""
 ATTENTION_SITES = ("encoder_self", "decoder_self", "cross")
 """The sites that have layers and heads."""
 
 Application = Literal["hard", "renormalise", "raw", "multiply_scores", "small_fill"]
 """How an attention site's combined mask, legality included, is applied to the scores."""
 LEAKING_APPLICATIONS: tuple[Application, ...] = ("raw", "multiply_scores", "small_fill")
-"""The applications under which hidden positions still have an influence."""
+"""The applications under which hidden positions still influence the output."""
 Legality = Literal["full", "no_causal", "no_padding", "none"]
-"""Which parts of legality are in force at an attention site."""
+"""Which of the causal and the padding mask are in force at an attention site."""
 
 MAX_SEED = 2**32 - 1
 
@@ -81,7 +82,7 @@ class Refresh(StrictModel):
 
     per: Literal["example", "epoch", "step", "run"]
     variants: Count | Literal["unlimited"] = "unlimited"
-    """The number of different masks before they repeat."""
+    """Number of different masks that are drawn before they repeat."""
 
     @model_validator(mode="before")
     @classmethod
@@ -106,28 +107,29 @@ def _indices(value: Any) -> Any:
 
 
 Indices = Annotated[Literal["all"] | tuple[int, ...], BeforeValidator(_indices)]
-"""Which layers or heads: "all", or their numbers counted from 0, ascending."""
+"""Layers or heads: "all", or their indices from 0, ascending."""
 
 
 class PlacementConfig(StrictModel):
-    """A strategy at a site. In the file it is flat: what is no field here is an option of the strategy."""
+    """A strategy at a site. In the file, every key that is no field here is an option of the strategy."""
 
     site: Site
     mask: str
     layers: Indices = "all"
     heads: Indices = "all"
     phases: Annotated[tuple[Literal["train", "eval"], ...], Field(strict=False, min_length=1)] | None = None
-    """None: the strategy's own."""
+    """When the mask acts; None: in the strategy's own phases."""
     refresh: Refresh | None = None
-    """None: the strategy draws nothing, or has no default."""
+    """None: the strategy draws nothing at random, or has no default."""
     apply: Application = "hard"
-    """Of the whole site: its placements must not disagree."""
+    """Holds for the whole site; all its placements must agree."""
     legality: Legality = "full"
-    """Of the whole site, likewise."""
+    """Holds for the whole site; all its placements must agree."""
     unsafe: bool = False
-    """Whether the author accepts that this arm leaks; leaking settings are refused without it."""
+    """Whether the user accepts that this arm leaks; leaking settings are refused without it."""
     freeze_at: Annotated[float, Field(ge=0, le=1)] | None = None
-    """The share of training after which the placement stops changing: schedules, draws and learned parameters."""
+    """Share of training, in [0, 1], after which schedules, draws and learned parameters of the placement stay
+    fixed."""
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -141,7 +143,7 @@ class PlacementConfig(StrictModel):
 
     @property
     def leaks(self) -> bool:
-        """Whether hidden positions have an influence at its site."""
+        """Whether hidden positions influence the output at its site."""
         return self.apply in LEAKING_APPLICATIONS or self.legality != "full"
 
     @field_validator("phases")
@@ -151,7 +153,7 @@ class PlacementConfig(StrictModel):
 
 
 def _without_paths(options: dict[str, Any]) -> dict[str, Any]:
-    """Return a corpus's options without the folder of its files, nor those of corpora inside it."""
+    """Return a corpus's options without the folder of its files and the folders of corpora inside it."""
     return {
         key: _without_paths(value) if isinstance(value, dict) else value
         for key, value in options.items()
@@ -161,7 +163,7 @@ def _without_paths(options: dict[str, Any]) -> dict[str, Any]:
 
 
 class RunConfig(StartConfig):
-    """Everything one run of an arm depends on, except its seed."""
+    """All settings a run of an arm depends on, except its seed."""
 
     corpus: CorpusConfig
     model: ModelConfig = ModelConfig()
@@ -170,18 +172,18 @@ class RunConfig(StartConfig):
     evaluate: EvaluateConfig = EvaluateConfig()
     masks: Annotated[tuple[PlacementConfig, ...], Field(strict=False)] = ()
     streams: Name = "a"
-    """Which family of random streams; runs that differ in nothing else are replicates."""
+    """Name of the family of random streams; runs that differ only in it are replicates."""
     under: dict[str, Annotated[tuple[PlacementConfig, ...], Field(strict=False)]] = Field(
         default_factory=dict
     )
-    """Other masks that the trained model is evaluated under, by the name that `evaluate.masks` has for them."""
+    """Other masks under which the trained model is evaluated, by their name in `evaluate.masks`."""
 
     def identity(self) -> dict[str, Any]:
-        """Return, as plain JSON, everything that can change a number: what a run's hash is made of.
+        """Return, as plain JSON, every setting that can change a result: the input of a run's hash.
 
-        How often a checkpoint is saved changes none, nor where a corpus or the weights to start from lie (their
-        content is hashed beside this), nor that the author calls a placement unsafe; of `steps` and `epochs` only the
-        one that counts is there.
+        Left out are `save_every`, the folders of the corpus and of the starting weights (their content is
+        hashed
+        separately), `unsafe`, and the one of `steps` and `epochs` that has no effect.
         """
         identity = self.model_dump(mode="json", exclude={"init_from"})
         if self.train_only is None:
@@ -196,15 +198,15 @@ class RunConfig(StartConfig):
 
 
 class ArmConfig(StrictModel):
-    """One mask setting."""
+    """An arm: its masks and all its settings."""
 
     name: Name
-    """Its folder."""
+    """Name of the arm and of its folder."""
     title: str
-    """As tables show it, for instance `window(radius=1)`."""
+    """The arm's name in tables, for instance `window(radius=1)`."""
     config: RunConfig
     also_different: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Dotted keys, masks aside, at which the settings differ from the baseline's; `streams` may be among them."""
+    """Dotted keys, except masks, whose values differ from the baseline's; may include `streams`."""
 
 
 class PanelConfig(StrictModel):

@@ -1,8 +1,10 @@
-"""What the program knows of a metric without computing it, and how metrics are named.
+"""Metadata of metrics (direction, unit, limits), and the syntax of their names.
 
 A metric in a file or a table is named `split/metric`, for instance `test/bleu`. `test@none/bleu` is the same under
 the masks of the arm `none` instead of the run's own, and `test/token_accuracy[tag:gender]` is a slice of it.
-`find_metric` returns a metric's direction, unit and limits. The classes stand in `maskbench.metrics`, one file a family.
+`find_metric` returns a metric's metadata. The classes that compute metrics are in `maskbench.metrics`, one
+file per
+family.
 """
 
 from __future__ import annotations
@@ -19,20 +21,21 @@ from maskbench.errors import ConfigError
 from maskbench.registry import METRICS
 
 SliceKind: TypeAlias = Literal["tag", "length", "distance"]
-"""What the examples or the tokens of a split can be told apart by: what a target token is an instance of, how many
-words the source has, how far apart the source words are that a target token hangs on."""
+"""How a split is sliced: by the tag of each target token, by the length of the source, or by the distance
+between the
+source words that a target token depends on."""
 
 LENGTHS: tuple[tuple[int, float], ...] = ((1, 5), (6, 10), (11, 20), (21, math.inf))
-"""The bins of source length in tokens, end mark aside, both ends included."""
+"""The bins of source length in tokens without the end mark; both limits are included."""
 DISTANCES: tuple[tuple[int, float], ...] = (
     *((d, d) for d in range(1, 11)),
     *((11, 15), (16, math.inf)),
 )
-"""The bins of the distance between the first and the last source token that a target token hangs on."""
+"""The bins of the distance between the first and the last source token that a target token depends on."""
 
 
 def bin_name(limits: tuple[int, float]) -> str:
-    """Return how a bin is called: `7`, `6-10` or `21+`."""
+    """Return the name of a bin: `7`, `6-10` or `21+`."""
     low, high = limits
     if high == math.inf:
         return f"{low}+"
@@ -40,38 +43,40 @@ def bin_name(limits: tuple[int, float]) -> str:
 
 
 class MetricInfo:
-    """What is known of a metric without computing it; `maskbench.metrics.base.Metric` adds the computation."""
+    """The metadata of a metric; `maskbench.metrics.base.Metric` adds the computation."""
 
     name: str = ""
-    """As in `evaluate.metrics`; `find_metric` sets it."""
+    """The name in `evaluate.metrics`; `find_metric` sets it."""
     higher_is_better: bool
     unit: str
-    """What 1.0 of it is, such as `BLEU points`."""
+    """Unit of the value, such as `BLEU points`."""
     low: float = 0.0
-    """The least value it can have."""
+    """Smallest possible value."""
     high: float = math.inf
-    """The greatest value it can have; infinity where there is none."""
+    """Largest possible value; infinity if there is none."""
     description: str
-    """One line: what the number is."""
+    """What the number measures, in one line."""
     source: str
-    """The paper and year that defines it, or whose idea it is."""
+    """Paper and year of the definition, or the author of the idea."""
     needs: frozenset[str] = frozenset()
-    """What the corpus must know: any of "junk", "links", "deps", "tags". With "origin" it is measured only on splits
-    that are altered copies of another."""
+    """Annotations the corpus must have, any of "junk", "links", "deps", "tags". "origin": the metric is
+    measured only on
+    splits that are altered copies of another."""
     slices: tuple[SliceKind, ...] = ()
-    """What it can be told apart by; asked for by `evaluate.by`."""
+    """Kinds of slices it can be computed on; `evaluate.by` selects them."""
     sites: bool = False
-    """Whether it is also given for every attention site, as a slice such as `[site:cross]`."""
+    """Whether it also has a value for every attention site, as a slice such as `[site:cross]`."""
     sentence_numbers: int | None = None
-    """How many numbers a sentence adds to the metric's sums; None: the metric is no function of such sums."""
+    """Count of numbers that each sentence adds to the metric's sums; None: the metric is no function of such
+    sums."""
     in_percent: bool | None = None
-    """Whether tables multiply it by 100; None: if the greatest value is 1."""
+    """Whether tables multiply it by 100; None: they do if `high` is 1."""
     decimals: int | None = None
-    """The fewest decimals in tables; None: one for percentages and for scores up to 100, three for the rest."""
+    """Fewest decimals in tables; None: 1 if `high` is at most 100, otherwise 3."""
 
     @property
     def factor(self) -> float:
-        """What tables multiply a value by: 100 for percentages, else 1."""
+        """The factor by which tables multiply a value: 100 for percentages, else 1."""
         percent = self.high == 1 if self.in_percent is None else self.in_percent
         return 100.0 if percent else 1.0
 
@@ -82,11 +87,13 @@ class MetricInfo:
 
     @property
     def is_ratio(self) -> bool:
-        """Whether it is the first of a sentence's numbers, summed, divided by the second, summed."""
+        """Whether it is the sum of the sentences' first numbers divided by the sum of their second
+        numbers."""
         return self.sentence_numbers == 2 and type(self).score_counts is MetricInfo.score_counts
 
     def score_counts(self, counts: Any) -> Any:
-        """Return the metric of sums over sentences, Float64[...], in its own unit; of no sentences 0.
+        """Return the metric from sums over sentences, Float64[...], in its own unit; a zero denominator
+        counts as 1.
 
         Args:
             counts: Float64[..., sentence_numbers].
@@ -96,18 +103,18 @@ class MetricInfo:
         return counts[..., 0] / np.maximum(counts[..., 1], 1)
 
     def score_sentences(self, counts: Any) -> Any:
-        """Return the metric of every sentence alone, Float64[N], from Float64[N, sentence_numbers]."""
+        """Return the metric of every single sentence, Float64[N], from Float64[N, sentence_numbers]."""
         return self.score_counts(counts)
 
 
 class RecordedMetric(MetricInfo):
-    """A metric of a plug-in that is not loaded, as the experiment directory describes it."""
+    """The metadata of a metric whose plug-in is not loaded, read from the experiment directory."""
 
     def __init__(self, record: Mapping[str, Any]) -> None:
-        """Read what `record_of` wrote.
+        """Read a record that `record_of` wrote.
 
         Raises:
-            ValueError, TypeError, LookupError: it is damaged.
+            ValueError, TypeError, LookupError: the record is damaged.
         """
         self.higher_is_better, self.sites = _boolean(record["higher_is_better"]), _boolean(record["sites"])
         self.unit, self.description, self.source = (
@@ -129,9 +136,10 @@ def _boolean(value: Any) -> bool:
 
 
 def record_of(metric: MetricInfo) -> dict[str, Any]:
-    """Return what `RecordedMetric` reads, as a JSON object.
+    """Return a metric's metadata as a JSON object that `RecordedMetric` reads.
 
-    How sums over sentences become a value is code; it is recorded for ratios only, which need none.
+    A value is computed from sums by code, which cannot be recorded. `is_ratio` marks the metrics that need
+    none.
     """
     low, high = (None if math.isinf(limit) else limit for limit in (metric.low, metric.high))
     return {
@@ -151,18 +159,20 @@ def record_of(metric: MetricInfo) -> dict[str, Any]:
 
 
 RECORDS_FILE = "plugin-metrics.json"
-"""Beside experiment.yaml where a plug-in's metric is measured: what `record_of` says of each, by name."""
+"""File beside experiment.yaml, present if a plug-in's metric is measured: the result of `record_of` by metric
+name."""
 
 _recorded: dict[str, RecordedMetric] = {}
 
 
 def read_recorded_metrics(experiment_file: Path) -> None:
-    """Make the plug-ins' metrics known that are recorded beside an experiment.yaml; nothing where none are.
+    """Register the plug-in metrics recorded beside an experiment.yaml; do nothing if there are none.
 
-    A comparison thus knows directions and units without the plug-in.
+    So a comparison has directions and units without the plug-in.
 
     Raises:
-        ConfigError: the record is damaged, or another experiment has recorded a metric of the same name otherwise.
+        ConfigError: the record is damaged, or another experiment recorded a different metric of the same
+        name.
     """
     path = experiment_file.with_name(RECORDS_FILE)
     try:
@@ -181,10 +191,11 @@ def read_recorded_metrics(experiment_file: Path) -> None:
 
 
 def add_recorded_metrics(records: Mapping[str, Any]) -> None:
-    """Make metrics of plug-ins known by the records of an experiment directory; a loaded plug-in is preferred.
+    """Register plug-in metrics from the records of an experiment directory; a loaded plug-in takes
+    precedence.
 
     Raises:
-        ConfigError: another directory has recorded a metric of the same name otherwise.
+        ConfigError: another directory recorded a different metric of the same name.
         ValueError, TypeError, LookupError: a record is damaged.
     """
     for name, record in records.items():
@@ -200,7 +211,7 @@ def add_recorded_metrics(records: Mapping[str, Any]) -> None:
 
 
 def record_plugin_metrics(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the records of those metrics that are not maskbench's own, by name."""
+    """Return the records of the named metrics that plug-ins define, by name."""
     return {
         name: record_of(find_metric(name))
         for name in sorted(set(names))
@@ -209,7 +220,7 @@ def record_plugin_metrics(names: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def find_metric(name: str) -> MetricInfo:
-    """Return the metric of that name: a registered one, or one that an experiment directory describes.
+    """Return the metric of that name: a registered one, else a recorded one.
 
     Raises:
         KeyError: there is none.
@@ -235,18 +246,18 @@ def metric_names() -> list[str]:
 
 
 class MetricName(NamedTuple):
-    """A metric's name taken apart."""
+    """The parts of a metric's name."""
 
     split: str
     masks: str | None
-    """The arm under whose masks it is measured; None: the run's own."""
+    """The arm whose masks are used; None: the run's own masks."""
     metric: str
     part: str
-    """The slice, such as `tag:gender`; empty: the whole split."""
+    """The slice, such as `tag:gender`; empty for the whole split."""
 
     @property
     def info(self) -> MetricInfo:
-        """What is known of the metric.
+        """The metadata of the metric.
 
         Raises:
             KeyError: there is no such metric.
@@ -255,7 +266,7 @@ class MetricName(NamedTuple):
 
     @property
     def whole(self) -> MetricName:
-        """The metric that this is a slice of."""
+        """The same name without the slice."""
         return self._replace(part="")
 
     def __str__(self) -> str:
@@ -270,6 +281,6 @@ _NAME = re.compile(
 
 @cache
 def metric_name(name: str) -> MetricName | None:
-    """Take `"test@none/bleu[length:6-10]"` apart; None if it does not have the form `split[@arm]/metric[[slice]]`."""
+    """Parse a name such as `test@none/bleu[length:6-10]`; None if it is not `split[@arm]/metric[[slice]]`."""
     match = _NAME.fullmatch(name)
     return MetricName(match["split"], match["masks"], match["metric"], match["part"] or "") if match else None

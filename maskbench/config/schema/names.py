@@ -1,6 +1,6 @@
 """Names that become folder names: of experiments, panels, arms and random streams.
 
-An allow-list, so that no file can name `../x`, a device, or two arms that differ only in spelling.
+Only listed characters are allowed, so that no file can name `../x`, a device, or two arms that differ only in case.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 MAX_NAME_LENGTH = 32
-"""The most characters a name may have."""
+"""Maximum number of characters of a name."""
 
 _PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-# Windows gives these names to devices, whatever the folder and the suffix.
+# Windows reserves these names for devices, in any folder and with any suffix.
 _DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 _DIGEST = 8
 
@@ -41,8 +41,9 @@ Name = Annotated[str, AfterValidator(check_name)]
 def slugify(text: str) -> str:
     """Return `text` as a name: `window(radius=1)` becomes `window-radius-1`.
 
-    Other characters become hyphens, so different texts may collide; the caller refuses that. What is too long is cut
-    and ends in a digest of the whole, so long texts that begin alike stay apart.
+    Other characters become hyphens, so different texts may get the same name; the caller refuses that. A text
+    that is
+    too long is cut and ends in a digest of the whole, so long texts with the same start get different names.
     """
     name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     if len(name) <= MAX_NAME_LENGTH:

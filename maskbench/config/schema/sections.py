@@ -1,4 +1,4 @@
-"""The sections of the experiment file: the only place of their defaults, types and ranges."""
+"""The sections of the experiment file, with all defaults, types and ranges."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StrictModel(BaseModel):
 
 
 def check_metric_name(name: str) -> str:
-    """Return `name` if it is `split/metric`, perhaps with a slice, and the metric exists."""
+    """Return `name` if it is `split/metric`, with or without a slice, and the metric exists."""
     found = metric_name(name)
     if found is None:
         raise ValueError("must be a split and a metric, such as test/bleu")
@@ -65,7 +65,7 @@ class ModelConfig(StrictModel):
     dropout: Share = 0.1
     positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
     tied: bool = True
-    """Whether both embeddings and the output projection are one table."""
+    """Whether both embeddings and the output projection share one weight table."""
 
     @field_validator("n_heads")
     @classmethod
@@ -78,29 +78,31 @@ class ModelConfig(StrictModel):
 
 
 class TrainConfig(StrictModel):
-    """How a run is trained. Either `steps` or `epochs` counts: with `epochs` given, `steps` means nothing."""
+    """How a run is trained. `epochs`, if given, replaces `steps`."""
 
     steps: Count = 2000
     epochs: Count | None = None
     batch_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 2048
-    """Sentences x longest padded side, the target with its end mark."""
+    """Maximum size of a batch in padded tokens: sentences x longest side, end marks included."""
     lr: Annotated[float, Field(gt=0, le=100)] = 1e-3
     schedule: Literal["inverse_sqrt", "constant"] = "inverse_sqrt"
     warmup_steps: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200
     label_smoothing: Share = 0.1
     weight_decay: Annotated[float, Field(ge=0, le=100)] = 0.0
     clip: Annotated[float, Field(gt=0)] = 1.0
-    """The greatest norm of the gradient."""
+    """Maximum norm of the gradient."""
     rdrop: Annotated[float, Field(ge=0, le=1000)] = 0.0
-    """The weight of the R-Drop loss between two passes with different masks and dropout; 0: one pass."""
+    """Weight of the R-Drop loss between two passes with different masks and dropout; 0: one pass, no such
+    loss."""
     valid_every: Count = 200
     save_every: Count = 500
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     select: str = "valid/nll"
-    """The metric of the validation split that picks the checkpoint."""
+    """The metric of the validation split that selects the checkpoint."""
     average: Annotated[int, Field(ge=1, le=100)] = 1
-    """How many of the last validations' weights are averaged and evaluated; 1: the checkpoint that `select` picks."""
+    """Number of last validations whose weights are averaged and evaluated; 1: evaluate the checkpoint that
+    `select` picks."""
 
     @field_validator("select")
     @classmethod
@@ -124,19 +126,19 @@ class TrainConfig(StrictModel):
 
     @model_serializer(mode="wrap")
     def _what_counts(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the one of `steps` and `epochs` that has no effect, so that a dump can be loaded again."""
+        """Leave out the one of `steps` and `epochs` that has no effect, since a file may not have both."""
         fields: dict[str, Any] = dump(self)
         del fields["epochs" if self.epochs is None else "steps"]
         return fields
 
 
 class StartConfig(StrictModel):
-    """What a run starts from, and what of it is trained; keys of an arm's long form."""
+    """The starting weights of a run and the parameters it trains; keys of an arm's long form."""
 
     init_from: Annotated[str, Field(min_length=1)] | None = None
-    """A folder of finished runs, whose weights the run starts from; None: new, random ones."""
+    """A folder of finished runs whose weights the run starts from; None: new random weights."""
     train_only: Texts | None = None
-    """Patterns over the names of parameters: the others stay as they start. None: everything is trained."""
+    """Patterns of parameter names; only matching parameters are trained. None: all are trained."""
 
     @field_validator("init_from")
     @classmethod
@@ -157,13 +159,13 @@ class DecodeConfig(StrictModel):
     """Settings of beam search."""
 
     beam_size: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Hypotheses of a sentence that go on at a time; 1 is greedy search."""
+    """Hypotheses kept per sentence at each step; 1 is greedy search."""
     length_penalty: Annotated[float, Field(ge=0, le=10)] = 1.0
     """Alpha of Wu et al. 2016: a hypothesis's log-likelihood is divided by ((5 + length) / 6)^alpha."""
     max_length_ratio: Annotated[float, Field(gt=0, le=100)] = 2.0
-    """The most target tokens per source token."""
+    """Maximum number of target tokens per source token."""
     n_best: Annotated[int, Field(ge=1, le=1024, validate_default=True)] = 1
-    """Translations of a sentence that are written down; the best one is measured."""
+    """Translations written per sentence; only the best one is measured."""
 
     @field_validator("n_best")
     @classmethod
@@ -181,10 +183,10 @@ class EvaluateConfig(StrictModel):
     splits: Texts = ("test",)
     metrics: Texts = ("nll", "token_accuracy", "exact_match", "bleu", "chrf")
     by: Annotated[tuple[SliceKind, ...], Field(strict=False)] = ()
-    """What the metrics that can be are told apart by as well."""
+    """Kinds of slices that are measured as well, for the metrics that have them."""
     lowercase: bool = False
     masks: Texts = ("own",)
-    """Under whose masks to evaluate: `own`, or names of `RunConfig.under`."""
+    """Masks to evaluate under: `own`, or names in `RunConfig.under`."""
 
     @field_validator("splits", "metrics", "by", "masks")
     @classmethod
@@ -204,11 +206,11 @@ class EvaluateConfig(StrictModel):
 
 
 class CompareConfig(StrictModel):
-    """The one metric that gets verdicts, the least effect that matters, and the significance level."""
+    """The one metric that gets verdicts, the smallest relevant effect, and the significance level."""
 
     metric: str = "test/exact_match"
     min_effect: Annotated[float, Field(gt=0)] | None = None
-    """The least difference worth having, in the metric's unit."""
+    """The smallest relevant difference, in the metric's unit."""
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
     @field_validator("metric")
