@@ -1,4 +1,4 @@
-"""The mask system. Importing it enters every strategy into `maskbench.registry.MASKS`."""
+"""The mask system. Importing this package registers every strategy in `maskbench.registry.MASKS`."""
 
 from maskbench.masks import strategies
 

@@ -1,12 +1,11 @@
-"""The contract of a mask strategy: what it is told, what it may answer, what it declares.
+"""Base classes of mask strategies: one per kind of mask.
 
-Every boolean mask in maskbench answers one question: may this query look at this key, is this a real token?
-True means yes, everywhere.
+In every boolean mask of maskbench True means: this query may attend to this key, or this token is real.
 
-A strategy is a small, pure, single-site object. It is told where it stands (a `Clock`, the lengths it may know, keyed
-draws) and answers one question; it never looks at the training loop and never touches global random state. The kinds
-differ in the question. How answers are combined, and that legality has the last word, is the plan's business
-(`maskbench.masks.plan`).
+A strategy is a pure function for one site. It receives options and a context (clock, lengths, keyed random
+draws) and returns a mask, bias, gate or weight. It does not read the training loop and does not use global
+random state. `maskbench.masks.plan` combines the results of all strategies with each other and with
+legality.
 """
 
 from __future__ import annotations
@@ -38,29 +37,30 @@ ATTENTION_SITES = SELF_SITES | {"cross"}
 INPUT_SITES = frozenset({"encoder_input", "decoder_input"})
 
 MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""`(b, h, q_idx, kv_idx) -> bool` over broadcastable index tensors, True = may attend (FlexAttention's term)."""
+"""`(b, h, q_idx, kv_idx) -> bool` over broadcastable index tensors, True = may attend (FlexAttention's
+term)."""
 
 
 OptionsT = TypeVar("OptionsT", bound="StrategyOptions")
 
 
 class StrategyOptions(BaseModel):
-    """The options of a strategy in the experiment file: strict, frozen, unknown keys refused."""
+    """Options of a strategy in the experiment file: strictly typed, immutable, unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     def resolve(self: OptionsT, context: ScheduleContext) -> OptionsT:
-        """Return these options with every schedule, nested ones too, replaced by its value in `context`."""
+        """Return these options with every schedule (also nested ones) replaced by its value in `context`."""
         moving = {k: _resolve(v, context) for k, v in self if _schedules(k, v)}
         return self.model_copy(update=moving) if moving else self
 
     def schedules(self) -> dict[str, Schedule]:
-        """Return the scheduled options by name, those of nested options by a path such as `of[0].radius`."""
+        """Return the schedules by option name; nested ones by a path such as `of[0].radius`."""
         return {path: schedule for k, v in self for path, schedule in _schedules(k, v).items()}
 
 
 def _schedules(path: str, value: Any) -> dict[str, Schedule]:
-    """Return the schedules in the value of one option, each by its path."""
+    """Return the schedules in the value of one option, by path."""
     if isinstance(value, Schedule):
         return {path: value}
     if isinstance(value, StrategyOptions):
@@ -71,7 +71,7 @@ def _schedules(path: str, value: Any) -> dict[str, Schedule]:
 
 
 def _resolve(value: Any, context: ScheduleContext) -> Any:
-    """Return the value of one option in `context`."""
+    """Return an option's value with every schedule replaced by its value in `context`."""
     if isinstance(value, Schedule):
         return value.value_at(context)
     if isinstance(value, StrategyOptions):
@@ -82,44 +82,47 @@ def _resolve(value: Any, context: ScheduleContext) -> Any:
 
 
 class Strategy(nn.Module, ABC):
-    """A named plug-in that decides what is hidden at one site.
+    """Base class of all mask strategies.
 
-    A subclass is one of the kinds below, declares the class variables, has an `Options` model, and is entered with
-    `@MASKS.register(name)`. Its first docstring paragraph is its description in the catalogue.
+    A strategy derives from one of the kinds below, sets the class variables, has an `Options` model, and is
+    registered with `@MASKS.register(name)`. The first paragraph of its docstring is its description in the
+    catalogue.
 
-    What is declared below as a class variable holds for the class; the others may be narrowed for an instance, where
-    its options decide.
+    A `ClassVar` below holds for the class; an instance may narrow the other attributes according to its
+    options.
     """
 
     kind: ClassVar[str]
     sites: ClassVar[frozenset[str]]
-    """Where the strategy may be placed."""
+    """The sites at which the strategy may be placed."""
     depends_on: frozenset[str] = frozenset()
-    """Any of "length", "input", "parameters", "annotation"; empty: on positions alone."""
+    """What results depend on besides positions: any of "length", "input", "parameters", "annotation"."""
     stochastic: bool = False
-    """Whether it draws random numbers; only then may a placement set `refresh`."""
+    """Whether the strategy uses random draws; only then may a placement set `refresh`."""
     default_refresh: ClassVar[Refresh | None] = None
     default_phases: ClassVar[tuple[Phase, ...]] = ("train", "eval")
     may_empty_rows: bool = False
-    """Whether a query may be left with nothing to attend to."""
+    """Whether the strategy may hide every key of a query."""
     starts_as_identity: bool = False
-    """Whether step 0 equals the model without it (asked of every learned strategy)."""
+    """Whether the model at step 0 computes the same as without the strategy; required of learned
+    strategies."""
     cacheable: bool = True
-    """Whether a decoding step may be computed alone, from cached keys and values."""
+    """Whether decoding may compute one position from cached keys and values."""
     rows_sum_to_one: bool = True
-    """Whether attention weights still sum to one, in every row that is not empty."""
+    """Whether the attention weights of every row that is not empty sum to 1."""
     signed_weights: bool = False
     """Whether attention weights may be negative."""
     mixes_queries: ClassVar[bool] = False
-    """Whether what one query reads depends on the other queries; the encoder then looks ahead whatever is hidden."""
+    """Whether one query's output depends on other queries; in the encoder hidden later tokens then have
+    influence."""
     needs: frozenset[str] = frozenset()
-    """Annotations the corpus must give: any of "junk", "links"."""
+    """Annotations that the corpus must have: any of "junk", "links"."""
     source: ClassVar[str]
     """Paper and year."""
     example: ClassVar[StrategyOptions]
-    """Options with which the strategy visibly does something on a sentence of ten words."""
+    """Options under which the strategy has a visible effect on a sentence of ten words."""
     example_arm: ClassVar[tuple[PlacementConfig, ...]] = ()
-    """Placements that the example needs beside it."""
+    """Other placements that the example requires in the same arm."""
     Options: ClassVar[type[StrategyOptions]]
 
     def __init__(self, options: StrategyOptions, sizes: Sizes, site: str) -> None:
@@ -129,10 +132,10 @@ class Strategy(nn.Module, ABC):
 
     @classmethod
     def check(cls, site: str, options: Any, placement: PlacementConfig, model: ModelConfig) -> None:
-        """Refuse combinations the options alone cannot rule out; a subclass that adds rules calls this one first.
+        """Check a placement's options against its site, phases and model; an override calls this one first.
 
         Raises:
-            ValueError: with the reason.
+            ValueError: the combination is not allowed; the message gives the reason.
         """
         layered = [name for name, schedule in options.schedules().items() if schedule.name == "per_layer"]
         if site == "loss" and "train" not in (placement.phases or ("train",)):
@@ -142,46 +145,49 @@ class Strategy(nn.Module, ABC):
 
     @classmethod
     def parse_options(cls, placement: PlacementConfig) -> StrategyOptions:
-        """Return what a placement's options say; they stay plain data there, so that it can be read without torch.
+        """Return a placement's options as this strategy's `Options`.
+
+        A `PlacementConfig` keeps options as plain data, so that configurations load without torch.
 
         Raises:
-            pydantic.ValidationError: they are not options of this strategy; the experiment file's checker asks the same
-                model, so this happens only to placements that a program builds.
+            pydantic.ValidationError: the options do not fit `Options`. The experiment file's checker uses
+                the same model, so only placements built in code get this far.
         """
         return cls.Options.model_validate(placement.options)
 
     @classmethod
     def check_arm(cls, placement: PlacementConfig, arm: Sequence[PlacementConfig]) -> None:
-        """Refuse an arm whose other placements make this one meaningless or dishonest.
+        """Check a placement against the other placements of its arm.
 
         Raises:
-            ValueError: with the reason.
+            ValueError: the combination would make this placement meaningless or misleading.
         """
 
     def penalty(self, acts: Bool[Tensor, "layers heads"]) -> Tensor | None:
-        """Return a scalar to add to the training loss, never to a reported nll.
+        """Return a scalar that is added to the training loss but not to a reported nll; None: no penalty.
 
         Args:
-            acts: True for the layers and heads in which the placement acts; the others cost nothing.
+            acts: True for the layers and heads in which the placement acts; only these are penalised.
         """
         return None
 
     def density(self, options: Any, q_len: int, kv_len: int) -> float | None:
-        """Return kept over legal pairs for these lengths in closed form, None where there is none."""
+        """Return kept pairs / legal pairs at these lengths, in [0, 1]; None without a closed form."""
         return None
 
 
 class AttentionMask(Strategy):
-    """Decides which pairs stay. Answers are combined by AND."""
+    """Returns which query-key pairs are kept. The plan ANDs the results."""
 
     kind = "attention mask"
     sliceable: bool = False
-    """Whether the pattern for a length is a corner of the pattern for every greater one, and depends on nothing else
-    than positions, options and shared draws: only then is it kept between batches (`maskbench.masks.pattern_cache`)."""
+    """Whether the pattern for length n is the first n rows and columns of every longer pattern, and depends
+    only on positions, options and shared draws. Only such patterns are cached
+    (`maskbench.masks.pattern_cache`)."""
 
     @classmethod
     def is_causal(cls, options: Any) -> bool:
-        """Return whether no query ever sees a key after its own position."""
+        """Return whether every query keeps only keys at or before its own position."""
         return False
 
     @abstractmethod
@@ -189,42 +195,45 @@ class AttentionMask(Strategy):
         """Return the pattern as a function of index tensors."""
 
     def keep(self, options: Any, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
-        """Return the pattern as a tensor; overridden by patterns that read the input."""
+        """Return the pattern as a boolean tensor; patterns that read the input override this."""
         return self.mask_mod(options, ctx)(*ctx.indices())
 
 
 class ScoreBias(Strategy):
-    """Adds a bias to the scaled scores. Answers are summed."""
+    """Returns a bias that is added to the scaled scores. The plan sums the results."""
 
     kind = "score bias"
 
     @abstractmethod
     def bias(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
-        """Return the bias."""
+        """Return the bias of every pair, in units of scaled scores."""
 
     def picture(self, options: Any, layer: int, n: int) -> Float[Tensor, "heads n n"] | None:
-        """Return what every head adds over the first `n` positions, None where that depends on the input."""
+        """Return every head's bias over the first `n` positions, None where it depends on the input."""
         return None
 
 
 class ScoreGate(Strategy):
-    """Weighs pairs by a gate in [0, 1]. Its log is added to the scores, so weights stay normalised."""
+    """Returns log-gates of pairs, gates in [0, 1]. The plan adds them to the scores: weights stay normalised."""
 
     kind = "gate"
     hides: ClassVar[bool] = False
-    """Whether a gate can be exactly 0, its log -inf: the plan then hides the pair as a mask would."""
+    """Whether a gate can be exactly 0 (log -inf); the plan then hides the pair as a mask does."""
 
     @abstractmethod
     def log_gate(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
-        """Return log-gates, at most 0."""
+        """Return the log-gate of every pair, at most 0."""
 
     def picture(self, options: Any, layer: int, n: int) -> Float[Tensor, "heads n n"] | None:
-        """Return every head's gates in [0, 1] over the first `n` positions, without what depends on the input."""
+        """Return every head's gates in [0, 1] over the first `n` positions, input-dependent parts left out."""
         return None
 
 
 class WeightMask(Strategy):
-    """Multiplies attention weights after the normaliser. Answers are multiplied; rows need not sum to one."""
+    """Returns factors for attention weights, applied after the normaliser. The plan multiplies the results.
+
+    Rows then need not sum to 1.
+    """
 
     kind = "weight mask"
     default_phases = ("train",)
@@ -232,21 +241,21 @@ class WeightMask(Strategy):
 
     @abstractmethod
     def factors(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
-        """Return factors, at least 0."""
+        """Return the factor of every pair, at least 0."""
 
 
 class HeadGate(Strategy):
-    """Weighs whole heads, after the values. Answers are multiplied."""
+    """Returns one factor per head, applied to the head's output. The plan multiplies the results."""
 
     kind = "gate"
 
     @abstractmethod
     def head_gate(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch heads"]:
-        """Return factors, at least 0."""
+        """Return the factor of every head, at least 0."""
 
 
 class Normaliser(Strategy):
-    """Turns scores into weights in place of the softmax. A site has at most one."""
+    """Computes attention weights from scores in place of the softmax. A site has at most one."""
 
     kind = "normaliser"
 
@@ -258,17 +267,22 @@ class Normaliser(Strategy):
         keep: Bool[Tensor, "#batch #heads #q #kv"],
         ctx: AttentionContext,
     ) -> Float[Tensor, "batch heads q kv"]:
-        """Return weights; hidden pairs come as -inf in `scores`, and no row is empty.
+        """Return the attention weights.
 
-        Scores are float32 or float64 and include the biases in force.
+        Args:
+            scores: float32 or float64, biases included, -inf at hidden pairs.
+            keep: True at kept pairs; every row has at least one.
         """
 
     def kept(self, options: Any, visible: Int[Tensor, "*rows"]) -> Int[Tensor, "*rows"] | None:
-        """Return how many of `visible` keys get weight in a row, None where that depends on the scores."""
+        """Return how many of `visible` keys get weight, per row; None where that depends on the scores."""
         return None
 
     def density(self, options: Any, q_len: int, kv_len: int) -> float | None:
-        """Return kept over legal pairs where `kept` knows them: a row of the causal decoder sees one key more each."""
+        """Return kept pairs / legal pairs, in [0, 1]; None where `kept` is None.
+
+        At `decoder_self` row i has i + 1 legal keys.
+        """
         legal = torch.full((q_len,), kv_len)
         if self.site == "decoder_self":
             legal = torch.arange(1, q_len + 1).clamp(max=kv_len)
@@ -277,22 +291,22 @@ class Normaliser(Strategy):
 
 
 class TokenMask(Strategy):
-    """Replaces token ids or embeddings at an input. Strategies act in order and see earlier picks."""
+    """Replaces token ids or zeroes embeddings at an input. Masks act in order and receive earlier picks."""
 
     kind = "token mask"
     default_phases: ClassVar[tuple[Phase, ...]] = ("train",)
 
     @abstractmethod
     def change(self, options: Any, ctx: TokenContext) -> tuple[TokenInput, Bool[Tensor, "batch len"]]:
-        """Return the changed input and the positions, as they came in, that this strategy picked.
+        """Return the changed input, and True at the columns of the original input that were picked.
 
-        At `decoder_input` a pick at t may depend on the draw and on tokens up to t only. At `encoder_input` the result
-        may have other columns (`TokenInput.rearranged`).
+        At `decoder_input` a pick at t may depend only on draws and on tokens up to t. At `encoder_input` the
+        result may have other columns (`TokenInput.rearranged`).
         """
 
 
 class InputFeature(Strategy):
-    """Adds a channel to the embeddings, projected to d_model and zero at the start. Answers are summed."""
+    """Returns a tensor to add to the embeddings, zero at initialisation. The plan sums the results."""
 
     kind = "input feature"
     default_phases: ClassVar[tuple[Phase, ...]] = ("train",)
@@ -301,11 +315,11 @@ class InputFeature(Strategy):
     def feature(
         self, options: Any, x: Float[Tensor, "batch len d_model"], tokens: TokenInput
     ) -> Float[Tensor, "batch len d_model"]:
-        """Return what is added to the embeddings `x`."""
+        """Return the tensor to add to the embeddings `x`."""
 
 
 class TensorGate(Strategy):
-    """Multiplies the embeddings at an input, the encoder output as the decoder reads it, or the vocabulary scores."""
+    """Returns factors for the embeddings at an input, the encoder output or the vocabulary scores."""
 
     kind = "gate"
 
@@ -313,31 +327,34 @@ class TensorGate(Strategy):
     def gate(
         self, options: Any, tensor: Float[Tensor, "batch len width"], ctx: GateContext
     ) -> Float[Tensor, "#batch #len #width"]:
-        """Return factors, at least 0, that multiply `tensor`.
+        """Return the factors of `tensor`, at least 0.
 
-        At `decoder_input` and `logits` those of column t may depend on columns up to t only.
+        At `decoder_input` and `logits` the factors of column t may depend only on columns up to t.
         """
 
 
 class LogitMask(Strategy):
-    """Decides which vocabulary entries stay. In training the plan never lets it hide the gold token."""
+    """Returns which vocabulary entries are allowed. In training the plan always allows the gold token."""
 
     kind = "logit mask"
     default_phases: ClassVar[tuple[Phase, ...]] = ("train",)
 
     @abstractmethod
     def allowed(self, options: Any, ctx: LogitContext) -> Bool[Tensor, "#batch #len vocab"]:
-        """Return the entries that stay, for every row of `ctx.positions`."""
+        """Return True at allowed vocabulary entries, for every row of `ctx.positions`."""
 
 
 class LossMask(Strategy):
-    """Weighs target tokens in the training loss. Answers are multiplied; the denominator counts what is kept."""
+    """Returns a weight per target token for the training loss. The plan multiplies the results.
+
+    The loss divides by the sum of the weights.
+    """
 
     kind = "loss mask"
     default_phases = ("train",)
     reads_losses: bool = False
-    """Whether its picks depend on the losses, so that they cannot be drawn again without the model."""
+    """Whether weights depend on token losses; they then cannot be recomputed without the model."""
 
     @abstractmethod
     def weights(self, options: Any, ctx: LossContext) -> Float[Tensor, "batch len"]:
-        """Return weights, at least 0."""
+        """Return the weight of every target token, at least 0."""

@@ -1,4 +1,4 @@
-"""The catalogue: what every strategy and preset declares of itself, as plain data for tables and documents."""
+"""The catalogue: declarations of all strategies and presets as plain data, for tables and documents."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _SIMPLE = {
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """An option of a strategy, as the experiment file writes it."""
+    """An option of a strategy, as in the experiment file."""
 
     name: str
     type: str
     """In words: `whole number`, `number`, `text`, `true or false`, the allowed words, `list of ...`."""
     scheduled: bool
-    """Whether a schedule may stand in its place."""
+    """Whether the value may be a schedule."""
     required: bool
     default: Any
-    """None where there is none, or where the option may be left out and then means nothing."""
+    """The default value as JSON; None where there is none or where it is None."""
     range: str
-    """In words: `0 to 1`, `at least 1`; empty where every value of the type will do."""
+    """In words: `0 to 1`, `at least 1`; empty where every value of the type is allowed."""
     description: str
 
 
@@ -56,26 +56,30 @@ class StrategyEntry:
     sites: tuple[str, ...]
     """In the order of the model, inputs first."""
     depends_on: tuple[str, ...]
-    """Any of annotation, input, length, parameters; empty: on positions alone."""
+    """What results depend on besides positions: any of annotation, input, length, parameters."""
     learned: bool
+    """Whether it has learned parameters."""
     stochastic: bool
+    """Whether it uses random draws."""
     oracle: bool
-    """Whether it is told what no real task would tell it."""
+    """Whether it reads gold annotations, which no real task provides."""
     description: str
     """The first paragraph of its docstring."""
     details: str
-    """The other paragraphs: the formula and what is worth knowing."""
+    """The other paragraphs of its docstring, such as the formula."""
     source: str
+    """Paper and year."""
     parameters: tuple[Parameter, ...]
     refresh: Mapping[str, Any] | None
-    """The default; None for a strategy that draws nothing."""
+    """The default; None where the strategy sets none."""
     phases: tuple[str, ...]
     """The default."""
     preset_of: str | None
+    """The strategy that a preset configures; None for a strategy."""
     settings: Mapping[str, Any]
-    """What a preset sets; empty for a strategy."""
+    """The options that a preset sets; empty for a strategy."""
     example: str
-    """A placement as a line of YAML."""
+    """A placement as one line of YAML."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as `maskbench masks --json` prints it."""
@@ -97,16 +101,16 @@ class StrategyEntry:
 
 
 def list_entries() -> list[StrategyEntry]:
-    """Return every strategy and preset, by name."""
+    """Return the entries of all strategies and presets, sorted by name."""
     names = [*MASKS.names(), *PRESETS]
     return [find_entry(name) for name in sorted(names)]
 
 
 def find_entry(name: str) -> StrategyEntry:
-    """Return what a strategy or preset declares.
+    """Return the entry of a strategy or preset.
 
     Raises:
-        ConfigError: there is none of that name; the message has the nearest one.
+        ConfigError: the name is unknown; the message suggests the nearest known name.
     """
     if name in PRESETS:
         return _of_preset(name, PRESETS[name])
@@ -119,10 +123,10 @@ def find_entry(name: str) -> StrategyEntry:
 
 
 def example_arm(name: str, site: str, **options: Any) -> tuple[PlacementConfig, ...]:
-    """Return the example of a strategy, or a preset, at a site, and behind it the placements it needs beside it.
+    """Return the example placement of a strategy or preset at a site, then the placements it requires.
 
     Args:
-        options: go before those of the example.
+        options: override the example's options.
     """
     preset = PRESETS.get(name)
     mask = preset.mask if preset else name
@@ -175,12 +179,12 @@ def _of_preset(name: str, preset: Preset) -> StrategyEntry:
 
 
 def placement_line(site: str, mask: str, options: Mapping[str, Any]) -> str:
-    """Return a placement as one line of YAML, to be pasted into an experiment file."""
+    """Return a placement as one line of YAML, in the form of the experiment file."""
     return f"- {to_flow_yaml({'site': site, **_brief({'mask': mask, **options})})}"
 
 
 def _brief(value: Any) -> Any:
-    """Return a placement, or whatever stands in one, without options that have their default."""
+    """Return a placement, or a value in one, without the options that have their default value."""
     if isinstance(value, list | tuple):
         return [_brief(inner) for inner in value]
     if not isinstance(value, Mapping):
@@ -204,7 +208,7 @@ def to_flow_yaml(value: Any) -> str:
 
 
 def describe_options(options: type[StrategyOptions]) -> tuple[Parameter, ...]:
-    """Return the options of a strategy in the order of its class."""
+    """Return the options of a strategy, in the order in which its class defines them."""
     schema = options.model_json_schema()
     definitions = schema.get("$defs", {})
     required, described = set(schema.get("required", ())), option_docstrings(options)
@@ -226,9 +230,9 @@ def describe_options(options: type[StrategyOptions]) -> tuple[Parameter, ...]:
 
 
 def option_docstrings(options: type[BaseModel]) -> dict[str, str]:
-    """Return the docstring under every option, on one line.
+    """Return the docstring of every option, by name, on one line.
 
-    Read from the source when it is asked for: pydantic's own way reads it for every class of every import.
+    Parsed from the source on demand: pydantic's own option parses the source of every class at import.
     """
     found: dict[str, str] = {}
     for cls in reversed(options.__mro__):
@@ -260,7 +264,7 @@ def _as_written(default: Any) -> Any:
 
 
 def _without_schedule(field: Mapping[str, Any]) -> tuple[bool, Mapping[str, Any]]:
-    """Return whether a schedule may stand there, and the field without it and without `null`."""
+    """Return whether a schema field allows a schedule, and the field without its schedule and `null` types."""
     either = list(field.get("anyOf", ()))
     flat = [inner for one in either for inner in one.get("anyOf", (one,))]
     rest = [one for one in flat if not _is_schedule(one) and one.get("type") != "null"]
@@ -271,7 +275,7 @@ def _without_schedule(field: Mapping[str, Any]) -> tuple[bool, Mapping[str, Any]
 
 
 def _is_schedule(field: Mapping[str, Any]) -> bool:
-    """A schedule is a mapping of one entry; see `maskbench.masks.schedules.scheduled`."""
+    """Return whether a schema field is a schedule: a mapping of one entry (`schedules.scheduled`)."""
     return field.get("type") == "object" and field.get("maxProperties") == 1
 
 

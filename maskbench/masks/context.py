@@ -1,4 +1,4 @@
-"""What passes between the model, the plan and the strategies: what is asked, what is known, what is answered."""
+"""Data classes that the model, the plan and the strategies exchange: requests, contexts and decisions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maskbench.masks.random_draws import Draws
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What a strategy may know of the model and the vocabulary when it is built."""
+    """Sizes of the model, the vocabulary and the corpus; passed to a strategy's constructor."""
 
     n_heads: int
     d_model: int
@@ -26,39 +26,41 @@ class Sizes:
     decoder_layers: int
     vocab_size: int
     max_length: int
-    """Positions a table must cover: the longest sequence of any split, or that decoding may reach."""
+    """Number of positions: the longest sequence of any split, and the longest that decoding may reach."""
     id_of: Callable[[str], int | None]
-    """The vocabulary id of a token, None where it has none."""
+    """Returns the vocabulary id of a token, None for a token outside the vocabulary."""
     facts: CorpusStatistics = field(default_factory=CorpusStatistics)
-    """What is known of the corpus."""
+    """Statistics of the training split."""
 
     def layers(self, site: str) -> int:
-        """Return how many attention layers `site` has."""
+        """Return the number of attention layers of `site`."""
         return self.encoder_layers if site == "encoder_self" else self.decoder_layers
 
 
 @dataclass(frozen=True, slots=True)
 class TokenInput:
-    """A batch of token ids on its way into the encoder or the decoder, with what was done to it."""
+    """Token ids of an encoder or decoder input, with a record of what the token masks changed."""
 
     ids: Int[Tensor, "batch len"]
     zeroed: Bool[Tensor, "batch len"] | None = None
-    """True where the word embedding is replaced by zeros (the position can still be attended to)."""
+    """True where the word embedding is replaced by zeros (other positions can still attend to it)."""
     picked: Bool[Tensor, "batch len"] | None = None
-    """True where some strategy chose the token, whatever it put in its place."""
+    """True where a token mask picked the token, also if the id stayed the same."""
     lengths: Int[Tensor, "batch"] | None = None
-    """True lengths, where a strategy changed them (at `encoder_input` only); None where none did."""
+    """True lengths after changes (at `encoder_input` only); None where no strategy changed them."""
     origin: Int[Tensor, "batch len"] | None = None
-    """The column each column had before any strategy acted, -1 where it is new; None where nothing moved."""
+    """Column of the original input that each column comes from, -1 for a new one; None where no column
+    moved."""
 
     def rearranged(
         self, columns: Int[Tensor, "batch new_len"], lengths: Int[Tensor, "batch"], fill: int
     ) -> TokenInput:
-        """Return the input with its columns moved, dropped or added; what was known of them moves along.
+        """Return the input with columns moved, dropped or added; `zeroed`, `picked` and `origin` move along.
 
         Args:
-            columns: for every new column the present one it shows, -1 for a new token, which gets the id `fill`.
-            lengths: true lengths afterwards.
+            columns: for every column of the result the present column to copy, -1 for a new token.
+            lengths: true lengths of the result.
+            fill: the id of new tokens.
         """
         new, at = columns < 0, columns.clamp(min=0)
 
@@ -77,7 +79,7 @@ class TokenInput:
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """Gold knowledge about a batch, for oracle strategies; None where the corpus gives none."""
+    """Gold annotations of a batch, for oracle strategies; None where the corpus has none."""
 
     junk: Bool[Tensor, "batch src"] | None = None
     """True on source tokens that the corpus marks as junk."""
@@ -85,7 +87,11 @@ class Annotations:
     """True where the target token predicted at t translates source token s."""
 
     def moved(self, origin: Int[Tensor, "batch len"]) -> Annotations:
-        """Return the annotations of sources whose columns were moved; a new token is neither junk nor linked."""
+        """Return the annotations after source columns moved; a new token is neither junk nor linked.
+
+        Args:
+            origin: `TokenInput.origin`.
+        """
         at, new = origin.clamp(min=0), origin < 0
         junk, links = self.junk, self.links
         if junk is not None:
@@ -98,28 +104,28 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True)
 class SourceBatch:
-    """The source side of a batch, as the encoder reads it and the decoder looks back at it."""
+    """The source side of a batch, as encoder and decoder use it."""
 
     ids: Int[Tensor, "batch src"]
     lengths: Int[Tensor, "batch"]
-    """True lengths; what lies beyond is padding."""
+    """True lengths in tokens; later columns are padding."""
     examples: Int[Tensor, "batch"]
-    """Example ids, which key random masks."""
+    """Example ids; random masks use them as counters."""
     annotations: Annotations = field(default_factory=Annotations)
 
     @classmethod
     def of(cls, batch: Batch) -> SourceBatch:
-        """Return a batch's source side before any mask."""
+        """Return the source side of a batch, before any mask."""
         return cls(batch.src, batch.src_lengths, batch.ids, Annotations(batch.junk, batch.links))
 
     def after(self, masked: TokenInput) -> SourceBatch:
-        """Return the source as it stands after the token masks."""
+        """Return the source with the ids, lengths and annotations it has after the token masks."""
         annotations = self.annotations if masked.origin is None else self.annotations.moved(masked.origin)
         lengths = self.lengths if masked.lengths is None else masked.lengths
         return SourceBatch(masked.ids, lengths, self.examples, annotations)
 
     def select(self, rows: Int[Tensor, "kept"]) -> SourceBatch:
-        """Return only these sentences of the batch, in this order."""
+        """Return these sentences of the batch, in this order."""
         junk, links = self.annotations.junk, self.annotations.links
         kept = Annotations(None if junk is None else junk[rows], None if links is None else links[rows])
         return SourceBatch(self.ids[rows], self.lengths[rows], self.examples[rows], kept)
@@ -127,40 +133,42 @@ class SourceBatch:
 
 @dataclass(frozen=True, slots=True)
 class TokenContext:
-    """What a token mask is told."""
+    """Input of a token mask."""
 
     current: TokenInput
     eligible: Bool[Tensor, "batch len"]
-    """Real tokens that are not special and that no earlier strategy picked."""
+    """True at real tokens that are not special and that no earlier strategy picked."""
     positions: Int[Tensor, "len"]
     """Positions of the columns; they do not start at 0 in cached decoding."""
     draws: Draws | None
     lengths: Int[Tensor, "batch"]
-    """True lengths; what lies beyond is padding. Not to be read at `decoder_input`."""
+    """True lengths in tokens; later columns are padding. Must not be read at `decoder_input`."""
     examples: Int[Tensor, "batch"] | None = None
-    """Example ids, to name a sentence in a message."""
+    """Example ids, to name a sentence in an error message."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionRequest:
-    """One attention layer's question: which of these pairs stay, and with what bias?"""
+    """Input of `MaskPlan.decide_attention`: queries, keys, positions and what is known of the batch."""
 
     query: Float[Tensor, "batch heads q d"]
     key: Float[Tensor, "batch heads kv d"]
     x: Float[Tensor, "batch q d_model"]
     q_idx: Int[Tensor, "q"]
-    """Positions of the queries: a single one in cached decoding."""
+    """Positions of the queries; one position in cached decoding."""
     kv_idx: Int[Tensor, "kv"]
+    """Positions of the keys."""
     legal: Bool[Tensor, "#batch 1 #q kv"]
-    """Causality and padding; the plan ANDs it to whatever the strategies say."""
+    """True at pairs that causality and padding allow; the plan ANDs it with the strategies' masks."""
     src_lengths: Int[Tensor, "batch"] | None
-    """True source lengths; None at `decoder_self`. No strategy ever sees the target's length."""
+    """True source lengths in tokens; None at `decoder_self`. Strategies never get target lengths."""
     examples: Int[Tensor, "batch"]
     clock: Clock
     src_ids: Int[Tensor, "batch src"] | None = None
-    """Source tokens as the encoder read them; None at `decoder_self`."""
+    """Source tokens after the token masks; None at `decoder_self`."""
     tgt_ids: Int[Tensor, "batch so_far"] | None = None
-    """Decoder inputs up to the last query, None at `encoder_self`. A query may use those at and before its position."""
+    """Decoder inputs up to the last query; None at `encoder_self`. A query may use those up to its own
+    position."""
     annotations: Annotations = field(default_factory=Annotations)
 
     @classmethod
@@ -172,7 +180,7 @@ class AttentionRequest:
         clock: Clock,
         n_heads: int,
     ) -> AttentionRequest:
-        """Return the question about positions alone, for patterns that read nothing else; all pairs are legal."""
+        """Return a request without content, for patterns that read positions only; all pairs are legal."""
         batch, q, kv = len(examples), len(q_idx), len(kv_idx)
         query = torch.zeros(batch, n_heads, q, 0, device=q_idx.device)
         key = torch.zeros(batch, n_heads, kv, 0, device=q_idx.device)
@@ -182,7 +190,7 @@ class AttentionRequest:
 
 @dataclass(frozen=True, slots=True)
 class AttentionContext:
-    """What an attention strategy is told: the request, the layer, and its keyed draws."""
+    """Input of an attention strategy: the request, the site, the layer and the placement's draws."""
 
     request: AttentionRequest
     site: str
@@ -191,7 +199,7 @@ class AttentionContext:
     draws: Draws | None
 
     def indices(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return `(b, h, q_idx, kv_idx)`, each with four axes, ready for a `MaskMod`."""
+        """Return `(b, h, q_idx, kv_idx)`, each with four broadcastable axes, as arguments of a `MaskMod`."""
         r = self.request
         b = torch.arange(len(r.examples), device=r.q_idx.device)
         h = torch.arange(self.n_heads, device=r.q_idx.device)
@@ -209,25 +217,25 @@ Normalise = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class AttentionDecision:
-    """The plan's answer to an `AttentionRequest`."""
+    """Output of `MaskPlan.decide_attention`: everything that changes one attention layer."""
 
     keep: Bool[Tensor, "#batch #heads #q kv"]
-    """What may be attended to: every strategy's answer and legality."""
+    """True at pairs that may be attended to: legality AND every mask."""
     bias: Float[Tensor, "#batch #heads #q #kv"] | None = None
-    """The sum of score biases and log-gates, added to the scaled scores."""
+    """Sum of score biases and log-gates; attention adds it to the scaled scores."""
     normaliser: Normalise | None = None
-    """Turns scores into weights; None is the softmax."""
+    """Computes weights from scores; None: the softmax."""
     factors: Float[Tensor, "#batch #heads #q #kv"] | None = None
-    """Multiplies the weights after the normaliser; rows then need not sum to one."""
+    """Attention multiplies the weights by these after the normaliser; rows then need not sum to 1."""
     head_gate: Float[Tensor, "#batch #heads"] | None = None
-    """Multiplies whole heads, after the values."""
+    """Attention multiplies each head's output by these."""
     apply: Application = "hard"
     """How `keep` is applied to the scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateContext:
-    """What a gate on embeddings, the memory or the vocabulary scores is told."""
+    """Input of a gate on the embeddings, the memory or the vocabulary scores."""
 
     positions: Int[Tensor, "len"]
     """Positions of the columns; they do not start at 0 in cached decoding."""
@@ -236,12 +244,12 @@ class GateContext:
 
 @dataclass(frozen=True, slots=True)
 class LogitContext:
-    """What a logit mask is told."""
+    """Input of a logit mask."""
 
     prefix: Int[Tensor, "batch so_far"]
-    """Decoder inputs up to the last row: what row t may use is `prefix[:, : position(t) + 1]`."""
+    """Decoder inputs up to the last row; row t may use `prefix[:, : position(t) + 1]`."""
     positions: Int[Tensor, "len"]
-    """Positions of the rows that are asked about; the last ones of `prefix`."""
+    """Positions of the rows of scores to mask; the last ones of `prefix`."""
     src_ids: Int[Tensor, "batch src"]
     """Source tokens before any token mask."""
     src_lengths: Int[Tensor, "batch"]
@@ -249,16 +257,16 @@ class LogitContext:
     draws: Draws | None = None
 
     def with_draws(self, draws: Draws | None) -> LogitContext:
-        """Return the context with a placement's draws."""
+        """Return the same context with these draws."""
         return replace(self, draws=draws)
 
 
 @dataclass(frozen=True, slots=True)
 class LossContext:
-    """What a loss mask is told."""
+    """Input of a loss mask."""
 
     real: Bool[Tensor, "batch len"]
-    """Target tokens, the end mark among them."""
+    """True at target tokens and their end mark, False at padding."""
     draws: Draws | None
     losses: Callable[[], Float[Tensor, "batch len"]]
-    """Computes every real token's negative log-likelihood, in nats and without gradient; zeros on padding."""
+    """Returns every real token's negative log-likelihood in nats, without gradient; 0 at padding."""

@@ -1,8 +1,8 @@
-"""The two arms a scheduled arm has to be compared with, as a person would write them.
+"""Propose the two control arms of a scheduled arm, as experiment-file entries.
 
-A scheduled mask differs from an unscheduled one in two things: its average strength and its course. So beside it
-belong the constant at its time average (same strength, no course) and the schedule backwards (same strength, the
-other course).
+A scheduled mask differs from a constant one in its average strength and in its course over time. Two
+controls separate them: the constant at the schedule's time average (same strength, no course), and the
+schedule in reverse order (same strength, opposite course).
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from maskbench.masks.schedules import Schedule
 from maskbench.registry import MASKS
 
 Replace = Callable[[Schedule, float | None], Any]
-"""What to write in place of a schedule that stops at a share of training; None where nothing can replace it."""
+"""`(schedule, share of training at which it stops, or None) -> replacement`, None where there is no
+replacement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """An arm to add."""
+    """A proposed control arm."""
 
     name: str
     of: str
-    """The scheduled arm it belongs to."""
+    """Name of the scheduled arm."""
     masks: list[dict[str, Any]]
-    """Its placements as the experiment file writes them, without what is default."""
+    """The control's placements as in the experiment file, without default values."""
 
 
 def propose_controls(arm: ArmConfig) -> Iterator[Control]:
-    """Yield the controls of an arm: none if it schedules nothing whose course is known before training."""
+    """Yield the controls of an arm; none where no schedule has an average or reverse known before training."""
     ways: list[tuple[str, Replace]] = [("average", _average), ("reversed", _reversed)]
     for word, replace in ways:
         masks = [_written(placement, replace) for placement in arm.config.masks]
@@ -46,13 +47,13 @@ def _average(schedule: Schedule, stop: float | None) -> Any:
 
 
 def _reversed(schedule: Schedule, stop: float | None) -> Any:
-    # A course that stops half-way and stays has no reverse that a file could say.
+    # The reverse of a schedule that stops and then stays constant cannot be written in the experiment file.
     backwards = schedule.reversed() if stop is None else None
     return None if backwards is None else backwards.dump()
 
 
 def _written(placement: PlacementConfig, replace: Replace) -> tuple[dict[str, Any], bool]:
-    """Return a placement with its schedules replaced, and whether one was."""
+    """Return a placement with its schedules replaced, and whether any was replaced."""
     cls = MASKS.lookup(placement.mask)
     options = cls.parse_options(placement)
     fields = placement.model_dump(mode="json", exclude_defaults=True, exclude={"options", "refresh"})
@@ -70,19 +71,19 @@ def _written(placement: PlacementConfig, replace: Replace) -> tuple[dict[str, An
 
 
 def _given(value: Any) -> Any:
-    """Return a plain value without what is not given (`~`) in its mappings."""
+    """Return a plain value without None entries in its mappings, at every depth."""
     if isinstance(value, dict):
         return {key: _given(inner) for key, inner in value.items() if inner is not None}
     return [_given(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _put(written: Any, path: list[str], value: Any) -> None:
-    """Replace what stands at a path such as `of`, `0`, `radius` in plain lists and mappings."""
+    """Set the value at a path such as `of`, `0`, `radius` in nested lists and mappings."""
     *inner, last = path
     for step in inner:
         if isinstance(written, list):
             written = written[int(step)]
         elif step in written:
             written = written[step]
-        # A part of a composition is written flat: its `options` are no key of their own.
+        # A part of a composition is written flat: the path has an `options` step, the file has no such key.
     written[last] = value

@@ -1,4 +1,4 @@
-"""What a strategy may know of the corpus when it is built."""
+"""Statistics of the training split that a strategy may use at construction."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from maskbench.data.corpus import Corpus, Ragged
 
 @dataclass(frozen=True, slots=True)
 class CorpusStatistics:
-    """Counts over the training split, and what the vocabulary and the corpus offer."""
+    """Counts over the training split, word starts of the vocabulary, and the corpus's annotations."""
 
     starts_word: Bool[Tensor, "vocab"] | None = None
-    """True for entries that begin a word; marks do, so that no word runs across one."""
+    """True for entries that begin a word; also for marks, so that no word extends across a mark."""
     counts: Int[Tensor, "vocab"] | None = None
-    """How often each entry occurs in the training pairs, source and target together."""
+    """Number of occurrences of each entry in the training pairs, source plus target."""
     length_ratio: float = 1.0
     """Target tokens per source token over the training pairs."""
     pairs: Callable[[], tuple[Ragged, Ragged]] | None = None
-    """The encoded training sources and targets."""
+    """Returns the encoded training sources and targets."""
     annotations: frozenset[str] = frozenset()
-    """What the corpus marks: any of "junk", "links"."""
+    """Annotations of the training split: any of "junk", "links"."""
 
 
 def collect_statistics(corpus: Corpus) -> CorpusStatistics:
-    """Return the facts of a corpus."""
+    """Return the statistics of a corpus's training split."""
     train = corpus.splits["train"]
     size = len(corpus.vocabulary)
     counts = sum(np.bincount(side.values, minlength=size) for side in (train.src, train.tgt))

@@ -1,10 +1,10 @@
-"""The mask proof: what a run's masks really did, so that nobody has to believe its arm's name.
+"""The mask proof: a record of what a run's masks did in training, one entry per placement.
 
-A `MaskAudit` watches every answer that training uses and ends as one entry for each placement: how many visits and
-random draws there were, how many different patterns came out, a fingerprint of them all, the realised ratio of hidden
-tokens and the density of kept pairs. Masks are pure functions of keys, so a resumed run replays the steps already done
-without a model and ends with the same record. A mask that chooses by the model's losses cannot be replayed: it has no
-fingerprint, and its realised ratio is the mean of those that were logged.
+A `MaskAudit` observes every strategy call in training. An entry holds the number of visits and random draws,
+the number of different patterns, a fingerprint of all patterns, the realised ratio of picked tokens and the
+density of kept pairs. Masks are pure functions of keys, so a resumed run replays the earlier steps without a
+model and gets the same record. A mask that reads the model's losses cannot be replayed: it has no
+fingerprint, and its realised ratio is the mean of the logged ratios.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from maskbench.masks.plan import MaskPlan
 from maskbench.masks.random_draws import Draws
 
 _SIDE, _SIDE_PER_EXAMPLE = 64, 16
-"""The square over which an attention pattern is fingerprinted; a smaller one where every example has its own."""
+"""Positions per side of the square of pairs that is fingerprinted: for a shared pattern, for one per
+example."""
 
 
 def _fingerprint(patterns: Iterable[object]) -> str:
-    """Return 16 hex digits for a set of patterns, whatever order they came in."""
+    """Return 16 hex digits that identify a set of patterns, independent of their order."""
     digest = hashlib.blake2b(digest_size=8)
     for pattern in sorted(map(repr, patterns)):
         digest.update(pattern.encode())
@@ -43,7 +44,7 @@ def _fingerprint(patterns: Iterable[object]) -> str:
 
 @dataclass
 class _Share:
-    """Part of a whole, summed over a step or a run."""
+    """Counts of a part and its whole, summed over a step or a run."""
 
     part: int = 0
     whole: int = 0
@@ -59,15 +60,21 @@ class _Share:
 
 @dataclass
 class _PickRecord:
-    """What a token or loss mask picked."""
+    """Picks of a token or loss mask."""
 
     reads_losses: bool = False
-    """Whether its picks cannot be replayed without the model: then only what was logged of them counts."""
+    """Whether picks depend on the losses and cannot be replayed without the model; the logged ratios then
+    count."""
     visits: int = 0
+    """Number of examples seen, repeats included."""
     draws: set[tuple[int, object]] = field(default_factory=set)
+    """Different `(example, key)` pairs."""
     patterns: set[tuple[int, int]] = field(default_factory=set)
+    """Different `(example, picked positions as bits)` pairs."""
     ever_picked: dict[int, int] = field(default_factory=dict)
+    """By example: the positions picked at least once, as bits."""
     ever_eligible: dict[int, int] = field(default_factory=dict)
+    """By example: the positions eligible at least once, as bits."""
     run: _Share = field(default_factory=_Share)
     step: _Share = field(default_factory=_Share)
 
@@ -87,7 +94,7 @@ class _PickRecord:
             self.ever_eligible[example] = self.ever_eligible.get(example, 0) | possible
 
     def entry(self, logged: float | None) -> dict[str, Any]:
-        """Return the proof; `logged` is the mean of the ratios that were logged."""
+        """Return the placement's part of the proof; `logged` is the mean of the logged ratios."""
         if self.reads_losses:
             unknown = dict.fromkeys(("distinct", "most_patterns_of_one_example", "fingerprint"))
             counts = {"visits": self.visits, "draws": len(self.draws)}
@@ -108,18 +115,18 @@ class _PickRecord:
 
 
 def _bits(rows: Tensor) -> list[int]:
-    """Return every row of a boolean matrix as one integer, its first column the lowest bit."""
+    """Return every row of a boolean matrix as one integer; the first column is the lowest bit."""
     packed = np.packbits(rows.cpu().numpy(), axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
 @dataclass
 class _PatternRecord:
-    """Which patterns an attention strategy used."""
+    """Draws and patterns of a strategy that is no token or loss mask."""
 
     draws: set[object] = field(default_factory=set)
     known: set[object] = field(default_factory=set)
-    """Options, key, layer and example of the patterns whose picture has been taken."""
+    """Options, key, layer, visit and example of the patterns that are already in `pictures`."""
     pictures: set[object] = field(default_factory=set)
     step: _Share = field(default_factory=_Share)
 
@@ -134,7 +141,7 @@ class _PatternRecord:
 
 
 class MaskAudit:
-    """Watches a plan through training; see the module."""
+    """Observes a plan during training and records what its masks do."""
 
     def __init__(self, plan: MaskPlan) -> None:
         self._plan = plan
@@ -149,7 +156,11 @@ class MaskAudit:
         plan.observer = self
 
     def begin_step(self, batch: Batch, *, measure: bool) -> None:
-        """Announce a training step; `measure` asks for the densities of its attention masks."""
+        """Start a training step.
+
+        Args:
+            measure: whether to measure the densities of attention masks in this step.
+        """
         self._measure = measure
         self._target_lengths = batch.tgt_lengths
         for picks in self._picks.values():
@@ -158,23 +169,23 @@ class MaskAudit:
             patterns.step = _Share()
 
     def observe_decision(self, site: str, layer: int, decision: AttentionDecision) -> None:
-        """See a layer's combined answer (called by the plan); the proof is about each placement."""
+        """Do nothing: the proof records placements, not combined decisions."""
 
     def observe_picks(
         self, placed: PlacedStrategy, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
     ) -> None:
-        """See which tokens a token or loss mask picked (called by the plan)."""
+        """Record which tokens a token or loss mask picked (called by the plan)."""
         if self._plan.training:
             words = None if draws is None else draws.key.words
             self._picks[placed.label].add(words, picked, eligible, examples)
 
     def observe_use(self, placed: PlacedStrategy, clock: Clock, examples: Tensor) -> None:
-        """See that a gate, feature or logit mask was asked (called by the plan)."""
+        """Record the call of a gate, feature or logit mask (called by the plan)."""
         if self._plan.training:
             self._note(placed, 0, clock, examples)
 
     def observe_pattern(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor | None) -> None:
-        """See what an attention strategy answered (called by the plan)."""
+        """Record an attention strategy's pattern and, where asked for, its density (called by the plan)."""
         if not self._plan.training:
             return
         self._note(placed, ctx.layer, ctx.request.clock, ctx.request.examples)
@@ -202,7 +213,7 @@ class MaskAudit:
         return are_real(ctx.request.q_idx, lengths)[:, None, :, None]
 
     def _note(self, placed: PlacedStrategy, layer: int, clock: Clock, examples: Tensor) -> None:
-        """Remember which pattern is in force; its picture is taken once."""
+        """Record the pattern in use; each different pattern is computed once."""
         record = self._patterns[placed.label]
         draws = placed.draws(clock, examples)
         if not placed.varies_by_example and (draws is None or not draws.per_example):
@@ -219,7 +230,7 @@ class MaskAudit:
             record.pictures.update(_pictures(placed, layer, clock, torch.tensor(new), heads))
 
     def replay(self, steps: Iterable[tuple[Batch, Clock]]) -> None:
-        """Watch the steps that an earlier process did, without a model."""
+        """Record the steps that an earlier process did, without a model."""
         self._plan.train()
         for batch, clock in steps:
             self.begin_step(batch, measure=False)
@@ -235,17 +246,17 @@ class MaskAudit:
                         self._note(placed, layer, clock, batch.ids)
 
     def scalars(self) -> dict[str, float]:
-        """Return what the last measured step showed, by TensorBoard tag."""
+        """Return the ratios and densities of the current step, by TensorBoard tag."""
         found = [("ratio", label, r.step.value) for label, r in self._picks.items()]
         found += [("density", label, r.step.value) for label, r in self._patterns.items()]
         return {f"mask/{what}/{label}": value for what, label, value in found if value is not None}
 
     def entries(self, logged: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return the proof, one entry for each placement in the arm's order.
+        """Return the proof: one entry per placement, in the arm's order.
 
         Args:
-            logged: the lines of metrics.jsonl; an attention mask's density is the mean of those logged, and so is the
-                ratio of a mask that chooses by the losses.
+            logged: the lines of metrics.jsonl. The density of an attention mask, and the ratio of a mask
+                that reads losses, are means of logged values.
         """
         entries = []
         for placed in self._plan.placed:
@@ -266,8 +277,11 @@ class MaskAudit:
 def _pictures(
     placed: PlacedStrategy, layer: int, clock: Clock, examples: Tensor, n_heads: int
 ) -> list[object]:
-    """Return a digest of each example's pattern over a fixed square; where the pattern hangs on more than positions,
-    of the options and draws in force."""
+    """Return one digest per different pattern.
+
+    For a mask that depends on positions only: the digest of its pattern over a fixed square of pairs, per
+    example where patterns differ between examples. For others: the digest of the options and draws.
+    """
     if not isinstance(placed.strategy, AttentionMask) or placed.strategy.depends_on:
         return [_digest(f"{placed.name}{text}".encode()) for text in _options(placed, layer, clock, examples)]
     draws = placed.draws(clock, examples)
@@ -279,14 +293,14 @@ def _pictures(
     options = placed.options_at(clock, layer, examples)
     keep = placed.keep_on_heads(placed.strategy.keep(options, context)).expand(batch, n_heads, n, n)
     digests = [_digest(np.packbits(pattern).tobytes()) for pattern in keep.numpy()]
-    # A pattern of an example counts for that example: two examples never share one by chance.
+    # The example id is part of a per-example pattern, so equal patterns of two examples count as two.
     return list(zip(examples.tolist(), digests, strict=True)) if per_example else list(digests)
 
 
 def _options(placed: PlacedStrategy, layer: int, clock: Clock, examples: Tensor) -> list[str]:
-    """Return, as text, all that an answer depends on beside what it reads: the options and draws in force.
+    """Return the options and draws in use as text: all that a result depends on besides the input.
 
-    One text for all, or one for each example where examples have options or draws of their own.
+    One text for all examples, or one per example where options or draws differ between examples.
     """
     draws = placed.draws(clock, examples)
     drawn = "" if draws is None else repr(draws.key.words)

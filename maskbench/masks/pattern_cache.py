@@ -1,8 +1,8 @@
-"""Patterns kept between batches, by length.
+"""Cache of attention patterns between batches, by length.
 
-A pattern whose corner of size n is the pattern for length n can be computed once at the next power of two and cut
-down; a window can, the k best keys of a sentence cannot. Which strategies can is their own declaration
-(`AttentionMask.sliceable`), held by the conformance tests.
+A pattern is sliceable if its first n rows and columns are the pattern for length n. It is then computed once
+at the next power of two and sliced. A window is sliceable, the k best keys of a sentence are not. Strategies
+declare it (`AttentionMask.sliceable`); the conformance tests check it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 _KEPT = 32
-"""Patterns a bank holds; schedules and fresh draws would otherwise fill the memory."""
+"""Patterns that a cache holds at most. Schedules and fresh draws make new patterns, so memory needs a
+bound."""
 
 Compute = Callable[[Int[Tensor, "n"], Int[Tensor, "n"]], Bool[Tensor, "one heads n n"]]
 
 
 class PatternCache:
-    """The patterns of one strategy that is closed under slicing."""
+    """Least-recently-used cache of the patterns of one sliceable strategy."""
 
     def __init__(self, sliceable: bool) -> None:
-        """Make an empty bank.
+        """Create an empty cache.
 
         Raises:
-            ValueError: the strategy is not closed under slicing, so what a bank cut out would be another pattern.
+            ValueError: the strategy is not sliceable, so a slice of its pattern would be a different
+                pattern.
         """
         if not sliceable:
             raise ValueError("only patterns that are closed under slicing can be kept by length")
@@ -38,11 +40,11 @@ class PatternCache:
     def get(
         self, situation: Hashable, q_idx: Int[Tensor, "q"], kv_idx: Int[Tensor, "kv"], compute: Compute
     ) -> Bool[Tensor, "one heads q kv"]:
-        """Return the pattern for ascending, gapless positions.
+        """Return the pattern for positions that ascend by 1.
 
         Args:
-            situation: all that the pattern depends on beside positions.
-            compute: gives the pattern for the same positions as queries and keys.
+            situation: everything that the pattern depends on besides positions.
+            compute: returns the pattern of queries and keys at the given positions.
         """
         q0, k0 = int(q_idx[0]), int(kv_idx[0])
         q1, k1 = q0 + len(q_idx), k0 + len(kv_idx)

@@ -1,4 +1,4 @@
-"""A strategy in its place: which layers, heads and phases it acts in, its schedules and its draws."""
+"""Placed strategies: a strategy with its site, layers, heads, phases, schedules and random draws."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ from maskbench.registry import MASKS
 
 @dataclass(frozen=True, slots=True)
 class _ResolvedOptions:
+    """Options with schedules replaced by values, cached for one layer."""
+
     moment: Clock | None
-    """When the schedules had these values; None where no schedule moves in time."""
+    """Clock at which the schedules have these values; None where no schedule changes over time."""
     options: StrategyOptions
     json: str
 
 
 class PlacedStrategy:
-    """One placement of an arm, ready to be asked."""
+    """One placement of an arm: its strategy, options and random draws."""
 
     def __init__(
         self, placement: PlacementConfig, ordinal: int, sizes: Sizes, seed: int, streams: str
@@ -51,7 +53,7 @@ class PlacedStrategy:
         self.site: str = placement.site
         self.name: str = placement.mask
         self.label = f"{placement.site}-{placement.mask}-{ordinal}"
-        """Names the placement in parameters and logs: the same in every arm that has it."""
+        """Name of the placement in parameters and logs; the same in every arm that has this placement."""
         self.options: StrategyOptions = cls.parse_options(placement)
         self.strategy: Strategy = cls(self.options, sizes, placement.site)
         self.phases = placement.phases or cls.default_phases
@@ -66,23 +68,23 @@ class PlacedStrategy:
         self._is_sampled = any(s.name == "sample" for s in schedules)
         self._moves_in_time = any(s.name != "per_layer" for s in schedules)
         self._resolved: dict[int, _ResolvedOptions] = {}
-        """The options in force for each layer, as they were last asked for."""
+        """By layer: the options of the last call."""
         self.varies_by_example = any(s.is_per_example for s in schedules)
-        """Whether some option has a value of its own for every example."""
+        """Whether some option has one value per example."""
         by_example = self.varies_by_example or (self.strategy.stochastic and refresh.per == "example")
         sliceable = isinstance(self.strategy, AttentionMask) and self.strategy.sliceable
         self.pattern_cache = PatternCache(sliceable) if sliceable and not by_example else None
 
     @staticmethod
     def _head_keep(placement: PlacementConfig, n_heads: int) -> Bool[Tensor, "1 heads 1 1"] | None:
-        """Return True for the heads the placement acts on, None where it acts on all."""
+        """Return True for the heads the placement acts on; None where it acts on all heads."""
         if placement.heads == "all":
             return None
         acts = [h in placement.heads for h in range(n_heads)]
         return torch.tensor(acts).reshape(1, n_heads, 1, 1)
 
     def is_active(self, clock: Clock, layer: int = 0) -> bool:
-        """Whether the placement does anything in this phase and layer."""
+        """Whether the placement acts in this phase and layer."""
         return clock.phase in self.phases and layer in self.layers
 
     def active_heads(self) -> Bool[Tensor, "layers heads"]:
@@ -92,21 +94,21 @@ class PlacedStrategy:
         return acts if self._heads is None else acts & self._heads.reshape(1, -1)
 
     def is_frozen(self, clock: Clock) -> bool:
-        """Whether the placement has stopped changing."""
+        """Whether training is past the placement's `freeze_at`."""
         stop = self.placement.freeze_at
         return stop is not None and self.effective_clock(clock).step < clock.step
 
     def effective_clock(self, clock: Clock) -> Clock:
-        """Return the clock as the placement sees it: one with `freeze_at` lets it stop."""
+        """Return the clock that the placement's schedules and draws read; it stops at `freeze_at`."""
         return clock if self.placement.freeze_at is None else clock.stopped_at(self.placement.freeze_at)
 
     def options_at(
         self, clock: Clock, layer: int = 0, examples: Int[Tensor, "batch"] | None = None
     ) -> StrategyOptions:
-        """Return the options with every schedule at its present value.
+        """Return the options with every schedule replaced by its value at `clock`.
 
         Args:
-            examples: example ids, for schedules that draw a value for each example.
+            examples: example ids, for schedules that draw one value per example.
         """
         if not self._is_scheduled:
             return self.options
@@ -116,11 +118,12 @@ class PlacedStrategy:
         return self._resolved_at(clock, layer).options
 
     def options_json(self, clock: Clock, layer: int = 0) -> str:
-        """Return the present options as JSON, without the values that examples have of their own."""
+        """Return the options at `clock` as JSON; schedules per example have their evaluation value."""
         return self._resolved_at(clock, layer).json
 
     def _resolved_at(self, clock: Clock, layer: int) -> _ResolvedOptions:
-        # Every layer asks several times a step. A schedule that only moves over the layers is resolved once for each.
+        # Called several times per layer and step, so options are cached per layer. Where no schedule changes
+        # over time, each layer is resolved once.
         moment = self.effective_clock(clock) if self._moves_in_time else None
         resolved = self._resolved.get(layer)
         if resolved is None or resolved.moment != moment:
@@ -138,20 +141,20 @@ class PlacedStrategy:
         )
 
     def draws(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Draws | None:
-        """Return the keyed draws, None for a strategy that draws nothing."""
+        """Return the placement's random draws for these examples; None for a strategy without randomness."""
         return (
             self._sampler.draws(self.effective_clock(clock), examples) if self.strategy.stochastic else None
         )
 
     def keep(self, options: Any, ctx: AttentionContext) -> Bool[Tensor, "b _ q kv"]:
-        """Return an attention mask's pattern, nothing hidden in the heads the placement does not act on."""
+        """Return an attention mask's pattern; all True in heads the placement does not act on."""
         strategy = self.strategy
         assert isinstance(strategy, AttentionMask)
         if self.pattern_cache is None or not len(ctx.request.q_idx) or not len(ctx.request.kv_idx):
             return self.keep_on_heads(strategy.keep(options, ctx))
 
         def compute(q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-            # One example stands for all: a pattern that is kept does not depend on any.
+            # One example is enough: a cached pattern is the same for all examples.
             one = ctx.request.examples[:1]
             wide = AttentionRequest.of_positions(q_idx, kv_idx, one, ctx.request.clock, ctx.n_heads)
             return self.keep_on_heads(strategy.keep(options, replace(ctx, request=wide)))
@@ -161,11 +164,11 @@ class PlacedStrategy:
         return self.pattern_cache.get(situation, ctx.request.q_idx, ctx.request.kv_idx, compute)
 
     def keep_on_heads(self, keep: Bool[Tensor, "b _ q kv"]) -> Bool[Tensor, "b _ q kv"]:
-        """Hide nothing in the heads the placement does not act on."""
+        """Return `keep` with all True in the heads the placement does not act on."""
         return keep if self._heads is None else keep | ~self._heads.to(keep.device)
 
     def restrict_to_heads(self, value: Float[Tensor, "..."], otherwise: Tensor | float) -> Tensor:
-        """Return `value` in the placement's heads and `otherwise` in the rest; heads are axis 1."""
+        """Return `value` in the placement's heads and `otherwise` in the other heads; heads are axis 1."""
         if self._heads is None:
             return value
         heads = self._heads.to(value.device)
@@ -176,10 +179,10 @@ class PlacedStrategy:
 def place_strategies(
     placements: list[PlacementConfig], sizes: Sizes, seed: int, streams: str
 ) -> list[PlacedStrategy]:
-    """Build every placement of an arm; equals (same site, same strategy) are numbered in order.
+    """Build every placement of an arm; placements with the same site and strategy are numbered in order.
 
     Raises:
-        ConfigError: a placement breaks a rule, by itself or together with the others.
+        ConfigError: a placement breaks a rule, alone or in combination with the others.
     """
     _refuse_violations(
         [Candidate(MASKS.lookup(p.mask), p, f"{p.mask} at {p.site}") for p in placements], sizes

@@ -1,12 +1,14 @@
-"""An arm's masks, combined in one fixed order.
+"""Combine all masks of an arm, in one fixed order.
 
-The model asks its plan at every site; the plan asks the strategies placed there and combines their answers:
+The model calls its plan at every site; the plan calls the strategies placed there and combines their
+results:
 
-* inputs: token masks act in order, each seeing what the earlier ones picked; special tokens are never offered;
-* attention: masks are ANDed as booleans and legality has the last word; biases and log-gates are summed; at most one
-  normaliser; factors on the weights and head gates are multiplied. `maskbench.model.attention` then applies the
-  decision, in the way the site's `apply` says;
-* inputs, memory and logits: gates are multiplied, logit masks ANDed (in training the gold token always stays);
+* inputs: token masks act in order, each receives the earlier picks; special tokens are never eligible;
+* attention: boolean masks are ANDed with each other and with legality; biases and log-gates are summed; at
+  most one normaliser; factors on the weights and head gates are multiplied. `maskbench.model.attention` then
+  applies the decision according to the site's `apply` setting;
+* inputs, memory and logits: gates are multiplied, logit masks ANDed (in training the gold token always
+  stays);
 * loss: weights are multiplied.
 """
 
@@ -59,25 +61,25 @@ S = TypeVar("S", bound=Strategy)
 
 
 class Observer(Protocol):
-    """Sees every answer that training uses; the mask proof is one (`maskbench.masks.mask_audit`)."""
+    """Receives the result of every strategy call; `maskbench.masks.mask_audit.MaskAudit` is one."""
 
     def observe_picks(
         self, placed: PlacedStrategy, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
     ) -> None:
-        """See which tokens a token or loss mask picked among the eligible ones."""
+        """Receive the tokens that a token or loss mask picked, and the tokens that were eligible."""
 
     def observe_pattern(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor | None) -> None:
-        """See what an attention strategy answered; `keep` is None where it hides nothing by itself."""
+        """Receive an attention strategy's mask; `keep` is None for a strategy without a boolean mask."""
 
     def observe_use(self, placed: PlacedStrategy, clock: Clock, examples: Tensor) -> None:
-        """See that a gate on a tensor, an input feature or a logit mask was asked."""
+        """Receive the call of a tensor gate, an input feature or a logit mask."""
 
     def observe_decision(self, site: str, layer: int, decision: AttentionDecision) -> None:
-        """See the combined answer for a layer of a site at which something is placed."""
+        """Receive the combined decision for one layer of a site that has placements."""
 
 
 class MaskPlan(nn.Module):
-    """Every mask of one arm. Learned masks are its submodules, so they are trained and saved with the model."""
+    """All masks of one arm. Learned masks are submodules, so they are trained and saved with the model."""
 
     def __init__(
         self, placements: Sequence[PlacementConfig], *, seed: int, streams: str, sizes: Sizes
@@ -91,33 +93,34 @@ class MaskPlan(nn.Module):
         self._by_site = {p.site: [q for q in self.placed if q.site == p.site] for p in self.placed}
 
     def application(self, site: str) -> Application:
-        """Return how the site's combined mask is applied to the scores."""
+        """Return how attention applies the site's combined mask to the scores; "hard" by default."""
         return cast(Application, self._site_setting(site, "apply"))
 
     def legality(self, site: str) -> Legality:
-        """Return which parts of legality are in force at a site."""
+        """Return which parts of legality (causality, padding) are enforced at a site; "full" by default."""
         return cast(Legality, self._site_setting(site, "legality"))
 
     def _site_setting(self, site: str, key: str) -> str:
-        # The placements of a site agree; one that has the harmless value says nothing.
+        # `placement_rules` refuses placements of a site that disagree, so the first non-default value is the
+        # only one.
         harmless = HARMLESS[key]
         values = (str(getattr(p.placement, key)) for p in self._by_site.get(site, ()))
         return next((value for value in values if value != harmless), harmless)
 
     @property
     def is_unsafe(self) -> bool:
-        """Whether some site lets hidden positions have an influence."""
+        """Whether hidden positions influence the output at some site."""
         return any(p.placement.leaks for p in self.placed)
 
     def frozen_parameters(self, clock: Clock) -> list[nn.Parameter]:
-        """Return the learned parameters that no longer change."""
+        """Return the learned parameters of the placements that are past their `freeze_at`."""
         return [q for p in self.placed if p.is_frozen(clock) for q in p.strategy.parameters()]
 
     @property
     def cacheable(self) -> bool:
         """Whether decoding may keep keys and values instead of recomputing the prefix.
 
-        Not where the decoder sees what is hidden: then its earlier states change as the prefix grows.
+        False where `decoder_self` leaks: earlier states then change as the prefix grows.
         """
         leaks = any(p.placement.leaks for p in self._by_site.get("decoder_self", ()))
         return not leaks and all(p.strategy.cacheable for p in self.placed if "eval" in p.phases)
@@ -129,7 +132,10 @@ class MaskPlan(nn.Module):
     def _acting(
         self, site: str, kind: type[S], clock: Clock, layer: int = 0
     ) -> Iterator[tuple[PlacedStrategy, S]]:
-        """Return the placements at `site` whose strategy is of `kind` and acts now, in the arm's order."""
+        """Yield the placements at `site` whose strategy is a `kind` and is active in this phase and layer.
+
+        In the order of the arm's configuration.
+        """
         for placed in self._by_site.get(site, ()):
             if isinstance(placed.strategy, kind) and placed.is_active(clock, layer):
                 yield placed, placed.strategy
@@ -146,8 +152,8 @@ class MaskPlan(nn.Module):
         """Return the input after every token mask at `site`.
 
         Args:
-            lengths: true lengths; tokens beyond them are padding.
-            start: the position of the first column (in cached decoding not 0).
+            lengths: true lengths in tokens; later columns are padding.
+            start: the position of the first column; not 0 in cached decoding.
         """
         current = TokenInput(ids)
         masks = list(self._acting(site, TokenMask, clock))
@@ -162,11 +168,13 @@ class MaskPlan(nn.Module):
             if self.observer is not None:
                 self.observer.observe_picks(placed, draws, picked, eligible, examples)
             if changed.origin is current.origin:
+                # A picked token is not eligible for later masks, so no token is picked twice.
                 before = changed.picked
                 current = replace(changed, picked=picked if before is None else before | picked)
                 eligible = eligible & ~picked
             else:
-                # Columns have moved: what was picked went along.
+                # The mask moved columns, so positions and eligibility are computed again; `rearranged` moved
+                # the earlier picks along and marked new tokens as picked.
                 current = changed
                 lengths = lengths if current.lengths is None else current.lengths
                 positions = torch.arange(start, start + current.ids.shape[1], device=ids.device)
@@ -183,7 +191,10 @@ class MaskPlan(nn.Module):
         examples: Int[Tensor, "batch"],
         start: int = 0,
     ) -> Float[Tensor, "batch len d_model"]:
-        """Return the embeddings, multiplied by every gate at `site`, plus every input feature there."""
+        """Return the embeddings times every gate at `site`, plus every input feature there.
+
+        Features read the gated embeddings, not each other's results.
+        """
         x = self._gated(site, x, clock, examples, start)
         added = []
         for placed, strategy in self._acting(site, InputFeature, clock):
@@ -212,8 +223,9 @@ class MaskPlan(nn.Module):
             self.observer.observe_use(placed, clock, examples)
 
     def decide_attention(self, site: str, layer: int, request: AttentionRequest) -> AttentionDecision:
-        """Return what one attention layer may look at, and with which bias."""
-        # An AND can only close pairs, so starting from legality no answer can open an illegal one.
+        """Return the combined mask, bias, normaliser, factors and head gate of one attention layer."""
+        # Start from legality: AND only removes pairs, so no strategy can make an illegal pair visible. A row
+        # without any kept pair stays empty here; `maskbench.model.attention.attend` outputs zeros for it.
         decision = AttentionDecision(request.legal, apply=self.application(site))
         for placed, _ in self._acting(site, Strategy, request.clock, layer):
             draws = placed.draws(request.clock, request.examples)
@@ -226,7 +238,7 @@ class MaskPlan(nn.Module):
     def decide_attention_alone(
         self, placed: PlacedStrategy, layer: int, request: AttentionRequest
     ) -> AttentionDecision:
-        """Return what one attention layer might look at if `placed` were alone; for pictures."""
+        """Return an attention layer's decision as if `placed` were the only placement; for pictures."""
         draws = placed.draws(request.clock, request.examples)
         context = AttentionContext(request, placed.site, layer, self.sizes.n_heads, draws)
         return self._combine(AttentionDecision(request.legal), placed, context)
@@ -238,6 +250,7 @@ class MaskPlan(nn.Module):
             placed.strategy,
             placed.options_at(ctx.request.clock, ctx.layer, ctx.request.examples),
         )
+        # AND, sum and product do not depend on the order of the placements (up to rounding).
         keep = None
         if isinstance(strategy, AttentionMask):
             keep = placed.keep(options, ctx)
@@ -250,6 +263,8 @@ class MaskPlan(nn.Module):
             )
             bias = placed.restrict_to_heads(bias, 0.0)
             if isinstance(strategy, ScoreGate) and strategy.hides:
+                # A pair with gate 0 has log-gate -inf. It goes into `keep`: the empty-row rule applies to
+                # it, and the sum of biases stays finite.
                 keep = bias > -torch.inf
                 bias = bias.masked_fill(~keep, 0.0)
                 decision = replace(decision, keep=decision.keep & keep)
@@ -272,7 +287,7 @@ class MaskPlan(nn.Module):
     def gate_memory(
         self, memory: Float[Tensor, "batch src d_model"], clock: Clock, examples: Int[Tensor, "batch"]
     ) -> Float[Tensor, "batch src d_model"]:
-        """Return the encoder output as the decoder reads it: multiplied by every gate at `memory`."""
+        """Return the encoder output times every gate at `memory`."""
         return self._gated("memory", memory, clock, examples, 0)
 
     def gate_logits(
@@ -282,7 +297,7 @@ class MaskPlan(nn.Module):
         examples: Int[Tensor, "batch"],
         start: int = 0,
     ) -> Float[Tensor, "batch len vocab"]:
-        """Return the vocabulary scores multiplied by every gate at `logits`.
+        """Return the vocabulary scores times every gate at `logits`.
 
         Args:
             start: the position of the first row.
@@ -296,10 +311,10 @@ class MaskPlan(nn.Module):
         gold: Int[Tensor, "batch len"] | None,
         examples: Int[Tensor, "batch"],
     ) -> Float[Tensor, "batch len vocab"]:
-        """Return the vocabulary scores with every entry that a logit mask hides at -inf.
+        """Return the vocabulary scores with -inf for every entry that a logit mask hides.
 
         Args:
-            gold: the target tokens, which are never banned; None where there are none (in decoding).
+            gold: the target tokens, never hidden; None in decoding.
         """
         keep: Tensor | None = None
         for placed, mask in self._acting("logits", LogitMask, ctx.clock):
@@ -311,6 +326,7 @@ class MaskPlan(nn.Module):
             return logits
         keep = keep.expand(logits.shape)
         if gold is not None:
+            # A hidden gold token would have probability 0 and an infinite loss.
             keep = keep.scatter(-1, gold.unsqueeze(-1), True)
         return logits.masked_fill(~keep, -torch.inf)
 
@@ -321,11 +337,13 @@ class MaskPlan(nn.Module):
         clock: Clock,
         losses: Callable[[], Float[Tensor, "batch len"]],
     ) -> Float[Tensor, "batch len"] | None:
-        """Return the weight of every target token in the training loss, None where all are 1.
+        """Return the weight of every target token in the training loss, the product of all loss masks.
+
+        None where no loss mask acts: every weight is then 1.
 
         Args:
-            real: True on target tokens, the end mark among them; False on padding.
-            losses: computes every real token's negative log-likelihood, for masks that choose by it.
+            real: True on target tokens and their end mark, False on padding.
+            losses: returns the negative log-likelihood of every real token, for masks that read it.
         """
         product: Tensor | None = None
         for placed, strategy in self._acting("loss", LossMask, clock):
@@ -339,7 +357,7 @@ class MaskPlan(nn.Module):
         return product
 
     def penalty(self) -> Tensor | None:
-        """Return the sum of the strategies' penalties, None where there is none."""
+        """Return the sum of the penalties of strategies that act in training; None without penalties."""
         trained = [placed for placed in self.placed if "train" in placed.phases]
         penalties = [p for t in trained if (p := t.strategy.penalty(t.active_heads())) is not None]
         return torch.stack(penalties).sum() if penalties else None
@@ -353,5 +371,5 @@ def _normalise(
     scores: Tensor,
     keep: Tensor,
 ) -> Tensor:
-    """Apply a placed normaliser to its heads and the softmax to the others."""
+    """Return attention weights: by the normaliser in the placement's heads, by the softmax in the others."""
     return placed.restrict_to_heads(strategy.weights(options, scores, keep, ctx), softmax(scores))

@@ -1,9 +1,10 @@
-"""When a random mask is drawn anew, and the numbers it is drawn from.
+"""Random draws of masks: counter-based random numbers, and when a mask is redrawn.
 
-A mask's key is a hash of (version, seed, site, strategy's registry name, ordinal among equals in the arm, variant);
-the example's id and the positions (layer and head among them where the strategy asks) are the counter. So a static mask (one variant), BERT's ten
-copies (ten variants) and RoBERTa's dynamic masks (unlimited variants) are one number apart, and no draw depends on
-batch-mates, on the arm's name or on what else the arm holds.
+The key of a draw is a hash of (version, seed, site, strategy's registry name, ordinal among equal placements
+of the arm, variant). The counter is the example id and the positions, with layer and head where the strategy
+uses them. The number of variants alone distinguishes a static mask (1), BERT's ten copies (10) and RoBERTa's
+dynamic masks (unlimited). No draw depends on the other examples of the batch, the arm's name or the arm's
+other placements.
 """
 
 from __future__ import annotations
@@ -23,38 +24,44 @@ UNLIMITED = "unlimited"
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """The random words of one placement at one moment, one set for each example or one shared by all."""
+    """Random words of one placement at one clock, per example or shared by all examples."""
 
     key: Key
     variant: int
-    """Which of the pattern's variants this is: 0 in evaluation."""
+    """Index of the pattern's variant; 0 in evaluation."""
     examples: Int[Tensor, "batch_or_1"]
-    """Counters: the example ids, or a single 0 where the draw is shared by all."""
+    """Counters: the example ids, or a single 0 where all examples share the draw."""
     per_example: bool
+    """Whether every example has its own draw."""
 
     def words(self, a: Int[Tensor, "*a"], b: Int[Tensor, "*b"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return four independent int64 words in [0, 2**32) for each example and position pair `(a, b)`.
 
-        `a` and `b` broadcast against each other and have no batch axis: the result has the examples in front.
+        `a` and `b` broadcast against each other and have no batch axis; the results have the example axis
+        first.
         """
         ndim = max(a.ndim, b.ndim)
         examples = self.examples.reshape(-1, *[1] * ndim)
         return philox(self.key, a, b, examples)
 
     def part(self, index: int) -> Draws:
-        """Return the draws of part `index` of a strategy that is made of several; independent of every other part's."""
+        """Return independent draws for part `index` of a strategy composed of several."""
         first, *rest = self.key.words
         return replace(self, key=Key.of(first, "part", *rest, index))
 
 
 def below(words: Tensor, probability: float) -> Tensor:
-    """Return True with the given probability: exact to 2**-32."""
+    """Return True with the given probability, exact to 2**-32.
+
+    Args:
+        words: uniform in [0, 2**32).
+    """
     return words < round(probability * 2**32)
 
 
 @dataclass(frozen=True, slots=True)
 class MaskSampler:
-    """Knows a placement's stream and gives its draws at any moment."""
+    """Returns the random draws of one placement at any clock."""
 
     seed: int
     streams: str
@@ -64,7 +71,7 @@ class MaskSampler:
     refresh: Refresh
 
     def variant(self, clock: Clock) -> int:
-        """Return which variant of the pattern is in force."""
+        """Return the index of the pattern's variant at `clock`."""
         if clock.phase == "eval" or self.refresh.per == "run":
             return 0
         count = clock.step if self.refresh.per == "step" else clock.epoch
@@ -80,11 +87,11 @@ class MaskSampler:
         return Draws(key, variant, examples if per_example else shared, per_example)
 
     def step_uniform(self, clock: Clock) -> float | None:
-        """Return the number in [0, 1) that `sample` schedules read at this step, None in evaluation."""
+        """Return the number in [0, 1) that `sample` schedules read at this step; None in evaluation."""
         return None if clock.phase == "eval" else self._key("schedule", clock, clock.step).low32 / 2**32
 
     def example_uniforms(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Float[Tensor, "batch"] | None:
-        """Return a number in [0, 1) for each example at this visit, None in evaluation."""
+        """Return a number in [0, 1) for each example in this epoch; None in evaluation."""
         if clock.phase == "eval":
             return None
         zero = torch.zeros(1, dtype=torch.int64, device=examples.device)

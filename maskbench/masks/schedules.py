@@ -1,8 +1,8 @@
-"""How a numeric parameter of a mask moves over training.
+"""Schedules: values of a mask's numeric option as a function of training progress.
 
-A schedule stands in the experiment file where a number stands: `ratio: {linear: [0.3, 0.15]}`. It is a pure function
-of a `ScheduleContext`, so a resumed run meets the same values. In evaluation it has the value of that step; final tests use
-the value at the end of training.
+In the experiment file a schedule replaces a number: `ratio: {linear: [0.3, 0.15]}`. It is a pure function of
+a `ScheduleContext`, so a resumed run gets the same values. Evaluation uses the value at its step, final
+tests the value at the end of training.
 
 | schedule | value at progress t in [0, 1] |
 |---|---|
@@ -11,10 +11,10 @@ the value at the end of training.
 | `step: [[t0, v0], [t1, v1], ...]` | the last v whose t is reached; t0 is 0 |
 | `triangle: [a, b]` | a at both ends, b in the middle |
 | `cyclic: [a, b, n]` | n such triangles |
-| `sample: [a, b]` | uniform in [a, b], drawn anew at every step; the middle in evaluation |
-| `sample_per_example: [a, b]` | likewise, for every example at every visit |
+| `sample: [a, b]` | uniform in [a, b], one draw per step; the middle in evaluation |
+| `sample_per_example: [a, b]` | uniform in [a, b], a draw per example and epoch; the middle in evaluation |
 | `per_layer: [a, b]` | linear from the first layer to the last, constant in time |
-| `plateau: [a, b, n]` | a, and a step of (b - a) / n towards b at each validation that finds no better model |
+| `plateau: [a, b, n]` | a + (b - a) min(s / n, 1), s = validations so far that found no better model |
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from maskbench.registry import did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class ScheduleContext:
-    """What a schedule may read."""
+    """Input of a schedule."""
 
     progress: float
     """Share of the training steps done, in [0, 1]."""
@@ -42,17 +42,17 @@ class ScheduleContext:
     draw: float | None = None
     """A uniform number in [0, 1) keyed by the step; None in evaluation."""
     each: Float[Tensor, "batch"] | None = None
-    """Such a number for every example; None in evaluation."""
+    """A uniform number in [0, 1) for every example, keyed by example and epoch; None in evaluation."""
     stalls: int = 0
     """Validations so far that found no better model."""
 
 
 Values: TypeAlias = tuple[Any, ...]
-"""The numbers of a schedule as in the file."""
+"""The numbers of a schedule, as in the experiment file."""
 
 
 def _between(values: Values, share: Any) -> Any:
-    """Return what lies `share`, in [0, 1], of the way from the first value to the second."""
+    """Return the linear interpolation between the first two values at `share`, in [0, 1]."""
     return values[0] + (values[1] - values[0]) * share
 
 
@@ -93,27 +93,32 @@ _FORMULAS: dict[str, tuple[int, Callable[[Values, ScheduleContext], float]]] = {
     "per_layer": (2, _per_layer),
     "plateau": (3, _plateau),
 }
-"""How many numbers each takes (`step` any number of pairs), and the value."""
+"""By name: how many numbers the schedule takes (0 for `step`, which takes pairs), and its formula."""
 _SAMPLED = ("sample", "sample_per_example")
 SCHEDULES = (*_FORMULAS, *_SAMPLED)
-"""The names a schedule may have."""
+"""Names of all schedules."""
 _REVERSED_BY_SWAPPING = ("linear", "cosine")
+"""Schedules whose reverse is the same formula with the two values swapped."""
 _AVERAGED_OVER = 10_000
+"""Number of equally spaced points of training over which `Schedule.average` takes the mean."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """One parameter's course over training; see the module's table."""
+    """One option's value over training; the module docstring has the table of schedules."""
 
     name: str
     values: Values
-    """The numbers as in the file: pairs `(progress, value)` for `step`."""
+    """The numbers as in the experiment file; pairs `(progress, value)` for `step`."""
     integral: bool = False
-    """Whether the parameter is a count: the value is rounded to the nearest integer, halves up; one that is drawn is
-    any whole number in the range, all equally likely."""
+    """Whether the option is a whole number. Values are then rounded to the nearest integer, halves up;
+    sampled values are uniform over the whole numbers in the range."""
 
     def value_at(self, context: ScheduleContext) -> float | int | Tensor:
-        """Return the value in `context`: a number, or one for every example where they are drawn and known."""
+        """Return the value in `context`: a number, or a tensor with one value per example.
+
+        A tensor only for `sample_per_example` with `context.each` given.
+        """
         if self.name in _SAMPLED:
             return self._sampled(context.draw if self.name == "sample" else context.each)
         return self._rounded(_FORMULAS[self.name][1](self.values, context))
@@ -133,21 +138,21 @@ class Schedule:
 
     @property
     def is_per_example(self) -> bool:
-        """Whether every example has a value of its own."""
+        """Whether the schedule has one value per example."""
         return self.name == "sample_per_example"
 
     @property
     def moves_in_time(self) -> bool:
-        """Whether the value changes over training in a way that is known before it."""
+        """Whether the value changes over training in a way that is known before training."""
         return self.name not in (*_SAMPLED, "per_layer", "plateau")
 
     def average(self, stop: float = 1.0) -> float | int | None:
-        """Return the mean over training, as a whole number for a count; None if that is not known before it.
+        """Return the mean value over training, rounded for whole numbers; None if not known before training.
 
-        The constant to compare a scheduled arm with: its strength without its course.
+        It is the constant that a control arm uses: the same average strength without a change over time.
 
         Args:
-            stop: the share of training after which the value stays as it is.
+            stop: the share of training, in [0, 1], after which the value stays constant.
         """
         if self.name in _SAMPLED:
             return self._rounded(_between(self.values, 0.5)) if stop == 1 else None
@@ -158,25 +163,25 @@ class Schedule:
         return self._rounded(mean) if self.integral else round(mean, 6)
 
     def reversed(self) -> Schedule | None:
-        """Return the schedule run backwards; None where that is itself or makes no sense."""
+        """Return the schedule in reverse order of time; None where it is the same schedule or undefined."""
         if self.name in _REVERSED_BY_SWAPPING:
             return None if self.values[0] == self.values[1] else replace(self, values=self.values[::-1])
         if self.name != "step" or len(self.values) < 2:
             return None
         ends = [t for t, _ in self.values[1:]] + [1.0]
         backwards = ((round(1 - end, 6), value) for end, (_, value) in zip(ends, self.values, strict=True))
-        # A stage that begins at the very end has no length, and no place when read backwards.
+        # A stage that begins at progress 1 has length 0, so it has no reversed stage.
         stages = sorted((t, v) for t, v in backwards if t < 1)
         return replace(self, values=tuple(stages))
 
     def range(self) -> list[float | int]:
-        """Return the listed parameter values; every value taken lies between two of them."""
+        """Return the listed values; every value of the schedule lies between the least and the greatest."""
         if self.name == "step":
             return [v for _, v in self.values]
         return list(self.values[:2])
 
     def dump(self) -> dict[str, Any]:
-        """Return the schedule as the experiment file writes it."""
+        """Return the schedule as plain data, as in the experiment file."""
         return {self.name: [list(v) if isinstance(v, tuple) else v for v in self.values]}
 
 
@@ -195,10 +200,10 @@ def _parse_steps(values: list[Any]) -> tuple[Any, ...]:
 
 
 def parse_schedule(value: dict[Any, Any], *, integral: bool) -> Schedule:
-    """Read a schedule as the experiment file writes it.
+    """Return the schedule for a mapping from the experiment file.
 
     Raises:
-        ValueError: it has no known name, or not the numbers that schedule takes.
+        ValueError: the name is unknown, or the numbers do not fit the schedule.
     """
     if len(value) != 1:
         raise ValueError(
@@ -257,7 +262,9 @@ def scheduled(
     """Return the pydantic type of a number in [low, high] or a schedule of such numbers.
 
     Args:
-        per_example: whether `sample_per_example` is allowed: the strategy then takes a number or a tensor `[batch]`.
+        integral: whether only whole numbers are allowed.
+        per_example: whether `sample_per_example` is allowed; the strategy then gets a number or a tensor
+            `[batch]`.
     """
     schema: dict[str, Any] = {"type": "integer" if integral else "number"}
     schema |= {"minimum": low} if low is not None else {}
@@ -274,12 +281,12 @@ def scheduled(
 Ratio: TypeAlias = scheduled(False, 0.0, 1.0)  # type: ignore[valid-type]
 """A share in [0, 1], or a schedule of shares."""
 RatioEach: TypeAlias = scheduled(False, 0.0, 1.0, per_example=True)  # type: ignore[valid-type]
-"""A share in [0, 1], or a schedule of shares, which may differ between examples."""
+"""A share in [0, 1], or a schedule of shares; `sample_per_example` allowed."""
 Radius: TypeAlias = scheduled(True, 0.0)  # type: ignore[valid-type]
 """A distance in positions, at least 0, or a schedule of distances."""
 Count: TypeAlias = scheduled(True, 1.0)  # type: ignore[valid-type]
-"""A number of things, at least 1, or a schedule."""
+"""A count, at least 1, or a schedule of counts."""
 CountEach: TypeAlias = scheduled(True, 1.0, per_example=True)  # type: ignore[valid-type]
-"""A number of things, at least 1, or a schedule, which may differ between examples."""
+"""A count, at least 1, or a schedule of counts; `sample_per_example` allowed."""
 Strength: TypeAlias = scheduled(False, 0.0)  # type: ignore[valid-type]
 """A factor, at least 0, or a schedule of factors."""

@@ -1,4 +1,4 @@
-"""The softmax that every arm shares, so that equal scores give equal bits with and without a normaliser."""
+"""The softmax that all arms use, so that equal scores give equal bits with and without a normaliser."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 _WIDTH = 16
-"""Shorter rows are filled up with hidden keys: torch's CPU softmax takes them one number at a time, seven times slower
-than a row of 16."""
+"""Rows with fewer keys are padded with -inf to this length: torch's CPU softmax processes shorter rows one
+number at a time, seven times slower than a row of 16."""
 
 
 def softmax(scores: Float[Tensor, "*rows kv"]) -> Float[Tensor, "*rows kv"]:
