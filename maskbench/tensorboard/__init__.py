@@ -1,4 +1,4 @@
-"""What TensorBoard shows of an experiment beyond its single runs: means with bands, the table of settings, the layout.
+"""TensorBoard event files of runs and of whole experiments: curves, means over seeds, settings, layout.
 
-Everything here is derived from the JSON lines of the runs, and can be made anew from them at any time.
+All of them are derived from the runs' own files and can be rebuilt from these at any time.
 """

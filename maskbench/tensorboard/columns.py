@@ -1,8 +1,8 @@
-"""The columns of the HParams page: what differs between the runs of an experiment, and what was measured at the end.
+"""Columns of the HParams page: settings that differ between an experiment's runs, and their final metrics.
 
-Without this record the page would show every setting and every logged number. There is one for an experiment, at its
-root. A page over several experiments takes the first it finds and shows the others in those columns, so it should be
-given one experiment at a time.
+Without this record the page shows every setting and every logged number. An experiment has one record, at
+its root. A page over several experiments uses the columns of the first record it finds for all of them, so
+show one experiment at a time.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ ALWAYS_SHOWN = ("arm", "masks")
 
 
 def make_columns(runs: Sequence[RunDirectory], compared: str) -> SummaryValue | None:
-    """Return the record of an experiment's columns; None where no run has begun.
+    """Return the record of an experiment's columns; None if no run has begun.
 
     Args:
-        compared: the metric that gets verdicts, which comes first.
+        compared: the metric that gets verdicts; it becomes the first metric column.
     """
     from tensorboard.plugins.hparams import api_pb2, metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -42,7 +42,7 @@ def make_columns(runs: Sequence[RunDirectory], compared: str) -> SummaryValue | 
 
 
 def find_differing(found: Iterable[Mapping[str, Setting]]) -> dict[str, list[Setting]]:
-    """Return the different values of `arm`, `masks` and every key that has more than one, in the order they come."""
+    """Return the distinct values of `arm`, `masks` and keys with several values, in order of appearance."""
     values: dict[str, dict[Setting, None]] = defaultdict(dict)
     for one in found:
         for key, value in one.items():
@@ -51,7 +51,7 @@ def find_differing(found: Iterable[Mapping[str, Setting]]) -> dict[str, list[Set
 
 
 def list_final_metrics(runs: Iterable[RunDirectory], compared: str) -> list[str]:
-    """Return every final metric of the runs, `compared` first."""
+    """Return the names of all final metrics of the runs, `compared` first."""
     names: dict[str, None] = {}
     for run in runs:
         names |= dict.fromkeys(_metrics(run))
@@ -86,5 +86,5 @@ def _info(key: str, values: Sequence[Setting]) -> Any:
     elif not numbers:
         for value in values:
             info.domain_discrete.values.add(string_value=str(value))
-    # Where a number stands in one arm and a schedule in another, no domain: the page would filter the numbers out.
+    # Mixed numbers and texts (a schedule) get no domain: the page would filter the numbers out.
     return info

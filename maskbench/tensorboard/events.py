@@ -1,8 +1,8 @@
-"""TensorBoard's event files, written with its own record writer, in this thread and without torch or TensorFlow.
+"""Encodes TensorBoard event files with TensorBoard's record writer, without torch or TensorFlow.
 
-TensorBoard's usual writer keeps an error of its background thread for a later, innocent call. An event is a step, a
-time and entries; the functions below make the entries that TensorBoard's pages for scalars, texts, images and
-histograms read.
+TensorBoard's usual writer runs in a background thread and raises its errors in a later, unrelated call;
+this one writes in the calling thread. An event is a step, a time and entries; the functions here make
+entries for TensorBoard's pages for scalars, texts, images and histograms.
 """
 
 from __future__ import annotations
@@ -15,32 +15,36 @@ from typing import Any, NamedTuple
 from maskbench.text import sanitize
 
 SummaryValue = Any
-"""A `Summary.Value` of TensorBoard's protocol buffers."""
+"""An entry of an event: a `Summary.Value` of TensorBoard's protocol buffers."""
 
 
 class Event(NamedTuple):
-    """What is known at a step."""
+    """The entries of one step."""
 
     time: float
-    """Seconds since 1970; it puts the points of a curve on a time axis and decides nothing."""
+    """Seconds since 1970; used only for the time axis of a curve."""
     step: int
     entries: Sequence[SummaryValue]
 
 
 def event_file_path(directory: Path, time: float) -> Path:
-    """Return the event file that a directory begun at `time` has; TensorBoard knows it by the middle of its name."""
+    """Return the path of a directory's event file; TensorBoard recognises it by `tfevents` in its name.
+
+    Args:
+        time: start of the file in seconds since 1970.
+    """
     return directory / f"events.out.tfevents.{int(time)}.maskbench"
 
 
 def list_event_files(directory: Path) -> list[Path]:
-    """Return the event files that lie in a directory itself."""
+    """Return the event files directly in a directory, without its subdirectories."""
     return sorted(directory.glob("events.out.tfevents.*"))
 
 
 def encode_events(events: Sequence[Event], *, is_first: bool) -> bytes:
-    """Return events as a file has them, behind the two that begin every file if these are its first.
+    """Return events as bytes of an event file; with `is_first`, after the file's two header events.
 
-    The second of those tells a TensorBoard that has read an older file of this directory to forget what it read.
+    The second header event tells TensorBoard to discard what it read from an older file of this directory.
     """
     from tensorboard.compat.proto.event_pb2 import Event as Message
     from tensorboard.compat.proto.event_pb2 import SessionLog
@@ -61,27 +65,27 @@ def encode_events(events: Sequence[Event], *, is_first: bool) -> bytes:
 
 
 def make_scalar(tag: str, value: float) -> SummaryValue:
-    """Return a point of a curve."""
+    """Return a scalar entry: one point of a curve."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     return Summary.Value(tag=sanitize(tag), simple_value=value)
 
 
 def make_text(tag: str, lines: Sequence[str]) -> SummaryValue:
-    """Return lines for the text page, verbatim: whatever stands in a corpus is data, not markup."""
+    """Return a text entry that shows lines verbatim: corpus text is not interpreted as Markdown."""
     from tensorboard.plugins.text.metadata import create_summary_metadata
 
-    # Four spaces in front make Markdown show a line as it is.
+    # Markdown shows a line that starts with four spaces verbatim.
     shown = "\n".join("    " + " ".join(line.splitlines()) for line in lines)
     metadata = create_summary_metadata(display_name=sanitize(tag), description="")
     return make_tensor(tag, [shown.encode(errors="replace")], metadata)
 
 
 def make_image(tag: str, png: bytes, description: str) -> SummaryValue:
-    """Return a PNG for the images page."""
+    """Return an image entry with a PNG."""
     from tensorboard.plugins.image.metadata import create_summary_metadata
 
-    # Width and height stand at the same place in every PNG; the page wants them as texts before the image.
+    # Every PNG has width and height at bytes 16 and 20; the page expects them as texts before the image.
     size = [str(int.from_bytes(png[at : at + 4], "big")).encode() for at in (16, 20)]
     metadata = create_summary_metadata(display_name=sanitize(tag), description=description)
     return make_tensor(tag, [*size, png], metadata, shape=(3,))
@@ -90,7 +94,7 @@ def make_image(tag: str, png: bytes, description: str) -> SummaryValue:
 def make_histogram(
     tag: str, edges: Sequence[float], counts: Sequence[float], description: str
 ) -> SummaryValue:
-    """Return bars for the histograms and distributions pages: n + 1 edges and n counts."""
+    """Return a histogram entry for the histograms and distributions pages, from n + 1 edges and n counts."""
     import numpy as np
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.histogram.metadata import create_summary_metadata
@@ -104,7 +108,7 @@ def make_histogram(
 def make_tensor(
     tag: str, values: Sequence[bytes], metadata: Any, shape: tuple[int, ...] = ()
 ) -> SummaryValue:
-    """Return byte strings for the page that `metadata` names."""
+    """Return an entry with byte strings for the page that `metadata` names."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto

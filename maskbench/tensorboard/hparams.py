@@ -1,8 +1,8 @@
-"""What TensorBoard's HParams page is told about a run: its settings, the group that averages its seeds, how it ended.
+"""Records of a run for TensorBoard's HParams page: its settings, the group of its seeds, its final state.
 
-The records are written into the run's own event file, so that its curves and its settings belong to one run. Settings
-come from run.json. The page knows numbers and texts; whatever is neither is written as text, because it drops or
-refuses the rest.
+The records go into the run's own event file, so that its curves and its settings belong to one TensorBoard
+run. Settings come from run.json. The page accepts numbers and texts and drops or refuses other types, so
+all other values are written as text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from maskbench.tensorboard.events import SummaryValue
 from maskbench.text import sanitize
 
 Setting = float | str
-"""What a column of the page holds."""
+"""A value of a column on the HParams page."""
 
 NO_MASK = "none"
 
@@ -27,11 +27,11 @@ NO_MASK = "none"
 def list_settings(record: Mapping[str, Any], place: str) -> dict[str, Setting]:
     """Return a run's settings by dotted key, from the contents of run.json.
 
-    `arm`, `masks` and `panel` come first; an option of a mask is called `site.mask.option`, with a number where a mask
-    stands at a site twice.
+    `arm`, `masks` and `panel` come first. An option of a mask is called `site.mask.option`; the mask's name
+    gets a number if a site has the mask twice.
 
     Args:
-        place: the folder the arm lies in: its panel's, or the experiment's where there are no panels.
+        place: name of the folder that holds the arm: the panel's, or the experiment's if it has no panels.
     """
     config = record["identity"]["config"]
     masks = list(_named_masks(config.get("masks") or ()))
@@ -41,13 +41,13 @@ def list_settings(record: Mapping[str, Any], place: str) -> dict[str, Setting]:
     for name, placement in masks:
         options = {key: value for key, value in placement.items() if key not in ("site", "mask", "options")}
         found |= dict(_flat(f"{name}.", options))
-        # As they are: a schedule, too, is one option.
+        # Not flattened: a schedule is one option.
         found |= {f"{name}.{key}": _plain(value) for key, value in (placement.get("options") or {}).items()}
     for section, value in config.items():
         if section != "masks":
             found |= dict(_flat("", {section: value}))
     return {
-        # Half a surrogate pair, which JSON may hold, cannot be written.
+        # JSON may hold half a surrogate pair, which cannot be written.
         sanitize(key.replace("corpus.options.", "corpus.")): sanitize(value)
         if isinstance(value, str)
         else value
@@ -56,10 +56,10 @@ def list_settings(record: Mapping[str, Any], place: str) -> dict[str, Setting]:
 
 
 def group_name(record: Mapping[str, Any], place: str) -> str:
-    """Return the name that all seeds of an arm have in common: the arm, and the hash of everything but the seed.
+    """Return the group name of an arm's seeds: the arm's name and a hash of configuration, data and `place`.
 
     Args:
-        place: as for `list_settings`; it tells equal arms of two experiments apart.
+        place: as for `list_settings`; it distinguishes equal arms of two experiments.
     """
     identity = record["identity"]
     told = {"config": identity["config"], "data": identity["data_sha256"], "place": place}
@@ -67,12 +67,16 @@ def group_name(record: Mapping[str, Any], place: str) -> str:
 
 
 def parent_folder_name(run: RunDirectory) -> str:
-    """Return the name of the folder a run's arm lies in."""
+    """Return the name of the folder that holds a run's arm."""
     return run.path.resolve().parent.parent.name
 
 
 def make_session_start(run: RunDirectory, record: Mapping[str, Any], time: float) -> SummaryValue:
-    """Return the record that opens a run."""
+    """Return the HParams record of a run's start, with its group and settings.
+
+    Args:
+        time: start of the run in seconds since 1970.
+    """
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
 
@@ -87,7 +91,7 @@ def make_session_start(run: RunDirectory, record: Mapping[str, Any], time: float
 
 
 def make_session_end(state: RunStateName, time: float) -> SummaryValue | None:
-    """Return the record that closes a run; None for a state that is no end."""
+    """Return the HParams record of a run's end; None unless it is done, failed or diverged."""
     from tensorboard.plugins.hparams import api_pb2, metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
 
@@ -103,7 +107,7 @@ def make_session_end(state: RunStateName, time: float) -> SummaryValue | None:
 
 
 def make_plugin_value(tag: str, data: Any) -> SummaryValue:
-    """Return an entry whose content is plug-in data of the HParams page."""
+    """Return an event entry that holds plug-in data for the HParams page."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import metadata
 
@@ -128,7 +132,7 @@ def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Setting
 
 
 def _plain(value: Any) -> Setting:
-    """Return a value of a JSON file as the page shows it."""
+    """Return a JSON value as a number or a text for the page."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):

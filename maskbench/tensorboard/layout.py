@@ -1,8 +1,8 @@
-"""The custom scalars page: bands over seeds, and the arms' means beside each other.
+"""Layout of TensorBoard's custom scalars page: bands over seeds, and the means of all arms in one chart.
 
-TensorBoard finds the layout under a tag of the page's own in any run, and asks every chosen run for the tags a chart
-names. A margin chart names three tags and draws a line with a band for every run that has them, here one for each arm;
-a multi-line chart names regular expressions.
+TensorBoard finds the layout under a special tag in any run, and reads a chart's tags from every selected
+run. A margin chart names three tags and draws a line with a band for every run that has them, here one for
+each arm; a multi-line chart names regular expressions.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _MASKS = "mask/"
 
 
 def select_charted_tags(experiment: Experiment, logged: Iterable[str]) -> list[str]:
-    """Return the tags that get a chart: the compared metric, what picks the checkpoint, and how well training went.
+    """Return the tags that get a chart: the compared metric, checkpoint selection metrics, loss and accuracy.
 
     Args:
-        logged: every tag that some run logged.
+        logged: all tags that at least one run logged.
     """
     picks = (arm.config.train.select for panel in experiment.panels for arm in panel.arms)
     wanted = dict.fromkeys((experiment.compare.metric, *picks, *_ALWAYS))
@@ -32,17 +32,17 @@ def select_charted_tags(experiment: Experiment, logged: Iterable[str]) -> list[s
 
 
 def list_mask_groups(logged: Iterable[str]) -> list[str]:
-    """Return the groups of the masks' own numbers, such as `mask/ratio/`: one chart each, whatever the placement."""
+    """Return the tag prefixes of mask statistics, such as `mask/ratio/`; each gets one chart."""
     parts = (tag.split("/") for tag in logged if tag.startswith(_MASKS))
     return sorted({f"{_MASKS}{part[1]}/" for part in parts if len(part) > 2})
 
 
 def make_layout(experiment: Experiment, logged: Sequence[str], over_time: Set[str]) -> SummaryValue:
-    """Return the layout for an experiment.
+    """Return the entry with the layout for an experiment.
 
     Args:
-        logged: every tag that some run logged.
-        over_time: those that were logged at more than one step; a band of one step is no band.
+        logged: all tags that at least one run logged.
+        over_time: tags that were logged at more than one step; only these get bands.
     """
     from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 

@@ -1,8 +1,9 @@
-"""An arm over its seeds, as a TensorBoard run of its own: for every logged number the mean, the lowest and the highest.
+"""Writes one TensorBoard run per arm: mean, lowest and highest value over seeds of every logged number.
 
-The run lies in `_aggregate/<arm>` beside the arms; no arm's name can begin so. Its tags are those of the seeds behind
-`seeds_mean/`, `seeds_lowest/` and `seeds_highest/`, and never a seed's own: a band is drawn for every chosen run that
-has one of its tags, and a run that has one but not all three is reported as an error.
+The run is in `_aggregate/<arm>` beside the arms; no arm's name begins with an underscore. Its tags are the
+seeds' tags with the prefixes `seeds_mean/`, `seeds_lowest/` and `seeds_highest/`. The prefixes are needed:
+TensorBoard draws a band for every selected run that has one of its tags, and reports an error if a run
+lacks one of the three.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ MEAN, LOWEST, HIGHEST = "seeds_mean", "seeds_lowest", "seeds_highest"
 
 
 def means_folder_of(found: FoundPanel, arm: str) -> Path:
-    """Return where the means of an arm are kept."""
+    """Return the folder of an arm's means."""
     return found.directory.path / MEANS_FOLDER / arm
 
 
 def make_mean_events(
     found: FoundPanel, curves: Mapping[str, Sequence[LearningCurve]]
 ) -> dict[str, list[Event]]:
-    """Return what the run of every arm that logged anything holds, in the order of steps.
+    """Return the events of each arm's means, in the order of steps; arms without logs are left out.
 
     Args:
-        curves: by tag, as `maskbench.records.curves` gives them.
+        curves: tag -> curves, as `maskbench.records.curves.read_curves` returns them.
     """
     entries: dict[str, dict[int, list[SummaryValue]]] = defaultdict(lambda: defaultdict(list))
     for tag in sorted(curves):
@@ -45,12 +46,12 @@ def make_mean_events(
 
 
 def _in_order(found: FoundPanel, arm: str, entries: Mapping[int, Sequence[SummaryValue]]) -> list[Event]:
-    # One time for all steps: seeds train one after another, so no step has a time of its own.
+    # All steps get the same time: seeds train at different times, so a step has no single time.
     time = find_last_logged_time(found, arm)
     return [Event(time, step, entries[step]) for step in sorted(entries)]
 
 
 def find_last_logged_time(found: FoundPanel, arm: str) -> float:
-    """Return when a seed of an arm last logged something, in seconds since 1970; 0 where none has."""
+    """Return the time of the last log of an arm's seeds, in seconds since 1970; 0 if there is none."""
     files = (found.directory.run(arm, seed).metrics.path for seed in found.experiment.seeds)
     return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)

@@ -1,4 +1,4 @@
-"""Brings what TensorBoard shows of a whole experiment up to date, or makes every event file of it anew."""
+"""Updates or rebuilds an experiment's TensorBoard event files; starts a TensorBoard server."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from maskbench.tensorboard.sinks import rebuild_events
 
 @dataclass(frozen=True, slots=True)
 class RefreshCounts:
-    """What was written."""
+    """Numbers of rebuilt runs and updated arms."""
 
     runs: int
-    """Runs whose event file was made anew."""
+    """Number of runs whose event file was rebuilt."""
     arms: int
-    """Arms whose means are up to date, panel by panel."""
+    """Number of arms with up-to-date means, summed over panels."""
 
 
 def refresh_overview(directory: Path) -> RefreshCounts:
-    """Make sure that the means over seeds, the layout and the columns of an experiment fit what its runs have logged.
+    """Update the means over seeds, the layout and the columns of an experiment from its runs' logs.
 
-    Only JSON lines are read, so runs may be in progress; files that already say the same are left alone.
+    Works while runs are in progress. Files whose content would not change are not rewritten.
 
     Raises:
         ConfigError: there is no experiment at `directory`.
-        ResourceError: something cannot be written.
+        ResourceError: a file cannot be written.
     """
     panels = find_all_panels(directory)
     logged: set[str] = set()
@@ -58,13 +58,13 @@ def refresh_overview(directory: Path) -> RefreshCounts:
 
 
 def rebuild_all(directory: Path) -> RefreshCounts:
-    """Write every event file of an experiment anew, from its JSON lines and pictures.
+    """Rebuild every event file of an experiment from its JSON Lines files and pictures.
 
     Raises:
         ConfigError: there is no experiment at `directory`.
-        RunDirectoryError: a run of it is in progress, and nothing was touched; or runs have damaged files: they keep the
-            event files they had, and those of all others are written.
-        ResourceError: something cannot be written.
+        RunDirectoryError: a run is in progress, and nothing was changed; or runs have damaged files: these
+            keep their event files, and those of all other runs are rebuilt.
+        ResourceError: a file cannot be written.
     """
     panels = find_all_panels(directory)
     runs = [run for found in panels for run in found.directory.runs()]
@@ -93,7 +93,7 @@ def rebuild_all(directory: Path) -> RefreshCounts:
 
 
 def _rebuilt(run: RunDirectory) -> str:
-    """Write a run's event file anew; return why that cannot be done, if so."""
+    """Rebuild a run's event file; return an error message, empty on success."""
     try:
         sink = rebuild_events(run)
     except RunDirectoryError as error:
@@ -108,7 +108,7 @@ def _refuse_running(run: RunDirectory) -> None:
     try:
         is_running = run.status().state == "running"
     except RunDirectoryError:
-        return  # Damaged, as is said once its event file is to be written.
+        return  # `_rebuilt` reports the damage.
     if is_running:
         raise RunDirectoryError(
             f"{run.path} is still training, and its event file cannot be made anew under its hands; "
@@ -117,27 +117,27 @@ def _refuse_running(run: RunDirectory) -> None:
 
 
 def find_experiments(directory: Path) -> tuple[Path, list[Path]]:
-    """Return the folder to show and the experiments in it: one, or all of a folder of experiments.
+    """Return the folder to show and its experiments: a single one, or all in a folder of experiments.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no experiment.
     """
     try:
         root = _root(find_all_panels(directory))
         return root, [root]
     except ConfigError:
         below = sorted(file.parent for file in directory.glob("*/experiment.yaml"))
-        # A folder whose only experiment is damaged is best explained by itself.
+        # For a single damaged experiment, the original error names the damage.
         if not below or (directory / "experiment.yaml").exists():
             raise
         return directory, below
 
 
 def find_all_panels(directory: Path) -> list[FoundPanel]:
-    """Return all panels of the experiment in `directory`, or of the experiment that `directory` is a panel of.
+    """Return all panels of an experiment, given its directory or the directory of one of its panels.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no experiment.
     """
     panels = find_panels(directory)
     is_part = len(panels) < len(panels[0].experiment.panels)
@@ -145,13 +145,13 @@ def find_all_panels(directory: Path) -> list[FoundPanel]:
 
 
 def _root(panels: Sequence[FoundPanel]) -> Path:
-    """Return the directory of the experiment."""
+    """Return the directory of the panels' experiment."""
     first = panels[0]
     return first.directory.path if first.panel.name is None else first.directory.path.parent
 
 
 def _summary(panels: Sequence[FoundPanel], logged: Sequence[str], over_time: Set[str]) -> list[Event]:
-    """Return what is said once of the whole experiment: its file, the layout and the columns."""
+    """Return the event of the whole experiment: its file as text, the layout and the columns."""
     experiment = panels[0].experiment
     runs = [
         found.directory.run(arm.name, seed)
@@ -169,7 +169,7 @@ def _summary(panels: Sequence[FoundPanel], logged: Sequence[str], over_time: Set
 
 
 def _write(directory: Path, events: Sequence[Event]) -> None:
-    """Make one event file the only one of a directory; a name of its own tells an open TensorBoard that it is another."""
+    """Write one event file and delete a directory's others; its new name makes an open TensorBoard reload."""
     data = encode_events(events, is_first=True)
     present = list_event_files(directory)
     if len(present) == 1 and present[0].read_bytes() == data:
@@ -182,7 +182,7 @@ def _write(directory: Path, events: Sequence[Event]) -> None:
 
 
 def _remove_others(found: FoundPanel, arms: Iterable[str]) -> None:
-    """Remove the means of arms that are none any more."""
+    """Delete the means of arms that no longer exist."""
     folder = found.directory.path / MEANS_FOLDER
     kept = set(arms)
     for path in folder.iterdir() if folder.is_dir() else ():
@@ -191,29 +191,29 @@ def _remove_others(found: FoundPanel, arms: Iterable[str]) -> None:
 
 
 BANDS_PAGE = f"#custom_scalars&regexInput={MEANS_FOLDER}&_smoothingWeight=0"
-"""The page of bands over seeds with the arms' means chosen and nothing smoothed.
+"""URL fragment of the page with bands over seeds: selects the arms' means, without smoothing.
 
-With more than 40 runs TensorBoard chooses none by itself; it counts those that the filter lets through.
+With more than 40 runs TensorBoard selects none by default; it counts only runs that pass the filter.
 """
 
 
 def start_server(directory: Path, host: str | None = None, port: int | None = None) -> str:
-    """Start a server in a thread that ends with this process, and return its address.
+    """Start a TensorBoard server in a thread that ends with this process, and return its address.
 
     Args:
-        directory: whose event files are shown, those of its subdirectories included.
-        host: None: only this machine.
-        port: None: 6006, or the next that is free; 0: any that is free.
+        directory: folder whose event files are shown, including those of its subdirectories.
+        host: address to listen on; None: reachable only from this machine.
+        port: None: 6006, or the next free port; 0: any free port.
 
     Raises:
-        ResourceError: the port is taken or the host is none of this machine's.
+        ResourceError: the port is taken, or the host is not an address of this machine.
     """
     from tensorboard import program
 
     server = program.TensorBoard()
     server.configure(argv=("maskbench",), logdir=str(directory), host=host, port=port)
     try:
-        # It speaks of options that this program does not have.
+        # TensorBoard prints hints about options that this program does not have.
         with redirect_stderr(io.StringIO()):
             return str(server.launch())
     except program.TensorBoardServerException as error:

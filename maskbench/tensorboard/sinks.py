@@ -1,7 +1,7 @@
-"""Where logged numbers go: metrics.jsonl, which is the result, and TensorBoard's event files, which are derived.
+"""Sinks for logged numbers: metrics.jsonl, which is the result, and event files, which are derived.
 
-A run that resumes deletes its old event files and rebuilds them from what lies beside them, so no step is there twice.
-Losing an event file never stops a run.
+A run that resumes deletes its event files and rebuilds them from its other files, so that no step occurs
+twice. An event file that cannot be written never stops a run.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ PICTURE_DESCRIPTIONS = {
         "White: not legal anyway. Where they differ, there is a line for each layer and a column for each head."
     ),
 }
-"""What is to be seen, by the first part of a picture's tag."""
+"""First part of a picture's tag -> description shown in TensorBoard."""
 HISTOGRAM_DESCRIPTION = "The learned parameters of a mask, all entries together."
 _BARE = ("source     ", "reference  ", "translation")
 
 
 class Sink(Protocol):
-    """Takes the numbers of a step."""
+    """Receives the logged numbers of a step."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Take `tag -> value` pairs that belong to the state after `step` updates."""
+        """Write `tag -> value` pairs that belong to the state after `step` updates."""
 
 
 class JsonLinesSink:
-    """Appends `{"step": ..., tags in alphabetical order}` to metrics.jsonl."""
+    """Appends lines `{"step": ..., tags in alphabetical order}` to metrics.jsonl."""
 
     def __init__(self, lines: JsonLines) -> None:
         self.lines = lines
@@ -51,13 +51,13 @@ class JsonLinesSink:
         """Append one line.
 
         Raises:
-            ValueError: a value is NaN or infinite; such a run has diverged and must not log it as a number.
+            ValueError: a value is NaN or infinite; such a run has diverged and must not log the value.
         """
         self.lines.append({"step": step, **dict(sorted(values.items()))})
 
 
 class TensorBoardSink:
-    """Writes one event file; an error of the disk switches it off and is kept in `failure`."""
+    """Writes one event file; after a disk error, kept in `failure`, it writes nothing more."""
 
     def __init__(self, directory: Path, start_time: float | None = None) -> None:
         self.failure: OSError | None = None
@@ -68,25 +68,25 @@ class TensorBoardSink:
         self.append(_now(step, _scalars(values)))
 
     def write_samples(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Show lines of samples.jsonl, all of one step and split, in the text page."""
+        """Write lines of samples.jsonl, all of one step and split, for the text page."""
         self.append(_now(int(records[0]["step"]), [_samples(records)]))
 
     def write_image(self, step: int, label: str, png: bytes) -> None:
-        """Show a picture of the run's folder in the images page."""
+        """Write a picture of the run for the images page."""
         self.append(_now(step, [_image(label, png)]))
 
     def write_histogram(self, record: Mapping[str, Any]) -> None:
-        """Show a line of histograms.jsonl in the histograms page."""
+        """Write a line of histograms.jsonl for the histograms page."""
         self.append(_now(int(record["step"]), [_histogram(record)]))
 
     def write_end(self, step: int, state: RunStateName) -> None:
-        """Tell the HParams page how the run ended."""
+        """Write the run's final state for the HParams page; nothing for a state that is not final."""
         entry = hparams.make_session_end(state, time.time())
         if entry is not None:
             self.append(_now(step, [entry]))
 
     def append(self, *given: Event) -> None:
-        """Append events: open, write, close, so that a run that is killed leaves nothing half open."""
+        """Append events; open and close the file each time, so that a killed run leaves no open file."""
         if self.failure is not None:
             return
         try:
@@ -98,22 +98,23 @@ class TensorBoardSink:
 
 
 def rebuild_events(run: RunDirectory, steps: int | None = None) -> TensorBoardSink:
-    """Delete a run's event files, write them anew from what lies beside them, and return the sink to go on with.
+    """Rebuild a run's event file from its other files, and return a sink that appends to it.
 
-    What is written hangs on the run's other files alone, times included: a second call writes the same bytes.
+    The content, including times, depends only on those files: a second call writes the same bytes.
 
     Args:
-        steps: updates done so far; pictures of later ones are deleted, they will be drawn again. None: keep all.
+        steps: number of updates done; pictures of later steps are deleted, because they are drawn again.
+            None: keep all pictures.
 
     Raises:
-        RunDirectoryError: one of those files is damaged; its event files are as they were.
+        RunDirectoryError: one of those files is damaged; the event files are unchanged.
     """
     if steps is not None:
         for path in run.pictures():
             if _label_and_step(path)[1] > steps:
                 path.unlink(missing_ok=True)
     times = _StepTimes(run)
-    # All of it is read before anything is deleted: a run with a damaged file keeps the event files it has.
+    # Read everything before deleting: a run with a damaged file keeps its event files.
     found = sorted(_events(run, times), key=lambda event: event.step)
     for old in events.list_event_files(run.path):
         old.unlink(missing_ok=True)
@@ -123,7 +124,7 @@ def rebuild_events(run: RunDirectory, steps: int | None = None) -> TensorBoardSi
 
 
 class _StepTimes:
-    """When a step of a run was done, as far as timing.jsonl tells."""
+    """Times of a run's steps in seconds since 1970, from timing.jsonl."""
 
     def __init__(self, run: RunDirectory) -> None:
         times = {line["step"]: float(line["time"]) for line in run.timing.read() if "time" in line}
@@ -133,13 +134,13 @@ class _StepTimes:
         self.start = made.stat().st_mtime if made.exists() else (self._times or [time.time()])[0]
 
     def at(self, step: int) -> float:
-        """Return the time of the last timed step up to `step`, the run's beginning before the first."""
+        """Return the time of the last timed step up to `step`; before the first, the run's start time."""
         known = bisect_right(self._steps, step)
         return self._times[known - 1] if known else self.start
 
 
 def _events(run: RunDirectory, times: _StepTimes) -> Iterator[Event]:
-    """Yield everything a run shows, kind by kind."""
+    """Yield all events of a run: settings, metrics, samples, histograms, pictures, final state."""
     record, last = run.record(), 0
     if record is not None:
         with wrap_corruption(run.path / "run.json"):
@@ -161,7 +162,7 @@ def _events(run: RunDirectory, times: _StepTimes) -> Iterator[Event]:
 
 
 def picture_tag(label: str) -> str:
-    """Return TensorBoard's tag for the pictures with a label: a placement's, or what the model attends to."""
+    """Return TensorBoard's tag for pictures of a placement's mask or of the model's attention."""
     return label.replace("-", "/", 1) if label.startswith("attention-") else f"mask/picture/{label}"
 
 
