@@ -1,4 +1,4 @@
-"""Searching for translations: greedily, or with a beam."""
+"""Decoding: greedy search and beam search."""
 
 from maskbench.decoding.beam import Hypothesis, beam_search
 from maskbench.decoding.decoding_state import FORBIDDEN_TOKENS, evaluation_mode, length_limits

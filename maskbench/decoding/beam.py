@@ -1,17 +1,19 @@
-"""Beam search: several translations of a sentence at once, of which the likeliest go on (Lowerre 1976; Graves 2012).
+"""Beam search: extend the likeliest partial translations of every sentence (Lowerre 1976; Graves 2012).
 
-A step extends every unfinished hypothesis by every token and keeps the `beam_size` likeliest extensions of each
-sentence. Extensions that end are finished and get their score, the others continue; a beam of one is greedy search.
-A hypothesis at its sentence's limit ends there, with the score of the tokens it has. A sentence is done when what
-continues can no longer beat what is finished, which changes no result.
+A step extends every unfinished hypothesis by every token and keeps the `beam_size` likeliest extensions of
+each sentence. Extensions that end are finished and get their score, the others continue; beam size 1 is
+greedy search. A hypothesis that reaches its sentence's length limit ends there, with the score of its
+tokens. The search of a sentence stops when no unfinished hypothesis can score higher than the finished ones;
+this changes no result.
 
-The score of a translation Y is log P(Y | X) / lp(Y) with lp(Y) = ((5 + |Y|) / 6)^alpha, where |Y| counts the end mark
-(Wu et al. 2016, "Google's neural machine translation system", equation 14, arXiv:1609.08144, without its coverage
-penalty). P is the model's: tokens that logit masks hide are never chosen, but keep their share of probability, so that
-teacher forcing gives the same score.
+The score of a translation Y is log P(Y | X) / lp(Y) with lp(Y) = ((5 + |Y|) / 6)^alpha, where |Y| counts the
+end mark (Wu et al. 2016, "Google's neural machine translation system", equation 14, arXiv:1609.08144,
+without its coverage penalty). P is the model's probability: tokens that logit masks hide are never chosen
+but keep their share of it, so that teacher forcing gives the same score.
 
-A sentence is translated as if it were alone. Equal scores are ranked by their prefix's rank, then by the token's id;
-equal translations of different lengths by what was finished first.
+A translation does not depend on the other sentences of its batch. Equal scores of a step are ranked by the
+rank of their prefix, then by token id; finished translations with equal scores by the step at which they
+finished.
 """
 
 from __future__ import annotations
@@ -37,15 +39,16 @@ class Hypothesis:
     tokens: list[int]
     """Token ids without the end mark."""
     score: float
-    """Its log-likelihood in nats divided by the length penalty; at most 0."""
+    """Log-likelihood in nats divided by the length penalty; at most 0."""
 
 
 def length_penalty(length: int, alpha: float) -> float:
-    """Return ((5 + length) / 6)^alpha: what a log-likelihood is divided by (Wu et al. 2016, equation 14).
+    """Return the divisor of a log-likelihood, ((5 + length) / 6)^alpha (Wu et al. 2016, equation 14).
 
     Args:
-        length: tokens, the end mark included.
-        alpha: 0 ranks by likelihood alone, greater values favour longer translations, negative ones shorter.
+        length: in tokens, end mark included.
+        alpha: 0 ranks by likelihood alone, positive values favour longer translations, negative ones
+            shorter.
     """
     return float(((5 + length) / 6) ** alpha)
 
@@ -61,18 +64,18 @@ def beam_search(
     n_best: int = 1,
     cached: bool | None = None,
 ) -> list[list[Hypothesis]]:
-    """Return the best translations found of every source, best first, no two of them equal.
+    """Return the best translations found of every source, best first, all different.
 
-    There are `n_best` of them, or as many as there are at all if that is fewer.
+    Each list has `n_best` translations, or fewer where fewer exist.
 
     Args:
-        source: the sentences to translate, each ending with EOS.
+        source: the sentences to translate, each ends with EOS.
         clock: of phase "eval".
-        beam_size: extensions of a sentence's hypotheses that a step keeps; at least `n_best`.
+        beam_size: number of extensions per sentence that a step keeps; at least `n_best`.
         alpha: the exponent of the length penalty.
-        max_length_ratio: a translation that has not ended is cut at this share of the source's length plus 10
-            tokens, or at the model's last position.
-        cached: whether to keep keys and values; None asks the plan whether it may.
+        max_length_ratio: a translation is cut at this many tokens per source token plus 10, or at the
+            model's last position.
+        cached: whether to keep keys and values; None: where the plan allows it.
     """
     with evaluation_mode(model):
         limits = length_limits(source.lengths, max_length_ratio, model.max_length)
@@ -86,26 +89,31 @@ def beam_search(
 
 @dataclass(slots=True)
 class _Sentence:
-    """What has been found of one sentence."""
+    """The finished translations of one sentence."""
 
     limit: int
-    """The most tokens, end mark included."""
+    """Maximal length in tokens, end mark included."""
     alpha: float
     n_best: int
     finished: list[Hypothesis] = field(default_factory=list)
     """At most `n_best`, best first."""
 
     def finish(self, said: list[int], log_likelihood: float) -> None:
-        """Keep an ended hypothesis among the `n_best`."""
+        """Add a finished hypothesis and keep the `n_best` of all.
+
+        Args:
+            said: its tokens, with the end mark if it has one.
+            log_likelihood: in nats.
+        """
         score = log_likelihood / length_penalty(len(said), self.alpha)
         self.finished.append(Hypothesis(said[:-1] if said[-1] == EOS else said, score))
         self.finished.sort(key=lambda hypothesis: -hypothesis.score)
         del self.finished[self.n_best :]
 
     def may_improve(self, log_likelihood: float, length: int) -> bool:
-        """Whether a hypothesis of `length` tokens could still become one of the best.
+        """Return whether an unfinished hypothesis of `length` tokens could still become one of the `n_best`.
 
-        Its log-likelihood can only fall, and the penalty is monotone in the length that it ends with.
+        Its log-likelihood can only fall, and the penalty is monotone in the final length.
         """
         if len(self.finished) < self.n_best:
             return True
@@ -115,15 +123,15 @@ class _Sentence:
 
 @dataclass(slots=True)
 class _Search:
-    """The unfinished hypotheses of a batch, a row each: sentence by sentence, the likeliest first."""
+    """The unfinished hypotheses of a batch, one per row: sentence by sentence, likeliest first."""
 
     state: DecodingState
     sentences: list[_Sentence]
     beam_size: int
     sentence: Int[Tensor, "rows"] = field(init=False)
-    """Which sentence a row translates, ascending."""
+    """Index of the sentence that each row translates, ascending."""
     log_likelihood: Float[Tensor, "rows"] = field(init=False)
-    """In float64: a sum must not make two hypotheses equal that are not."""
+    """In nats; float64, so that rounding of the sum does not make different hypotheses equal."""
 
     def __post_init__(self) -> None:
         self.sentence = torch.arange(len(self.sentences), device=self.state.tokens.device)
@@ -135,7 +143,7 @@ class _Search:
         return len(self.sentence) > 0
 
     def step(self) -> None:
-        """Extend every hypothesis by one token, and keep those that can still be among the best."""
+        """Extend every hypothesis by one token; keep those that can still be among the `n_best`."""
         parent, token, total = self._extensions()
         sentence, length = self.sentence[parent], self.state.length + 1
         limits = torch.tensor([found.limit for found in self.sentences], device=sentence.device)
@@ -151,13 +159,13 @@ class _Search:
         self.state.append(token[kept])
 
     def _extensions(self) -> tuple[Int[Tensor, "kept"], Int[Tensor, "kept"], Float[Tensor, "kept"]]:
-        """Return the likeliest extensions: the row that each extends, its token, its log-likelihood.
+        """Return the likeliest extensions: the row that each extends, its token, its log-likelihood in nats.
 
-        In the order of sentences, and of each the likeliest first.
+        Ordered by sentence, then likeliest first.
         """
         scores = self.state.next_token_scores()
         possible = self.state.mask_forbidden(scores)
-        # No more tokens of one hypothesis than these can be among the best of its sentence.
+        # The `beam_size` best extensions of a sentence contain at most `beam_size` tokens of one hypothesis.
         token = stable_topk(possible, min(self.beam_size, possible.shape[1]))
         of_all = scores.logsumexp(-1, keepdim=True).double()
         total = self.log_likelihood[:, None] + (possible.gather(1, token).double() - of_all)
@@ -177,11 +185,11 @@ class _Search:
 
 
 def stable_topk(scores: Float[Tensor, "rows n"], k: int) -> Int[Tensor, "rows k"]:
-    """Return the columns of the `k` greatest scores of every row, greatest first; of equals the first come first."""
+    """Return the columns of the `k` greatest scores of every row, greatest first; ties by column."""
     values, columns = scores.topk(k)
     at_least = scores >= values[:, -1:]
     if int(at_least.sum()) > columns.numel():
-        # Of the scores that equal the last one kept, `topk` takes any; the first ones are wanted.
+        # `topk` chooses arbitrarily among scores equal to the last one kept; take the first columns instead.
         above = scores > values[:, -1:]
         room = k - above.sum(1, keepdim=True)
         equal = at_least & ~above

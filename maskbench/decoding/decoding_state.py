@@ -1,7 +1,8 @@
-"""The state of incremental decoding: the tokens so far, and the scores of the next ones.
+"""The state of incremental decoding: the tokens so far, and the scores of the next token.
 
-A step either computes the new position alone, from keys and values kept in a cache, or recomputes the whole prefix.
-Both give the same scores; a plan with a strategy that needs earlier queries' states asks for the second.
+A step computes either the new position alone, with keys and values from a cache, or the whole prefix again.
+Both give the same scores. Plans with a strategy that is not `cacheable`, or that leak at `decoder_self`,
+need the second.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 
 FORBIDDEN_TOKENS = (PAD, BOS, MASK)
-"""Vocabulary entries that decoding never chooses; the unknown word is allowed."""
+"""Vocabulary ids that decoding never chooses; the unknown word is allowed."""
 SPARE_LENGTH = 10
-"""Tokens that a translation may have beyond its share of the source's length."""
+"""Tokens added to the length limit of every translation."""
 
 
 @contextmanager
 def evaluation_mode(model: EncoderDecoder) -> Iterator[None]:
-    """Put the model in evaluation mode without gradients; restore its mode afterwards."""
+    """Put the model in evaluation mode without gradients; restore its mode at exit."""
     was_training = model.training
     model.eval()
     try:
@@ -42,35 +43,40 @@ def evaluation_mode(model: EncoderDecoder) -> Iterator[None]:
 def length_limits(
     src_lengths: Int[Tensor, "batch"], max_length_ratio: float, max_length: int
 ) -> Int[Tensor, "batch"]:
-    """Return how many tokens, end mark included, each translation may have."""
+    """Return the maximal length of each translation in tokens, end mark included.
+
+    ceil(max_length_ratio * source length) + `SPARE_LENGTH`, at most `max_length`.
+    """
     limits = [math.ceil(max_length_ratio * n) + SPARE_LENGTH for n in src_lengths.tolist()]
     return torch.tensor(limits, device=src_lengths.device).clamp(max=max_length)
 
 
 @dataclass(slots=True)
 class DecodingState:
-    """Unfinished translations, one a row; several rows may translate the same source."""
+    """Unfinished translations, one per row; several rows may translate the same source."""
 
     model: EncoderDecoder
     original: SourceBatch
-    """Before any token mask."""
+    """The sources before any token mask; logit masks read these."""
     source: SourceBatch
-    """As the encoder read it."""
+    """The sources after the token masks."""
     clock: Clock
     memory: Float[Tensor, "rows src d_model"]
+    """The encoder output."""
     tokens: Int[Tensor, "rows length"]
     """BOS and the tokens so far."""
     cache: DecoderCache | None
+    """Keys and values so far; None: every step recomputes the prefix."""
 
     @classmethod
     def start(
         cls, model: EncoderDecoder, source: SourceBatch, clock: Clock, longest: int, cached: bool | None
     ) -> DecodingState:
-        """Encode the sources and return a state with no tokens yet: one row for each source.
+        """Encode the sources and return a state without tokens, one row per source.
 
         Args:
-            longest: the most tokens that will be appended.
-            cached: whether to keep keys and values; None asks the plan whether it may.
+            longest: maximal number of tokens that will be appended.
+            cached: whether to keep keys and values; None: where the plan allows it.
         """
         inputs = model.masks.corrupt("encoder_input", source.ids, source.lengths, source.examples, clock)
         read = source.after(inputs)
@@ -82,11 +88,11 @@ class DecodingState:
 
     @property
     def length(self) -> int:
-        """How many tokens every row has."""
+        """Number of tokens of every row, without BOS."""
         return self.tokens.shape[1] - 1
 
     def next_token_scores(self) -> Float[Tensor, "rows vocab"]:
-        """Return the model's scores of the next token: raw ones, gates applied, nothing masked."""
+        """Return the model's scores of the next token, before the softmax: gates applied, logit masks not."""
         model, source, examples = self.model, self.source, self.source.examples
         start = 0 if self.cache is None else self.cache.length
         so_far = torch.full_like(source.lengths, self.tokens.shape[1])
@@ -97,9 +103,9 @@ class DecodingState:
         return model.masks.gate_logits(model.logits(hidden[:, -1:]), self.clock, examples, self.length)[:, 0]
 
     def mask_forbidden(self, scores: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
-        """Return the scores with -inf for forbidden tokens and for those that the logit masks hide.
+        """Return the scores with -inf for `FORBIDDEN_TOKENS` and for tokens that logit masks hide.
 
-        The end mark is never masked: otherwise a sentence could be left without any token.
+        The end mark is never masked; otherwise a sentence could have no allowed token.
         """
         here = torch.arange(self.length, self.length + 1, device=self.tokens.device)
         context = LogitContext(self.tokens, here, self.original.ids, self.original.lengths, self.clock)
@@ -111,7 +117,7 @@ class DecodingState:
         return left
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
-        """Keep these rows, in this order; a row may be repeated."""
+        """Keep these rows, in this order; a row may occur several times."""
         self.original, self.source = self.original.select(rows), self.source.select(rows)
         self.memory, self.tokens = self.memory[rows], self.tokens[rows]
         if self.cache is not None:

@@ -1,6 +1,7 @@
 """Greedy decoding: append the likeliest token until the end mark.
 
-The batch does not change a translation: each sentence has its own limit, and leaves the batch when it ends.
+A translation does not depend on the other sentences of its batch: each has its own length limit, and ended
+sentences are dropped from the batch.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from maskbench.masks.context import SourceBatch
 from maskbench.model.transformer import EncoderDecoder
 
 _FULL_ENOUGH = 0.75
-"""Copying the cache to drop ended sentences pays once a quarter of the batch has ended."""
+"""Ended sentences are dropped when at most this share of the batch is unfinished; a drop copies the
+cache."""
 
 
 def greedy_search(
@@ -28,11 +30,11 @@ def greedy_search(
     """Return the greedy translation of every source as token ids without the end mark.
 
     Args:
-        source: the sentences to translate, each ending with EOS.
+        source: the sentences to translate, each ends with EOS.
         clock: of phase "eval".
-        max_length_ratio: a translation that has not ended is cut at this share of the source's length plus 10
-            tokens, or at the model's last position.
-        cached: whether to keep keys and values; None asks the plan whether it may.
+        max_length_ratio: a translation is cut at this many tokens per source token plus 10, or at the
+            model's last position.
+        cached: whether to keep keys and values; None: where the plan allows it.
     """
     with evaluation_mode(model):
         limits = length_limits(source.lengths, max_length_ratio, model.max_length)

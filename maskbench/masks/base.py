@@ -214,7 +214,7 @@ class ScoreBias(Strategy):
 
 
 class ScoreGate(Strategy):
-    """Returns log-gates of pairs, gates in [0, 1]. The plan adds them to the scores: weights stay normalised."""
+    """Returns log-gates of pairs, gates in [0, 1]. The plan sums them into the scores' bias."""
 
     kind = "gate"
     hides: ClassVar[bool] = False
@@ -225,7 +225,7 @@ class ScoreGate(Strategy):
         """Return the log-gate of every pair, at most 0."""
 
     def picture(self, options: Any, layer: int, n: int) -> Float[Tensor, "heads n n"] | None:
-        """Return every head's gates in [0, 1] over the first `n` positions, input-dependent parts left out."""
+        """Return every head's gates in [0, 1] over the first `n` positions, without input-dependent parts."""
         return None
 
 

@@ -264,7 +264,7 @@ def _as_written(default: Any) -> Any:
 
 
 def _without_schedule(field: Mapping[str, Any]) -> tuple[bool, Mapping[str, Any]]:
-    """Return whether a schema field allows a schedule, and the field without its schedule and `null` types."""
+    """Return whether a schema field allows a schedule, and the field without schedule and `null` types."""
     either = list(field.get("anyOf", ()))
     flat = [inner for one in either for inner in one.get("anyOf", (one,))]
     rest = [one for one in flat if not _is_schedule(one) and one.get("type") != "null"]

@@ -34,7 +34,7 @@ class Control:
 
 
 def propose_controls(arm: ArmConfig) -> Iterator[Control]:
-    """Yield the controls of an arm; none where no schedule has an average or reverse known before training."""
+    """Yield the controls of an arm; none where no schedule's values are known before training."""
     ways: list[tuple[str, Replace]] = [("average", _average), ("reversed", _reversed)]
     for word, replace in ways:
         masks = [_written(placement, replace) for placement in arm.config.masks]
