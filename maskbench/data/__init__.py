@@ -1,7 +1,7 @@
 """Corpora, vocabularies and batches. Importing the package enters every corpus in `maskbench.registry.CORPORA`.
 
-A new corpus is one file with a `CorpusBuilder` and one line here. Nothing in this package needs torch but
-`maskbench.data.batches`, which is imported by those who train.
+A new corpus is one file with a `CorpusBuilder` and one line here. Only `maskbench.data.batches` needs torch;
+import it separately.
 """
 
 from maskbench.data.cache import load_corpus

@@ -1,7 +1,7 @@
-"""Batches of one size in padded tokens, the same in every epoch and for every arm of a seed.
+"""Batches limited in padded tokens, the same in every epoch and for every arm of a seed.
 
-Which examples share a batch is fixed by the seed; an epoch only changes the order of the batches. So a run that is
-resumed at step n needs no state of the steps before, and two arms see the same batch at the same step.
+The seed decides which examples share a batch; an epoch only changes the order of the batches. So a run
+resumed at step n needs no state of earlier steps, and two arms train on the same batch at the same step.
 """
 
 from __future__ import annotations
@@ -19,36 +19,38 @@ from maskbench.data.vocabulary import BOS, PAD
 from maskbench.randomness import Key, permutation
 
 Ids: TypeAlias = npt.NDArray[np.int64]
-"""Example ids: places in a split."""
+"""Example ids: indices into a split, from 0."""
 
 POOL_SIZE: Final = 6_000
-"""Examples that are sorted by length together: large enough for little padding, small enough to mix."""
+"""Number of examples that are sorted by length together: large enough for little padding, small enough for
+random batches."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Sentence pairs as tensors: B sentences, S and T the longest source and target, PAD behind shorter ones."""
+    """Sentence pairs as padded tensors: B pairs, S and T the lengths of the longest source and target."""
 
     ids: Tensor
     """Int64[B]: example ids."""
     src: Tensor
     """Int64[B, S]: sources, each ending with EOS."""
     src_lengths: Tensor
-    """Int64[B]: real tokens of each source."""
+    """Int64[B]: number of real tokens of each source, EOS included."""
     tgt_in: Tensor
     """Int64[B, T]: decoder inputs, BOS first."""
     tgt_out: Tensor
-    """Int64[B, T]: the labels, EOS last; `tgt_in` is one step behind."""
+    """Int64[B, T]: the labels, EOS last; `tgt_in` is the same shifted right by one."""
     tgt_lengths: Tensor
-    """Int64[B]: real tokens of each target, the same for `tgt_in` and `tgt_out`."""
+    """Int64[B]: number of real tokens of each target, the same for `tgt_in` and `tgt_out`."""
     junk: Tensor | None = None
-    """Bool[B, S]: True on source tokens the corpus marks as junk; None where it marks none."""
+    """Bool[B, S]: True on source tokens the corpus marks as junk; None without this annotation."""
     links: Tensor | None = None
-    """Bool[B, T, S]: True where a target token of `tgt_out` translates a source token; None where nobody knows."""
+    """Bool[B, T, S]: True where a token of `tgt_out` translates a source token; None without this
+    annotation."""
 
     @property
     def n_tokens(self) -> int:
-        """Real target tokens; waits for the device where the batch is on one."""
+        """Number of real target tokens; blocks until the device has computed it."""
         return int(self.tgt_lengths.sum())
 
     def to(self, device: torch.device | str) -> Batch:
@@ -66,7 +68,7 @@ class Batch:
 
 
 class BatchSchedule:
-    """Which examples are trained on at which step: a pure function of the split, the batch size and the seed."""
+    """The batch of every training step: a pure function of the split, the batch size and the seed."""
 
     def __init__(self, split: Split, batch_tokens: int, seed: int) -> None:
         """Plan the batches.
@@ -83,7 +85,7 @@ class BatchSchedule:
 
     @property
     def n_batches(self) -> int:
-        """Batches, and so optimiser steps, in an epoch."""
+        """Number of batches, and so of optimiser steps, in an epoch."""
         return len(self._batches)
 
     def batch_at(self, step: int) -> tuple[int, Ids]:
@@ -95,12 +97,12 @@ class BatchSchedule:
         return epoch, self._batches[int(self._order[place])]
 
     def steps_for_epochs(self, epochs: int) -> int:
-        """Return the steps in that many passes over the split."""
+        """Return the number of steps in `epochs` passes over the split."""
         return epochs * self.n_batches
 
 
 def plan_batches(split: Split, batch_tokens: int, seed: int) -> list[Ids]:
-    """Return batches that hold every example once, composed by the seed.
+    """Return training batches that hold every example once; the seed decides which examples share a batch.
 
     Random pools of `POOL_SIZE` examples are sorted by length and cut so that sentences x longest padded side is at most
     `batch_tokens`, end marks included. A single sentence longer than that is a batch of its own.
@@ -120,7 +122,7 @@ def plan_evaluation_batches(split: Split, batch_tokens: int) -> list[Ids]:
 
 def _by_length(split: Split, ids: Ids) -> Ids:
     src, tgt = split.src.lengths[ids], split.tgt.lengths[ids]
-    # By the longer side first, because it is what a batch is padded to; the id makes the order unique.
+    # Sort by the longer side first, because a batch is padded to it; the id makes the order unique.
     return ids[np.lexsort((ids, tgt, src, np.maximum(src, tgt)))]
 
 
@@ -142,7 +144,7 @@ def collate(split: Split, ids: Ids) -> Batch:
     src, src_lengths = _pad(split.src, ids)
     tgt_out, tgt_lengths = _pad(split.tgt, ids)
     tgt_in = np.full_like(tgt_out, PAD)
-    # One step behind: the last real token, EOS, is never an input.
+    # Shifted right by one: the last real token, EOS, is never an input.
     tgt_in[:, 1:] = np.where(np.arange(1, tgt_out.shape[1]) < tgt_lengths[:, None], tgt_out[:, :-1], PAD)
     tgt_in[:, 0] = BOS
     return Batch(
@@ -158,10 +160,10 @@ def collate(split: Split, ids: Ids) -> Batch:
 
 
 def _links(rows: Ragged, ids: Ids, src_lengths: npt.NDArray[np.int64], tgt_length: int) -> Tensor:
-    """Return gold alignments as Bool[B, T, S]."""
+    """Return the gold alignments of a batch as Bool[B, T, S]."""
     counts = rows.lengths[ids]
     example = np.repeat(np.arange(len(ids)), counts)
-    # The n-th link of all stands as many places behind its row's start as it is behind its example's first link.
+    # Link n of the batch is in its row at offset n minus the number of the first link of the same example.
     first = np.cumsum(counts) - counts
     values = rows.values[np.arange(len(example)) + np.repeat(rows.offsets[ids] - first, counts)]
     links = np.zeros((len(ids), tgt_length, int(src_lengths.max(initial=0))), dtype=np.bool_)
@@ -173,6 +175,6 @@ def _pad(rows: Ragged, ids: Ids) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
     lengths = rows.lengths[ids]
     columns = np.arange(int(lengths.max(initial=0)), dtype=np.int64)
     real = columns < lengths[:, None]
-    # Places behind a row's end are read from its start, and overwritten.
+    # Padding columns read the first token of their row, which the next line overwrites with PAD.
     places = rows.offsets[ids][:, None] + np.where(real, columns, 0)
     return np.where(real, rows.values[places], PAD).astype(np.int64), lengths

@@ -1,9 +1,10 @@
 """A cache of built corpora on disk.
 
-An entry is a folder named by a hash of what went in: the corpus's name and options, the program's version of it, and
-the contents of its input files. So a changed file or option leads to another entry, and no entry is out of date.
-An entry is written next to its place and renamed into it, and is checked against its manifest when it is read. So readers
-see all of it or none, several builders may run at once, and a damaged entry is built again.
+An entry is a folder named by a hash of its inputs: the corpus's name and options, the version of its builder,
+and the contents of its input files. So a changed file or option leads to another entry, and no entry is out
+of date. An entry is written to a temporary folder and renamed, and is checked against its manifest when it is
+read. So readers never see a partial entry, several builders may run at once, and a damaged entry is built
+again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from maskbench.randomness import VERSION
 from maskbench.registry import CORPORA
 
 FORMAT: Final = 3
-"""Of the files below; raised when their layout changes."""
+"""Version of the file layout; increased when the layout changes."""
 
 _ARRAYS, _TEXTS, _MANIFEST = "arrays.npz", "corpus.json", "manifest.json"
 
@@ -38,11 +39,11 @@ class CorpusChoice(Protocol):
 
     @property
     def name(self) -> str:
-        """A name in `CORPORA`."""
+        """Name of the corpus in `CORPORA`."""
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The keys beside `name`."""
+        """The options of the corpus: every key but `name`."""
 
 
 def load_corpus(config: CorpusChoice, cache_dir: Path) -> Corpus:
@@ -66,7 +67,7 @@ def load_corpus(config: CorpusChoice, cache_dir: Path) -> Corpus:
         raise ResourceError(
             f"cannot write the corpus cache {entry}: {error.strerror or error}; free some space, or choose another folder"
         ) from error
-    # What was written is what every later run reads, so this one reads it too.
+    # Read the entry back, so that the first run uses exactly what later runs read.
     return _read(entry) or built
 
 
@@ -89,7 +90,7 @@ def _write(corpus: Corpus, entry: Path) -> None:
 
 
 def _move_into_place(building: Path, entry: Path) -> None:
-    """Rename `building` to `entry`; an entry that another builder finished meanwhile is as good, and is kept."""
+    """Rename `building` to `entry`; keep a valid entry that another builder finished in the meantime."""
     for _ in range(3):
         try:
             os.rename(building, entry)
@@ -104,7 +105,7 @@ def _move_into_place(building: Path, entry: Path) -> None:
 
 
 def _read(entry: Path) -> Corpus | None:
-    """Return the corpus in `entry`, or None where there is none or it is damaged."""
+    """Return the corpus in `entry`; None if it is missing or damaged."""
     try:
         sums = json.loads((entry / _MANIFEST).read_bytes())
         contents = {name: (entry / name).read_bytes() for name in (_ARRAYS, _TEXTS)}
@@ -124,7 +125,7 @@ def _pack_arrays(corpus: Corpus) -> bytes:
                 arrays[f"{name}/{part}/values"] = rows.values
                 arrays[f"{name}/{part}/offsets"] = rows.offsets
     buffer = io.BytesIO()
-    # allow_pickle is named only because the type stubs cannot tell it from an array otherwise.
+    # allow_pickle is given because the type stubs would otherwise take it for an array.
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 

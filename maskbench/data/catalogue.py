@@ -20,24 +20,24 @@ from maskbench.registry import CORPORA
 
 @dataclass(frozen=True, slots=True)
 class CorpusOption:
-    """A key of a corpus in the experiment file."""
+    """An option of a corpus in the experiment file."""
 
     name: str
     required: bool
     default: Any
-    """None where it is required."""
+    """The default; None if the option is required."""
     takes: str
-    """What may stand there, in words: `a, b or c`, `1 to 200,000`; empty where the meaning says it."""
+    """Allowed values in words: `a, b or c`, `1 to 200,000`; empty if the description says it."""
     description: str
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusEntry:
-    """A corpus."""
+    """The name, description and options of a corpus."""
 
     name: str
     description: str
-    """One sentence."""
+    """One sentence on the corpus."""
     options: tuple[CorpusOption, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -46,15 +46,15 @@ class CorpusEntry:
 
 
 def list_corpora() -> list[CorpusEntry]:
-    """Return every corpus, by name."""
+    """Return the entries of all corpora, sorted by name."""
     return [describe_corpus(name) for name in CORPORA.names()]
 
 
 def describe_corpus(name: str) -> CorpusEntry:
-    """Return what a corpus declares.
+    """Return the entry of one corpus.
 
     Raises:
-        ConfigError: there is none of that name; the message has the nearest one.
+        ConfigError: there is no corpus of that name; the message has the nearest name.
     """
     builder: type[CorpusBuilder] = CORPORA.lookup(name)
     sentence = inspect.cleandoc(builder.__doc__ or "").partition("\n\n")[0]
@@ -89,7 +89,7 @@ def _takes(field: Mapping[str, Any]) -> str:
 
 
 def parse_corpus_config(name: str, settings: Sequence[str]) -> CorpusConfig:
-    """Return a corpus by its name, with options as `--set` gives them, checked as in an experiment file.
+    """Return the config of a corpus from its name and `--set` options, validated as in an experiment file.
 
     Args:
         settings: `option=value`, the value in YAML.

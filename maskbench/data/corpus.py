@@ -1,7 +1,8 @@
-"""The corpus as the rest of the program sees it: encoded pairs with their raw lines, in named splits.
+"""The corpus as it is trained on and evaluated: encoded pairs with their raw lines, in named splits.
 
-Token ids of a split lie in one array with offsets, so a corpus of any size is a handful of arrays. References stay
-raw text: a score computed on decoded ids would hide every unknown word.
+The token ids of a split are one array with offsets, so a corpus of any size is a few arrays. References stay
+raw
+text: a score computed on decoded ids would not count unknown words as errors.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from maskbench.data.vocabulary import EOS, Vocabulary
 
 @dataclass(frozen=True, eq=False)
 class Ragged:
-    """Rows of different lengths in one array."""
+    """Rows of integers of different lengths, stored in one array."""
 
     values: npt.NDArray[np.int32]
     """All rows, one after another."""
     offsets: npt.NDArray[np.int64]
-    """Row i is `values[offsets[i] : offsets[i + 1]]`; one more entry than there are rows."""
+    """Row i is `values[offsets[i] : offsets[i + 1]]`; one entry more than rows."""
 
     @classmethod
     def from_rows(cls, rows: Sequence[Sequence[int]]) -> Ragged:
-        """Return `rows` in the given order."""
+        """Return the given rows as a `Ragged`, in the given order."""
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
         values = np.fromiter(chain.from_iterable(rows), dtype=np.int32, count=int(offsets[-1]))
@@ -62,14 +63,14 @@ class Ragged:
 
 
 ANNOTATIONS: Final = ("junk", "links", "deps", "tags")
-"""What a corpus may know of its splits beside the text."""
+"""The annotations that a corpus may have for its splits."""
 RAGGED_FIELDS: Final = ("src", "tgt", *ANNOTATIONS, "touched")
-"""The fields of a split that hold a row for every pair."""
+"""The fields of a split of type `Ragged`, with one row per pair."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Pairs of sentences; an example's id is its place in the split."""
+    """Pairs of sentences; the id of an example is its index in the split."""
 
     name: str
     src: Ragged
@@ -77,24 +78,25 @@ class Split:
     tgt: Ragged
     """Encoded references without BOS, each ending with EOS."""
     sources: list[str]
-    """The source lines, as the model's input would be shown to a person."""
+    """The source lines as text."""
     references: list[str]
-    """The target lines as they were before encoding: what BLEU, chrF and exact match compare with."""
+    """The target lines before encoding: the references of BLEU, chrF and exact match."""
     junk: Ragged | None = None
-    """1 on source tokens that carry nothing of the meaning, 0 on the others; None where the corpus does not say."""
+    """1 on source tokens without meaning, 0 on the others; None without this annotation."""
     links: Ragged | None = None
-    """Gold alignment: the numbers `t * len(source) + s` of every pair of a target token t and a source token s it
-    translates, ascending, lengths with their EOS; None where the corpus does not say."""
+    """Gold alignment: the numbers `t * len(source) + s` of every target token t and source token s that it
+    translates, ascending; `len(source)` includes EOS. None without this annotation."""
     deps: Ragged | None = None
-    """Evidence: numbers like those of `links`, of every source token s that target token t depends on, which is more than
-    what it translates (a verb's form depends on the subject's number); None where the corpus does not say."""
+    """Dependencies: numbers as in `links` of every source token s that target token t depends on, among them
+    those it translates (a verb's form also depends on the subject's number). None without this annotation."""
     tags: Ragged | None = None
-    """What every target token is an instance of, as its place in `Corpus.tags`; None where the corpus does not say."""
+    """The tag of every target token, as its index in `Corpus.tags`; None without this annotation."""
     origin: str | None = None
-    """The split that this is an altered copy of, pair by pair and with the same references; None: it is no copy."""
+    """Name of the split that this is an altered copy of, pair by pair with the same references; None: it is
+    no copy."""
     touched: Ragged | None = None
-    """1 on target tokens that depend on a source token the alteration changed, took away or moved, 0 on the others; there
-    if and only if there are an `origin` and `deps`."""
+    """1 on target tokens that depend on a source token the alteration changed, removed or moved, 0 on the
+    others; present if and only if there are an `origin` and `deps`."""
 
     def __len__(self) -> int:
         return len(self.src)
@@ -108,27 +110,29 @@ class Corpus:
     vocabulary: Vocabulary
     splits: dict[str, Split]
     sha256: str
-    """Of everything here that can change a number."""
+    """Hash of everything in the corpus that can change a result."""
     max_length: int
-    """The longest encoded sequence of any split, source or target, its EOS included."""
+    """Length of the longest encoded sequence of any split, source or target, EOS included."""
     notes: tuple[str, ...] = ()
-    """Sentences for the user, such as on lines left out and on overlaps; the command line prints them."""
+    """Sentences for the user, for instance on lines left out and on overlaps; the command line prints
+    them."""
     tags: tuple[str, ...] = ()
-    """What a target token can be an instance of; the first is "end", the end mark. Empty where splits have no tags."""
+    """Names of the tags of target tokens; the first is "end", the end mark. Empty if splits have no tags."""
 
 
 class CorpusBuilder(ABC):
-    """A corpus an experiment file can name; registered with `@CORPORA.register(name)`, never instantiated."""
+    """Base class of corpora; registered with `@CORPORA.register(name)`, never instantiated."""
 
     Options: ClassVar[type[BaseModel]]
-    """The keys beside `name`, checked strictly."""
+    """The pydantic model of the corpus's options: every key but `name`."""
     version: ClassVar[int] = 1
-    """Raised by every change that can change what is built, so that caches are not reused across it."""
+    """Version of the builder; increased by every change of what is built, so that older cache entries are not
+    used."""
 
     @classmethod
     @abstractmethod
     def split_names(cls, options: Any) -> list[str]:
-        """Return every split a run can be evaluated on, without reading any data."""
+        """Return the names of every split a run can be evaluated on, without reading any data."""
 
     @classmethod
     @abstractmethod
@@ -151,17 +155,17 @@ class CorpusBuilder(ABC):
 
     @classmethod
     def origins(cls, options: Any) -> Mapping[str, str]:
-        """Return of which split each altered copy is a copy."""
+        """Return the name of the original split by the name of each altered copy."""
         return {}
 
     @classmethod
     def versions(cls, options: Any) -> list[Any]:
-        """Return the versions of everything that takes part in building: its own, and those of corpora inside it."""
+        """Return the versions of all builders involved: its own, and those of corpora inside it."""
         return [cls.version]
 
     @classmethod
     def inputs(cls, options: Any) -> Mapping[str, str]:
-        """Return the sha256 of every input file by its role; a corpus that is generated has none.
+        """Return the sha256 of every input file by its role; a generated corpus has none.
 
         Raises:
             CorpusError: a file is missing.
@@ -170,7 +174,7 @@ class CorpusBuilder(ABC):
 
 
 def encode_split(name: str, pairs: Sequence[tuple[str, str]], vocabulary: Vocabulary) -> Split:
-    """Return the split of `(source, reference)` pairs."""
+    """Encode `(source, reference)` pairs as a split."""
     sources, references = [source for source, _ in pairs], [reference for _, reference in pairs]
     return Split(
         name=name,
@@ -188,7 +192,7 @@ def assemble_corpus(
     notes: Iterable[str] = (),
     tags: Iterable[str] = (),
 ) -> Corpus:
-    """Return the corpus of `splits`, with its hash and its longest sequence.
+    """Return a corpus of `splits`, with its hash and the length of its longest sequence.
 
     Raises:
         ValueError: some splits are annotated and others are not.
@@ -215,7 +219,7 @@ def _sha256(vocabulary: Vocabulary, splits: Mapping[str, Split], tags: tuple[str
     digest = hashlib.sha256()
 
     def add(part: bytes) -> None:
-        # With its length in front, no two different sequences of parts feed the same bytes.
+        # The length comes first, so different sequences of parts never hash the same bytes.
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
 
@@ -232,6 +236,6 @@ def _sha256(vocabulary: Vocabulary, splits: Mapping[str, Split], tags: tuple[str
                 add(rows.values.astype("<i4").tobytes())
                 add(rows.offsets.astype("<i8").tobytes())
         for texts in (split.sources, split.references):
-            # Lines hold no line feed, so joining keeps them apart.
+            # Lines contain no line feed, so joining them is unambiguous.
             add("\n".join(texts).encode("utf-8"))
     return digest.hexdigest()

@@ -1,7 +1,7 @@
 """A corpus as text for other programs, and for the corpus `files`: a table of pairs, or JSON lines with annotations.
 
-A table has two columns, source and target; a split that is read back from it has the same lines. In JSON lines every
-annotation the corpus has goes by token, the end marks left out.
+A table has two columns, source and target; reading it back gives the same lines. JSON lines also have every
+annotation of the corpus, by token, without the end marks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def format_table(split: Split) -> str:
     """Return one split as lines of `source<tab>target`.
 
     Raises:
-        CorpusError: a line holds a tab, or ends in a carriage return, so it could not be read back.
+        CorpusError: a line contains a tab or ends in a carriage return, so it could not be read back.
     """
     lines = []
     for number, pair in enumerate(zip(split.sources, split.references, strict=True), start=1):
@@ -38,11 +38,11 @@ def format_table(split: Split) -> str:
 
 
 def format_json_lines(splits: Sequence[Split], tags: Sequence[str]) -> str:
-    """Return splits as one JSON object a line: `split`, `src`, `tgt`, and what is known of the words.
+    """Return splits as one JSON object per line: `split`, `src`, `tgt`, and the annotations.
 
-    `align` and `deps` have source tokens by their place, counted from 0: `align` as pairs of source and target token,
-    `deps` as a list for every target token. `tags` has a name for every target token; `junk` has 1 for a source token
-    that means nothing, 0 for the others.
+    Tokens are numbered from 0. `align` has pairs of a source and a target token, `deps` a list of source
+    tokens for every target token. `tags` has a name for every target token; `junk` has 1 for a source token
+    without meaning, 0 for the others.
     """
     return "".join(
         f"{json.dumps(row, ensure_ascii=False)}\n" for split in splits for row in _rows(split, tags)
@@ -55,7 +55,7 @@ def _rows(split: Split, tags: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def export_annotations(split: Split, index: int, tags: Sequence[str]) -> dict[str, Any]:
-    """Return what is known of the words of pair `index`, as `format_json_lines` writes it; a key for what is known alone."""
+    """Return the annotations of pair `index` as `format_json_lines` writes them; absent ones have no key."""
     known: dict[str, Any] = {}
     n_src, n_tgt = len(split.src[index]), len(split.tgt[index])
     if split.links is not None:
@@ -72,7 +72,7 @@ def export_annotations(split: Split, index: int, tags: Sequence[str]) -> dict[st
 
 
 def _by_word(links: Ragged, index: int, n_src: int, n_tgt: int) -> Iterator[tuple[int, int]]:
-    """Yield target and source token of every link between two words."""
+    """Yield the target and source token of every link, without links of end marks."""
     for t, s in (divmod(link, n_src) for link in links[index].tolist()):
         if t < n_tgt - 1 and s < n_src - 1:
             yield t, s

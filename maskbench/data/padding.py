@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 def real_tokens(lengths: Int[Tensor, "batch"], width: int) -> Bool[Tensor, "batch width"]:
-    """Return True on tokens and False on padding.
+    """Return a mask of a padded batch: True on tokens, False on padding.
 
     Args:
-        lengths: how many tokens each row of the batch has.
-        width: columns of the batch.
+        lengths: number of tokens in each row of the batch.
+        width: number of columns of the batch.
     """
     return are_real(torch.arange(width, device=lengths.device), lengths)
 
@@ -20,6 +20,6 @@ def real_tokens(lengths: Int[Tensor, "batch"], width: int) -> Bool[Tensor, "batc
 def are_real(positions: Int[Tensor, "len"], lengths: Int[Tensor, "batch"]) -> Bool[Tensor, "batch len"]:
     """Return True where a row of the batch has a token at the position, False where it has padding.
 
-    For columns that are not the positions 0, 1, ...: those of cached decoding, for example.
+    For columns that are not the positions 0, 1, ..., for instance in cached decoding.
     """
     return positions < lengths[:, None]

@@ -14,48 +14,48 @@ from maskbench.data.vocabulary import N_SPECIAL, UNK
 
 @dataclass(frozen=True, slots=True)
 class SideStatistics:
-    """One side of a split, in tokens without end marks."""
+    """Statistics of one side of a split, in tokens without end marks."""
 
     mean: float
-    """Tokens of a line."""
+    """Mean number of tokens per line."""
     p90: int
-    """The least length that nine of ten lines do not exceed."""
+    """The 90th percentile of line length, in tokens."""
     longest: int
     tokens: int
-    """Of all lines together."""
+    """Number of tokens of all lines together."""
     types: int
-    """Different tokens, marks such as those of unknown and masked words left out."""
+    """Number of different tokens, without special tokens such as UNK and MASK."""
     unknown: float
-    """Share of tokens that the vocabulary does not know, in [0, 1]."""
+    """Share of tokens that are not in the vocabulary, in [0, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitStatistics:
-    """One split."""
+    """Statistics of one split."""
 
     pairs: int
     source: SideStatistics
     target: SideStatistics
     repeated: int
-    """Pairs that an earlier pair of the split equals, word for word."""
+    """Number of pairs that equal an earlier pair of the split, word for word."""
     sources_in_train: int
-    """Pairs whose source is that of a training pair as well; 0 for train itself."""
+    """Number of pairs whose source is also the source of a training pair; 0 for train itself."""
     pairs_in_train: int
-    """Pairs that train has as well, both sides equal; 0 for train itself."""
+    """Number of pairs that are also in train, both sides equal; 0 for train itself."""
     origin: str | None
-    """Which split it is an altered copy of."""
+    """The split it is an altered copy of; None if it is no copy."""
     tags: dict[str, int] | None
-    """How many target tokens have each tag, the commonest first, end marks aside; None where there are no tags."""
+    """Number of target tokens by tag, most frequent first, without end marks; None if there are no tags."""
     junk: float | None
-    """Share of source tokens that are junk, end marks aside; None where the corpus does not say."""
+    """Share of source tokens that are junk, in [0, 1], without end marks; None without this annotation."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers as plain data."""
+        """Return the statistics as plain data."""
         return asdict(self)
 
 
 def compute_statistics(corpus: Corpus, names: Collection[str]) -> dict[str, SplitStatistics]:
-    """Return the numbers of the named splits, in the order of the corpus."""
+    """Return the statistics of the named splits, in the order of the corpus."""
     train = corpus.splits["train"]
     pairs = set(zip(train.sources, train.references, strict=True))
     sources = set(train.sources)
@@ -106,6 +106,6 @@ def _histogram(split: Split, tags: tuple[str, ...]) -> dict[str, int] | None:
     if split.tags is None:
         return None
     counts = np.bincount(split.tags.values, minlength=len(tags)).tolist()
-    # The first tag is that of the end marks, of which every pair has one.
+    # Skip the first tag, that of the end marks: every pair has one.
     counted = [(name, count) for name, count in zip(tags[1:], counts[1:], strict=True) if count]
     return dict(sorted(counted, key=lambda item: (-item[1], item[0])))

@@ -1,7 +1,8 @@
 """Text to token ids and back, with one vocabulary for both languages.
 
-Ids 0 to 4 are marks of the program, and no text can spell them: a line that contains the characters `<mask>`
-encodes to ordinary tokens. That is why the marks are not entries of the tokeniser; its ids are shifted past them.
+Ids 0 to 4 are special tokens. Their spelling in a text does not encode to them: a line that contains the
+characters `<mask>` encodes to ordinary tokens. So the tokeniser does not contain them; its ids are shifted by
+5.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ EOS: Final = 2
 UNK: Final = 3
 MASK: Final = 4
 N_SPECIAL: Final = 5
-"""The first ordinary id: a random replacement is drawn from [N_SPECIAL, len(vocabulary))."""
+"""Number of special tokens, and the first ordinary id; a random replacement is drawn from [N_SPECIAL,
+len(vocabulary))."""
 
 SPECIAL_NAMES: Final = ("<pad>", "<s>", "</s>", "<unk>", "<mask>")
-"""How the marks are shown to people, by id; never parsed."""
+"""Spelling of the special tokens in decoded text, by id; never parsed."""
 
 _SHOWN = (UNK, MASK)
-"""Marks that stand for a word, so a decoded text that contains one must not look as if the word were not there."""
+"""Special tokens that stand for a word; decoding writes them, so that the word does not disappear."""
 
 
 class Vocabulary(ABC):
@@ -36,7 +38,7 @@ class Vocabulary(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return the number of ids, the marks included."""
+        """Return the number of ids, special tokens included."""
 
     @abstractmethod
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
@@ -44,11 +46,11 @@ class Vocabulary(ABC):
 
     @abstractmethod
     def id_of(self, token: str) -> int | None:
-        """Return the id of an ordinary token, or None; marks are never found, whatever their spelling."""
+        """Return the id of an ordinary token, or None; special tokens are never found."""
 
     @abstractmethod
     def to_json(self) -> str:
-        """Return a description that `from_json` turns into an equal vocabulary."""
+        """Return a JSON description from which `from_json` builds an equal vocabulary."""
 
     @abstractmethod
     def _starts_word(self, token: str) -> bool:
@@ -60,15 +62,15 @@ class Vocabulary(ABC):
 
     @abstractmethod
     def _join(self, runs: Iterable[list[int] | str]) -> str:
-        """Return the text of runs of ordinary ids, and of names of marks between them."""
+        """Return the text of runs of ordinary ids and of the names of special tokens between them."""
 
     @property
     def separator_ids(self) -> list[int]:
-        """The ids between a text or a mark and what follows it in the same line."""
+        """The ids to insert between a text or a special token and the next part of the same line."""
         return []
 
     def starts_word(self) -> list[bool]:
-        """Return for every id whether it begins a word; the marks do."""
+        """Return for every id whether it begins a word; special tokens do."""
         ordinary = (self._ordinary_token(index) for index in range(len(self) - N_SPECIAL))
         return [True] * N_SPECIAL + [self._starts_word(token) for token in ordinary]
 
@@ -79,13 +81,13 @@ class Vocabulary(ABC):
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of `ids`.
 
-        PAD, BOS and EOS are left out. UNK and MASK are written as their names, because they stand for a word: left
-        out, a translation that contains one could equal its reference.
+        PAD, BOS and EOS are left out. UNK and MASK are written by name, because they stand for a word:
+        without them, a wrong translation could equal its reference.
         """
         return self._join(_runs(ids))
 
     def token(self, index: int) -> str:
-        """Return how id `index` is shown.
+        """Return the spelling of id `index`.
 
         Raises:
             IndexError: `index` is outside [0, len).
@@ -96,10 +98,10 @@ class Vocabulary(ABC):
 
     @staticmethod
     def from_json(text: str) -> Vocabulary:
-        """Return the vocabulary that `to_json` described.
+        """Return the vocabulary described by `to_json`.
 
         Raises:
-            CorpusError: the description names no known kind.
+            CorpusError: the description has an unknown kind.
         """
         data = json.loads(text)
         if data["kind"] == "word":
@@ -128,7 +130,7 @@ def _runs(ids: Iterable[int]) -> Iterator[list[int] | str]:
 
 
 class _Listed(Vocabulary):
-    """A list of tokens, the most frequent first; all others are unknown."""
+    """A vocabulary given by a list of tokens; all other tokens are UNK."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._tokens = list(tokens)
@@ -144,7 +146,10 @@ class _Listed(Vocabulary):
 
     @classmethod
     def train(cls, texts: Iterable[str], *, size: int, min_frequency: int = 1) -> Self:
-        """Return the most frequent tokens of `texts`, ties in code point order, at most `size` ids with the marks."""
+        """Return a vocabulary of the most frequent tokens of `texts`, ties in code point order.
+
+        It has at most `size` ids, special tokens included.
+        """
         counts = Counter(token for text in texts for token in cls._split(text))
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         kept = [token for token, count in ranked if count >= min_frequency]
@@ -171,7 +176,7 @@ class _Listed(Vocabulary):
 
 
 class WordVocabulary(_Listed):
-    """Words between white space. Decoding gives the words back with single spaces between them."""
+    """Words split at white space. Decoding joins the words with single spaces."""
 
     @staticmethod
     def _split(text: str) -> list[str]:
@@ -189,10 +194,10 @@ class WordVocabulary(_Listed):
 
 
 class CharacterVocabulary(_Listed):
-    """Characters (Unicode code points), the space one of them. Decoding puts nothing between them.
+    """Characters (Unicode code points), the space included. Decoding joins them without a separator.
 
-    So `decode(encode(text)) == text` where all characters are known. A word is what follows a space, with that space,
-    as with `BpeVocabulary`.
+    So `decode(encode(text)) == text` if all characters are known. A word starts at the space before it, as
+    with `BpeVocabulary`.
     """
 
     @staticmethod
@@ -201,7 +206,7 @@ class CharacterVocabulary(_Listed):
 
     @property
     def separator_ids(self) -> list[int]:
-        """The id of the space, a character of its own here; nothing where the text is written without spaces."""
+        """The id of the space; empty if the vocabulary has no space."""
         space = self.id_of(" ")
         return [] if space is None else [space]
 
@@ -219,9 +224,9 @@ class CharacterVocabulary(_Listed):
 class BpeVocabulary(Vocabulary):
     """Byte pair encoding (Sennrich et al. 2016) over bytes, learned jointly on both languages.
 
-    Every text gets one space in front, so a word has the same tokens at the start of a line as inside it; decoding
-    takes that space away again. Since the alphabet is all 256 bytes, `decode(encode(text)) == text` for every string,
-    white space and control characters included, and no text is ever unknown.
+    Encoding adds a space in front of every text, so a word has the same tokens at the start of a line as
+    inside it; decoding removes that space. The alphabet is all 256 bytes, so `decode(encode(text)) == text`
+    for every string, white space and control characters included, and there is no UNK.
     """
 
     def __init__(self, description: str) -> None:
@@ -232,7 +237,8 @@ class BpeVocabulary(Vocabulary):
 
     @classmethod
     def train(cls, texts: Iterable[str], *, size: int) -> BpeVocabulary:
-        """Learn merges on `texts` until there are `size` ids with the marks, or nothing is left to merge."""
+        """Learn merges on `texts` up to `size` ids, special tokens included; fewer if nothing is left to
+        merge."""
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
         tokenizer = Tokenizer(models.BPE())
@@ -251,25 +257,25 @@ class BpeVocabulary(Vocabulary):
         return N_SPECIAL + int(self._tokenizer.get_vocab_size())
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the subword ids of every text; the empty text has none."""
+        """Return the subword ids of every text; an empty text has none."""
         with _one_thread():
             encodings = self._tokenizer.encode_batch_fast([" " + text if text else "" for text in texts])
         return [[index + N_SPECIAL for index in encoding.ids] for encoding in encodings]
 
     def id_of(self, token: str) -> int | None:
-        """Return the id of a subword as `token` spells it (a leading space is shown as `Ġ`), or None."""
+        """Return the id of a subword in the spelling of `token` (`Ġ` for a leading space), or None."""
         index = self._tokenizer.token_to_id(token)
         return None if index is None else int(index) + N_SPECIAL
 
     def to_json(self) -> str:
-        """Return the tokeniser's own description inside JSON."""
+        """Return the tokeniser's own description, wrapped in JSON."""
         return json.dumps({"kind": "bpe", "tokenizer": self._description}, ensure_ascii=False)
 
     def _ordinary_token(self, index: int) -> str:
         return str(self._tokenizer.id_to_token(index))
 
     def _starts_word(self, token: str) -> bool:
-        # How the byte-level alphabet spells a space.
+        # The byte-level alphabet spells a space as `Ġ`.
         return token.startswith("Ġ")
 
     def _join(self, runs: Iterable[list[int] | str]) -> str:
@@ -282,7 +288,7 @@ class BpeVocabulary(Vocabulary):
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    # The library's thread pool would outlive the call and be copied, broken, into forked processes.
+    # The library's thread pool would stay alive after the call and be broken in forked processes.
     name = "TOKENIZERS_PARALLELISM"
     before = os.environ.get(name)
     os.environ[name] = "false"

@@ -1,7 +1,7 @@
 """The tree of an experiment file: every value with the place where it is written.
 
-Trees are immutable. An override returns a new tree that copies only the path to the new value and
-shares the rest. Every value keeps its place, so an error about it can show its line.
+Trees are immutable. An override returns a new tree that copies only the path to the new value and shares the
+rest. Every value keeps its place, so an error about it can show its line.
 """
 
 from __future__ import annotations
@@ -114,8 +114,7 @@ def set_by_path(tree: Node, change: Override) -> Node:
     """Return `tree` with the value of `change` at its dotted key; create missing mappings on the way.
 
     List elements are addressed by index. Where the file itself has dotted keys, as in a panel, the rest of
-    the
-    path is one key: `panels.small.corpus.pairs` is the key `corpus.pairs` of the panel `small`.
+    the path is one key: `panels.small.corpus.pairs` is the key `corpus.pairs` of the panel `small`.
 
     Raises:
         ValueError: a value on the path is no mapping, or a list without that element; the message names it.

@@ -5,8 +5,7 @@ lets a few aliases stand for billions of values, and fails with a dozen exceptio
 this module builds a tree of `Node` from its events, and limits depth, aliases and repeated keys as it goes.
 
 An error that makes the rest unreadable is raised at once. Any other error (a repeated key, a tag, a number
-too
-long) is added to the report and shown together with the errors of the settings.
+too long) is added to the report and shown together with the errors of the settings.
 """
 
 from __future__ import annotations

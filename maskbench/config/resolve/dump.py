@@ -26,8 +26,7 @@ _TAGS = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null
 
 Flat = dict[str, Any]
 """Settings that arms may set, by dotted key. `train.length` stands for the one of `train.steps` and
-`train.epochs`
-that is present; its value is that key and its value."""
+`train.epochs` that is present; its value is that key and its value."""
 
 
 def dump_resolved(experiment: Experiment) -> str:
@@ -100,8 +99,7 @@ def _common(rows: dict[str, list[Flat]], baseline: str) -> list[Flat]:
     """Return, for each panel, the settings of an arm without a `set`.
 
     What an arm sets is the same in every panel. So if some arm's value of a key differs between panels, the
-    panels set
-    it; otherwise the baseline's value is used.
+    panels set it; otherwise the baseline's value is used.
     """
     common: list[Flat] = [{} for _ in rows[baseline]]
     for key in rows[baseline][0]:

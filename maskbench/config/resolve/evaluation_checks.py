@@ -1,5 +1,4 @@
-"""Check that a corpus has the splits and annotations `evaluate` needs, and that `compare.metric` is
-evaluated."""
+"""Check that a corpus has what `evaluate` needs, and that `compare.metric` is evaluated."""
 
 from __future__ import annotations
 

@@ -39,8 +39,7 @@ def read_evaluation_masks(
     """Return the file with every item of `evaluate.masks` replaced by names, and the masks of each name.
 
     Problems are added to the report, except those that the schema reports: a value that is no list, and an
-    item that
-    is neither a name nor a mapping.
+    item that is neither a name nor a mapping.
     """
     evaluate = tree.get("evaluate")
     node = evaluate.get("masks") if evaluate else None
@@ -67,8 +66,7 @@ def read_evaluation_masks(
 
 
 def _find_arms(item: Node, arms: Sequence[ArmDraft], report: ProblemReport) -> Iterator[NamedMasks]:
-    """Yield the masks of the arms with that name, that grid key or that title, in this order of
-    preference."""
+    """Yield the masks of the arms with that name; if none, that grid key; if none, that title."""
     text = str(item.value)
     for key in ("name", "family", "title"):
         found = [arm for arm in arms if getattr(arm, key) == text]

@@ -190,8 +190,7 @@ def _find_place(tree: Node, *paths: NodePath) -> Place:
 
 
 def list_differing_keys(config: RunConfig, other: RunConfig) -> tuple[str, ...]:
-    """Return the dotted keys, except masks, whose values differ between two runs, in the order of the
-    file."""
+    """Return the dotted keys, except masks, that differ between two runs, in the order of the file."""
     mine, others = flatten_settings(config), flatten_settings(other)
     return tuple(key for key in {**others, **mine} if mine.get(key, ...) != others.get(key, ...))
 

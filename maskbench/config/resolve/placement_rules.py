@@ -1,8 +1,8 @@
 """Rules of placements: whether a strategy may act at a site, and whether an arm's placements agree.
 
 Loading an experiment file and building a mask plan use the same rules. `PlacementValidator` reports every
-violation
-at its line and column; `maskbench.masks.plan` raises the first one, for arms that are built in code.
+violation at its line and column; `maskbench.masks.plan` raises the first one, for arms that are built in
+code.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from maskbench.registry import did_you_mean
 
 HARMLESS = {"apply": "hard", "legality": "full"}
 """The settings that hold for a whole site, with the values under which nothing leaks. A placement with such a
-value
-leaves the setting to the site's other placements."""
+value leaves the setting to the site's other placements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +135,7 @@ def arm_violations(arm: Sequence[Candidate]) -> Iterator[tuple[int, Violation]]:
     """Yield the rules that an arm's placements break together, each with the index of the placement.
 
     All placements of a site must agree on its settings. At most one normaliser replaces the softmax of a
-    site, and then
-    only with `apply: hard`. Each strategy's `check_arm` must accept the arm.
+    site, and then only with `apply: hard`. Each strategy's `check_arm` must accept the arm.
     """
     for i, candidate in enumerate(arm):
         site = candidate.placement.site

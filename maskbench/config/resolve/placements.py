@@ -1,8 +1,7 @@
 """Validate the corpus and the mask placements of a file against the options their plug-ins declare.
 
 Plug-ins are looked up in the registries, which the caller has filled. A resolved file is not validated again:
-it was
-validated before it was written, and reading it must not need the plug-ins, which need torch.
+it was validated before it was written, and reading it must not need the plug-ins, which need torch.
 """
 
 from __future__ import annotations
@@ -90,8 +89,7 @@ class RegistryValidator:
         return [validator.placement for validator in validators]
 
     def placement(self, node: Node, what: str, model: ModelConfig) -> PlacementConfig | None:
-        """Return one placement, without the rules of whole arms; if it is invalid, report that and return
-        None."""
+        """Return one placement without checking its arm; if it is invalid, report that and return None."""
         validator = self._placement(node, what, model)
         return validator.placement if validator else None
 
@@ -153,8 +151,7 @@ class RegistryValidator:
     def _part(
         self, node: Node, what: str, whole: PlacementConfig | None, model: ModelConfig | None
     ) -> Node | None:
-        """Return a part of a combination, short forms expanded; if it is invalid, report that and return
-        None."""
+        """Return a part of a combination, short forms expanded; if invalid, report that and return None."""
         n_found = self.report.n_found
         if not isinstance(node.value, dict):
             example = "{mask: window, radius: 2}"

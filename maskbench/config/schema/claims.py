@@ -36,8 +36,7 @@ from maskbench.config.schema.sections import StrictModel, check_metric_name
 
 STEP_TIME = "step_time"
 """The time of a training step of the arm divided by that of the arm it is compared with; measured once, not
-for
-every seed."""
+for every seed."""
 
 Direction: TypeAlias = Literal["higher", "lower", "no difference"]
 

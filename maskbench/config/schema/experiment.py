@@ -1,8 +1,7 @@
 """The settings of an experiment: strict, immutable, within range.
 
 Loading a file returns an `Experiment` with its `PanelConfig` and `ArmConfig`: every arm of every panel with
-all its
-settings. Their sections are defined in `maskbench.config.schema.sections`.
+all its settings. Their sections are defined in `maskbench.config.schema.sections`.
 """
 
 from __future__ import annotations
@@ -182,8 +181,7 @@ class RunConfig(StartConfig):
         """Return, as plain JSON, every setting that can change a result: the input of a run's hash.
 
         Left out are `save_every`, the folders of the corpus and of the starting weights (their content is
-        hashed
-        separately), `unsafe`, and the one of `steps` and `epochs` that has no effect.
+        hashed separately), `unsafe`, and the one of `steps` and `epochs` that has no effect.
         """
         identity = self.model_dump(mode="json", exclude={"init_from"})
         if self.train_only is None:

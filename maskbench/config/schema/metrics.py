@@ -1,10 +1,9 @@
 """Metadata of metrics (direction, unit, limits), and the syntax of their names.
 
-A metric in a file or a table is named `split/metric`, for instance `test/bleu`. `test@none/bleu` is the same under
-the masks of the arm `none` instead of the run's own, and `test/token_accuracy[tag:gender]` is a slice of it.
-`find_metric` returns a metric's metadata. The classes that compute metrics are in `maskbench.metrics`, one
-file per
-family.
+A metric in a file or a table is named `split/metric`, for instance `test/bleu`. `test@none/bleu` is the same
+under the masks of the arm `none` instead of the run's own, and `test/token_accuracy[tag:gender]` is a slice
+of it. `find_metric` returns a metric's metadata. The classes that compute metrics are in `maskbench.metrics`,
+one file per family.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from maskbench.registry import METRICS
 
 SliceKind: TypeAlias = Literal["tag", "length", "distance"]
 """How a split is sliced: by the tag of each target token, by the length of the source, or by the distance
-between the
-source words that a target token depends on."""
+between the source words that a target token depends on."""
 
 LENGTHS: tuple[tuple[int, float], ...] = ((1, 5), (6, 10), (11, 20), (21, math.inf))
 """The bins of source length in tokens without the end mark; both limits are included."""
@@ -60,8 +58,7 @@ class MetricInfo:
     """Paper and year of the definition, or the author of the idea."""
     needs: frozenset[str] = frozenset()
     """Annotations the corpus must have, any of "junk", "links", "deps", "tags". "origin": the metric is
-    measured only on
-    splits that are altered copies of another."""
+    measured only on splits that are altered copies of another."""
     slices: tuple[SliceKind, ...] = ()
     """Kinds of slices it can be computed on; `evaluate.by` selects them."""
     sites: bool = False
@@ -87,13 +84,11 @@ class MetricInfo:
 
     @property
     def is_ratio(self) -> bool:
-        """Whether it is the sum of the sentences' first numbers divided by the sum of their second
-        numbers."""
+        """Whether it is the sum of the sentences' first numbers over the sum of their second numbers."""
         return self.sentence_numbers == 2 and type(self).score_counts is MetricInfo.score_counts
 
     def score_counts(self, counts: Any) -> Any:
-        """Return the metric from sums over sentences, Float64[...], in its own unit; a zero denominator
-        counts as 1.
+        """Return the metric from sums over sentences, Float64[...], in its own unit; 0 without sentences.
 
         Args:
             counts: Float64[..., sentence_numbers].
@@ -191,8 +186,7 @@ def read_recorded_metrics(experiment_file: Path) -> None:
 
 
 def add_recorded_metrics(records: Mapping[str, Any]) -> None:
-    """Register plug-in metrics from the records of an experiment directory; a loaded plug-in takes
-    precedence.
+    """Register plug-in metrics from records of an experiment directory; loaded plug-ins take precedence.
 
     Raises:
         ConfigError: another directory recorded a different metric of the same name.

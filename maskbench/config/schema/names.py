@@ -42,8 +42,8 @@ def slugify(text: str) -> str:
     """Return `text` as a name: `window(radius=1)` becomes `window-radius-1`.
 
     Other characters become hyphens, so different texts may get the same name; the caller refuses that. A text
-    that is
-    too long is cut and ends in a digest of the whole, so long texts with the same start get different names.
+    that is too long is cut and ends in a digest of the whole, so long texts with the same start get different
+    names.
     """
     name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     if len(name) <= MAX_NAME_LENGTH:
