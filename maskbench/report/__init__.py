@@ -1,1 +1,1 @@
-"""One HTML page that holds everything an experiment has to say: no network, no scripts, nothing beside it."""
+"""The report: one HTML page with all results of an experiment, without scripts, network or other files."""

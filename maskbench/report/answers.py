@@ -1,4 +1,4 @@
-"""What the page says first: the question, the answer in a sentence, and one sentence for every arm."""
+"""Makes the page's opening: the question, the answer in a sentence, and one sentence for each arm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from maskbench.report.gather import ReportPanel
 
 @dataclass(frozen=True, slots=True)
 class ArmAnswer:
-    """One arm's verdict."""
+    """One arm's verdict with its sentence."""
 
     arm: str
     verdict: str
@@ -22,17 +22,17 @@ class ArmAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PanelAnswers:
-    """The question and what came out."""
+    """The question and the answers."""
 
     question: str
     more: tuple[str, ...]
-    """The rest of the experiment file's opening comment, by paragraph."""
+    """Further paragraphs of the experiment file's opening comment."""
     headline: str
     arms: tuple[ArmAnswer, ...]
 
 
 def make_answers(panel: ReportPanel) -> PanelAnswers:
-    """Return the answers of a panel."""
+    """Return the question, headline and verdicts of a panel."""
     comparison = panel.comparison
     question, *more = (" ".join(part.split("\n")) for part in comparison.question.strip().split("\n\n"))
     arms = tuple(

@@ -1,4 +1,4 @@
-"""Quality against cost: what an arm gains, and what its training step takes for it."""
+"""Plots quality against cost: each arm's difference to the baseline over its relative training step time."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ WIDTH, HEIGHT = 400, 260
 
 @dataclass(frozen=True, slots=True)
 class CostPoint:
-    """An arm in the plot."""
+    """An arm's cost and quality in the plot."""
 
     arm: str
     title: str
     time: float
     time_ends: tuple[float, float] | None
     gain: float
-    """Arm minus baseline in the metric's own direction."""
+    """Arm minus baseline in the metric, without regard to which direction is better."""
     gain_ends: tuple[float, float] | None
     best: bool = False
-    """Whether no arm is both no dearer and no worse, and one of the two strictly."""
+    """Whether the arm is on the Pareto front: no other arm is at least as good for at most the same cost.
+
+    True for all arms if no arm is shown to differ from the baseline.
+    """
 
 
 def list_cost_points(panel: ReportPanel) -> list[CostPoint]:
-    """Return the arms whose cost and quality are both known; the baseline is one of them, at (1, 0)."""
+    """Return a point for each arm with known cost and quality; the baseline's is at (1, 0)."""
     found = []
     for row in panel.comparison.rows:
         cost, difference = row.cost, row.difference
@@ -55,7 +58,7 @@ def list_cost_points(panel: ReportPanel) -> list[CostPoint]:
 
 
 def _is_decided(panel: ReportPanel) -> bool:
-    """Whether any arm is shown to differ: a front among arms that are not would crown what is noise."""
+    """Whether any arm has the verdict better or worse; otherwise a Pareto front would only show noise."""
     return any(row.verdict in ("better", "worse") for row in panel.comparison.rows)
 
 
@@ -77,7 +80,7 @@ def _with_best(found: list[CostPoint], sign: int) -> list[CostPoint]:
 
 
 def draw_cost(panel: ReportPanel) -> Plot | None:
-    """Return the plot, or None where fewer than two arms were measured."""
+    """Return the plot, or None if fewer than two arms have known cost and quality."""
     found, scale = list_cost_points(panel), panel.scale
     if len(found) < 2:
         return None
@@ -91,7 +94,7 @@ def draw_cost(panel: ReportPanel) -> Plot | None:
             axes.plot([point.time] * 2, ends, color=style.colour, linewidth=1.4)
         if point.time_ends:
             axes.plot(point.time_ends, [gain] * 2, color=style.colour, linewidth=1.4)
-        # Filled: on the front. Hollow: some other arm is as good for less.
+        # Filled: on the Pareto front. Hollow: another arm is at least as good and as cheap.
         filled = style.colour if point.best else PAPER
         axes.plot(
             [point.time],

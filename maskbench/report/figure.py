@@ -1,9 +1,9 @@
-"""Figures as SVG that belongs into the page: its colours, its letters, no style of its own.
+"""Makes figures as SVG elements that use the page's colours and font.
 
-matplotlib draws in colours that stand for roles (`palette`), and writes every look as a `style` attribute, which the
-page's content security policy refuses. So the drawing is taken apart once: looks become presentation attributes, colours
-become variables of the page's style sheet (which knows a dark set of them too), letters are left to the page's font, and
-names that other drawings might have as well become this drawing's own.
+matplotlib draws in colours that stand for roles (`palette`) and writes `style` attributes, which the page's
+content security policy refuses. So the SVG is rewritten: styles become presentation attributes, colours
+become variables of the page's style sheet (which also has a dark theme), fonts are left to the page, and
+ids become unique in the page.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS_PER_INCH = 72
-"""matplotlib writes SVG in points; so a width of 400 here is one of 400 there."""
+"""Points per inch; matplotlib writes SVG in points, so a figure of width 400 is 400 units wide in the SVG."""
 _LETTERS = 11.0
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
-# Set by the page for every drawing alike.
+# The page sets these for all figures.
 _DROPPED_LOOKS = ("font-family", "font")
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing in the page."""
+    """A figure in the page."""
 
     svg: Markup
     caption: str
-    """What it shows and how to read it."""
+    """Text that explains what the figure shows."""
     arms: tuple[str, ...] = ()
-    """The arms in it that need a legend."""
+    """The arms that the legend shows."""
 
 
 @contextmanager
 def default_matplotlib_settings() -> Iterator[None]:
-    """Draw as matplotlib does out of the box, whatever the user's own settings for it are, and leave those alone."""
+    """Use matplotlib's default settings in the body, and restore the user's settings afterwards."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -58,14 +58,14 @@ def default_matplotlib_settings() -> Iterator[None]:
 
 
 def make_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many points; it is nobody's global state."""
+    """Return an empty figure, its size in points; it is not registered in pyplot's global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width / POINTS_PER_INCH, height / POINTS_PER_INCH), layout="constrained")
 
 
 def add_axes(figure: Figure) -> Axes:
-    """Return the figure's axes with nothing around them but what carries meaning."""
+    """Add axes to a figure, without top and right spines, and return them."""
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(RULE)
@@ -76,12 +76,12 @@ def add_axes(figure: Figure) -> Axes:
 
 
 def render_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
-    """Return the figure as an element of an HTML page.
+    """Return the figure as an SVG element of an HTML page.
 
     Args:
-        name: unlike that of any other figure of the page; letters, digits and hyphens.
-        title: what it shows, for those who cannot see it.
-        description: its numbers in words.
+        name: unique among the figures of the page; letters, digits and hyphens.
+        title: what the figure shows, for screen readers.
+        description: the figure's numbers as text, for screen readers.
     """
     root = ElementTree.fromstring(_drawn(figure, name))
     _take_namespaces(root)
@@ -104,16 +104,16 @@ def _drawn(figure: Figure, name: str) -> bytes:
     import matplotlib
 
     file = io.BytesIO()
-    # Names of clip paths and markers are hashes, and would be random ones without a salt.
+    # The ids of clip paths and markers are hashes; without a fixed salt they would be random.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
-        # A title may be in a script of which matplotlib has no letters; the browser has.
+        # matplotlib warns about glyphs that its font lacks; the browser has them.
         warnings.simplefilter("ignore", UserWarning)
         figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
     return file.getvalue()
 
 
 def _take_namespaces(root: ElementTree.Element) -> None:
-    """Write tags as HTML has them, where an `svg` brings its namespace along."""
+    """Remove namespaces, which HTML's `svg` element does not need, and the root's size and version."""
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
         if _HREF in element.attrib:
@@ -123,7 +123,7 @@ def _take_namespaces(root: ElementTree.Element) -> None:
 
 
 def _unstyle(element: ElementTree.Element) -> None:
-    """Turn `style` into presentation attributes, and its colours into the page's variables."""
+    """Turn an element's `style` into presentation attributes, with the page's variables as colours."""
     for look in element.attrib.pop("style", "").split(";"):
         key, _, value = (part.strip() for part in look.partition(":"))
         if key and key not in _DROPPED_LOOKS:
@@ -142,7 +142,7 @@ def _rounded(number: re.Match[str]) -> str:
 
 
 def _rename(root: ElementTree.Element, name: str) -> None:
-    """Keep only the ids that something refers to, and make them unlike those of other figures."""
+    """Remove ids without references, and prefix the others with the figure's name."""
     wanted = set(_referred(root))
     for element in root.iter():
         own = element.attrib.pop("id", None)

@@ -1,4 +1,4 @@
-"""The forest plot: every arm's difference to the baseline, with its interval and what each seed said."""
+"""Draws the forest plot: every arm's mean difference to the baseline, its interval and the single seeds."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 WIDTH, ROW_HEIGHT, MARGIN = 400, 38, 56
 _LETTERS = 11
 _LANE = (-0.2, 0.34)
-"""Of a row's height, what the drawing takes; the words stand above it."""
+"""Top and bottom of a row's marks relative to its centre, in row heights; the text is above them."""
 _LINE_LENGTH = 60
-"""Characters that fit above a lane."""
+"""Maximum number of characters in the text above a row's marks."""
 
 
 def draw_forest(panel: ReportPanel) -> Plot | None:
-    """Return the plot, or None where no pair of runs is finished."""
+    """Return the forest plot, or None if no arm has a mean difference to the baseline yet."""
     comparison, scale = panel.comparison, panel.scale
     rows = [row for row in comparison.rows if row.difference is not None and row.difference.mean is not None]
     if not rows:
@@ -79,7 +79,7 @@ def _draw(axes: Axes, place: int, row: ArmResult, panel: ReportPanel) -> None:
 
 
 def paired_differences(comparison: Comparison, row: ArmResult) -> list[float]:
-    """Return arm minus baseline for every seed with which both are done."""
+    """Return arm minus baseline in the metric for every seed with both runs done."""
     baseline = comparison.baseline.values
     return [value - baseline[seed] for seed, value in row.values.items() if seed in baseline]
 

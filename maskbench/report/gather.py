@@ -1,4 +1,4 @@
-"""What the page shows of a panel, read from its directory once."""
+"""Reads the data that the page shows of each panel."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from maskbench.report.palette import ArmStyle, assign_styles
 
 @dataclass(frozen=True, slots=True)
 class ReportPanel:
-    """One panel with everything that was read of it."""
+    """One panel with its runs, comparison, learning curves and arm styles."""
 
     key: str
-    """Its part of every id in the page."""
+    """Prefix of the panel's ids in the page, such as `p1`."""
     collected: CollectedPanel
     comparison: Comparison
     curves: Mapping[str, Sequence[LearningCurve]]
     unread: tuple[str, ...]
-    """Sentences about runs that are left out of the curves."""
+    """One sentence for each run that is left out of the curves."""
     styles: Mapping[str, ArmStyle]
 
     @property
     def scale(self) -> Scale:
-        """How the compared metric is written."""
+        """Unit and decimals of the compared metric."""
         return scale_of(self.comparison)
 
     @property
     def titles(self) -> dict[str, str]:
-        """The arms' titles, in the order of the file."""
+        """Arm -> title, in the order of the experiment file."""
         return {row.arm: row.title for row in self.comparison.rows}
 
     @property
     def name(self) -> str:
-        """The experiment's name, and the panel's if it has one."""
+        """The experiment's name, and the panel's name if it has one."""
         return self.comparison.name
 
 
@@ -48,7 +48,7 @@ def read_panels(directories: Sequence[Path], choices: ComparisonOptions) -> list
     """Read every panel in the directories.
 
     Raises:
-        ConfigError: what `maskbench.comparison.table.compare` raises.
+        ConfigError: as in `maskbench.comparison.table.compare`.
     """
     found = [panel for directory in directories for panel in find_panels(directory)]
     return [_panel(collect_panel(one), choices, f"p{number}") for number, one in enumerate(found, 1)]

@@ -1,4 +1,4 @@
-"""Learning curves: what the runs logged while they trained, the mean of the seeds in the middle of their band."""
+"""Draws learning curves: the mean over seeds, with a band from the lowest to the highest seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from maskbench.text import count_of, sanitize
 
 WIDTH, HEIGHT = 400, 250
 MAX_LINES = 24
-"""More lines than this in one figure show nothing."""
+"""Maximum number of curves in a figure of mask statistics; with more, the figure is not drawn."""
 _MASKS = {
     "mask/ratio/": ("share masked", "share of the tokens that were masked in training"),
     "mask/density/": ("density", "share of the allowed pairs that the mask keeps"),
@@ -21,7 +21,7 @@ _MASKS = {
 
 
 def draw_learning_curves(panel: ReportPanel) -> list[Plot]:
-    """Return a plot for every logged number that tells something of how the arms learned."""
+    """Return plots of the validation metrics and of mask ratios and densities that change in training."""
     plots = [
         _plot(panel, f"curve-{n}", tag, (tag, tag), panel.curves[tag])
         for n, tag in enumerate(_validation(panel))
@@ -36,7 +36,7 @@ def draw_learning_curves(panel: ReportPanel) -> list[Plot]:
 
 
 def describe_constant_masks(panel: ReportPanel) -> list[str]:
-    """Return a sentence for every mask whose ratio or density was one number all along."""
+    """Return a sentence for each mask whose ratio or density was constant in training."""
     return [
         f"{curve.title}, {tag.rpartition('/')[2]}: {meaning} was {curve.mean[0]:.3g} throughout"
         for prefix, (_, meaning) in _MASKS.items()
@@ -48,7 +48,7 @@ def describe_constant_masks(panel: ReportPanel) -> list[str]:
 
 
 def _validation(panel: ReportPanel) -> Iterator[str]:
-    """Yield valid/nll and the compared metric's cousin on the validation split, where they were logged."""
+    """Yield valid/nll and the compared metric on the validation split, if logged at more than one step."""
     compared = metric_name(panel.comparison.settings.metric)
     wanted = ("valid/nll", f"valid/{compared.metric}" if compared else "")
     yield from (

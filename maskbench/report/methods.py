@@ -1,6 +1,6 @@
-"""The methods paragraph: what was done, said by the program that did it, as a paper would have it.
+"""Writes the methods and limits paragraphs of the page, in the style of a paper.
 
-Every sentence is there because of something in the comparison; nothing is said of a method that was not used.
+Each sentence depends on the comparison; only methods that were used are mentioned.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _training(panel: ReportPanel) -> Iterator[str]:
 
 
 def _own_streams(panel: ReportPanel) -> str:
-    """Name the arms that share no random numbers with the baseline."""
+    """Return a phrase that names the arms with other random streams than the baseline; empty if none."""
     arms = panel.collected.found.panel.arms
     shared = next(arm.config.streams for arm in arms if arm.name == panel.comparison.settings.baseline)
     apart = [arm.title for arm in arms if arm.config.streams != shared]
@@ -198,7 +198,7 @@ _MADE_UP = ("copy", "cue", "recall", "reverse", "sort", "toydeen")
 
 
 def write_limits(panel: ReportPanel) -> Iterator[str]:
-    """Yield the sentences that apply."""
+    """Yield the sentences on the limits of the results that apply to this panel."""
     comparison, experiment = panel.comparison, panel.collected.found.experiment
     corpora = sorted({arm.config.corpus.name for arm in panel.collected.found.panel.arms})
     if any(row.difference for row in comparison.rows):

@@ -1,4 +1,4 @@
-"""Where the numbers come from: versions, commit, data, machine, and the commands that make them again."""
+"""Lists versions, commit, data and machine of a panel's results, and the commands that reproduce them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from maskbench.text import count_of
 
 
 def list_provenance(panel: ReportPanel) -> list[tuple[str, str]]:
-    """Return what the finished runs say of themselves: what it is, and its value, or the values and how many runs had each."""
+    """Return (name, value) pairs from the finished runs; differing values with the number of runs of each."""
     origins = [cell.provenance for cell in panel.collected.runs.values() if cell.provenance]
     if not origins:
         return []
@@ -34,7 +34,7 @@ def list_provenance(panel: ReportPanel) -> list[tuple[str, str]]:
 
 
 def list_commands(panel: ReportPanel, choices: ComparisonOptions) -> list[str]:
-    """Return the commands that train, compare and report this experiment, from its file as this page holds it."""
+    """Return the commands that train, compare and report this experiment; the page contains its file."""
     name = panel.comparison.experiment
     options = [
         part

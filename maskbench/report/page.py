@@ -1,4 +1,4 @@
-"""The page itself: sections of every panel, put into the templates beside this file, which escape whatever they are given."""
+"""Renders the report page from one section per panel; the templates in this package escape all text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True, slots=True)
 class PanelSection:
-    """Everything the page says of a panel."""
+    """The page's content for one panel."""
 
     panel: ReportPanel
     answers: PanelAnswers
@@ -61,21 +61,21 @@ class PanelSection:
     facts: tuple[tuple[str, str], ...]
     commands: tuple[str, ...]
     experiment: str
-    """The resolved experiment file."""
+    """Text of the resolved experiment file."""
 
 
 def render_page(directories: Sequence[Path], choices: ComparisonOptions) -> str:
-    """Return the page: one HTML document that needs nothing beside it.
+    """Return the page as one self-contained HTML document.
 
     Raises:
-        ConfigError: what `maskbench.comparison.table.compare` raises.
+        ConfigError: as in `maskbench.comparison.table.compare`.
     """
     panels = read_panels(directories, choices)
     with default_matplotlib_settings():
         sections = [_section(panel, choices) for panel in panels]
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8").strip()
     environment = _environment()
-    # The policy lets in the one style sheet with this hash, so it must come out to the byte as it went in.
+    # The content security policy allows only the style sheet with this hash, so its bytes must not change.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     names = list(dict.fromkeys(section.panel.comparison.experiment for section in sections))
     return environment.get_template("report.html").render(
@@ -131,12 +131,12 @@ def _environment() -> jinja2.Environment:
 
 
 def _capitalised(sentence: str) -> str:
-    """Return a sentence with its first letter great and the others as they are, unlike jinja's `capitalize`."""
+    """Return a sentence with a capital first letter; other letters stay, unlike in jinja's `capitalize`."""
     return sentence[:1].upper() + sentence[1:]
 
 
 def _harmless(value: Any) -> Any:
-    """Take control characters out of whatever text a template writes; what is markup was made here."""
+    """Remove control characters from text that a template writes; `Markup`, which is made here, stays."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return sanitize(value, lines=True)
     return value

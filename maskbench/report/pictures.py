@@ -1,4 +1,4 @@
-"""The pictures that runs drew of their masks and their attention, put into the page."""
+"""Reads the runs' pictures of masks and attention, to embed them in the page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from maskbench.report.gather import ReportPanel
 
 MAX_BYTES = 200_000
-"""Bytes of a picture; a larger one is left out and counted, so that the page stays one that can be sent around."""
+"""Maximum size of a picture in bytes; larger ones are left out and counted, to keep the page small."""
 MAX_PICTURES = 60
+"""Maximum number of pictures of a panel; more are left out and counted."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -24,28 +25,28 @@ class Picture:
     width: int
     height: int
     data: str
-    """A data URI."""
+    """The PNG as a data URI."""
 
     @property
     def is_attention(self) -> bool:
-        """Whether it shows where a model looks, not what a mask lets it see."""
+        """Whether it shows attention weights, not a mask."""
         return self.label.startswith("attention")
 
     @property
     def is_wide(self) -> bool:
-        """Whether it has several masks side by side, of heads that differ."""
+        """Whether it shows several masks side by side, for heads that differ; width over 1.5 times height."""
         return self.width > 1.5 * self.height
 
     @property
     def shown(self) -> str:
-        """What it is, in words."""
+        """Description of the picture: arm, kind, label and step."""
         what = "where it attends" if self.is_attention else "its mask"
         return f"{self.title}: {what}, {self.label}, after {self.step} steps"
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """The pictures of the first seed."""
+    """The pictures of the runs with the first seed."""
 
     seed: int
     masks: tuple[Picture, ...]
@@ -54,7 +55,7 @@ class Pictures:
 
 
 def read_pictures(panel: ReportPanel) -> Pictures:
-    """Return the last picture of every placement of every arm, from the runs of the first seed."""
+    """Return the last picture of each label of every arm, from the runs with the first seed."""
     seed = panel.collected.found.experiment.seeds[0]
     found: list[Picture] = []
     left_out = 0
@@ -73,7 +74,7 @@ def read_pictures(panel: ReportPanel) -> Pictures:
             ):
                 left_out += 1
                 continue
-            # Width and height stand at the same place in every PNG.
+            # Every PNG has width and height at bytes 16 and 20.
             width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
             encoded = f"data:image/png;base64,{base64.b64encode(data).decode()}"
             step = int(path.stem.rpartition("-")[2])

@@ -1,4 +1,4 @@
-"""Sample translations side by side, with the words marked in which they differ from the reference."""
+"""Reads sample translations of all arms, and marks the words that differ from the reference."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from maskbench.errors import MaskbenchError
 from maskbench.report.gather import ReportPanel
 
 MAX_SAMPLES = 10
-"""More samples than this nobody reads."""
+"""Maximum number of samples on the page."""
 
 PieceKind: TypeAlias = Literal["same", "other", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
 class ArmTranslation:
-    """What one arm said."""
+    """One arm's translation of a sample."""
 
     arm: str
     title: str
@@ -28,7 +28,7 @@ class ArmTranslation:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One pair and every arm's translation of it."""
+    """One sentence pair and every arm's translation of it."""
 
     split: str
     number: int
@@ -44,11 +44,11 @@ class Samples:
     seed: int
     shown: tuple[Sample, ...]
     missing: str
-    """Why there are none; empty if there are."""
+    """Reason why there are no samples; empty if there are some."""
 
 
 def read_samples(panel: ReportPanel) -> Samples:
-    """Return the last samples that the runs of the first seed kept."""
+    """Return the last recorded samples of the runs with the first seed."""
     found = panel.collected.found
     seed = found.experiment.seeds[0]
     kept: dict[tuple[str, int], dict[str, Any]] = {}
@@ -76,7 +76,7 @@ def read_samples(panel: ReportPanel) -> Samples:
 
 
 def _last(lines: list[dict[str, Any]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
-    """Yield by split and id what was said last."""
+    """Yield ((split, id), sample) with each sentence's last sample."""
     newest = {(str(line["split"]), int(line["id"])): line for line in lines}
     for key, line in newest.items():
         yield key, {name: str(line[name]) for name in ("source", "reference", "hypothesis")}
@@ -94,7 +94,7 @@ def _why_none(seed: int, translated: bool, unread: list[str]) -> str:
 
 
 def mark_differences(hypothesis: str, reference: str) -> Iterator[tuple[PieceKind, str]]:
-    """Yield runs of words: as in the reference, not in the reference, or missing from the hypothesis."""
+    """Yield sequences of words: as in the reference, not in the reference, or missing in the hypothesis."""
     said, wanted = hypothesis.split(), reference.split()
     matcher = difflib.SequenceMatcher(None, wanted, said, autojunk=False)
     for _, a, b, c, d in matcher.get_opcodes():

@@ -1,6 +1,6 @@
-"""Where a difference comes from: the same differences on every split, and on parts of the compared one.
+"""Plots each arm's difference to the baseline on every split, and on slices of the compared split.
 
-All of it is exploratory. Intervals are shown and verdicts are not, because nobody said beforehand which part matters.
+These plots are exploratory: they show intervals but no verdicts, because no slice was chosen in advance.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ class SliceChart:
     key: str
     title: str
     metric: str
-    """The name whose unit the differences have."""
+    """Name of the metric whose unit the differences have."""
     categories: tuple[tuple[str, str], ...]
-    """What a category is called, and its metric's full name."""
+    """(label, full metric name) of each category."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceDifference:
-    """An arm's difference in a category."""
+    """An arm's difference to the baseline in one category."""
 
     mean: float
     limits: Interval | None
 
 
 def draw_slices(panel: ReportPanel) -> list[Plot]:
-    """Return a plot for every way in which differences were measured in more than one place."""
+    """Return one plot for each chart of `list_charts` in which an arm has a difference."""
     return [_plot(panel, chart, rows) for chart in list_charts(panel) if (rows := _measured(panel, chart))]
 
 
 def _measured(panel: ReportPanel, chart: SliceChart) -> list[ArmResult]:
-    """Return the arms that have anything to show in a chart."""
+    """Return the arms with a difference in at least one category of a chart."""
     return [
         row
         for row in panel.comparison.rows
@@ -64,7 +64,7 @@ def _measured(panel: ReportPanel, chart: SliceChart) -> list[ArmResult]:
 
 
 def list_charts(panel: ReportPanel) -> list[SliceChart]:
-    """Return the compared metric by split, and every metric with slices on the compared split by kind of slice."""
+    """Return charts with several categories: the compared metric by split, and metrics by kind of slice."""
     compared = metric_name(panel.comparison.settings.metric)
     if compared is None:
         return []
@@ -152,7 +152,7 @@ def _dress(axes: Axes, chart: SliceChart, ordered: bool) -> None:
 
 
 def _is_ordered(labels: Sequence[str]) -> bool:
-    """Whether categories are steps of one quantity: the same words before growing numbers."""
+    """Whether there are three or more labels with the same prefix before ascending numbers."""
     parts = [_ORDERED.fullmatch(label) for label in labels]
     numbers = [int(part[2]) for part in parts if part]
     same = len({part[1] for part in parts if part}) == 1

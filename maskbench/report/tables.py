@@ -1,4 +1,4 @@
-"""The page's tables as plain text cells: the same numbers in the same form as the terminal shows them."""
+"""Makes the page's tables as plain text cells, with numbers formatted as in the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskbench.report.gather import ReportPanel
 
 
 def shortened(text: str, most: int) -> str:
-    """Return at most so many characters, the last one an ellipsis where some are missing."""
+    """Return the text cut to at most `most` characters; a cut text ends with an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -34,22 +34,22 @@ NOTHING = "–"
 
 @dataclass(frozen=True, slots=True)
 class OtherTable:
-    """Metrics without verdict, one split's or one metric's."""
+    """Table of values without a verdict: metrics of one split, one metric on all splits, or noise by arm."""
 
     caption: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
-    """An arm's title, and a cell for every heading."""
+    """Per row: an arm's title, and one cell for each heading."""
 
 
 def cost_table(panel: ReportPanel) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield title and cells: step time, training speed, memory, parameters."""
+    """Yield each arm's title and cells: relative step time, tokens per second, memory in MB, parameters."""
     for row in panel.comparison.rows:
         cost = row.cost
         yield (
             row.title,
             (
-                # The interval stays on one line.
+                # No-break space: the interval stays on one line.
                 arm_cells(row, panel.scale).cost_with_interval("×").replace(", ", ",\u00a0") or NOTHING,
                 NOTHING if cost.tokens_per_second is None else f"{cost.tokens_per_second:,.0f}",
                 NOTHING if cost.peak_memory_mb is None else f"{cost.peak_memory_mb:,.0f}",
@@ -59,7 +59,7 @@ def cost_table(panel: ReportPanel) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def other_tables(panel: ReportPanel) -> Iterator[OtherTable]:
-    """Yield every metric of a whole split, grouped by split, or by metric where there are more splits than metrics."""
+    """Yield tables of metrics on whole splits: one per split, or one per metric if metrics are fewer."""
     names = [name for name in other_metric_names(panel.comparison) if not name.part]
     by_split: dict[str, dict[str, str]] = {}
     by_metric: dict[str, dict[str, str]] = {}
@@ -89,7 +89,7 @@ def _other(other: OtherMetric | None, scale: Scale) -> str:
 
 
 def noise_table(panel: ReportPanel) -> OtherTable | None:
-    """Return what every arm's uncertainty is made of and what would lessen it, or None where nothing is known of it."""
+    """Return each arm's sources of uncertainty and number of seeds needed, or None if none is known."""
     columns: dict[str, list[str]] = {heading: [] for heading in _NOISE}
     titles = []
     for row in panel.comparison.rows:
