@@ -1,8 +1,8 @@
-"""The audit: proofs that an arm hides what it says it hides, lets no future in, and keeps its other promises.
+"""The audit: proofs that an arm masks what it declares, leaks no future tokens, and meets its other claims.
 
-Importing this package enters every proof into `maskbench.audit.proofs.registry.PROOFS`. Data flows one way: a `Subject` (an arm
-and sentences to try it on) becomes two `Case`s (float64, and what the run computes in), the proofs turn a case into
-`Verdict`s, and `audit` collects them as `Finding`s.
+Importing this package registers every proof in `maskbench.audit.proofs.registry.PROOFS`. A `Subject` (an arm
+and test sentences) becomes two `AuditCase`s (float64, and the number format of the run), the proofs turn a
+case into `ProofResult`s, and `audit` collects them as `Finding`s.
 """
 
 from maskbench.audit.proofs import decoding, density, draws, gradients, invariance, leaks, rows, support

@@ -1,4 +1,4 @@
-"""Subjects from an experiment: every arm in its own model, on sentences of its own corpus."""
+"""Makes audit subjects from an experiment: every arm with its model and sentences of its corpus."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from maskbench.model.transformer import collect_sizes
 from maskbench.training.environment import compute_dtype, pick_device
 
 MAX_TOKENS = 12
-"""Tokens a sentence may have: proofs take a forward pass for every offset."""
+"""Largest length of an audited sentence in tokens, if enough are so short; proofs need a pass per offset."""
 SENTENCES = 3
+"""Number of sentence pairs in an audited batch."""
 
 
 def make_experiment_subjects(experiment: Experiment, cache_dir: Path) -> Iterator[Subject]:
-    """Yield the arms of an experiment, each as its first seed trains it.
+    """Yield one subject per arm of an experiment, with the experiment's first seed.
 
     Args:
-        cache_dir: where built corpora lie, or are put.
+        cache_dir: folder from which built corpora are read, or to which they are written.
 
     Raises:
         CorpusError: a corpus cannot be read.
@@ -43,10 +44,10 @@ def make_experiment_subjects(experiment: Experiment, cache_dir: Path) -> Iterato
 
 
 def make_arm_subject(arm: ArmConfig, corpus: Corpus, seed: int) -> Subject:
-    """Return an arm as it will train.
+    """Return the audit subject of an arm, with the model, device and number format of its training run.
 
     Args:
-        seed: of the run, which keys its masks and its first weights.
+        seed: seed of the run, which keys its masks and initial weights.
     """
     config, device = arm.config, pick_device()
     train = corpus.splits["train"]
@@ -71,11 +72,14 @@ def make_arm_subject(arm: ArmConfig, corpus: Corpus, seed: int) -> Subject:
 
 
 def pick_sentences(split: Split) -> npt.NDArray[np.int64]:
-    """Return a few examples of different lengths: the shortest, the middle and the longest comfortable ones."""
+    """Return indices of up to `SENTENCES` examples, from the longest within `MAX_TOKENS` to the shortest.
+
+    If fewer examples fit, choose among the `4 * SENTENCES` shortest.
+    """
     src, tgt = split.src.lengths, split.tgt.lengths
     order = np.lexsort((np.arange(len(split)), src, tgt, np.maximum(src, tgt)))
     longer = np.maximum(src, tgt)[order]
-    # Two tokens at least: a sentence that is its end mark alone has no later token to change.
+    # At least two tokens: a sentence with only the end mark has no later token to change.
     fitting = order[(longer <= MAX_TOKENS) & (np.minimum(src, tgt)[order] >= 2)]
     among = fitting if len(fitting) >= SENTENCES else order[: 4 * SENTENCES]
     places = np.unique(np.linspace(0, len(among) - 1, SENTENCES).round().astype(np.int64))
@@ -83,7 +87,7 @@ def pick_sentences(split: Split) -> npt.NDArray[np.int64]:
 
 
 def _length_of(config: RunConfig, train: Split, seed: int) -> tuple[int, int]:
-    """Return the steps of the run and of an epoch."""
+    """Return the number of training steps of the run and of one epoch."""
     per_epoch = BatchSchedule(train, config.train.batch_tokens, seed).n_batches
     epochs = config.train.epochs
     return (config.train.steps if epochs is None else epochs * per_epoch), per_epoch

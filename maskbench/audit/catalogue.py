@@ -1,7 +1,8 @@
-"""Subjects from the catalogue: every strategy and preset, at every site, in a model of a few thousand weights.
+"""Makes audit subjects from the catalogue: every strategy and preset at every site, in a tiny model.
 
-A strategy is shown with its own example, acting in both phases, beside the placements it says it needs. The second
-number format is bfloat16, the lowest in which a run may compute.
+The model has a few thousand weights. A strategy uses the options of its example, acts in training and
+evaluation, and comes with the placements it requires. The second number format is bfloat16, the lowest that
+a run may use.
 """
 
 from __future__ import annotations
@@ -26,21 +27,23 @@ from maskbench.registry import MASKS, PRESETS, did_you_mean
 
 MODEL = ModelConfig(d_model=12, n_heads=3, encoder_layers=2, decoder_layers=2, d_ff=20, dropout=0.2)
 VOCABULARY = 23
+"""Number of tokens in the vocabulary."""
 POSITIONS = 24
+"""Largest sentence length of the model, in tokens."""
 _LENGTHS = ((7, 5), (4, 8), (6, 3))
-"""Source and target tokens of the three sentence pairs, end marks included."""
+"""Source and target lengths of the three sentence pairs, in tokens, end marks included."""
 
 
 def list_names() -> list[str]:
-    """Return what can be audited by name: every strategy, then every preset."""
+    """Return all names that can be audited: strategies, then presets."""
     return [*MASKS.names(), *sorted(PRESETS)]
 
 
 def make_catalogue_subjects(wanted: Sequence[str]) -> Iterator[Subject]:
-    """Yield the subjects of the named strategies and presets, one for each site.
+    """Yield one subject per site of every named strategy and preset.
 
     Raises:
-        ConfigError: there is no such strategy or preset.
+        ConfigError: a name is neither a strategy nor a preset.
     """
     for name in wanted:
         if name not in list_names():
@@ -59,7 +62,7 @@ def make_catalogue_subjects(wanted: Sequence[str]) -> Iterator[Subject]:
 def make_catalogue_subject(
     name: str, placement: PlacementConfig, companions: Sequence[PlacementConfig] = ()
 ) -> Subject:
-    """Return a placement in the small model, acting in both phases."""
+    """Return the subject of a placement in the small model, active in training and evaluation."""
     both = placement.model_copy(update={"phases": ("train", "eval")})
     return Subject(
         kind="strategy",
@@ -76,7 +79,7 @@ def make_catalogue_subject(
 
 @cache
 def catalogue_sizes() -> Sizes:
-    """Return sizes no two of which are equal; the vocabulary spells its tokens w5, w6, ... and has every other token too"""
+    """Return the sizes and corpus statistics of the small model; its token `w7` has id 7."""
     split = _split()
     seen = np.concatenate((split.src.values, split.tgt.values))
     facts = CorpusStatistics(
@@ -99,20 +102,20 @@ def catalogue_sizes() -> Sizes:
 
 
 def _id_of(token: str) -> int:
-    """Return the number in `w7`, and some word for whatever else an example may name."""
+    """Return 7 for `w7`, and a fixed ordinary token id for any other string."""
     known = token[:1] == "w" and token[1:].isdigit()
     return int(token[1:]) if known else N_SPECIAL + sum(token.encode()) % (VOCABULARY - N_SPECIAL)
 
 
 @cache
 def catalogue_batch() -> Batch:
-    """Return three pairs whose sides all differ in length, annotated."""
+    """Return three sentence pairs of different lengths, with junk and link annotations."""
     return replace(collate(_split(), np.arange(len(_LENGTHS))), ids=torch.tensor([31, 12, 77]))
 
 
 @cache
 def _split() -> Split:
-    """Return the pairs: words by a rule, every third source token junk, links along the diagonal."""
+    """Return the three pairs: fixed words, every third source token junk, links along the diagonal."""
     n_words = VOCABULARY - N_SPECIAL
 
     def side(which: int, step: int) -> list[list[int]]:

@@ -1,8 +1,8 @@
-"""The audit that every arm passes before it trains: short, in the run's own number format, on its own corpus.
+"""The short audit that every arm must pass before training, in the run's number format and on its corpus.
 
-It asks the questions on which a result stands or falls: does the future, padding or another sentence of the batch
-reach a prediction? All shapes stay, so the answer is exact in any number format; where the target is cut off they do not,
-and float64 decides. `maskbench audit` proves more.
+It tests whether later target tokens, padding or other sentences of the batch influence a prediction. Shapes
+are unchanged, so the comparison is exact in any number format. Truncating the target changes shapes, so that
+test runs in float64. `maskbench audit` runs more proofs.
 """
 
 from __future__ import annotations
@@ -32,24 +32,26 @@ _FOUND = {
     "padding": "what stands in the padding moves predictions",
     "batch mates": "the other sentences of a batch move predictions",
 }
+"""Message per kind of leak."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """An influence that must not be."""
+    """A forbidden influence on predictions, with its size."""
 
     of: str
-    """`the future`, `the length`, `padding` or `batch mates`."""
+    """Source of the influence: `the future`, `the length`, `padding` or `batch mates`."""
     amount: float
-    """How far a score moves at most."""
+    """Largest absolute change of a score."""
     limit: float
+    """Largest allowed change."""
 
     def __str__(self) -> str:
         return f"{_FOUND[self.of]} (by up to {self.amount:.3g}, allowed: {self.limit:.3g})"
 
 
 def find_leaks(subject: Subject) -> list[Leak]:
-    """Return what leaks in the number format of the run; empty if nothing does."""
+    """Return the leaks in the number format of the run; an empty list if there are none."""
     with preserve_torch_generator():
         case = AuditCase(subject, subject.own_dtype)
         return [leak for leak in _measured(case) if leak.amount > leak.limit]
@@ -81,13 +83,13 @@ def _measured(case: AuditCase) -> list[Leak]:
 
 
 def check_before_training(arm: ArmConfig, corpus: Corpus, seed: int) -> str | None:
-    """Let an arm train, or not.
+    """Raise if an arm leaks; return a warning if it leaks and declares it with `unsafe: true`.
 
     Returns:
-        a warning with the measured leak, of an arm that says itself that it leaks; else None.
+        a warning with the measured leaks of an arm with an `unsafe` placement; None if nothing leaks.
 
     Raises:
-        LeakError: the arm leaks and does not say so.
+        LeakError: the arm leaks and none of its placements is declared `unsafe`.
     """
     subject = make_arm_subject(arm, corpus, seed)
     found = find_leaks(subject)

@@ -1,4 +1,4 @@
-"""A plan that can be looked at closely: it decides what the arm's plan decides, and can note or narrow it."""
+"""A mask plan for audits: the arm's decisions, which it can record, or restrict to test empty rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from maskbench.masks.plan import MaskPlan
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
-    """What one layer asked and was told."""
+    """Attention request of one layer and the plan's decision for it."""
 
     site: str
     layer: int
@@ -26,7 +26,7 @@ class RecordedDecision:
 
 
 class RecordingMaskPlan(MaskPlan):
-    """The plan of an audited arm, which can record the decision of every attention layer."""
+    """The mask plan of an audited arm; it can record the decision of every attention layer."""
 
     def __init__(
         self, placements: Sequence[PlacementConfig], *, seed: int, streams: str, sizes: Sizes
@@ -37,7 +37,7 @@ class RecordingMaskPlan(MaskPlan):
 
     @contextmanager
     def recording(self) -> Iterator[list[RecordedDecision]]:
-        """Inside, every decision is noted in the list."""
+        """Within the context, append every attention decision to the yielded list."""
         notes: list[RecordedDecision] = []
         self._notes = notes
         try:
@@ -47,7 +47,7 @@ class RecordingMaskPlan(MaskPlan):
 
     @contextmanager
     def emptied(self) -> Iterator[None]:
-        """Inside, every query is left at most the key at its own position, and every third one nothing."""
+        """Within the context, keep at most the key at the query's position; none for every third query."""
         self._emptied = True
         try:
             yield
@@ -55,11 +55,11 @@ class RecordingMaskPlan(MaskPlan):
             self._emptied = False
 
     def is_empty(self, site: str) -> bool:
-        """Whether nothing is placed at `site`; while rows are emptied, something is wherever there is attention."""
+        """Whether nothing is placed at `site`; False at attention sites within `emptied`."""
         return super().is_empty(site) and not (self._emptied and site in ATTENTION_SITES)
 
     def decide_attention(self, site: str, layer: int, request: AttentionRequest) -> AttentionDecision:
-        """Return the arm's decision."""
+        """Return the arm's decision, restricted within `emptied`; record it within `recording`."""
         decision = super().decide_attention(site, layer, request)
         if self._emptied:
             decision = replace(decision, keep=decision.keep & own_position(request.q_idx, request.kv_idx))
@@ -69,6 +69,6 @@ class RecordingMaskPlan(MaskPlan):
 
 
 def own_position(q_idx: Tensor, kv_idx: Tensor) -> Bool[Tensor, "1 1 q kv"]:
-    """Return True at j = i, except where i leaves a remainder of 1 by 3."""
+    """Return True where kv index = query index, except for query indices with i mod 3 = 1."""
     keep: Tensor = (kv_idx == q_idx[:, None]) & (torch.remainder(q_idx, 3) != 1)[:, None]
     return keep[None, None]

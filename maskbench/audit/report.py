@@ -1,4 +1,4 @@
-"""Runs the proofs on subjects and collects what they find."""
+"""Runs proofs on subjects and collects the findings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from maskbench.plugins import load_plugins
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one proof says of one subject in one number format."""
+    """Result of one proof for one subject in one number format."""
 
     kind: Literal["arm", "strategy"]
     name: str
@@ -31,9 +31,11 @@ class Finding:
     family: ProofFamily
     dtype: str
     passed: bool | None
-    """None: the question does not arise; `detail` says why."""
+    """None: the proof does not apply; `detail` gives the reason."""
     value: float | None
+    """Measured number."""
     limit: float | None
+    """Largest allowed value (smallest, if `detail` says so)."""
     detail: str
 
     @property
@@ -42,14 +44,14 @@ class Finding:
         return f"{self.name} at {self.site}" if self.site else self.name
 
     def document(self) -> dict[str, Any]:
-        """Return the finding as plain JSON."""
+        """Return the finding as a dict of JSON values."""
         return {
             self.kind: self.name,
             "site": self.site,
             "proof": self.proof,
             "dtype": self.dtype,
             "passed": self.passed,
-            # JSON knows no infinity.
+            # JSON has no infinity.
             "value": None if self.value is None else min(self.value, sys.float_info.max),
             "limit": self.limit,
             "detail": self.detail,
@@ -57,9 +59,9 @@ class Finding:
 
 
 def audit(subjects: Iterable[Subject], proofs: Sequence[Proof] | None = None) -> Iterator[list[Finding]]:
-    """Yield the findings of every subject, in the order of the proofs.
+    """Yield one list of findings per subject, in the order of the proofs.
 
-    torch's generator is as it was before when each list is handed out.
+    The state of torch's generator is restored before each list is yielded.
     """
     for subject in subjects:
         with preserve_torch_generator():
@@ -68,7 +70,7 @@ def audit(subjects: Iterable[Subject], proofs: Sequence[Proof] | None = None) ->
 
 
 def examine_subject(subject: Subject, proofs: Sequence[Proof]) -> Iterator[Finding]:
-    """Yield what the proofs find out about one subject."""
+    """Yield the findings of one subject, per proof and number format."""
     exact, own = AuditCase(subject, torch.float64), AuditCase(subject, subject.own_dtype)
     for proof in proofs:
         cases = {"exact": [exact], "both": [exact, own], "own": [own]}[proof.formats]
@@ -89,10 +91,10 @@ def examine_subject(subject: Subject, proofs: Sequence[Proof]) -> Iterator[Findi
 
 
 def run_proof(ask: Callable[[AuditCase], Iterable[ProofResult]], case: AuditCase) -> list[ProofResult]:
-    """Return what a proof comes to: its worst failure, or the pass nearest to its limit, or the reason to skip."""
+    """Return at most one result: the failure with the largest value, else such a pass, else a skip."""
     try:
         verdicts = list(ask(case))
-    except Exception as error:  # a strategy that raises breaks its promise; the others are still to be asked
+    except Exception as error:  # a strategy that raises fails the proof; the remaining proofs still run
         where = traceback.extract_tb(error.__traceback__)[-1]
         verdicts = [
             ProofResult(False, detail=f"{type(error).__name__}: {error} ({where.filename}:{where.lineno})")
@@ -103,16 +105,16 @@ def run_proof(ask: Callable[[AuditCase], Iterable[ProofResult]], case: AuditCase
 
 
 def is_sound(findings: Iterable[Finding]) -> bool:
-    """Whether no promise is broken."""
+    """Whether no finding failed; skipped proofs do not count."""
     return all(finding.passed is not False for finding in findings)
 
 
 def audit_names(wanted: Sequence[str], plugins: Sequence[Path]) -> Iterator[list[Finding]]:
-    """Yield the findings of every named strategy and preset at every site, in the order of `make_catalogue_subjects`.
+    """Yield one list of findings per site of every named strategy and preset, in the order of `wanted`.
 
     Args:
-        wanted: names the catalogue knows.
-        plugins: files that enter strategies; every process loads them.
+        wanted: names of strategies and presets in the catalogue.
+        plugins: files that register strategies; every process loads them.
     """
     files = [file.resolve() for file in plugins]
     context = multiprocessing.get_context("spawn")
@@ -128,6 +130,6 @@ def _begin(plugins: list[Path]) -> None:
 
 
 def _audit(name: str) -> list[list[Finding]]:
-    # Models of a few thousand weights: a second thread would cost more than it does.
+    # The models have a few thousand weights; more threads would be slower.
     torch.set_num_threads(1)
     return list(audit(make_catalogue_subjects([name])))

@@ -1,4 +1,4 @@
-"""What is audited: an arm, the model it sits in, and a few sentences to try it on."""
+"""The audited subject (an arm, model sizes, sentences), and the case of it in one number format."""
 
 from __future__ import annotations
 
@@ -26,49 +26,51 @@ from maskbench.training.loss import nll_of
 T = TypeVar("T")
 
 SPREAD = 0.4
-"""Root mean square of the numbers that learned parameters get, so that a mask that starts as the identity acts."""
+"""Root mean square of the values given to learned parameters, so that masks that start as identity act."""
 
 
 MID_TRAINING, FINAL_EVALUATION = (
     Clock("train", 30, 100, epoch=2, steps_per_epoch=15),
     Clock.evaluation(100, 100),
 )
+"""Default clocks of an audit: step 30 of 100 in training, and the evaluation after step 100."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """An arm and all that its audit needs, apart from the number format."""
+    """An arm and all inputs of its audit, except the number format."""
 
     kind: Literal["arm", "strategy"]
     name: str
     site: str
-    """Where the strategy stands, or every site of the arm, with commas."""
+    """Site of the strategy, or all sites of the arm, separated by commas."""
     placements: tuple[PlacementConfig, ...]
     model: ModelConfig
     sizes: Sizes
     batch: Batch
-    """A few sentences of different lengths."""
+    """A few sentence pairs of different lengths."""
     own_dtype: torch.dtype
-    """What the run computes in: float32, or bfloat16 by autocast."""
+    """Number format in which the run computes: float32, or bfloat16 by autocast."""
     companions: tuple[PlacementConfig, ...] = ()
-    """Placements that stand beside the audited ones because these need them."""
+    """Placements that the audited ones require; they are not audited themselves."""
     longest: Batch | None = None
-    """The longest sentence pair there is, for masks that act on long sentences alone; None: `batch` is long enough."""
+    """The longest sentence pair, for masks that act only on long sentences; None: `batch` is long enough."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seed: int = 0
     streams: str = "a"
     train: Clock = MID_TRAINING
-    """A moment of training."""
+    """Clock of the audit in training."""
     evaluation: Clock = FINAL_EVALUATION
+    """Clock of the audit in evaluation."""
 
     @property
     def arm(self) -> tuple[PlacementConfig, ...]:
-        """Every placement."""
+        """All placements, audited ones first."""
         return (*self.placements, *self.companions)
 
 
 class AuditCase:
-    """A subject in one number format."""
+    """A subject in one number format: builds its models, computes their scores and caches results."""
 
     def __init__(self, subject: Subject, dtype: torch.dtype) -> None:
         self.subject = subject
@@ -79,28 +81,28 @@ class AuditCase:
 
     @property
     def weights_dtype(self) -> torch.dtype:
-        """The format of the weights: bfloat16 is for products alone, as in training."""
+        """Number format of the weights, float64 or float32; only products use bfloat16, as in training."""
         return torch.float64 if self.dtype == torch.float64 else torch.float32
 
     @property
     def eps(self) -> float:
-        """The distance from 1 to the next number."""
+        """Machine epsilon: the distance from 1 to the next larger number in `dtype`."""
         return float(torch.finfo(self.dtype).eps)
 
     @cached_property
     def model(self) -> EncoderDecoder:
-        """The arm's model, learned masks moved away from the identity."""
+        """The arm's model, with learned mask parameters set to random values."""
         return self.build()
 
     @property
     def plan(self) -> RecordingMaskPlan:
-        """The arm's plan."""
+        """The mask plan of `model`."""
         assert isinstance(self.model.masks, RecordingMaskPlan)
         return self.model.masks
 
     @cached_property
     def plain(self) -> EncoderDecoder:
-        """The same model without the audited placements."""
+        """The same model with the companions alone, without the audited placements."""
         return self.build(self.subject.companions)
 
     def build(
@@ -109,8 +111,8 @@ class AuditCase:
         """Build a model of the subject's sizes; weights depend on parameter names alone.
 
         Args:
-            placements: its masks; None: the subject's.
-            moved: whether learned masks are moved away from where they start.
+            placements: masks of the model; None: all of the subject's.
+            moved: whether learned mask parameters get random values instead of their initial ones.
         """
         subject = self.subject
         arm = subject.arm if placements is None else placements
@@ -122,24 +124,24 @@ class AuditCase:
         return model.to(subject.device, self.weights_dtype)
 
     def renormalises(self) -> bool:
-        """Whether some site hides after the softmax and divides by what is left, which rounds."""
+        """Whether a site masks after the softmax and divides by the remaining sum, which rounds."""
         return any(self.plan.application(site) == "renormalise" for site in ATTENTION_SITES)
 
     def precise(self) -> torch.autocast:
-        """Return the context in which the model computes in this number format."""
+        """Return the autocast context in which the model computes in `dtype`."""
         return autocast(self.dtype, self.subject.device)
 
     def logits(
         self, model: EncoderDecoder, batch: Batch, clock: Clock, *, dropout: bool = False, seed: int = 3
     ) -> Tensor:
-        """Return `[batch tgt vocab]` scores under teacher forcing, gates applied and what is banned at -inf.
+        """Return `[batch tgt vocab]` logits under teacher forcing, gates applied and banned tokens at -inf.
 
         Args:
-            dropout: whether the model drops what it drops in training.
-            seed: of torch's generator, which dropout reads and no mask should.
+            dropout: whether dropout is on.
+            seed: seed of torch's generator, which dropout uses and masks must not use.
         """
         model.train(dropout)
-        # As `torch.manual_seed` on the CPU, without the stack trace that takes for other devices.
+        # Equals `torch.manual_seed` on the CPU, without the stack trace that it takes for other devices.
         torch.default_generator.manual_seed(seed)
         with torch.no_grad(), self.precise():
             raw = model(batch, clock)
@@ -147,18 +149,18 @@ class AuditCase:
             return apply_logit_masks(model, raw, batch, clock)
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return what `compute` returned when it was first asked for under this key."""
+        """Return the cached result for `key`; the first call computes it."""
         if key not in self._known:
             self._known[key] = compute()
         known: T = self._known[key]
         return known
 
     def unchanged(self, clock: Clock) -> Tensor:
-        """Return the model's answers to the batch as it is."""
+        """Return the cached `answers` of `model` on the unchanged batch."""
         return self.once(("answers", clock), lambda: self.answers(self.model, self.batch, clock))
 
     def answers(self, model: EncoderDecoder, batch: Batch, clock: Clock, *, seed: int = 3) -> Tensor:
-        """Return the scores of real target tokens, beside them the token's weight in the loss; zeros on padding."""
+        """Return `[batch tgt vocab+1]`: logits and, last, the token's loss weight; zeros on padding."""
         logits = self.logits(model, batch, clock, seed=seed)
         real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
 
@@ -173,7 +175,7 @@ class AuditCase:
 
 
 def apply_logit_masks(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: Clock) -> Tensor:
-    """Return raw scores after the plan's gates and bans, as a search sees them: no token is known to be right."""
+    """Return logits after the plan's gates and bans, as in decoding: without the correct tokens."""
     raw = raw if raw.dtype.itemsize >= 4 else raw.float()
     positions = torch.arange(raw.shape[1], device=raw.device)
     context = LogitContext(batch.tgt_in, positions, batch.src, batch.src_lengths, clock)
@@ -183,7 +185,7 @@ def apply_logit_masks(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: C
 
 @torch.no_grad()
 def perturb_learned(masks: nn.Module, seed: int) -> None:
-    """Fill every learned parameter of the masks with positive draws keyed by its name: amounts below 0 act as 0."""
+    """Fill learned mask parameters with |N(0, SPREAD)| draws keyed by name; values below 0 act as 0."""
     for name, parameter in masks.named_parameters():
         generator = torch_generator(Key.of(seed, "audit", name))
         noise = torch.empty(parameter.shape).normal_(0.0, SPREAD, generator=generator).abs_()
@@ -191,7 +193,7 @@ def perturb_learned(masks: nn.Module, seed: int) -> None:
 
 
 def largest_difference(one: Tensor, other: Tensor) -> float:
-    """Return the greatest absolute difference; a NaN, or an infinity against a number, counts as the largest float."""
+    """Return the largest absolute difference; NaN, or infinity against a number, gives the largest float."""
     if not one.numel():
         return 0.0
     apart = torch.where(one == other, 0.0, (one - other).abs().double())
@@ -201,6 +203,6 @@ def largest_difference(one: Tensor, other: Tensor) -> float:
 
 @contextmanager
 def preserve_torch_generator() -> Iterator[None]:
-    """Inside, torch's generator may be seeded; afterwards it is as it was."""
+    """Restore the state of torch's CPU generator on exit."""
     with torch.random.fork_rng(devices=[]):
         yield

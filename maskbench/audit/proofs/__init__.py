@@ -1,1 +1,1 @@
-"""One file per proof; `maskbench.audit` imports them all, which enters each into `registry.PROOFS`."""
+"""The proofs, by topic; `maskbench.audit` imports all files, which registers them in `registry.PROOFS`."""

@@ -1,4 +1,4 @@
-"""Batches that differ from another in one respect."""
+"""Makes changed copies of a batch: other words, lengths, padding, neighbours or row order."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from maskbench.data.vocabulary import N_SPECIAL, PAD
 
 
 def replace_words(ids: Tensor, vocab_size: int, shift: int) -> Tensor:
-    """Return an ordinary word in every place, never the one that is there.
+    """Return token ids of ordinary words, at every position another word than in `ids`.
 
     Args:
-        shift: at least 0; different numbers give different words.
+        shift: at least 0; different shifts give different words.
     """
     n_words = vocab_size - N_SPECIAL
     place = torch.arange(ids.shape[-1], device=ids.device).expand_as(ids)
@@ -28,14 +28,14 @@ def replace_words(ids: Tensor, vocab_size: int, shift: int) -> Tensor:
 
 
 def with_targets(batch: Batch, tgt_in: Tensor) -> Batch:
-    """Return the batch with other decoder inputs; what is to be said moves along."""
+    """Return the batch with other decoder inputs, and target outputs shifted to match."""
     out = torch.cat((tgt_in[:, 1:], batch.tgt_out[:, -1:]), 1)
     ends = torch.arange(out.shape[1], device=out.device) >= batch.tgt_lengths[:, None] - 1
     return replace(batch, tgt_in=tgt_in, tgt_out=torch.where(ends, batch.tgt_out, out))
 
 
 def truncate_targets(batch: Batch, length: int) -> Batch:
-    """Return the batch whose targets end after `length` tokens."""
+    """Return the batch with targets cut off after `length` tokens."""
     return replace(
         batch,
         tgt_in=batch.tgt_in[:, :length],
@@ -46,7 +46,7 @@ def truncate_targets(batch: Batch, length: int) -> Batch:
 
 
 def with_other_padding(batch: Batch, vocab_size: int) -> Batch:
-    """Return the batch with words where padding was, on both sides."""
+    """Return the batch with words in place of padding, in source and target; lengths do not change."""
     src_real = real_tokens(batch.src_lengths, batch.src.shape[1])
     tgt_real = real_tokens(batch.tgt_lengths, batch.tgt_in.shape[1])
     return replace(
@@ -59,7 +59,7 @@ def with_other_padding(batch: Batch, vocab_size: int) -> Batch:
 
 
 def with_more_padding(batch: Batch, src: int, tgt: int) -> Batch:
-    """Return the batch with so many more columns of padding on each side."""
+    """Return the batch with `src` and `tgt` more columns of padding in source and target."""
     return replace(
         batch,
         src=F.pad(batch.src, (0, src), value=PAD),
@@ -87,7 +87,7 @@ def single_pair(batch: Batch, row: int) -> Batch:
 
 
 def with_other_mates(batch: Batch, row: int, vocab_size: int) -> Batch:
-    """Return the batch in which every pair but one has other words and another example id; lengths stay."""
+    """Return the batch with other words and example ids in all rows but `row`; lengths do not change."""
     same = torch.arange(len(batch.ids), device=batch.ids.device) == row
 
     def changed(ids: Tensor, shift: int) -> Tensor:
@@ -104,14 +104,14 @@ def with_other_mates(batch: Batch, row: int, vocab_size: int) -> Batch:
 
 
 def reorder_rows(batch: Batch, order: Tensor) -> Batch:
-    """Return the batch with its rows in another order."""
+    """Return the batch with its rows in the order of the indices `order`."""
     parts = {f.name: getattr(batch, f.name) for f in fields(batch)}
     moved: dict[str, Any] = {name: None if part is None else part[order] for name, part in parts.items()}
     return Batch(**moved)
 
 
 def stack_batches(batches: Sequence[Batch]) -> Batch:
-    """Return batches of equal shapes as one, their rows one after another."""
+    """Return one batch with the rows of all batches, which must have equal shapes, concatenated."""
     parts = {f.name: [getattr(batch, f.name) for batch in batches] for f in fields(Batch)}
     joined: dict[str, Any] = {n: None if part[0] is None else torch.cat(part) for n, part in parts.items()}
     return Batch(**joined)

@@ -1,4 +1,4 @@
-"""Decoding a position at a time gives the scores of decoding all at once, and evaluation leaves nothing to chance."""
+"""Proofs that cached decoding gives the scores of a whole pass, and that evaluation is deterministic."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from maskbench.model.cache import DecoderCache
 
 
 def decoded(case: AuditCase, pieces: Sequence[tuple[int, int]], cache: DecoderCache | None) -> Tensor:
-    """Return the scores of the batch's targets, computed piece by piece as a search computes them."""
+    """Return the logits of the batch's targets, computed per `(start, end)` piece as in decoding."""
     model, batch, clock = case.model.eval(), case.batch, case.subject.evaluation
     masks, found = model.masks, []
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The density a strategy claims in closed form, against pairs that are counted."""
+"""Proof that the density a strategy gives in closed form is the counted share of kept pairs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from maskbench.masks.placement import PlacedStrategy
 from maskbench.registry import MASKS
 
 PATTERNS = 400
-"""Draws that are counted where the density is an expectation."""
+"""Number of patterns drawn and counted for a random strategy, whose density is an expectation."""
 SIGMAS = 5.0
+"""Allowed distance of claimed and counted density, in standard errors of the counted mean."""
 LENGTHS = {
     "encoder_self": ((6, 6), (11, 11)),
     "decoder_self": ((6, 6), (11, 11)),
     "cross": ((5, 8), (9, 4)),
 }
-"""Query and key lengths at each site."""
+"""Pairs of query and key length tried at each site, in tokens."""
 
 
 @proof("density", "density", "own")
@@ -63,7 +64,7 @@ def _of_one(case: AuditCase, placement: PlacementConfig) -> Iterable[ProofResult
 
 
 def _placed(case: AuditCase, placement: PlacementConfig) -> PlacedStrategy:
-    """Return the placement; one that draws gets a pattern of its own for every example, to count many."""
+    """Return the placement built; a random one draws a pattern per example, so that many are counted."""
     subject = case.subject
     if MASKS.lookup(placement.mask).stochastic:
         placement = placement.model_copy(update={"refresh": Refresh(per="example")})
@@ -71,7 +72,7 @@ def _placed(case: AuditCase, placement: PlacementConfig) -> PlacedStrategy:
 
 
 def request_of(case: AuditCase, examples: Tensor, clock: Clock, q_len: int, kv_len: int) -> AttentionRequest:
-    """Return the question about sentences of exactly these lengths, of the case's first words over and over."""
+    """Return an attention request for sentences of these lengths, which repeat the first source's words."""
     plain = AttentionRequest.of_positions(
         torch.arange(q_len), torch.arange(kv_len), examples, clock, case.subject.sizes.n_heads
     )
@@ -94,7 +95,7 @@ def request_of(case: AuditCase, examples: Tensor, clock: Clock, q_len: int, kv_l
 
 
 def _counted(case: AuditCase, placed: PlacedStrategy, options: Any, request: AttentionRequest) -> Tensor:
-    """Return the share of legal pairs that are kept, for every example."""
+    """Return `[examples]` shares of legal pairs that are kept, over all heads."""
     strategy, heads = placed.strategy, case.subject.sizes.n_heads
     assert isinstance(strategy, AttentionMask)
     context = AttentionContext(request, placed.site, 0, heads, placed.draws(request.clock, request.examples))

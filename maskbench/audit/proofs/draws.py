@@ -1,8 +1,8 @@
-"""Random masks are drawn anew exactly as often as their `refresh` says.
+"""Proof that random masks are redrawn exactly as often as their `refresh` says.
 
-What a placement answers is looked at by itself, on an input long enough that two draws hardly ever agree: the picks of
-a token mask, the weights an attention mask leaves, the factors of a gate. Visits take torch's generator in another
-state each time, so a mask that reads it is found to have more patterns than it promised.
+The output of one placement is examined alone: the picks of a token mask, the weights an attention mask
+leaves, the factors of a gate. The input is so long that two draws rarely agree. Every visit sets torch's
+generator to another state, so a mask that uses it shows more patterns than promised.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from maskbench.masks.random_draws import UNLIMITED
 from maskbench.registry import MASKS
 
 VISITS = 6
+"""Number of visits, each in another epoch, whose patterns are compared."""
 MOMENTS = (0.4, 0.05, 0.95, 0.7)
-"""Shares of the training done at which to look, in turn: a schedule may rest at one of them."""
+"""Shares of training, in [0, 1], tried in turn until the placement acts; a schedule may disable it."""
 EXAMPLES, LENGTH = 48, 24
+"""Number of sentences of the probe, and their largest length in tokens."""
 
 
 class PlacementProbe:
-    """An input of its own for one placement, many sentences long enough to tell patterns apart."""
+    """Input for one placement: `EXAMPLES` sentences of the same words, long enough to tell patterns apart."""
 
     def __init__(self, plan: MaskPlan, length: int) -> None:
         self.plan = plan
@@ -40,7 +42,7 @@ class PlacementProbe:
         self.examples = torch.arange(EXAMPLES) + 100
         self.lengths = torch.full((EXAMPLES,), length)
         words = plan.sizes.vocab_size - N_SPECIAL
-        # The same words in every sentence: what differs between answers is drawn.
+        # All sentences have the same words, so differences between answers come from draws.
         self.ids = (N_SPECIAL + torch.arange(length) * 7 % words).expand(EXAMPLES, length)
         marks = torch.arange(length) % 3 == 1
         self.annotations = Annotations(
@@ -48,7 +50,7 @@ class PlacementProbe:
         )
 
     def answer(self, placed: PlacedStrategy, clock: Clock) -> Tensor:
-        """Return all that the placement says at this moment, `[examples, anything]`."""
+        """Return the complete output of the placement at `clock`, `[examples, anything]`."""
         if placed.site in ATTENTION_SITES:
             return torch.cat([self._attention(placed.site, layer, clock) for layer in placed.layers], -1)
         if placed.site == "loss":
@@ -71,7 +73,7 @@ class PlacementProbe:
         lengths = self.lengths if masked.lengths is None else masked.lengths
         fill = 4 * self.length
         wide = torch.cat([part.double() for part in parts], 1)
-        # Sentences whose columns moved have other widths from visit to visit.
+        # Masks that move columns give other widths from visit to visit.
         return torch.cat((lengths[:, None].double(), torch.nn.functional.pad(wide, (0, fill))), 1)
 
     def _logits(self, clock: Clock) -> Tensor:
@@ -109,7 +111,7 @@ class PlacementProbe:
 
 
 def digest_patterns(stage: PlacementProbe, placed: PlacedStrategy, share: float) -> list[list[bytes]]:
-    """Return, for every visit once `share` of the training is done, a digest of what each example is answered."""
+    """Return, per visit, one digest of the output for each example, at `share` of training."""
     visits = []
     for visit in range(VISITS):
         torch.default_generator.manual_seed(visit)
@@ -151,7 +153,7 @@ def _of_one(case: AuditCase, placement: PlacementConfig) -> list[ProofResult]:
     seen = len({tuple(visit) for visit in visits})
     said = f"{placed.name}: {seen} patterns in {VISITS} visits, {promised} promised ({refresh.per})"
     if refresh.per != "example":
-        # Few heads or gates have few patterns, so two draws may agree by chance: at most is all that holds.
+        # Few heads or gates have few patterns, so two draws may agree by chance; only an upper limit holds.
         return [ProofResult(min(2, promised) <= seen <= promised, float(seen), float(promised), said)]
     alike = len(set(visits[0])) == 1
     return [
@@ -166,6 +168,7 @@ def _of_one(case: AuditCase, placement: PlacementConfig) -> list[ProofResult]:
 
 
 def _promised(refresh: Refresh) -> int:
+    """Return the number of distinct patterns in `VISITS` visits by the refresh setting."""
     if refresh.per == "run":
         return 1
     return VISITS if refresh.variants == UNLIMITED else min(VISITS, int(refresh.variants))

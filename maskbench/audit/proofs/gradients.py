@@ -1,4 +1,4 @@
-"""Learned masks: they start as if they were not there, and every parameter of theirs learns."""
+"""Proofs that learned masks start as the identity and that all their parameters get gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from maskbench.training.objective import Objective
 
 
 def learned_placements(plan: MaskPlan) -> list[int]:
-    """Return the places of the placements that have parameters."""
+    """Return the indices of the placements that have parameters."""
     return [i for i, placed in enumerate(plan.placed) if list(placed.strategy.parameters())]
 
 
@@ -52,7 +52,7 @@ def learned_parameters_learn(case: AuditCase) -> Iterable[ProofResult]:
 
 
 def _gradients(case: AuditCase, *, moved: bool) -> dict[str, float]:
-    """Return the largest entry of every mask parameter's gradient, as training computes it without dropout."""
+    """Return the largest absolute gradient entry per mask parameter, computed as in training, no dropout."""
     model = case.build(moved=moved).float().eval()
     vocabulary = case.subject.sizes.vocab_size
     objective = Objective(model, TrainConfig(), vocabulary, torch.float32, case.subject.device)

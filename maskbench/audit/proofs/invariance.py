@@ -1,8 +1,8 @@
-"""Padding, and the sentences that happen to share a batch, never matter.
+"""Proofs that scores do not depend on padding or on the other sentences of a batch.
 
-Where shapes stay (other words in the padding, other mates), the computation stays and the answer must be the same bit
-for bit. Where they change (more padding, a sentence alone), sums are taken in another order: float64 is held to
-1e-10, and a low precision to what roundings of its width add up to over the model's layers.
+If shapes are unchanged (other words in the padding, other sentences), scores must be bit-identical. If
+shapes change (more padding, a sentence alone), the order of sums changes: the limit is 1e-10 in float64, and
+in low precision the rounding error that accumulates over the model's layers.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from maskbench.audit.proofs.registry import ProofResult, proof
 from maskbench.audit.subject import AuditCase, largest_difference
 
 ROUNDINGS = 64
-"""Units in the last place, of the largest score, that a change of shape may cost in low precision."""
+"""Allowed change in low precision if shapes change, in units in the last place of the largest score."""
 
 
 def shape_limit(case: AuditCase, before: Tensor) -> float:
-    """Return how far answers may be apart when shapes are."""
+    """Return the largest allowed difference of scores if shapes change."""
     if case.dtype == torch.float64:
         return EXACT * max(1.0, largest_score(before))
     return ROUNDINGS * case.eps * max(1.0, largest_score(before))
 
 
 def turns_on_rounding(case: AuditCase) -> str:
-    """Return why a low precision cannot decide when shapes change, an empty string if it can."""
+    """Return why low precision cannot decide if shapes change; an empty string if it can."""
     chooses = sorted({p.name for p in case.plan.placed if "input" in p.strategy.depends_on})
     if case.dtype == torch.float64 or not chooses:
         return ""

@@ -1,9 +1,9 @@
-"""Does a prediction depend on target tokens that come after it?
+"""Proofs that no prediction depends on later target tokens.
 
-Asked of the whole model, at every offset: a mean over a block of 64 tokens leaks from one position to 63 others, and
-a test of neighbours alone would see one leak in 64. Shapes are equal before and after, so the computation is the same
-and the answer must be the same bit for bit, in every number format. Only `renormalise`, which computes with what it
-hides and divides it out, is given its rounding.
+They test the whole model at every offset: a mean over a block of 64 tokens leaks from one position to 63
+others, and a test of neighbours alone would find one leak in 64. Shapes are the same before and after a
+change, so outputs must be bit-identical in every number format. Only `renormalise`, which computes with
+hidden values and divides them out, is allowed its rounding error.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from maskbench.model.attention import CrossAttention, SelfAttention
 from maskbench.model.transformer import EncoderDecoder
 
 AGREEMENT = 1e-6
+"""Largest allowed difference of float64 logits between `hard` and `renormalise`."""
 
 
 @proof("hard and renormalise agree", "rows", "exact")
@@ -57,12 +58,12 @@ def hard_and_renormalise_agree(case: AuditCase) -> Iterable[ProofResult]:
 
 
 FACTOR = 1000.0
-"""Multiplies queries and keys each: scores of 0.1 become 100,000."""
+"""Factor on queries and on keys: attention scores of 0.1 become 100,000."""
 
 
 @torch.no_grad()
 def enlarge_scores(case: AuditCase) -> tuple[EncoderDecoder, float]:
-    """Return the case's model with larger scores everywhere, and the largest score on its batch."""
+    """Return the case's model with enlarged attention scores, and the largest of them on its batch."""
     model = case.build()
     for module in model.modules():
         if isinstance(module, SelfAttention):
@@ -77,7 +78,7 @@ def enlarge_scores(case: AuditCase) -> tuple[EncoderDecoder, float]:
 
 @contextmanager
 def _largest_score(model: EncoderDecoder) -> Iterator[list[float]]:
-    """Inside, the largest scaled score of every self-attention is noted, from the queries and keys it computes."""
+    """Within the context, append the largest absolute scaled score of every self-attention to the list."""
     seen: list[float] = []
 
     def note(layer: SelfAttention) -> Callable[[nn.Module, object, Tensor], None]:
@@ -99,16 +100,16 @@ def _largest_score(model: EncoderDecoder) -> Iterator[list[float]]:
 
 
 EXACT = 1e-10
-"""Allowed in float64 where shapes differ, and with them the order of sums."""
+"""Allowed float64 difference, relative to scores above 1, if shapes and so the order of sums differ."""
 VISITS = 12
-"""Draws within which a random mask must have done something."""
+"""Number of draws of which a random mask must act in at least one."""
 
 
 def leak_limit(case: AuditCase, scale: float) -> float:
-    """Return how much a hidden token may move a score of size `scale`: nothing, or the rounding of `renormalise`.
+    """Return how far a hidden token may move a score of size `scale`: 0, or the rounding of `renormalise`.
 
-    That rounds weights three times; in low precision one rounding of a weight can move a sum of a few dozen terms by
-    as many units in the last place.
+    `renormalise` rounds weights three times; in low precision one rounding of a weight can change a sum of a
+    few dozen terms by as many units in the last place.
     """
     if not case.renormalises():
         return 0.0
@@ -116,12 +117,12 @@ def leak_limit(case: AuditCase, scale: float) -> float:
 
 
 def largest_score(scores: torch.Tensor) -> float:
-    """Return the largest finite score."""
+    """Return the largest absolute finite score."""
     return float(scores.nan_to_num(neginf=0.0, posinf=0.0).abs().max())
 
 
 def later_changes(batch: Batch, vocab_size: int, *, single: bool) -> Iterator[tuple[int, Batch]]:
-    """Yield `t` and a batch in which tokens after t are others: all of them, and with `single` also t + 1 alone."""
+    """Yield `t` and a batch with all targets after t changed; with `single` also one with only t + 1."""
     for t in range(batch.tgt_in.shape[1] - 1):
         new = replace_words(batch.tgt_in, vocab_size, t)
         after = torch.arange(batch.tgt_in.shape[1], device=new.device) > t
@@ -138,10 +139,10 @@ def score_variants(
     variants: Sequence[Batch],
     scores: Callable[[EncoderDecoder, Batch], Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """Return the batch's scores and those of variants of equal shape, each `[variants batch tgt anything]`.
+    """Return the scores of the batch and of variants of equal shape, each `[variants batch tgt anything]`.
 
-    Two passes give them all: one of the batch over and over, one of the variants. A variant stands in the rows where
-    the batch stood, so where nothing depends on what was changed, not one bit is another.
+    Two passes: one over copies of the batch, one over the variants. Each variant has the same rows as its
+    copy, so scores that do not depend on the change are bit-identical.
     """
     shape = (len(variants), len(batch.ids))
     before, after = (scores(model, stack_batches(rows)) for rows in ([batch] * len(variants), list(variants)))
@@ -151,7 +152,7 @@ def score_variants(
 def measure_future_leak(
     case: AuditCase, model: EncoderDecoder, clock: Clock, *, dropout: bool, single: bool = True
 ) -> tuple[float, int, float]:
-    """Return the most that scores at or before t move when tokens after t are others, that t, and the scores' size."""
+    """Return the largest change of scores up to t if later tokens change, that t, and the largest score."""
     changes = list(later_changes(case.batch, case.subject.sizes.vocab_size, single=single))
     if not changes:
         return 0.0, 0, 0.0
@@ -186,7 +187,7 @@ def mask_has_effect(case: AuditCase) -> Iterable[ProofResult]:
     for batch, clock in tries:
         without = case.answers(case.plain, batch, clock)
         moved = largest_difference(case.answers(case.model, batch, clock), without)
-        # Equal up to rounding is no difference.
+        # A difference within rounding does not count.
         least = EXACT * max(1.0, largest_score(without)) if case.dtype == torch.float64 else 0.0
         if moved > least:
             break
@@ -199,14 +200,14 @@ def mask_has_effect(case: AuditCase) -> Iterable[ProofResult]:
 
 
 def _waits_for_an_occasion(case: AuditCase) -> bool:
-    """Whether the arm acts on what few sentences have: a mark of the corpus, a repeated phrase, a rare draw."""
+    """Whether the arm may act only rarely: it reads corpus annotations or the input, or is random."""
     audited = case.plan.placed[: len(case.subject.placements)]
     rare = {"annotation", "input"}
     return any(rare & p.strategy.depends_on or p.strategy.stochastic for p in audited)
 
 
 def _other_visits(case: AuditCase) -> list[Clock]:
-    """Return further moments for arms that draw: on a few short sentences a mask may by chance hide nothing."""
+    """Return later clocks for random arms, which may by chance hide nothing in a few sentences."""
     if not any(placed.strategy.stochastic for placed in case.plan.placed):
         return []
     train = case.subject.train
@@ -214,7 +215,7 @@ def _other_visits(case: AuditCase) -> list[Clock]:
 
 
 def _claims_to_hide_nothing(case: AuditCase) -> bool:
-    """Whether every audited placement gives a density of 1 at its site, for the longest sentences there are."""
+    """Whether every audited placement gives a density of 1 for sentences of the largest length."""
     placed, n = case.plan.placed[: len(case.subject.placements)], case.subject.sizes.max_length
     return all(p.strategy.density(p.options_at(case.subject.train), n, n) == 1.0 for p in placed)
 
@@ -231,7 +232,7 @@ def causality(case: AuditCase) -> Iterable[ProofResult]:
 @proof("truncation", "leaks", "exact")
 def truncation(case: AuditCase) -> Iterable[ProofResult]:
     """Do scores up to t stay when the target ends after t?"""
-    # Cached decoding, which is held to whole passes, asks the same of an evaluation.
+    # If the plan is cacheable, the cached decoding proof covers evaluation.
     for clock in case.clocks[:1] if case.plan.cacheable else case.clocks:
         whole = case.logits(case.model, case.batch, clock)
         worst, where = 0.0, 0

@@ -1,9 +1,9 @@
-"""Which tokens can reach which outputs, by the masks alone.
+"""Computes which tokens can influence which outputs, from the masks alone.
 
-What the plan decided at every layer is a graph from keys to queries; following it through the layers gives the
-positions from which anything can flow into an output. This is arithmetic on booleans: it knows the masks and nothing
-of weights. Every keep is cut down to what the task allows, whatever the arm's legality says, so an arm that lets the
-future in is found to have influence from beyond its reach.
+The plan's decision at each layer is a graph from keys to queries; composing the layers gives the positions
+that can influence an output. This uses booleans only: masks, no weights. Every keep mask is limited to the
+pairs the task allows, whatever the arm declares as legal, so an arm that leaks future tokens shows influence
+outside its reach.
 """
 
 from __future__ import annotations
@@ -32,46 +32,46 @@ class DecisionRecorder:
         self.decisions: dict[tuple[str, int], AttentionDecision] = {}
 
     def observe_decision(self, site: str, layer: int, decision: AttentionDecision) -> None:
-        """Store a layer's combined decision."""
+        """Store the combined decision of a layer."""
         self.decisions[site, layer] = decision
 
     def observe_picks(
         self, placed: PlacedStrategy, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
     ) -> None:
-        """Pass over what token masks pick."""
+        """Do nothing with the picks of token masks."""
 
     def observe_pattern(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor | None) -> None:
-        """Pass over single strategies' answers."""
+        """Do nothing with the patterns of single strategies."""
 
     def observe_use(self, placed: PlacedStrategy, clock: Clock, examples: Tensor) -> None:
-        """Pass over gates, features and logit masks."""
+        """Do nothing with gates, features and logit masks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """True where the later axis can flow into the earlier one."""
+    """Boolean reach per block: True where the input (last axis) can influence the output (second axis)."""
 
     target: Bool[Tensor, "batch tgt tgt"]
-    """Decoder inputs into predictions."""
+    """Influence of decoder inputs on predictions."""
     source: Bool[Tensor, "batch tgt src"]
-    """Source tokens into predictions, through the encoder's output."""
+    """Influence of source tokens on predictions, through the encoder's output."""
     memory: Bool[Tensor, "batch src src"]
-    """Source tokens into the encoder's output."""
+    """Influence of source tokens on the encoder's output."""
 
 
 def compose_reach(first: Tensor, second: Tensor) -> Tensor:
-    """Return which c reach a, for `first [batch a b]` and `second [batch b c]`."""
+    """Return `[batch a c]`: which c reach a, for `first [batch a b]` and `second [batch b c]`."""
     return (first.float() @ second.float()) > 0
 
 
 def compute_reach(
     plan: MaskPlan, decisions: Mapping[tuple[str, int], AttentionDecision], batch: Batch, source: SourceBatch
 ) -> Reach:
-    """Return what can flow where.
+    """Return the reach from decoder inputs and source tokens to predictions and the encoder's output.
 
     Args:
-        decisions: the plan's, by site and layer; where it decided nothing, legality holds.
-        source: the source as the encoder read it.
+        decisions: the plan's decisions by site and layer; without one, all legal pairs are kept.
+        source: the source as read by the encoder.
     """
     n_src, n_tgt, device = source.ids.shape[1], batch.tgt_in.shape[1], source.ids.device
     s, t = torch.arange(n_src, device=device), torch.arange(n_tgt, device=device)
@@ -100,11 +100,12 @@ Kept = Callable[[str, int], Tensor]
 
 
 def _mixes(plan: MaskPlan, site: str) -> bool:
-    """Whether a strategy that may read several positions at once stands at a site without attention."""
+    """Whether a gate or feature, which may read several positions at once, is placed at `site`."""
     return any(p.site == site and isinstance(p.strategy, TensorGate | InputFeature) for p in plan.placed)
 
 
 def _encoder(plan: MaskPlan, kept: Kept, itself: Tensor, real: Tensor) -> Tensor:
+    """Return the reach of source tokens into the encoder's output, `[batch src src]`."""
     flow = itself | real if _mixes(plan, "encoder_input") else itself.expand(real.shape)
     for layer in range(plan.sizes.encoder_layers):
         flow = flow | compose_reach(kept("encoder_self", layer), flow)
@@ -112,7 +113,7 @@ def _encoder(plan: MaskPlan, kept: Kept, itself: Tensor, real: Tensor) -> Tensor
 
 
 def _decoder(plan: MaskPlan, kept: Kept, itself: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what flows into predictions from decoder inputs and from the encoder's output."""
+    """Return the reach into predictions of decoder inputs, and of positions of the encoder's output."""
     flow = before if _mixes(plan, "decoder_input") else itself.expand(before.shape)
     attended = torch.zeros_like(kept("cross", 0))
     for layer in range(plan.sizes.decoder_layers):

@@ -1,8 +1,8 @@
-"""What a proof is, what it finds, and the list of all of them.
+"""Defines proofs and their results, and keeps the list of all proofs.
 
-A proof is a function that takes a `AuditCase` (an arm in one number format) and returns verdicts. To add one, write it in
-the file of its family, or in a new file that `maskbench.audit` imports, and enter it with `@proof`; the audit, the
-table and the JSON read the list.
+A proof is a function that takes an `AuditCase` (an arm in one number format) and returns `ProofResult`s. To
+add one, write it in the file of its family, or in a new file that `maskbench.audit` imports, and decorate it
+with `@proof`; the audit, the table and the JSON read the list.
 """
 
 from __future__ import annotations
@@ -14,52 +14,52 @@ from typing import Final, Literal, get_args
 from maskbench.audit.subject import AuditCase
 
 ProofFamily = Literal["leaks", "reach", "invariance", "rows", "gradients", "decoding", "draws", "density"]
-"""The columns of the table."""
+"""Families of proofs; the columns of the audit table."""
 Formats = Literal["exact", "both", "own"]
-"""In which number formats a proof is run: float64 alone, float64 and the run's own, the run's own alone."""
+"""Number formats of a proof: float64 only, float64 and the run's own, or the run's own only."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProofResult:
-    """What a proof says of a case."""
+    """Result of one check of a proof on a case."""
 
     passed: bool | None
-    """None: the question does not arise, and `detail` says why."""
+    """None: the proof does not apply; `detail` gives the reason."""
     value: float | None = None
-    """What was measured."""
+    """Measured number."""
     limit: float | None = None
-    """What it may be at most (at least, where `detail` says so)."""
+    """Largest allowed value (smallest, if `detail` says so)."""
     detail: str = ""
 
     @classmethod
     def at_most(cls, value: float, limit: float, detail: str = "") -> ProofResult:
-        """Return the verdict on a number that may be `limit` at most."""
+        """Return a result that passes if value <= limit."""
         return cls(value <= limit, value, limit, detail)
 
     @classmethod
     def skipped(cls, reason: str) -> ProofResult:
-        """Return the verdict on a question that does not arise."""
+        """Return the result of a proof that does not apply."""
         return cls(None, detail=reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A question that is put to every arm."""
+    """A registered proof: one yes/no question about an arm."""
 
     name: str
     family: ProofFamily
     formats: Formats
     question: str
-    """Its first docstring line."""
+    """First docstring line of the function `ask`."""
     ask: Callable[[AuditCase], Iterable[ProofResult]]
 
 
 PROOFS: Final[list[Proof]] = []
-"""Every proof, in the order in which they were entered."""
+"""All proofs, in the order of registration."""
 
 
 def proofs_in_order() -> list[Proof]:
-    """Return every proof, family by family."""
+    """Return all proofs, ordered by family."""
     families = get_args(ProofFamily)
     return sorted(PROOFS, key=lambda proof: families.index(proof.family))
 
@@ -67,7 +67,7 @@ def proofs_in_order() -> list[Proof]:
 def proof(
     name: str, family: ProofFamily, formats: Formats
 ) -> Callable[[Callable[[AuditCase], Iterable[ProofResult]]], Callable[[AuditCase], Iterable[ProofResult]]]:
-    """Return a decorator that enters a function into the list of proofs.
+    """Return a decorator that registers a function in `PROOFS`.
 
     Raises:
         ValueError: another proof has the name.

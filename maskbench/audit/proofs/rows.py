@@ -1,4 +1,4 @@
-"""Rows of attention weights: they sum to one, hold nothing that is hidden, and may be empty without harm."""
+"""Proofs on attention weights: rows sum to 1, hidden pairs weigh 0, empty rows give finite results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from maskbench.model.attention import attention_weights
 
 
 def recompute_weights(request: AttentionRequest, decision: AttentionDecision) -> Tensor:
-    """Return the attention weights that come of a request and the plan's decision, `[batch heads q kv]`."""
+    """Return the attention weights of a request under the plan's decision, `[batch heads q kv]`."""
     scores = request.query @ request.key.transpose(-1, -2) * request.query.shape[-1] ** -0.5
     scores = scores if scores.dtype.itemsize >= 4 else scores.float()
     scores = scores if decision.bias is None else scores + decision.bias
@@ -36,7 +36,7 @@ class LayerWeights:
 
 
 def record_weights(case: AuditCase) -> list[LayerWeights]:
-    """Return the weights of every layer at which something is placed, in training and in evaluation."""
+    """Return the attention weights of every layer with a mask, in training and evaluation; cached."""
 
     def record() -> list[LayerWeights]:
         with case.plan.recording() as notes:
@@ -48,7 +48,7 @@ def record_weights(case: AuditCase) -> list[LayerWeights]:
 
 
 def worst_row(off: Iterable[tuple[Tensor, LayerWeights]]) -> tuple[float, str] | None:
-    """Return the greatest of some tensors and whose it is, None where there are none; NaN is infinite."""
+    """Return the largest entry of all tensors and the name of its layer; NaN is inf. None if empty."""
     found = [(float(amount.nan_to_num(nan=torch.inf).max()), str(rows)) for amount, rows in off]
     return max(found, key=lambda one: one[0]) if found else None
 
@@ -69,7 +69,7 @@ def rows_sum_to_one(case: AuditCase) -> Iterable[ProofResult]:
 
 
 def _sees_something(one: RecordedDecision) -> Tensor:
-    """Return True on rows that some key is left for, under the way the site hides the others."""
+    """Return True on rows with a key left; everywhere if `apply` is neither `hard` nor `renormalise`."""
     exact = one.decision.apply in ("hard", "renormalise")
     return one.decision.keep.any(-1) if exact else torch.ones_like(one.decision.keep.any(-1))
 
@@ -80,7 +80,7 @@ def hidden_weights(case: AuditCase) -> Iterable[ProofResult]:
 
     def off(rows: LayerWeights) -> Tensor:
         keep = rows.of.decision.keep
-        # A row with nothing to see is opened before the softmax and multiplied by zero behind it.
+        # A row without keys is unmasked before the softmax and multiplied by zero after it.
         return rows.weights.abs() * (~keep & keep.any(-1, keepdim=True))
 
     worst = worst_row((off(rows), rows) for rows in record_weights(case))

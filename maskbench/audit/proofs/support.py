@@ -1,8 +1,9 @@
-"""The exact support of the model's Jacobian, against what the masks let through.
+"""Proofs that the model's Jacobian is 0 except at the input-output pairs that the masks connect.
 
-The gradient of a prediction in an embedding is exactly 0 where no path connects them: a zero weight multiplies every
-term. So one backward pass for each position shows, for a whole row of inputs and without trying other tokens, what
-the prediction depends on; and where the masks leave a path it should be non-zero.
+The gradient of a prediction with respect to an embedding is exactly 0 if no path connects them, because a
+zero weight multiplies every term. One backward pass per position therefore shows all inputs that the
+prediction depends on, without trying other tokens. Where the masks leave a path, the gradient should be
+non-zero.
 """
 
 from __future__ import annotations
@@ -24,20 +25,21 @@ from maskbench.masks.context import SourceBatch
 from maskbench.model.transformer import EncoderDecoder
 
 USED = 0.99
-"""The share of reachable pairs that must carry something."""
+"""Share of reachable pairs whose gradient must be non-zero."""
 NUDGE = 0.5
-"""How far an embedding is moved to see whether a gradient from out of reach is a real dependence."""
+"""Size of the change of an embedding that tests whether a gradient outside the reach is a dependence."""
 
 BLOCKS = {
     "target": "decoder inputs into predictions",
     "source": "source tokens into predictions",
     "memory": "source tokens into the encoder's output",
 }
+"""Description of every block of the Jacobian."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbedOutputs:
-    """One forward pass whose embeddings can be told apart."""
+    """Outputs of one forward pass with probes added to the embeddings."""
 
     memory: Tensor
     predictions: Tensor
@@ -46,7 +48,7 @@ class ProbedOutputs:
 
 @contextmanager
 def add_to_embeddings(side: nn.Module, amount: Tensor) -> Iterator[None]:
-    """Inside, `amount` is added to the embeddings of one side, behind the positions and before any mask on them."""
+    """Within the context, add `amount` to one side's embeddings, after the positions and before any mask."""
     handle = side.register_forward_hook(lambda _module, _inputs, output: output + amount.to(output.dtype))
     try:
         yield
@@ -57,7 +59,7 @@ def add_to_embeddings(side: nn.Module, amount: Tensor) -> Iterator[None]:
 def forward_with_probes(
     case: AuditCase, model: EncoderDecoder, clock: Clock, probes: dict[str, Tensor]
 ) -> ProbedOutputs:
-    """Go through the model with `probes` added to the embeddings of source and target."""
+    """Run a forward pass with `probes` added to the source and target embeddings."""
     batch = case.batch
     model.eval()
     masked, source = model.read(batch, clock)
@@ -73,7 +75,7 @@ def forward_with_probes(
 
 
 def make_zero_probes(case: AuditCase, clock: Clock) -> dict[str, Tensor]:
-    """Return zeros of the embeddings' shapes."""
+    """Return zeros `[batch src d_model]` and `[batch tgt d_model]`, by side."""
     batch, like = case.batch, next(case.model.parameters())
     n_src = case.model.read(batch, clock)[0].ids.shape[1]
     return {
@@ -83,10 +85,10 @@ def make_zero_probes(case: AuditCase, clock: Clock) -> dict[str, Tensor]:
 
 
 def jacobian(case: AuditCase, clock: Clock) -> tuple[dict[str, Tensor], SourceBatch]:
-    """Return how strongly every output depends on every embedding: the largest entry of one projection's gradient.
+    """Return the largest absolute gradient of each output, projected to a number, in each embedding.
 
     Returns:
-        by block, `[batch outputs inputs]`; and the source as the encoder read it.
+        by block, `[batch outputs inputs]`; and the source as read by the encoder.
     """
     return case.once(("jacobian", clock), lambda: _jacobian(case, clock))
 
@@ -113,7 +115,7 @@ def _jacobian(case: AuditCase, clock: Clock) -> tuple[dict[str, Tensor], SourceB
 
 
 def record_reach(case: AuditCase, clock: Clock, source: SourceBatch) -> tuple[Reach, DecisionRecorder]:
-    """Return what the masks of one forward pass let through, and what the plan decided in it."""
+    """Return the reach of the masks in one forward pass, and the recorder with the plan's decisions."""
     witness = DecisionRecorder()
     case.plan.observer = witness
     try:
@@ -125,7 +127,7 @@ def record_reach(case: AuditCase, clock: Clock, source: SourceBatch) -> tuple[Re
 
 
 def real_pairs(case: AuditCase, source: SourceBatch) -> dict[str, Tensor]:
-    """Return, by block, True where the output is that of a real token."""
+    """Return, by block, a tensor that is True for outputs of real tokens, not padding."""
     tgt = real_tokens(case.batch.tgt_lengths, case.batch.tgt_in.shape[1])
     src = real_tokens(source.lengths, source.ids.shape[1])
     return {"target": tgt[:, :, None], "source": tgt[:, :, None], "memory": src[:, :, None]}
@@ -157,9 +159,9 @@ def _outside(case: AuditCase, clock: Clock, name: str, strength: Tensor, cut_off
 
 
 def _depends(case: AuditCase, clock: Clock, name: str, suspects: Tensor) -> bool:
-    """Whether an output moves when an embedding from which it only has a gradient is moved.
+    """Whether a suspect output changes when the embedding that it has a gradient in changes.
 
-    A hard mask that is learned has a gradient by a surrogate (a straight-through estimate): no dependence.
+    A learned hard mask has a surrogate gradient (straight-through estimate), which is no dependence.
     """
     side = "target" if name == "target" else "source"
     with torch.no_grad():
@@ -196,7 +198,7 @@ def reach_is_used(case: AuditCase) -> Iterable[ProofResult]:
 
 
 def _thins_out(case: AuditCase, witness: DecisionRecorder) -> str:
-    """Return why reachable pairs may be zero in this arm, an empty string where nothing explains it."""
+    """Return why gradients of reachable pairs may be 0 in this arm; an empty string without a reason."""
     decisions = witness.decisions.values()
     if any(d.normaliser is not None for d in decisions):
         return "a normaliser may give weight 0"
