@@ -133,7 +133,7 @@ def sign_test_p(wins: int, losses: int) -> float:
     """Return the exact two-sided p-value of the sign test for `wins` and `losses`; ties are excluded."""
     n = wins + losses
     tail = sum(math.comb(n, i) for i in range(max(wins, losses), n + 1))
-    # A fraction, because the integers of many tosses are too large for floats.
+    # A fraction, because the integers of many pairs are too large for floats.
     return min(1.0, float(Fraction(2 * tail, 2**n)))
 
 

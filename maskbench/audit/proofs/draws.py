@@ -34,7 +34,7 @@ EXAMPLES, LENGTH = 48, 24
 
 
 class PlacementProbe:
-    """Input for one placement: `EXAMPLES` sentences of the same words, long enough to tell patterns apart."""
+    """Input for one placement: `EXAMPLES` sentences of the same words, so long that patterns differ."""
 
     def __init__(self, plan: MaskPlan, length: int) -> None:
         self.plan = plan
