@@ -92,7 +92,7 @@ class DecodingState:
         return self.tokens.shape[1] - 1
 
     def next_token_scores(self) -> Float[Tensor, "rows vocab"]:
-        """Return the model's scores of the next token, before the softmax: gates applied, logit masks not."""
+        """Return the next token's scores before the softmax: with gates, without logit masks."""
         model, source, examples = self.model, self.source, self.source.examples
         start = 0 if self.cache is None else self.cache.length
         so_far = torch.full_like(source.lengths, self.tokens.shape[1])

@@ -225,7 +225,7 @@ class ScoreGate(Strategy):
         """Return the log-gate of every pair, at most 0."""
 
     def picture(self, options: Any, layer: int, n: int) -> Float[Tensor, "heads n n"] | None:
-        """Return every head's gates in [0, 1] over the first `n` positions, without input-dependent parts."""
+        """Return every head's gates over the first `n` positions, without input-dependent parts; 0 to 1."""
         return None
 
 

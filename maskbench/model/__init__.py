@@ -1,4 +1,4 @@
-"""The encoder-decoder Transformer whose every mask is decided by a plan."""
+"""The encoder-decoder Transformer; a plan decides all its masks."""
 
 from maskbench.model.transformer import EncoderDecoder, build_model
 

@@ -1,10 +1,10 @@
-"""Attention: the one place where softmax meets a mask.
+"""Multi-head attention with masks; every mask is applied here.
 
-The order is fixed: scaled scores -> biases and log-gates -> hidden pairs to -inf -> empty-row rule -> normaliser ->
-factors on the weights -> dropout -> values -> head gates. Masks arrive as one boolean tensor (True = may attend) and
-are filled once; there is no "very small number" that a score could outweigh and no sum of two planes (unless an arm
-asks for one of the other ways in `maskbench.model.attention`). A query with nothing to attend to outputs zeros: its
-row is opened before the softmax, so that no gradient is NaN, and multiplied by zero afterwards.
+The order is fixed: scaled scores -> biases and log-gates -> hidden pairs to -inf -> empty-row rule ->
+normaliser -> factors on the weights -> dropout -> values -> head gates. The mask is one boolean tensor (True
+= may attend). By default hidden pairs get -inf, not a finite number that a score could exceed;
+`attention_weights` has the other ways that an arm can choose. A query without any kept key outputs zeros:
+its row is unmasked before the softmax, so that no gradient is NaN, and multiplied by zero afterwards.
 
 The layers are those of Vaswani et al. 2017, "Attention is all you need", section 3.2.
 """
@@ -30,13 +30,15 @@ from maskbench.model.cache import LayerCache
 from maskbench.model.dropout import Dropout
 
 SMALL_FILL = -1e4
-"""The finite fill in common use."""
+"""Score of hidden pairs under `apply: small_fill`, a value in common use."""
 
 
 def attention_weights(
     scores: Float[Tensor, "batch heads q kv"], decision: AttentionDecision
 ) -> tuple[Float[Tensor, "batch heads q kv"], Bool[Tensor, "#batch #heads #q 1"] | None]:
-    """Return the weights, and True on rows that have something to attend to, None where every row counts as such.
+    """Return the attention weights, and True on rows with at least one kept key.
+
+    The second is None where the mask is not applied as "hard": all rows then keep their output.
 
     Args:
         scores: scaled, biases included; float32 or float64. They may be overwritten.
@@ -45,13 +47,14 @@ def attention_weights(
     keep = decision.keep
     if decision.apply == "hard":
         nonempty_rows = keep.any(-1, keepdim=True)
-        # The softmax of a row that is -inf throughout is NaN, and so is its gradient, even where zero multiplies it
-        # later. Such a row keeps all its scores here; `attend` multiplies what it reads by zero.
+        # The softmax of a row of -inf is NaN, and so is its gradient, even if it is multiplied by zero
+        # later. Such a row keeps all its scores here; `attend` multiplies its output by zero.
         keep = keep | ~nonempty_rows
-        # keep broadcasts over the axes in which it has size 1: [#batch #heads #q kv] against [batch heads q kv].
+        # keep [#batch #heads #q kv] broadcasts to [batch heads q kv].
         scores = scores.masked_fill_(~keep, -math.inf)
         weights = softmax(scores) if decision.normaliser is None else decision.normaliser(scores, keep)
-    # All the other ways but `renormalise` let hidden positions have an influence, which an arm must declare as unsafe.
+    # In all other ways except `renormalise` hidden positions influence the output; the arm must declare
+    # `unsafe`.
     elif decision.apply == "multiply_scores":
         weights = softmax(scores * keep)
     elif decision.apply == "small_fill":
@@ -67,8 +70,8 @@ def attention_weights(
 
 
 Watcher: TypeAlias = Callable[[str, int, Tensor, Tensor], None]
-"""`(site, layer, weights [batch heads q kv], keep [#batch #heads #q kv])`: sees the weights of one attention layer as
-they are before dropout and head gates, with zeros in the rows of queries that have nothing to attend to."""
+"""`(site, layer, weights [batch heads q kv], keep [#batch #heads #q kv])`: receives the weights of one
+attention layer before dropout and head gates; rows of queries without a kept key are zero."""
 
 
 def legal_pairs(
@@ -78,16 +81,16 @@ def legal_pairs(
     src_lengths: Int[Tensor, "batch"] | None,
     parts: Legality = "full",
 ) -> Bool[Tensor, "#batch 1 #q kv"]:
-    """Return which pairs the task itself allows, from true positions and lengths, never from token ids.
+    """Return which pairs causality and padding allow, from positions and lengths, not from token ids.
 
-    At `decoder_self` a query sees the keys at its own position and before it; padding comes after every real query,
-    so no real query sees it. At `encoder_self` and `cross` every query sees the real source tokens.
+    At `decoder_self` a query sees the keys up to its own position; padding comes after every real query, so
+    no real query sees it. At `encoder_self` and `cross` every query sees the real source tokens.
 
     Args:
-        parts: which parts are in force; all but "full" leak.
+        parts: which parts of legality are enforced; all values but "full" leak.
 
     Raises:
-        ValueError: the site has no attention, or source lengths are missing where they are needed.
+        ValueError: the site has no attention, or required source lengths are missing.
     """
     if site == "decoder_self":
         future = parts in ("no_causal", "none")
@@ -107,16 +110,16 @@ def attend(
     dropout: Callable[[Tensor], Tensor],
     watch: Callable[[Tensor, Tensor], None] | None = None,
 ) -> Float[Tensor, "batch heads q d"]:
-    """Return what each query reads: the values averaged over the keys it keeps, zeros where it keeps none.
+    """Return each query's output: the weighted mean of the values of its kept keys, zeros where it has none.
 
     Args:
-        decision: what to keep (legality included), and the biases, normaliser and head gates in force.
+        decision: the mask (legality included), biases, normaliser, factors and head gates.
         dropout: applied to the weights.
-        watch: is shown the weights and what was kept; must leave them as they are.
+        watch: called with the weights and the mask; must not change them.
     """
-    # [batch heads q d] @ [batch heads d kv] -> [batch heads q kv]: every query's product with every key.
+    # [batch heads q d] @ [batch heads d kv] -> [batch heads q kv]: dot products of all queries and keys.
     scores = query @ key.transpose(-1, -2)
-    # Biases and softmax need float32 at least; under autocast the product comes in half precision.
+    # Biases and softmax need at least float32; under autocast the product has half precision.
     scores = scores.float() if scores.dtype.itemsize < 4 else scores
     scores = scores.mul_(query.shape[-1] ** -0.5)
     if decision.bias is not None:
@@ -126,7 +129,7 @@ def attend(
         watch(weights if nonempty_rows is None else weights * nonempty_rows, decision.keep)
     # [batch heads q kv] @ [batch heads kv d] -> [batch heads q d]: the weighted mean of the values.
     context = dropout(weights.to(value.dtype)) @ value
-    # Looking is free on a CPU, where most masks leave no row empty; elsewhere it would wait for the device.
+    # On a CPU `all()` is cheap and usually saves the product; on a GPU it would wait for the device.
     if nonempty_rows is not None and (nonempty_rows.device.type != "cpu" or not nonempty_rows.all()):
         context = context * nonempty_rows
     if decision.head_gate is not None:
@@ -136,7 +139,7 @@ def attend(
 
 @dataclass(frozen=True, slots=True)
 class AttentionInputs:
-    """What all layers of one site share in one forward pass."""
+    """Inputs that all attention layers of one site share in one forward pass."""
 
     site: str
     plan: MaskPlan
@@ -149,11 +152,11 @@ class AttentionInputs:
     watcher: Watcher | None = None
 
     def watch(self, layer: int) -> Callable[[Tensor, Tensor], None] | None:
-        """Return what is to be shown the weights of `layer`; None where nobody looks."""
+        """Return the watcher's callback for `layer`; None without a watcher."""
         return None if self.watcher is None else partial(self.watcher, self.site, layer)
 
     def decide(self, layer: int, query: Tensor, key: Tensor, x: Tensor) -> AttentionDecision:
-        """Ask the plan what `layer` may look at; where it places nothing, legality is the whole answer."""
+        """Return the plan's decision for `layer`; legality alone where nothing is placed at the site."""
         if self.plan.is_empty(self.site):
             return AttentionDecision(self.legal)
         own = self.site == "decoder_self"
@@ -175,9 +178,9 @@ class AttentionInputs:
 
 
 class Projection(nn.Linear):
-    """Several linear maps of one input as a single product; each is initialised as if it stood alone.
+    """Several linear maps of one input as one matrix product; each is initialised as a separate map.
 
-    Those of the attention have no bias, as in the paper.
+    The projections of attention have no bias, as in Vaswani et al. 2017.
     """
 
     def __init__(self, d_in: int, d_out: int, parts: int = 1, bias: bool = False) -> None:
@@ -185,26 +188,26 @@ class Projection(nn.Linear):
         self.parts = parts
 
     def heads(self, x: Float[Tensor, "batch len d_in"], n_heads: int) -> tuple[Tensor, ...]:
-        """Return every part of the product cut into heads, each `[batch heads len d]` and contiguous."""
-        # The product holds the parts side by side, and in each the heads: [batch len parts*heads*d]. Attention wants
-        # the heads in front of the positions, so that one batched product serves all of them: [batch heads len d].
+        """Return every part of the product split into heads, each `[batch heads len d]` and contiguous."""
+        # From [batch len parts*heads*d] to [batch heads len d] per part: with the heads before the
+        # positions, one batched product computes all heads.
         batch, length, _ = x.shape
         parts: Tensor = self(x).view(batch, length, self.parts, n_heads, -1)
-        # One copy here spares every product of the attention a copy of its own.
+        # One copy here saves a copy in every later product of the attention.
         return parts.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
 
 
 def merge_heads(
     context: Float[Tensor, "batch heads q d"], output: Projection
 ) -> Float[Tensor, "batch q d_model"]:
-    """Put the heads side by side again and mix them."""
-    # [batch heads q d] -> [batch q heads*d]: the inverse of what `Projection.heads` does.
+    """Return the output projection of the concatenated heads."""
+    # [batch heads q d] -> [batch q heads*d]: the inverse of `Projection.heads`.
     mixed: Tensor = output(context.transpose(1, 2).flatten(2))
     return mixed
 
 
 class SelfAttention(nn.Module):
-    """Attention of a sequence to itself."""
+    """Attention of a sequence to itself: projections, attention, output projection."""
 
     def __init__(self, d_model: int, n_heads: int, dropout: float) -> None:
         super().__init__()
@@ -220,7 +223,7 @@ class SelfAttention(nn.Module):
         layer: int,
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch q d_model"]:
-        """Return what every position reads; with a cache, `x` is the new positions and the old ones are kept."""
+        """Return the attention output of every position; with a cache, `x` holds the new positions only."""
         query, key, value = self.qkv.heads(x, self.n_heads)
         if cache is not None:
             key, value = cache.extend(key, value)
@@ -230,7 +233,7 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention of the decoder to the encoder's output."""
+    """Attention of the decoder to the encoder's output: projections, attention, output projection."""
 
     def __init__(self, d_model: int, n_heads: int, dropout: float) -> None:
         super().__init__()
@@ -248,7 +251,7 @@ class CrossAttention(nn.Module):
         layer: int,
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch q d_model"]:
-        """Return what every position reads from `memory`; with a cache, its keys and values are computed once."""
+        """Return every position's attention output; a cache computes keys and values of `memory` once."""
         (query,) = self.query.heads(x, self.n_heads)
         if cache is None:
             key, value = self.key_value.heads(memory, self.n_heads)

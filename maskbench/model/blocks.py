@@ -1,7 +1,7 @@
-"""The layers of the encoder and the decoder, normalised before each sublayer.
+"""The layers of the encoder and the decoder, with layer normalisation before each sublayer.
 
-Normalising first keeps the path from the loss to the embeddings free of normalisations, so training needs no careful
-warm-up (Xiong et al. 2020, "On layer normalization in the Transformer architecture").
+With pre-normalisation the residual path has no normalisation, so training needs no careful warm-up (Xiong et
+al. 2020, "On layer normalization in the Transformer architecture").
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from maskbench.model.dropout import Dropout
 
 
 class FeedForward(nn.Module):
-    """Two linear maps with a ReLU between them, applied to every position alone."""
+    """Two linear maps with a ReLU between them, applied to each position separately."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -25,14 +25,14 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Float[Tensor, "batch len d_model"]) -> Float[Tensor, "batch len d_model"]:
-        """Return the transformed positions."""
-        # Not `relu_`: changing a view in place sends the gradient through two more copies of it.
+        """Return the transformed states."""
+        # Not `relu_`: an in-place change of a view costs two more copies in the backward pass.
         out: Tensor = self.outer(self.dropout(self.inner(x).relu()))
         return out
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention, then feed-forward, each added to what came in."""
+    """Self-attention, then feed-forward, each with a residual connection."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention, cross-attention, then feed-forward, each added to what came in."""
+    """Self-attention, cross-attention, then feed-forward, each with a residual connection."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class DecoderLayer(nn.Module):
         layer: int,
         cache: LayerCache | None = None,
     ) -> Float[Tensor, "batch tgt d_model"]:
-        """Return the states after this layer; `scenes` are those of `decoder_self` and `cross`."""
+        """Return the states after this layer; `scenes` holds the inputs of `decoder_self` and of `cross`."""
         own, cross = scenes
         x = x + self.dropout(self.self_attention(self.self_norm(x), own, layer, cache))
         x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, cross, layer, cache))

@@ -1,4 +1,4 @@
-"""Keys and values the decoder has computed already, so that the next position costs one position."""
+"""Cache of the decoder's keys and values, so that a decoding step computes only the new position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch import Tensor
 
 
 class LayerCache:
-    """The keys and values of one decoder layer: of the target so far, and of the encoder's output."""
+    """Keys and values of one decoder layer: of the target so far, and of the encoder's output.
+
+    `capacity` is the maximal number of target positions.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -32,13 +35,13 @@ class LayerCache:
         return keys, values
 
     def memory(self, compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        """Return the keys and values of the encoder's output, computed at the first call."""
+        """Return the keys and values of the encoder's output; the first call computes them."""
         if self._memory is None:
             self._memory = compute()
         return self._memory
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
-        """Go on with these sentences of the batch, in this order; one may be there several times."""
+        """Keep these rows of the batch, in this order; a row may occur several times."""
         if self._own is not None:
             kept = self._own.new_empty(2, len(rows), *self._own.shape[2:])
             kept[:, :, :, : self._length] = self._own[:, rows, :, : self._length]
@@ -48,12 +51,12 @@ class LayerCache:
 
 
 class DecoderCache:
-    """One `LayerCache` per decoder layer, and how many positions they hold."""
+    """One `LayerCache` per decoder layer, and the decoder inputs so far."""
 
     def __init__(self, n_layers: int, capacity: int) -> None:
         self.layers = [LayerCache(capacity) for _ in range(n_layers)]
         self.length = 0
-        """Positions decoded so far; the next one has this index."""
+        """Number of positions decoded so far, and the index of the next one."""
         self.tokens: Tensor | None = None
         """The decoder inputs so far."""
 
@@ -63,7 +66,7 @@ class DecoderCache:
         return self.tokens
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
-        """Go on with these sentences of the batch, in this order; one may be there several times."""
+        """Keep these rows of the batch, in this order; a row may occur several times."""
         if self.tokens is not None:
             self.tokens = self.tokens[rows]
         for layer in self.layers:

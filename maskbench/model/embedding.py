@@ -1,4 +1,4 @@
-"""From token ids to vectors and back: word tables, positions, and the output projection."""
+"""Word embeddings, position embeddings and the output projection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from maskbench.masks.context import TokenInput
 
 
 class EmbeddingTable(nn.Module):
-    """One vector per entry."""
+    """A table with one learned vector per entry."""
 
     def __init__(self, entries: int, d_model: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class EmbeddingTable(nn.Module):
 
 
 class WordEmbeddings(nn.Module):
-    """The word tables of source, target and output: one matrix, or three."""
+    """Source embeddings, target embeddings and output projection: one shared matrix if `tied`, else three."""
 
     def __init__(self, vocab_size: int, d_model: int, tied: bool) -> None:
         super().__init__()
@@ -32,11 +32,11 @@ class WordEmbeddings(nn.Module):
         self.tied = tied
 
     def table(self, side: Literal["src", "tgt", "output"]) -> Float[Tensor, "vocab d_model"]:
-        """Return the matrix that serves `side`."""
+        """Return the matrix of `side`."""
         return cast(EmbeddingTable, self.tables["shared" if self.tied else side]).weight
 
     def embed(self, side: Literal["src", "tgt"], inputs: TokenInput) -> Float[Tensor, "batch len d_model"]:
-        """Return a vector per token, zero where the input says so."""
+        """Return the embedding of every token times sqrt(d_model), 0 where `inputs.zeroed` is True."""
         table = self.table(side)
         words = F.embedding(inputs.ids, table)
         if inputs.zeroed is not None:
@@ -44,12 +44,15 @@ class WordEmbeddings(nn.Module):
         return words * math.sqrt(table.shape[-1])
 
     def logits(self, hidden: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
-        """Return a score per vocabulary entry."""
+        """Return one score per vocabulary entry, before the softmax."""
         return F.linear(hidden, self.table("output"))
 
 
 def sinusoids(n: int, d_model: int) -> Float[Tensor, "n d_model"]:
-    """Return sines (even columns) and cosines (odd ones) of wavelengths 2 pi to 20,000 pi (Vaswani et al. 2017, 3.5)."""
+    """Return sinusoidal position vectors (Vaswani et al. 2017, section 3.5).
+
+    Sines in even columns, cosines in odd columns, wavelengths 2 pi to 20,000 pi.
+    """
     rates = 10_000.0 ** (-torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
     angles = torch.arange(n, dtype=torch.float64)[:, None] * rates
     waves = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)
@@ -57,7 +60,7 @@ def sinusoids(n: int, d_model: int) -> Float[Tensor, "n d_model"]:
 
 
 class PositionEmbedding(nn.Module):
-    """What is added to a word for where it stands: sinusoids, learned vectors, or nothing."""
+    """Adds a position vector to each word embedding: sinusoidal, learned, or none."""
 
     def __init__(self, kind: Literal["sinusoidal", "learned", "none"], max_length: int, d_model: int) -> None:
         super().__init__()
@@ -70,10 +73,10 @@ class PositionEmbedding(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch len d_model"], start: int
     ) -> Float[Tensor, "batch len d_model"]:
-        """Return `x`, whose first column stands at position `start`, with positions added.
+        """Return `x` plus the position vectors; its first column has position `start`.
 
         Raises:
-            CorpusError: the sequence is longer than the model was built for.
+            CorpusError: the sequence is longer than the model's `max_length`.
         """
         end = start + x.shape[1]
         if end > self.max_length:

@@ -1,4 +1,4 @@
-"""A trained model under other masks than its own."""
+"""Evaluate a trained model under other masks than those of its own arm."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from maskbench.model.transformer import EncoderDecoder, collect_sizes
 
 
 def build_eval_plans(config: RunConfig, corpus: Corpus, seed: int) -> dict[str, MaskPlan]:
-    """Return the plans that a run is evaluated under besides its own, by the name that `evaluate.masks` has for them.
+    """Return the additional plans that a run is evaluated under, by their name in `evaluate.masks`.
 
-    Random masks are keyed as the run's own are, so that a run under its own masks lent back to it says the same.
+    Random masks have the same keys as the run's own, so evaluating a run under a copy of its own masks gives
+    the same results.
 
     Raises:
-        ConfigError: a plan cannot be built, or has parameters of its own: nobody trained those with these weights.
+        ConfigError: a plan cannot be built, or has learned parameters: these were not trained with the run's
+            weights.
     """
     sizes = collect_sizes(config, corpus)
     plans = {}
@@ -41,7 +43,7 @@ def build_eval_plans(config: RunConfig, corpus: Corpus, seed: int) -> dict[str, 
 
 @contextmanager
 def use_mask_plan(model: EncoderDecoder, plan: MaskPlan) -> Iterator[None]:
-    """Inside, the model acts under `plan`, its own learned masks among what is left out; then under its own again."""
+    """Use `plan` instead of the model's own plan, including its learned masks; restore its own at exit."""
     own = model.masks
     model.masks = plan.to(model.device)
     try:

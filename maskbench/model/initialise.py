@@ -1,6 +1,6 @@
-"""Initial values keyed by parameter name, never by creation order.
+"""Initialise parameters from random streams keyed by parameter name, not by creation order.
 
-So two arms of a seed start from the same weights even where one of them has parameters the other lacks.
+Two arms with the same seed start from the same weights, also where one has parameters that the other lacks.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from maskbench.model.embedding import EmbeddingTable
 from maskbench.randomness import Key, torch_generator
 
 MASKS = "masks."
-"""Names that begin like this belong to mask strategies, which start as they see fit (as the identity)."""
+"""Prefix of the parameters of mask strategies, which initialise themselves (as the identity)."""
 
 
 def initialise(model: nn.Module, seed: int, streams: str = "a") -> None:
-    """Fill every parameter of `model` outside its masks.
+    """Initialise every parameter of `model` except those of its masks.
 
-    Projections: Xavier uniform for each linear map in them (Glorot and Bengio 2010), zero biases. Tables of vectors:
-    normal with standard deviation d_model**-0.5, so that words scaled by sqrt(d_model) have unit variance and, where
-    the table is also the output projection, so have the first logits. Norms: the identity.
+    Projections: Xavier uniform for each of their linear maps (Glorot and Bengio 2010), zero biases.
+    Embedding tables: normal with standard deviation d_model**-0.5, so that words scaled by sqrt(d_model)
+    have unit variance; the first logits too, where the table is also the output projection. Norms: the
+    identity.
 
     Args:
-        streams: the family of random streams; "a" is everyone's.
+        streams: the family of random streams; "a" is the default.
 
     Raises:
-        TypeError: a module has parameters this function knows no rule for.
+        TypeError: there is no rule for the parameters of a module.
     """
     stream = "init" if streams == "a" else f"{streams}:init"
     for owner, module in model.named_modules():
@@ -41,7 +42,7 @@ def initialise(model: nn.Module, seed: int, streams: str = "a") -> None:
 
 @torch.no_grad()
 def _fill(module: nn.Module, name: str, parameter: Tensor, generator: torch.Generator) -> None:
-    """Draw in float32 on the CPU, so that neither dtype nor device changes the numbers."""
+    """Fill one parameter. Draw in float32 on the CPU, so that dtype and device do not change the numbers."""
     drawn = torch.empty(parameter.shape, dtype=torch.float32)
     if isinstance(module, EmbeddingTable):
         drawn.normal_(0.0, parameter.shape[-1] ** -0.5, generator=generator)

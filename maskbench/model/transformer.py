@@ -1,7 +1,7 @@
-"""The encoder-decoder Transformer (Vaswani et al. 2017), asking an arm's plan at every site where a mask can act.
+"""The encoder-decoder Transformer (Vaswani et al. 2017); it calls the arm's plan at every site of a mask.
 
-Axes: batch, src, tgt (lengths), d_model, heads, vocab. Lengths are true lengths; what lies beyond them is padding,
-which no real position ever reads.
+Axes: batch, src, tgt (lengths), d_model, heads, vocab. Lengths are true lengths in tokens; later columns are
+padding, which no real position reads.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from maskbench.model.initialise import initialise
 
 
 class Stack(nn.Module):
-    """The layers of one side, the norm that ends them, and the side's positions."""
+    """The encoder or the decoder: position embedding, layers and final norm."""
 
     def __init__(self, layers: list[nn.Module], config: ModelConfig, max_length: int) -> None:
         super().__init__()
@@ -38,14 +38,15 @@ class Stack(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """The model of one run: its weights and, as `masks`, its arm's plan."""
+    """The model of one run: its weights and, as `masks`, the plan of its arm."""
 
     def __init__(self, config: ModelConfig, plan: MaskPlan, vocab_size: int, max_length: int) -> None:
-        """Build the model with unset weights; `build_model` also initialises them.
+        """Build the model without initial weights; `build_model` also initialises them.
 
         Args:
-            vocab_size: entries of the joint vocabulary.
-            max_length: positions the model has: no source or target may be longer, and decoding stops there.
+            vocab_size: number of entries of the joint vocabulary.
+            max_length: number of positions: the maximal length of a source, a target and a decoded
+                translation.
         """
         super().__init__()
         self.config = config
@@ -56,21 +57,22 @@ class EncoderDecoder(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.masks = plan
         self.watcher: Watcher | None = None
-        """Is shown every attention layer's weights; for `maskbench.metrics.attention_statistics`."""
+        """Called with the weights of every attention layer; used by
+        `maskbench.metrics.attention_statistics`."""
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.encoder.norm.weight.device
 
     def encode(
         self, inputs: TokenInput, source: SourceBatch, clock: Clock
     ) -> Float[Tensor, "batch src d_model"]:
-        """Return the encoder's output as the decoder reads it.
+        """Return the encoder's output, with the plan's gates at `memory` applied.
 
         Args:
             inputs: the source tokens after the arm's token masks.
-            source: the same source as it then stands (`SourceBatch.after`).
+            source: the source after the token masks (`SourceBatch.after`).
         """
         x = self._embed("encoder", inputs, 0, source.examples, clock)
         here = torch.arange(x.shape[1], device=x.device)
@@ -87,9 +89,9 @@ class EncoderDecoder(nn.Module):
         clock: Clock,
         cache: DecoderCache | None = None,
     ) -> Float[Tensor, "batch tgt d_model"]:
-        """Return the decoder's states, one per position of `inputs`.
+        """Return the decoder's final states, one per position of `inputs`.
 
-        With a cache, `inputs` holds the positions that are new since the last call.
+        With a cache, `inputs` holds only the positions that are new since the last call.
         """
         start = 0 if cache is None else cache.length
         ids = inputs.ids if cache is None else cache.said(inputs.ids)
@@ -106,19 +108,19 @@ class EncoderDecoder(nn.Module):
         return hidden
 
     def logits(self, hidden: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
-        """Return raw vocabulary scores; gates and masks on them are the caller's to apply, through `masks`."""
+        """Return raw vocabulary scores; callers apply gates and logit masks through `masks`."""
         return self.words.logits(hidden)
 
     def read(self, batch: Batch, clock: Clock) -> tuple[TokenInput, SourceBatch]:
-        """Return a batch's source after the arm's token masks, as the encoder takes it."""
+        """Return a batch's source after the arm's token masks, as arguments of `encode`."""
         source = SourceBatch.of(batch)
         masked = self.masks.corrupt("encoder_input", batch.src, batch.src_lengths, batch.ids, clock)
         return masked, source.after(masked)
 
     def hidden(self, batch: Batch, clock: Clock) -> Float[Tensor, "batch tgt d_model"]:
-        """Return the decoder's states under teacher forcing, both inputs corrupted by the plan.
+        """Return the decoder's states under teacher forcing, with token masks on both inputs.
 
-        Whoever needs the scores of real tokens only can select them here, before the product with the vocabulary.
+        Select the real tokens from these states to avoid computing the scores of padding.
         """
         src, source = self.read(batch, clock)
         tgt = self.masks.corrupt("decoder_input", batch.tgt_in, batch.tgt_lengths, batch.ids, clock)
@@ -126,7 +128,7 @@ class EncoderDecoder(nn.Module):
         return self.decode(tgt, memory, source, clock)
 
     def forward(self, batch: Batch, clock: Clock) -> Float[Tensor, "batch tgt vocab"]:
-        """Return raw vocabulary scores under teacher forcing: those at t predict `batch.tgt_out[:, t]`."""
+        """Return raw vocabulary scores under teacher forcing: scores at t predict `batch.tgt_out[:, t]`."""
         return self.logits(self.hidden(batch, clock))
 
     def _embed(
@@ -158,7 +160,7 @@ class EncoderDecoder(nn.Module):
 
 
 def collect_sizes(config: RunConfig, corpus: Corpus) -> Sizes:
-    """Return what the strategies of a run may know of its model and corpus."""
+    """Return the sizes of a run's model and corpus, for its strategies."""
     model, vocabulary = config.model, corpus.vocabulary
     return Sizes(
         n_heads=model.n_heads,
@@ -173,7 +175,7 @@ def collect_sizes(config: RunConfig, corpus: Corpus) -> Sizes:
 
 
 def build_model(config: RunConfig, corpus: Corpus, seed: int) -> EncoderDecoder:
-    """Build the model of a run, its masks among it, with every parameter initialised by its name."""
+    """Return the initialised model of a run, with its arm's plan."""
     plan = MaskPlan(config.masks, seed=seed, streams=config.streams, sizes=collect_sizes(config, corpus))
     built = EncoderDecoder(config.model, plan, len(corpus.vocabulary), corpus.max_length)
     initialise(built, seed, config.streams)
