@@ -1,7 +1,7 @@
-"""What a trained model is worth: figures of gold tokens, of translations, of what alterations cost, and of attention.
+"""Metrics of a trained model: gold-token scores, translation scores, effects of altered sources, attention.
 
-Importing this package registers the metrics and loads neither torch nor sacrebleu. The order below is that of lists of
-metrics, and of the entries in the files of sentences.
+Importing this package registers the metrics without loading torch or sacrebleu. The import order below is
+the order of metrics in lists and in the files of sentences.
 """
 
 # isort: off

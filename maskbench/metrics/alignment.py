@@ -1,7 +1,7 @@
-"""Which source word each target word looks at, compared with a gold alignment.
+"""Alignment error rate: source words that target words attend to, compared with a gold alignment.
 
-Och and Ney 2003, "A systematic comparison of various statistical alignment models". The generated corpora know sure
-links only, so their S and P are the same set. End marks are words of no language: their links do not count.
+Och and Ney 2003, "A systematic comparison of various statistical alignment models". The generated corpora
+have sure links only, so S and P are the same set. Links of end marks do not count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @METRICS.register("aer")
 class AlignmentErrorRate(Metric):
-    """See `best_layer_aer`."""
+    """Alignment error rate of the best decoder layer; `best_layer_aer` has the definition."""
 
     higher_is_better = False
     unit = "share of links"
@@ -42,19 +42,20 @@ class AlignmentErrorRate(Metric):
 
 
 NOWHERE = -1
-"""Stands for the source position of a target token that is aligned with none."""
+"""Source position of a target token that is aligned with no source token."""
 
 
 def most_attended(
     weights: npt.NDArray[np.float64], candidates: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """Return the source position that gets most of each target token's attention, the first of several.
+    """Return for each target token the candidate source position with the largest weight; ties: the first.
 
-    `NOWHERE` where no candidate gets any.
+    Int64[B, T]; `NOWHERE` where all candidates have weight 0.
 
     Args:
-        weights: Float64[B, T, S]: cross attention of the queries that predict each target token, at least 0.
-        candidates: Bool[B, S]: positions that can be aligned: source tokens that are not end marks.
+        weights: Float64[B, T, S]: cross-attention weights of the query that predicts each target token, at
+            least 0.
+        candidates: Bool[B, S]: True at real source tokens other than end marks.
     """
     import numpy as np
 
@@ -69,13 +70,12 @@ def alignment_error_rate(
 ) -> float:
     """Return the alignment error rate 1 - (|A & S| + |A & P|) / (|A| + |S|); 0 to 1, lower is better.
 
-    A link of a target token that has no gold link counts as wrong: it is in A alone. 0 where there are no links at
-    all.
+    A found link of a target token without gold links counts as an error. 0 where there are no links.
 
     Args:
         found: A, pairs of a target token and the source token it is aligned with.
         sure: S, links that must be found.
-        possible: P, links that may be found, S among them; None: S.
+        possible: P, links that may be found, a superset of S; None: S.
     """
     size = len(found) + len(sure)
     may = sure if possible is None else possible
@@ -86,8 +86,8 @@ def split_aer(data: Split, aligned: npt.NDArray[np.int64]) -> float:
     """Return the alignment error rate of a split.
 
     Args:
-        aligned: Int64[N]: for every target token of the split the position in its source that it is aligned with, or
-            `NOWHERE`; those of end marks are not read.
+        aligned: Int64[N]: for every target token of the split, the position in its source that it is aligned
+            with, or `NOWHERE`; entries of end marks are ignored.
     """
     assert data.links is not None
     found: set[tuple[int, int]] = set()
@@ -103,10 +103,10 @@ def split_aer(data: Split, aligned: npt.NDArray[np.int64]) -> float:
 
 
 def best_layer_aer(seen: AttentionStatistics, data: Split) -> float:
-    """Return the alignment error rate of cross attention; 0 to 1, lower is better.
+    """Return the alignment error rate of cross attention in the best decoder layer; 0 to 1, lower is better.
 
-    Every target word is aligned with the source word that the query that predicts it attends to most, heads averaged.
-    Of the decoder layer that does best, as alignments live in one or two of them (Garg et al. 2019, "Jointly learning
-    to align and translate with Transformer models").
+    Every target word is aligned with the source word that its predicting query attends to most, averaged
+    over heads. The best layer is used because one or two layers carry the alignment (Garg et al. 2019,
+    "Jointly learning to align and translate with Transformer models").
     """
     return min(split_aer(data, layer) for layer in seen.aligned)

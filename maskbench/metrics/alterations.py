@@ -1,9 +1,9 @@
-"""What an alteration of the source (noise, distraction) costs in accuracy; the references stay the same.
+"""Accuracy lost when the source is altered (noise, distraction) and the references stay the same.
 
-Interference and information loss are two parts of a drop in accuracy. A target token whose evidence was altered cannot
-be predicted any more, whatever the mask: accuracy lost there is information loss. A token whose evidence is untouched
-can be predicted as before: accuracy lost there is interference, which a mask may lower. Evidence is what the corpus
-says a token depends on (`Split.deps`), and `Split.touched` says which tokens lost some.
+The drop in accuracy has two parts. Information loss: accuracy lost on target tokens whose evidence was
+altered; no mask can recover it. Interference: accuracy lost on target tokens whose evidence is unchanged; a
+mask may reduce it. Evidence of a token is the source tokens it depends on (`Split.deps`); `Split.touched`
+marks tokens that lost some.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ _STEP = re.compile(r"(?P<family>.+)-(?P<number>[1-9][0-9]*)")
 
 
 def interference(clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
-    """Return acc_clean(U) - acc_altered(U) over the tokens U whose evidence was left untouched.
+    """Return acc_clean(U) - acc_altered(U) over the target tokens U with unchanged evidence.
 
-    In -1 to 1, lower is better; None where every token is touched. acc is the share of tokens ranked first, given the
-    gold prefix.
+    -1 to 1, lower is better; None where every token is touched. acc is the share of gold tokens ranked
+    first, given the gold prefix.
 
     Args:
-        clean: what the model thinks of the tokens of the split that the altered one is a copy of.
-        altered: what it thinks of them with the altered sources.
-        split: the altered one.
+        clean: scores of the target tokens with the original sources.
+        altered: scores of the same tokens with the altered sources.
+        split: the altered split.
 
     Raises:
-        ValueError: the two are not about the same tokens, or the split does not say which are touched.
+        ValueError: the gold tokens differ, or the split has no `touched`.
     """
     return _lost(clean, altered, split, touched=False)
 
 
 def information_loss(clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
-    """Return acc_clean(T) - acc_altered(T) over the tokens T whose evidence the alteration touched.
+    """Return acc_clean(T) - acc_altered(T) over the target tokens T whose evidence the alteration touched.
 
-    In -1 to 1, lower is better; None where no token is touched, as when words are only added. With the number of
-    tokens as weight, its mean with `interference` is what is lost of the token accuracy of the whole split. Arguments
-    and errors are those of `interference`.
+    -1 to 1, lower is better; None where no token is touched, as when words are only added. The mean of this
+    and `interference`, weighted by numbers of tokens, is the loss of token accuracy of the whole split.
+    Arguments and errors as in `interference`.
     """
     return _lost(clean, altered, split, touched=True)
 
@@ -65,16 +65,16 @@ def _lost(
     where = (split.touched.values == 1) == touched
     if not where.any():
         return None
-    # A difference of counts is exact, so what costs nothing is 0 and not nearly 0.
+    # Differences of integer counts are exact, so no loss gives exactly 0.
     lost = int(clean.correct[where].sum()) - int(altered.correct[where].sum())
     return lost / int(where.sum())
 
 
 def milder_copies(split: Split, splits: Mapping[str, Split]) -> list[tuple[int, str]]:
-    """Return the splits of the family of an altered one up to itself, each beside its number, ascending.
+    """Return `(amount, name)` of an altered split and the milder splits of its family, ascending by amount.
 
-    `noise-drop-10`, `noise-drop-20` and `noise-drop-30` are a family if they are copies of one split, and the numbers
-    say how much was altered. A split without such a name is alone, and its number is 1.
+    `noise-drop-10`, `noise-drop-20` and `noise-drop-30` are a family if they are copies of one split; the
+    number in the name is the amount. A split without a number in its name has amount 1 and no family.
     """
     own = _STEP.fullmatch(split.name)
     if own is None:
@@ -88,13 +88,13 @@ def milder_copies(split: Split, splits: Mapping[str, Split]) -> list[tuple[int, 
 
 
 def robustness(curve: Sequence[tuple[float, float]]) -> float:
-    """Return the mean height of a curve of exact match against how much was altered; 0 to 1, higher is better.
+    """Return the mean exact match over amounts of alteration up to the largest; 0 to 1, higher is better.
 
-    The area under the straight lines between the points (trapezoid rule), divided by the width. 1 is a model that is
-    always right, and a model that alterations do not touch has its unaltered exact match.
+    The area under the curve (trapezoid rule) divided by its width. A model that is always right has 1; a
+    model that alterations do not affect has its unaltered exact match.
 
     Args:
-        curve: (how much was altered, exact match), ascending from 0, at least two points.
+        curve: `(amount, exact match)`, ascending from amount 0, at least two points.
     """
     import numpy as np
 
@@ -104,19 +104,19 @@ def robustness(curve: Sequence[tuple[float, float]]) -> float:
 
 
 def relative_drop(clean: float, altered: float) -> float | None:
-    """Return (EM_clean - EM_altered) / EM_clean, the share of the exact matches that an alteration costs.
+    """Return (EM_clean - EM_altered) / EM_clean, the share of exact matches lost to an alteration.
 
-    At most 1, lower is better, below 0 where the altered split is translated better. None where there was nothing to
-    lose: 0 would make the most robust of all models out of one that gets nothing right.
+    At most 1, lower is better, below 0 where the altered split is translated better. None where EM_clean is
+    0; a value of 0 would rank a model without exact matches as most robust.
     """
     return None if clean == 0 else (clean - altered) / clean
 
 
 def original_of(split: Split) -> str:
-    """Return the name of the split that this one is an altered copy of.
+    """Return the name of the split that this split is an altered copy of.
 
     Raises:
-        ValueError: it is no altered copy.
+        ValueError: the split is not an altered copy.
     """
     if split.origin is None:
         raise ValueError(f"{split.name} is no altered copy of another split")
@@ -124,7 +124,7 @@ def original_of(split: Split) -> str:
 
 
 class _AccuracyLost(Metric):
-    """Token accuracy lost to the alteration of the source, over some of the target tokens."""
+    """Token accuracy lost to an alteration of the source, over a subset of the target tokens."""
 
     higher_is_better = False
     unit = "share of tokens"
@@ -134,7 +134,7 @@ class _AccuracyLost(Metric):
 
     @abstractmethod
     def lost(self, clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
-        """Return the accuracy lost; None where no token counts."""
+        """Return the accuracy lost, -1 to 1; None where the subset is empty."""
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
         """Return the accuracy lost on an altered copy."""
@@ -145,7 +145,7 @@ class _AccuracyLost(Metric):
 
 @METRICS.register("interference")
 class Interference(_AccuracyLost):
-    """See `interference`."""
+    """Accuracy lost on tokens with unchanged evidence; `interference` has the definition."""
 
     description = "token accuracy lost to an alteration of the source, over target tokens whose own evidence it left untouched"
 
@@ -156,7 +156,7 @@ class Interference(_AccuracyLost):
 
 @METRICS.register("information_loss")
 class InformationLoss(_AccuracyLost):
-    """See `information_loss`."""
+    """Accuracy lost on tokens with altered evidence; `information_loss` has the definition."""
 
     description = (
         "token accuracy lost to an alteration of the source, over target tokens whose own evidence it touched"
@@ -168,13 +168,13 @@ class InformationLoss(_AccuracyLost):
 
 
 class _OfExactMatch(Metric):
-    """A number made of the exact match of an altered copy and of its original."""
+    """A metric computed from the exact match of an altered split and of its original."""
 
     needs = frozenset({"origin"})
     source = "this project"
 
     def exact_match(self, outputs: ModelOutputs, split: str) -> float:
-        """Return the exact match of a split, and note its signature as this metric's."""
+        """Return the exact match of a split, and record its signature as the signature of this metric."""
         texts, metric = outputs.translations(split), ExactMatch()
         outputs.signatures[self.name] = metric.signature(outputs.lowercase)
         return metric.score(texts.hypotheses, texts.references, outputs.lowercase)
@@ -182,7 +182,7 @@ class _OfExactMatch(Metric):
 
 @METRICS.register("robustness")
 class Robustness(_OfExactMatch):
-    """See `robustness`."""
+    """Mean exact match over amounts of alteration; `robustness` has the definition."""
 
     higher_is_better = True
     unit = "share of sentences"
@@ -193,7 +193,7 @@ class Robustness(_OfExactMatch):
     )
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the area over the original, the milder copies and this one."""
+        """Return the value over the original, the milder copies and this split."""
         data = outputs.split(split)
         points = [(0, original_of(data)), *milder_copies(data, outputs.corpus.splits)]
         return {"": robustness([(amount, self.exact_match(outputs, name)) for amount, name in points])}
@@ -201,7 +201,7 @@ class Robustness(_OfExactMatch):
 
 @METRICS.register("relative_drop")
 class RelativeDrop(_OfExactMatch):
-    """See `relative_drop`."""
+    """Share of exact matches lost to the alteration; `relative_drop` has the definition."""
 
     higher_is_better = False
     unit = "share of the exact matches"
@@ -209,6 +209,6 @@ class RelativeDrop(_OfExactMatch):
     description = "share of the exact matches on the unaltered split that the alteration costs"
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the drop from the original to this copy."""
+        """Return the relative drop from the original to this split."""
         clean = self.exact_match(outputs, original_of(outputs.split(split)))
         return without_missing({"": relative_drop(clean, self.exact_match(outputs, split))})

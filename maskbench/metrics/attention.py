@@ -1,4 +1,4 @@
-"""Where the model attends: how evenly, and how much to junk. One file, as both read the same statistics."""
+"""Metrics of attention weights: entropy, and attention to junk source tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @METRICS.register("distractor_mass")
 class DistractorMass(Metric):
-    """See `distractor_mass`."""
+    """Share of attention on junk source tokens; `distractor_mass` has the definition."""
 
     higher_is_better = False
     unit = "share of attention"
@@ -30,13 +30,13 @@ class DistractorMass(Metric):
     sites = True
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the mass by site, and the mean of the sites."""
+        """Return the mass of every site, and under "" the mean over sites."""
         return distractor_mass(outputs.attention(split))
 
 
 @METRICS.register("attention_entropy")
 class AttentionEntropy(Metric):
-    """See `attention_entropy`."""
+    """Normalised entropy of attention; `attention_entropy` has the definition."""
 
     higher_is_better = False
     unit = "share of the largest possible"
@@ -49,25 +49,26 @@ class AttentionEntropy(Metric):
     sites = True
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the entropy by site, and the mean of the sites."""
+        """Return the entropy of every site, and under "" the mean over sites."""
         return attention_entropy(outputs.attention(split))
 
 
 def attention_entropy(seen: AttentionStatistics) -> dict[str, float]:
-    """Return how evenly attention is spread: 0 on one key, 1 on all it may attend to alike; neither is better as such.
+    """Return the mean normalised entropy of attention; 0: all on one key, 1: equal on all allowed keys.
 
-    The normalised entropy (`maskbench.metrics.attention_statistics.normalised_entropy`), mean over heads, layers and queries that are no
-    padding and have a choice; by site, and under "" the mean of the sites that have such queries. Nothing where no
-    site has.
+    Neither end is better as such. Mean of `maskbench.metrics.attention_statistics.normalised_entropy` over
+    heads, layers and real queries with at least two allowed keys. One value per site, and under "" the mean
+    over the sites with such queries; empty where no site has any.
     """
     return _by_site(seen.entropies)
 
 
 def distractor_mass(seen: AttentionStatistics) -> dict[str, float]:
-    """Return the share of attention that goes to junk source tokens; 0 to 1, lower is better.
+    """Return the mean share of attention on junk source tokens; 0 to 1, lower is better.
 
-    Mean over heads, layers and queries: the source tokens that are not junk, end mark included, at `encoder_self`, all
-    target tokens at `cross`; by site, and under "" the mean of the two. 0 on a split without junk.
+    Mean over heads, layers and queries. Queries are the source tokens that are not junk, end mark included,
+    at `encoder_self`, and all target tokens at `cross`. One value per site, and under "" the mean over the
+    two. 0 on a split without junk tokens.
     """
     return _by_site(seen.junk)
 

@@ -1,8 +1,8 @@
-"""Statistics of attention on a split, summed up during one teacher-forced pass.
+"""Statistics of attention on a split, computed in one teacher-forced pass.
 
-Attention weights of a split are far too many to keep, so every layer's are reduced to the three things that the metrics
-of attention need, as soon as they are computed: sums of entropies, sums of attention on junk, and where each target
-token looks. Heads and layers count alike, whatever head gates do with what they read.
+The attention weights of a split are too many to keep, so every layer's weights are reduced as soon as they
+are computed to what the metrics need: sums of entropies, sums of attention on junk, and the most attended
+source position of each target token. All heads and layers have equal weight; head gates do not change that.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from maskbench.model.transformer import EncoderDecoder
 
 
 def attention_shares(weights: Float[Tensor, "*rows kv"]) -> Float[Tensor, "*rows kv"]:
-    """Return the weights of every row as shares of the row, float64; all zero where the row has no weight."""
+    """Return |weights| divided by their sum over every row, float64; zeros where the sum is 0."""
     sizes = weights.double().abs()
     sums = sizes.sum(-1, keepdim=True)
     return sizes / sums.masked_fill(sums == 0, 1.0)
@@ -40,31 +40,31 @@ def attention_shares(weights: Float[Tensor, "*rows kv"]) -> Float[Tensor, "*rows
 def normalised_entropy(
     weights: Float[Tensor, "*rows kv"], keep: Bool[Tensor, "*rows kv"]
 ) -> Float[Tensor, "*rows"]:
-    """Return the entropy of every row as a share of the largest possible: -sum_j a_j ln a_j / ln k.
+    """Return the entropy of every row divided by its maximum: -sum_j a_j ln a_j / ln k; 0 to 1.
 
-    0 where all attention is on one key, 1 where it is spread evenly; NaN where the row has no choice (k < 2) or
-    attends to nothing. k is the number of keys the row may attend to. A mask that is applied in a way that leaks
-    leaves weight on keys it hides; those count as well, since attention can be spread over them.
+    a is `attention_shares` of the row; k is the number of keys that are allowed or have a weight other than
+    0 (a mask that leaks leaves weight on hidden keys). 0: all attention on one key, 1: equal on all keys.
+    NaN where k < 2 or all weights are 0.
 
     Args:
         weights: of any sign and sum.
-        keep: True on keys that may be attended to.
+        keep: True at keys that may be attended to.
     """
     parts = attention_shares(weights)
     choices = (keep | (weights != 0)).sum(-1)
     spread: Tensor = torch.special.entr(parts).sum(-1) / choices.clamp(min=2).double().log()
-    # Rounding alone can lift even attention above 1.
+    # Rounding can give slightly more than 1 for equal weights.
     return spread.clamp(max=1.0).masked_fill((choices < 2) | (parts.sum(-1) == 0), torch.nan)
 
 
 def attention_mass(
     weights: Float[Tensor, "*rows kv"], on: Bool[Tensor, "*rows kv"]
 ) -> Float[Tensor, "*rows"]:
-    """Return the share of every row's attention that lies on certain keys, 0 to 1; NaN where it attends to nothing.
+    """Return the share of every row's attention on the keys `on`, 0 to 1; NaN where all weights are 0.
 
     Args:
         weights: of any sign and sum.
-        on: True on those keys.
+        on: True at the keys to count.
     """
     parts = attention_shares(weights)
     return (parts * on).sum(-1).clamp(max=1.0).masked_fill(parts.sum(-1) == 0, torch.nan)
@@ -72,7 +72,7 @@ def attention_mass(
 
 @contextmanager
 def watch_attention(model: EncoderDecoder, watcher: Watcher) -> Iterator[None]:
-    """Inside, `watcher` is shown the weights of every attention layer that runs; the model computes the same."""
+    """Call `watcher` with the weights of every attention layer that runs; the outputs stay the same."""
     before = model.watcher
     model.watcher = watcher
     try:
@@ -83,7 +83,7 @@ def watch_attention(model: EncoderDecoder, watcher: Watcher) -> Iterator[None]:
 
 @dataclass(slots=True)
 class RunningMean:
-    """A mean of values that arrive in batches."""
+    """A mean over values that are added in batches."""
 
     total: float = 0.0
     count: int = 0
@@ -100,19 +100,19 @@ class AttentionStatistics:
     """Statistics of attention on a split."""
 
     aligned: npt.NDArray[np.int64]
-    """Int64[decoder layers, N]: of every target token the position in its source that its query attends to most, heads
-    averaged and end marks aside; `NOWHERE` where there is none."""
+    """Int64[decoder layers, N]: for every target token, the source position that the query predicting it
+    attends to most, averaged over heads, without end marks; `NOWHERE` where there is none."""
     entropies: dict[str, RunningMean] = field(default_factory=dict)
-    """By site, over heads, layers and real queries with a choice of at least two keys."""
+    """By site: normalised entropy over heads, layers and real queries with at least two allowed keys."""
     junk: dict[str, RunningMean] = field(default_factory=dict)
-    """By site (the encoder and cross attention): attention on junk source tokens, over heads, layers and real queries
-    that are not junk themselves. Empty where the split does not say what is junk."""
+    """By site (`encoder_self` and `cross`): share of attention on junk source tokens, over heads, layers and
+    real queries that are not junk. Empty where the split does not mark junk."""
 
 
 def collect_attention(
     model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = BATCH_TOKENS
 ) -> AttentionStatistics:
-    """Return what the model attends to on a split under teacher forcing.
+    """Return the statistics of the model's attention on a split under teacher forcing.
 
     Args:
         clock: of phase "eval"; the plan decides which masks act then.
@@ -130,7 +130,7 @@ def collect_attention(
 
 
 class _Reducing:
-    """Adds one batch to what was seen."""
+    """Watcher that adds the attention of one batch to the statistics."""
 
     def __init__(
         self,
@@ -159,10 +159,10 @@ class _Reducing:
             self._align(layer, attention_shares(weights).mean(1).cpu().numpy())
 
     def _align(self, layer: int, weights: npt.NDArray[np.float64]) -> None:
-        """Note where the queries look; the query at t, which holds token t - 1, is the one that predicts token t."""
+        """Record the most attended source position per target token; the query at t predicts token t."""
         places = most_attended(weights, self.candidates)
         if self.origin is not None:
-            # Positions of the source as the corpus has it; a token that a mask put in has none.
+            # Map to positions in the corpus's source; tokens that a mask inserted have none.
             there = np.take_along_axis(self.origin, places.clip(min=0), 1)
             places = np.where(places == NOWHERE, NOWHERE, there)
         for start, length, row in zip(self.starts, self.tgt_lengths.tolist(), places, strict=True):
@@ -170,5 +170,5 @@ class _Reducing:
 
 
 def _of_queries(values: Tensor, queries: Tensor) -> Tensor:
-    """Return the values `[batch heads q]` of the chosen queries `[batch q]` in every head."""
+    """Return the values `[batch heads q]` of the queries that `queries` `[batch q]` selects, per head."""
     return values.transpose(0, 1)[:, queries]

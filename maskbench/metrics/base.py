@@ -1,7 +1,7 @@
-"""The classes that metrics derive from: any metric, a mean over target tokens, a score of translations.
+"""Base classes of metrics: any metric, a mean over target tokens, a score of translations.
 
-A metric is a class registered in `maskbench.registry.METRICS`. Modules of metrics import torch and other slow libraries
-inside functions only: `compare` imports these modules for directions and units.
+A metric is a class registered in `maskbench.registry.METRICS`. Modules of metrics import torch and other
+slow libraries only inside functions, because `compare` imports them for directions and units.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from maskbench.metrics.teacher_forcing import TeacherForcedScores
 
 SentenceCounts: TypeAlias = list[list[Any]]
-"""`sentence_numbers` numbers for every sentence of a split, in its order."""
+"""One list of `sentence_numbers` numbers per sentence of a split, in the split's order."""
 
 
 class Metric(MetricInfo, ABC):
-    """A number that is computed from what a model does on one split."""
+    """A number computed from a model's outputs on one split."""
 
     @abstractmethod
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the value of the whole split under "", and that of each slice under its name.
+        """Return the value of the whole split under "", and the value of each slice under its name.
 
-        Empty where the metric does not exist on this split, such as a mean over no tokens.
+        Empty where the metric is undefined on this split, such as a mean over no tokens.
         """
 
     def count_sentences(self, outputs: ModelOutputs, split: str) -> SentenceCounts:
-        """Return what each sentence adds to the metric's sums; asked for only where `sentence_numbers` is set."""
+        """Return what each sentence adds to the metric's sums; used only where `sentence_numbers` is set."""
         raise NotImplementedError(f"{self.name} has no sentence counts")
 
     def slices_asked_for(self, outputs: ModelOutputs) -> list[str]:
-        """Return the kinds of slices that are wanted and that this metric has."""
+        """Return the requested kinds of slices that this metric supports."""
         return [kind for kind in outputs.by if kind in self.slices]
 
 
@@ -52,7 +52,7 @@ class TokenMetric(Metric):
         """Return the value of each token, Float64[N] or Bool[N]."""
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the mean over all tokens and over those of each slice."""
+        """Return the mean over all tokens and over the tokens of each slice."""
         from maskbench.metrics.slices import token_slices
 
         values = self.token_values(outputs.teacher_forced(split))
@@ -60,7 +60,7 @@ class TokenMetric(Metric):
         return {"": float(values.mean()), **{part: float(values[where].mean()) for part, where in parts}}
 
     def count_sentences(self, outputs: ModelOutputs, split: str) -> SentenceCounts:
-        """Return the sum over each sentence's tokens, and their number."""
+        """Return for each sentence the sum of its token values and its number of tokens."""
         import numpy as np
 
         values, offsets = self.token_values(outputs.teacher_forced(split)), outputs.split(split).tgt.offsets
@@ -71,7 +71,7 @@ class TokenMetric(Metric):
 
 
 class TranslationMetric(Metric):
-    """A score of translations beside their references, both as raw text; by default a ratio of two sums."""
+    """A score of translations given references, both as raw text; by default a ratio of two sums."""
 
     slices = ("length",)
     sentence_numbers = 2
@@ -86,8 +86,8 @@ class TranslationMetric(Metric):
         """Return what each sentence adds to the metric's sums.
 
         Args:
-            references: one for each hypothesis.
-            lowercase: whether case is ignored.
+            references: one per hypothesis.
+            lowercase: whether to ignore case.
         """
         pairs = zip(hypotheses, references, strict=True)
         if lowercase:
@@ -95,10 +95,10 @@ class TranslationMetric(Metric):
         return [list(self.count(hypothesis, reference)) for hypothesis, reference in pairs]
 
     def score(self, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False) -> float:
-        """Return the metric of all sentences together; 0 of none. Arguments as of `count_texts`.
+        """Return the metric over all sentences, 0 without sentences. Arguments as in `count_texts`.
 
         Raises:
-            ValueError: there are not as many references as hypotheses.
+            ValueError: the numbers of hypotheses and references differ.
         """
         if len(hypotheses) != len(references):
             raise ValueError(f"{len(hypotheses)} hypotheses, but {len(references)} references")
@@ -107,11 +107,11 @@ class TranslationMetric(Metric):
         return float(above / below) if below else 0.0
 
     def signature(self, lowercase: bool = False) -> str:
-        """Return how the score is computed: scores with different signatures must not be compared."""
+        """Return a text that identifies how the score is computed; only equal signatures are comparable."""
         return f"case:{'lc' if lowercase else 'mixed'}"
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the score of all translations and of those of each slice."""
+        """Return the score of all translations and of the translations of each slice."""
         from maskbench.metrics.slices import sentence_slices
 
         whole = outputs.translations(split)
@@ -129,5 +129,5 @@ class TranslationMetric(Metric):
 
 
 def without_missing(values: Mapping[str, float | None]) -> dict[str, float]:
-    """Return the entries whose value is a number."""
+    """Return the entries whose value is not None."""
     return {part: value for part, value in values.items() if value is not None}

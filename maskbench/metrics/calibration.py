@@ -1,4 +1,4 @@
-"""Whether the model's confidence in its likeliest tokens is right: the expected calibration error."""
+"""Expected calibration error: difference between the model's confidence and its accuracy."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from maskbench.metrics.teacher_forcing import TeacherForcedScores
 
 BINS = 15
-"""Bins of confidence, of equal width."""
+"""Number of confidence bins of equal width."""
 
 
 @METRICS.register("ece")
 class CalibrationError(Metric):
-    """The expected calibration error.
+    """The expected calibration error of the likeliest token.
 
-    The whole leaves end marks out: a model's confidence about ending differs from that about words. They have their
-    own value as the slice `tag:end`.
+    The value of the whole split excludes end marks, because confidence about ending differs from confidence
+    about words. The slice `tag:end` has their value.
     """
 
     higher_is_better = False
@@ -34,7 +34,7 @@ class CalibrationError(Metric):
     slices = ("tag",)
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the error over all words, and over the tokens of each tag."""
+        """Return the error over all words, and over the tokens of each requested tag."""
         from maskbench.metrics.slices import token_slices
 
         tokens = outputs.teacher_forced(split)
@@ -48,20 +48,20 @@ class CalibrationError(Metric):
 
 
 def drop_end_marks(tokens: TeacherForcedScores) -> TeacherForcedScores:
-    """Return the tokens that are no end marks."""
+    """Return the scores of all tokens except end marks."""
     from maskbench.data.vocabulary import EOS
 
     return tokens.select(tokens.gold != EOS)
 
 
 def expected_calibration_error(tokens: TeacherForcedScores, bins: int = BINS) -> float | None:
-    """Return how far confidence and accuracy are apart; 0 to 1, lower is better; None of no tokens.
+    """Return the expected calibration error; 0 to 1, lower is better; None without tokens.
 
-    The sum over bins b of n_b / N * |acc_b - conf_b|: bin b holds the n_b tokens whose likeliest token has a
-    probability above (b - 1) / bins and up to b / bins, conf_b is the mean of those probabilities, and acc_b the share
-    of them at which that token is the gold one (Naeini et al. 2015, "Obtaining well calibrated probabilities using
-    Bayesian binning"). Few tokens make it too great, because the accuracy of a bin of few tokens is far from what it
-    would be of many.
+    The sum over bins b of n_b / N * |acc_b - conf_b|. Bin b holds the n_b tokens whose likeliest token has a
+    probability in ((b - 1) / bins, b / bins]; conf_b is the mean of these probabilities; acc_b is the share
+    of these tokens whose likeliest token is the gold token (Naeini et al. 2015, "Obtaining well calibrated
+    probabilities using Bayesian binning"). The value is biased upwards for few tokens, because the accuracy
+    of a small bin is noisy.
     """
     import numpy as np
 
@@ -69,6 +69,6 @@ def expected_calibration_error(tokens: TeacherForcedScores, bins: int = BINS) ->
     if n == 0:
         return None
     places = np.clip(np.ceil(tokens.confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    # The number of tokens of a bin cancels: what is left are sums.
+    # n_b cancels: n_b * |acc_b - conf_b| is the absolute sum of (correct - confidence) over the bin.
     gaps = np.bincount(places, weights=tokens.correct - tokens.confidence)
     return float(np.abs(gaps).sum()) / n

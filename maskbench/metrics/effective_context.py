@@ -1,4 +1,4 @@
-"""How far apart the source tokens are that a target token depends on."""
+"""Effective context: distance in source tokens that holds 95 % of a target token's gradient norm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @METRICS.register("effective_context")
 class EffectiveContext(Metric):
-    """See `maskbench.metrics.source_gradients`."""
+    """Mean gradient reach; `maskbench.metrics.source_gradients` has the definition."""
 
     higher_is_better = True
     unit = "source tokens"
@@ -26,7 +26,7 @@ class EffectiveContext(Metric):
     source = 'after Chi et al. 2023, "Dissecting Transformer length extrapolation via the lens of receptive field analysis"'
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the mean over the target tokens of the first sentences."""
+        """Return the mean over the target tokens of the split's first sentences."""
         from maskbench.metrics.source_gradients import mean_gradient_reach
 
         return {"": mean_gradient_reach(outputs.model, outputs.split(split), outputs.clock)}

@@ -1,4 +1,4 @@
-"""Sentences that are right only when the gold prefix is given: the sign of a leak."""
+"""Forced gap: sentences right under teacher forcing minus those right in greedy decoding; shows leaks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @METRICS.register("forced_gap")
 class ForcedGap(Metric):
-    """See `forced_gap`."""
+    """Teacher-forced minus greedy sentence accuracy; `forced_gap` has the definition."""
 
     higher_is_better = False
     unit = "share of sentences"
@@ -28,7 +28,7 @@ class ForcedGap(Metric):
     source = "this project"
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the gap of a split."""
+        """Return the gap of a split, -1 to 1."""
         tokens, greedy = outputs.teacher_forced(split), outputs.greedy_translations(split)
         return {"": forced_gap(tokens, greedy, outputs.split(split))}
 
@@ -36,24 +36,24 @@ class ForcedGap(Metric):
 def forced_gap(tokens: TeacherForcedScores, said: TranslationResult, split: Split) -> float:
     """Return the share of sentences right given the gold prefix, minus the share right in greedy decoding.
 
-    -1 to 1; 0 is what it should be. A sentence is right given the gold prefix if every token of its reference, end mark
-    included, is ranked first; it is right in decoding if the greedy translation is the reference, token by token.
+    -1 to 1; the expected value is 0. A sentence is right given the gold prefix if every token of its
+    reference, end mark included, is ranked first. It is right in decoding if the greedy translation equals
+    the reference, token by token.
 
-    For a model that cannot see the future the two are the same sentences. Say every token of a reference is ranked
-    first given the gold ones before it. Then greedy decoding begins with the first of them; what it has said is then a
-    gold prefix, from which it says the next one; and so on to the end mark. Conversely, a translation that is the
-    reference ranked each token of it first, given what was then the gold prefix. Training does not come into it: no
-    model has a gap, however it was trained. One that can see later tokens in teacher forcing finds them missing in
-    decoding, which is the gap.
+    For a model without access to later tokens both are the same sentences. If every reference token is
+    ranked first given the gold tokens before it, greedy decoding outputs the first one; its output is then a
+    gold prefix, so it outputs the next one, and so on to the end mark. Conversely, if the greedy translation
+    equals the reference, each token was ranked first given a gold prefix. This holds for any training. A
+    model that sees later tokens in teacher forcing does not have them in decoding; that causes the gap.
 
-    What else can part the two, and acts in decoding only: masks of the logits, and the limit on length, where a
-    reference is longer. In decoding `<pad>`, `<bos>` and `<mask>` are never said, which is no gap either way unless a
-    model ranks one of them first in a sentence that is right otherwise (then below 0). Rounding differs between the two
-    passes and can decide a tie.
+    Other causes of a difference act in decoding only: logit masks; the length limit, where a reference is
+    longer; and `<pad>`, `<bos>` and `<mask>`, which decoding never chooses (the gap is below 0 if a model
+    ranks one of them first in a sentence that is right otherwise). Rounding differs between the two passes
+    and can decide a tie.
 
     Args:
-        tokens: what the model thinks of every token of the split.
-        said: its greedy translations of the split.
+        tokens: teacher-forced scores of every target token of the split.
+        said: greedy translations of the split.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""How well the model predicts gold target tokens: negative log-likelihood and accuracy."""
+"""Metrics of gold target tokens: negative log-likelihood and accuracy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @METRICS.register("nll")
 class NegativeLogLikelihood(TokenMetric):
-    """The mean negative log-likelihood; a sentence adds the sum over its tokens in nats, and their number."""
+    """The mean negative log-likelihood of gold target tokens.
+
+    A sentence adds the sum over its tokens in nats, and its number of tokens.
+    """
 
     higher_is_better = False
     unit = "nats per token"
@@ -32,7 +35,10 @@ class NegativeLogLikelihood(TokenMetric):
 
 @METRICS.register("token_accuracy")
 class TokenAccuracy(TokenMetric):
-    """The share of tokens ranked first; a sentence adds its tokens that are ranked first, and their number."""
+    """The share of gold target tokens ranked first.
+
+    A sentence adds its number of tokens ranked first, and its number of tokens.
+    """
 
     higher_is_better = True
     unit = "share of tokens"
@@ -41,5 +47,5 @@ class TokenAccuracy(TokenMetric):
     source = "common usage"
 
     def token_values(self, tokens: TeacherForcedScores) -> npt.NDArray[np.bool_]:
-        """Return where the token ranked first is the gold one."""
+        """Return True where the gold token is ranked first."""
         return tokens.correct

@@ -1,4 +1,4 @@
-"""Computes metrics by name."""
+"""Compute metrics by name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from maskbench.registry import METRICS
 
 
 def measure(outputs: ModelOutputs, split: str, metric: str) -> dict[str, float]:
-    """Return a metric of a split, and of the slices of it that were asked for, by slice; "" is the whole split.
+    """Return a metric's values on a split, by slice; "" is the whole split.
 
-    Empty where the metric does not exist on this split: what an alteration costs, on a split that is no altered copy,
-    or a mean over no tokens.
+    Slices are those requested in `outputs.by`. Empty where the metric is undefined: the cost of an
+    alteration on a split that is not an altered copy, or a mean over no tokens.
     """
     found = _computable(metric)
     if "origin" in found.needs and outputs.split(split).origin is None:
@@ -24,12 +24,12 @@ def measure(outputs: ModelOutputs, split: str, metric: str) -> dict[str, float]:
 
 
 def count_sentences(outputs: ModelOutputs, split: str, metrics: Iterable[str]) -> list[dict[str, Any]]:
-    """Return an entry for each sentence of a split, in its order: `{"id": 3, "nll": [7.25, 6], ...}`.
+    """Return one entry per sentence of a split, in its order: `{"id": 3, "nll": [7.25, 6], ...}`.
 
-    An entry holds what the sentence adds to each metric's sums, so that the sums over any sentences, a resampled test
-    set for one, give the metric of those sentences without another pass over the data. Metrics that are no function
-    of such sums are left out, and none of the others needs a pass that computing it did not need. Empty if no metric
-    is left.
+    An entry holds what the sentence adds to each metric's sums. The sums over any set of sentences, such as
+    a resampled test set, give the metric of that set without another pass over the data. Metrics that are
+    not a function of such sums are left out; the others need no pass that the metric itself does not need.
+    Empty if no metric remains.
     """
     wanted = set(metrics)
     counts = {

@@ -1,4 +1,4 @@
-"""A model's outputs on the splits of a corpus; each pass over a split runs once, however many metrics read it."""
+"""A model's outputs on the splits of a corpus; each pass over a split runs once for all metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from maskbench.model.transformer import EncoderDecoder
 
 
 class ModelOutputs:
-    """The outputs of a model as it is now, computed when first asked for."""
+    """Outputs of a model with its present weights, computed on first use and cached."""
 
     def __init__(
         self,
@@ -29,20 +29,20 @@ class ModelOutputs:
         """Create without computing anything.
 
         Args:
-            clock: where schedules stand; its phase is "eval".
-            decode: how translations are searched.
-            lowercase: whether the metrics of translations ignore case.
-            by: the kinds of slices wanted (`maskbench.config.schema.metrics.SliceKind`).
+            clock: of phase "eval"; schedules and draws read it.
+            decode: settings of the search for translations.
+            lowercase: whether metrics of translations ignore case.
+            by: the requested kinds of slices (`maskbench.config.schema.metrics.SliceKind`).
         """
         self.model, self.corpus, self.clock = model, corpus, clock
         self.decode = decode or DecodeConfig()
         self.lowercase, self.by = lowercase, tuple(by)
         self.signatures: dict[str, str] = {}
-        """How a metric was computed, by its name without a split."""
+        """Signature of every metric of translations that was computed, by metric name."""
         self._teacher_forced: dict[str, TeacherForcedScores] = {}
         self._translations: dict[str, TranslationResult] = {}
         self._greedy: dict[str, TranslationResult] = {}
-        """Where the translations wanted are not greedy."""
+        """Greedy translations by split, where `decode` asks for beam search."""
         self._attention: dict[str, AttentionStatistics] = {}
 
     def split(self, name: str) -> Split:
@@ -50,7 +50,7 @@ class ModelOutputs:
         return self.corpus.splits[name]
 
     def teacher_forced(self, split: str) -> TeacherForcedScores:
-        """Return what the model thinks of every gold target token of a split."""
+        """Return the teacher-forced scores of every gold target token of a split."""
         if split not in self._teacher_forced:
             self._teacher_forced[split] = score_teacher_forced(self.model, self.split(split), self.clock)
         return self._teacher_forced[split]
@@ -64,7 +64,7 @@ class ModelOutputs:
         return self._translations[split]
 
     def greedy_translations(self, split: str) -> TranslationResult:
-        """Return the model's greedy translations of a split, whatever search was asked for."""
+        """Return the model's greedy translations of a split, also where `decode` asks for beam search."""
         if self.decode.beam_size == 1:
             return self.translations(split)
         if split not in self._greedy:
@@ -73,22 +73,22 @@ class ModelOutputs:
         return self._greedy[split]
 
     def attention(self, split: str) -> AttentionStatistics:
-        """Return what the model attends to on a split."""
+        """Return the statistics of the model's attention on a split."""
         if split not in self._attention:
             self._attention[split] = collect_attention(self.model, self.split(split), self.clock)
         return self._attention[split]
 
     @property
     def hypotheses(self) -> dict[str, list[str]]:
-        """The translations that were made, by split."""
+        """The translations computed so far, by split."""
         return {split: said.hypotheses for split, said in self._translations.items()}
 
     @property
     def n_best(self) -> dict[str, list[list[tuple[str, float]]]]:
-        """The best translations of every sentence with their scores, by split, where more than one was wanted."""
+        """By split: the n best translations of every sentence with scores, if `decode.n_best` > 1."""
         return {split: said.n_best for split, said in self._translations.items() if said.n_best}
 
     def is_scored_and_greedily_translated(self, split: str) -> bool:
-        """Whether a split was both scored and greedily translated."""
+        """Return whether a split has both teacher-forced scores and greedy translations so far."""
         greedy = self._translations if self.decode.beam_size == 1 else self._greedy
         return split in self._teacher_forced and split in greedy

@@ -1,7 +1,7 @@
-"""Parts of a split that a metric can be told apart by: tokens by tag or by distance, both tokens and sentences by length.
+"""Slices of a split: tokens by tag or distance, tokens and sentences by length.
 
-A slice is named `kind:value`, such as `tag:gender` or `length:6-10`; the values a kind can have are known before any
-data is read.
+A slice is named `kind:value`, such as `tag:gender` or `length:6-10`. The possible values of a kind are known
+before any data is read.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from maskbench.config.schema.metrics import DISTANCES, LENGTHS, bin_name
 from maskbench.data.corpus import Split
 
 Where: TypeAlias = npt.NDArray[np.bool_]
-"""True at the tokens, or at the sentences, that are in a slice."""
+"""True at the tokens, or sentences, of a slice."""
 
 
 def sentence_slices(split: Split, by: Iterable[str]) -> Iterator[tuple[str, Where]]:
-    """Yield every slice of a split's sentences that holds one."""
+    """Yield `(name, Bool[sentences])` of every slice of a split's sentences that is not empty."""
     if "length" in by:
         yield from _binned("length", split.src.lengths - 1, LENGTHS)
 
 
 def token_slices(split: Split, by: Iterable[str], tags: Sequence[str]) -> Iterator[tuple[str, Where]]:
-    """Yield every slice of a split's target tokens that holds one.
+    """Yield `(name, Bool[target tokens])` of every slice of a split's target tokens that is not empty.
 
     Args:
-        tags: the names of the tags.
+        tags: names of the tags, by tag number.
     """
     lengths = split.tgt.lengths
     for name, where in sentence_slices(split, by):
@@ -42,9 +42,9 @@ def token_slices(split: Split, by: Iterable[str], tags: Sequence[str]) -> Iterat
 
 
 def evidence_span(split: Split) -> npt.NDArray[np.int64]:
-    """Return for every target token how far apart the first and last source token it hangs on are, end marks 0.
+    """Return for every target token the distance between the first and last source token it depends on.
 
-    0 also where a token hangs on one source token or on none.
+    Int64[N], in source tokens. 0 for end marks, and for tokens that depend on at most one source token.
     """
     assert split.deps is not None
     sentence = np.repeat(np.arange(len(split)), split.deps.lengths)

@@ -1,10 +1,10 @@
-"""How much of the source a target token really hangs on: where the gradient of its score lies.
+"""Gradient reach: the distance in source tokens over which the gradient of a target token's score extends.
 
-After the cumulative normalised gradient of Chi et al. 2023, "Dissecting Transformer length extrapolation via the lens
-of receptive field analysis". They count the distance from the predicted token itself; in translation that has no place
-in the source, so here it is counted from the source token with the greatest gradient. A mask that lets a target token
-see source positions a to b only cannot leave more than b - a. What counts is the gradient that training would see:
-where a learned gate stands in for its gradient, that one.
+After the cumulative normalised gradient of Chi et al. 2023, "Dissecting Transformer length extrapolation via
+the lens of receptive field analysis". They measure distance from the predicted token. In translation that
+token has no source position, so distance is measured from the source token with the largest gradient. If a
+mask shows a target token only source positions a to b, its reach is at most b - a. Gradients are those of
+training: where a learned gate replaces its gradient by a surrogate, the surrogate.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from maskbench.masks.clock import Clock
 from maskbench.model.transformer import EncoderDecoder
 
 SENTENCES = 64
-"""The first so many of a split are looked at, all of their target tokens."""
+"""Number of sentences from the start of a split that are measured, with all their target tokens."""
 TOGETHER = 16
-"""Sentences of a batch: its gradients are kept until every target position has been asked for."""
+"""Sentences per batch; the graph of a batch stays in memory until all its target positions are done."""
 SHARE = 0.95
-"""Of the gradient's norm that a context must hold."""
+"""Share of the summed gradient norms that must lie within the reach."""
 
 
 def mean_gradient_reach(model: EncoderDecoder, data: Split, clock: Clock) -> float:
-    """Return the mean reach of the target tokens of the first sentences of a split, in source tokens; 0 or more.
+    """Return the mean reach of the target tokens of a split's first `SENTENCES`, in source tokens.
 
-    End marks count, on both sides. A token that hangs on one source token, or on none, has reach 0.
+    End marks count, on both sides. A token that depends on at most one source token has reach 0.
 
     Args:
         clock: of phase "eval"; the plan decides which masks act then.
@@ -53,7 +53,7 @@ def mean_gradient_reach(model: EncoderDecoder, data: Split, clock: Clock) -> flo
 
 
 def gradient_reach(norms: npt.NDArray[np.float64]) -> int:
-    """Return the least distance from the largest entry, the first of several, within which `SHARE` of the sum lies.
+    """Return the least distance from the (first) largest entry within which `SHARE` of the sum lies.
 
     Args:
         norms: Float64[S], at least 0.
@@ -64,10 +64,11 @@ def gradient_reach(norms: npt.NDArray[np.float64]) -> int:
 
 
 def gradient_norms(model: EncoderDecoder, batch: Batch, clock: Clock) -> Float[Tensor, "batch tgt src"]:
-    """Return |d score(gold token t) / d embedding of source token s|, zero where t or s is padding; float64.
+    """Return |d score(gold token t) / d embedding of source token s|, 0 where t or s is padding; float64.
 
-    The score is the one before the softmax, under teacher forcing; the embedding is the word's, before its position is
-    added, and s counts the tokens that the encoder reads. One backward pass for each target position serves the whole batch, as no sentence reads another.
+    The score is the logit under teacher forcing. The embedding is the word embedding before the position is
+    added; s counts the tokens that the encoder reads. One backward pass per target position covers the whole
+    batch, because no sentence reads another.
     """
     with _differentiable(model), _word_leaves(model.encoder.positions) as leaves:
         hidden = model.hidden(batch, clock)
@@ -87,7 +88,7 @@ def gradient_norms(model: EncoderDecoder, batch: Batch, clock: Clock) -> Float[T
 
 @contextmanager
 def _differentiable(model: EncoderDecoder) -> Iterator[None]:
-    """Inside, the model drops nothing and records gradients; afterwards it is as it was."""
+    """Put the model in evaluation mode with gradients; restore its mode at exit."""
     was_training = model.training
     model.eval()
     try:
@@ -99,7 +100,7 @@ def _differentiable(model: EncoderDecoder) -> Iterator[None]:
 
 @contextmanager
 def _word_leaves(positions: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect what goes into `positions`, each cut off from its past so that gradients can be asked for."""
+    """Yield a list that collects the inputs of `positions`, each replaced by a leaf with a gradient."""
     leaves: list[Tensor] = []
 
     def cut(_: nn.Module, args: tuple[Tensor, int]) -> tuple[Tensor, int]:

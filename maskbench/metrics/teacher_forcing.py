@@ -1,4 +1,4 @@
-"""How well the model predicts each gold target token, given the gold ones before it: one pass, token by token."""
+"""Teacher-forced scores: predictions of each gold target token, given the gold tokens before it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maskbench.masks.clock import Clock
 from maskbench.model.transformer import EncoderDecoder
 
 BATCH_TOKENS = 4096
-"""Padded tokens of an evaluation batch."""
+"""Maximal number of tokens of an evaluation batch, padding included."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,21 +26,21 @@ class TeacherForcedScores:
     """The model's scores of N gold target tokens, end marks included, sentence after sentence."""
 
     gold: npt.NDArray[np.int64]
-    """Int64[N]: the tokens."""
+    """Int64[N]: ids of the gold tokens."""
     predicted: npt.NDArray[np.int64]
-    """Int64[N]: the token ranked first in each one's place."""
+    """Int64[N]: ids of the tokens ranked first."""
     nll: npt.NDArray[np.float64]
-    """Float64[N]: negative log-likelihood of each, in nats."""
+    """Float64[N]: negative log-likelihood of the gold tokens, in nats."""
     confidence: npt.NDArray[np.float64]
-    """Float64[N]: probability of the token ranked first."""
+    """Float64[N]: probability of the tokens ranked first, 0 to 1."""
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
-        """Bool[N]: where the token ranked first is the gold one."""
+        """Bool[N]: True where the gold token is ranked first."""
         return np.equal(self.predicted, self.gold)
 
     def select(self, where: npt.NDArray[np.bool_]) -> TeacherForcedScores:
-        """Return the tokens at which `where`, Bool[N], is True."""
+        """Return the scores of the tokens where `where`, Bool[N], is True."""
         return TeacherForcedScores(
             self.gold[where], self.predicted[where], self.nll[where], self.confidence[where]
         )
@@ -51,7 +51,7 @@ def score_teacher_forced(
 ) -> TeacherForcedScores:
     """Return the model's scores of every target token of a split, each given the gold tokens before it.
 
-    Without label smoothing and without logit masks; gates on the scores are part of the model and act.
+    Without label smoothing and logit masks; gates on the scores are part of the model and are applied.
 
     Args:
         clock: of phase "eval"; the plan decides which masks act then.
@@ -75,7 +75,7 @@ def score_teacher_forced(
 
 
 def _scores(model: EncoderDecoder, batch: Batch, clock: Clock, real: Tensor) -> Float[Tensor, "rows vocab"]:
-    """Return the vocabulary scores of the real tokens."""
+    """Return the vocabulary scores of the real tokens, before the softmax."""
     hidden = model.hidden(batch, clock)
     if model.masks.is_empty("logits"):
         return model.logits(hidden[real])

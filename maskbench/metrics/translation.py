@@ -1,4 +1,4 @@
-"""Translates the sources of a split."""
+"""Translate the sources of a split."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from maskbench.model.transformer import EncoderDecoder
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TranslationResult:
-    """Translations beside their references."""
+    """Translations and references of the sentences of a split."""
 
     hypotheses: list[str]
+    """The best translations found, as raw text."""
     references: list[str]
     """As raw text."""
     right: npt.NDArray[np.bool_]
-    """Whether each translation is, token by token, its encoded reference."""
+    """Bool[sentences]: whether the translation equals the encoded reference, token by token."""
     n_best: list[list[tuple[str, float]]] = field(default_factory=list)
-    """Where more than one was wanted of a sentence: each one's best translations and their scores, best first."""
+    """Per sentence: its n best translations with scores, best first; empty where only one was requested."""
 
     def select(self, where: npt.NDArray[np.bool_]) -> TranslationResult:
-        """Return the sentences at which `where` is True."""
+        """Return the result for the sentences where `where` is True."""
         rows = where.nonzero()[0].tolist()
         n_best = [self.n_best[i] for i in rows] if self.n_best else []
         hypotheses, references = [self.hypotheses[i] for i in rows], [self.references[i] for i in rows]
@@ -49,12 +50,12 @@ def translate(
 ) -> TranslationResult:
     """Return the best translation found of every source of a split, in the split's order.
 
-    Batches are the same for every run of a corpus: rounding differs between batch sizes, and equal models must say
-    equal things.
+    Batches are the same for all runs of a corpus, because rounding differs between batch sizes and equal
+    models must give equal translations.
 
     Args:
-        decode: how to search.
-        batch_tokens: padded tokens of a batch, over all hypotheses that go on at a time.
+        decode: settings of the search.
+        batch_tokens: maximal number of tokens of a batch, padding included, over all hypotheses of a step.
     """
     data = corpus.splits[split]
     found: list[_Found] = [_Found([])] * len(data)
@@ -71,7 +72,7 @@ def translate(
 def translate_first(
     model: EncoderDecoder, corpus: Corpus, split: str, clock: Clock, *, count: int, decode: DecodeConfig
 ) -> list[str]:
-    """Return the translations of the first `count` sources of a split, for a person to look at."""
+    """Return the translations of the first `count` sources of a split, as samples to display."""
     data = corpus.splits[split]
     found = _search(model, data, np.arange(min(count, len(data))), clock, decode)
     return [corpus.vocabulary.decode(one.best) for one in found]
@@ -79,12 +80,12 @@ def translate_first(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a search found for one sentence."""
+    """The search result of one sentence."""
 
     best: list[int]
-    """The best translation's tokens."""
+    """Token ids of the best translation, without the end mark."""
     n_best: list[Hypothesis] = field(default_factory=list)
-    """The best translations; empty after greedy search, which has but one and gives it no score."""
+    """The n best translations; empty after greedy search, which gives one translation without a score."""
 
 
 def _search(model: EncoderDecoder, data: Split, ids: Ids, clock: Clock, decode: DecodeConfig) -> list[_Found]:

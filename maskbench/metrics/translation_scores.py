@@ -1,7 +1,8 @@
-"""Scores of translations beside their references: exact match, BLEU and chrF.
+"""Scores of translations given references: exact match, BLEU and chrF.
 
-BLEU and chrF are sacreBLEU's, over the whole split at once; its signature says how they were computed, and scores
-with different signatures must not be compared (Post 2018, "A call for clarity in reporting BLEU scores").
+BLEU and chrF are corpus scores of a whole split, computed by sacreBLEU. Its signature describes the
+computation; scores with different signatures must not be compared (Post 2018, "A call for clarity in
+reporting BLEU scores").
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CHRF_ORDER = 6
 
 @METRICS.register("exact_match")
 class ExactMatch(TranslationMetric):
-    """The share of translations that are their reference; a sentence adds 1 or 0, and 1."""
+    """The share of translations equal to their reference; a sentence adds 1 or 0, and 1."""
 
     higher_is_better = True
     unit = "share of sentences"
@@ -34,27 +35,27 @@ class ExactMatch(TranslationMetric):
     source = "common usage"
 
     def count(self, hypothesis: str, reference: str) -> tuple[int, int]:
-        """Return whether the two are equal, character by character, and 1."""
+        """Return 1 if both are equal, character by character, else 0; and 1."""
         return int(hypothesis == reference), 1
 
 
 class SacreBleuMetric(TranslationMetric):
-    """A score that sacreBLEU computes from its statistics of every sentence."""
+    """A score that sacreBLEU computes from sums of sentence statistics; 0 to 100."""
 
     higher_is_better = True
     low, high = 0.0, 100.0
 
     @abstractmethod
     def scorer(self, lowercase: bool) -> BLEU | CHRF:
-        """Return sacreBLEU's metric."""
+        """Return sacreBLEU's metric object."""
 
     def count_texts(
         self, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False
     ) -> SentenceCounts:
-        """Return sacreBLEU's statistics of every sentence, whose sums decide the score."""
+        """Return sacreBLEU's statistics of every sentence; their sums determine the score."""
         if not hypotheses:
             return []
-        # sacreBLEU's own significance tests use this method; it has no public one.
+        # sacreBLEU has no public method for this; its own significance tests use this one.
         found = self.scorer(lowercase)._extract_corpus_statistics(list(hypotheses), [list(references)])
         return [[int(count) for count in counts] for counts in found]
 
@@ -67,14 +68,18 @@ class SacreBleuMetric(TranslationMetric):
     def signature(self, lowercase: bool = False) -> str:
         """Return sacreBLEU's signature."""
         scorer = self.scorer(lowercase)
-        # It has one only after it has scored something: the number of references is part of it.
+        # A signature exists only after scoring, because it includes the number of references.
         scorer.corpus_score(["a"], [["a"]])
         return str(scorer.get_signature())
 
 
 @METRICS.register("bleu")
 class Bleu(SacreBleuMetric):
-    """BLEU-4; a sentence adds tokens of the translation and of the reference, matching n-grams, and all n-grams."""
+    """BLEU-4.
+
+    A sentence adds its numbers of translation tokens and reference tokens, then for n = 1..4 the matching
+    n-grams, then for n = 1..4 all n-grams of the translation.
+    """
 
     unit = "BLEU points"
     description = "corpus BLEU of the translations (Papineni et al. 2002)"
@@ -85,25 +90,30 @@ class Bleu(SacreBleuMetric):
         """Return sacreBLEU's BLEU."""
         from sacrebleu.metrics.bleu import BLEU
 
-        # `force` silences a warning about tokenised text, which the toy languages are on purpose.
+        # `force` suppresses a warning about tokenised text; text of the toy languages is tokenised on
+        # purpose.
         return BLEU(lowercase=lowercase, force=True)
 
     def score_counts(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return BLEU of sums over sentences, with sacreBLEU's defaults (exponential smoothing)."""
+        """Return BLEU from sums over sentences, with sacreBLEU's defaults (exponential smoothing)."""
         return _bleu(counts)
 
     def score_sentences(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return BLEU of every sentence alone.
+        """Return the BLEU of every sentence.
 
-        It is taken over the lengths of n-grams that the translation has ("effective order"): otherwise every
-        translation of fewer than four words would score 0.
+        Uses only the n-gram orders that the translation has ("effective order"); otherwise every translation
+        of fewer than four words would score 0.
         """
         return _bleu(counts, effective_order=True)
 
 
 @METRICS.register("chrf")
 class Chrf(SacreBleuMetric):
-    """chrF2; a sentence adds, for n = 1..6, character n-grams of the translation, of the reference, and of both."""
+    """chrF2.
+
+    A sentence adds for n = 1..6 its numbers of character n-grams of the translation, of the reference, and
+    of both.
+    """
 
     unit = "chrF points"
     description = "corpus chrF2, character n-gram F-score of the translations (Popović 2015)"
@@ -117,7 +127,10 @@ class Chrf(SacreBleuMetric):
         return CHRF(lowercase=lowercase)
 
     def score_counts(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return chrF of sums: recall counts twice, over the orders that both texts have n-grams of."""
+        """Return chrF2 from sums over sentences.
+
+        F2 of the mean precision and the mean recall, over the n-gram orders that both texts have.
+        """
         import numpy as np
 
         in_hypothesis, in_reference, matching = (counts[..., part::3] for part in range(3))
@@ -130,7 +143,7 @@ class Chrf(SacreBleuMetric):
 
 
 def _bleu(counts: npt.NDArray[np.float64], effective_order: bool = False) -> npt.NDArray[np.float64]:
-    """Return BLEU; no match of an order counts as 1/2, none of the next one as 1/4, and so on."""
+    """Return BLEU, 0 to 100; the k-th n-gram order without a match counts as 2**-k matches."""
     import numpy as np
 
     hypothesis_length, reference_length = counts[..., 0], counts[..., 1]

@@ -23,7 +23,7 @@ class EmbeddingTable(nn.Module):
 
 
 class WordEmbeddings(nn.Module):
-    """Source embeddings, target embeddings and output projection: one shared matrix if `tied`, else three."""
+    """Source embeddings, target embeddings and output projection: one matrix if `tied`, else three."""
 
     def __init__(self, vocab_size: int, d_model: int, tied: bool) -> None:
         super().__init__()
