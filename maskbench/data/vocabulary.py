@@ -237,8 +237,7 @@ class BpeVocabulary(Vocabulary):
 
     @classmethod
     def train(cls, texts: Iterable[str], *, size: int) -> BpeVocabulary:
-        """Learn merges on `texts` up to `size` ids, special tokens included; fewer if nothing is left to
-        merge."""
+        """Learn merges on `texts` until there are `size` ids (special tokens included) or no more merges."""
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
         tokenizer = Tokenizer(models.BPE())

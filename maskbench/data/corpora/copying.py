@@ -1,8 +1,8 @@
 """The corpora `copy`, `reverse` and `sort`: repeat a sequence of symbols, reverse it, or sort it.
 
-They are probes, not languages. Whether a model can learn `copy` and `reverse` depends on positions and on the reach
-of cross-attention alone; where a symbol of `sort` goes depends on all the others. The sizes follow the common `reverse`
-task of sequence-to-sequence toolkits.
+They are synthetic probes. Whether a model can learn `copy` and `reverse` depends only on positions and on the
+reach of cross-attention; in `sort`, the position of a symbol depends on all others. The sizes follow the
+common `reverse` task of sequence-to-sequence toolkits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from maskbench.randomness import Key
 from maskbench.registry import CORPORA
 
 Moved: TypeAlias = tuple[str, str, list[int]]
-"""A source, its reference, and the source place of every symbol of the reference."""
+"""A source, its reference, and the source position of every symbol of the reference."""
 
 
 class CopyingOptions(GeneratedOptions):
@@ -41,7 +41,7 @@ class CopyingOptions(GeneratedOptions):
 
 
 class _ReorderingCorpus(CorpusBuilder):
-    """A corpus in which a reference is its source in another order."""
+    """Base class of corpora whose references are their sources in another order."""
 
     Options = CopyingOptions
     version = 3
@@ -52,27 +52,27 @@ class _ReorderingCorpus(CorpusBuilder):
     @classmethod
     @abstractmethod
     def order(cls, sequence: Sequence[int]) -> list[int]:
-        """Return the places of a sequence's symbols, given by their numbers, in the order in which they are said."""
+        """Return the positions of the symbols (given as numbers) in the order of the reference."""
 
     @classmethod
     def split_names(cls, options: CopyingOptions) -> list[str]:
-        """Return valid, test and the noisy copies of test."""
+        """Return the names of valid, test and the noisy copies of test."""
         return ["valid", "test", *NOISE_SPLITS]
 
     @classmethod
     def annotations(cls, options: CopyingOptions) -> frozenset[str]:
-        """Return what is known of the symbols: where each comes from and what it hangs on; they are all of one kind."""
+        """Return "links" and "deps"; there are no tags, because all symbols are of one kind."""
         return frozenset({"links", "deps"})
 
     @classmethod
     def origins(cls, options: CopyingOptions) -> dict[str, str]:
-        """Return that the noisy splits are copies of test."""
+        """Return "test" as the origin of every noisy split."""
         return dict.fromkeys(NOISE_SPLITS, "test")
 
     @classmethod
     def build(cls, options: CopyingOptions) -> Corpus:
-        """Draw the sequences."""
-        # The corpus's own name is no part of the key: the tasks share their sources.
+        """Draw the sequences and return the corpus."""
+        # The key does not contain the corpus's name, so the three tasks share their sources.
         key = Key.of(options.seed, "copying")
         drawn = fill_splits(
             generate_candidates(key, options.max_length + 1, cls._deriving(options)), options.sizes()
@@ -120,7 +120,7 @@ class CopyCorpus(_ReorderingCorpus):
 
     @classmethod
     def order(cls, sequence: Sequence[int]) -> list[int]:
-        """Return the places from first to last."""
+        """Return the positions from first to last."""
         return list(range(len(sequence)))
 
 
@@ -132,7 +132,7 @@ class ReverseCorpus(_ReorderingCorpus):
 
     @classmethod
     def order(cls, sequence: Sequence[int]) -> list[int]:
-        """Return the places from last to first."""
+        """Return the positions from last to first."""
         return list(reversed(range(len(sequence))))
 
 
@@ -144,5 +144,5 @@ class SortCorpus(_ReorderingCorpus):
 
     @classmethod
     def order(cls, sequence: Sequence[int]) -> list[int]:
-        """Return the places of the symbols from the lowest to the highest, of equal ones in the order they stand in."""
+        """Return the positions of the symbols from lowest to highest; equal symbols keep their order."""
         return sorted(range(len(sequence)), key=lambda place: sequence[place])

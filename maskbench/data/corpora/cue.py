@@ -1,18 +1,20 @@
 """The corpus `cue`: a word's sense depends on a cue at a fixed distance; all other words translate one by one.
 
-Every sentence holds one ambiguous word with two senses and, a known distance away, one of two cues that decides
-between them. All other words are fillers and stand for themselves. How far information travels through windows of
-attention follows from the windows alone, so accuracy on the ambiguous word is known in advance for every distance:
-1 within reach and one half beyond. The word of target position t is at position t of the source. With encoder windows
-of w positions to each side in L_e layers, decoder windows of v previous positions in L_d layers, and cross-attention
-to the source positions from t - b to t + b, a cue d positions away reaches the ambiguous word if and only if
+Every sentence has one ambiguous word with two senses and, at a known distance, one of two cues that decides
+the sense. All other words are fillers with one translation each. The reach of windowed attention follows from
+the windows alone, so the best possible accuracy on the ambiguous word is known for every distance: 1 within
+reach and one half beyond. The word of target position t is at position t of the source. With encoder windows
+of w positions to each side in L_e layers, decoder windows of v previous positions in L_d layers, and
+cross-attention to the source positions from t - b to t + b, a cue d positions away reaches the ambiguous word
+if and only if
 
-- to its right: d <= b + L_e w, since the decoder has not seen the future and what it saw before reaches less far;
-- to its left: d <= max(L_d v + 1, b + L_e w + (L_d - 1) v), since the translation of a cue is a decoder input one
-  position later, and what cross-attention brings in at a layer travels on through the layers after it.
+- to its right: d <= b + L_e w, since the decoder has not read the cue's translation, and earlier
+  decoder positions reach less far;
+- to its left: d <= max(L_d v + 1, b + L_e w + (L_d - 1) v), since the translation of a cue is a decoder
+  input one position later, and later layers carry on what cross-attention brings in at a layer.
 
-Every sentence is there twice, once with each cue. So the sense is independent of all else there is to see, and a
-model that does not see the cue is right on at most half of the ambiguous words.
+Every sentence occurs twice, once with each cue. So the sense is independent of all other words, and a model
+that does not see the cue is right on at most half of the ambiguous words.
 """
 
 from __future__ import annotations
@@ -43,13 +45,14 @@ CUES: Final = (("hot", "heiss"), ("cold", "kalt"))
 """The two cues and their translations."""
 TAGS: Final = ("end", "filler", "cue", "ambiguous")
 HIDDEN_SPLITS: Final = {"hidden-cue-50": 2, "hidden-cue-100": 1}
-"""Copies of test without the cue in every n-th sentence and its twin, n the number here."""
+"""Copies of test by name, with n: the cue is masked in every n-th sentence and its twin."""
 
 _SLOT: Final = "?"
-"""Stands for the cue in a frame."""
+"""Placeholder of the cue in a frame."""
 
 Frame: TypeAlias = tuple[str, int, int]
-"""A source with a slot for its cue, the place of its ambiguous word, and the place of the slot."""
+"""A source with a placeholder for its cue, the position of its ambiguous word, and the position of the
+placeholder."""
 
 
 class CueOptions(GeneratedOptions):
@@ -84,27 +87,30 @@ class CueCorpus(CorpusBuilder):
 
     @classmethod
     def split_names(cls, options: CueOptions) -> list[str]:
-        """Return valid, test, a split for every distance, and the altered copies of test."""
+        """Return the names of valid, test, a split for every distance, and the altered copies of test."""
         return ["valid", "test", *_distance_splits(options), *HIDDEN_SPLITS, *NOISE_SPLITS]
 
     @classmethod
     def annotations(cls, options: CueOptions) -> frozenset[str]:
-        """Return what is known of the words: all but junk, of which there is none."""
+        """Return all annotations but "junk", since there are no junk words."""
         return frozenset({"links", "deps", "tags"})
 
     @classmethod
     def tags(cls, options: CueOptions) -> tuple[str, ...]:
-        """Return what a target word can be."""
+        """Return the names of the tags of target words."""
         return TAGS
 
     @classmethod
     def origins(cls, options: CueOptions) -> dict[str, str]:
-        """Return that the splits without cues and the noisy ones are copies of test."""
+        """Return "test" as the origin of the splits without cues and of the noisy splits."""
         return dict.fromkeys([*HIDDEN_SPLITS, *NOISE_SPLITS], "test")
 
     @classmethod
     def build(cls, options: CueOptions) -> Corpus:
-        """Draw the sentences. Splits of one distance hold as many pairs as test, and none that can be trained on."""
+        """Draw the sentences and return the corpus.
+
+        Splits of one distance have as many pairs as test; none of their pairs can be in train.
+        """
         language = _Language.of(options)
         sizes = options.sizes()
         frames = fill_splits(
@@ -117,7 +123,7 @@ class CueCorpus(CorpusBuilder):
             splits.append(language.split(name, drawn, options.test))
         test = splits[SPLITS.index("test")]
         splits += [_without_cues(test, frames["test"], name, every) for name, every in HIDDEN_SPLITS.items()]
-        # A replaced word becomes a filler, so that there is never a second cue.
+        # A replaced word becomes a filler, so that no sentence gets a second cue.
         splits += make_noisy_splits(test, language.vocabulary, list(language.fillers))
         note = "every sentence is there twice, once with each cue: without its cue, an ambiguous word is a coin toss"
         return assemble_corpus("cue", language.vocabulary, splits, [note], TAGS)
@@ -128,7 +134,7 @@ def _distance_splits(options: CueOptions) -> list[str]:
 
 
 def _frames(language: _Language, options: CueOptions, distance: int | None = None) -> Iterator[Frame]:
-    """Yield frames without end, of one distance or, with None, of every distance equally often."""
+    """Yield frames endlessly, with the given cue distance; None: with every distance equally often."""
     key = Key.of(options.seed, "cue", *([] if distance is None else [str(distance)]))
     fillers, ambiguous = list(language.fillers), list(language.senses)
 
@@ -146,16 +152,16 @@ def _frames(language: _Language, options: CueOptions, distance: int | None = Non
 
 @dataclass(frozen=True)
 class _Language:
-    """Words and how they are translated."""
+    """The words of a corpus and their translations."""
 
     fillers: dict[str, str]
     senses: dict[str, tuple[str, str]]
-    """Of each ambiguous word, its translation under either cue."""
+    """For each ambiguous word, its translation under either cue."""
     vocabulary: WordVocabulary
 
     @classmethod
     def of(cls, options: CueOptions) -> _Language:
-        """Return the language of a corpus."""
+        """Return the language of a corpus with these options."""
         n, k = options.fillers, options.ambiguous
         fillers = dict(zip(make_pseudowords(n), make_pseudowords(n, "n"), strict=True))
         senses = zip(make_pseudowords(k, "xin"), make_pseudowords(k, "xur"), strict=True)
@@ -169,7 +175,7 @@ class _Language:
         return cls(fillers, ambiguous, WordVocabulary([*sources, *targets]))
 
     def split(self, name: str, frames: Sequence[Frame], size: int) -> Split:
-        """Return the split that holds every frame with both cues, `size` pairs of them."""
+        """Return a split with every frame under both cues, cut to `size` pairs."""
         drawn = [(frame, value) for frame in frames for value in (0, 1)][:size]
         split = encode_split(name, [self._pair(frame, value) for frame, value in drawn], self.vocabulary)
         links = [[t * (len(row)) + t for t in range(len(row) - 1)] for row in split.src.rows()]
@@ -187,7 +193,7 @@ class _Language:
 
 
 def _deps(links: Links, frame: Frame) -> Links:
-    """Return what every word depends on: itself and, for the ambiguous one, the cue."""
+    """Return what every target word depends on: its source word and, for the ambiguous word, also the cue."""
     _, place, slot = frame
     return sorted([*links, place * (len(links) + 1) + slot])
 
@@ -200,9 +206,10 @@ def _tags(length: int, frame: Frame) -> list[int]:
 
 
 def _without_cues(test: Split, frames: Sequence[Frame], name: str, every: int) -> Split:
-    """Return the copy of test whose frames 0, `every`, 2 `every`, ... have the MASK token for their cue.
+    """Return a copy of test in which MASK replaces the cue of the frames 0, `every`, 2 `every`, ...
 
-    With twins altered alike, the best possible accuracy on the ambiguous word of such a frame is exactly one half.
+    Both sentences of a frame are altered, so the best possible accuracy on its ambiguous word is exactly one
+    half.
     """
     sources, rows = [line.split() for line in test.sources], list(test.src.rows())
     for i, (words, row) in enumerate(zip(sources, rows, strict=True)):

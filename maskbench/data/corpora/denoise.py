@@ -1,9 +1,9 @@
-"""The corpus `denoise`: the lines of another corpus as their own reconstruction task, to train on before that corpus.
+"""The corpus `denoise`: reconstruct the lines of another corpus, as pre-training for that corpus.
 
-Its vocabulary is the other corpus's own, so a run on it can be continued there by `init_from`. Without noise of its own
-it is the task of saying a line again, and it is the masks of an arm at `encoder_input` that corrupt: anew at every
-visit, as MASS (Song et al. 2019) and BART (Lewis et al. 2020) do. Noise of its own is drawn once for every line, so
-that both can be compared.
+It has the vocabulary of the other corpus, so a run on it can be continued there by `init_from`. With `noise:
+none`, sources equal references, and the masks of an arm at `encoder_input` corrupt the sources: anew at every
+visit, as MASS (Song et al. 2019) and BART (Lewis et al. 2020) do. Otherwise the corpus draws the noise once
+for every line. So both can be compared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from maskbench.randomness import Key
 from maskbench.registry import CORPORA
 
 _ORDER: Final = ("test", "valid", "train")
-"""Which split keeps a line that several have: the tests are the same for every size of training split."""
+"""Priority of splits for a line that several have; so the test split is the same for every size of train."""
 
 
 class DenoiseOptions(BaseModel):
@@ -43,7 +43,7 @@ class DenoiseOptions(BaseModel):
     percent: int = Field(default=15, ge=1, le=90, description="share of the words that the noise touches")
 
     def part(self) -> NestedCorpus:
-        """Return the corpus whose lines are taken."""
+        """Return the other corpus, whose lines are used."""
         return NestedCorpus.from_options(self.of)
 
 
@@ -55,22 +55,22 @@ class DenoiseCorpus(CorpusBuilder):
 
     @classmethod
     def split_names(cls, options: DenoiseOptions) -> list[str]:
-        """Return valid, test, and the noisy copies of test."""
+        """Return the names of valid, test, and the noisy copies of test."""
         return ["valid", "test", *NOISE_SPLITS]
 
     @classmethod
     def annotations(cls, options: DenoiseOptions) -> frozenset[str]:
-        """Return that words belong to themselves, where the other corpus has a token for each word and says so."""
+        """Return those of "links" and "deps" that the other corpus has; each word is linked to itself."""
         return frozenset({"links", "deps"}) & options.part().annotations()
 
     @classmethod
     def origins(cls, options: DenoiseOptions) -> dict[str, str]:
-        """Return that the noisy splits are copies of test."""
+        """Return "test" as the origin of every noisy split."""
         return dict.fromkeys(NOISE_SPLITS, "test")
 
     @classmethod
     def versions(cls, options: DenoiseOptions) -> list[Any]:
-        """Return the versions of this corpus and of the one whose lines it takes."""
+        """Return the versions of this corpus and of the other corpus."""
         return [cls.version, options.part().versions()]
 
     @classmethod
@@ -80,7 +80,7 @@ class DenoiseCorpus(CorpusBuilder):
 
     @classmethod
     def build(cls, options: DenoiseOptions) -> Corpus:
-        """Build the other corpus, and take its lines."""
+        """Build the other corpus and return the corpus of its lines."""
         part = options.part()
         corpus = part.build(f"of {part.name}")
         own = {"train": "train", "valid": "valid", "test": main_test_split(part.split_names())}
@@ -96,14 +96,14 @@ class DenoiseCorpus(CorpusBuilder):
 
 
 def _lines(split: Split, side: str) -> list[str]:
-    """Return the lines of one side, or of both, pair by pair."""
+    """Return the lines of one side, or of both sides in turn, pair by pair."""
     if side != "both":
         return split.sources if side == "source" else split.references
     return [line for pair in zip(split.sources, split.references, strict=True) for line in pair]
 
 
 def _dealt(lines: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[str]]:
-    """Return the lines without blank ones and repetitions, none in two splits, and what there is to say of that.
+    """Return the lines of each split without blanks and repetitions within or across splits, and notes.
 
     Raises:
         CorpusError: a split is left without lines.
@@ -131,7 +131,7 @@ def _split(name: str, lines: Sequence[str], vocabulary: Vocabulary, *, links: bo
 
 
 def _corrupted(clean: Split, options: DenoiseOptions, vocabulary: Vocabulary, words: Sequence[str]) -> Split:
-    """Return the split with noisy sources; as part of the task, it is not the copy of another split."""
+    """Return the split with noisy sources and no origin: the noise is part of the task."""
     if options.noise == "none":
         return clean
     key = Key.of(0, "denoise", options.noise, clean.name)

@@ -1,4 +1,4 @@
-"""The corpus `files`: parallel text of one's own, in two aligned files per split, in tables, or in JSON lines."""
+"""The corpus `files`: the user's parallel text, in aligned files, tables, or JSON lines."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class FilesOptions(TextOptions):
         return stems if isinstance(self.test, float) else stems | {stem: stem for stem in self.tests()}
 
     def shares(self) -> dict[str, float]:
-        """Return the share of every split that is dealt from the training files."""
+        """Return the share of every split that is taken from the training files, by the split's name."""
         named = {"valid": self.valid, "test": self.test}
         return {name: share for name, share in named.items() if isinstance(share, float)}
 
@@ -83,43 +83,43 @@ class FilesCorpus(CorpusBuilder):
 
     @classmethod
     def split_names(cls, options: FilesOptions) -> list[str]:
-        """Return valid, the test splits, and the noisy copies of the first of them."""
+        """Return the names of valid, the test splits, and the noisy copies of the first test split."""
         return ["valid", *options.tests(), *NOISE_SPLITS]
 
     @classmethod
     def origins(cls, options: FilesOptions) -> Mapping[str, str]:
-        """Return that the noisy splits are copies of the first test split."""
+        """Return the first test split as the origin of every noisy split."""
         return dict.fromkeys(NOISE_SPLITS, options.tests()[0])
 
     @classmethod
     def inputs(cls, options: FilesOptions) -> Mapping[str, str]:
-        """Return the sha256 of every file that would be read, under its own name."""
+        """Return the sha256 of every file that would be read, by file name."""
         return hash_pair_files(_locate(options))
 
     @classmethod
     def build(cls, options: FilesOptions) -> Corpus:
-        """Read the files, learn the vocabulary on the training text, and encode."""
+        """Read the files, learn the vocabulary on the training text, and return the encoded corpus."""
         return build_text_corpus("files", _texts(options), options)
 
     @classmethod
     def list_left_out(cls, options: FilesOptions) -> list[str]:
-        """Return `file:line: reason` of every training pair that is left out; the corpus's notes name the first."""
+        """Return `file:line: reason` for every training pair that is left out; notes list only the first."""
         return list_left_out(_texts(options), options)
 
 
 def locate_pair_files(
     folder: Path, stems: Mapping[str, str], src: str, tgt: str, header: Header = "auto"
 ) -> dict[str, PairFiles]:
-    """Return where every split's lines are.
+    """Find the files of every split.
 
     Args:
-        folder: of the files.
+        folder: the folder of the files.
         stems: the stem of every split, by the split's name.
-        src, tgt: endings of aligned files, names of columns and keys.
-        header: of tables.
+        src, tgt: the endings of aligned files; also the names of table columns and JSON keys.
+        header: whether tables have a header.
 
     Raises:
-        CorpusError: some are nowhere; the message lists every path that was looked for.
+        CorpusError: files of a split are missing; the message lists every path that was tried.
     """
     found, missing = {}, []
     for name, stem in stems.items():
@@ -139,7 +139,7 @@ def locate_pair_files(
 
 
 def hash_pair_files(sources: Mapping[str, PairFiles]) -> dict[str, str]:
-    """Return the sha256 of every file under its own name."""
+    """Return the sha256 of every file by file name."""
     return {path.name: hash_corpus_file(path) for source in sources.values() for path in source.files}
 
 

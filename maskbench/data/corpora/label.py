@@ -1,10 +1,10 @@
 """The corpus `label`: text classification as translation into one word.
 
-A source is a review: opinions among words that say nothing. An opinion is a good or a bad word, and `not` before it
-turns it around. The label is that of the majority, and the number of opinions is odd, so the right answer is always
-known: the best possible accuracy is 1. Both labels are equally likely, whatever the length and the number of
-opinions. A model that goes by single words, not by pairs, is wrong where `not` decides; one that does not see the whole
-text, where the opinions are apart.
+A source is a review: opinions among neutral words. An opinion is a good or a bad word; `not` before it
+negates it. The label is that of the majority, and the number of opinions is odd, so the best possible
+accuracy is 1. Both labels are equally likely for every length and number of opinions. A model that reads
+single words instead of pairs fails where `not` decides; a model that does not see the whole text fails where
+the opinions are far apart.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LABELS: Final = ("negative", "positive")
 TAGS: Final = ("end", *LABELS)
 
 Review: TypeAlias = tuple[str, str, list[int]]
-"""A source, its label, and the places of the words that decide."""
+"""A source, its label, and the source positions of the words that decide the label."""
 
 
 class LabelOptions(GeneratedOptions):
@@ -69,34 +69,37 @@ class LabelCorpus(CorpusBuilder):
 
     @classmethod
     def split_names(cls, options: LabelOptions) -> list[str]:
-        """Return valid, test, a split for every number of opinions, and the noisy copies of test."""
+        """Return the names of valid, test, a split per number of opinions, and the noisy copies of test."""
         return ["valid", "test", *_opinion_splits(options), *NOISE_SPLITS]
 
     @classmethod
     def annotations(cls, options: LabelOptions) -> frozenset[str]:
-        """Return what is known of the words: everything; the label is linked to the words that decide."""
+        """Return all annotations; the label is linked to the words that decide it."""
         return frozenset({"junk", "links", "deps", "tags"})
 
     @classmethod
     def tags(cls, options: LabelOptions) -> tuple[str, ...]:
-        """Return what a target word can be: either label."""
+        """Return the names of the tags of target words: the end mark and both labels."""
         return TAGS
 
     @classmethod
     def origins(cls, options: LabelOptions) -> dict[str, str]:
-        """Return that the noisy splits are copies of test."""
+        """Return "test" as the origin of every noisy split."""
         return dict.fromkeys(NOISE_SPLITS, "test")
 
     @classmethod
     def build(cls, options: LabelOptions) -> Corpus:
-        """Draw the reviews. Splits of one number of opinions hold as many pairs as test, none that can be trained on."""
+        """Draw the reviews and return the corpus.
+
+        Splits of one number of opinions have as many pairs as test; none of their pairs can be in train.
+        """
         vocabulary = WordVocabulary([*NEUTRAL, NOT, *GOOD, *BAD, *LABELS])
         drawn = fill_splits(_reviews(options), options.sizes())
         splits = [_split(name, drawn[name], vocabulary) for name in SPLITS]
         for name, count in _opinion_splits(options).items():
             drawn = fill_splits(_reviews(options, count), {"train": 0, "valid": 0, "test": options.test})
             splits.append(_split(name, drawn["test"], vocabulary))
-        # A replaced word becomes a neutral one, so that noise takes opinions away and never adds any.
+        # A replaced word becomes a neutral one, so that noise removes opinions and never adds any.
         noisy = make_noisy_splits(splits[SPLITS.index("test")], vocabulary, NEUTRAL)
         return assemble_corpus("label", vocabulary, [*splits, *noisy], tags=TAGS)
 
@@ -106,7 +109,7 @@ def _opinion_splits(options: LabelOptions) -> dict[str, int]:
 
 
 def _reviews(options: LabelOptions, opinions: int | None = None) -> Iterator[Review]:
-    """Yield reviews without end, with a number of opinions or, with None, with every odd number equally often."""
+    """Yield reviews endlessly, with the given number of opinions; None: every odd number equally often."""
     key = Key.of(options.seed, "label", *([] if opinions is None else [opinions]))
     most = options.opinions
 
@@ -114,7 +117,7 @@ def _reviews(options: LabelOptions, opinions: int | None = None) -> Iterator[Rev
         n = 1 + 2 * rng.randbelow((most + 1) // 2) if opinions is None else opinions
         length = options.min_length + rng.randbelow(options.max_length - options.min_length + 1)
         said = [_opinion(rng, options.negation) for _ in range(n)]
-        # What is too short for its opinions gets no neutral words.
+        # If the opinions alone reach the length, there are no neutral words.
         free = max(0, length - sum(len(words) for words, _ in said))
         parts = rng.shuffled([*said, *(([rng.choice(NEUTRAL)], 0) for _ in range(free))])
         return _review(parts)
@@ -123,14 +126,14 @@ def _reviews(options: LabelOptions, opinions: int | None = None) -> Iterator[Rev
 
 
 def _opinion(rng: SentenceRng, negation: float) -> tuple[list[str], int]:
-    """Return the words of an opinion, and 1 or -1 for what it says."""
+    """Return the words of an opinion, and 1 if it is good or -1 if it is bad."""
     good, turned = rng.chance(0.5), rng.chance(negation)
     word = rng.choice(GOOD if good else BAD)
     return [NOT, word] if turned else [word], 1 if good != turned else -1
 
 
 def _review(parts: Sequence[tuple[list[str], int]]) -> Review:
-    """Return the review of opinions and neutral words (worth 0), in this order."""
+    """Return the review of these opinions (worth 1 or -1) and neutral words (worth 0), in this order."""
     source: list[str] = []
     deciding: list[int] = []
     for words, worth in parts:
@@ -141,7 +144,7 @@ def _review(parts: Sequence[tuple[list[str], int]]) -> Review:
 
 def _split(name: str, drawn: Sequence[Review], vocabulary: WordVocabulary) -> Split:
     split = encode_split(name, [(source, label) for source, label, _ in drawn], vocabulary)
-    # With one target word, the number of a link is the place in the source.
+    # With one target word, the number of a link is the position in the source.
     links, tags = [deciding for _, _, deciding in drawn], [[TAGS.index(label)] for _, label, _ in drawn]
     junk = [
         [int(s not in deciding) for s in range(source.count(" ") + 1)] + [0] for source, _, deciding in drawn

@@ -1,7 +1,7 @@
-"""The corpus `mixture`: several tasks in one run, each source with a word in front that says which task it is.
+"""The corpus `mixture`: several tasks in one run; the first word of each source names its task.
 
-That is how one model is taught to translate between several languages (Johnson et al. 2017), or to translate, answer
-and classify (Raffel et al. 2020): the tasks share every weight and the vocabulary, and a marker chooses among them.
+One model so learns to translate between several languages (Johnson et al. 2017), or to translate, answer and
+classify (Raffel et al. 2020): the tasks share every weight and the vocabulary, and a marker selects the task.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ class MixtureOptions(BaseModel):
     def _names_are_markers(cls, tasks: dict[str, Any]) -> dict[str, Any]:
         for task in tasks:
             if not _TASK.fullmatch(task):
-                # Without a hyphen, so that `<task>-<split>` can be taken apart again.
+                # No hyphen, so that `<task>-<split>` can be split again.
                 rule = "a small letter, then small letters, digits and _, at most 24 in all"
                 raise ValueError(f"{task[:40]!r} cannot be the name of a task ({rule})")
         return tasks
 
     def parts(self) -> dict[str, NestedCorpus]:
-        """Return the corpus of every task."""
+        """Return the corpus of every task, by the task's name."""
         return {task: NestedCorpus.from_options(described) for task, described in self.tasks.items()}
 
 
 def task_marker(task: str) -> str:
-    """Return the word in front of every source of a task."""
+    """Return the marker: the first word of every source of a task."""
     return f"[{task}]"
 
 
@@ -63,25 +63,25 @@ class MixtureCorpus(CorpusBuilder):
 
     @classmethod
     def split_names(cls, options: MixtureOptions) -> list[str]:
-        """Return valid and test of all tasks together, and every split of every task as `<task>-<split>`."""
+        """Return `valid` and `test` of all tasks together, and each task's splits as `<task>-<split>`."""
         own = (f"{task}-{split}" for task, part in options.parts().items() for split in part.split_names())
         return ["valid", "test", *own]
 
     @classmethod
     def annotations(cls, options: MixtureOptions) -> frozenset[str]:
-        """Return what is known in all tasks."""
+        """Return the annotations that all tasks have."""
         return reduce(frozenset.intersection, (part.annotations() for part in options.parts().values()))
 
     @classmethod
     def tags(cls, options: MixtureOptions) -> tuple[str, ...]:
-        """Return the tags of all tasks, each once; none unless every task has tags."""
+        """Return the tags of all tasks, each once; empty unless every task has tags."""
         if "tags" not in cls.annotations(options):
             return ()
         return _united(part.builder.tags(part.options) for part in options.parts().values())
 
     @classmethod
     def origins(cls, options: MixtureOptions) -> dict[str, str]:
-        """Return the tasks' own altered copies."""
+        """Return the origins of the tasks' altered copies, under their names in the mixture."""
         return {
             f"{task}-{copy}": f"{task}-{origin}"
             for task, part in options.parts().items()
@@ -104,7 +104,7 @@ class MixtureCorpus(CorpusBuilder):
 
     @classmethod
     def build(cls, options: MixtureOptions) -> Corpus:
-        """Build every task, and put a marker in front of its sources."""
+        """Build every task and prepend its marker to its sources."""
         parts = options.parts()
         corpora = {task: part.build(f"task {task}") for task, part in parts.items()}
         _refuse_used_markers(corpora)
@@ -135,15 +135,15 @@ def _united(tags: Iterator[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _places(own: Sequence[str], united: Sequence[str]) -> list[int]:
-    """Return where each of a task's tags stands among all; nothing where tags are not kept."""
+    """Return the index of each of a task's tags in the shared tags; empty if tags are not kept."""
     return [united.index(name) for name in own] if united else []
 
 
 def _refuse_used_markers(corpora: Mapping[str, Corpus]) -> None:
-    """Raise if a marker is a word of some line.
+    """Raise if any line contains a marker as a word.
 
     Raises:
-        CorpusError: it is; the message says where.
+        CorpusError: a line does; the message names the task and the split.
     """
     for marker, task in ((task_marker(task), task) for task in corpora):
         for other, corpus in corpora.items():
@@ -159,10 +159,10 @@ def _refuse_used_markers(corpora: Mapping[str, Corpus]) -> None:
 def _shared_vocabulary(
     corpora: Mapping[str, Corpus],
 ) -> tuple[Vocabulary, dict[str, npt.NDArray[np.int32]]]:
-    """Return one vocabulary for all tasks, and the id in it of every id that a task had before.
+    """Return one vocabulary for all tasks, and for each task the new id of every old id.
 
     Raises:
-        CorpusError: there is none: some task does not go by words, and the vocabularies differ.
+        CorpusError: there is none: the vocabularies differ, and not all of them have words as tokens.
     """
     own = {task: corpus.vocabulary for task, corpus in corpora.items()}
     if all(isinstance(vocabulary, WordVocabulary) for vocabulary in own.values()):
@@ -191,7 +191,7 @@ def _ordinary(vocabulary: Vocabulary) -> list[str]:
 
 
 def _marker_ids(task: str, vocabulary: Vocabulary) -> list[int]:
-    """Return the ids in front of every source of a task."""
+    """Return the ids that are prepended to every source of a task."""
     ids = vocabulary.encode(task_marker(task))
     if UNK in ids:
         raise CorpusError(
@@ -202,26 +202,26 @@ def _marker_ids(task: str, vocabulary: Vocabulary) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """Turns the splits of one task's corpus into splits of the mixture."""
+    """Converts the splits of one task's corpus into splits of the mixture."""
 
     name: str
     ids: npt.NDArray[np.int32]
-    """The new id of every old one."""
+    """The new id of every old id."""
     marker: list[int]
     kept: frozenset[str]
     """The annotations that all tasks have."""
     tags: list[int]
-    """The new place of every tag."""
+    """The new index of every tag."""
 
     def split(self, split: Split) -> Split:
-        """Return the split with the marker in front of every source, what is known of it moved along."""
+        """Return the split with the marker prepended to every source, ids and annotations adapted."""
         shift = len(self.marker)
         lengths = list(zip(split.src.lengths.tolist(), split.tgt.lengths.tolist(), strict=True))
         src = Ragged(self.ids[split.src.values], split.src.offsets)
         known = {name: getattr(split, name) for name in self.kept}
         for name in known.keys() & {"links", "deps"}:
             rows = zip(known[name].rows(), lengths, strict=True)
-            # The end mark hangs on every source token, and so on the marker too.
+            # The end mark depends on every source token, and so on the marker too.
             moved = [_shifted(row, *sizes, shift, all_of_end=name == "deps") for row, sizes in rows]
             known[name] = Ragged.from_rows(moved)
         if "junk" in known:
@@ -242,14 +242,14 @@ class _Task:
 
 
 def _shifted(links: list[int], before: int, targets: int, shift: int, *, all_of_end: bool) -> list[int]:
-    """Return links of one sentence whose source, once `before` tokens long, has `shift` more in front."""
+    """Return the links of one sentence after `shift` tokens are prepended to its `before` source tokens."""
     now = before + shift
     moved = [t * now + s + shift for t, s in (divmod(link, before) for link in links)]
     return sorted(moved + [(targets - 1) * now + s for s in range(shift)]) if all_of_end else moved
 
 
 def _joined(name: str, splits: Sequence[Split]) -> Split:
-    """Return all pairs of several splits as one, which is no copy of anything."""
+    """Return all pairs of several splits as one split without an origin."""
     known: dict[str, Any] = {
         part: None
         if getattr(splits[0], part) is None

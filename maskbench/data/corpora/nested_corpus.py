@@ -15,7 +15,7 @@ from maskbench.errors import CorpusError
 from maskbench.registry import CORPORA, did_you_mean
 
 OUTERMOST: Final = "mixture"
-"""The corpus that no other can hold."""
+"""The corpus that cannot be inside another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class NestedCorpus:
         return cls(described["name"], builder, builder.Options.model_validate(options))
 
     def build(self, what: str) -> Corpus:
-        """Return the corpus; `what` is how an error calls it.
+        """Build the corpus; `what` is its name in error messages.
 
         Raises:
             CorpusError: its data is missing or malformed.
@@ -45,29 +45,29 @@ class NestedCorpus:
             raise CorpusError(f"{what}: {error}") from error
 
     def split_names(self) -> list[str]:
-        """Return every split a run can be evaluated on."""
+        """Return the names of every split a run can be evaluated on."""
         return self.builder.split_names(self.options)
 
     def annotations(self) -> frozenset[str]:
-        """Return what its splits are annotated with."""
+        """Return the annotations of its splits."""
         return self.builder.annotations(self.options)
 
     def versions(self) -> list[Any]:
-        """Return the versions of what it is built by, its own name in front."""
+        """Return its name and the versions of its builders."""
         return [self.name, *self.builder.versions(self.options)]
 
     def inputs(self, role: str) -> dict[str, str]:
-        """Return the sha256 of its input files, each under `<role>/<its own role>`."""
+        """Return the sha256 of its input files by `<role>/<the file's own role>`."""
         return {f"{role}/{file}": sha256 for file, sha256 in self.builder.inputs(self.options).items()}
 
 
 def main_test_split(split_names: Sequence[str]) -> str:
-    """Return the main test split: `test`, or the first that is not `valid` where none is called so."""
+    """Return the main test split: `test` if there is one, else the first that is not `valid`."""
     return "test" if "test" in split_names else next(name for name in split_names if name != "valid")
 
 
 def _checked(described: dict[str, Any], not_inside: frozenset[str]) -> dict[str, Any]:
-    """Return the description of a corpus with its defaults filled in."""
+    """Validate the description of a nested corpus and fill in its defaults."""
     if "name" not in described:
         raise _mistakes([InitErrorDetails(type="missing", loc=("name",), input=described)])
     name = described["name"]
@@ -96,13 +96,13 @@ def _checked(described: dict[str, Any], not_inside: frozenset[str]) -> dict[str,
 
 
 def _words(message: str, key: str, value: Any) -> InitErrorDetails:
-    """Return what is wrong with one key of a description."""
+    """Return the error details for one key of a description."""
     error = PydanticCustomError("nested_corpus", "{message}", {"message": message})
     return InitErrorDetails(type=error, loc=(key,), input=value)
 
 
 def _mistakes(details: Iterable[InitErrorDetails]) -> ValidationError:
-    # Raised inside a validator, these keep their keys: a complaint points at the key that it is about.
+    # Raised inside a validator, these errors keep their keys, so each is shown at the key it is about.
     return ValidationError.from_exception_data("corpus", list(details))
 
 
@@ -111,6 +111,6 @@ def _not(*names: str) -> AfterValidator:
 
 
 TaskCorpus: TypeAlias = Annotated[dict[str, Any], _not(OUTERMOST)]
-"""A corpus as an option writes it, `{name: toydeen, pairs: 2000}`; any but a mixture."""
+"""A corpus as the value of an option, such as `{name: toydeen, pairs: 2000}`; any corpus but a mixture."""
 PlainCorpus: TypeAlias = Annotated[dict[str, Any], _not(OUTERMOST, "denoise")]
-"""Likewise; any that is not made of other corpora."""
+"""The same for any corpus that is not made of other corpora."""

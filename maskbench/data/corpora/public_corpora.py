@@ -1,7 +1,7 @@
-"""Public corpora by name: `multi30k` and `tatoeba`, downloaded once, or read from a folder of one's own.
+"""Public corpora by name: `multi30k` and `tatoeba`, downloaded once, or read from the user's folder.
 
-Every file is pinned to a commit of a public repository, to its size and to its sha256. With `path`, nothing is
-downloaded and nothing is compared: the files in that folder are the corpus.
+Every file is pinned to a commit of a public repository, to its size and to its sha256. With `path`, the files
+in that folder are the corpus; they are not compared with the pinned hashes.
 """
 
 from __future__ import annotations
@@ -61,21 +61,21 @@ Share = Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class _DownloadedCorpus(CorpusBuilder):
-    """A public corpus: which files it needs, and how its splits are read from a folder that has them."""
+    """Base class of public corpora: their files, and how their splits are read from a folder."""
 
     name: ClassVar[str]
     licence: ClassVar[str]
-    """What a person should know before using the text; the first of the corpus's notes."""
+    """What the user should know before using the text; the first of the corpus's notes."""
 
     @classmethod
     @abstractmethod
     def remote_files(cls, options: Any) -> list[RemoteFile]:
-        """Return the files it needs."""
+        """Return the files to download."""
 
     @classmethod
     @abstractmethod
     def pair_files(cls, options: Any, folder: Path) -> dict[str, PairFiles]:
-        """Return the files in `folder`, by split; a CorpusError where some are missing."""
+        """Return the files in `folder` by split; raise a CorpusError if some are missing."""
 
     @classmethod
     @abstractmethod
@@ -85,33 +85,33 @@ class _DownloadedCorpus(CorpusBuilder):
     @classmethod
     @abstractmethod
     def test_splits(cls, options: Any) -> list[str]:
-        """Return the names of the test splits, of which the first has noisy copies."""
+        """Return the names of the test splits; the first one has noisy copies."""
 
     @classmethod
     def split_names(cls, options: Any) -> list[str]:
-        """Return valid, the test splits, and the noisy copies of the first of them."""
+        """Return the names of valid, the test splits, and the noisy copies of the first test split."""
         return ["valid", *cls.test_splits(options), *NOISE_SPLITS]
 
     @classmethod
     def origins(cls, options: Any) -> Mapping[str, str]:
-        """Return that the noisy splits are copies of the first test split."""
+        """Return the first test split as the origin of every noisy split."""
         return dict.fromkeys(NOISE_SPLITS, cls.test_splits(options)[0])
 
     @classmethod
     def inputs(cls, options: Any) -> Mapping[str, str]:
-        """Return the sha256 of every file: the pinned ones, known without a download, or those in `path`."""
+        """Return the sha256 of every file: the pinned hashes, or those of the files in `path`."""
         if options.path is None:
             return {remote.name: remote.sha256 for remote in cls.remote_files(options)}
         return hash_pair_files(cls.pair_files(options, expand_folder(options.path)))
 
     @classmethod
     def build(cls, options: Any) -> Corpus:
-        """Download what is not there yet, and build the corpus."""
+        """Download the missing files and build the corpus."""
         return build_text_corpus(cls.name, cls._all_texts(options), options, [cls.licence])
 
     @classmethod
     def list_left_out(cls, options: Any) -> list[str]:
-        """Return `file:line: reason` of every training pair that is left out; the corpus's notes name the first."""
+        """Return `file:line: reason` for every training pair that is left out; notes list only the first."""
         return list_left_out(cls._all_texts(options), options)
 
     @classmethod
@@ -221,7 +221,7 @@ class TatoebaCorpus(_DownloadedCorpus):
 
     @classmethod
     def pair_files(cls, options: TatoebaOptions, folder: Path) -> dict[str, PairFiles]:
-        """Return the table, from which all splits are dealt."""
+        """Return the table, from which all splits are taken."""
         for path in (folder / "deu.txt", folder / "deu.txt.gz"):
             if path.is_file():
                 return {"train": PairFiles((path,), "en", "de")}
@@ -231,7 +231,7 @@ class TatoebaCorpus(_DownloadedCorpus):
 
     @classmethod
     def read_texts(cls, options: TatoebaOptions, folder: Path) -> dict[str, SentencePairs]:
-        """Return the table, turned round where German is the source, and dealt to the splits."""
+        """Return the splits of the table, sides swapped if German is the source."""
         text = cls.pair_files(options, folder)["train"].read()
         return deal_splits(
             text.swapped() if options.src == "de" else text, {"valid": options.valid, "test": options.test}

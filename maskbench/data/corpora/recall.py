@@ -1,12 +1,12 @@
-"""The corpus `recall`: question answering without language, as multi-query associative recall.
+"""The corpus `recall`: multi-query associative recall, a synthetic question answering task.
 
-A source states facts, each a key followed by its value, and then asks: behind a separator stand some of the keys. The
-reference is their values, in the order asked. A value must be found by its key, so what is tested is whether attention
-can look up content across a distance; meaningless words between the facts are what can distract it.
+A source has facts, each a key followed by its value, then a separator and some of the keys as questions. The
+reference is their values, in the same order. A value must be found by its key, so the task tests whether
+attention can look up content across a distance. Meaningless words between the facts are distractors.
 
-After the task of Arora et al. 2024 (Zoology, arXiv:2312.04927), where the answers of a decoder are scored in place.
-Here they are a sequence of their own, all questions come after all facts, and those that are asked are drawn evenly,
-where Zoology draws the gap between a fact and its question from a power law.
+After the task of Arora et al. 2024 (Zoology, arXiv:2312.04927), where the answers of a decoder are scored in
+place. Here the answers are a separate target sequence, all questions come after all facts, and the facts
+asked for are drawn uniformly; Zoology draws the gap between a fact and its question from a power law.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ SEPARATOR: Final = "ask"
 TAGS: Final = ("end", "answer")
 
 Question: TypeAlias = tuple[str, str, list[tuple[int, int]], list[int]]
-"""A source, its reference, for every answer the places of its question and of the value, and the places of junk."""
+"""A source, its reference, the source positions of question and value for every answer, and the positions of
+junk."""
 
 
 class RecallOptions(GeneratedOptions):
@@ -69,27 +70,30 @@ class RecallCorpus(CorpusBuilder):
 
     @classmethod
     def split_names(cls, options: RecallOptions) -> list[str]:
-        """Return valid, test, splits with a given number of facts, and the noisy copies of test."""
+        """Return the names of valid, test, splits of one number of facts, and the noisy copies of test."""
         return ["valid", "test", *_fact_splits(options), *NOISE_SPLITS]
 
     @classmethod
     def annotations(cls, options: RecallOptions) -> frozenset[str]:
-        """Return what is known of the words: everything."""
+        """Return all annotations."""
         return frozenset({"junk", "links", "deps", "tags"})
 
     @classmethod
     def tags(cls, options: RecallOptions) -> tuple[str, ...]:
-        """Return what a target word can be."""
+        """Return the names of the tags of target words."""
         return TAGS
 
     @classmethod
     def origins(cls, options: RecallOptions) -> dict[str, str]:
-        """Return that the noisy splits are copies of test."""
+        """Return "test" as the origin of every noisy split."""
         return dict.fromkeys(NOISE_SPLITS, "test")
 
     @classmethod
     def build(cls, options: RecallOptions) -> Corpus:
-        """Draw the questions. Splits of one number of facts hold as many pairs as test, none that can be trained on."""
+        """Draw the questions and return the corpus.
+
+        Splits of one number of facts have as many pairs as test; none of their pairs can be in train.
+        """
         words = _Words.of(options)
         drawn = fill_splits(_questions(words, options), options.sizes())
         splits = [_split(name, drawn[name], words.vocabulary) for name in SPLITS]
@@ -103,14 +107,14 @@ class RecallCorpus(CorpusBuilder):
 
 
 def _fact_splits(options: RecallOptions) -> dict[str, int]:
-    """Return the numbers of facts that have a split of their own by its name: powers of two, and the least and most."""
+    """Return the number of facts of each such split by its name: powers of two, and the limits."""
     powers = {2**i for i in range(8)} | {options.min_facts, options.max_facts}
     return {f"facts-{n}": n for n in sorted(powers) if options.min_facts <= n <= options.max_facts}
 
 
 @dataclass(frozen=True)
 class _Words:
-    """The words of the sources, by kind; references have no others than values."""
+    """The words of the sources, by kind; references contain only values."""
 
     keys: list[str]
     values: list[str]
@@ -119,7 +123,7 @@ class _Words:
 
     @classmethod
     def of(cls, options: RecallOptions) -> _Words:
-        """Return the words of a corpus."""
+        """Return the words of a corpus with these options."""
         keys, values, junk = (
             make_pseudowords(options.keys),
             make_pseudowords(options.values, "n"),
@@ -129,7 +133,7 @@ class _Words:
 
 
 def _questions(words: _Words, options: RecallOptions, facts: int | None = None) -> Iterator[Question]:
-    """Yield questions without end, about `facts` facts or, with None, about every number of them equally often."""
+    """Yield questions endlessly, about `facts` facts; None: about every number of facts equally often."""
     key = Key.of(options.seed, "recall", *([] if facts is None else [facts]))
     most = options.max_facts
 
@@ -138,7 +142,7 @@ def _questions(words: _Words, options: RecallOptions, facts: int | None = None) 
         keys = rng.shuffled(words.keys)[:n]
         parts = [[key, rng.choice(words.values)] for key in keys]
         asked = rng.shuffled(range(n))[: 1 + rng.randbelow(min(options.queries, n))]
-        # A meaningless word stands before some fact or behind the last, never between a key and its value.
+        # A junk word is inserted before or after a fact, never between a key and its value.
         for _ in range(rng.randbelow(options.distractors + 1)):
             parts.insert(rng.randbelow(len(parts) + 1), [rng.choice(words.junk)])
         return _asked(parts, [keys[i] for i in asked])
@@ -147,7 +151,7 @@ def _questions(words: _Words, options: RecallOptions, facts: int | None = None) 
 
 
 def _asked(parts: Sequence[Sequence[str]], queries: Sequence[str]) -> Question:
-    """Return the question about facts (two words) among meaningless words (one)."""
+    """Return the question for parts in order: facts (two words) and junk words (one word)."""
     source: list[str] = []
     places, junk = {}, []
     for part in parts:
@@ -173,11 +177,11 @@ def _split(name: str, drawn: Sequence[Question], vocabulary: WordVocabulary) -> 
 
 
 def _links(question: Question, width: int) -> Links:
-    """Return that every answer is the value of the fact."""
+    """Return links from every answer to the value of its fact."""
     return [t * width + value for t, (_, value) in enumerate(question[2])]
 
 
 def _deps(question: Question, width: int) -> Links:
-    """Return that every answer hangs on the key and the value of the fact, and on the question."""
+    """Return links from every answer to the key and the value of its fact, and to its question."""
     found = enumerate(question[2])
     return [t * width + s for t, (query, value) in found for s in (value - 1, value, query)]

@@ -1,4 +1,4 @@
-"""Checks of the finished splits of `toydeen` against what its documentation says, and notes for the user."""
+"""Check the finished splits of `toydeen` against its documentation, and return notes for the user."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from maskbench.data.corpora.toydeen.tree import TAG_NUMBERS, AnnotatedSentence
 from maskbench.errors import CorpusError
 
 MIN_PAIRS_FOR_COVERAGE: Final = 1_000
-"""With so many training pairs, all nouns and adjectives occur in them; with fewer, that is left to chance: of 500
-sentences of at most 8 words, one draw in 750 lacks an adjective."""
+"""Number of training pairs from which the held-out words must all occur in training; with fewer they may be
+missing by chance: with 500 sentences of at most 8 words, one draw in 750 lacks an adjective."""
 
 
 def check_splits(drawn: Mapping[str, Sequence[AnnotatedSentence]]) -> list[str]:
     """Check the splits, and return notes on them.
 
     Args:
-        drawn: the sentences of every split that is no copy of another.
+        drawn: the sentences of every split that is not a copy of another, by the split's name.
 
     Raises:
-        CorpusError: a check fails, which is a fault of the program.
+        CorpusError: a check fails, which is a bug of the program.
     """
     return [
         _check_disjoint(drawn),
@@ -90,7 +90,7 @@ def _describe_train(train: Sequence[AnnotatedSentence]) -> str:
 
 
 def is_reordered(sentence: AnnotatedSentence) -> bool:
-    """Return whether two words of the source have translations in the other order."""
+    """Return whether the translations of two source words are in the opposite order."""
     width = sentence.source.count(" ") + 2
     return any(later % width < earlier % width for earlier, later in pairwise(sentence.links))
 

@@ -1,9 +1,10 @@
-"""The corpus `toydeen`: English to a German-like language, from a grammar with the dependencies that masks may break.
+"""The corpus `toydeen`: English to a German-like language, from a grammar with known dependencies.
 
-Agreement within a noun phrase is local, the number of a verb reaches across a prepositional phrase or a relative
-clause, clauses end in their verbs, particles are separated from theirs, a fronted adverb turns subject and verb around,
-relative pronouns look back to their head and personal ones to a noun of the clause before, and the sense of a homograph
-depends on a cue at either end of the sentence.
+Masks may break these dependencies. Agreement within a noun phrase is local. A verb agrees in number with its
+subject across a prepositional phrase or a relative clause. Subordinate clauses end in their verbs, and
+particles are separated from theirs. After a fronted adverb, the subject follows the verb. Relative pronouns
+depend on their head, personal pronouns on a noun of the clause before. The sense of a homograph depends on a
+cue at either end of the sentence.
 """
 
 from __future__ import annotations
@@ -75,25 +76,25 @@ class ToydeenCorpus(CorpusBuilder):
 
     @classmethod
     def split_names(cls, options: ToydeenOptions) -> list[str]:
-        """Return valid, test, the splits that are unlike training, and the noisy and distracted copies of test."""
+        """Return the names of valid, test, the out-of-distribution splits, and the altered copies of test."""
         return ["valid", "test", *_long(options), "novel", "minimal", *NOISE_SPLITS, *DISTRACT_SPLITS]
 
     @classmethod
     def annotations(cls, options: ToydeenOptions) -> frozenset[str]:
-        """Return that everything is known of the words."""
+        """Return all annotations."""
         return frozenset({"junk", "links", "deps", "tags"})
 
     @classmethod
     def tags(cls, options: ToydeenOptions) -> tuple[str, ...]:
-        """Return what a German word can be an instance of."""
+        """Return the names of the tags of German words."""
         return tuple(TAGS)
 
     @classmethod
     def origins(cls, options: ToydeenOptions) -> dict[str, str]:
-        """Return that noisy and distracted splits are copies of test.
+        """Return "test" as the origin of the noisy and the distracted splits.
 
-        With `distractors`, `test` has other sources than what the distracted splits are made of, so they are copies of
-        no split.
+        With `distractors`, the distracted splits have no origin: they are made from `test` before its own
+        distraction.
         """
         return dict.fromkeys(
             NOISE_SPLITS if options.distractors else [*NOISE_SPLITS, *DISTRACT_SPLITS], "test"
@@ -101,7 +102,9 @@ class ToydeenCorpus(CorpusBuilder):
 
     @classmethod
     def build(cls, options: ToydeenOptions) -> Corpus:
-        """Derive the sentences; the vocabulary is the grammar's, so it is the same for every size and seed.
+        """Derive the sentences and return the corpus.
+
+        The vocabulary is that of the grammar, so it is the same for every size and seed.
 
         Raises:
             CorpusError: there are not enough different sentences.
@@ -113,7 +116,7 @@ class ToydeenCorpus(CorpusBuilder):
             name: _split(name, generate_sentences, vocabulary) for name, generate_sentences in drawn.items()
         }
         distractor = Distractor(junk_words(), openers(), vocabulary)
-        # Distracted copies are made of the plain test split, so that their number is all there is.
+        # Make the distracted copies from the plain test split, so that they have no other inserted words.
         distracted = distractor.copies(splits["test"])
         if options.distractors:
             distracted = [_of_none(split) for split in distracted]
@@ -125,7 +128,7 @@ class ToydeenCorpus(CorpusBuilder):
 
 
 def _of_none(split: Split) -> Split:
-    """Return an altered split as one that is a copy of none."""
+    """Return an altered split without its origin."""
     return replace(split, origin=None, touched=None)
 
 
@@ -138,7 +141,7 @@ def _long(options: ToydeenOptions) -> list[str]:
 
 
 def _drawn(options: ToydeenOptions) -> dict[str, list[AnnotatedSentence]]:
-    """Return the sentences of every split that is no copy of another."""
+    """Return the sentences of every split that is not a copy of another."""
     minimal = find_minimal_pairs(-(-options.test // 2), options.max_length)
     kept_back = {sentence.source for sentence in minimal}
     plain = generate_sentences(options.seed, options.max_length)
@@ -149,7 +152,7 @@ def _drawn(options: ToydeenOptions) -> dict[str, list[AnnotatedSentence]]:
 
 
 def generate_sentences(seed: int, max_length: int) -> Iterator[AnnotatedSentence]:
-    """Yield plain sentences without end, repetitions among them, at most `max_length` words long on either side."""
+    """Yield plain sentences endlessly, with repetitions, at most `max_length` words on either side."""
     stream = _stream(Key.of(seed, "toydeen"), PLAIN_STYLE)
     return (annotate(one) for one in stream if max(one.lengths) <= max_length)
 
@@ -161,7 +164,7 @@ def _long_sentences(name: str, options: ToydeenOptions) -> list[AnnotatedSentenc
 
 
 def _novel(options: ToydeenOptions) -> list[AnnotatedSentence]:
-    """Return the sentences of `novel`, each new in one way, the ways taking turns."""
+    """Return the sentences of `novel`, each with one novelty; the kinds of novelty alternate."""
     kinds = [kind for kind in NOVELTY_STYLES if options.max_length >= NOVELTY_MIN_LENGTHS[kind]]
     each = -(-options.test // len(kinds))
     turns = [_new_in_one_way(kind, each, options) for kind in kinds]

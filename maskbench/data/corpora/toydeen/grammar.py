@@ -1,6 +1,6 @@
 """The synchronous grammar of `toydeen`: one derivation gives an English sentence and its German translation.
 
-Every English sentence the grammar can derive has exactly one translation. What looks ambiguous is settled by rule:
+Every English sentence the grammar can derive has exactly one translation. Rules settle what looks ambiguous:
 
 - an adverb at the end belongs to the last clause that is no relative clause;
 - a relative clause and a prepositional phrase belong to the noun before them;
@@ -21,13 +21,13 @@ from maskbench.data.corpora.toydeen.tree import DerivedSentence, Leaf, Node, Phr
 from maskbench.data.generation.sentence_rng import SentenceRng
 
 MAX_RANDOM_NUMBERS: Final = 132
-"""No derivation reads more random numbers than this."""
+"""Maximum number of random numbers that a derivation reads."""
 
 _PEOPLE: Final = frozenset(noun.english for noun in lexicon.PEOPLE)
 
 
 class Predicate(NamedTuple):
-    """A verb with its auxiliaries; English has `finite` and `rest` side by side, German separates them."""
+    """A verb with its auxiliaries; `finite` and `rest` are adjacent in English and separated in German."""
 
     finite: Leaf
     rest: tuple[Leaf, ...] = ()
@@ -35,21 +35,21 @@ class Predicate(NamedTuple):
 
     @property
     def verb(self) -> Leaf:
-        """The words that say which verb it is."""
+        """The leaf of the main verb."""
         return self.rest[0] if self.rest and self.rest[0].tag != "particle" else self.finite
 
 
 class Opening(NamedTuple):
-    """What decides where the verbs of a clause stand."""
+    """The start of a clause, which decides the position of its verbs."""
 
     words: tuple[Leaf, ...]
-    """Something in front of a main clause, a conjunction, a relative pronoun, or nothing."""
+    """The fronted words of a main clause, a conjunction, a relative pronoun, or nothing."""
     verb_final: bool
-    """Whether the clause ends in its verbs."""
+    """Whether the German clause ends in its verbs."""
 
 
 class Clause(NamedTuple):
-    """The constituents of a clause before they are put in order."""
+    """The constituents of a clause before they are ordered."""
 
     subject: NounPhrase
     predicate: Predicate
@@ -61,12 +61,12 @@ class Clause(NamedTuple):
 
 
 def derive(rng: SentenceRng, style: SplitStyle = PLAIN_STYLE) -> DerivedSentence:
-    """Return the sentence that the numbers of `rng` lead to, with its translation."""
+    """Derive a sentence and its translation from the random numbers of `rng`."""
     return spell(Derivation(rng, style).sentence())
 
 
 class Derivation:
-    """One sentence; equal random numbers give equal derivations. The methods are the rules of the grammar."""
+    """The derivation of one sentence; equal random numbers give equal derivations."""
 
     def __init__(
         self,
@@ -76,11 +76,11 @@ class Derivation:
         flip: int | None = None,
         other_cue: bool = False,
     ) -> None:
-        """Prepare.
+        """Draw the cue of the sentence.
 
         Args:
-            rng: decides everything.
-            style: what the sentence is likely to have in it.
+            rng: the source of all decisions.
+            style: the probabilities of the parts of the sentence.
             flip, other_cue: change one thing that `rng` decides: the number of a noun phrase (see `NounPhrases`), or
                 the cue, if there is one.
         """
@@ -91,13 +91,13 @@ class Derivation:
 
     @property
     def n_flippable(self) -> int:
-        """How many noun phrases could have the other number; known once `sentence` was called."""
+        """Number of noun phrases that could have the other number; complete after `sentence`."""
         return self._nouns.n_flippable
 
     def sentence(self) -> Node:
         """Return a main clause, alone or followed by a clause that `dass` or `weil` introduces."""
         rng = self._rng
-        # The cue stands at one end of the sentence, an adverb perhaps at the other.
+        # The cue, if any, is at one end of the sentence, an optional adverb at the other.
         adverb = (leaf(*rng.choice(lexicon.ADVERBS), "adverb"),) if rng.chance(0.4) else ()
         front, last = (
             (adverb, self._nouns.cue_leaves) if rng.chance(0.5) else (self._nouns.cue_leaves, adverb)
@@ -116,7 +116,7 @@ class Derivation:
             conjunction = leaf("because", ", weil", "conjunction")
         inner = self._clause(Opening((conjunction,), verb_final=True), last, two_clauses=True, before=outer)
         finite, rest = inner.predicate
-        # German has all verbs of a subordinate clause at its end, the finite one last.
+        # In German, all verbs of a subordinate clause are at its end, the finite one last.
         subordinate = Phrase(
             (conjunction, inner.subject.node, finite, *rest, *inner.english_rest),
             (conjunction, inner.subject.node, *inner.german_rest, *rest, finite),
@@ -129,10 +129,10 @@ class Derivation:
         """Return a clause without, with one, or with two objects.
 
         Args:
-            opening: of the clause.
-            adverb: at its end.
+            opening: the start of the clause.
+            adverb: the adverb at its end, or ().
             two_clauses: whether the sentence has two clauses.
-            before: the clause before, to whose nouns pronouns may refer.
+            before: the preceding clause, to whose nouns pronouns may refer.
         """
         rng = self._rng
         kind = rng.randbelow(20)
@@ -146,7 +146,7 @@ class Derivation:
         verbs = lexicon.TRANSITIVE if kind < 13 else lexicon.SEPARABLE if kind < 17 else lexicon.DITRANSITIVE
         verb = rng.choice(verbs)
         predicate = self._predicate(verb, subject.head, opening)
-        # English puts a pronoun between a verb and its particle, so such verbs have none.
+        # English puts a pronoun between a verb and its particle, so such verbs get no pronoun as object.
         meant = before.object if before and not verb.english_particle else None
         pronoun = self._personal_pronoun(meant, verb.object_case, predicate.verb)
         recipient: tuple[Node, ...] = ()
@@ -164,7 +164,7 @@ class Derivation:
         return Clause(subject, predicate, thing, (thing.node, *recipient, *adverb), german)
 
     def _predicate(self, verb: Verb, subject: Head, opening: Opening) -> Predicate:
-        """Return the verb alone, with a modal, or in the perfect."""
+        """Draw the form of a verb (simple, with a modal, or perfect) and return its leaves."""
         form = self._rng.choice(("simple", "simple", "modal", "perfect"))
         plural = subject.plural
         decides = (subject.leaf, *opening.words)
@@ -181,7 +181,7 @@ class Derivation:
             english = verb.english if plural else verb.english_singular
             german = verb.german_plural if plural else verb.german_singular
             if opening.verb_final:
-                # Particle and verb are one word at the end of a clause.
+                # At the end of a clause, particle and verb are one word.
                 english, german = f"{english} {verb.english_particle}", verb.german_particle + german
                 return Predicate(leaf(english, german, tag, *decides))
             finite = leaf(english, german, tag, *decides)
@@ -233,9 +233,9 @@ class Derivation:
         return phrase
 
     def _with_relative_clause(self, phrase: NounPhrase, *, nested: bool) -> NounPhrase:
-        """Return the phrase with a relative clause, whose pronoun is its subject or its object.
+        """Return the phrase with a relative clause whose pronoun is its subject or its object.
 
-        With `nested`, it is the object, and the subject has a relative clause itself.
+        With `nested`, the pronoun is the object, and the subject has its own relative clause.
         """
         rng = self._rng
         is_subject = rng.chance(0.5) and not nested
@@ -268,14 +268,14 @@ class Derivation:
     def _personal_pronoun(
         self, meant: NounPhrase | None, case: Case, governor: Leaf | None = None
     ) -> NounPhrase | None:
-        """Return a pronoun for `meant`, or None: there is no such phrase, it is a person, or chance is against it."""
+        """Return a pronoun for `meant`; None without such a phrase, for a person, or by chance (one half)."""
         if meant is None or meant.head.noun.english in _PEOPLE or not self._rng.chance(0.5):
             return None
         return self._nouns.personal_pronoun(meant.head, case, governor)
 
 
 def _order_main_clause(front: tuple[Leaf, ...], clause: Clause) -> Node:
-    """Return the clause in order: German has the finite verb second, so the subject follows it if `front` is there."""
+    """Return a main clause in order: the German finite verb is second, before the subject after `front`."""
     finite, rest = clause.predicate
     subject = clause.subject.node
     start = (*front, finite, subject) if front else (subject, finite)
@@ -285,5 +285,5 @@ def _order_main_clause(front: tuple[Leaf, ...], clause: Clause) -> Node:
 
 
 def _followed_by(head: Head, *others: NounPhrase) -> Head:
-    """Return the head of a phrase in which other noun phrases follow it."""
+    """Return the head of a phrase with other noun phrases after it: sets `attracted`."""
     return head._replace(attracted=any(other.head.plural != head.plural for other in others))

@@ -11,25 +11,26 @@ RELATIVE: Final[dict[Case, dict[Agreement, str]]] = {
     "acc": {"m": "den", "f": "die", "n": "das", "p": "die"},
     "dat": {"m": "dem", "f": "der", "n": "dem", "p": "denen"},
 }
-"""The relative pronoun; except in the dative plural it is also the definite article."""
+"""Forms of the relative pronoun; except in the dative plural they are also the definite article."""
 
 PERSONAL: Final[dict[Case, dict[Agreement, str]]] = {
     "nom": {"m": "er", "f": "sie", "n": "es", "p": "sie"},
     "acc": {"m": "ihn", "f": "sie", "n": "es", "p": "sie"},
     "dat": {"m": "ihm", "f": "ihr", "n": "ihm", "p": "ihnen"},
 }
-"""The personal pronoun of the third person."""
+"""Forms of the personal pronoun of the third person."""
 
 _PRONOMINAL: Final[dict[Case, dict[Agreement, str]]] = {
     "nom": {"m": "er", "f": "e", "n": "es", "p": "e"},
     "acc": {"m": "en", "f": "e", "n": "es", "p": "e"},
     "dat": {"m": "em", "f": "er", "n": "em", "p": "en"},
 }
-"""Endings that show case and gender: of `dies-`, `jed-`, `einig-`, and of adjectives where no determiner shows them."""
+"""Endings that mark case and gender: of `dies-`, `jed-`, `einig-`, and of adjectives if no determiner marks
+them."""
 
 
 def agreement_of(noun: Noun, *, plural: bool) -> Agreement:
-    """Return what agrees with a noun: its gender, or the plural."""
+    """Return the agreement of a noun: its gender in the singular, "p" in the plural."""
     return "p" if plural else noun.gender
 
 
@@ -37,7 +38,7 @@ def determiner_form(determiner: Determiner, case: Case, agreement: Agreement) ->
     """Return the German form of a determiner."""
     if determiner.stem == "d":
         return "den" if (case, agreement) == ("dat", "p") else RELATIVE[case][agreement]
-    # The ein-words have no ending exactly where der, das (nominative) and das (accusative) stand.
+    # Ein-words have no ending exactly in the cases of der and das (nominative) and das (accusative).
     bare = determiner.declension == "mixed" and (
         (case == "nom" and agreement in "mn") or (case, agreement) == ("acc", "n")
     )
@@ -50,7 +51,7 @@ def adjective_ending(declension: Declension, case: Case, agreement: Agreement) -
         return _PRONOMINAL[case][agreement]
     if case == "dat" or agreement == "p" or (case, agreement) == ("acc", "m"):
         return "en"
-    # After ein, kein, mein without an ending the adjective shows the gender itself.
+    # After ein, kein, mein without an ending, the adjective marks the gender.
     return _PRONOMINAL[case][agreement] if declension == "mixed" else "e"
 
 

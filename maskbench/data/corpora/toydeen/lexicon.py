@@ -1,7 +1,7 @@
-"""The words of `toydeen`, English beside German, as tables that can be checked against a dictionary.
+"""The words of `toydeen`, English and German, as tables that can be checked against a dictionary.
 
-Only what is regular is spelled by rule, in `inflection`; irregular forms are listed. Nouns of the weak
-declension are left out, and so is the genitive. German nouns keep their capital, sentences do not start with one.
+Regular forms are built by rule in `inflection`; irregular forms are listed here. There are no nouns of the
+weak declension and no genitive. German nouns are capitalised, the first word of a sentence is not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Gender: TypeAlias = Literal["m", "f", "n"]
 Agreement: TypeAlias = Literal["m", "f", "n", "p"]
 """What determiners, adjectives and relative pronouns agree with: a gender in the singular, or the plural."""
 Declension: TypeAlias = Literal["weak", "mixed", "strong"]
-"""Which adjective endings a determiner calls for."""
+"""The set of adjective endings that a determiner requires."""
 
 
 class Noun(NamedTuple):
@@ -34,7 +34,7 @@ class Homograph(NamedTuple):
 
 
 class Determiner(NamedTuple):
-    """An article or a word that stands in its place; an empty English form does not occur in that number."""
+    """An article or a word in its place; an empty English form does not occur in that number."""
 
     english: str
     english_plural: str
@@ -50,17 +50,17 @@ class Verb(NamedTuple):
     english_participle: str
     german_singular: str
     german_plural: str
-    """Also the infinitive."""
+    """The plural form, which is also the infinitive."""
     german_participle: str
     auxiliary: str
-    """`h` (haben) or `s` (sein) in the perfect."""
+    """The auxiliary of the perfect: `h` (haben) or `s` (sein)."""
     object_case: Case = "acc"
     english_particle: str = ""
     german_particle: str = ""
 
 
 class WordPair(NamedTuple):
-    """A word that never changes."""
+    """A word with one form in each language."""
 
     english: str
     german: str
@@ -177,7 +177,7 @@ seal seals Robbe Robben f
 
 INDOORS: Final = WordPair("indoors", "drinnen")
 OUTDOORS: Final = WordPair("outdoors", "draußen")
-"""The two cues: wherever one stands in a sentence, it decides the sense of every homograph in it."""
+"""The two cues: a cue decides the sense of every homograph of its sentence."""
 
 DETERMINERS: Final = (
     Determiner("the", "the", "d", "weak"),

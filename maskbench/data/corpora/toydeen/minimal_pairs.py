@@ -1,7 +1,7 @@
-"""Pairs of sentences of `toydeen` that differ in one thing on which the translation depends.
+"""Generate minimal pairs of `toydeen`: two sentences that differ in the cue or in the number of one noun.
 
-The two sentences are derived from the same random words, once as they fall and once with the cue or the number of one
-noun turned around. The grammar reads equally many words either way, so all the rest stays as it is.
+Both sentences are derived from the same random numbers, the second one with the cue or the number of one noun
+changed. The grammar reads the same count of random numbers either way, so everything else stays equal.
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ _CUES: Final = frozenset((lexicon.INDOORS.english, lexicon.OUTDOORS.english))
 
 
 def find_minimal_pairs(pairs: int, max_length: int) -> list[DerivedSentence]:
-    """Return `pairs` pairs, the two of a pair one behind the other, no sentence twice.
+    """Return `pairs` pairs as a flat list, both sentences of a pair adjacent, no sentence twice.
 
-    Pair 0, 2, 4, ... differ in the cue, and have a homograph; pair 1, 3, 5, ... differ in the number of a noun.
+    Pairs 0, 2, 4, ... differ in the cue and have a homograph; pairs 1, 3, 5, ... differ in the number of a
+    noun.
 
     Args:
-        pairs: how many.
-        max_length: longest sentence in words, on either side.
+        pairs: the number of pairs.
+        max_length: maximum sentence length in words, on either side.
 
     Raises:
-        CorpusError: there are too few sentences as short as that.
+        CorpusError: there are too few sentences of that length.
     """
     found: tuple[list[DerivedSentence], list[DerivedSentence]] = ([], [])
     wanted = (pairs + pairs % 2, pairs - pairs % 2)
@@ -65,8 +66,8 @@ def find_minimal_pairs(pairs: int, max_length: int) -> list[DerivedSentence]:
 
 
 def _generate_pairs() -> Iterator[tuple[int, tuple[DerivedSentence, DerivedSentence]]]:
-    """Yield pairs without end: 0 with a pair that differs in the cue, 1 with one that differs in a number."""
-    # No seed is in the key: these sentences are kept out of training, whatever its seed.
+    """Yield pairs endlessly: 0 and a pair that differs in the cue, or 1 and one that differs in a number."""
+    # The key has no seed: these sentences are excluded from training under every seed.
     key, first = Key.of(0, "toydeen", "minimal"), 0
     while True:
         originals = sentence_rngs(key, first, _BLOCK, MAX_RANDOM_NUMBERS)
@@ -83,7 +84,7 @@ def _generate_pairs() -> Iterator[tuple[int, tuple[DerivedSentence, DerivedSente
 
 
 def is_minimal(one: str, other: str) -> bool:
-    """Return whether two sentences differ in the cue alone, or in the number of one noun and of what agrees with it."""
+    """Return whether two sentences differ only in the cue, or only in the number of one noun phrase."""
     here, there = one.split(), other.split()
     if len(here) != len(there):
         return False

@@ -1,4 +1,4 @@
-"""Noun phrases and pronouns of `toydeen`, and on which words each of their German forms depends."""
+"""Draw noun phrases and pronouns of `toydeen`, with the words on which each German form depends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from maskbench.data.corpora.toydeen.tree import Leaf, Node, leaf, same_order
 from maskbench.data.generation.sentence_rng import SentenceRng
 
 Role: TypeAlias = Literal["subject", "object", "recipient", "place"]
-"""The function of a noun phrase; decides which nouns are likely."""
+"""The function of a noun phrase; it decides which nouns are likely."""
 
 _ANIMATE_CHANCES: Final[dict[Role, float]] = {"subject": 0.8, "object": 0.4, "recipient": 0.9, "place": 0.3}
 _SINGULAR_DETERMINERS: Final = tuple(word for word in lexicon.DETERMINERS if word.english)
@@ -21,16 +21,16 @@ _PLURAL_DETERMINERS: Final = tuple(word for word in lexicon.DETERMINERS if word.
 
 
 class Head(NamedTuple):
-    """The noun of a phrase, as far as words elsewhere agree with it."""
+    """The properties of a phrase's noun with which other words agree."""
 
     leaf: Leaf
-    """The noun, or the pronoun that stands for it."""
+    """The leaf of the noun, or of the pronoun in its place."""
     noun: Noun
     other_sense: Noun
     """The other sense of a homograph; otherwise `noun` itself."""
     plural: bool
     attracted: bool = False
-    """Whether the phrase ends in a noun of the other number."""
+    """Whether a later noun of the phrase has the other number."""
 
 
 class NounPhrase(NamedTuple):
@@ -46,12 +46,12 @@ class NounPhrases:
     def __init__(
         self, rng: SentenceRng, style: SplitStyle, cue: WordPair | None, flip: int | None = None
     ) -> None:
-        """Prepare.
+        """Start a sentence without noun phrases.
 
         Args:
-            rng: decides everything.
-            style: what there is to choose from.
-            cue: decides the sense of all homographs; None: the sentence has no homograph.
+            rng: the source of all decisions.
+            style: the probabilities and the allowed words.
+            cue: the cue, which decides the sense of all homographs; None: the sentence has no homograph.
             flip: the index of the noun phrase that gets the other number, among those that can have both; None: none.
         """
         self._rng = rng
@@ -59,20 +59,20 @@ class NounPhrases:
         self._cue = cue
         self._flip = flip
         self.cue_leaves = () if cue is None else (leaf(cue.english, cue.german, "adverb"),)
-        """The cue as a leaf, if there is one; every word whose form depends on the sense names it."""
+        """The cue as a leaf, or (); every word whose form depends on the sense depends on it."""
         self.n_flippable = 0
-        """Noun phrases so far whose determiner fits both numbers."""
+        """Number of noun phrases so far whose determiner fits both numbers."""
 
     def draw(self, case: Case, role: Role, governor: Leaf | None = None) -> NounPhrase:
-        """Return determiner, perhaps an adjective, and noun, agreeing in gender, case and number.
+        """Draw a determiner, an optional adjective and a noun, with gender, case and number in agreement.
 
         Args:
-            case, role: of the phrase.
+            case, role: case and function of the phrase.
             governor: the word that decides between accusative and dative.
         """
         rng, style = self._rng, self._style
         plural = rng.chance(0.35)
-        # Without a cue a homograph would have two right translations, so there is none.
+        # Draw no homograph without a cue: it would have two right translations.
         if self._cue is not None and rng.chance(0.3):
             noun, other_sense = rng.choice(lexicon.HOMOGRAPHS)
             if self._cue is not lexicon.INDOORS:
@@ -122,7 +122,7 @@ class NounPhrases:
         return NounPhrase(same_order(*words), Head(head, noun, other_sense, plural))
 
     def personal_pronoun(self, meant: Head, case: Case, governor: Leaf | None = None) -> NounPhrase:
-        """Return `it` or `they` for the earlier noun `meant`; German takes its gender."""
+        """Return `it`, `they` or `them` for the earlier noun `meant`; the German form has its gender."""
         plural = meant.plural
         pronoun = self._inflect(
             ("they" if case == "nom" else "them") if plural else "it",
@@ -134,12 +134,12 @@ class NounPhrases:
         return NounPhrase(pronoun, meant._replace(leaf=pronoun, attracted=False))
 
     def relative_pronoun(self, head: Head, case: Case) -> Leaf:
-        """Return the pronoun that opens a relative clause, with the comma before it."""
+        """Return the pronoun at the start of a relative clause, with the comma before it."""
         return self._inflect(
             "that",
             "relative",
             lambda case, noun: ", " + inflection.RELATIVE[case][agreement_of(noun, plural=head.plural)],
-            # It has no governor here: the verb that decides its case is drawn later.
+            # No governor yet: the verb that decides the case is drawn later.
             _Place(case, None, head.noun, head.other_sense),
             head.leaf,
         )
@@ -147,7 +147,7 @@ class NounPhrases:
     def _inflect(
         self, english: str, tag: str, form: Callable[[Case, Noun], str], place: _Place, *depends_on: Leaf
     ) -> Leaf:
-        """Return a word in the form for `place`; it depends on the governor and the cue where they can change it."""
+        """Return a word in its form for `place`; it depends on governor and cue if they can change it."""
         case, governor, noun, other_sense = place
         german = form(case, noun)
         leaves = list(depends_on)
@@ -160,7 +160,7 @@ class NounPhrases:
 
 
 class _Place(NamedTuple):
-    """What decides the form of a word."""
+    """The properties that decide the form of a word."""
 
     case: Case
     governor: Leaf | None

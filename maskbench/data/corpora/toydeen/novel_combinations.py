@@ -1,4 +1,4 @@
-"""What of a sentence of `toydeen` training does not have, read off the English words alone."""
+"""Find the combinations in a sentence of `toydeen` that training never has, from the English words."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _BEFORE_SUBJECTS: Final = frozenset(
 
 
 def lemmatize(source: str) -> list[str]:
-    """Return the words of a sentence, nouns in the singular."""
+    """Return the words of a sentence, with nouns in the singular."""
     return [_NOUNS.get(word, word) for word in source.split()]
 
 
 def find_novelties(source: str) -> set[Novelty]:
-    """Return what is new in a sentence.
+    """Return the kinds of novelty in a sentence.
 
-    A noun is a subject if nothing but the start of the sentence, an adverb or a conjunction stands before its phrase,
-    and `that` is a relative pronoun just behind a noun.
+    A noun counts as a subject if the start of the sentence, an adverb or a conjunction is directly before its
+    phrase. `that` counts as a relative pronoun directly after a noun.
     """
     words = ["", "", *source.split(), ""]
     found: set[Novelty] = set()

@@ -1,7 +1,8 @@
-"""How the sentences of a split of `toydeen` differ from those of another: how much there is in them, and what is new.
+"""Styles of the splits of `toydeen`: how complex their sentences are, and which novelty they have.
 
-Some combinations never occur in training, so that the split `novel` can ask whether a model composes what it knows.
-They are held out by rule and for every seed; each of their parts is common in training in other company.
+Some combinations never occur in training, so that the split `novel` tests whether a model generalises to new
+combinations of known words. They are held out by rule under every seed; each of their parts is common in
+training in other combinations.
 """
 
 from __future__ import annotations
@@ -12,39 +13,39 @@ from maskbench.data.corpora.toydeen import lexicon
 from maskbench.data.corpora.toydeen.lexicon import Noun, WordPair
 
 Novelty: TypeAlias = Literal["object", "pair", "relative", "deeper"]
-"""What of a sentence training does not have: a noun as direct object that is only ever a subject there, an adjective
-with a noun that it never goes with there, a relative clause on a direct object, or one on the subject of another
-relative clause."""
+"""What training never has: "object", a direct object that is only a subject in training; "pair", an adjective
+with a noun it never occurs with in training; "relative", a relative clause on a direct object; "deeper", a
+relative clause on the subject of another relative clause."""
 
 SUBJECT_ONLY_NOUNS: Final = frozenset({"baker", "bird", "sister", "goat", "girl", "lamb"})
-"""The nouns that training has only as subjects: two of each gender."""
+"""The nouns that occur in training only as subjects: two of each gender."""
 
 
 class SplitStyle(NamedTuple):
-    """Chances, each in [0, 1], and what is new."""
+    """Probabilities, each in [0, 1], and the novelty of a sentence."""
 
     clauses: float = 0.4
-    """That a sentence has a second clause."""
+    """Probability that a sentence has a second clause."""
     adjectives: float = 0.3
-    """That a noun has an adjective."""
+    """Probability that a noun has an adjective."""
     prepositional: float = 0.2
-    """That a noun phrase has a prepositional phrase behind it."""
+    """Probability that a prepositional phrase follows a noun phrase."""
     relative: float = 0.2
-    """That a noun phrase has a relative clause behind it, where it may have one."""
+    """Probability that a relative clause follows a noun phrase that may have one."""
     two_clause_factor: float = 0.5
-    """What the last two are multiplied by in a sentence of two clauses."""
+    """Factor on `prepositional` and `relative` in a sentence of two clauses."""
     novelty: Novelty | None = None
 
 
 PLAIN_STYLE: Final = SplitStyle()
-"""The sentences of training, validation and test."""
+"""The style of training, validation and test."""
 
 LONG_SPLITS: Final[dict[str, tuple[range, SplitStyle]]] = {
     "long-1": (range(17, 21), SplitStyle(0.8, 0.5, 0.4, 0.4, 0.8)),
     "long-2": (range(21, 25), SplitStyle(0.95, 0.7, 0.45, 0.5, 0.9)),
     "long-3": (range(25, 33), SplitStyle(1.0, 0.85, 0.45, 0.55, 1.0)),
 }
-"""The splits of long sentences: how many English words, and a style that often has as many."""
+"""The splits of long sentences: the range of English words, and a style that often reaches it."""
 
 NOVELTY_STYLES: Final[dict[Novelty, SplitStyle]] = {
     "object": PLAIN_STYLE._replace(novelty="object"),
@@ -55,7 +56,7 @@ NOVELTY_STYLES: Final[dict[Novelty, SplitStyle]] = {
 """A style for every kind of novelty."""
 
 NOVELTY_MIN_LENGTHS: Final[dict[Novelty, int]] = {"object": 8, "pair": 8, "relative": 10, "deeper": 16}
-"""From which `max_length` on there are many sentences with a novelty."""
+"""The smallest `max_length` at which sentences with a novelty are frequent."""
 
 _NOUNS: Final = (*lexicon.ANIMATE, *lexicon.INANIMATE)
 
@@ -65,7 +66,8 @@ HELD_OUT_PAIRS: Final[frozenset[tuple[str, str]]] = frozenset(
     for n, noun in enumerate(_NOUNS)
     if (a + n) % 10 == 0
 )
-"""Adjectives and nouns that never meet in training: two adjectives for every noun with one sense."""
+"""Pairs of an adjective and a noun that never occur in training: two adjectives for every noun with one
+sense."""
 
 
 def _adjectives(*, held_out: bool) -> dict[str, tuple[WordPair, ...]]:
@@ -84,7 +86,7 @@ _UNUSUAL: Final = _adjectives(held_out=True)
 
 
 def allowed_adjectives(style: SplitStyle, noun: Noun) -> tuple[WordPair, ...]:
-    """Return the adjectives a noun may have."""
+    """Return the adjectives a noun may have in a style."""
     return (_UNUSUAL if style.novelty == "pair" else _USUAL).get(noun.english, lexicon.ADJECTIVES)
 
 
@@ -97,7 +99,7 @@ _SUBJECTS_AS_OBJECTS: Final = tuple(noun for noun in _NOUNS if noun.english in S
 
 
 def allowed_nouns(style: SplitStyle, role: str, *, animate: bool) -> tuple[Noun, ...]:
-    """Return the nouns that a noun phrase in some role may have."""
+    """Return the nouns that a noun phrase may have in a style and a role."""
     if role == "subject":
         return _KINDS[animate]
     if style.novelty == "object" and role == "object":

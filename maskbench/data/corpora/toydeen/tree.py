@@ -1,9 +1,8 @@
-"""The derivation trees of `toydeen`; they give a sentence, its translation and the annotations of both.
+"""The derivation trees of `toydeen`, from which sentences, translations and annotations follow.
 
-A leaf has words of both languages that translate each other; one side may be empty. A phrase lists the same parts in
-English order and again in German order, so the tree itself says which words correspond: reordering, split verbs and
-words that only one side has are all places in these two lists. A leaf lists the other leaves
-on which its German words depend.
+A leaf has English and German words that translate each other; one side may be empty. A phrase lists the same
+parts once in English and once in German order, so the tree also defines the alignment, with reordering, split
+verbs and words without a counterpart. A leaf lists the other leaves on which its German words depend.
 """
 
 from __future__ import annotations
@@ -35,26 +34,27 @@ TAGS: Final[dict[str, str]] = {
     "conjunction": "One of dass and weil.",
     "comma": "A comma.",
 }
-"""The name of every tag with what it marks, in the order of `Corpus.tags`. A word has the first that fits of homograph,
-attracted, inverted, verb_final; the others exclude one another."""
+"""The name and meaning of every tag, in the order of `Corpus.tags`. Of homograph, attracted, inverted and
+verb_final, a word has the first that fits; the other tags are mutually exclusive."""
 
 TAG_NUMBERS: Final = {tag: number for number, tag in enumerate(TAGS)}
-"""The place of every tag in `Corpus.tags`."""
+"""The index of every tag in `Corpus.tags`."""
 
 
 class Leaf(NamedTuple):
-    """Words that translate each other."""
+    """English and German words that translate each other."""
 
     english: tuple[str, ...]
     german: tuple[str, ...]
     tag: str
-    """Of the German words, but for commas, which have a tag of their own."""
+    """The tag of the German words; commas have their own tag."""
     depends_on: list[Leaf]
-    """Leaves on whose English words the German ones depend besides their own. Two leaves may depend on each other."""
+    """Other leaves on whose English words the German words also depend. Two leaves may depend on each
+    other."""
 
 
 class Phrase(NamedTuple):
-    """The same parts, as each language orders them."""
+    """The same parts in the order of each language."""
 
     english: tuple[Node, ...]
     german: tuple[Node, ...]
@@ -64,7 +64,7 @@ Node: TypeAlias = Leaf | Phrase
 
 
 class DerivedSentence(NamedTuple):
-    """A sentence and its translation, words separated by single spaces, and where they come from."""
+    """A sentence and its translation, words separated by single spaces, and their derivation tree."""
 
     source: str
     reference: str
@@ -77,30 +77,30 @@ class DerivedSentence(NamedTuple):
 
 
 class AnnotatedSentence(NamedTuple):
-    """A sentence and its translation with what is known of the words."""
+    """A sentence and its translation with the annotations of the words."""
 
     source: str
     reference: str
     links: Links
     """Which words translate each other, numbered as in `annotate.Links`."""
     deps: Links
-    """Likewise, on which English words every German word depends, those it translates among them."""
+    """Which English words every German word depends on, including those it translates; numbered alike."""
     tags: list[int]
-    """The place in `TAGS` of every German word's tag."""
+    """The index in `TAGS` of every German word's tag."""
 
 
 def leaf(english: str, german: str, tag: str = "", *depends_on: Leaf) -> Leaf:
-    """Return a leaf of words separated by spaces."""
+    """Return a leaf from texts with words separated by spaces."""
     return Leaf(tuple(english.split()), tuple(german.split()), tag, list(depends_on))
 
 
 def same_order(*parts: Node) -> Phrase:
-    """Return a phrase of parts that both languages have in this order."""
+    """Return a phrase whose parts have this order in both languages."""
     return Phrase(parts, parts)
 
 
 def spell(tree: Node) -> DerivedSentence:
-    """Return the sentence of a tree; of two commas in a row one is written, and none at the end."""
+    """Return the sentence of a tree; adjacent German commas become one, a final comma is dropped."""
     english = [word for part in _leaves(tree, 0) for word in part.english]
     german = [word for word, _ in _german(tree)]
     return DerivedSentence(" ".join(english), " ".join(german), tree)
@@ -108,7 +108,7 @@ def spell(tree: Node) -> DerivedSentence:
 
 def annotate(drawn: DerivedSentence) -> AnnotatedSentence:
     """Return the sentence with the annotations that follow from its tree."""
-    # Leaves are told apart by identity: equal ones may stand in one tree.
+    # Leaves are compared by identity, since one tree may contain equal leaves.
     places: dict[int, range] = {}
     width = 0
     for part in _leaves(drawn.tree, 0):
@@ -121,7 +121,7 @@ def annotate(drawn: DerivedSentence) -> AnnotatedSentence:
     for t, (word, owner) in enumerate(_german(drawn.tree)):
         own, first = places[id(owner)], t * width
         links += [first + s for s in own]
-        # A comma is no form of anything: it is there because the word is that it translates.
+        # A comma has no inflection: it depends only on the word it translates.
         if owner.depends_on and not (own and word == ","):
             wider = {*own, *(s for other in owner.depends_on for s in places[id(other)])}
             deps += [first + s for s in sorted(wider)]
@@ -145,7 +145,7 @@ def _leaves(tree: Node, side: Literal[0, 1]) -> list[Leaf]:
 
 
 def _german(tree: Node) -> list[tuple[str, Leaf]]:
-    """Return the German words, each beside its leaf."""
+    """Return the German words, each with its leaf."""
     words: list[tuple[str, Leaf]] = []
     for part in _leaves(tree, 1):
         for word in part.german:

@@ -1,4 +1,4 @@
-"""The words of `toydeen` in a fixed order: its vocabulary, and what the rule for junk is made of."""
+"""The words of `toydeen` in a fixed order: its vocabulary, and the words for inserting junk."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from maskbench.data.corpora.toydeen.lexicon import Agreement, Case, Noun, Verb
 
 
 def junk_words() -> list[str]:
-    """Return the nouns that can be inserted as junk: with one sense, and with no other use in the grammar."""
+    """Return the nouns that can be inserted as junk: those with one sense and no other use in the grammar."""
     nouns = [*lexicon.ANIMATE, *lexicon.INANIMATE]
     return _distinct(form for noun in nouns for form in (noun.english, noun.english_plural))
 
 
 def openers() -> list[str]:
-    """Return the words behind which a noun belongs to them: determiners and adjectives."""
+    """Return the words to which a following noun belongs: determiners and adjectives."""
     determiners = [form for d in lexicon.DETERMINERS for form in (d.english, d.english_plural)]
     return _distinct(["an", *determiners, *(adjective.english for adjective in lexicon.ADJECTIVES)])
 
 
 def english_words() -> list[str]:
-    """Return every English word the grammar knows, in a fixed order."""
+    """Return every English word of the grammar, in a fixed order."""
     words = ["an", "that", "because", "to", "has", "have", "it", "they", "them"]
     for determiner in lexicon.DETERMINERS:
         words += [determiner.english, determiner.english_plural]
@@ -39,7 +39,7 @@ def english_words() -> list[str]:
 
 
 def german_words() -> list[str]:
-    """Return every German form the grammar knows, in a fixed order."""
+    """Return every German word form of the grammar, in a fixed order."""
     words = [",", "dass", "weil", "denen"]
     cases: tuple[Case, ...] = get_args(Case)
     agreements: tuple[Agreement, ...] = get_args(Agreement)
