@@ -1,1 +1,1 @@
-"""What generated corpora share: sampling, annotations, noise, distraction."""
+"""Code shared by generated corpora: sampling, annotations, noise, distractors."""

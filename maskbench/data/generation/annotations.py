@@ -1,8 +1,8 @@
-"""Gold annotations of a split: which source words are junk, which words translate each other, on which a word depends.
+"""Gold annotations of a split: junk words, alignments, dependencies and tags.
 
-They are given by word and apply by token, so the vocabulary must have one token for each word. The end marks translate
-each other, and the end mark of a translation depends on every source word. A copy of a split with other sources gets
-the annotations that follow from where its words come from.
+They are given by word and stored by token, so the vocabulary must have one token for each word. The end marks
+translate each other, and the end mark of a reference depends on every source word. An altered copy of a split
+gets annotations from the original positions of its words.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 from maskbench.data.corpus import Ragged, Split
 
 Links: TypeAlias = list[int]
-"""The numbers `t * (source words + 1) + s` of the words t of a reference and s of its source that belong together,
+"""The numbers `t * (source words + 1) + s` of every linked pair of a reference word t and a source word s,
 ascending."""
 
 INSERTED: Final = -1
-"""Stands for the place that an inserted word had before."""
+"""The original position of an inserted word, which has none."""
 END_TAG: Final = 0
-"""The tag of end marks: the first of `Corpus.tags`."""
+"""The index in `Corpus.tags` of the tag of end marks."""
 
 
 def annotate_split(
@@ -36,13 +36,14 @@ def annotate_split(
     """Return the split with gold annotations.
 
     Args:
-        links: of every sentence, which words translate each other.
-        deps: likewise, which source words each word of the reference depends on; None: those it translates.
-        tags: of every sentence, the tag of each word of the reference, as a place in `Corpus.tags`; None: no tags.
-        junk: whether to say of every source word that it is no junk; otherwise nothing is said of it.
+        links: for every sentence, which words translate each other.
+        deps: for every sentence, which source words each reference word depends on; None: those it
+        translates.
+        tags: for every sentence, the tag of each reference word as an index in `Corpus.tags`; None: no tags.
+        junk: True annotates every source word as no junk; False adds no junk annotation.
 
     Raises:
-        ValueError: a sentence has not one token, or not one tag, for each word.
+        ValueError: a sentence does not have one token, or one tag, for each word.
     """
     for texts, side in ((split.sources, split.src), (split.references, split.tgt)):
         if [len(text.split()) + 1 for text in texts] != side.lengths.tolist():
@@ -64,13 +65,13 @@ def annotate_split(
 def copy_with_sources(
     split: Split, name: str, sources: list[str], src: Ragged, places: Sequence[Sequence[int]]
 ) -> Split:
-    """Return an altered copy of `split`: other sources, the same references; what is known of the words moves along.
+    """Return an altered copy of `split` with other sources, the same references and adapted annotations.
 
     Args:
-        name: of the copy.
-        sources, src: its sources as text and as ids.
-        places: where each word of every new source stood before, `INSERTED` for an inserted one, which is junk. Not read
-            where the split has no annotations.
+        name: the name of the copy.
+        sources, src: the new sources as text and as ids.
+        places: the original position of each word of every new source, `INSERTED` for an inserted one, which
+        is junk. Not read if the split has no annotations.
     """
     junk, links, deps, touched = split.junk, split.links, split.deps, None
     before = split.src.lengths.tolist()
@@ -91,7 +92,7 @@ def copy_with_sources(
 
 
 def _moved(links: list[int], before: int, places: Sequence[int]) -> list[int]:
-    """Return the links of one sentence whose source had `before` tokens, the end mark the last of them."""
+    """Return the adapted links of one sentence whose source had `before` tokens, end mark included."""
     if list(places) == list(range(before - 1)):
         return links
     now = {place: here for here, place in enumerate([*places, before - 1])}
@@ -100,7 +101,7 @@ def _moved(links: list[int], before: int, places: Sequence[int]) -> list[int]:
 
 
 def _changed(source: str, altered: str, places: Sequence[int]) -> set[int]:
-    """Return the places of `source` whose word is gone, says something else, or stands on the other side of another."""
+    """Return the positions of `source` whose word was removed, replaced, or moved past another word."""
     words, now = source.split(), altered.split()
     kept = [
         place for place, word in zip(places, now, strict=True) if place != INSERTED and words[place] == word
@@ -120,7 +121,7 @@ def _changed(source: str, altered: str, places: Sequence[int]) -> set[int]:
 
 
 def _touched(deps: list[int], before: int, targets: int, changed: set[int]) -> list[int]:
-    """Return for each of the target tokens of a sentence whether it depends on a place in `changed`."""
+    """Return 1 for each target token of a sentence that depends on a position in `changed`, else 0."""
     marks = [0] * targets
     for t, s in (divmod(dep, before) for dep in deps):
         marks[t] |= s in changed

@@ -1,8 +1,9 @@
-"""Copies of a split with meaningless words in the sources, to measure how much they disturb a model.
+"""Copies of a split with meaningless words in the sources, to measure their effect on a model.
 
-In `toydeen` every noun follows its determiner or an adjective. A noun inserted anywhere else is junk by that rule: a
-reader can tell it from the others, and the reference stays the right translation. Like noise, the distraction of a
-test split holds no seed, and of the words inserted into a sentence the first k are the same for every number.
+In `toydeen` every noun follows its determiner or an adjective. A noun inserted anywhere else is junk by that
+rule: it can be told from the others, and the reference stays the right translation. Like noise, the
+distractors of a test split depend on no seed, and the first k words inserted into a sentence are the same for
+every number of words.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from maskbench.randomness import Key
 
 DISTRACTOR_COUNTS: Final = (1, 2, 4, 8)
 DISTRACT_SPLITS: Final = tuple(f"distract-{count}" for count in DISTRACTOR_COUNTS)
-"""The distracted copies of the test split, named `distract-<inserted words>`."""
+"""Names of the distracted copies of the test split: `distract-<number of inserted words>`."""
 
 
 class Distractor:
     """Inserts junk words into sources."""
 
     def __init__(self, junk: Sequence[str], openers: Iterable[str], vocabulary: Vocabulary) -> None:
-        """Prepare.
+        """Set the words to insert and where they may stand.
 
         Args:
-            junk: the words to insert, all equally likely.
-            openers: words behind which none is inserted, because it would belong to them.
-            vocabulary: knows every word.
+            junk: the words to draw from, all equally likely.
+            openers: words after which none is inserted, because it would belong to them.
+            vocabulary: contains every word.
         """
         self._junk = list(junk)
         self._openers = frozenset(openers)
@@ -53,7 +54,7 @@ class Distractor:
         return copy_with_sources(clean, name, sources, src, [[place for _, place in row] for row in altered])
 
     def _insert(self, words: list[str], count: int, rng: SentenceRng) -> list[tuple[str, int]]:
-        """Return the words with `count` more among them, each beside the place it had before."""
+        """Return the words with `count` more inserted, each with its original position."""
         gaps = [i for i in range(len(words) + 1) if i == 0 or words[i - 1] not in self._openers]
         inserted: dict[int, list[str]] = {}
         for _ in range(count):

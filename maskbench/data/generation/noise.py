@@ -1,8 +1,8 @@
 """Noisy copies of a test split: source words are masked, dropped, swapped or replaced.
 
-The noise is a property of the corpus, not of a run: its key holds no seed, so every arm, every seed and every
-machine is tested on the same noisy sentences. References are never touched. Words are altered before they are
-encoded, and a masked word becomes the MASK id itself, so text that happens to read `<mask>` stays text.
+The noise belongs to the corpus, not to a run: its key has no seed, so every arm, seed and machine is tested
+on the same noisy sentences. References do not change. Words are altered before encoding; a masked word
+becomes the id MASK, so the text `<mask>` stays text.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from maskbench.randomness import Key
 NOISE_KINDS: Final = ("mask", "drop", "swap", "replace")
 NOISE_PERCENTS: Final = (10, 20, 30)
 NOISE_SPLITS: Final = tuple(f"noise-{kind}-{percent}" for kind in NOISE_KINDS for percent in NOISE_PERCENTS)
-"""The noisy splits of every corpus, named `noise-<kind>-<percent of the words>`."""
+"""Names of the noisy splits of every corpus: `noise-<kind>-<percent of the words>`."""
 
 Words: TypeAlias = list[tuple[int, str | None]]
-"""A sentence as words, each with the place it had before; None is a masked word."""
+"""A sentence as words, each with its original position; None is a masked word."""
 
 
 def make_noisy_splits(clean: Split, vocabulary: Vocabulary, source_words: Sequence[str]) -> list[Split]:
     """Return every noisy copy of `clean`.
 
-    Of a sentence of n words, n * percent / 100 are touched, rounded up or down at random so that the expectation is
-    exact; with the same kind, the words touched at 10 % are among those touched at 20 and 30 % (not for swaps). What is
-    known of a word stays with it; a masked or replaced one keeps the links of the word in whose place it stands.
+    In a sentence of n words, n * percent / 100 are altered, rounded up or down at random so that the
+    expectation is exact. For the same kind, the words altered at 10 % are among those altered at 20 and 30 %
+    (not for swaps). A word keeps its annotations; a masked or replaced one has the links of the original
+    word.
 
     Args:
         clean: the split to alter.
@@ -53,12 +54,12 @@ def make_noisy_copy(
     source_words: Sequence[str],
     key: Key | None = None,
 ) -> Split:
-    """Return one noisy copy of `clean`, with `percent` of the words touched; a key of its own draws other words."""
+    """Return a noisy copy of `clean`, `percent` % of its words altered; `key` replaces the usual key."""
     alter = _ALTER[kind]
     lines = [line.split() for line in clean.sources]
     longest = max(map(len, lines), default=0)
     altered: list[Words | None] = []
-    # The usual key holds the kind alone: the same words are touched first at every percentage.
+    # The usual key has only the kind: the same words are altered first at every percentage.
     key = Key.of(0, "noise", kind) if key is None else key
     for words, rng in zip(lines, sentence_rngs(key, 0, len(lines), 3 * longest + 1), strict=True):
         altered.append(alter(words, percent / 100, rng, source_words))
@@ -82,7 +83,7 @@ def make_noisy_copy(
 def _encode(words: Words, vocabulary: Vocabulary) -> list[int]:
     parts: list[list[int]] = []
     for is_masked, run in groupby((word for _, word in words), lambda word: word is None):
-        # Words between two masks are encoded together, as they would be in a line.
+        # Words between two masks are encoded together, as in a line.
         if is_masked:
             parts += [[MASK] for _ in run]
         else:
@@ -94,7 +95,7 @@ def _encode(words: Words, vocabulary: Vocabulary) -> list[int]:
 
 
 def _count(expected: float, most: int, rng: SentenceRng) -> int:
-    """Round `expected` up or down with the right probability; the draw is taken even where it decides nothing."""
+    """Round `expected` up or down at random with exact expectation; always reads one random number."""
     down = int(expected)
     return min(most, down + rng.chance(expected - down))
 
@@ -112,9 +113,9 @@ def _drop(words: list[str], rate: float, rng: SentenceRng, source_words: Sequenc
 
 
 def _swap(words: list[str], rate: float, rng: SentenceRng, source_words: Sequence[str]) -> Words | None:
-    """Exchange neighbours; an exchange touches two words, and no word is touched twice."""
+    """Exchange disjoint pairs of neighbours; each exchange counts as two altered words."""
     count = _count(rate * len(words) / 2, len(words) // 2, rng)
-    # Choosing among len - count places and spreading them by one each gives pairs that never overlap.
+    # Choosing among len - count positions and shifting the i-th by i gives pairs that never overlap.
     places = sorted(rng.shuffled(range(len(words) - count))[:count])
     out: Words = list(enumerate(words))
     for spread, place in enumerate(places):
@@ -132,12 +133,12 @@ def _replace(words: list[str], rate: float, rng: SentenceRng, source_words: Sequ
 
 
 def _another(word: str, rng: SentenceRng, source_words: Sequence[str]) -> str:
-    """Return a word of `source_words` that is not `word`; `word` itself where there is no other."""
+    """Return a random word of `source_words` other than `word`, if there is one."""
     if len(source_words) < 2:
         return source_words[0] if source_words else word
     first = rng.randbelow(len(source_words))
     step = 1 + rng.randbelow(len(source_words) - 1)
-    # Every other word is equally likely: a hit on the word itself moves on by a uniform non-zero step.
+    # If the draw is the word itself, a uniform non-zero step keeps every other word equally likely.
     return (
         source_words[first]
         if source_words[first] != word

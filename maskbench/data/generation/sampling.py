@@ -1,8 +1,8 @@
-"""Options, disjoint splits from an endless stream of sentences, and pseudowords: what generated corpora share.
+"""Code shared by generated corpora: options, disjoint splits from an endless stream, and pseudowords.
 
-A sentence's split is decided by a hash of its source, so no source is ever in two splits, and what is in a split
-depends on nothing but the seed: 2,000 training pairs are the first 2,000 of 20,000, and the test pairs are the same
-for every size of training split.
+A hash of the source decides the split of a sentence, so no source is in two splits, and the sequence of a
+split's pairs depends only on the seed: 2,000 training pairs are the first 2,000 of 20,000, and the test pairs
+are the same for every size of the training split.
 """
 
 from __future__ import annotations
@@ -26,28 +26,29 @@ Drawn = TypeVar("Drawn", bound=tuple[Any, ...])
 SPLITS: Final = ("train", "valid", "test")
 
 _SHARES: Final = ("test", "valid", "train", "train", "train", "train", "train", "train")
-"""Which split the eight equally likely hash values lead to."""
+"""The split for each of eight equally likely hash values."""
 
 _FIRST_BLOCK: Final = 256
 _BLOCK: Final = 4096
-"""Random words are drawn for so many sentences at once: few at first, because few may be wanted."""
+"""Maximum number of sentences whose random numbers are drawn at once; it starts at `_FIRST_BLOCK` and
+doubles, because few sentences may be wanted."""
 _MAX_MISSES: Final = 200_000
-"""A search ends after this many sentences in a row that are known already or not wanted."""
+"""A search fails after more than this many unusable sentences in a row (repeated or not wanted)."""
 
 
 class SearchBudget:
-    """Ends a search in an endless stream after too many misses in a row."""
+    """Raises an error after too many misses in a row, to end a search in an endless stream."""
 
     def __init__(self, complaint: Callable[[], str]) -> None:
-        """Prepare; `complaint` returns the message of the error."""
+        """Start without misses; `complaint` returns the message of the error."""
         self._complaint = complaint
         self._idle = 0
 
     def record(self, *, found: bool) -> None:
-        """Count a sentence, `found` if it was a new one that is wanted.
+        """Count a sentence; `found`: it is new and wanted, which resets the count of misses.
 
         Raises:
-            CorpusError: there was none for too long.
+            CorpusError: more than `_MAX_MISSES` misses in a row.
         """
         self._idle = 0 if found else self._idle + 1
         if self._idle > _MAX_MISSES:
@@ -65,12 +66,12 @@ class GeneratedOptions(BaseModel):
     test: int = Field(default=1_000, ge=1, le=10_000, description="test pairs")
 
     def sizes(self) -> dict[str, int]:
-        """Return how many pairs every split gets."""
+        """Return the number of pairs of every split by its name."""
         return {"train": self.pairs, "valid": self.valid, "test": self.test}
 
 
 def generate_candidates(key: Key, n_words: int, derive: Callable[[SentenceRng], Drawn]) -> Iterator[Drawn]:
-    """Yield `derive` of sentence 0, 1, 2, ... without end; each has `n_words` random words of its own."""
+    """Yield `derive` of sentence 0, 1, 2, ... endlessly; each has its own `n_words` random numbers."""
     first, block = 0, _FIRST_BLOCK
     while True:
         for rng in sentence_rngs(key, first, block, n_words):
@@ -79,7 +80,7 @@ def generate_candidates(key: Key, n_words: int, derive: Callable[[SentenceRng], 
 
 
 def fill_splits(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, list[Drawn]]:
-    """Assign the different pairs of `stream` to the splits until each has its size.
+    """Assign pairs of `stream` with different sources to the splits until each has its size.
 
     Raises:
         CorpusError: the stream repeats itself and the splits cannot be filled.
@@ -101,7 +102,7 @@ def fill_splits(stream: Iterator[Drawn], sizes: Mapping[str, int]) -> dict[str, 
 
 
 def too_few_message(found: int, wanted: int, name: str) -> str:
-    """Return the error message about a test split for which there are not enough sentences."""
+    """Return the error message for a test split with too few sentences."""
     return (
         f"the corpus has too few different sentences for {name}: found {found:,} of {wanted:,}; ask for fewer test pairs"
         " or allow longer sentences"
@@ -123,15 +124,16 @@ def _exhausted(splits: Mapping[str, list[Drawn]], sizes: Mapping[str, int]) -> s
 _SYLLABLES: Final = ("ba", "de", "fi", "go", "ku", "la", "me", "ni", "po", "ru", "sa", "ti")
 
 MAX_PSEUDOWORDS: Final = len(_SYLLABLES) ** 2
-"""How many words there are of one ending."""
+"""Number of different pseudowords with one ending."""
 
 
 def make_pseudowords(count: int, ending: str = "") -> list[str]:
-    """Return `count` different words of two syllables and `ending`, the same ones first for every count.
+    """Return `count` different words of two syllables and `ending`, a prefix of a fixed sequence.
 
     Args:
         count: in [0, `MAX_PSEUDOWORDS`].
-        ending: words with endings that are no syllables, such as "n", differ from those with another ending.
+        ending: appended to every word; endings that are no syllables, such as "n", give disjoint sets of
+        words.
     """
     n = len(_SYLLABLES)
     return [_SYLLABLES[i % n] + _SYLLABLES[(i % n + i // n + 1) % n] + ending for i in range(count)]

@@ -1,7 +1,7 @@
-"""A random number generator for each generated or altered sentence.
+"""A separate random number generator for each generated or altered sentence.
 
-The numbers of many sentences are drawn at once, which is a hundred times faster than one by one; those of sentence i
-depend on the key and on i alone.
+The numbers of many sentences are drawn at once, which is a hundred times faster than one by one. The numbers
+of sentence i depend only on the key and i.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class SentenceRng:
-    """Reads the random numbers of a sentence, each in [0, 2**32), one after another."""
+    """Random decisions for one sentence, from a fixed sequence of numbers in [0, 2**32)."""
 
     __slots__ = ("_at", "_words")
 
@@ -27,7 +27,7 @@ class SentenceRng:
 
     @property
     def n_used(self) -> int:
-        """How many numbers were read."""
+        """Number of random numbers read so far."""
         return self._at
 
     def randbelow(self, n: int) -> int:

@@ -1,1 +1,1 @@
-"""Parallel text of one's own: reading files, downloading, tokenising, dealing it into splits."""
+"""Parallel text from files: download, reading, tokenisation, and division into splits."""

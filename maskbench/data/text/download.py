@@ -1,8 +1,8 @@
-"""Files from the network, each pinned to one content: its size and its sha256 are known before the request.
+"""Download of pinned files: size and sha256 of each are known before the request.
 
-A download goes to a temporary file beside its place, which replaces the place once the hash is right. So the place never
-holds half a file, and two processes may download it at once. A file that is there already and has the right hash is
-used as it is.
+A download goes to a temporary file, which is renamed once the hash is right. So a partial file is never
+visible, and two processes may download the same file at once. An existing file with the right hash is used as
+it is.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ _listener: ContextVar[DownloadListener | None] = ContextVar("listener", default=
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of fixed content on the network."""
+    """The address, size and hash of a file of fixed content on the network."""
 
     url: str
     size: int
-    """In bytes; a longer answer is refused."""
+    """Size in bytes; a longer answer is refused."""
     sha256: str
 
     @property
     def name(self) -> str:
-        """The last part of its address."""
+        """The file name: the last part of the address."""
         return self.url.rsplit("/", 1)[-1]
 
 
 @contextmanager
 def report_downloads_to(listener: DownloadListener) -> Iterator[None]:
-    """Call `listener` for every download in the body: at its start with 0 bytes, then after every chunk."""
+    """Call `listener` for every download inside the context: first with 0 bytes, then after every chunk."""
     token = _listener.set(listener)
     try:
         yield
@@ -52,10 +52,10 @@ def report_downloads_to(listener: DownloadListener) -> Iterator[None]:
 
 
 def data_folder() -> Path:
-    """Return where downloads are kept: `$MASKBENCH_DATA`, else `maskbench` in the user's cache folder.
+    """Return the folder of downloads: `$MASKBENCH_DATA`, else `maskbench` in the user's cache folder.
 
     Raises:
-        CorpusError: the user has no home folder, and no other is named.
+        CorpusError: the user has no home folder, and `$MASKBENCH_DATA` is not set.
     """
     chosen = os.environ.get("MASKBENCH_DATA")
     if chosen:
@@ -76,7 +76,7 @@ def fetch_all(remotes: Sequence[RemoteFile], folder: Path, schemes: tuple[str, .
     """Download those of `remotes` that are not in `folder`; see `fetch`.
 
     Raises:
-        CorpusError: one cannot be had; the message says how to go on without.
+        CorpusError: a download failed; the message says how to continue without it.
         ResourceError: the folder cannot be written.
     """
     for i, remote in enumerate(remotes):
@@ -96,12 +96,12 @@ def fetch(remote: RemoteFile, folder: Path, schemes: tuple[str, ...] = _HTTPS) -
     """Return the path of `remote` in `folder`, downloaded if it is not there with the right content.
 
     Args:
-        remote: what to get.
-        folder: where to keep it; made if need be.
-        schemes: what the address, and every address it leads on to, may begin with.
+        remote: the file to download.
+        folder: the folder for the file; created if missing.
+        schemes: the allowed beginnings of the address and of every redirect.
 
     Raises:
-        CorpusError: it cannot be had, or what came is something else.
+        CorpusError: the download failed, or its content is not the pinned one.
         ResourceError: the folder cannot be written.
     """
     # The libraries take a tenth of a second to import, and most runs download nothing.

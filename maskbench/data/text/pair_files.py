@@ -1,8 +1,8 @@
-"""Pairs of sentences from files of three formats, each pair with the line it stands on.
+"""Read pairs of sentences, with their line numbers, from files of three formats.
 
-Two aligned files (line i of one is the translation of line i of the other), a table (source, tab, target, and perhaps a
-third column that is ignored), or one JSON object a line. All of them also compressed. A line that is not what its
-format says is refused with its number and never skipped: a skipped line is how pairs come to be shifted.
+Two aligned files (line i of one is the translation of line i of the other), a table (source, tab, target, and
+perhaps a third column that is ignored), or one JSON object a line. Each may be compressed. A malformed line
+raises an error with its number and is never skipped, since a skipped line would shift the later pairs.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ Pair: TypeAlias = tuple[str, str]
 Header: TypeAlias = bool | Literal["auto"]
 
 _NAMED: Final = (("src", "tgt"), ("source", "target"))
-"""What a header may call its columns beside the names of the two languages."""
+"""Column names that a header may have beside the names of the two languages."""
 _NUMBERED: Final = (("1", "2"), ("0", "1"))
-"""What programs write that number the columns of a table without names."""
+"""Headers of programs that number the columns of a table without names."""
 
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Where the lines of one split are, and how to read them."""
+    """The files of one split and how to read them."""
 
     files: tuple[Path, ...]
-    """(source file, target file), or (table,), or (JSON lines,): the name without `.gz` says which by `.jsonl`."""
+    """(source file, target file), or (table,), or (JSON lines,): `.jsonl`, before any `.gz`, means JSON
+    lines."""
     src: str = "src"
-    """What a header or the keys of JSON call the source."""
+    """The name of the source in a header or in JSON keys."""
     tgt: str = "tgt"
-    """What they call the target."""
+    """The name of the target in a header or in JSON keys."""
     header: Header = "auto"
-    """Whether the first line of a table is a header; `auto`: it is if it says so, see `_names_columns`."""
+    """Whether the first line of a table is a header; `auto`: decided by `_names_columns`."""
 
     def read(self) -> SentencePairs:
         """Return all pairs, empty ones included.
 
         Raises:
-            CorpusError: a file cannot be read, a line is not what the format says, or two aligned files do not have
-                the same number of lines.
+            CorpusError: a file cannot be read, a line is malformed, or two aligned files do not have the same
+            number of lines.
         """
         if len(self.files) == 2:
             return self._read_aligned()
@@ -83,14 +84,14 @@ class PairFiles:
 
 @dataclass(frozen=True)
 class SentencePairs:
-    """The pairs of one split, and where they come from."""
+    """The pairs of one split and their origin in files."""
 
     source: PairFiles
     pairs: list[Pair]
     line_numbers: Sequence[int]
-    """The line of every pair, from 1."""
+    """The line number of every pair, from 1."""
     notes: tuple[str, ...] = ()
-    """What a person should know of how they were read."""
+    """Sentences for the user on how the pairs were read."""
 
     def locate(self, index: int, side: int) -> str:
         """Return `file:line` of the source (side 0) or the target (1) of pair `index`."""
@@ -103,7 +104,7 @@ class SentencePairs:
         )
 
     def swapped(self) -> SentencePairs:
-        """Return the pairs with source and target exchanged (of a table; two files would be mixed up)."""
+        """Return the pairs with source and target exchanged; only for a table, not for two files."""
         return replace(self, pairs=[(tgt, src) for src, tgt in self.pairs])
 
     def lowercased(self) -> SentencePairs:
@@ -114,7 +115,7 @@ class SentencePairs:
 def find_pair_files(
     folder: Path, stem: str, src: str, tgt: str, header: Header = "auto"
 ) -> tuple[PairFiles | None, list[Path]]:
-    """Return where the lines of `stem` are, or None, and every path that was looked for.
+    """Return the files of `stem`, or None, and every path that was tried.
 
     Two aligned files are preferred to a table, a table to JSON lines, and plain files to compressed ones.
     """
@@ -133,7 +134,7 @@ def _kind(path: Path) -> str:
 
 
 def _rows(path: Path) -> list[list[str]]:
-    """Return the columns of every line; all lines have as many as the first one, 2 or 3."""
+    """Return the columns of every line of a table; all lines have as many as the first one, 2 or 3."""
     rows: list[list[str]] = []
     for number, line in enumerate(read_lines(path), start=1):
         columns = line.split("\t")
@@ -152,7 +153,7 @@ def _rows(path: Path) -> list[list[str]]:
 
 
 def _names_columns(head: Sequence[str], names: Pair) -> bool:
-    """Return whether the first line of a table is a header by itself.
+    """Return whether the first line of a table reads as a header.
 
     It is if its first two columns, whatever their case, are the names of the two languages, `src` and `tgt`, or
     `source` and `target`, in either order, or the numbers 1 and 2, or 0 and 1.

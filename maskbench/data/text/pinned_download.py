@@ -1,4 +1,4 @@
-"""The download of one pinned file: `pooch` retries, checks the hash and moves the file into place."""
+"""Download one pinned file with `pooch`, which retries, checks the hash and moves the file into place."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from maskbench.errors import CorpusError, ResourceError
 
 _CHUNK_BYTES: Final = 1 << 16
 _TIMEOUT_SECONDS: Final = 30.0
-"""How long a server may send nothing."""
+"""Maximum time in seconds without data from the server."""
 _RETRIES: Final = 2
-"""How often a download is repeated after a broken connection or wrong content."""
+"""Number of times a download is repeated after a broken connection or wrong content."""
 
 
 def download(
@@ -27,23 +27,23 @@ def download(
     """Return the path of `remote` in `folder`, downloaded if it is not there with the right content.
 
     Args:
-        remote: what to get.
-        folder: where to keep it; made if need be.
-        schemes: what the address, and every address it redirects to, may begin with.
+        remote: the file to download.
+        folder: the folder for the file; created if missing.
+        schemes: the allowed beginnings of the address and of every redirect.
         listener: called with the progress.
 
     Raises:
-        CorpusError: it cannot be had, or what came is something else.
+        CorpusError: the download failed, or its content is not the pinned one.
         ResourceError: the folder cannot be written.
     """
     pooch.get_logger().setLevel("ERROR")
     received_sha256 = ""
 
     def receive(url: str, output_file: str, _: Any) -> None:
-        """Write the content of `url` to `output_file`; `pooch` calls this, and again where it retries."""
+        """Write the content of `url` to `output_file`; `pooch` calls this on every attempt."""
         nonlocal received_sha256
         digest, received = hashlib.sha256(), 0
-        # `pooch` makes a file that only its owner can read; a new one gets the usual permissions.
+        # `pooch` creates a file that only its owner can read; a new one gets the usual permissions.
         os.unlink(output_file)
         headers = {"User-Agent": "maskbench", "Accept-Encoding": "identity"}
         with (
@@ -88,7 +88,7 @@ def download(
     except requests.exceptions.RequestException as error:
         raise _refused(remote, f"is there a network? {_cause(error)}") from error
     except ValueError as error:
-        # What `pooch` raises where the hash differs.
+        # `pooch` raises this if the hash differs.
         raise _refused(
             remote, f"it has another content than it should: sha256 {received_sha256}, not {remote.sha256}"
         ) from error
@@ -99,14 +99,14 @@ def download(
 
 
 class _Session(requests.Session):
-    """Requests addresses of the allowed schemes only, whether asked for or redirected to."""
+    """A session that requests only addresses of the allowed schemes, also after redirects."""
 
     def __init__(self, schemes: tuple[str, ...]) -> None:
         super().__init__()
         self._schemes = schemes
 
     def get_adapter(self, url: str | bytes) -> Any:
-        """Return what connects to `url`; called before every request, those after a redirect too.
+        """Return the adapter that connects to `url`; called before every request, also after redirects.
 
         Raises:
             _ForbiddenAddress: its scheme is not allowed.
@@ -119,15 +119,15 @@ class _Session(requests.Session):
 
 
 class _ForbiddenAddress(Exception):
-    """An address whose scheme is not allowed; no `RequestException`, which `pooch` would retry."""
+    """An address has a forbidden scheme; no `RequestException`, which `pooch` would retry."""
 
 
 class _Incomplete(requests.exceptions.RequestException):
-    """The connection ended before the file did."""
+    """The connection ended before the file was complete."""
 
 
 def _cause(error: BaseException) -> str:
-    """Return what went wrong at the bottom of a chain of exceptions, in the words of the system where it has some."""
+    """Return the root cause of a chain of exceptions, as the system's error text if there is one."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -1,8 +1,7 @@
-"""From the pairs of files to a corpus: what is left out of training, the vocabulary, and what a person is told.
+"""Build a corpus from pairs of files: select training pairs, learn the vocabulary, and write notes.
 
-What is read strictly and what is left out gently differ on purpose. A training pair with an empty side, or longer
-than `max_length`, teaches nothing and is left out, counted and named; an evaluation pair is never left out, because a
-score on fewer sentences is another score.
+A training pair with an empty side, or longer than `max_length`, is left out, counted and listed. An
+evaluation pair is never left out, because scores on different sets of sentences are not comparable.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from maskbench.errors import CorpusError
 from maskbench.text import count_of
 
 MAX_EVALUATION_TOKENS: Final = 1024
-"""An evaluation pair may not be longer than this on either side."""
+"""Maximum length of an evaluation pair, in tokens, on either side."""
 
 _MOST_NUMBERS: Final = 10
-"""So many line numbers are named in a note; `list_left_out` names all."""
+"""Maximum number of line numbers in a note; `list_left_out` returns all."""
 
 
 class TextOptions(BaseModel):
-    """How text from files is read, cut into tokens and selected."""
+    """Options for reading, tokenising and selecting text from files."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -69,9 +68,9 @@ class TrainingSelection(NamedTuple):
     text: SentencePairs
     vocabulary: Vocabulary
     empty: list[int]
-    """Places in the whole text of the pairs with an empty side."""
+    """Indices in the whole text of the pairs with an empty side."""
     too_long: list[int]
-    """Likewise of those above `max_length` on either side."""
+    """Indices in the whole text of the pairs longer than `max_length` on either side."""
 
 
 def build_text_corpus(
@@ -80,13 +79,13 @@ def build_text_corpus(
     """Learn the vocabulary on the training text, encode, and add the noisy copies of the first test split.
 
     Args:
-        name: of the corpus.
-        texts: by the split's name: "train", "valid", and the test splits in order.
-        options: how to read them.
-        notes: sentences that come before those about the text.
+        name: the name of the corpus.
+        texts: the pairs by the split's name: "train", "valid", and the test splits in order.
+        options: how to read and tokenise them.
+        notes: sentences to put before the notes on the text.
 
     Raises:
-        CorpusError: a split has no pairs, or an evaluation pair is far too long.
+        CorpusError: a split has no pairs, or an evaluation pair is longer than `MAX_EVALUATION_TOKENS`.
     """
     texts = _read(texts, options)
     chosen = _select(texts["train"], options)
@@ -106,7 +105,7 @@ def build_text_corpus(
 
 
 def list_left_out(texts: Mapping[str, SentencePairs], options: TextOptions) -> list[str]:
-    """Return `file:line: reason` of every training pair that is left out, by reason and line."""
+    """Return `file:line: reason` for every training pair that is left out, sorted by reason and line."""
     text = _read(texts, options)["train"]
     chosen = _select(text, options)
     return [f"{text.locate(i, 0)}: has an empty side" for i in chosen.empty] + [
@@ -115,13 +114,13 @@ def list_left_out(texts: Mapping[str, SentencePairs], options: TextOptions) -> l
 
 
 def deal_splits(text: SentencePairs, shares: Mapping[str, float]) -> dict[str, SentencePairs]:
-    """Return "train" and a split for every share, dealt by a hash of the source.
+    """Divide a text into "train" and a split for every share, by a hash of the source.
 
-    So all translations of a source are in one split, and what is in a split depends neither on the order of the lines
-    nor on what else is in the file. Pairs with an empty side stay in train, where they are left out and counted.
+    So all translations of a source are in one split, and the split of a pair depends neither on the order of
+    the lines nor on other lines. Pairs with an empty side go to train, where they are left out and counted.
 
     Raises:
-        CorpusError: the share of a split comes to no pair.
+        CorpusError: a split gets no pair.
     """
     places: dict[str, list[int]] = {name: [] for name in ("train", *shares)}
     for i, pair in enumerate(text.pairs):
@@ -137,7 +136,8 @@ def deal_splits(text: SentencePairs, shares: Mapping[str, float]) -> dict[str, S
 
 def _dealt_to(pair: Pair, shares: Mapping[str, float]) -> str:
     if _is_full(pair):
-        # In lower case, so that the splits do not depend on `lowercase`, and no source is in two in either case.
+        # Hash in lower case, so that splits do not depend on `lowercase` and sources that differ in case stay
+        # together.
         digest = hashlib.blake2b(pair[0].lower().encode("utf-8"), digest_size=8).digest()
         place = int.from_bytes(digest, "big") / 2**64
         for name, share in shares.items():
@@ -148,7 +148,7 @@ def _dealt_to(pair: Pair, shares: Mapping[str, float]) -> str:
 
 
 def _different(texts: Mapping[str, SentencePairs]) -> list[SentencePairs]:
-    """Return one text for every file, since splits dealt from one share its notes."""
+    """Return one text per file, since splits taken from the same file share its notes."""
     return list({text.source: text for text in texts.values()}.values())
 
 
@@ -165,7 +165,7 @@ def _select(text: SentencePairs, options: TextOptions) -> TrainingSelection:
     if not full:
         raise CorpusError(f"{text.source.files[0]}: there is no training pair with two sides")
     empty = sorted(set(range(len(text.pairs))) - set(full))
-    # The vocabulary is learned on the long pairs too: their words are words of the text.
+    # The vocabulary is also learned on the pairs that are too long.
     vocabulary = _learn(text.select(full).pairs, options)
     split = encode_split("train", text.select(full).pairs, vocabulary)
     # The EOS at the end of each side is not counted.

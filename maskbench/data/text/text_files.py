@@ -1,8 +1,8 @@
-"""Lines of text from disk, read strictly: none is lost or split, and every complaint has a file and a line.
+"""Read lines of text from disk: none is lost or split, and every error has a file and a line.
 
-Lines end at a line feed and nowhere else: U+2028, U+0085 and form feeds inside a line are text, and taking them for
-line ends would shift every later pair of the corpus. A carriage return before the line feed and a byte order mark at
-the start of the file are not text and are removed.
+Lines end only at a line feed: U+2028, U+0085 and form feeds inside a line are text, since treating them as
+line ends would shift every later pair of the corpus. A carriage return before the line feed and a byte order
+mark at the start of the file are not text and are removed.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from maskbench.errors import CorpusError
 from maskbench.files import sha256_of
 
 MAX_FILE_BYTES: Final = 2 << 30
-"""The largest file that is read, after decompression."""
+"""Maximum size of a file in bytes, after decompression."""
 MAX_LINE_BYTES: Final = 1 << 20
-"""The longest line."""
+"""Maximum length of a line in bytes."""
 
 _CHUNK: Final = 1 << 18
-# Text compresses three to five times, a bomb a thousand times.
+# Limit on the compression ratio: text compresses 3 to 5 times, a decompression bomb 1,000 times.
 _MOST_RATIO: Final = 25
 _SMALL: Final = 2 << 20
 
 
 def expand_folder(path: str) -> Path:
-    """Return the folder that a person wrote, `~` and `~name` resolved.
+    """Return the folder that the user wrote, with `~` and `~name` resolved.
 
     Raises:
-        CorpusError: nobody's home folder is known by that name.
+        CorpusError: the home folder is unknown.
     """
     try:
         return Path(path).expanduser().absolute()
@@ -55,7 +55,8 @@ def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a text file, decompressed if its name ends in `.gz`, without their line ends.
 
     Raises:
-        CorpusError: the file is not readable, not complete, not UTF-8, too large, or holds a NUL; with `file:line`.
+        CorpusError: the file is unreadable, incomplete, not UTF-8, too large, or contains a NUL; with
+        `file:line`.
     """
     for number, raw in enumerate(_raw_lines(path), start=1):
         if b"\0" in raw:
@@ -105,7 +106,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
     try:
         compressed = path.suffix == ".gz"
         if compressed and not path.stat().st_size:
-            # Even nothing takes 20 bytes when it is compressed; the library would take this for no text.
+            # Even empty text has 20 bytes when compressed; the library would read this file as empty text.
             raise EOFError
         limit = (
             min(MAX_FILE_BYTES, max(_SMALL, _MOST_RATIO * path.stat().st_size))
