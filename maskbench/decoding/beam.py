@@ -12,8 +12,7 @@ without its coverage penalty). P is the model's probability: tokens that logit m
 but keep their share of it, so that teacher forcing gives the same score.
 
 A translation does not depend on the other sentences of its batch. Equal scores of a step are ranked by the
-rank of their prefix, then by token id; finished translations with equal scores by the step at which they
-finished.
+rank of their prefix, then by token id; finished translations with equal scores by their last step.
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ from maskbench.masks.context import SourceBatch
 from maskbench.model.transformer import EncoderDecoder
 
 _FULL_ENOUGH = 0.75
-"""Ended sentences are dropped when at most this share of the batch is unfinished; a drop copies the
-cache."""
+"""Largest unfinished share of a batch at which ended sentences are dropped; each drop copies the cache."""
 
 
 def greedy_search(

@@ -4,8 +4,7 @@ In every boolean mask of maskbench True means: this query may attend to this key
 
 A strategy is a pure function for one site. It receives options and a context (clock, lengths, keyed random
 draws) and returns a mask, bias, gate or weight. It does not read the training loop and does not use global
-random state. `maskbench.masks.plan` combines the results of all strategies with each other and with
-legality.
+random state. `maskbench.masks.plan` combines the results of all strategies and legality.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ ATTENTION_SITES = SELF_SITES | {"cross"}
 INPUT_SITES = frozenset({"encoder_input", "decoder_input"})
 
 MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""`(b, h, q_idx, kv_idx) -> bool` over broadcastable index tensors, True = may attend (FlexAttention's
+"""`(b, h, q_idx, kv_idx) -> bool` on broadcastable index tensors, True = may attend (FlexAttention's
 term)."""
 
 
@@ -88,15 +87,14 @@ class Strategy(nn.Module, ABC):
     registered with `@MASKS.register(name)`. The first paragraph of its docstring is its description in the
     catalogue.
 
-    A `ClassVar` below holds for the class; an instance may narrow the other attributes according to its
-    options.
+    A `ClassVar` below holds for the class; an instance may narrow the other attributes by its options.
     """
 
     kind: ClassVar[str]
     sites: ClassVar[frozenset[str]]
     """The sites at which the strategy may be placed."""
     depends_on: frozenset[str] = frozenset()
-    """What results depend on besides positions: any of "length", "input", "parameters", "annotation"."""
+    """Inputs of the result besides positions: any of "length", "input", "parameters", "annotation"."""
     stochastic: bool = False
     """Whether the strategy uses random draws; only then may a placement set `refresh`."""
     default_refresh: ClassVar[Refresh | None] = None
@@ -104,8 +102,7 @@ class Strategy(nn.Module, ABC):
     may_empty_rows: bool = False
     """Whether the strategy may hide every key of a query."""
     starts_as_identity: bool = False
-    """Whether the model at step 0 computes the same as without the strategy; required of learned
-    strategies."""
+    """Whether the model at step 0 equals the model without the strategy; required of learned strategies."""
     cacheable: bool = True
     """Whether decoding may compute one position from cached keys and values."""
     rows_sum_to_one: bool = True
@@ -113,8 +110,8 @@ class Strategy(nn.Module, ABC):
     signed_weights: bool = False
     """Whether attention weights may be negative."""
     mixes_queries: ClassVar[bool] = False
-    """Whether one query's output depends on other queries; in the encoder hidden later tokens then have
-    influence."""
+    """Whether one query's output depends on other queries; encoder masks then cannot exclude later
+    tokens."""
     needs: frozenset[str] = frozenset()
     """Annotations that the corpus must have: any of "junk", "links"."""
     source: ClassVar[str]

@@ -56,7 +56,7 @@ class StrategyEntry:
     sites: tuple[str, ...]
     """In the order of the model, inputs first."""
     depends_on: tuple[str, ...]
-    """What results depend on besides positions: any of annotation, input, length, parameters."""
+    """Inputs of the result besides positions: any of annotation, input, length, parameters."""
     learned: bool
     """Whether it has learned parameters."""
     stochastic: bool

@@ -49,8 +49,7 @@ class TokenInput:
     lengths: Int[Tensor, "batch"] | None = None
     """True lengths after changes (at `encoder_input` only); None where no strategy changed them."""
     origin: Int[Tensor, "batch len"] | None = None
-    """Column of the original input that each column comes from, -1 for a new one; None where no column
-    moved."""
+    """Original column of each column, -1 for a new column; None where no column moved."""
 
     def rearranged(
         self, columns: Int[Tensor, "batch new_len"], lengths: Int[Tensor, "batch"], fill: int
@@ -167,7 +166,7 @@ class AttentionRequest:
     src_ids: Int[Tensor, "batch src"] | None = None
     """Source tokens after the token masks; None at `decoder_self`."""
     tgt_ids: Int[Tensor, "batch so_far"] | None = None
-    """Decoder inputs up to the last query; None at `encoder_self`. A query may use those up to its own
+    """Decoder inputs up to the last query; None at `encoder_self`. A query may use those up to its
     position."""
     annotations: Annotations = field(default_factory=Annotations)
 

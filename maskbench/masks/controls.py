@@ -18,8 +18,7 @@ from maskbench.masks.schedules import Schedule
 from maskbench.registry import MASKS
 
 Replace = Callable[[Schedule, float | None], Any]
-"""`(schedule, share of training at which it stops, or None) -> replacement`, None where there is no
-replacement."""
+"""`(schedule, share of training at which it stops, or None) -> replacement`, or None for no replacement."""
 
 
 @dataclass(frozen=True, slots=True)

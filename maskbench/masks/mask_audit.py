@@ -30,8 +30,7 @@ from maskbench.masks.plan import MaskPlan
 from maskbench.masks.random_draws import Draws
 
 _SIDE, _SIDE_PER_EXAMPLE = 64, 16
-"""Positions per side of the square of pairs that is fingerprinted: for a shared pattern, for one per
-example."""
+"""Side of the square of pairs that is fingerprinted, in positions: for shared and per-example patterns."""
 
 
 def _fingerprint(patterns: Iterable[object]) -> str:
@@ -63,8 +62,7 @@ class _PickRecord:
     """Picks of a token or loss mask."""
 
     reads_losses: bool = False
-    """Whether picks depend on the losses and cannot be replayed without the model; the logged ratios then
-    count."""
+    """Whether picks depend on the losses; the proof then uses logged ratios, as it cannot replay picks."""
     visits: int = 0
     """Number of examples seen, repeats included."""
     draws: set[tuple[int, object]] = field(default_factory=set)

@@ -15,8 +15,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 _KEPT = 32
-"""Patterns that a cache holds at most. Schedules and fresh draws make new patterns, so memory needs a
-bound."""
+"""Maximal number of patterns in a cache; schedules and fresh draws would otherwise fill the memory."""
 
 Compute = Callable[[Int[Tensor, "n"], Int[Tensor, "n"]], Bool[Tensor, "one heads n n"]]
 
@@ -28,8 +27,7 @@ class PatternCache:
         """Create an empty cache.
 
         Raises:
-            ValueError: the strategy is not sliceable, so a slice of its pattern would be a different
-                pattern.
+            ValueError: the strategy is not sliceable: a slice of its pattern is a different pattern.
         """
         if not sliceable:
             raise ValueError("only patterns that are closed under slicing can be kept by length")

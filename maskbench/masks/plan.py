@@ -1,14 +1,12 @@
 """Combine all masks of an arm, in one fixed order.
 
-The model calls its plan at every site; the plan calls the strategies placed there and combines their
-results:
+The model calls its plan at every site; the plan calls the strategies placed there and combines the results:
 
 * inputs: token masks act in order, each receives the earlier picks; special tokens are never eligible;
 * attention: boolean masks are ANDed with each other and with legality; biases and log-gates are summed; at
   most one normaliser; factors on the weights and head gates are multiplied. `maskbench.model.attention` then
   applies the decision according to the site's `apply` setting;
-* inputs, memory and logits: gates are multiplied, logit masks ANDed (in training the gold token always
-  stays);
+* inputs, memory and logits: gates are multiplied, logit masks ANDed (in training the gold token stays);
 * loss: weights are multiplied.
 """
 
@@ -101,8 +99,8 @@ class MaskPlan(nn.Module):
         return cast(Legality, self._site_setting(site, "legality"))
 
     def _site_setting(self, site: str, key: str) -> str:
-        # `placement_rules` refuses placements of a site that disagree, so the first non-default value is the
-        # only one.
+        # `placement_rules` refuses placements of a site that disagree, so at most one non-default value
+        # exists.
         harmless = HARMLESS[key]
         values = (str(getattr(p.placement, key)) for p in self._by_site.get(site, ()))
         return next((value for value in values if value != harmless), harmless)

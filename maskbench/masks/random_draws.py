@@ -37,8 +37,7 @@ class Draws:
     def words(self, a: Int[Tensor, "*a"], b: Int[Tensor, "*b"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return four independent int64 words in [0, 2**32) for each example and position pair `(a, b)`.
 
-        `a` and `b` broadcast against each other and have no batch axis; the results have the example axis
-        first.
+        `a` and `b` broadcast against each other without a batch axis; results have the example axis first.
         """
         ndim = max(a.ndim, b.ndim)
         examples = self.examples.reshape(-1, *[1] * ndim)

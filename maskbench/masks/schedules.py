@@ -263,7 +263,7 @@ def scheduled(
 
     Args:
         integral: whether only whole numbers are allowed.
-        per_example: whether `sample_per_example` is allowed; the strategy then gets a number or a tensor
+        per_example: whether `sample_per_example` is allowed; the value is then a number or a tensor
             `[batch]`.
     """
     schema: dict[str, Any] = {"type": "integer" if integral else "number"}

@@ -53,8 +53,7 @@ def most_attended(
     Int64[B, T]; `NOWHERE` where all candidates have weight 0.
 
     Args:
-        weights: Float64[B, T, S]: cross-attention weights of the query that predicts each target token, at
-            least 0.
+        weights: Float64[B, T, S]: cross attention of the query that predicts each target token, at least 0.
         candidates: Bool[B, S]: True at real source tokens other than end marks.
     """
     import numpy as np

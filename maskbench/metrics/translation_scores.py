@@ -90,8 +90,7 @@ class Bleu(SacreBleuMetric):
         """Return sacreBLEU's BLEU."""
         from sacrebleu.metrics.bleu import BLEU
 
-        # `force` suppresses a warning about tokenised text; text of the toy languages is tokenised on
-        # purpose.
+        # `force` suppresses a warning about tokenised text: the toy languages are tokenised on purpose.
         return BLEU(lowercase=lowercase, force=True)
 
     def score_counts(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -111,8 +110,7 @@ class Bleu(SacreBleuMetric):
 class Chrf(SacreBleuMetric):
     """chrF2.
 
-    A sentence adds for n = 1..6 its numbers of character n-grams of the translation, of the reference, and
-    of both.
+    A sentence adds for n = 1..6 the numbers of character n-grams of translation, reference, and both.
     """
 
     unit = "chrF points"

@@ -53,8 +53,7 @@ def attention_weights(
         # keep [#batch #heads #q kv] broadcasts to [batch heads q kv].
         scores = scores.masked_fill_(~keep, -math.inf)
         weights = softmax(scores) if decision.normaliser is None else decision.normaliser(scores, keep)
-    # In all other ways except `renormalise` hidden positions influence the output; the arm must declare
-    # `unsafe`.
+    # In the other ways except `renormalise` hidden positions have influence; the arm must declare `unsafe`.
     elif decision.apply == "multiply_scores":
         weights = softmax(scores * keep)
     elif decision.apply == "small_fill":

@@ -19,8 +19,7 @@ def build_eval_plans(config: RunConfig, corpus: Corpus, seed: int) -> dict[str, 
     the same results.
 
     Raises:
-        ConfigError: a plan cannot be built, or has learned parameters: these were not trained with the run's
-            weights.
+        ConfigError: a plan cannot be built, or has learned parameters, which this run did not train.
     """
     sizes = collect_sizes(config, corpus)
     plans = {}

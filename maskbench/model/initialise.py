@@ -23,8 +23,7 @@ def initialise(model: nn.Module, seed: int, streams: str = "a") -> None:
 
     Projections: Xavier uniform for each of their linear maps (Glorot and Bengio 2010), zero biases.
     Embedding tables: normal with standard deviation d_model**-0.5, so that words scaled by sqrt(d_model)
-    have unit variance; the first logits too, where the table is also the output projection. Norms: the
-    identity.
+    have unit variance; so have the first logits, where the table is the output projection. Norms: identity.
 
     Args:
         streams: the family of random streams; "a" is the default.

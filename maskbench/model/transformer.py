@@ -45,8 +45,7 @@ class EncoderDecoder(nn.Module):
 
         Args:
             vocab_size: number of entries of the joint vocabulary.
-            max_length: number of positions: the maximal length of a source, a target and a decoded
-                translation.
+            max_length: number of positions: the maximal length of a source, target or decoded translation.
         """
         super().__init__()
         self.config = config
