@@ -99,8 +99,7 @@ class MaskPlan(nn.Module):
         return cast(Legality, self._site_setting(site, "legality"))
 
     def _site_setting(self, site: str, key: str) -> str:
-        # `placement_rules` refuses placements of a site that disagree, so at most one non-default value
-        # exists.
+        # `placement_rules` refuses placements of a site that disagree, so there is at most one other value.
         harmless = HARMLESS[key]
         values = (str(getattr(p.placement, key)) for p in self._by_site.get(site, ()))
         return next((value for value in values if value != harmless), harmless)
@@ -223,7 +222,7 @@ class MaskPlan(nn.Module):
     def decide_attention(self, site: str, layer: int, request: AttentionRequest) -> AttentionDecision:
         """Return the combined mask, bias, normaliser, factors and head gate of one attention layer."""
         # Start from legality: AND only removes pairs, so no strategy can make an illegal pair visible. A row
-        # without any kept pair stays empty here; `maskbench.model.attention.attend` outputs zeros for it.
+        # without any kept pair stays empty here; under `apply: hard` attention outputs zeros for it.
         decision = AttentionDecision(request.legal, apply=self.application(site))
         for placed, _ in self._acting(site, Strategy, request.clock, layer):
             draws = placed.draws(request.clock, request.examples)
