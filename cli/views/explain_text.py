@@ -66,7 +66,7 @@ def _counts(found: Explanation, width: int) -> Iterator[Text]:
         yield Text(f"{count} {verb} in at least {found.most} of {seeds} seeds (luck alone: {_chance(share)})")
     yield Text(f"luck alone gives {luck.expected:.1f} of either on average")
     note = (
-        "PermutationNull alone is what is left when the two arms' names are swapped at random, in a seed for all sentences at "
+        "Luck alone is what is left when the two arms' names are swapped at random, in a seed for all sentences at "
         "once. The examples below are the clearest there are, so they look clearer than the arm is; whether it is "
         "better is said by the comparison."
     )

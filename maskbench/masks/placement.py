@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -181,12 +182,9 @@ def place_strategies(
 ) -> list[PlacedStrategy]:
     """Build every placement of an arm; placements with the same site and strategy are numbered in order.
 
-    Raises:
-        ConfigError: a placement breaks a rule, alone or in combination with the others.
+    The rules of placements are not asked (`refuse_violations`): a picture shows a placement without those it needs
+    beside it.
     """
-    _refuse_violations(
-        [Candidate(MASKS.lookup(p.mask), p, f"{p.mask} at {p.site}") for p in placements], sizes
-    )
     seen: dict[tuple[str, str], int] = {}
     placed = []
     for placement in placements:
@@ -197,11 +195,16 @@ def place_strategies(
     return placed
 
 
-def _refuse_violations(arm: list[Candidate], sizes: Sizes) -> None:
+def refuse_violations(placements: Sequence[PlacementConfig], sizes: Sizes) -> None:
+    """Raise the first rule that an arm's placements break.
+
+    Raises:
+        ConfigError: a placement breaks a rule, alone or in combination with the others.
+    """
+    arm = [Candidate(MASKS.lookup(p.mask), p, f"{p.mask} at {p.site}") for p in placements]
     for candidate in arm:
-        placement = candidate.placement
-        found = placement_violations(candidate, placement.options)
-        for violation in itertools.chain(found, reach_violations(placement, sizes)):
+        found = placement_violations(candidate, candidate.placement.options)
+        for violation in itertools.chain(found, reach_violations(candidate.placement, sizes)):
             raise ConfigError(f"{candidate.label}: {violation.message}")
     for index, violation in arm_violations(arm):
         raise ConfigError(f"{arm[index].label}: {violation.message}")

@@ -51,7 +51,7 @@ from maskbench.masks.context import (
     TokenContext,
     TokenInput,
 )
-from maskbench.masks.placement import PlacedStrategy, place_strategies
+from maskbench.masks.placement import PlacedStrategy, place_strategies, refuse_violations
 from maskbench.masks.random_draws import Draws
 from maskbench.masks.softmax import softmax
 
@@ -83,6 +83,7 @@ class MaskPlan(nn.Module):
         self, placements: Sequence[PlacementConfig], *, seed: int, streams: str, sizes: Sizes
     ) -> None:
         super().__init__()
+        refuse_violations(placements, sizes)
         self.placed = place_strategies(list(placements), sizes, seed, streams)
         self.sizes = sizes
         self.observer: Observer | None = None

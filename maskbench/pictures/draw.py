@@ -85,7 +85,7 @@ def _plan_of_one(
 ) -> tuple[MaskPlan, PlacedStrategy]:
     """Return the placement and a plan that holds nothing else."""
     if placement.site in ATTENTION_SITES:
-        # `place` skips the rules on the whole arm: other placements that this one needs are not drawn.
+        # `place_strategies` skips the rules on the whole arm: other placements that this one needs are not drawn.
         (placed,) = place_strategies([placement], sample.sizes, seed, "a")
         return MaskPlan([], seed=seed, streams="a", sizes=sample.sizes), placed
     plan = MaskPlan([placement], seed=seed, streams="a", sizes=sample.sizes)

@@ -111,9 +111,7 @@ def draw_cost(panel: ReportPanel) -> Plot | None:
         axes.plot(*zip(*front, strict=True), color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     axes.set_xlabel("time per training step, baseline = 1")
     better = "upwards" if panel.comparison.settings.info.higher_is_better else "downwards"
-    axes.set_ylabel(
-        f"difference{', percentage list_cost_points' if scale.factor == 100 else ''}; better {better}"
-    )
+    axes.set_ylabel(f"difference{', percentage points' if scale.factor == 100 else ''}; better {better}")
     axes.margins(x=0.12, y=0.1)
     words = " ".join(
         f"{p.title}: {p.time:.2f} times the baseline's step, {with_sign(scale.number(p.gain))}"

@@ -1,7 +1,7 @@
 """What every executor must do, as tests.
 
 To test an executor, subclass `ExecutorConformance` in a test module, under a name that begins with `Test`, and define
-`make`. `test_conformance.py` shows it, and shows that each test fails for an executor that breaks the rule it is about.
+`make`. `test_executor_conformance.py` shows it, and shows that each test fails for an executor that breaks the rule it is about.
 """
 
 from __future__ import annotations

@@ -127,7 +127,9 @@ def test_a_winner_is_called_a_false_alarm(tmp_path: Path, monkeypatch: pytest.Mo
     pretend(monkeypatch)
     real = calibration_table.calibration_lines
     monkeypatch.setattr(
-        calibration_table, "lines", lambda found: real(replace(found, verdicts={"twin-1": "worse"}))
+        calibration_table,
+        "calibration_lines",
+        lambda found: real(replace(found, verdicts={"twin-1": "worse"})),
     )
     assert "twin-1" + " " * 47 + "worse (a false alarm)" in invoke(tmp_path).stdout
 

@@ -315,8 +315,8 @@ def test_the_same_runs_make_the_same_bytes(text, directory, tmp_path):
     other = write_full(tmp_path)
     assert render_page([other], ComparisonOptions()) == text
     code = (
-        "import sys, pathlib; from maskbench.report.page import html; from maskbench.comparison.results import ComparisonOptions;"
-        "page = html([pathlib.Path(sys.argv[1])], ComparisonOptions());"
+        "import sys, pathlib; from maskbench.report.page import render_page; from maskbench.comparison.results import ComparisonOptions;"
+        "page = render_page([pathlib.Path(sys.argv[1])], ComparisonOptions());"
         "assert 'torch' not in sys.modules; assert 'matplotlib.pyplot' not in sys.modules;"
         "sys.stdout.buffer.write(page.encode())"
     )

@@ -179,7 +179,7 @@ def test_masks_that_only_evaluation_has_are_audited_too(
         if arm.name == "odd":
             raise LeakError("odd leaks")
 
-    monkeypatch.setattr(gate, "admit", admit)
+    monkeypatch.setattr(gate, "check_before_training", admit)
     make_dry_run(load_experiment(write(tmp_path, "none, window")), tmp_path / "runs")
     assert asked == [("none", 0), ("gated", 1), ("window", 1)]
     asked.clear()

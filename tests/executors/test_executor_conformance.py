@@ -300,7 +300,7 @@ def test_an_installed_package_may_add_an_executor(monkeypatch: pytest.MonkeyPatc
     def installed(group: str) -> list[EntryPoint]:
         assert group == "maskbench.executors"
         return [
-            EntryPoint("serial", "test_conformance:make_serial", group),
+            EntryPoint("serial", "test_executor_conformance:make_serial", group),
             EntryPoint("absent", "no_such_package:Executor", group),
             EntryPoint("local", "no_such_package:Executor", group),
         ]
