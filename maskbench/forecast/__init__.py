@@ -1,1 +1,1 @@
-"""Forecasts before the first step of an experiment: what it will cost, and what its seeds could show."""
+"""Forecasts before the first step of an experiment: its cost, and the statistical power of its seeds."""

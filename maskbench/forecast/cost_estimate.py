@@ -1,4 +1,4 @@
-"""Estimates what the runs of a plan cost: time, memory and disk."""
+"""Estimate the cost of the runs of a plan: time, memory and disk."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from maskbench.runs.checkpoint import NEWEST_KEPT
 from maskbench.training.environment import compute_dtype, current_origin, pick_device
 
 StepTimeSource = Literal["own", "other", "tried", "assumed"]
-"""Where a step time comes from: runs of this experiment (`own`) or of another one (`other`), steps taken just now
-(`tried`), or another arm of this experiment, because the time for trying was over (`assumed`)."""
+"""Source of a step time: runs of this experiment (`own`) or of another one (`other`), steps taken just now
+(`tried`), or another arm of this experiment, because the time for trial steps was over (`assumed`)."""
 
 _FLOAT = 4
 
@@ -33,30 +33,30 @@ class StepTime:
     seconds: float
     source: StepTimeSource
     where: str
-    """The experiment or the arm that the time is from; empty for steps taken just now."""
+    """Name of the experiment or the arm that the time is from; empty for steps taken just now."""
     count: int
-    """The number of runs, or steps, of which the time is the median."""
+    """Number of runs, or of steps, whose median the time is."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """The expected cost of the runs that are due."""
+    """The expected cost of the runs of a plan that are due."""
 
     workers: int
-    """Runs that train at once."""
+    """Number of runs that train at the same time."""
     steps: Mapping[ArmName, StepTime]
-    """Of every arm that is due."""
+    """The step time of every arm with due runs."""
     run_seconds: Mapping[ArmName, float]
-    """Training time of one run from its first step to its last."""
+    """Training time of one run from its first to its last step, in seconds."""
     seconds: float
-    """Wall-clock time until all are trained, without evaluation."""
+    """Wall-clock seconds until all due runs are trained, without evaluation."""
     memory: int
-    """Bytes that the largest run needs."""
+    """Memory of the largest run, in bytes."""
     disk: int
-    """Bytes of checkpoints, at most."""
+    """Maximum size of all checkpoints, in bytes."""
 
     def more_seeds(self, seeds: int) -> float | None:
-        """Return the wall-clock time of `seeds` more seeds of every arm that is due; None if none is."""
+        """Return the wall-clock seconds of `seeds` more seeds of every due arm; None if none is due."""
         if not self.run_seconds:
             return None
         return makespan([s for s in self.run_seconds.values() for _ in range(seeds)], self.workers)
@@ -68,10 +68,10 @@ def estimate_costs(
     """Return the expected cost of the runs of a plan that are due.
 
     Args:
-        experiment: what is planned.
+        experiment: the planned experiment.
         rehearsal: the plan, with corpora and arms built.
-        runs_dir: the folder that holds experiments; step times of finished runs are looked for in all of them.
-        executor: would train the runs.
+        runs_dir: the folder of all experiments; step times of finished runs are looked up in all of them.
+        executor: the executor that would train the runs.
     """
     due = [run for run in rehearsal.planned if run.is_due]
     arms = {run.name[:2]: run.arm for run in due}
@@ -94,7 +94,7 @@ def estimate_costs(
 
 
 def makespan(seconds: Sequence[float], workers: int) -> float:
-    """Return when the last of some jobs ends, if each starts, in order, as soon as a worker is free."""
+    """Return the end time of the last job, if jobs start in order, each as soon as a worker is free."""
     free = [0.0] * workers
     for length in seconds:
         heapq.heapreplace(free, free[0] + length)
@@ -104,7 +104,7 @@ def makespan(seconds: Sequence[float], workers: int) -> float:
 def _step_times(
     experiment: Experiment, arms: Mapping[ArmName, ArmConfig], corpora: Mapping[str, Corpus], runs_dir: Path
 ) -> dict[ArmName, StepTime]:
-    """Return every arm's step time: from runs if there are any, else from steps taken now, else from another arm."""
+    """Return every arm's step time: from recorded runs, else from trial steps, else from another arm."""
     if not arms:
         return {}
     config = next(iter(arms.values())).config
@@ -135,7 +135,7 @@ def _step_times(
 
 
 def _alike(arms: Mapping[ArmName, ArmConfig]) -> list[list[ArmName]]:
-    """Return the arms whose steps take the same time, together; the size of a corpus makes no step longer."""
+    """Group the arms whose steps take equal time; corpora of one name count as equal, whatever their size."""
     groups: dict[str, list[ArmName]] = {}
     for name, arm in arms.items():
         identity = arm.config.identity()
@@ -145,7 +145,7 @@ def _alike(arms: Mapping[ArmName, ArmConfig]) -> list[list[ArmName]]:
 
 
 def _most_like(name: ArmName, known: Mapping[ArmName, StepTime]) -> ArmName:
-    """Return a known arm of the same panel, or any."""
+    """Return an arm with a known step time, of the same panel if possible."""
     return next((other for other in known if other[0] == name[0]), next(iter(known)))
 
 
@@ -158,15 +158,15 @@ def _total_steps(arm: ArmConfig, corpora: Mapping[str, Corpus], seed: int) -> in
 
 
 def _steps_ahead(run: PlannedRun, total: int) -> int:
-    """Return how many steps a run has left after its last checkpoint."""
+    """Return the number of steps a run has left after its last checkpoint."""
     names = (path.name.removeprefix("step-") for path in run.directory.checkpoints.glob("step-*"))
     done = max((int(name) for name in names if name.isdecimal()), default=0)
     return max(0, total - done)
 
 
 def _disk(train: TrainConfig, arm: BuiltArm, total: int) -> int:
-    """Return the bytes of the checkpoints a run keeps at most: the newest ones, the selected and the averaged."""
+    """Return the maximum bytes of a run's checkpoints: the newest ones, the selected and the averaged."""
     saved = -(-total // min(train.save_every, train.valid_every))
     kept = min(saved, NEWEST_KEPT + max(1, train.average))
-    # Weights and two moments.
+    # Weights and two moments, each of one float32 per parameter.
     return kept * 3 * _FLOAT * arm.parameters

@@ -1,7 +1,7 @@
-"""Forecasts the power of an experiment: the smallest reachable p, and the smallest detectable difference.
+"""Forecast the power of an experiment: the smallest possible p-value and detectable difference.
 
-Which difference is detectable depends on the spread of the differences between paired runs. It is unknown before the
-first run, but an earlier experiment with the same metric may have shown it.
+The detectable difference depends on the spread of the differences between paired runs. It is unknown before
+the first run, so it is taken from an earlier experiment with the same metric, if there is one.
 """
 
 from __future__ import annotations
@@ -25,32 +25,33 @@ from maskbench.statistics.power import Family, SeedRange, detectable_effect, see
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The spread of paired differences of a metric over seeds, in an earlier experiment."""
+    """The spread of a metric's paired differences over seeds in an earlier experiment."""
 
     sd: float
-    """Standard deviation, pooled over the arms, in the metric's unit."""
+    """Standard deviation of the differences, pooled over the arms, in the metric's unit."""
     pairs: int
-    """The number of pairs of the arm with the most."""
+    """Number of pairs of the arm with the most pairs."""
     experiment: str
 
 
 @dataclass(frozen=True, slots=True)
 class PowerForecast:
-    """What the seeds of a panel can show."""
+    """The statistical power of a panel's seeds."""
 
     panel: str | None
     n_seeds: int
     n_arms: int
-    """Without the baseline."""
+    """Number of arms without the baseline."""
     alpha: float
     smallest_p: float
     least_seeds: int
-    """With fewer seeds no arm can get a verdict."""
+    """Smallest number of seeds with which an arm can get a verdict."""
     effect: float | None
-    """The smallest true difference that is detected with 80 % power, in standard deviations of the differences."""
+    """The smallest true difference that is detected with 80 % power, in standard deviations of the
+    differences; None if there are too few seeds for a verdict."""
     spread: Spread | None
     needed: SeedRange | None
-    """How many seeds detect `min_effect` with 80 % power; None without a spread or without a `min_effect`."""
+    """Number of seeds that detects `min_effect` with 80 % power; None without a spread or a `min_effect`."""
 
     @property
     def can_decide(self) -> bool:
@@ -64,11 +65,11 @@ class PowerForecast:
 
 
 def forecast_power(experiment: Experiment, runs_dir: Path) -> list[PowerForecast]:
-    """Return what the seeds can show in each panel with at least two arms.
+    """Return the power of the seeds in each panel with at least two arms.
 
     Args:
-        experiment: what is planned.
-        runs_dir: the folder that holds experiments, in which an earlier spread is looked for.
+        experiment: the planned experiment.
+        runs_dir: the folder of all experiments, in which an earlier spread is looked up.
     """
     return [
         _outlook(experiment, panel, find_earlier_spread(experiment, panel, runs_dir))
@@ -97,7 +98,7 @@ def _outlook(experiment: Experiment, panel: PanelConfig, spread: Spread | None) 
 
 
 def find_earlier_spread(experiment: Experiment, panel: PanelConfig, runs_dir: Path) -> Spread | None:
-    """Return the spread of the compared metric in finished pairs: of this panel, else of the one most like it."""
+    """Return the compared metric's spread in finished pairs of this panel, else of the most similar one."""
     metric = experiment.compare.metric
     known = [
         (_likeness(experiment.name, panel, found), spread)
@@ -108,13 +109,13 @@ def find_earlier_spread(experiment: Experiment, panel: PanelConfig, runs_dir: Pa
 
 
 def pooled_spread(collected: CollectedPanel, metric: str) -> Spread | None:
-    """Return the pooled spread of a panel's differences to its baseline; None if no arm has two pairs that differ."""
+    """Return the pooled spread of a panel's differences to its baseline; None if no arm has any spread."""
     baseline = collected.found.panel.baseline
     squares, freedom, most = 0.0, 0, 0
     for arm in collected.found.panel.arms:
         differences = list(_differences(collected, arm.name, metric)) if arm.name != baseline else []
         _, sd = mean_and_sd(differences)
-        # The same arm twice has no spread, and says nothing about others.
+        # An arm equal to the baseline has no spread and is left out.
         if sd:
             squares += (len(differences) - 1) * sd**2
             freedom += len(differences) - 1
@@ -126,7 +127,7 @@ def pooled_spread(collected: CollectedPanel, metric: str) -> Spread | None:
 
 def _differences(collected: CollectedPanel, arm: str, metric: str) -> Iterator[float]:
     for seed in collected.found.experiment.seeds:
-        # An arm that was closed early has no later seeds.
+        # An arm that was closed early has no runs of later seeds.
         cells = [collected.runs.get((name, seed)) for name in (arm, collected.found.panel.baseline)]
         outcomes = [None if cell is None else cell.result for cell in cells]
         own, base = (None if outcome is None else outcome.metrics.get(metric) for outcome in outcomes)
@@ -149,7 +150,7 @@ def _panels(runs_dir: Path, metric: str) -> Iterator[CollectedPanel]:
 
 
 def _may_compare(path: Path, metric: str) -> bool:
-    """Return whether an experiment's file contains the metric's name, which is quicker than parsing it."""
+    """Return whether an experiment's file contains the metric's name; faster than parsing the file."""
     files = [path / EXPERIMENT_FILE, *path.glob(f"*/{EXPERIMENT_FILE}")]
     return any(
         metric in file.read_text(encoding="utf-8", errors="replace") for file in files if file.is_file()
@@ -157,7 +158,7 @@ def _may_compare(path: Path, metric: str) -> bool:
 
 
 def _likeness(name: str, panel: PanelConfig, found: CollectedPanel) -> tuple[bool, int]:
-    """Return whether another panel is this one, and how many of corpus, model and training are equal."""
+    """Return whether the found panel is this one, and how many of corpus, model and training are equal."""
     ours, theirs = panel.arms[0].config, found.found.panel.arms[0].config
     same = [ours.corpus == theirs.corpus, ours.model == theirs.model, ours.train == theirs.train]
     itself = found.found.experiment.name == name and found.found.panel.name == panel.name
@@ -170,7 +171,7 @@ def to_json(
     expected: CostEstimate,
     prospects: Sequence[PowerForecast],
 ) -> str:
-    """Return one document; times are seconds, sizes bytes, differences in the metric's unit."""
+    """Return the forecast as JSON; times in seconds, sizes in bytes, differences in the metric's unit."""
     document = {
         "experiment": experiment.name,
         "due": sum(run.is_due for run in runs),
@@ -187,7 +188,7 @@ def to_json(
         "min_effect": experiment.compare.min_effect,
         "seeds": [_outlook_entry(outlook, expected) for outlook in prospects],
     }
-    # ASCII only: text from files can then neither break the encoding nor steer a terminal.
+    # ASCII only, so that text from files can neither break the encoding nor contain terminal control codes.
     return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=1)
 
 

@@ -1,6 +1,7 @@
-"""Reads what a training step took from the runs in the runs folder, of this experiment and of others.
+"""Read the time of training steps from the runs of all experiments in the runs folder.
 
-Only runs of the same kind of machine count. They were timed while others trained beside them, as the next ones will.
+Only runs on the same kind of machine count. They were timed while other runs trained in parallel, as the next
+runs will be.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 from maskbench.runs.json_files import canonical_json
 
 _MACHINE = ("device", "capability", "machine", "system")
-"""The keys of a run's environment that are equal for machines of one kind."""
+"""Keys of a run's environment that are equal for machines of one kind."""
 
 _TRAIN = ("batch_tokens", "rdrop", "precision", "threads")
-"""The keys of `train` that decide how long a step takes."""
+"""Keys of `train` that influence the time of a step."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedStepTime:
-    """The time of steps of one kind in one experiment."""
+    """The step time of one kind of step in one experiment."""
 
     experiment: str
     seconds: float
-    """Seconds of a step, the median over runs."""
+    """Seconds per step, the median over runs."""
     runs: int
 
 
@@ -37,10 +38,10 @@ class StepRecords:
     """The step times found in a runs folder."""
 
     def __init__(self, runs_dir: Path, machine: Mapping[str, Any]) -> None:
-        """Read the step times; skip damaged runs, since no result depends on them.
+        """Read all step times; skip damaged runs, since no result depends on them.
 
         Args:
-            runs_dir: the folder that holds experiments.
+            runs_dir: the folder of all experiments.
             machine: the fingerprint of this machine, as `training.environment.origin` gives it.
         """
         found: dict[str, dict[str, list[float]]] = {}
@@ -52,7 +53,7 @@ class StepRecords:
         self._found = found
 
     def of(self, config: RunConfig, experiment: str) -> RecordedStepTime | None:
-        """Return the time of a step with these settings: in `experiment`, else in the one with the most such runs."""
+        """Return the step time for these settings: in `experiment`, else where most such runs are."""
         kinds = self._found.get(step_kind(config.identity()), {})
         name = experiment if experiment in kinds else max(kinds, key=lambda e: len(kinds[e]), default=None)
         if name is None:
@@ -61,16 +62,16 @@ class StepRecords:
 
 
 def step_kind(identity: Mapping[str, Any]) -> str:
-    """Return the part of a run's configuration that decides how long a training step takes, as a string."""
+    """Return the part of a run's configuration that decides the time of a training step, as JSON text."""
     train = {key: identity["train"].get(key) for key in _TRAIN}
     parts = {key: identity.get(key) for key in ("corpus", "model", "masks", "train_only")}
     return canonical_json({**parts, "train": train})
 
 
 def seconds_per_step(run: RunDirectory) -> float | None:
-    """Return the mean time of a step of a run; None if none was timed.
+    """Return the mean seconds per step of a run; None if no step was timed.
 
-    A step that was done twice, before and after a kill, counts once.
+    A step that was repeated after a kill counts once.
     """
     by_step = {line["step"]: float(line["seconds"]) for line in run.timing.read()}
     steps = max(by_step, default=0)

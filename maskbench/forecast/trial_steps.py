@@ -1,4 +1,4 @@
-"""Takes a few steps of arms that never ran, to measure how long one takes; the weights are thrown away."""
+"""Measure the step time of arms that never ran by taking a few steps; the weights are discarded."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from maskbench.config.schema.experiment import RunConfig
 from maskbench.data.corpus import Corpus
 
 SECONDS = 0.25
-"""The time limit for all arms together; a step that has begun by then is still finished."""
+"""Time limit in seconds for all arms together; a step that has begun by then is finished."""
 
 
 ArmName: TypeAlias = tuple[str | None, str]
-"""Panel and arm."""
+"""The names of panel and arm."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriedStepTime:
-    """The time of steps that were just taken."""
+    """The step time measured on trial steps."""
 
     seconds: float
-    """Seconds of a step, the median."""
+    """Seconds per step, the median over the steps."""
     steps: int
 
 
@@ -34,26 +34,26 @@ def try_steps(
     seed: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[ArmName, TriedStepTime]:
-    """Take steps of all arms in turn for `SECONDS`; leave out an arm that had no turn by then.
+    """Take steps of all arms in turn for `SECONDS`; leave out arms that had no turn by then.
 
-    The first step of each arm does not count, since caches settle in it, unless there is time for no other.
+    The first step of each arm, in which caches are filled, does not count unless it is the only one.
 
     Args:
-        arms: settings and corpus, by panel and name.
-        seed: of the runs that are tried.
-        clock: seconds, monotonic.
+        arms: settings and corpus, by the names of panel and arm.
+        seed: the seed of the model and the batches.
+        clock: returns monotonic time in seconds.
     """
     if not arms:
         return {}
     from maskbench.audit.subject import preserve_torch_generator
     from maskbench.training.environment import deterministic_torch, keep_freed_memory
 
-    # As a run does.
+    # Same memory settings as in a run.
     keep_freed_memory()
     threads = max(config.train.threads for config, _ in arms.values())
     steppers = {name: _steps(config, corpus, seed) for name, (config, corpus) in arms.items()}
     with preserve_torch_generator(), deterministic_torch(threads):
-        # A process's very first step takes several times as long as any other.
+        # The first step of a process takes several times as long as any other.
         next(next(iter(steppers.values())))
         taken = time_in_turns(steppers, clock)
     counted = {name: times[1:] or times for name, times in taken.items()}
@@ -63,9 +63,9 @@ def try_steps(
 def time_in_turns(
     steppers: Mapping[ArmName, Iterator[None]], clock: Callable[[], float]
 ) -> dict[ArmName, list[float]]:
-    """Return how long each step took, in rounds over all arms, until `SECONDS` are over.
+    """Take steps in rounds over all arms until `SECONDS` are over; return the seconds of each step.
 
-    At least one step is taken. What slows the machine down for a while slows all arms down alike.
+    At least one step is taken. In rounds, a temporary slowdown of the machine affects all arms equally.
     """
     taken: dict[ArmName, list[float]] = {}
     began = now = clock()
@@ -79,10 +79,10 @@ def time_in_turns(
 
 
 def _steps(config: RunConfig, corpus: Corpus, seed: int) -> Iterator[None]:
-    """Take one step after the other, up to the gradient: the update is a few percent of a step.
+    """Take one step per iteration, up to the gradient: the update is a few percent of a step.
 
-    Building an optimiser imports torch's compiler, which takes longer than all the steps. The weights a run starts
-    from, which may not be there yet, change nothing about the time.
+    Building an optimiser imports torch's compiler, which takes longer than all the steps. The weights of
+    `init_from`, which may not exist yet, do not change the time.
     """
     import torch
 

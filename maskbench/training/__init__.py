@@ -1,1 +1,1 @@
-"""How one run is trained: the loss, the optimiser, and the loop that can be killed anywhere."""
+"""Train one run: the loss, the optimiser, and a training loop that can be killed and resumed at any point."""

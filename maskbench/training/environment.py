@@ -1,4 +1,4 @@
-"""The environment of a run: settings that make it deterministic, and the fingerprint of machine and versions."""
+"""The environment of a run: settings for determinism, and the fingerprint of machine and versions."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _PACKAGES = ("torch", "numpy", "tokenizers", "sacrebleu", "safetensors")
 
 @contextmanager
 def deterministic_torch(threads: int) -> Iterator[None]:
-    """Inside, torch uses `threads` threads and only algorithms that give the same bits every time.
+    """Context in which torch uses `threads` threads and only deterministic algorithms.
 
-    The number of threads decides how sums are split, so it is part of a run's identity.
+    Results are equal bit by bit. The number of threads decides how sums are split, so it is part of a run's
+    identity.
     """
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
-    # As `use_deterministic_algorithms(True)`, which also imports the compiler: seconds of every run.
+    # Same as `use_deterministic_algorithms(True)`, which also imports the compiler and costs seconds per run.
     torch.set_deterministic_debug_mode("error")
     # Filling every new tensor with NaN finds reads of unset memory, but costs a pass over it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -42,19 +43,19 @@ def deterministic_torch(threads: int) -> Iterator[None]:
 
 
 def use_threads(threads: int) -> None:
-    """Let torch use so many threads in this process; call it before the first tensor operation."""
+    """Set torch's number of threads in this process; call it before the first tensor operation."""
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:
         torch.set_num_interop_threads(1)
 
 
 def pick_device() -> torch.device:
-    """Return the device of models: the CPU, the only one on which resumed runs are known to end in the same bytes."""
+    """Return the device of models: the CPU, the only one where resumed runs are known to give equal bytes."""
     return torch.device("cpu")
 
 
 def current_origin(threads: int, dtype: torch.dtype, device: torch.device) -> SoftwareEnvironment:
-    """Return versions and the environment's fingerprint, for run.json."""
+    """Return the versions and the fingerprint of the environment, for run.json."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     environment = {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
@@ -70,7 +71,7 @@ def current_origin(threads: int, dtype: torch.dtype, device: torch.device) -> So
 
 
 def environment_changes(record: Mapping[str, Any], now: SoftwareEnvironment) -> list[str]:
-    """Return what differs between the environment in a run's run.json and `now`: `threads 1 -> 2`."""
+    """Return the differences of the environment in run.json and `now`, such as `threads 1 -> 2`."""
     before = {
         **record.get("versions", {}),
         **record.get("environment", {}),
@@ -100,9 +101,9 @@ _NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library of this process to reuse freed memory; call it before the first large tensor.
+    """Make the C library of this process reuse freed memory; call it before the first large tensor.
 
-    Results do not depend on it. Returns False, and changes nothing, where there is no glibc.
+    Results do not depend on it. Returns False, and changes nothing, if there is no glibc.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -115,13 +116,13 @@ def keep_freed_memory() -> bool:
 
 
 SMALLEST_WIDTH = 64
-"""The d_model from which bfloat16 is faster than float32."""
+"""The smallest d_model at which bfloat16 is faster than float32."""
 
 
 def compute_dtype(
     precision: Literal["auto", "float32", "bfloat16"], d_model: int, device: torch.device
 ) -> torch.dtype:
-    """Return the format of matrix products: for `auto`, bfloat16 where the device has it and the model is wide enough."""
+    """Return the dtype of matrix products; `auto`: bfloat16 if the device has it and the model is wide."""
     if precision == "auto":
         pays = d_model >= SMALLEST_WIDTH and has_bfloat16(device)
         return torch.bfloat16 if pays else torch.float32

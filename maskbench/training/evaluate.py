@@ -1,7 +1,7 @@
-"""Evaluates a run's model: on the validation split while it trains, on the chosen splits at its end.
+"""Evaluate a run's model: on the validation split during training, on the chosen splits at the end.
 
-Evaluation computes in float32 whatever the run trains in: it is a small part of a run, and a sentence's translation
-should not depend on how its batch was rounded.
+Evaluation always computes in float32: it is a small part of a run, and the translation of a sentence should
+not depend on the rounding of its batch.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from maskbench.training.logbook import SAMPLES
 from maskbench.training.trainer import Trainer
 
 VALIDATION_METRICS = ("nll", "token_accuracy")
-"""The metrics of every validation; one pass gives both."""
+"""The metrics of every validation; one forward pass gives both."""
 
 Translations = Mapping[str, list[tuple[int, str]]]
-"""By split: id and hypothesis of every pair."""
+"""The id and hypothesis of every pair, by split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,20 @@ class Evaluation:
     """The results of an evaluation."""
 
     metrics: dict[str, float] = field(default_factory=dict)
-    """By `split/metric`."""
+    """Metric values by `split/metric`."""
     signatures: dict[str, str] = field(default_factory=dict)
-    """How a metric was computed, by its name without a split; for BLEU and chrF, sacreBLEU's signature."""
+    """How each metric was computed, by metric name; for BLEU and chrF, sacreBLEU's signature."""
     translations: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
-    """By split; `test@none` for translations made under other masks."""
+    """Id and hypothesis of every pair, by split; `test@none` for translations under other masks."""
     n_best: dict[str, list[list[tuple[str, float]]]] = field(default_factory=dict)
-    """By split: for every pair its best translations and their scores, if more than one was asked for."""
+    """The best translations of every pair with their scores, by split; empty unless `decode.n_best` is above
+    1."""
     sentences: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """By split: what each pair adds to the metrics (`maskbench.metrics.measure.count_sentences`), if asked for."""
+    """What each pair adds to the metrics (`maskbench.metrics.measure.count_sentences`), by split, if
+    requested."""
 
     def rename_for_masks(self, name: str) -> Evaluation:
-        """Return the same results under keys `split@name`, which stand for the masks called `name`."""
+        """Return the same results under the keys `split@name`, for the masks called `name`."""
         metrics = {}
         for key, value in self.metrics.items():
             split, _, rest = key.partition("/")
@@ -61,7 +63,7 @@ class Evaluation:
         )
 
     def merge(self, other: Evaluation) -> Evaluation:
-        """Return both together; they share no key but those of the signatures, which are equal."""
+        """Return the union of both; only keys of signatures may be in both, with equal values."""
         return Evaluation(
             self.metrics | other.metrics,
             self.signatures | other.signatures,
@@ -72,18 +74,18 @@ class Evaluation:
 
 
 def validation_metrics(config: RunConfig) -> list[str]:
-    """Return the metrics of every validation: both teacher-forced ones, and the one that selects the checkpoint."""
+    """Return the metrics of a validation: `VALIDATION_METRICS` and the one that selects the checkpoint."""
     names = [f"valid/{metric}" for metric in VALIDATION_METRICS]
     return names if config.train.select in names else [*names, config.train.select]
 
 
 def final_metrics(config: RunConfig) -> list[str]:
-    """Return the metrics of the selected checkpoint, as `split/metric`."""
+    """Return the metrics to compute for the selected checkpoint, as `split/metric`."""
     return [f"{split}/{metric}" for split in config.evaluate.splits for metric in config.evaluate.metrics]
 
 
 def outputs_sha256(translations: Translations) -> str | None:
-    """Return the hash of all translations: equal exactly if two runs translate every sentence alike.
+    """Return the hash of all translations, equal if and only if two runs translate every sentence equally.
 
     None if nothing was translated.
     """
@@ -108,11 +110,11 @@ def evaluate(
     """Evaluate the trainer's model.
 
     Args:
-        names: metrics as `split/metric`.
-        clock: where schedules stand; its phase is "eval".
-        by: annotations by whose values the metrics are split as well.
-        final: also return what takes no further pass over the data: `forced_gap` of every split, which raises an
-            alarm, and what each pair adds to the metrics.
+        names: the metrics to compute, as `split/metric`.
+        clock: the point in training for schedules; its phase is "eval".
+        by: the kinds of slices to compute as well.
+        final: also return results that need no further pass over the data: `forced_gap` of every split, which
+            raises an alarm, and what each pair adds to the metrics.
     """
     config = trainer.config
     outputs = ModelOutputs(
@@ -137,11 +139,11 @@ def evaluate(
 
 
 def evaluate_final(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) -> Evaluation:
-    """Evaluate the trainer's model as `evaluate` in its settings says, under its own masks and others.
+    """Evaluate the trainer's model as its section `evaluate` says, under its own masks and others.
 
     Args:
-        seed: of the run.
-        clock: where schedules stand, those of other masks too; its phase is "eval".
+        seed: the seed of the run.
+        clock: the point in training for schedules, also those of other masks; its phase is "eval".
     """
     config = trainer.config
     plans = build_eval_plans(config, corpus, seed)
@@ -154,6 +156,6 @@ def evaluate_final(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) ->
 
 
 def translate_samples(trainer: Trainer, corpus: Corpus, split: str, clock: Clock) -> list[tuple[int, str]]:
-    """Return id and translation of a split's first sentences, for a person to look at."""
+    """Return the id and translation of a split's first `SAMPLES` sentences, to show to the user."""
     decode = trainer.config.decode
     return list(enumerate(translate_first(trainer.model, corpus, split, clock, count=SAMPLES, decode=decode)))

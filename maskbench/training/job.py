@@ -9,7 +9,7 @@ from typing import Literal
 from maskbench.config.schema.experiment import RunConfig
 
 ERROR_LOG = "error.log"
-"""In a run's directory: what its process printed; absent if that was nothing."""
+"""File in a run's directory with the output of its process; absent if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class RunJob:
     directory: Path
     """The run's folder, `seed-<n>`."""
     cache_dir: Path
-    """Where built corpora lie."""
+    """The folder of built corpora."""
     plugins: tuple[Path, ...] = ()
     """Files that add strategies (`maskbench.plugins`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come."""
+    """The progress of a run."""
 
     run: tuple[str, int, str | None]
     """Arm, seed, panel."""
@@ -42,6 +42,6 @@ class Progress:
     loss: float | None = None
     """The training nll of the last step, in nats per token."""
     tokens_per_second: float | None = None
-    """Real target tokens trained on, since the last report that said so."""
+    """Real target tokens trained on per second, since the last report with this number."""
     message: str = ""
-    """A sentence for a person: what was found damaged, why a run diverged."""
+    """A sentence for the user, for instance on a damaged checkpoint or why a run diverged."""

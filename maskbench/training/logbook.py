@@ -1,4 +1,4 @@
-"""Writes what a run logs while it trains: numbers by step and, in a file of their own, times."""
+"""Write the log of a run during training: numbers by step and, in a separate file, times."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from maskbench.training.environment import peak_memory_mb
 from maskbench.training.trainer import Diverged
 
 SAMPLES = 10
-"""How many translations of each split TensorBoard shows."""
+"""Number of translations per split shown in TensorBoard."""
 
 
 def log_every(total_steps: int) -> int:
-    """Return how many steps lie between two logged ones: 50, in short runs a twentieth of the run."""
+    """Return the number of steps between two logged steps: 50, or a twentieth of the run if that is less."""
     return max(1, min(50, total_steps // 20))
 
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds and tokens of training steps since the last `read`, without validation and saving."""
+    """Counts seconds and tokens of training steps since the last `read`, without validation and saving."""
 
     seconds: float = 0.0
     tokens: int = 0
 
     def add(self, seconds: float, tokens: int) -> None:
-        """Add a step."""
+        """Add the seconds and tokens of a step."""
         self.seconds += seconds
         self.tokens += tokens
 
@@ -52,7 +52,8 @@ class Logbook:
         """Continue after the first `metrics_bytes` bytes of metrics.jsonl and cut off the rest.
 
         Args:
-            steps: updates done so far; pictures, samples and histograms of later ones are removed. None: all stay.
+            steps: updates done so far; pictures, samples and histograms of later steps are removed. None:
+                keep all.
 
         Raises:
             RunDirectoryError: metrics.jsonl has lost lines.
@@ -70,10 +71,10 @@ class Logbook:
         self.stopwatch = Stopwatch()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Log numbers of the state after `step` updates.
+        """Log metric values of the state after `step` updates.
 
         Raises:
-            Diverged: one of them is not finite; none is logged.
+            Diverged: a value is not finite; then none is logged.
         """
         for tag, value in values.items():
             if not math.isfinite(value):
@@ -90,9 +91,9 @@ class Logbook:
         return speed
 
     def show_samples(self, step: int, split: str, rows: Sequence[tuple[int, str, str, str]]) -> None:
-        """Keep the first of (id, source, reference, hypothesis) rows in samples.jsonl, and show them in TensorBoard.
+        """Write the first `SAMPLES` rows to samples.jsonl and show them in TensorBoard.
 
-        Rows that are there already stay, and none is shown twice.
+        A row is (id, source, reference, hypothesis). Rows that are already in the file are not written again.
         """
         columns = ("id", "source", "reference", "hypothesis")
         records = [
@@ -106,10 +107,10 @@ class Logbook:
             self._events.write_samples(records)
 
     def show_histogram(self, step: int, tag: str, edges: Sequence[float], counts: Sequence[int]) -> None:
-        """Append a histogram to histograms.jsonl and show it in TensorBoard, unless it is there already.
+        """Append a histogram to histograms.jsonl and show it in TensorBoard, unless it is already there.
 
         Args:
-            edges: of the bars, ascending; one more than `counts`.
+            edges: the edges of the bars, ascending; one more than `counts`.
         """
         if (step, tag) not in self._counted:
             record = {"step": step, "tag": tag, "edges": list(edges), "counts": list(counts)}
@@ -118,13 +119,13 @@ class Logbook:
             self._events.write_histogram(record)
 
     def show_picture(self, step: int, label: str, png: bytes) -> None:
-        """Save a picture and show it in TensorBoard, unless it is there already.
+        """Save a picture and show it in TensorBoard, unless it already exists.
 
         Args:
-            label: a placement's, or `attention-cross`.
+            label: the label of a placement, or `attention-cross`.
 
         Raises:
-            ResourceError: it cannot be written.
+            ResourceError: the picture cannot be written.
         """
         path = self._run.picture(label, step)
         if not path.exists():
@@ -132,25 +133,25 @@ class Logbook:
             self._events.write_image(step, label, png)
 
     def end(self, step: int, state: RunStateName) -> None:
-        """Write how the run ended to TensorBoard."""
+        """Write the final state of the run to TensorBoard."""
         self._events.write_end(step, state)
 
     def sync(self) -> int:
-        """Wait until the disk has every logged line, and return how many bytes metrics.jsonl then has."""
+        """Flush every logged line to disk, and return the size of metrics.jsonl in bytes."""
         self._lines.sync()
         return self._lines.size
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return every logged line."""
+        """Return every line of metrics.jsonl."""
         return self._lines.read()
 
     def nll_sha256(self) -> str:
-        """Return the hash of every logged `train/nll`: equal exactly if two runs had the same losses."""
+        """Return the hash of every logged `train/nll`, equal if and only if two runs logged equal values."""
         values = [line["train/nll"] for line in self.lines() if "train/nll" in line]
         return hashlib.sha256(canonical_json(values).encode()).hexdigest()
 
     def cost(self) -> dict[str, float]:
-        """Return speed, peak memory and seconds of training; a step done twice, before and after a kill, counts once."""
+        """Return speed, peak memory and seconds of training; a step repeated after a kill counts once."""
         by_step = {record["step"]: record for record in self._timing.read()}
         seconds = sum(record["seconds"] for record in by_step.values())
         tokens = sum(record["tokens"] for record in by_step.values())
@@ -160,7 +161,7 @@ class Logbook:
 
 
 def _kept(lines: JsonLines, steps: int | None) -> list[dict[str, Any]]:
-    """Cut off the lines of steps after `steps` and return the others; lines are in the order of steps."""
+    """Remove the lines of steps after `steps` and return the others; lines are in the order of steps."""
     records = lines.read()
     kept = [record for record in records if steps is None or record["step"] <= steps]
     if len(kept) < len(records):

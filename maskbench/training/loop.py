@@ -1,8 +1,8 @@
-"""Trains a run from its first step, or its newest checkpoint, to its result.
+"""Train a run from its first step, or its newest checkpoint, to its result.
 
-Whenever a process is killed, the next one continues from the newest whole checkpoint, cuts metrics.jsonl back to what
-was logged by then, and ends in the same bytes. So all state is in a checkpoint: weights, moments, the step, the best
-step so far, and how many bytes had been logged.
+After a kill, the next process continues from the newest complete checkpoint, truncates metrics.jsonl to what
+was logged by then, and ends in the same bytes. So a checkpoint has all state: weights, moments, the step, the
+best step so far, and the number of bytes logged.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ Report = Callable[[Progress], None]
 def train_run(
     job: RunJob, report: Report, should_stop: Callable[[], bool] = lambda: False
 ) -> Literal["done", "diverged", "interrupted"]:
-    """Train, evaluate and record one run; continue it if it was begun, do nothing if it is over.
+    """Train, evaluate and record one run; resume it if it was begun, do nothing if it has ended.
 
     Args:
         job: the run.
-        report: called at the end of every step, and when the run's state changes.
-        should_stop: asked after every step and before the evaluation; once it returns True, the run saves its state
-            and returns.
+        report: called after every step and at every change of the run's state.
+        should_stop: called after every step and before the evaluation; once it returns True, the run saves
+            its state and returns.
 
     Returns:
-        The state in status.json. A run that diverges is over, so nothing is raised.
+        The state in status.json. Divergence ends a run and is not raised.
 
     Raises:
-        RunDirectoryError: another process writes the directory, or it holds another run.
-        MaskbenchError: the corpus or the disk failed; status.json says so.
+        RunDirectoryError: another process writes to the directory, or it contains another run.
+        MaskbenchError: the corpus or the disk failed; status.json records it.
     """
     directory = RunDirectory(job.directory)
     with directory.lock(), deterministic_torch(job.config.train.threads):
@@ -86,12 +86,12 @@ def train_run(
 
 
 class _Run:
-    """A run while it trains in this process."""
+    """The state of a run that trains in this process."""
 
     def __init__(
         self, job: RunJob, directory: RunDirectory, report: Report, should_stop: Callable[[], bool]
     ) -> None:
-        """Build everything, then open the directory; nothing is written to it before that succeeds."""
+        """Build corpus and trainer, then claim the directory; only then is anything written to it."""
         self.job, self.config, self.directory = job, job.config, directory
         self.report, self.should_stop = report, should_stop
         self.corpus: Corpus = load_corpus(self.config.corpus, job.cache_dir)
@@ -111,7 +111,7 @@ class _Run:
         directory.claim(record, self.identity)
 
     def execute(self) -> Literal["done", "diverged", "interrupted"]:
-        """Bring the run to its end from wherever it stands, or until it is to stop; return its state."""
+        """Continue the run to its end or until `should_stop`; return its state."""
         state = self.directory.status().state
         if state == "done" or state == "diverged":
             self._tell(state)
@@ -131,7 +131,7 @@ class _Run:
         return "interrupted"
 
     def _moved(self) -> str:
-        """Return a sentence on how the environment has changed since the run was begun; empty if it has not."""
+        """Return a sentence on changes of the environment since the run was begun; empty if none."""
         differences = environment_changes(self.directory.record() or {}, self.here)
         if not differences:
             return ""
@@ -140,7 +140,7 @@ class _Run:
         )
 
     def _resume(self) -> None:
-        """Go back to the newest checkpoint that can be continued, or to the start."""
+        """Restore the newest resumable checkpoint, or the start of the run."""
         folder = self.directory.checkpoints
         remove_unfinished_checkpoints(folder)
         found = scan_checkpoints(folder, self.identity.hash)
@@ -157,7 +157,7 @@ class _Run:
             self.masks.replay(self._seen_by_now())
 
     def _seen_by_now(self) -> Iterator[tuple[Batch, Clock]]:
-        """Yield the batches that the steps so far trained on."""
+        """Yield the batches and clocks of all steps so far, one per view."""
         for step in range(self.done):
             batch, clock = self.trainer.batch(step, self.validations.count_stalls(step))
             for view in view_clocks(clock, self.config.train):
@@ -171,7 +171,7 @@ class _Run:
         self._mark_best()
 
     def _train(self) -> bool:
-        """Take the steps that are left; False if the run is to stop: its state is saved."""
+        """Take the remaining steps; False if `should_stop` ended them, with the state saved."""
         self._draw()
         while self.done < self.total:
             began = time.perf_counter()
@@ -200,23 +200,23 @@ class _Run:
         self.pictures.draw(self.done, self.validations.count_stalls(self.done))
 
     def _is_due(self, step: int, every: int) -> bool:
-        """Return whether an action of every `every` updates, and of the last one, is due after update `step`."""
+        """Return whether `step` is a multiple of `every` or the last update."""
         return step % every == 0 or step == self.total
 
     def _log_step(self, step: StepReport) -> float:
-        """Log a step's numbers, and return the speed since the last logged one."""
+        """Log a step's numbers; return the speed since the last logged step, in target tokens per second."""
         numbers = {"loss": step.loss, "nll": step.nll, "lr": step.lr, "grad_norm": step.grad_norm}
         self.log.write(self.done, {**{f"train/{k}": v for k, v in numbers.items()}, **self.masks.scalars()})
         return self.log.write_time(self.done)
 
     def _measure_start(self) -> None:
-        """Log the validation metrics of the starting weights; this is no validation, which could select a checkpoint."""
+        """Log the validation metrics of the starting weights, which are no candidate for selection."""
         clock = Clock.evaluation(0, self.total)
         metrics = evaluate(self.trainer, self.corpus, validation_metrics(self.config), clock).metrics
         self.log.write(0, {f"start/{name}": value for name, value in metrics.items()})
 
     def _validate(self) -> bool:
-        """Evaluate the validation split; return whether this is the best state so far, the earlier of equals being better."""
+        """Evaluate the validation split; return whether this is the best state so far (ties: the earlier)."""
         clock = Clock.evaluation(self.done, self.total, self.validations.count_stalls(self.done))
         metrics = evaluate(self.trainer, self.corpus, validation_metrics(self.config), clock).metrics
         self.log.write(self.done, metrics)
@@ -227,7 +227,7 @@ class _Run:
         return True
 
     def _save(self) -> None:
-        """Write a checkpoint, after everything it refers to is on the disk."""
+        """Write a checkpoint, after everything it refers to is on disk."""
         state = {"best": self.best, "metrics_bytes": self.log.sync()}
         model = self.trainer.model
         tensors = export_moments(model, self.trainer.optimiser)
@@ -258,7 +258,7 @@ class _Run:
         for split, parts in found.sentences.items():
             self.directory.write_sentences(split, parts)
         if not found.translations:
-            # No metric asked for translations; a few are worth seeing all the same.
+            # No metric needs translations; show a few nevertheless.
             split = self.config.evaluate.splits[0]
             self._show(split, translate_samples(self.trainer, self.corpus, split, clock))
         self.pictures.draw_attention(self.corpus, self.config.evaluate.splits[0], clock)
@@ -287,7 +287,7 @@ class _Run:
         }
 
     def record_divergence(self, error: Diverged) -> None:
-        """Record that and where the run diverged; its last whole checkpoint stays."""
+        """Record the divergence and its step; the last complete checkpoint stays."""
         details = {"quantity": error.quantity, "value": str(error.value), "step": error.step}
         message = {"message": str(error), **details, "examples": list(error.examples)}
         self.directory.write_status("diverged", message)
@@ -302,5 +302,5 @@ class _Run:
 
 
 def observe_masks(trainer: Trainer) -> MaskAudit:
-    """Have a proof of the run's masks watch its plan (`maskbench.masks.mask_audit`)."""
+    """Return the audit that checks the run's masks during training (`maskbench.masks.mask_audit`)."""
     return MaskAudit(trainer.model.masks)

@@ -1,12 +1,13 @@
 """The training loss: label-smoothed cross-entropy over the real target tokens of a step.
 
-Smoothing (Szegedy et al. 2016) comes in several definitions whose losses are not comparable. Here the target
-distribution of a token puts `1 - smoothing` on the gold entry and spreads `smoothing` evenly over the vocabulary
-entries that may be predicted: all but the padding entry, the gold one among them, and none a logit mask has banned.
+Smoothing (Szegedy et al. 2016) has several definitions whose losses are not comparable. Here the target
+distribution of a token gives `1 - smoothing` to the gold entry and spreads `smoothing` evenly over the
+vocabulary entries that may be predicted: all except the padding entry and those a logit mask has banned, the
+gold entry included.
 
-At a vocabulary of thousands the loss is a good part of a step, and most of that is memory traffic. So padding is
-dropped before the product with the vocabulary, one log-softmax serves loss and gradient, and rows are taken through
-the output layer in pieces that stay in the cache.
+With a vocabulary of thousands, the loss is a large part of a step, mostly memory traffic. So padding is
+dropped before the product with the vocabulary, loss and gradient share one log-softmax, and rows pass the
+output layer in pieces that fit into the cache.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ from torch.autograd.function import once_differentiable
 from maskbench.data.vocabulary import PAD
 
 SCORES_PER_PIECE = 3 << 20
-"""Vocabulary scores computed at a time: 12 MB of float32. Half as much is no faster, all at once takes 1.7 times as
-long (3,500 tokens, 8,000 entries)."""
+"""Number of vocabulary scores computed at a time: 12 MB of float32. Half as many is no faster; all at once
+takes 1.7 times as long (3,500 tokens, 8,000 entries)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The real target tokens of a step, row by row."""
+    """The real target tokens of a step, one per row."""
 
     gold: Int[Tensor, "rows"]
     weights: Float[Tensor, "rows"]
-    """How much each token counts: they sum to 1, or to 0 where a loss mask left none."""
+    """Weight of each token in the loss; the sum is 1, or 0 if a loss mask left none."""
     smoothing: float
-    """In [0, 1)."""
+    """Label smoothing, in [0, 1)."""
 
 
 def normalise_weights(weights: Float[Tensor, "rows"]) -> Float[Tensor, "rows"]:
-    """Divide weights by their sum; all zeros stay zeros."""
+    """Return weights divided by their sum; all zeros stay zeros."""
     total = weights.sum()
     return weights / torch.where(total > 0, total, torch.ones_like(total))
 
@@ -48,14 +49,15 @@ def normalise_weights(weights: Float[Tensor, "rows"]) -> Float[Tensor, "rows"]:
 def smoothed_loss(logits: Float[Tensor, "rows vocab"], targets: Targets) -> tuple[Tensor, Tensor]:
     """Return the weighted sum of smoothed losses, and every row's unsmoothed negative log-likelihood.
 
-    Only the sum has a gradient, and only once. Scores must be finite; see `loss_with_banned_entries` for those that are not.
+    Only the sum has a gradient, and backward works only once. Scores must be finite;
+    `loss_with_banned_entries` also takes scores of -inf.
     """
     loss, nll = _SmoothedLoss.apply(logits, targets)  # type: ignore[no-untyped-call]
     return loss, nll
 
 
 class _SmoothedLoss(torch.autograd.Function):
-    """Turns its log-probabilities into the gradient in place, so that nothing of their size is allocated twice."""
+    """The smoothed loss; backward turns the log-probabilities into the gradient in place to save memory."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
@@ -82,7 +84,7 @@ class _SmoothedLoss(torch.autograd.Function):
 
 
 def loss_with_banned_entries(logits: Float[Tensor, "rows vocab"], targets: Targets) -> Tensor:
-    """Return what `smoothed_loss` does, for scores some of which a logit mask has set to -inf."""
+    """Return the loss of `smoothed_loss` for scores of which a logit mask has set some to -inf."""
     log_p = logits.log_softmax(-1, dtype=torch.float32)
     kept = log_p > -torch.inf
     kept[:, PAD] = False
@@ -95,17 +97,18 @@ def loss_with_banned_entries(logits: Float[Tensor, "rows vocab"], targets: Targe
 def backward_through_output(
     rows: Float[Tensor, "rows d_model"], output: Callable[[Tensor], Tensor], vocab_size: int, targets: Targets
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Go forward and backward through the output layer and the loss, piece by piece.
+    """Run the output layer and the loss forward and backward, piece by piece.
 
-    Gradients of the output layer's parameters are accumulated; that of `rows` is returned, for the caller to go on
-    backward with.
+    Gradients of the output layer's parameters are accumulated; that of `rows` is returned, so that the caller
+    can continue the backward pass.
 
     Args:
-        rows: decoder states of the real tokens.
-        output: `[n d_model] -> [n vocab]` scores.
+        rows: the decoder states of the real tokens.
+        output: the output layer, `[n d_model] -> [n vocab]` scores.
 
     Returns:
-        the loss, the sum of the rows' negative log-likelihoods, and the gradient of the loss in `rows`.
+        the loss, the sum of the rows' negative log-likelihoods, and the gradient of the loss with respect to
+        `rows`.
     """
     leaf = rows.detach().requires_grad_()
     loss, nll = rows.new_zeros((), dtype=torch.float32), rows.new_zeros((), dtype=torch.float32)

@@ -1,9 +1,10 @@
-"""What a training step minimises, forward and backward.
+"""The objective of a training step, forward and backward.
 
-The label-smoothed loss of `maskbench.training.loss` over the target tokens that the loss masks leave, plus the
-strategies' penalties. With `train.rdrop` a batch is seen twice, under different masks and dropout, and the two
-predictions are drawn towards each other (Liang et al. 2021, R-Drop, arXiv:2106.14448): half the paper's
-CE_1 + CE_2 + (rdrop / 2) (KL(1 || 2) + KL(2 || 1)), so that learning rates mean what they mean with one view.
+It is the label-smoothed loss of `maskbench.training.loss` over the target tokens that the loss masks leave,
+plus the strategies' penalties. With `train.rdrop`, a batch passes twice, under different masks and dropout,
+and the divergence of the two predictions is added (Liang et al. 2021, R-Drop, arXiv:2106.14448): half the
+paper's CE_1 + CE_2 + (rdrop / 2) (KL(1 || 2) + KL(2 || 1)), so that the loss has the same scale as with one
+pass.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ from maskbench.training.loss import (
 
 
 def view_clocks(clock: Clock, train: TrainConfig) -> list[Clock]:
-    """Return the clocks of the views of one step: one, or two with a consistency loss."""
+    """Return the clocks of the forward passes (views) of one step: two with R-Drop, else one."""
     return [clock, replace(clock, view=1)] if train.rdrop else [clock]
 
 
 def symmetric_kl(
     first: Float[Tensor, "rows vocab"], second: Float[Tensor, "rows vocab"]
 ) -> Float[Tensor, ""]:
-    """Return the mean over rows of KL(1 || 2) + KL(2 || 1), in nats, of two predictions' vocabulary scores."""
+    """Return the mean over rows of KL(1 || 2) + KL(2 || 1), in nats, for two sets of vocabulary scores."""
     p, q = first.log_softmax(-1, dtype=torch.float32), second.log_softmax(-1, dtype=torch.float32)
-    # The two divergences together: the sum over entries of (p - q) (log p - log q).
+    # The sum of both divergences is the sum over entries of (p - q) (log p - log q).
     return ((p.exp() - q.exp()) * (p - q)).sum(-1).mean()
 
 
@@ -67,13 +68,13 @@ class Objective:
         if (penalty := self.model.masks.penalty()) is not None:
             roots.append((penalty, torch.ones_like(penalty)))
             loss = loss + penalty.detach()
-        # With `train_only` a root may hang on nothing that is trained.
+        # With `train_only`, a root may depend on no trained parameter.
         if reached := [pair for pair in roots if pair[0].requires_grad]:
             torch.autograd.backward([at for at, _ in reached], [of for _, of in reached])
         return loss, nll / (len(seen) * batch.n_tokens)
 
     def _whole(self, seen: list[_View]) -> tuple[Tensor, Tensor]:
-        """Return the loss over all vocabulary scores at once, and the sum of the nll of every view."""
+        """Return the loss over all vocabulary scores at once, and the nll summed over tokens and views."""
         scored = [view.scores() for view in seen]
         loss = torch.stack([loss for _, loss in scored]).mean()
         if len(scored) == 2:
@@ -110,7 +111,7 @@ class _View:
     def _losses(
         parts: Objective, batch: Batch, hidden: Tensor, real: Tensor
     ) -> Callable[[], Float[Tensor, "batch tgt"]]:
-        """Return what computes every real token's nll, for loss masks that choose by it."""
+        """Return a function that computes every real token's nll, for loss masks that select tokens by it."""
 
         @torch.no_grad()
         def compute() -> Float[Tensor, "batch tgt"]:
@@ -123,7 +124,7 @@ class _View:
         return compute
 
     def through_output(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the rows to go on backward from, their gradient, the loss and the sum of the nll."""
+        """Return the decoder rows, their gradient, the loss and the sum of the nll."""
         rows = self.hidden[self.real]
         with autocast(self.parts.dtype, self.parts.device):
             output, size = self.parts.model.logits, self.parts.vocab_size

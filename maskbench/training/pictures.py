@@ -1,6 +1,6 @@
-"""Pictures of a run: its attention masks at its start, middle and end, and finally its cross attention.
+"""Draw pictures of a run: its masks at the start, middle and end, and its cross attention at the end.
 
-Nothing is computed from pictures, so an error in one is logged and the run continues.
+No result depends on pictures, so an error in one is logged and the run continues.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class MaskHistograms:
         self._learned = [placed for placed in trainer.model.masks.placed if any(_parameters(placed))]
 
     def log(self, done: int) -> None:
-        """Log the parameters after `done` updates, if that is due then."""
+        """Log the parameters after `done` updates, if a validation or the end of the run is due."""
         if done % self._every and done != self._trainer.total_steps:
             return
         for placed in self._learned:
@@ -43,9 +43,9 @@ class MaskHistograms:
 
 
 def histogram_bars(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return how many values lie in each of `BARS` equally wide bars from the least to the largest, and the edges.
+    """Return the counts and edges of a histogram: `BARS` equal bars from the smallest to the largest value.
 
-    If all values are equal, all edges are that value and the last bar holds them, as in TensorBoard's own histograms.
+    If all values are equal, all edges are that value and the last bar contains all, as in TensorBoard.
     """
     if values.min() == values.max():
         return np.append(np.zeros(BARS - 1, np.int64), values.size), np.full(BARS + 1, values.flat[0])
@@ -74,7 +74,7 @@ class RunPictures:
         self._histograms = MaskHistograms(trainer, log)
 
     def draw(self, done: int, stalls: int) -> None:
-        """Draw the masks after `done` updates, if a picture is due then and not there yet."""
+        """Draw the masks and histograms after `done` updates, if due and not drawn yet."""
         if done in self._steps:
             with _log_errors("pictures of the masks", done):
                 self._draw(done, stalls)
@@ -85,7 +85,7 @@ class RunPictures:
         """Draw the model's cross attention in the first pair of a split.
 
         Args:
-            clock: of phase "eval", at the end of the run.
+            clock: the clock at the end of the run, with phase "eval".
         """
         with _log_errors("picture of the attention", clock.step):
             from maskbench.pictures.cross_attention import compute_cross_attention, render_attention_png
@@ -107,7 +107,7 @@ class RunPictures:
 
 @contextmanager
 def _log_errors(what: str, step: int) -> Iterator[None]:
-    """Inside, an error becomes a line in the log of the run's process, and the run continues."""
+    """Context that prints an error to the log of the run's process, so that the run continues."""
     try:
         yield
     except Exception as error:

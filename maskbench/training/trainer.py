@@ -1,7 +1,7 @@
-"""The trainer of a run: its model, optimiser and batches, and a single training step.
+"""The trainer of a run: its model, optimiser and batches, and the training step.
 
-A step is a pure function of (weights, moments, step number): its batch, its dropout and its masks are keyed by the
-step and the seed, and its learning rate is computed from it. So a trainer can be put back to any checkpoint.
+A step is a pure function of (weights, moments, step number): batch, dropout and masks are keyed by the step
+and the seed, and the learning rate follows from the step. So a trainer can be restored to any checkpoint.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from maskbench.training.warm_start import freeze_all_but, load_starting_weights
 
 
 class Diverged(Exception):
-    """A loss, gradient or metric is not finite; the step it belongs to was not taken."""
+    """A loss, gradient or metric is not finite; the update was not made."""
 
     def __init__(self, quantity: str, value: float, step: int, examples: tuple[int, ...] = ()) -> None:
         super().__init__(f"{quantity} is {value} at step {step}; the run diverged")
@@ -33,23 +33,23 @@ class Diverged(Exception):
         self.step = step
         """The number of the update that was not made, from 1."""
         self.examples = examples
-        """Ids of the batch, where the number came from one."""
+        """Ids of the batch, if the number came from one."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """The numbers of one training step, from before its update."""
+    """The numbers of one training step, computed before its update."""
 
     loss: float
-    """The optimised loss: smoothed, weighted by loss masks, with logit masks and penalties."""
+    """The minimised loss: smoothed, weighted by loss masks, with logit masks and penalties."""
     nll: float
-    """Mean negative log-likelihood over all real tokens, without smoothing, weights, logit masks or penalties; the
-    masks of the other sites act as they do in training."""
+    """Mean negative log-likelihood over all real tokens, in nats, without smoothing, weights, logit masks or
+    penalties; masks at other sites act as in training."""
     grad_norm: float
-    """Before clipping."""
+    """Norm of the gradient before clipping."""
     lr: float
     n_tokens: int
-    """Real target tokens."""
+    """Number of real target tokens."""
 
 
 class Trainer:
@@ -61,7 +61,7 @@ class Trainer:
         self.dtype = compute_dtype(config.train.precision, config.model.d_model, self.device)
         self.model: EncoderDecoder = build_model(config, corpus, seed).to(self.device)
         self.init_sha256: str | None = None
-        """The hash of the checkpoint from which the weights were loaded; None if they are new."""
+        """Hash of the checkpoint from which the weights were loaded; None for new weights."""
         if config.init_from is not None:
             start = config.init_from, seed, corpus.vocabulary
             self.init_sha256 = load_starting_weights(self.model, *start)
@@ -77,15 +77,15 @@ class Trainer:
 
     @property
     def total_steps(self) -> int:
-        """The number of updates of the run."""
+        """Number of updates of the run."""
         epochs = self.config.train.epochs
         return self.config.train.steps if epochs is None else self._batches.steps_for_epochs(epochs)
 
     def batch(self, step: int, stalls: int = 0) -> tuple[Batch, Clock]:
-        """Return the batch of step `step`, counted from 0, and the clock of that step.
+        """Return the batch and the clock of step `step`, counted from 0.
 
         Args:
-            stalls: validations before this step that found no better model.
+            stalls: number of validations before this step that did not improve on the best value.
         """
         epoch, ids = self._batches.batch_at(step)
         clock = Clock("train", step, self.total_steps, epoch, self._batches.n_batches, stalls)
@@ -96,10 +96,10 @@ class Trainer:
         return self.update(*self.batch(step)).n_tokens
 
     def update(self, batch: Batch, clock: Clock) -> StepReport:
-        """Make the update of one step.
+        """Make the update of one step and return its numbers.
 
         Raises:
-            Diverged: the loss or the gradient is not finite; weights and moments are as they were.
+            Diverged: the loss or the gradient is not finite; weights and moments are unchanged.
         """
         self.model.train()
         torch.manual_seed(self._dropout_seed(clock.step))
@@ -118,11 +118,11 @@ class Trainer:
         return report
 
     def _dropout_seed(self, step: int) -> int:
-        """Return the seed of torch's generator for a step, 32 bits of the stream `dropout`."""
+        """Return the seed of torch's generator for a step: 32 bits of the stream `dropout`."""
         return Key.of(self._seed, self._stream("dropout"), step).low32
 
     def _order_seed(self) -> int:
-        """Return the seed of batches and their order: the run's own, unless it uses another family of streams."""
+        """Return the seed of the batches and their order: the run's own seed in stream family `a`."""
         own = self.config.streams == "a"
         return self._seed if own else Key.of(self._seed, self._stream("order")).low32
 
@@ -131,6 +131,6 @@ class Trainer:
 
 
 def make_trainer(config: RunConfig, corpus: Corpus, seed: int) -> Trainer:
-    """Return a trainer that has taken no step; from now on the process keeps the memory that tensors free."""
+    """Return a new trainer; from now on the process keeps the memory that tensors free."""
     keep_freed_memory()
     return Trainer(config, corpus, seed)

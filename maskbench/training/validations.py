@@ -1,6 +1,7 @@
-"""The validations of a run: which one selects the checkpoint, how many found no better model, which are averaged.
+"""The validations of a run: the best value, the number of stalls, and the averaged checkpoints.
 
-All are functions of the validation values logged so far, so a resumed run rebuilds them from metrics.jsonl.
+Best value and stalls are functions of the validation values logged so far, so a resumed run rebuilds them
+from metrics.jsonl.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from maskbench.runs.checkpoint import verify_checkpoint
 
 
 class ValidationHistory:
-    """The validations of a run, in their order: the best value, and the steps that did not improve on it."""
+    """The best validation value of a run, and the steps of the validations that did not improve on it."""
 
     def __init__(self, metric: str, logged: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Add the validations that were logged.
+        """Start with the validations that were already logged.
 
         Args:
             metric: the metric that selects the checkpoint, as `valid/metric`.
@@ -36,7 +37,7 @@ class ValidationHistory:
                 self.add(int(line["step"]), float(line[metric]))
 
     def add(self, step: int, value: float) -> bool:
-        """Add the validation after `step` updates; return whether it is better than all before."""
+        """Add the validation after `step` updates; return whether it is better than all earlier ones."""
         if self._best is None or self._sign * value > self._sign * self._best:
             self._best = value
             return True
@@ -44,14 +45,14 @@ class ValidationHistory:
         return False
 
     def count_stalls(self, step: int) -> int:
-        """Return how many validations after at most `step` updates found no better model; `plateau` schedules read it."""
+        """Return the number of validations without improvement up to `step`, for `plateau` schedules."""
         return sum(stalled <= step for stalled in self._stalled)
 
 
 def steps_to_average(train: TrainConfig, total: int) -> tuple[int, ...]:
     """Return the steps whose weights are averaged, ascending: the last `train.average` validations of a run.
 
-    Empty if nothing is averaged; fewer if a run has fewer validations.
+    Empty if `train.average` is 1; fewer if a run has fewer validations.
     """
     if train.average == 1:
         return ()
@@ -70,10 +71,10 @@ def _at(folder: Path, step: int) -> dict[str, Tensor]:
 
 
 def average_weights(folder: Path, steps: Sequence[int]) -> dict[str, Tensor]:
-    """Return the mean of the weights of several checkpoints, summed in float64; integer tensors are those of the last.
+    """Return the mean weights of several checkpoints, summed in float64; integers are those of the last.
 
     Raises:
-        RunDirectoryError: one of them is missing or damaged.
+        RunDirectoryError: a checkpoint is missing or damaged.
     """
     total: dict[str, Tensor] = {}
     for step in steps:

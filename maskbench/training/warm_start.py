@@ -1,8 +1,8 @@
-"""Starting a run from another one's weights, and training only some of them.
+"""Start a run from the weights of another run, and train only some of them.
 
-Weights go by name. All that is not a mask must be there in the same shape, and nothing beside it: a model that is only
-partly another's is easily taken for one that is wholly so. Masks may differ; a learned mask whose parameters are not
-in the other run starts as the identity, so at step 0 the model is the other run's.
+Weights are matched by name. All parameters outside masks must exist in both models with equal shapes, so that
+no run starts from partly loaded weights. Masks may differ; a learned mask whose parameters are not in the
+other run starts as the identity, so at step 0 the model equals that of the other run.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _SHOWN = 5
 
 
 def vocabulary_sha256(vocabulary: Vocabulary) -> str:
-    """Return the hash of a vocabulary: equal exactly if every id means the same token."""
+    """Return the hash of a vocabulary, equal if and only if every id is the same token."""
     return hashlib.sha256(vocabulary.to_json().encode()).hexdigest()
 
 
 def load_starting_weights(model: nn.Module, init_from: str, seed: int, vocabulary: Vocabulary) -> str:
-    """Give a new model the selected weights of a finished run, and return the hash of what they came from.
+    """Load the selected weights of a finished run into a new model, and return the hash of their checkpoint.
 
     Args:
-        model: a model that has its random weights, on any device.
+        model: a model with its random initial weights, on any device.
         init_from: the folder of an arm or of a run (`maskbench.runs.starting_point`).
-        seed: of the run that starts.
-        vocabulary: of the corpus it will see.
+        seed: the seed of the run that starts.
+        vocabulary: the vocabulary of the corpus it is trained on.
 
     Raises:
-        ConfigError: there is no finished run, it had another vocabulary, or its model is another one.
-        RunDirectoryError: its checkpoint is damaged.
+        ConfigError: there is no finished run, or it has another vocabulary or another model.
+        RunDirectoryError: the checkpoint is damaged.
     """
     point = find_starting_point(init_from, seed)
     if point.vocabulary_sha256 is None:
@@ -58,10 +58,10 @@ def load_starting_weights(model: nn.Module, init_from: str, seed: int, vocabular
 
 
 def load_weights_by_name(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
-    """Put weights into a model by name; those of masks only where name and shape match.
+    """Copy weights into a model by name; those of masks only if name and shape match.
 
     Raises:
-        ConfigError: the two differ in what is not a mask; the message names up to five parameters.
+        ConfigError: parameters outside masks differ; the message names up to five of them.
     """
     own = model.state_dict()
     shapes = {name: list(tensor.shape) for name, tensor in weights.items()}
@@ -88,14 +88,14 @@ def _shape(shape: list[int] | None) -> str:
 
 
 def freeze_all_but(model: nn.Module, patterns: Sequence[str]) -> None:
-    """Leave only the parameters whose name fits a pattern to be trained.
+    """Freeze all parameters except those whose name matches a pattern.
 
     Args:
-        model: the model of a run; a parameter that two modules share goes by its first name.
-        patterns: with `*`, `?` and `[...]` as in file names, such as `decoder.*`.
+        model: the model of a run; a parameter shared by two modules has the name of the first.
+        patterns: file-name patterns with `*`, `?` and `[...]`, such as `decoder.*`.
 
     Raises:
-        ConfigError: a pattern fits no parameter.
+        ConfigError: a pattern matches no parameter.
     """
     named = dict(model.named_parameters())
     for pattern in patterns:

@@ -27,8 +27,8 @@ def read_text(path: Path, report: ProblemReport) -> str:
     """Return the text of an experiment file without its byte order mark.
 
     Raises:
-        ConfigError: it is missing, unreadable, no regular file, larger than 1 MiB, not UTF-8, or holds control
-            characters.
+        ConfigError: it is missing, unreadable, no regular file, larger than 1 MiB, not UTF-8, or holds
+            control characters.
     """
     return decode(_read_bytes(path, report), report)
 

@@ -33,7 +33,8 @@ def dump_resolved(experiment: Experiment) -> str:
     """Return the experiment as the text of an experiment file.
 
     Raises:
-        ValueError: no file can express it: the panels have different arms, or an arm's masks differ between them.
+        ValueError: no file can express it: the panels have different arms, or an arm's masks differ between
+            them.
     """
     first = experiment.panels[0]
     rows = _rows(experiment.panels)

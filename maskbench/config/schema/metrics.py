@@ -167,7 +167,7 @@ def read_recorded_metrics(experiment_file: Path) -> None:
 
     Raises:
         ConfigError: the record is damaged, or another experiment recorded a different metric of the same
-        name.
+            name.
     """
     path = experiment_file.with_name(RECORDS_FILE)
     try:

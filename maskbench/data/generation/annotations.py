@@ -38,7 +38,7 @@ def annotate_split(
     Args:
         links: for every sentence, which words translate each other.
         deps: for every sentence, which source words each reference word depends on; None: those it
-        translates.
+            translates.
         tags: for every sentence, the tag of each reference word as an index in `Corpus.tags`; None: no tags.
         junk: True annotates every source word as no junk; False adds no junk annotation.
 
@@ -71,7 +71,7 @@ def copy_with_sources(
         name: the name of the copy.
         sources, src: the new sources as text and as ids.
         places: the original position of each word of every new source, `INSERTED` for an inserted one, which
-        is junk. Not read if the split has no annotations.
+            is junk. Not read if the split has no annotations.
     """
     junk, links, deps, touched = split.junk, split.links, split.deps, None
     before = split.src.lengths.tolist()

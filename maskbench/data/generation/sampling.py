@@ -133,7 +133,7 @@ def make_pseudowords(count: int, ending: str = "") -> list[str]:
     Args:
         count: in [0, `MAX_PSEUDOWORDS`].
         ending: appended to every word; endings that are no syllables, such as "n", give disjoint sets of
-        words.
+            words.
     """
     n = len(_SYLLABLES)
     return [_SYLLABLES[i % n] + _SYLLABLES[(i % n + i // n + 1) % n] + ending for i in range(count)]

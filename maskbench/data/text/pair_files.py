@@ -44,7 +44,7 @@ class PairFiles:
 
         Raises:
             CorpusError: a file cannot be read, a line is malformed, or two aligned files do not have the same
-            number of lines.
+                number of lines.
         """
         if len(self.files) == 2:
             return self._read_aligned()

@@ -56,7 +56,7 @@ def read_lines(path: Path) -> Iterator[str]:
 
     Raises:
         CorpusError: the file is unreadable, incomplete, not UTF-8, too large, or contains a NUL; with
-        `file:line`.
+            `file:line`.
     """
     for number, raw in enumerate(_raw_lines(path), start=1):
         if b"\0" in raw:

@@ -81,8 +81,8 @@ class Derivation:
         Args:
             rng: the source of all decisions.
             style: the probabilities of the parts of the sentence.
-            flip, other_cue: change one thing that `rng` decides: the number of a noun phrase (see `NounPhrases`), or
-                the cue, if there is one.
+            flip, other_cue: change one thing that `rng` decides: the number of a noun phrase (see
+                `NounPhrases`), or the cue, if there is one.
         """
         cues = (lexicon.OUTDOORS, lexicon.INDOORS) if other_cue else (lexicon.INDOORS, lexicon.OUTDOORS)
         self._rng = rng

@@ -52,7 +52,8 @@ class NounPhrases:
             rng: the source of all decisions.
             style: the probabilities and the allowed words.
             cue: the cue, which decides the sense of all homographs; None: the sentence has no homograph.
-            flip: the index of the noun phrase that gets the other number, among those that can have both; None: none.
+            flip: the index of the noun phrase that gets the other number, among those that can have both;
+                None: none.
         """
         self._rng = rng
         self._style = style
