@@ -1,7 +1,7 @@
 """Load an experiment file as an `Experiment`, or raise one error that lists all problems with their places.
 
-The names a file may use are those of the registries; the caller imports `maskbench.masks` and `maskbench.data` (and
-plug-ins) first. Nothing here imports torch.
+The names a file may use are those of the registries; the caller imports `maskbench.masks` and
+`maskbench.data` (and plug-ins) first. Nothing here imports torch.
 """
 
 from __future__ import annotations

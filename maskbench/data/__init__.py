@@ -1,4 +1,4 @@
-"""Corpora, vocabularies and batches. Importing the package enters every corpus in `maskbench.registry.CORPORA`.
+"""Corpora, vocabularies and batches. Importing the package registers every corpus in `CORPORA`.
 
 A new corpus is one file with a `CorpusBuilder` and one line here. Only `maskbench.data.batches` needs torch;
 import it separately.

@@ -104,8 +104,8 @@ class BatchSchedule:
 def plan_batches(split: Split, batch_tokens: int, seed: int) -> list[Ids]:
     """Return training batches that hold every example once; the seed decides which examples share a batch.
 
-    Random pools of `POOL_SIZE` examples are sorted by length and cut so that sentences x longest padded side is at most
-    `batch_tokens`, end marks included. A single sentence longer than that is a batch of its own.
+    Random pools of `POOL_SIZE` examples are sorted by length and cut so that sentences x longest padded side
+    is at most `batch_tokens`, end marks included. A single sentence longer than that is a separate batch.
     """
     shuffled = permutation(Key.of(seed, "batches"), len(split))
     batches: list[Ids] = []
@@ -127,7 +127,7 @@ def _by_length(split: Split, ids: Ids) -> Ids:
 
 
 def _cut(ids: Ids, split: Split, batch_tokens: int) -> list[Ids]:
-    """Cut `ids`, sorted by the longer side, into consecutive batches of at most `batch_tokens` padded tokens."""
+    """Cut `ids`, sorted by the longer side, into batches of at most `batch_tokens` padded tokens."""
     longer = np.maximum(split.src.lengths, split.tgt.lengths)[ids].tolist()
     batches, start = [], 0
     for end, length in enumerate(longer):

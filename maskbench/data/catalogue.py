@@ -1,4 +1,4 @@
-"""The names, descriptions and options of the registered corpora as plain data, and a corpus config from `--set`."""
+"""List the registered corpora with descriptions and options; parse a corpus config from `--set`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A corpus as text for other programs, and for the corpus `files`: a table of pairs, or JSON lines with annotations.
+"""Export a corpus as text: a table of pairs, or JSON lines with annotations.
+
+Other programs and the corpus `files` can read both.
 
 A table has two columns, source and target; reading it back gives the same lines. JSON lines also have every
 annotation of the corpus, by token, without the end marks.

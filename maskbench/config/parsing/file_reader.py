@@ -67,7 +67,7 @@ def decode(data: bytes, report: ProblemReport) -> str:
     """Decode `data` as UTF-8; also store the text in the report, which quotes lines of it.
 
     Raises:
-        ConfigError: it is not UTF-8, or holds control characters.
+        ConfigError: it is not UTF-8, or contains control characters.
     """
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):

@@ -4,8 +4,8 @@
       train: {warmpup: 200}
               ^
 
-The first line has the format of compiler errors, so that editors can jump to it. An error in a command-line option has
-the option as its place: `--set train.stepz=5: error: ...`.
+The first line has the format of compiler errors, so that editors can jump to it. An error in a command-line
+option has the option as its place: `--set train.stepz=5: error: ...`.
 """
 
 from __future__ import annotations

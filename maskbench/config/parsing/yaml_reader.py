@@ -1,8 +1,9 @@
 """A strict YAML reader: it refuses ambiguous input and keeps the place of every value.
 
-PyYAML's `SafeLoader` runs no code, but it reads `1e-3` as text and `no` as False, keeps the last of two equal keys,
-lets a few aliases stand for billions of values, and fails with a dozen exception types. So only its parser is used:
-this module builds a tree of `Node` from its events, and limits depth, aliases and repeated keys as it goes.
+PyYAML's `SafeLoader` runs no code, but it reads `1e-3` as text and `no` as False, keeps the last of two equal
+keys, lets a few aliases stand for billions of values, and fails with a dozen exception types. So only its
+parser is used: this module builds a tree of `Node` from its events, and limits depth, aliases and repeated
+keys as it goes.
 
 An error that makes the rest unreadable is raised at once. Any other error (a repeated key, a tag, a number
 too long) is added to the report and shown together with the errors of the settings.
@@ -158,7 +159,7 @@ class _Composer:
         self.anchors[anchor] = (place, None)
 
     def alias(self, event: yaml.AliasEvent, depth: int) -> Node:
-        """Return the node an alias stands for."""
+        """Return the node an alias refers to."""
         place, name = self.place(event), str(event.anchor)
         if name not in self.anchors:
             raise self.report.fail(

@@ -51,7 +51,7 @@ class ArmDraft:
     """A mapping of its `init_from` and `train_only`."""
 
     def nodes(self) -> list[Node]:
-        """Return every part of the file in which `$key` may stand for a grid value."""
+        """Return every part of the arm in which `$key` is replaced by a grid value."""
         optional = (self.streams, self.start)
         return [self.masks, *(o.node for o in self.overrides), *(node for node in optional if node)]
 
@@ -149,7 +149,7 @@ def _read_title(node: Node, name: str, report: ProblemReport) -> str:
 
 
 def _find_references(draft: ArmDraft) -> Iterator[tuple[str, Node]]:
-    """Yield the key of every `$key` in an arm, and the scalar it stands in."""
+    """Yield the key of every `$key` in an arm, and the scalar that contains it."""
     for node in itertools.chain.from_iterable(part.walk() for part in draft.nodes()):
         if isinstance(node.value, str) and (match := _REFERENCE.fullmatch(node.value)):
             yield match.group(1), node

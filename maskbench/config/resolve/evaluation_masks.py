@@ -2,9 +2,9 @@
 
     evaluate: {masks: [own, none, window, {no-cross: [{site: cross, mask: window, radius: 0}]}]}
 
-`own` is the run's own masks. An arm's name means that arm's masks, the key of a grid those of all its arms, and `none`
-no masks at all, unless an arm is called that. A mapping defines masks that no arm has; a resolved file uses that for
-arms that `quick` leaves out.
+`own` is the run's own masks. An arm's name means that arm's masks, the key of a grid those of all its arms.
+`none` means no masks, unless an arm has that name. A mapping defines masks that no arm has; a resolved file
+uses it for arms that `quick` leaves out.
 """
 
 from __future__ import annotations

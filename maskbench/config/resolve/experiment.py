@@ -57,7 +57,7 @@ def resolve_experiment(
     Args:
         tree: the file with the overrides of `quick` and `--set` applied.
         selection: seeds and arms of the command line.
-        validator: validates corpora and strategies, and holds the report.
+        validator: validates corpora and strategies, and contains the report.
         overrides: those of `quick` and `--set`; one that every panel or arm overrides is reported.
     """
     report = validator.report

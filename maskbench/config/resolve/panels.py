@@ -91,7 +91,7 @@ def build_panel(
         arms: every arm of the file.
         baseline: the name of the baseline arm; None if it is invalid.
         compare: the section `compare`; None if it is invalid.
-        validator: validates corpora and strategies, and holds the report.
+        validator: validates corpora and strategies, and contains the report.
     """
     report = validator.report
     panel_tree = apply_overrides(tree, draft.overrides, report)

@@ -1,4 +1,4 @@
-"""The seeds of an experiment: a count or a list in the file, or `--seeds 4`, `--seeds 0-7`, `--seeds 1,3,5`."""
+"""Read the seeds of an experiment: a count or a list in the file, or `--seeds 4`, `0-7` or `1,3,5`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Names that become folder names: of experiments, panels, arms and random streams.
 
-Only listed characters are allowed, so that no file can name `../x`, a device, or two arms that differ only in case.
+Only listed characters are allowed, so that no file can name `../x`, a device, or two arms that differ only in
+case.
 """
 
 from __future__ import annotations

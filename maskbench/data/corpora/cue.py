@@ -1,4 +1,4 @@
-"""The corpus `cue`: a word's sense depends on a cue at a fixed distance; all other words translate one by one.
+"""The corpus `cue`: a word's sense depends on a cue at a known distance.
 
 Every sentence has one ambiguous word with two senses and, at a known distance, one of two cues that decides
 the sense. All other words are fillers with one translation each. The reach of windowed attention follows from

@@ -201,8 +201,9 @@ class TatoebaOptions(TextOptions):
 class TatoebaCorpus(_DownloadedCorpus):
     """Short sentences, English and German: 50,001 pairs in one table, as manythings.org published them in 2020.
 
-    It has no splits of its own; they are dealt by a hash of the source, so no source is in two of them. A folder of
-    one's own holds `deu.txt` (or `deu.txt.gz`), English first; a newer one from manythings.org has a third column.
+    The source text has no splits; a hash of the source decides the split, so no source is in two splits. With
+    `path`, the folder must contain `deu.txt` (or `deu.txt.gz`), English first; newer tables from
+    manythings.org have a third column.
     """
 
     Options = TatoebaOptions

@@ -54,7 +54,7 @@ class SentenceRng:
 
 
 def sentence_rngs(key: Key, first: int, count: int, n_words: int) -> list[SentenceRng]:
-    """Return the generators of sentences `first` to `first + count - 1`, with at least `n_words` numbers each."""
+    """Return generators of sentences `first` to `first + count - 1`, each with at least `n_words` numbers."""
     blocks = np.arange(-(-n_words // 4), dtype=np.int64)[None, :]
     examples = np.arange(first, first + count, dtype=np.int64)[:, None]
     words = np.stack(philox(key, blocks, np.zeros((1, 1), dtype=np.int64), examples), axis=-1)

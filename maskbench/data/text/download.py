@@ -104,7 +104,7 @@ def fetch(remote: RemoteFile, folder: Path, schemes: tuple[str, ...] = _HTTPS) -
         CorpusError: the download failed, or its content is not the pinned one.
         ResourceError: the folder cannot be written.
     """
-    # The libraries take a tenth of a second to import, and most runs download nothing.
+    # Import here: the libraries take 0.1 s to import, and most runs download no file.
     from maskbench.data.text.pinned_download import download
 
     return download(remote, folder, schemes, _listener.get())

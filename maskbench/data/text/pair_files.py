@@ -155,8 +155,8 @@ def _rows(path: Path) -> list[list[str]]:
 def _names_columns(head: Sequence[str], names: Pair) -> bool:
     """Return whether the first line of a table reads as a header.
 
-    It is if its first two columns, whatever their case, are the names of the two languages, `src` and `tgt`, or
-    `source` and `target`, in either order, or the numbers 1 and 2, or 0 and 1.
+    It is if its first two columns, whatever their case, are the names of the two languages, `src` and `tgt`,
+    or `source` and `target`, in either order, or the numbers 1 and 2, or 0 and 1.
     """
     columns = tuple(column.strip().lower() for column in head[:2])
     return columns in (names, *_NAMED, *_NUMBERED) or _is_backwards(head, names)

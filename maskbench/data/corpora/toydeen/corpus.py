@@ -62,13 +62,13 @@ class ToydeenOptions(GeneratedOptions):
 class ToydeenCorpus(CorpusBuilder):
     """A synchronous English-German grammar, with everything known of its words.
 
-    Beside `test` there are `long-1` to `long-3`, of 17 to 20, 21 to 24 and 25 to 32 English words; a bin that training
-    could reach, because `max_length` with the `distractors` added is as large, is left out. `novel` has, in turn, the
-    kinds of `split_styles.NOVELTY_STYLES`, each alone, in sentences as short as those of training; kinds that such
-    sentences have no room for (`split_styles.NOVELTY_MIN_LENGTHS`) are left out. `minimal` has pairs of sentences in rows 2k and 2k + 1:
-    for even k they differ in the cue, for odd k in the number of a noun. Noisy and distracted copies of `test` follow.
-    All have `test` pairs, `minimal` one more if that is odd; all but the training split are the same for every `pairs`,
-    and `minimal` for every `seed`.
+    Test splits beside `test`: `long-1` to `long-3` have 17 to 20, 21 to 24 and 25 to 32 English words; a bin
+    that training could reach, because `max_length` plus `distractors` is as large, is left out. `novel`
+    alternates the kinds of `split_styles.NOVELTY_STYLES`, one per sentence, in sentences as short as those of
+    training; kinds that need longer sentences (`split_styles.NOVELTY_MIN_LENGTHS`) are left out. `minimal`
+    has pairs of sentences in rows 2k and 2k + 1: for even k they differ in the cue, for odd k in the number
+    of a noun. Noisy and distracted copies of `test` follow. All have `test` pairs, `minimal` one more if that
+    is odd. All but the training split are the same for every `pairs`, and `minimal` also for every `seed`.
     """
 
     Options = ToydeenOptions

@@ -5,8 +5,8 @@ Every English sentence the grammar can derive has exactly one translation. Rules
 - an adverb at the end belongs to the last clause that is no relative clause;
 - a relative clause and a prepositional phrase belong to the noun before them;
 - one cue decides the sense of all homographs of its sentence;
-- a pronoun stands for a noun of the main clause that has its own function: as subject for the subject, as object for
-  the direct object, whichever noun is nearer. It never stands for a person, who would be he or she in English.
+- a pronoun refers to the noun of the main clause with the same function: the subject or the direct object,
+  whichever noun is nearer. It never refers to a person, who would be he or she in English.
 """
 
 from __future__ import annotations
@@ -216,8 +216,8 @@ class Derivation:
     ) -> NounPhrase:
         """Return a noun phrase that may have a prepositional phrase or a relative clause after it.
 
-        They are rarer in a sentence of two clauses. A relative clause can only follow a subject, unless the style's
-        novelty is that it follows a direct object.
+        They are rarer in a sentence of two clauses. A relative clause can only follow a subject, unless the
+        style's novelty is that it follows a direct object.
         """
         rng, style = self._rng, self._style
         phrase = self._nouns.draw(case, role, governor)
