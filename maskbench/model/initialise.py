@@ -1,4 +1,4 @@
-"""Initialise parameters from random streams keyed by parameter name, not by creation order.
+"""Initialise parameters with random streams keyed by parameter name, not by creation order.
 
 Two arms with the same seed start from the same weights, also where one has parameters that the other lacks.
 """
