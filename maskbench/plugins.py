@@ -4,8 +4,8 @@ A plug-in is Python code that registers strategies, presets, corpora or metrics 
 announces itself in an entry point group such as `maskbench.strategies`: a module, or a function to call. Every process
 that looks up a name loads the same plug-ins first, so a training process finds them too.
 
-Each strategy and each metric is checked against its contract as soon as it is registered, so that the message for a mistake in a class
-names that class and the rule.
+Each strategy and each metric is checked against its contract as soon as it is registered, so that the message for a
+mistake in a class names that class and the rule.
 """
 
 from __future__ import annotations
@@ -191,10 +191,7 @@ def find_contract_violations(name: str, cls: Any) -> Iterator[str]:
     if not (isinstance(cls, type) and issubclass(cls, Strategy)):
         yield "must be a class derived from one of the kinds in maskbench.masks.base, such as AttentionMask"
         return
-    if not _NAME.fullmatch(name):
-        yield "a name is made of small letters, digits and underscores, and begins with a letter"
-    if inspect.isabstract(cls):
-        yield f"does not define {', '.join(sorted(cls.__abstractmethods__))}"
+    yield from _find_wrong_class(name, cls)
     if not (cls.__doc__ or "").strip():
         yield "has no docstring; its first paragraph is the description in the catalogue"
     yield from _find_wrong_sites(cls)
@@ -202,6 +199,13 @@ def find_contract_violations(name: str, cls: Any) -> Iterator[str]:
         yield "declares no source: the paper and year it comes from, or whose idea it is"
     yield from _find_wrong_options(cls)
     yield from _find_wrong_declarations(cls)
+
+
+def _find_wrong_class(name: str, cls: Any) -> Iterator[str]:
+    if not _NAME.fullmatch(name):
+        yield "a name is made of small letters, digits and underscores, and begins with a letter"
+    if inspect.isabstract(cls):
+        yield f"does not define {', '.join(sorted(cls.__abstractmethods__))}"
 
 
 def _find_wrong_sites(cls: type[Strategy]) -> Iterator[str]:
@@ -252,10 +256,7 @@ def find_metric_violations(name: str, cls: Any) -> Iterator[str]:
     if not (isinstance(cls, type) and issubclass(cls, Metric)):
         yield "must be a class derived from Metric, TokenMetric or TranslationMetric in maskbench.metrics.base"
         return
-    if not _NAME.fullmatch(name):
-        yield "a name is made of small letters, digits and underscores, and begins with a letter"
-    if inspect.isabstract(cls):
-        yield f"does not define {', '.join(sorted(cls.__abstractmethods__))}"
+    yield from _find_wrong_class(name, cls)
     if not isinstance(getattr(cls, "higher_is_better", None), bool):
         yield "declares no higher_is_better: True or False"
     for attribute, meaning in (

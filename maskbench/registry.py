@@ -1,7 +1,7 @@
 """The names an experiment file may use: mask strategies, their presets, corpora, and metrics.
 
-A strategy, a corpus or a metric is a class that registers itself under a name when its module is imported. Nothing else in the
-program knows that name: the experiment file's validator, the catalogue and the tests read the registry.
+A strategy, a corpus or a metric is a class that registers itself under a name when its module is imported. Nothing else
+in the program knows that name: the experiment file's validator, the catalogue and the tests read the registry.
 """
 
 from __future__ import annotations
