@@ -6,13 +6,13 @@ missing are filled: what a test damages stays damaged. The tests of `tests/data`
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from maskbench.data import cache
+from maskbench.files import unfinished_folder
 
 
 class SharedCorpora:
@@ -34,9 +34,8 @@ class SharedCorpora:
     def write(self, corpus: Any, entry: Path) -> None:
         self._write(corpus, entry)
         if self.enabled and not (self.store / entry.name).exists():
-            beside = self.store / f"{entry.name}.{os.getpid()}"
-            shutil.copytree(entry, beside)
-            # Another worker may have been faster; its copy is as good.
-            with suppress(OSError):
-                beside.rename(self.store / entry.name)
-            shutil.rmtree(beside, ignore_errors=True)
+            self.store.mkdir(exist_ok=True)
+            # Another worker may be faster; its copy is as good.
+            with unfinished_folder(self.store / entry.name) as copy, suppress(OSError):
+                shutil.copytree(entry, copy, dirs_exist_ok=True)
+                copy.rename(self.store / entry.name)

@@ -3,52 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from documented_plugin import SMALL, Page
+from warm_process import maskbench
 
-ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "write-a-metric.md").read_text(encoding="utf-8")
-SMALL = (
-    *("--set", "seeds=1", "--set", "corpus.pairs=60", "--set", "corpus.max_length=6"),
-    *("--set", "model={d_model: 12, n_heads: 3, d_ff: 20, encoder_layers: 1, decoder_layers: 1}"),
-    *("--set", "train={steps: 4, batch_tokens: 96, valid_every: 2, warmup_steps: 1}"),
-)
-
-
-def block(language: str) -> str:
-    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert len(found) == 1, f"{len(found)} {language} blocks"
-    return str(found[0])
-
-
-def maskbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
-    command = [sys.executable, "-m", "maskbench.cli", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, encoding="utf-8", env=environment, check=False
-    )
+PAGE = Page("write-a-metric.md")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A reader's folder after the page's first command, in small."""
-    path = tmp_path_factory.mktemp("reader")
-    (path / "word_recall.py").write_text(block("python"), encoding="utf-8")
-    (path / "word-recall.yaml").write_text(block("yaml"), encoding="utf-8")
-    lines = re.findall(r"^maskbench (.*)$", PAGE, re.MULTILINE)
-    assert [line.split()[0] for line in lines] == ["run", "compare"]
-    ended = maskbench(path, *lines[0].split(), "--workers", "1", *SMALL)
+    path = PAGE.save(tmp_path_factory.mktemp("reader"), "word_recall")
+    run, compare = PAGE.commands()
+    assert (run[0], compare[0]) == ("run", "compare")
+    ended = maskbench(*run, "--workers", "1", *SMALL, cwd=path)
     assert ended.returncode == 0, ended.stderr
     return path
 
 
 def test_the_metric_is_measured_and_compared_without_the_plugin(folder: Path) -> None:
-    ended = maskbench(folder, "compare", "runs/word-recall", "--format", "json")
+    ended = maskbench("compare", "runs/word-recall", "--format", "json", cwd=folder)
     assert ended.returncode == 0, ended.stderr
     document = json.loads(ended.stdout)
     assert document["metric"] == "test/word_recall"
@@ -70,7 +47,7 @@ def test_the_value_is_what_the_kept_translations_give(folder: Path) -> None:
 
 
 def test_tables_say_percent_and_which_way_is_better(folder: Path) -> None:
-    ended = maskbench(folder, "compare", "runs/word-recall")
+    ended = maskbench("compare", "runs/word-recall", cwd=folder)
     assert ended.returncode == 0, ended.stderr
     assert "test/word_recall" in ended.stdout and "%" in ended.stdout
 
@@ -80,10 +57,10 @@ def test_without_its_record_the_metric_is_named_as_unknown(folder: Path, tmp_pat
     kept = record.read_bytes()
     try:
         record.unlink()
-        ended = maskbench(folder, "compare", "runs/word-recall")
+        ended = maskbench("compare", "runs/word-recall", cwd=folder)
         assert ended.returncode == 2 and "word_recall" in ended.stderr, ended.stderr
         record.write_text("{", encoding="utf-8")
-        ended = maskbench(folder, "compare", "runs/word-recall")
+        ended = maskbench("compare", "runs/word-recall", cwd=folder)
         assert ended.returncode == 2 and "plugin-metrics.json" in ended.stderr, ended.stderr
     finally:
         record.write_bytes(kept)
@@ -97,4 +74,4 @@ def test_the_table_of_base_classes_names_every_kind() -> None:
         for name, value in vars(base).items()
         if isinstance(value, type) and issubclass(value, base.Metric)
     }
-    assert kinds == set(re.findall(r"^\| `([A-Z]\w+)` \|", PAGE, re.MULTILINE))
+    assert kinds == set(re.findall(r"^\| `([A-Z]\w+)` \|", PAGE.text, re.MULTILINE))

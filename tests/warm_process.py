@@ -14,7 +14,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-PRELOAD = ["maskbench.experiment.preload"]
+from maskbench.experiment import PRELOAD
+
 LONGEST_S = 300
 
 
@@ -23,7 +24,7 @@ def maskbench(
 ) -> subprocess.CompletedProcess[str]:
     """Run `maskbench` with `arguments` in the folder `cwd`, and return what it printed and its exit status."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
+    context.set_forkserver_preload(list(PRELOAD))
     words = [str(argument) for argument in arguments]
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
