@@ -30,13 +30,8 @@ SHAPES_CHECKED = ("masks", "model")
 
 They call every function that has shapes, with every strategy at every site. In the other folders whole models train,
 where the same checks take up to half of the time: `CHECK_SHAPES=everywhere`, which `make nightly` sets, has them there.
+The marker `shapes` says otherwise for a file or a test.
 """
-
-SHAPES_CHECKED_IN = {
-    "test_changing_a_future_target_token_leaves_earlier_logits_unchanged",
-    "test_cached_decoding_gives_the_scores_of_full_decoding",
-}
-"""Of test_conformance.py, which puts every strategy through the same model in seventeen ways: these two call it whole."""
 
 BUILDS_CORPORA = ("data",)
 """The folders whose tests build every corpus themselves; the others share what one of them has built."""
@@ -47,10 +42,6 @@ CORPORA = pytest.StashKey[SharedCorpora]()
 # Workers inherit the environment of the process that starts them, and with it the folder.
 MADE_HERE = "" if "MASKBENCH_TEST_CORPORA" in os.environ else tempfile.mkdtemp(prefix="maskbench-corpora-")
 os.environ.setdefault("MASKBENCH_TEST_CORPORA", MADE_HERE)
-
-
-def _folder(item: pytest.Item) -> str:
-    return item.path.relative_to(HERE).parts[0]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -73,10 +64,9 @@ def pytest_unconfigure() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Decide for a test, before its fixtures are made, whether shapes are checked and corpora shared."""
-    folder = _folder(item)
-    checked = folder in SHAPES_CHECKED
-    if item.path.name == "test_conformance.py":
-        checked = getattr(item, "originalname", "") in SHAPES_CHECKED_IN
+    folder = item.path.relative_to(HERE).parts[0]
+    marker = item.get_closest_marker("shapes")
+    checked = folder in SHAPES_CHECKED if marker is None else marker.kwargs["checked"]
     checked |= os.environ.get("CHECK_SHAPES") == "everywhere"
     if "JAXTYPING_DISABLE" not in os.environ:
         jaxtyping.config.update("jaxtyping_disable", not checked)

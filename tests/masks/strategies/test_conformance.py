@@ -40,6 +40,9 @@ from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.registry import MASKS, PRESETS
 
+# Every strategy goes through the same model in seventeen ways; the two that call all of it check its shapes.
+pytestmark = pytest.mark.shapes(checked=False)
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -209,6 +212,7 @@ def future_leak(model: EncoderDecoder, clock: Clock) -> float:
     return max(float(moved[t * rows : (t + 1) * rows, : t + 1].max()) for t in range(length - 1))
 
 
+@pytest.mark.shapes(checked=True)
 @every_named
 def test_changing_a_future_target_token_leaves_earlier_logits_unchanged(arm: Arm) -> None:
     model = tiny_model(arm.plan(), dropout=0.2)
@@ -268,6 +272,7 @@ def decoded(model: EncoderDecoder, batch: Batch, pieces: list[tuple[int, int]], 
     return torch.cat(scores, 1)
 
 
+@pytest.mark.shapes(checked=True)
 @every_arm
 def test_cached_decoding_gives_the_scores_of_full_decoding(arm: Arm) -> None:
     model, batch = tiny_model(arm.plan()).eval(), tiny_batch()
