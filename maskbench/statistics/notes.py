@@ -19,14 +19,14 @@ def describe_sameness(pairs: PairedRuns, *, more_to_come: bool) -> list[str]:
     if not more_to_come and not pairs.dropped:
         return []
     kind = "identical" if pairs.identical else "tied"
-    return [f"{kind} in the {_pairs(pairs.n)} there {_are(pairs.n)}{' so far' * more_to_come}"]
+    return [f"{kind} in the {count_of(pairs.n, 'pair')} there {_are(pairs.n)}{' so far' * more_to_come}"]
 
 
 def describe_ties(pairs: PairedRuns) -> list[str]:
     """Return how many finished pairs tie if others do not: a sign that the mask is not always applied."""
     if not 0 < pairs.ties < len(pairs.differences):
         return []
-    noted = f"{pairs.ties} of {_pairs(len(pairs.differences))} {_are(pairs.ties)} tied"
+    noted = f"{pairs.ties} of {count_of(len(pairs.differences), 'pair')} {_are(pairs.ties)} tied"
     if not pairs.alike:
         return [noted]
     return [f"{noted}, {pairs.alike} of them byte for byte: with those seeds the arm did nothing"]
@@ -35,11 +35,11 @@ def describe_ties(pairs: PairedRuns) -> list[str]:
 def describe_too_few(pairs: PairedRuns, counted: int, family: Family, least: int) -> str:
     """Return a sentence: `counted` pairs cannot reach alpha, and how many are missing to `least`."""
     sides = {pairs.wins: "better", pairs.losses: "worse"}
-    everyone = f"{'all ' * (pairs.n > 1)}{pairs.n} of {format_seed_count(pairs.n)}"
+    everyone = f"{'all ' * (pairs.n > 1)}{pairs.n} of {count_of(pairs.n, 'seed')}"
     unanimous = f"{everyone} {sides[pairs.n]}, but " if pairs.n in sides else ""
     arms = f" with {family.n_arms} arms" if family.n_arms > 1 else ""
     return (
-        f"{unanimous}{format_seed_count(counted)} cannot reach p <= {family.alpha:g}{arms}: "
+        f"{unanimous}{count_of(counted, 'seed')} cannot reach p <= {family.alpha:g}{arms}: "
         f"run at least {least - counted} more"
     )
 
@@ -52,12 +52,12 @@ def describe_correction(family: Family) -> str:
 def describe_undecided(pairs: PairedRuns, family: Family, limit: int | None) -> str:
     """Return a sentence on an arm undecided under the sequential rule: pairs done, limit, futility."""
     if limit is None:
-        return f"not decided after {format_seed_count(pairs.n)}"
+        return f"not decided after {count_of(pairs.n, 'seed')}"
     if pairs.n >= limit:
-        return f"not decided within the limit of {format_seed_count(limit)}"
+        return f"not decided within the limit of {count_of(limit, 'seed')}"
     if is_given_up(pairs, family, limit):
-        return f"given up after {format_seed_count(pairs.n)}: winning or losing all up to {limit} would not decide it"
-    return f"not decided after {pairs.n} of at most {format_seed_count(limit)}"
+        return f"given up after {count_of(pairs.n, 'seed')}: winning or losing all up to {limit} would not decide it"
+    return f"not decided after {pairs.n} of at most {count_of(limit, 'seed')}"
 
 
 def is_given_up(pairs: PairedRuns, family: Family, limit: int | None) -> bool:
@@ -84,7 +84,9 @@ def describe_losses(pairs: PairedRuns, rule: Rule = "fixed") -> list[str]:
         sign_test = "decided by the sign test on wins, and " if rule == "fixed" else ""
         notes.append(f"{sign_test}no interval is given")
     if pairs.differences and pairs.diverged + pairs.dropped:
-        notes.append(f"the difference is that of the {_pairs(len(pairs.differences))} that finished")
+        notes.append(
+            f"the difference is that of the {count_of(len(pairs.differences), 'pair')} that finished"
+        )
     return notes
 
 
@@ -95,7 +97,7 @@ def describe_more_seeds(seeds: SeedRange, to_equal: SeedRange | None, n: int) ->
     """
     chance = "an 80 % chance to see a difference of min_effect"
     if seeds.high <= n:
-        return f"{format_seed_count(n)} were enough for {chance}"
+        return f"{count_of(n, 'seed')} were enough for {chance}"
     noted = f"{_more(seeds, n)} more seed{'s' * (seeds.high - n > 1)} for {chance}"
     if to_equal is None or to_equal.high <= n:
         return noted
@@ -112,15 +114,6 @@ def _more(seeds: SeedRange, n: int) -> str:
 def name_interval(level: float, printed: float) -> str:
     """Return the name of the interval that a size statement uses; empty if it is the printed interval."""
     return "" if level == printed else f" by its {100 * (1 - level):.3g} % interval"
-
-
-def format_seed_count(n: int) -> str:
-    """Return `1 seed`, `2 seeds`."""
-    return f"{n} seed" if n == 1 else f"{n} seeds"
-
-
-def _pairs(n: int) -> str:
-    return f"{n} pair" if n == 1 else f"{n} pairs"
 
 
 def _are(n: int) -> str:

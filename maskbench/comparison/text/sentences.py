@@ -13,6 +13,7 @@ from maskbench.comparison.text.number_format import interval_text, p_text, scale
 from maskbench.comparison.text.table_cells import arm_cells
 from maskbench.statistics import notes
 from maskbench.statistics.paired import least_seeds, smallest_p
+from maskbench.text import count_of
 
 MAX_NAMED = 6
 """A headline names at most this many arms of a kind."""
@@ -173,12 +174,12 @@ def _undecided(comparison: Comparison, judged: Sequence[ArmResult], other: str) 
         planned = max(count.planned for count in counts)
         return f"Nothing{other} is decided yet: {seeds} of {planned} pairs are finished."
     if comparison.rule == "sequential":
-        return f"Nothing{other} is decided after {notes.format_seed_count(seeds)}."
+        return f"Nothing{other} is decided after {count_of(seeds, 'seed')}."
     least, alpha = least_seeds(len(judged), comparison.settings.alpha), comparison.settings.alpha
     smallest = min(1.0, len(judged) * smallest_p(seeds))
     arms = f" with {len(judged)} arms" if len(judged) > 1 else ""
     return (
-        f"{notes.format_seed_count(seeds)} cannot decide anything{other}: the smallest p they can "
+        f"{count_of(seeds, 'seed')} cannot decide anything{other}: the smallest p they can "
         f"reach{arms} is {smallest:.2g}, above alpha {alpha:g}; it takes at least {least} seeds."
     )
 

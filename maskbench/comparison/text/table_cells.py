@@ -123,17 +123,15 @@ def arm_cells(row: ArmResult, scale: Scale) -> ArmCells:
         scale: of the compared metric.
     """
     counts, cost, difference = row.counts, row.cost, row.difference
-    limits = difference.interval if difference else None
-    has_mean = difference is not None and difference.mean is not None
+    gain = difference.mean if difference else None
+    limits = difference.interval if difference and gain is not None else None
     return ArmCells(
         row=row,
         runs=str(counts.done) if counts.done == counts.planned else f"{counts.done}/{counts.planned}",
         mean="" if row.mean is None else scale.number(row.mean),
         sd="" if row.mean is None or row.sd is None else scale.number(row.sd),
-        difference=with_sign(scale.number(difference.mean))
-        if difference and difference.mean is not None
-        else "",
-        interval=interval_text(scale, limits.low, limits.high) if limits and has_mean else "",
+        difference="" if gain is None else with_sign(scale.number(gain)),
+        interval=interval_text(scale, limits.low, limits.high) if limits else "",
         p="" if difference is None or difference.p_holm is None else p_text(difference.p_holm),
         wins="" if difference is None else f"{difference.wins}/{difference.n}",
         verdict=row.verdict or "",
