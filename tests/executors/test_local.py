@@ -89,11 +89,15 @@ def test_a_second_signal_leaves_at_once_and_takes_the_children_along() -> None:
 
 
 def _workers_of(pid: int) -> list[psutil.Process]:
-    """The living descendants of a process, without the fork server and its tracker, which have none of our tasks."""
+    """The living Python descendants of a process, without the fork server and its tracker, which have none of our tasks.
+
+    A browser that other tests of this process have opened is no descendant of ours.
+    """
     found = []
     for process in psutil.Process(pid).children(recursive=True):
         helper = process.parent() == psutil.Process(pid) and default_method() == "forkserver"
-        if not helper and process.status() != psutil.STATUS_ZOMBIE:
+        is_ours = process.name().startswith("python")
+        if is_ours and not helper and process.status() != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found
 
