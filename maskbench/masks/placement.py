@@ -67,7 +67,8 @@ class PlacedStrategy:
         schedules = self.options.schedules().values()
         self._is_scheduled = bool(schedules)
         self._is_sampled = any(s.name == "sample" for s in schedules)
-        self._moves_in_time = any(s.name != "per_layer" for s in schedules)
+        self.moves_in_time = any(s.name != "per_layer" for s in schedules)
+        """Whether some option has a schedule that moves over training, and not only over the layers."""
         self._resolved: dict[int, _ResolvedOptions] = {}
         """By layer: the options of the last call."""
         self.varies_by_example = any(s.is_per_example for s in schedules)
@@ -125,7 +126,7 @@ class PlacedStrategy:
     def _resolved_at(self, clock: Clock, layer: int) -> _ResolvedOptions:
         # Called several times per layer and step, so options are cached per layer. Where no schedule changes
         # over time, each layer is resolved once.
-        moment = self.effective_clock(clock) if self._moves_in_time else None
+        moment = self.effective_clock(clock) if self.moves_in_time else None
         resolved = self._resolved.get(layer)
         if resolved is None or resolved.moment != moment:
             options = self._resolve(moment or clock, layer, None) if self._is_scheduled else self.options

@@ -65,8 +65,7 @@ _LENGTH = 24
 
 def can_change(placed: PlacedStrategy) -> bool:
     """Whether a placement changes over training: it is learned, or an option has a schedule."""
-    changing = (s.name != "per_layer" for s in placed.options.schedules().values())
-    return any(changing) or any(True for _ in placed.strategy.parameters())
+    return placed.moves_in_time or any(True for _ in placed.strategy.parameters())
 
 
 class MaskSnapshots:

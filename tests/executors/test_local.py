@@ -96,7 +96,7 @@ def _workers_of(pid: int) -> list[psutil.Process]:
     found = []
     for process in psutil.Process(pid).children(recursive=True):
         helper = process.parent() == psutil.Process(pid) and default_method() == "forkserver"
-        is_ours = process.name().startswith("python")
+        is_ours = process.name().lower().startswith("python")
         if is_ours and not helper and process.status() != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found

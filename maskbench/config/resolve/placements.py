@@ -27,6 +27,8 @@ PLACEMENT_KEYS = (
 )
 """The keys of a placement that are not options of its strategy."""
 
+_PLACEMENT_EXAMPLE = "{site: encoder_self, mask: window, radius: 2}"
+
 
 @dataclass(frozen=True, slots=True)
 class RegistryValidator:
@@ -94,24 +96,22 @@ class RegistryValidator:
         return validator.placement if validator else None
 
     def _as_written(self, node: Node, what: str) -> PlacementConfig | None:
-        if not self._is_placement(node, what):
+        if not self._is_mapping(node, what, _PLACEMENT_EXAMPLE):
             return None
         fields, options = _halves(node)
         placement = validate(PlacementConfig, fields, what, self.report)
         return placement and placement.model_copy(update={"options": options.to_python()})
 
-    def _is_placement(self, node: Node, what: str) -> bool:
+    def _is_mapping(self, node: Node, what: str, example: str) -> bool:
         is_mapping = isinstance(node.value, dict)
         if not is_mapping:
-            example = "{site: encoder_self, mask: window, radius: 2}"
-            self.report.add(
-                node.place, f"{what} must be a mapping such as {example}, got {format_value(node)}"
-            )
+            message = f"{what} must be a mapping such as {example}, got {format_value(node)}"
+            self.report.add(node.place, message)
         return is_mapping
 
     def _placement(self, node: Node, what: str, model: ModelConfig | None) -> PlacementValidator | None:
         """Return a placement and its strategy; if anything is invalid, report it and return None."""
-        if not self._is_placement(node, what):
+        if not self._is_mapping(node, what, _PLACEMENT_EXAMPLE):
             return None
         preset, node = get_preset_name(node), expand_shorthand(node, what, self.report)
         placement = validate(PlacementConfig, _halves(node)[0], what, self.report)
@@ -153,11 +153,7 @@ class RegistryValidator:
     ) -> Node | None:
         """Return a part of a combination, short forms expanded; if invalid, report that and return None."""
         n_found = self.report.n_found
-        if not isinstance(node.value, dict):
-            example = "{mask: window, radius: 2}"
-            self.report.add(
-                node.place, f"{what} must be a mapping such as {example}, got {format_value(node)}"
-            )
+        if not self._is_mapping(node, what, "{mask: window, radius: 2}"):
             return None
         preset, node = get_preset_name(node), expand_shorthand(node, what, self.report)
         for key in PLACEMENT_KEYS:
