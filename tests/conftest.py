@@ -33,6 +33,9 @@ where the same checks take up to half of the time: `CHECK_SHAPES=everywhere`, wh
 The marker `shapes` says otherwise for a file or a test.
 """
 
+NO_SHAPES = "JAXTYPING_DISABLE" in os.environ
+"""Whether the caller wants none checked, as `tests/mutants.py` does. Asked before any test can change the environment."""
+
 BUILDS_CORPORA = ("data",)
 """The folders whose tests build every corpus themselves; the others share what one of them has built."""
 
@@ -68,6 +71,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     marker = item.get_closest_marker("shapes")
     checked = folder in SHAPES_CHECKED if marker is None else marker.kwargs["checked"]
     checked |= os.environ.get("CHECK_SHAPES") == "everywhere"
-    if "JAXTYPING_DISABLE" not in os.environ:
+    if not NO_SHAPES:
         jaxtyping.config.update("jaxtyping_disable", not checked)
     item.config.stash[CORPORA].enabled = folder not in BUILDS_CORPORA

@@ -31,12 +31,18 @@ SIDE_BY_SIDE = 2
 LONGEST_S = 600
 """A mutant that keeps its tests busy for longer, in seconds, counts as missed."""
 
-# Every process that runs tests is forked from one that has these loaded, which takes longer than most of the tests.
-os.environ["OMP_NUM_THREADS"] = "1"
-# A test has to notice, not the shape checks around every function; and the tests start sooner without them.
-os.environ["JAXTYPING_DISABLE"] = "1"
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["torch", "torch.utils.tensorboard", "scipy.stats", "pydantic", "yaml"])
+
+
+def configure_server() -> None:
+    """Decide what the server loads from which every process that runs tests is forked: what takes longest.
+
+    Called before the first mutant and not when this module is imported: the suite imports it too.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
+    # A test has to notice, not the shape checks around every function; and the tests start sooner without them.
+    os.environ["JAXTYPING_DISABLE"] = "1"
+    FORKS.set_forkserver_preload(["torch", "torch.utils.tensorboard", "scipy.stats", "pydantic", "yaml"])
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ def run(mutant: Mutant, library: Path) -> Outcome:
 def run_all(mutants: Sequence[Mutant]) -> list[Outcome]:
     """Run them, a few at a time; print each as it ends, and how many were caught."""
     outcomes = []
+    configure_server()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         library = Path(folder)
         _lay_out(library)
