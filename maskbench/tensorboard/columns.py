@@ -15,7 +15,7 @@ from maskbench.errors import MaskbenchError
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.json_files import wrap_corruption
 from maskbench.tensorboard.events import SummaryValue
-from maskbench.tensorboard.hparams import Setting, list_settings, make_plugin_value, parent_folder_name
+from maskbench.tensorboard.hparams import Setting, settings, make_plugin_value, parent_folder_name
 from maskbench.text import sanitize
 
 ALWAYS_SHOWN = ("arm", "masks")
@@ -30,7 +30,7 @@ def make_columns(runs: Sequence[RunDirectory], compared: str) -> SummaryValue | 
     from tensorboard.plugins.hparams import api_pb2, metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    values = find_differing(filter(None, map(_settings, runs)))
+    values = differing(filter(None, map(_settings, runs)))
     if not values:
         return None
     names = [api_pb2.MetricName(tag=sanitize(metric)) for metric in list_final_metrics(runs, compared)]
@@ -41,7 +41,7 @@ def make_columns(runs: Sequence[RunDirectory], compared: str) -> SummaryValue | 
     return make_plugin_value(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
 
 
-def find_differing(found: Iterable[Mapping[str, Setting]]) -> dict[str, list[Setting]]:
+def differing(found: Iterable[Mapping[str, Setting]]) -> dict[str, list[Setting]]:
     """Return the distinct values of `arm`, `masks` and keys with several values, in order of appearance."""
     values: dict[str, dict[Setting, None]] = defaultdict(dict)
     for one in found:
@@ -62,7 +62,7 @@ def _settings(run: RunDirectory) -> dict[str, Setting] | None:
     try:
         record = run.record()
         with wrap_corruption(run.path / "run.json"):
-            return None if record is None else list_settings(record, parent_folder_name(run))
+            return None if record is None else settings(record, parent_folder_name(run))
     except MaskbenchError:  # `compare` reports it
         return None
 

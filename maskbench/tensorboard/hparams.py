@@ -24,7 +24,7 @@ Setting = float | str
 NO_MASK = "none"
 
 
-def list_settings(record: Mapping[str, Any], place: str) -> dict[str, Setting]:
+def settings(record: Mapping[str, Any], place: str) -> dict[str, Setting]:
     """Return a run's settings by dotted key, from the contents of run.json.
 
     `arm`, `masks` and `panel` come first. An option of a mask is called `site.mask.option`; the mask's name
@@ -59,7 +59,7 @@ def group_name(record: Mapping[str, Any], place: str) -> str:
     """Return the group name of an arm's seeds: the arm's name and a hash of configuration, data and `place`.
 
     Args:
-        place: as for `list_settings`; it distinguishes equal arms of two experiments.
+        place: as for `settings`; it distinguishes equal arms of two experiments.
     """
     identity = record["identity"]
     told = {"config": identity["config"], "data": identity["data_sha256"], "place": place}
@@ -82,7 +82,7 @@ def make_session_start(run: RunDirectory, record: Mapping[str, Any], time: float
 
     place = parent_folder_name(run)
     info = SessionStartInfo(group_name=group_name(record, place), start_time_secs=time)
-    for key, value in list_settings(record, place).items():
+    for key, value in settings(record, place).items():
         if isinstance(value, str):
             info.hparams[key].string_value = value
         else:

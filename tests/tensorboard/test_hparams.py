@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api_pb2, metadata
 
 from maskbench.runs.directory import RunDirectory, RunStateName
-from maskbench.tensorboard.hparams import group_name, list_settings, make_session_end
+from maskbench.tensorboard.hparams import group_name, settings, make_session_end
 from maskbench.tensorboard.sinks import rebuild_events
 
 
@@ -34,7 +34,7 @@ def record(*masks: dict[str, Any], arm: str = "a", data: str = "d", **config: An
 def test_settings_are_numbers_or_texts_by_dotted_key() -> None:
     corpus = {"name": "toydeen", "options": {"pairs": 200}}
     model = {"d_model": 8, "tied": True, "dropout": 0.1}
-    found = list_settings(record(corpus=corpus, model=model, train={"epochs": None}, streams="b"), "small")
+    found = settings(record(corpus=corpus, model=model, train={"epochs": None}, streams="b"), "small")
     assert found == {
         "arm": "a",
         "masks": "none",
@@ -50,7 +50,7 @@ def test_settings_are_numbers_or_texts_by_dotted_key() -> None:
 
 
 def test_a_masks_options_are_settings_and_a_schedule_is_one_of_them() -> None:
-    found = list_settings(record(placement("cross", "window", radius=3, ratio={"linear": [0.3, 0.1]})), "x")
+    found = settings(record(placement("cross", "window", radius=3, ratio={"linear": [0.3, 0.1]})), "x")
     assert found["masks"] == "cross.window"
     assert found["cross.window.radius"] == 3.0
     assert found["cross.window.ratio"] == '{"linear": [0.3, 0.1]}'
@@ -60,7 +60,7 @@ def test_a_masks_options_are_settings_and_a_schedule_is_one_of_them() -> None:
 
 def test_masks_that_stand_at_a_site_twice_are_numbered() -> None:
     twice = (placement("cross", "window", radius=3), placement("cross", "window", radius=5))
-    found = list_settings(record(*twice, placement("cross", "full")), "x")
+    found = settings(record(*twice, placement("cross", "full")), "x")
     assert found["masks"] == "cross.window-1, cross.window-2, cross.full"
     assert (found["cross.window-1.radius"], found["cross.window-2.radius"]) == (3.0, 5.0)
 

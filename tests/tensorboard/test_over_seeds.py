@@ -22,7 +22,7 @@ from maskbench.errors import ConfigError, RunDirectoryError
 from maskbench.records.collect import collect_panel
 from maskbench.records.locate import find_panels
 from maskbench.runs.directory import RunDirectory
-from maskbench.tensorboard.columns import find_differing
+from maskbench.tensorboard.columns import differing
 from maskbench.tensorboard.events import list_event_files
 from maskbench.tensorboard.layout import list_mask_groups, make_layout, select_charted_tags
 from maskbench.tensorboard.refresh import RefreshCounts, find_experiments, rebuild_all, refresh_overview
@@ -160,7 +160,7 @@ def test_values_of_one_kind_have_a_domain_and_mixed_ones_have_none(tmp_path: Pat
 
 def test_what_differs_is_told_apart_by_value_and_missing_is_no_value() -> None:
     runs = [{"arm": "a", "masks": "none", "x": 1.0}, {"arm": "a", "masks": "none", "x": 2.0, "y": "only"}]
-    assert find_differing(runs) == {"arm": ["a"], "masks": ["none"], "x": [1.0, 2.0]}
+    assert differing(runs) == {"arm": ["a"], "masks": ["none"], "x": [1.0, 2.0]}
 
 
 def test_files_that_say_the_same_are_left_alone_and_changed_ones_replaced(finished: Path) -> None:

@@ -107,6 +107,10 @@ class FilesCorpus(CorpusBuilder):
         return list_left_out(_texts(options), options)
 
 
+Files = FilesCorpus
+"""The name that scripts outside maskbench use for this class."""
+
+
 def locate_pair_files(
     folder: Path, stems: Mapping[str, str], src: str, tgt: str, header: Header = "auto"
 ) -> dict[str, PairFiles]:
