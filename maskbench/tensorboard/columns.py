@@ -15,7 +15,7 @@ from maskbench.errors import MaskbenchError
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.json_files import wrap_corruption
 from maskbench.tensorboard.events import SummaryValue
-from maskbench.tensorboard.hparams import Setting, settings, make_plugin_value, parent_folder_name
+from maskbench.tensorboard.hparams import Setting, make_plugin_value, parent_folder_name, settings
 from maskbench.text import sanitize
 
 ALWAYS_SHOWN = ("arm", "masks")

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api_pb2, metadata
 
 from maskbench.runs.directory import RunDirectory, RunStateName
-from maskbench.tensorboard.hparams import group_name, settings, make_session_end
+from maskbench.tensorboard.hparams import group_name, make_session_end, settings
 from maskbench.tensorboard.sinks import rebuild_events
 
 
