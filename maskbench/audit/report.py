@@ -15,8 +15,9 @@ from typing import Any, Literal
 import torch
 
 from maskbench.audit.catalogue import make_catalogue_subjects
+from maskbench.audit.generators import preserve_generators
 from maskbench.audit.proofs.registry import Proof, ProofFamily, ProofResult, proofs_in_order
-from maskbench.audit.subject import AuditCase, Subject, preserve_torch_generator
+from maskbench.audit.subject import AuditCase, Subject
 from maskbench.plugins import load_plugins
 
 
@@ -61,10 +62,10 @@ class Finding:
 def audit(subjects: Iterable[Subject], proofs: Sequence[Proof] | None = None) -> Iterator[list[Finding]]:
     """Yield one list of findings per subject, in the order of the proofs.
 
-    The state of torch's generator is restored before each list is yielded.
+    The state of shared random number generators is restored before each list is yielded.
     """
     for subject in subjects:
-        with preserve_torch_generator():
+        with preserve_generators():
             found = list(examine_subject(subject, proofs or proofs_in_order()))
         yield found
 

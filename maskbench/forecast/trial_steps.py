@@ -45,14 +45,14 @@ def try_steps(
     """
     if not arms:
         return {}
-    from maskbench.audit.subject import preserve_torch_generator
+    from maskbench.audit.generators import preserve_generators
     from maskbench.training.environment import deterministic_torch, keep_freed_memory
 
     # Same memory settings as in a run.
     keep_freed_memory()
     threads = max(config.train.threads for config, _ in arms.values())
     steppers = {name: _steps(config, corpus, seed) for name, (config, corpus) in arms.items()}
-    with preserve_torch_generator(), deterministic_torch(threads):
+    with preserve_generators(), deterministic_torch(threads):
         # The first step of a process takes several times as long as any other.
         next(next(iter(steppers.values())))
         taken = time_in_turns(steppers, clock)

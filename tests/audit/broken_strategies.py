@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -102,6 +104,40 @@ class RandomInEvaluation(Broken):
     def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
         r = ctx.request
         return torch.rand(1, 1, len(r.q_idx), len(r.kv_idx)) < 0.6
+
+
+class DrawsFromNumPy(Broken):
+    """Draws from NumPy's shared generator."""
+
+    stochastic = True
+    default_refresh = Refresh(per="run")
+
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
+        r = ctx.request
+        return torch.from_numpy(np.random.rand(1, 1, len(r.q_idx), len(r.kv_idx)) < 0.6)
+
+
+class DrawsFromPython(Broken):
+    """Draws from Python's shared generator."""
+
+    stochastic = True
+    default_refresh = Refresh(per="run")
+
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
+        r = ctx.request
+        first = random.random() < 0.5
+        return (r.kv_idx > int(first))[None, None, None].expand(1, 1, len(r.q_idx), -1)
+
+
+class SeedsItselfAnew(Broken):
+    """Has a generator of its own, which the operating system seeds at each call."""
+
+    stochastic = True
+    default_refresh = Refresh(per="run")
+
+    def keep(self, options: Any, ctx: AttentionContext) -> Tensor:
+        r = ctx.request
+        return torch.from_numpy(np.random.default_rng().random((1, 1, len(r.q_idx), len(r.kv_idx))) < 0.6)
 
 
 class NeverDrawsAnew(Broken):

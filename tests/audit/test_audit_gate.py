@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import broken_strategies as broken
+import numpy as np
 import pytest
+import torch
 
 import maskbench.data
 import maskbench.masks
 from maskbench.audit.arms import pick_sentences
 from maskbench.audit.gate import check_before_training
+from maskbench.audit.subject import seed_torch
 from maskbench.config.load import load_experiment
 from maskbench.config.schema.experiment import Experiment
 from maskbench.errors import LeakError
@@ -50,6 +54,48 @@ def test_a_leaking_plug_in_is_refused_and_nothing_is_trained(tmp_path: Path, cls
     assert what in str(caught.value) and "broken at decoder_self" in str(caught.value)
     assert caught.value.exit_code == 3
     assert not list((tmp_path / "runs").rglob("run.json"))
+
+
+@pytest.mark.parametrize(
+    ("cls", "generator"),
+    [
+        (broken.RandomInEvaluation, "torch's generator"),
+        (broken.DrawsFromNumPy, "NumPy's generator"),
+        (broken.DrawsFromPython, "Python's random module"),
+        (broken.SeedsItselfAnew, "a generator of its own"),
+    ],
+)
+@pytest.mark.parametrize("site", ["encoder_self", "decoder_self", "cross"])
+def test_a_mask_with_random_numbers_of_its_own_is_told_so_and_not_that_it_leaks(
+    tmp_path: Path, cls: type, generator: str, site: str
+) -> None:
+    with broken.registered("broken", cls):
+        experiment = load(tmp_path, f"{{site: {site}, mask: broken}}")
+        with pytest.raises(LeakError, match=f"arm other draws random numbers from {generator}") as caught:
+            make_dry_run(experiment, tmp_path / "runs")
+    assert "leak" not in str(caught.value) and "`ctx.draws`" in str(caught.value)
+    assert f"broken at {site}" in str(caught.value)
+
+
+def test_what_the_gate_draws_is_given_back(tmp_path: Path) -> None:
+    for cls in (broken.RandomInEvaluation, broken.DrawsFromNumPy, broken.DrawsFromPython):
+        with broken.registered("broken", cls):
+            (panel,) = load(tmp_path, "{site: cross, mask: broken}").panels
+            corpus = maskbench.data.load_corpus(panel.arms[1].config.corpus, tmp_path / "cache")
+            before = [torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())]
+            with pytest.raises(LeakError):
+                check_before_training(panel.arms[1], corpus, 0)
+        assert before == [torch.get_rng_state().tolist(), random.getstate(), str(np.random.get_state())]
+
+
+def test_dropout_of_every_device_is_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU, dropout draws from the GPU's generator: two passes with other draws would look like a leak."""
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    seed_torch(3, torch.device("cpu"))
+    assert seeded == []
+    seed_torch(5, torch.device("cuda", 0))
+    assert seeded == [5] and torch.initial_seed() == 5
 
 
 def test_a_leak_that_is_declared_is_measured_and_let_through(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mutations.audit import AUDIT
 from mutations.biases import BIASES
 from mutations.cross import CROSS
 from mutations.data import DATA
@@ -28,4 +29,5 @@ MUTANTS = [
     *CROSS,
     *OUTPUT,
     *DATA,
+    *AUDIT,
 ]

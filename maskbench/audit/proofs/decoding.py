@@ -8,9 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from maskbench.audit.generators import find_shared_draws
 from maskbench.audit.proofs.leaks import EXACT, largest_score
 from maskbench.audit.proofs.registry import ProofResult, proof
-from maskbench.audit.subject import AuditCase, apply_logit_masks, largest_difference
+from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.data.padding import real_tokens
 from maskbench.masks.context import LogitContext
 from maskbench.model.cache import DecoderCache
@@ -60,16 +61,11 @@ def cached_decoding(case: AuditCase) -> Iterable[ProofResult]:
 
 @proof("own randomness", "draws", "own")
 def own_draws_only(case: AuditCase) -> Iterable[ProofResult]:
-    """Does training without dropout leave torch's generator as it is?"""
-    torch.default_generator.manual_seed(5)
-    before = torch.get_rng_state()
-    case.model.train(False)
-    with torch.no_grad(), case.precise():
-        apply_logit_masks(
-            case.model, case.model(case.batch, case.subject.train), case.batch, case.subject.train
-        )
-    used = not torch.equal(torch.get_rng_state(), before)
-    yield ProofResult.at_most(float(used), 0.0, "a mask draws from torch's generator" if used else "")
+    """Does a pass without dropout draw from keyed generators alone?"""
+    for clock in case.clocks:
+        used = find_shared_draws(case, clock)
+        said = f"{clock.phase}: a mask draws from {' and '.join(used)}" if used else clock.phase
+        yield ProofResult.at_most(float(len(used)), 0.0, said)
 
 
 @proof("evaluation repeats", "decoding", "both")

@@ -1,0 +1,34 @@
+"""What the audit may overlook, or blame on the wrong cause."""
+
+from __future__ import annotations
+
+from mutations.mutant import family
+
+GENERATORS, SUBJECT = "audit/generators.py", "audit/subject.py"
+T = "audit/test_audit_gate.py"
+
+AUDIT = family(
+    "audit",
+    (
+        "unseen",
+        GENERATORS,
+        'states["Python\'s random module"] = random.getstate()',
+        'states["Python\'s random module"] = None',
+        T,
+    ),
+    ("unseen", GENERATORS, "if largest_difference(again, first) else []", "if False else []", T),
+    (
+        "blame",
+        GENERATORS,
+        "case.answers(model, case.batch, clock, seed=None)\n    after",
+        "None\n    after",
+        T,
+    ),
+    (
+        "device",
+        SUBJECT,
+        "        torch.manual_seed(seed)",
+        "        torch.default_generator.manual_seed(seed)",
+        T,
+    ),
+)
