@@ -137,5 +137,7 @@ def test_after_that_the_table_is_the_one_of_runs_never_stopped(resumed: Path) ->
     for arm in (*found["arms"], *expected["arms"]):
         arm["cost"] = None  # measured anew
     for new, old in zip(found["arms"], expected["arms"], strict=True):
-        assert (new["arm"], new["n"], new["verdict"]) == (old["arm"], old["n"], old["verdict"])
+        # That code called two equal pairs `tied`; seeds are counted first since, and two are too few.
+        verdict = {"tied": "not testable"}.get(old["verdict"], old["verdict"])
+        assert (new["arm"], new["n"], new["verdict"]) == (old["arm"], old["n"], verdict)
         assert new["values"] == pytest.approx(old["values"], abs=0.02)

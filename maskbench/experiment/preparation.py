@@ -164,7 +164,8 @@ def _build_and_audit(
             with _about(arm.name):
                 warning = check_before_training(arm, corpus, run.seed)
             if warning:
-                reporter.warned(warning)
+                panel = run.name.panel
+                reporter.warned(f"panel {panel}: {warning}" if panel else warning)
 
 
 def _under_others(arm: ArmConfig) -> Iterator[ArmConfig]:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from maskbench.config.schema.experiment import Application
+from maskbench.config.schema.experiment import SMALL_FILL, Application
 from maskbench.data.batches import Batch
 from maskbench.masks.clock import Clock
 from maskbench.masks.corpus_statistics import CorpusStatistics
@@ -230,6 +230,8 @@ class AttentionDecision:
     """Attention multiplies each head's output by these."""
     apply: Application = "hard"
     """How `keep` is applied to the scores."""
+    fill: float = SMALL_FILL
+    """Score of hidden pairs where `apply` is "small_fill"."""
 
 
 @dataclass(frozen=True, slots=True)

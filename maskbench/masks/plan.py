@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskbench.config.resolve.placement_rules import HARMLESS
-from maskbench.config.schema.experiment import Application, Legality, PlacementConfig
+from maskbench.config.schema.experiment import SMALL_FILL, Application, Legality, PlacementConfig
 from maskbench.data.padding import are_real
 from maskbench.data.vocabulary import N_SPECIAL
 from maskbench.masks.base import (
@@ -99,10 +99,15 @@ class MaskPlan(nn.Module):
         """Return which parts of legality (causality, padding) are enforced at a site; "full" by default."""
         return cast(Legality, self._site_setting(site, "legality"))
 
-    def _site_setting(self, site: str, key: str) -> str:
+    def fill(self, site: str) -> float:
+        """Return the score that hidden pairs get at a site under `apply: small_fill`."""
+        fill = self._site_setting(site, "fill")
+        return SMALL_FILL if fill is None else cast(float, fill)
+
+    def _site_setting(self, site: str, key: str) -> str | float | None:
         # `placement_rules` refuses placements of a site that disagree, so there is at most one other value.
         harmless = HARMLESS[key]
-        values = (str(getattr(p.placement, key)) for p in self._by_site.get(site, ()))
+        values = (getattr(p.placement, key) for p in self._by_site.get(site, ()))
         return next((value for value in values if value != harmless), harmless)
 
     @property
@@ -224,7 +229,7 @@ class MaskPlan(nn.Module):
         """Return the combined mask, bias, normaliser, factors and head gate of one attention layer."""
         # Start from legality: AND only removes pairs, so no strategy can make an illegal pair visible. A row
         # without any kept pair stays empty here; under `apply: hard` attention outputs zeros for it.
-        decision = AttentionDecision(request.legal, apply=self.application(site))
+        decision = AttentionDecision(request.legal, apply=self.application(site), fill=self.fill(site))
         for placed, _ in self._acting(site, Strategy, request.clock, layer):
             draws = placed.draws(request.clock, request.examples)
             context = AttentionContext(request, site, layer, self.sizes.n_heads, draws)

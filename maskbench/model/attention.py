@@ -29,9 +29,6 @@ from maskbench.masks.softmax import softmax
 from maskbench.model.cache import LayerCache
 from maskbench.model.dropout import Dropout
 
-SMALL_FILL = -1e4
-"""Score of hidden pairs under `apply: small_fill`, a value in common use."""
-
 
 def attention_weights(
     scores: Float[Tensor, "batch heads q kv"], decision: AttentionDecision
@@ -57,7 +54,7 @@ def attention_weights(
     elif decision.apply == "multiply_scores":
         weights = softmax(scores * keep)
     elif decision.apply == "small_fill":
-        weights = softmax(scores.masked_fill(~keep, SMALL_FILL))
+        weights = softmax(scores.masked_fill(~keep, decision.fill))
     else:
         weights = softmax(scores) * keep
         if decision.apply == "renormalise":

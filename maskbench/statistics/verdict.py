@@ -1,8 +1,9 @@
 """Decide one verdict per arm from paired differences.
 
-The first verdict that applies is given: `unusable` (too many pairs dropped), `identical` or `tied` (no pair
-differs), `not testable` (planned seeds are missing, or too few to reach alpha), `better` or `worse`,
-`equivalent` (two one-sided tests, Schuirmann 1987, by the sign-flip interval), else `inconclusive`.
+The first verdict that applies is given: `unusable` (too many pairs dropped), `identical` (equal byte for
+byte), `not testable` (planned seeds are missing, or too few to reach alpha), `tied` (no pair differs),
+`better` or `worse`, `equivalent` (two one-sided tests, Schuirmann 1987, by the sign-flip interval), else
+`inconclusive`.
 
 Under the sequential rule seeds are added until a comparison is decided. Only the signs of the differences
 count (`maskbench.statistics.sequential`), and missing seeds block no verdict. `equivalent` is never given:
@@ -106,7 +107,7 @@ def _decide_sequentially(
     planned: Sequence[PairedRuns], family: Family, level: float, limit: int | None
 ) -> list[Decision]:
     pairs = [replace(arm, waiting=0) for arm in planned]
-    found = [None if _untested(arm) else strongest_evidence(arm.in_order) for arm in pairs]
+    found = [None if _untested(arm) or _is_alike(arm) else strongest_evidence(arm.in_order) for arm in pairs]
     corrected = _corrected([None if e is None else e.p for e in found])
     # The e-value that Holm's method requires of an open arm falls with every decided arm.
     n_open = sum(p is None or p > family.alpha for p in corrected)
@@ -127,14 +128,18 @@ def _untested(pairs: PairedRuns) -> Verdict | None:
     """Return the verdict of an arm that cannot be tested; None if it can."""
     if pairs.dropped > TOO_MANY_LOST * pairs.planned or pairs.planned == 0:
         return "unusable"
-    all_here = not pairs.waiting and not pairs.diverged
-    if pairs.differences and all_here and not any(pairs.differences):
-        return "identical" if pairs.identical else "tied"
+    if _is_alike(pairs) and pairs.identical and not pairs.waiting:
+        return "identical"
     return "not testable" if pairs.n == 0 else None
 
 
+def _is_alike(pairs: PairedRuns) -> bool:
+    """Whether there is a finished pair, and all pairs so far have equal scores."""
+    return bool(pairs.differences) and not pairs.diverged and not any(pairs.differences)
+
+
 def _p_value(pairs: PairedRuns) -> float | None:
-    if _untested(pairs) is not None:
+    if _untested(pairs) is not None or (_is_alike(pairs) and not pairs.waiting):
         return None
     if pairs.diverged:
         # A diverged run has no metric value, only a win or a loss, so the sign test applies.
@@ -172,8 +177,11 @@ class _FixedSeedsRule:
         if untested is not None:
             return untested
         # Testing early and stopping at the first small p would raise the false positive rate.
-        if pairs.waiting or p_holm is None or pairs.informative < self._least():
+        if pairs.waiting or pairs.informative < self._least():
             return "not testable"
+        # A metric that counts sentences is equal by chance with a few seeds, so the seeds are counted first.
+        if p_holm is None:
+            return "tied"
         if p_holm <= self.family.alpha:
             return "better" if self._favoured(pairs) else "worse"
         return "equivalent" if self._equivalent(pairs) else "inconclusive"
@@ -193,7 +201,7 @@ class _FixedSeedsRule:
 
     def _seeds(self, pairs: PairedRuns) -> SeedRange | None:
         _, sd = mean_and_sd(pairs.differences)
-        if self.min_effect is None or sd is None or pairs.waiting or pairs.diverged:
+        if self.min_effect is None or not sd or pairs.waiting or pairs.diverged:
             return None
         return seeds_needed(sd, len(pairs.differences), self.min_effect, self.family)
 
@@ -217,11 +225,12 @@ class _FixedSeedsRule:
         return []
 
     def _untestable_notes(self, pairs: PairedRuns) -> list[str]:
+        alike = notes.describe_sameness(pairs, more_to_come=True) if _is_alike(pairs) else []
         if not pairs.waiting:
-            return [notes.describe_too_few(pairs, pairs.informative, self.family, self._least())]
+            too_few = notes.describe_too_few(pairs, pairs.informative, self.family, self._least())
+            return [too_few, *alike]
         waits = f"{pairs.n} of {pairs.planned} pairs so far; the verdict waits for the planned seeds"
-        alike = pairs.differences and not any(pairs.differences) and not pairs.diverged
-        return [waits, *notes.describe_sameness(pairs, more_to_come=True)] if alike else [waits]
+        return [waits, *alike]
 
     def _size_notes(self, verdict: Verdict, pairs: PairedRuns, min_effect: float) -> list[str]:
         """Return a note on the size of a difference against min_effect, corrected for all arms."""
@@ -268,6 +277,8 @@ class _SequentialRule:
         # Evidence that was enough at an earlier check stays enough, so this precedes the counting of pairs.
         if found is not None and p_holm is not None and p_holm <= self.family.alpha:
             return "better" if found.wins > found.losses else "worse"
+        if _is_alike(pairs) and pairs.n >= self._least():
+            return "tied"
         return "not testable" if pairs.wins + pairs.losses < self._least() else "inconclusive"
 
     def _least(self) -> int:
@@ -279,7 +290,11 @@ class _SequentialRule:
             return [notes.NO_DIFFERENCE[verdict], *notes.describe_sameness(pairs, more_to_come=more_to_come)]
         is_over = notes.is_given_up(pairs, self.undecided, self.limit)
         if verdict == "not testable" and pairs.n < (self.limit or math.inf) and not is_over:
-            return [notes.describe_too_few(pairs, pairs.wins + pairs.losses, self.undecided, self._least())]
+            if not _is_alike(pairs):
+                counted = pairs.wins + pairs.losses
+                return [notes.describe_too_few(pairs, counted, self.undecided, self._least())]
+            too_few = notes.describe_too_few(pairs, pairs.n, self.undecided, self._least())
+            return [too_few, *notes.describe_sameness(pairs, more_to_come=True)]
         if verdict in ("not testable", "inconclusive"):
             return [notes.describe_undecided(pairs, self.undecided, self.limit)]
         return []

@@ -17,7 +17,7 @@ from maskbench.audit.gate import check_before_training
 from maskbench.audit.subject import seed_torch
 from maskbench.config.load import load_experiment
 from maskbench.config.schema.experiment import Experiment
-from maskbench.errors import LeakError
+from maskbench.errors import ConfigError, LeakError
 from maskbench.experiment.preparation import make_dry_run
 from maskbench.experiment.progress_events import NullReporter
 from maskbench.experiment.run import run_experiment
@@ -107,6 +107,27 @@ def test_a_leak_that_is_declared_is_measured_and_let_through(tmp_path: Path) -> 
     assert none is None
     assert leaking is not None and leaking.startswith("arm other leaks, as its `unsafe: true` admits")
     assert "by up to 0." in leaking
+
+
+@pytest.mark.parametrize("mask", ["none, legality: no_causal", "window, radius: 1, apply: raw"])
+def test_a_warning_says_each_kind_of_leak_once(tmp_path: Path, mask: str) -> None:
+    experiment = load(tmp_path, f"{{site: decoder_self, mask: {mask}, unsafe: true}}")
+    arm = experiment.panels[0].arms[1]
+    warning = check_before_training(arm, maskbench.data.load_corpus(arm.config.corpus, tmp_path), 0)
+    assert warning is not None
+    told = [part.partition(" (")[0] for part in warning.partition(": true` admits: ")[2].split("; ")]
+    assert len(told) == len(set(told)) >= 2
+
+
+def test_the_published_fill_of_next_to_nothing_is_an_arm_that_is_found_to_leak(tmp_path: Path) -> None:
+    placement = "{site: decoder_self, mask: none, apply: small_fill, fill: -1.0e-12"
+    with pytest.raises(ConfigError, match="add unsafe: true"):
+        load(tmp_path, placement + "}")
+    arm = load(tmp_path, placement + ", unsafe: true}").panels[0].arms[1]
+    assert arm.config.masks[0].fill == -1e-12
+    corpus = maskbench.data.load_corpus(arm.config.corpus, tmp_path / "cache")
+    warning = check_before_training(arm, corpus, 0)
+    assert warning is not None and "target tokens move predictions that come before them" in warning
 
 
 def test_a_plug_in_that_is_declared_unsafe_is_let_through(tmp_path: Path) -> None:

@@ -77,6 +77,13 @@ def test_a_finite_fill_leaks_where_scores_are_large_and_only_there() -> None:
     assert all((f.value or 0) > 1e-3 for f in found if f.proof == "large scores")
 
 
+def test_a_fill_next_to_nothing_leaks_at_any_scale() -> None:
+    arm = placed("decoder_self", "window", {"radius": 1}, apply="small_fill", fill=-1e-12, unsafe=True)
+    found = findings(arm, proofs=("causality", "support", "truncation"))
+    assert failed(found) == {"causality", "support", "truncation"}
+    assert all((f.value or 0) > 1e-3 for f in found if f.proof == "causality")
+
+
 @pytest.mark.parametrize(
     ("site", "legality", "proof"),
     [("decoder_self", "no_causal", "causality"), ("cross", "no_padding", "padding content")],

@@ -383,6 +383,15 @@ def test_a_plan_built_by_a_program_obeys_the_rules_of_the_file(where, message):
         plan(where)
 
 
+def test_a_fill_reaches_every_layer_of_its_site():
+    small = placement("decoder_self", "window", radius=1)
+    small = small.model_copy(update={"apply": "small_fill", "unsafe": True})
+    for fill, used in ((None, -1e4), (-1e-12, -1e-12), (-0.0, 0.0)):
+        arm = plan(placement("decoder_self", "alibi"), small.model_copy(update={"fill": fill}))
+        decision = arm.decide_attention("decoder_self", 1, request(4, 4))
+        assert (decision.apply, decision.fill) == ("small_fill", used)
+
+
 def test_placements_that_set_their_site_differently_are_refused():
     unsafe = placement("cross", "window", radius=1).model_copy(update={"unsafe": True})
     raw, filled = (unsafe.model_copy(update={"apply": value}) for value in ("raw", "small_fill"))

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from maskbench.masks.clock import Clock
+from maskbench.masks.context import AttentionContext
 from maskbench.masks.plan import MaskPlan
+from maskbench.masks.strategies.scores.position_biases import Alibi, AlibiOptions
 
 
 def bias(
@@ -33,6 +35,48 @@ def test_alibi_subtracts_each_heads_slope_times_the_distance():
         torch.testing.assert_close(
             found[0, h], torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=0
         )
+
+
+def alibi_slopes(n_heads: int, **options: object) -> list[float]:
+    """What `alibi` subtracts per position of distance, for each head."""
+    strategy, asked = Alibi(AlibiOptions(), sizes(), "encoder_self"), request(2, 3)
+    context = AttentionContext(asked, "encoder_self", 0, n_heads, None)
+    found = strategy.bias(AlibiOptions.model_validate(options), context)
+    return (-found[0, :, 0, 1]).tolist()
+
+
+PUBLISHED_SLOPES = {
+    1: [0.00390625],
+    4: [0.25, 0.0625, 0.015625, 0.00390625],
+    6: [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125],
+    8: [0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625],
+    12: [
+        *(0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625),
+        *(0.7071067811865476, 0.35355339059327384, 0.17677669529663692, 0.08838834764831849),
+    ],
+}
+"""What the authors' `get_slopes(n)` returns, by n."""
+
+
+@pytest.mark.parametrize("n_heads", PUBLISHED_SLOPES)
+def test_alibi_has_the_slopes_of_its_authors_code(n_heads: int) -> None:
+    assert alibi_slopes(n_heads, slopes="code") == pytest.approx(PUBLISHED_SLOPES[n_heads], rel=1e-6)
+
+
+def test_alibi_has_the_slopes_of_the_papers_formula_unless_told_otherwise() -> None:
+    formula = {
+        6: [0.3968502629920499, 0.15749013123685915, 0.0625, *(0.3968502629920499**n for n in (4, 5, 6))],
+        12: [0.6299605249474366**n for n in range(1, 13)],
+    }
+    for n_heads, slopes in formula.items():
+        assert alibi_slopes(n_heads) == pytest.approx(slopes, rel=1e-5)
+        assert alibi_slopes(n_heads, slopes="formula") == alibi_slopes(n_heads)
+        assert sorted(alibi_slopes(n_heads)) != sorted(PUBLISHED_SLOPES[n_heads])
+
+
+def test_the_default_slopes_are_not_written_out_so_that_old_runs_keep_their_identity() -> None:
+    assert AlibiOptions(slopes="formula").model_dump(mode="json") == {"scale": 1.0}
+    assert AlibiOptions(slopes="code").model_dump(mode="json") == {"scale": 1.0, "slopes": "code"}
 
 
 @given(st.integers(1, 7), st.integers(1, 5), st.integers(0, 3))

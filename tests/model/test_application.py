@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from maskbench.config.schema.experiment import LEAKING_APPLICATIONS, Application
+from maskbench.config.schema.experiment import LEAKING_APPLICATIONS, SMALL_FILL, Application
 from maskbench.masks.context import AttentionDecision
-from maskbench.model.attention import SMALL_FILL, attend, legal_pairs
+from maskbench.model.attention import attend, legal_pairs
 
 OFF = nn.Identity()
 B, H, Q, K, D = 2, 3, 4, 6, 5
@@ -109,6 +109,19 @@ def test_a_finite_fill_leaks_once_scores_fall_below_it():
     ]
     torch.testing.assert_close(seen[1] - seen[0], torch.ones_like(seen[0]))
     assert leak("small_fill", 2.0) == 0.0
+
+
+def test_a_fill_next_to_nothing_hides_nothing() -> None:
+    """The published -1e-12: a hidden key gets the share of a score of 0."""
+    query, key, value = (torch.zeros(1, 1, 1, 4), torch.zeros(1, 1, 4, 4), torch.eye(4)[None, None])
+    keep = torch.tensor([True, False, False, False])[None, None, None]
+    for fill, shares in (
+        (-1e-12, [0.25] * 4),
+        (-math.log(3), [0.5] + [1 / 6] * 3),
+        (SMALL_FILL, [1.0, 0, 0, 0]),
+    ):
+        found = attend(query, key, value, AttentionDecision(keep, apply="small_fill", fill=fill), OFF)
+        assert found.flatten().tolist() == pytest.approx(shares)
 
 
 @pytest.mark.parametrize("how", ["hard", "renormalise", "raw"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mutations.audit import AUDIT
 from mutations.biases import BIASES
+from mutations.checks import CHECKS
 from mutations.cross import CROSS
 from mutations.data import DATA
 from mutations.drops import DROPS
@@ -27,6 +28,7 @@ MUTANTS = [
     *DROPS,
     *TOKENS,
     *CROSS,
+    *CHECKS,
     *OUTPUT,
     *DATA,
     *AUDIT,

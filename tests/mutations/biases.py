@@ -12,12 +12,20 @@ ALIBI, RELATIVE, GAUSSIAN, FORGETTING, SELECTIVE = (
     "masks/strategies/scores/content_biases.py",
 )
 T = "masks/strategies/scores/test_biases.py masks/test_soft_masks.py masks/test_input_dependent.py"
+SOFT = "masks/test_soft_masks.py"
 CONFORMS = "masks/strategies/test_conformance.py"
 
 BIASES = family(
     "biases",
     ("polarity", ALIBI, "-float(options.scale) * slopes", "float(options.scale) * slopes", T),
     ("off by one", ALIBI, "(h + 1) / ctx.n_heads", "h / ctx.n_heads", T),
+    (
+        "code",
+        ALIBI,
+        "(2 * (h - power) + 1) / (2 * power)",
+        "(2 * (h - power) + 2) / (2 * power)",
+        f"{SOFT} -k alibi",
+    ),
     ("axes", ALIBI, "(q_idx - kv_idx).abs()", "(q_idx - kv_idx)", T),
     (
         "axes",

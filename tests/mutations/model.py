@@ -22,7 +22,7 @@ MODEL = family(
     ("polarity", APPLY, "weights = softmax(scores) * keep", "weights = softmax(scores) * ~keep", T),
     ("mode", APPLY, "weights = weights / kept_mass.masked_fill(kept_mass == 0, 1.0)", "pass", T),
     ("mode", APPLY, "softmax(scores * keep)", "softmax(scores.masked_fill(~keep, -math.inf))", T),
-    ("mode", APPLY, "masked_fill(~keep, SMALL_FILL)", "masked_fill(~keep, -math.inf)", T),
+    ("mode", APPLY, "masked_fill(~keep, decision.fill)", "masked_fill(~keep, -math.inf)", T),
     (
         "factors",
         APPLY,

@@ -9,6 +9,7 @@ from maskbench.statistics import notes
 from maskbench.statistics.paired import sign_flip_interval
 from maskbench.statistics.pairs import PairedRuns
 from maskbench.statistics.power import SeedRange
+from maskbench.statistics.sequential import Rule
 from maskbench.statistics.verdict import Decision, decide
 
 CLEAR = (0.021, 0.019, 0.022, 0.02, 0.018, 0.023, 0.02, 0.021)
@@ -47,6 +48,28 @@ def turned(differences: tuple[float, ...]) -> tuple[float, ...]:
 )
 def test_verdicts(pairs: PairedRuns, min_effect: float | None, verdict: str) -> None:
     assert alone(pairs, min_effect).verdict == verdict
+
+
+@pytest.mark.parametrize("rule", ["fixed", "sequential"])
+@pytest.mark.parametrize("n_arms", [1, 3])
+@pytest.mark.parametrize("n", range(1, 13))
+def test_equal_scores_are_tied_only_with_seeds_that_could_have_decided(
+    n: int, n_arms: int, rule: Rule
+) -> None:
+    """The oracle: a verdict of unanimous differences, with as many seeds, is more than `not testable`."""
+    same, unanimous = PairedRuns((0.0,) * n), PairedRuns(tuple(0.1 + i / 100 for i in range(n)))
+    others = [PairedRuns(NOISE) for _ in range(n_arms - 1)]
+    could_decide = decide([unanimous, *others], 0.05, None, rule)[0].verdict == "better"
+    found = decide([same, *others], 0.05, None, rule)[0]
+    assert found.verdict == ("tied" if could_decide else "not testable")
+    assert (found.interval, found.p, found.seeds) == (None, None, None)
+    pairs = "1 pair there is so far" if n == 1 else f"{n} pairs there are so far"
+    assert could_decide or any(f"tied in the {pairs}" in said for said in found.notes)
+    assert could_decide or f"{n} seed{'s' * (n > 1)} cannot reach p <= 0.05" in found.notes[0]
+
+
+def test_equal_bytes_are_a_fact_with_one_seed_already() -> None:
+    assert alone(PairedRuns((0.0,), identical=True)).verdict == "identical"
 
 
 @pytest.mark.parametrize("identical", [True, False])

@@ -7,7 +7,7 @@ code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -26,7 +26,7 @@ from maskbench.config.schema.experiment import (
 from maskbench.errors import MaskbenchError
 from maskbench.registry import did_you_mean
 
-HARMLESS = {"apply": "hard", "legality": "full"}
+HARMLESS: Mapping[str, str | float | None] = {"apply": "hard", "fill": None, "legality": "full"}
 """The settings that hold for a whole site, with the values under which nothing leaks. A placement with such a
 value leaves the setting to the site's other placements."""
 
@@ -56,9 +56,10 @@ class Candidate:
         """Whether the strategy turns scores into weights in place of the softmax."""
         return bool(self.strategy.kind == "normaliser")
 
-    def setting(self, key: str) -> str:
+    def setting(self, key: str) -> str | float | None:
         """Return the placement's value of a setting of its whole site; `key` is a key of `HARMLESS`."""
-        return str(getattr(self.placement, key))
+        value: str | float | None = getattr(self.placement, key)
+        return value
 
 
 def placement_violations(candidate: Candidate, options: Any) -> Iterator[Violation]:
@@ -82,6 +83,11 @@ def placement_violations(candidate: Candidate, options: Any) -> Iterator[Violati
             continue
         if site not in ATTENTION_SITES:
             yield Violation(key, f"{site} has no attention; leave {key} out")
+        elif key == "fill" and placement.apply != "small_fill":
+            message = (
+                f"fill is the score of hidden pairs under apply: small_fill, not under {placement.apply}"
+            )
+            yield Violation(key, f"{message}; leave it out, or write apply: small_fill beside it")
         elif not placement.unsafe and (key == "legality" or value in LEAKING_APPLICATIONS):
             message = f"{key}: {value} lets hidden positions have an influence"
             yield Violation(key, f"{message}; add unsafe: true if that is what you want to measure")

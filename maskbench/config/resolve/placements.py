@@ -23,7 +23,7 @@ from maskbench.registry import did_you_mean
 
 PLACEMENT_KEYS = (
     *("site", "mask", "layers", "heads", "phases", "refresh"),
-    *("apply", "legality", "unsafe", "freeze_at"),
+    *("apply", "fill", "legality", "unsafe", "freeze_at"),
 )
 """The keys of a placement that are not options of its strategy."""
 

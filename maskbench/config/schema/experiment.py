@@ -9,7 +9,14 @@ from __future__ import annotations
 from itertools import chain
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from maskbench.config.schema.names import Name
@@ -30,6 +37,7 @@ __all__ = [
     "LEAKING_APPLICATIONS",
     "MAX_SEED",
     "SITES",
+    "SMALL_FILL",
     "Application",
     "ArmConfig",
     "CompareConfig",
@@ -61,6 +69,8 @@ Application = Literal["hard", "renormalise", "raw", "multiply_scores", "small_fi
 """How an attention site's combined mask, legality included, is applied to the scores."""
 LEAKING_APPLICATIONS: tuple[Application, ...] = ("raw", "multiply_scores", "small_fill")
 """The applications under which hidden positions still influence the output."""
+SMALL_FILL = -1e4
+"""Score of hidden pairs under `apply: small_fill` without a `fill`, a value in common use."""
 Legality = Literal["full", "no_causal", "no_padding", "none"]
 """Which of the causal and the padding mask are in force at an attention site."""
 
@@ -122,6 +132,8 @@ class PlacementConfig(StrictModel):
     """None: the strategy draws nothing at random, or has no default."""
     apply: Application = "hard"
     """Holds for the whole site; all its placements must agree."""
+    fill: Annotated[float, Field(ge=-1e30, le=0)] | None = None
+    """Score that hidden pairs get under `apply: small_fill`; None: `SMALL_FILL`. Holds for the whole site."""
     legality: Legality = "full"
     """Holds for the whole site; all its placements must agree."""
     unsafe: bool = False
@@ -139,6 +151,14 @@ class PlacementConfig(StrictModel):
             message = f"{self.legality} changes nothing at {self.site}, where no {part} mask is in force"
             raise PydanticCustomError("cross_field", "{message}", {"message": message, "at": "legality"})
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_default_fill(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `fill` where it is not given, so that runs from before the key keep their identity."""
+        fields: dict[str, Any] = dump(self)
+        if self.fill is None:
+            fields.pop("fill", None)
+        return fields
 
     @property
     def leaks(self) -> bool:

@@ -118,6 +118,12 @@ def test_legality_that_is_not_in_force_cannot_be_switched_off(site: str, part: s
         ("apply: raw, unsafe: true", "apply: renormalise", "apply", "raw"),
         ("apply: renormalise", "apply: small_fill, unsafe: true", "apply", "renormalise"),
         (
+            "apply: small_fill, fill: -1.0e-12, unsafe: true",
+            "apply: small_fill, fill: -5, unsafe: true",
+            "fill",
+            "-1e-12",
+        ),
+        (
             "legality: none, unsafe: true",
             "legality: no_padding, unsafe: true",
             "legality",
@@ -134,6 +140,29 @@ def test_two_wishes_for_one_site_are_refused_at_the_second(
         f"{column}: error: arms.a[1]: {key} holds for all of encoder_self, where arms.a[0] says {value}; "
         "let them agree"
     )
+
+
+@pytest.mark.parametrize("apply", ["", "apply: raw, unsafe: true, ", "apply: renormalise, ", "apply: hard, "])
+def test_a_fill_without_small_fill_would_have_no_effect_and_is_refused(apply: str, tmp_path: Path) -> None:
+    placement = f"{{{WINDOW}, {apply}fill: -1.0e-12}}"
+    said = refusal(tmp_path, placement)
+    assert said.startswith(
+        f"{under(placement, 'fill')}: error: arms.a[0]: fill is the score of hidden pairs under"
+    )
+    assert "write apply: small_fill beside it" in said
+
+
+@pytest.mark.parametrize("fill", ["1", ".inf", "-1.0e+31", "yes", "-.inf"])
+def test_a_fill_is_a_finite_number_that_is_not_above_0(fill: str, tmp_path: Path) -> None:
+    said = refusal(tmp_path, f"{{{WINDOW}, apply: small_fill, unsafe: true, fill: {fill}}}")
+    assert ("must be a finite number" if "inf" in fill else "arms.a[0].fill must be") in said
+
+
+def test_the_fill_holds_for_its_site_and_is_written_out_only_where_it_is_given(tmp_path: Path) -> None:
+    small = "apply: small_fill, unsafe: true"
+    found = masks(tmp_path, f"{{{WINDOW}, {small}}}", f"{{{WINDOW}, {small}, fill: -1.0e-12}}")
+    assert [placement.fill for placement in found] == [None, -1e-12]
+    assert ["fill" in placement.model_dump() for placement in found] == [False, True]
 
 
 def test_placements_without_a_wish_and_other_sites_disagree_with_nobody(tmp_path: Path) -> None:

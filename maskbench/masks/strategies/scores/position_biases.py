@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 from torch import Tensor, nn
 
 from maskbench.config.schema.experiment import ModelConfig, PlacementConfig
@@ -100,28 +103,53 @@ class T5Bias(ScoreBias):
 
 
 class AlibiOptions(StrategyOptions):
-    """How steep the penalty is."""
+    """How steep the penalty is, and by which rule the heads' slopes differ."""
 
     scale: Strength = 1.0
     """Multiplies every head's slope; 0 is no bias."""
+    slopes: Literal["formula", "code"] = "formula"
+    """`formula`: the paper's text, 2^(-8 (h + 1) / n_heads). `code`: the authors' program, which differs from it where
+    n_heads is no power of two (`code_slopes`)."""
+
+    @model_serializer(mode="wrap")
+    def _without_default_slopes(self, dump: Callable[[Any], Any]) -> dict[str, Any]:
+        """Leave out the default of `slopes`, so that runs from before the option keep their identity."""
+        fields: dict[str, Any] = dump(self)
+        if self.slopes == "formula":
+            fields.pop("slopes", None)
+        return fields
+
+
+def code_slopes(h: Int[Tensor, "*axes"], n_heads: int) -> Float[Tensor, "*axes"]:
+    """Return the slopes of heads `h`, from 0, by `get_slopes` of ofirpress/attention_with_linear_biases.
+
+    With p the largest power of two up to `n_heads`: the first p heads have the formula's slopes for p heads, the others
+    the first, third, fifth, ... of its slopes for 2 p heads. For a power of two these are the formula's slopes.
+    """
+    power = 1 << (n_heads.bit_length() - 1)
+    shares = torch.where(h < power, (h + 1) / power, (2 * (h - power) + 1) / (2 * power))
+    return torch.exp2(-8.0 * shares)
 
 
 @MASKS.register("alibi")
 class Alibi(ScoreBias):
     """Every head subtracts its own slope times the distance: a soft window, and a position signal.
 
-    bias(h, i, j) = -scale * 2^(-8 (h + 1) / n_heads) * |i - j|. In the causal decoder this is the published form; in
-    the encoder the symmetric one.
+    bias(h, i, j) = -scale * slope(h) * |i - j|. In the causal decoder this is the published form; in the encoder the
+    symmetric one. The paper has slope(h) = 2^(-8 (h + 1) / n_heads) (`slopes: formula`); its authors' code has other
+    slopes where n_heads is no power of two, such as 6 or 12 (`slopes: code`).
     """
 
     sites = SELF_SITES
-    source = "Press et al. 2022 (arXiv:2108.12409)"
+    source = "Press et al. 2022 (arXiv:2108.12409): `slopes: formula` the text, `slopes: code` its authors' program"
     Options = AlibiOptions
     example = AlibiOptions()
 
     def bias(self, options: AlibiOptions, ctx: AttentionContext) -> Float[Tensor, "1 heads q kv"]:
         _, h, q_idx, kv_idx = ctx.indices()
         slopes = torch.exp2(-8.0 * (h + 1) / ctx.n_heads)
+        if options.slopes == "code":
+            slopes = code_slopes(h, ctx.n_heads)
         bias = -float(options.scale) * slopes * (q_idx - kv_idx).abs()
         # bfloat16 would round the larger distances away.
         return bias.to(torch.promote_types(ctx.request.query.dtype, torch.float32))

@@ -1,0 +1,36 @@
+"""What is said of runs before and after them: verdicts, leaks, and settings without an effect."""
+
+from __future__ import annotations
+
+from mutations.mutant import family
+
+VERDICT, RULES = "statistics/verdict.py", "config/resolve/placement_rules.py"
+IN_VERDICT, IN_RULES = (
+    "statistics/test_verdict.py",
+    "config/resolve/test_config_placements.py",
+)
+
+CHECKS = family(
+    "checks",
+    (
+        "seeds first",
+        VERDICT,
+        "if pairs.waiting or pairs.informative < self._least():",
+        "if pairs.waiting or (p_holm is not None and pairs.informative < self._least()):",
+        IN_VERDICT,
+    ),
+    (
+        "seeds first",
+        VERDICT,
+        "if _is_alike(pairs) and pairs.n >= self._least():",
+        "if _is_alike(pairs):",
+        IN_VERDICT,
+    ),
+    (
+        "no effect",
+        RULES,
+        'elif key == "fill" and placement.apply != "small_fill":',
+        'elif key == "fill" and placement.apply == "hard":',
+        IN_RULES,
+    ),
+)
