@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskbench.comparison.checks import failures, provenance
+from maskbench.comparison.checks.borrowed_masks import missing_masks
 from maskbench.comparison.checks.leak_alarm import leak_alarms
 from maskbench.comparison.checks.misuse import check_misuse
 from maskbench.comparison.checks.plan_changes import plan_change_alarms
@@ -68,6 +69,7 @@ def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Compariso
     rows = table.rows()
     pairs = [row.difference.n for row in rows if row.difference is not None]
     plan_alarms = plan_change_alarms(collected)
+    masks_alarms, masks_warnings = missing_masks(collected.found.panel.arms, cells.values(), settings.metric)
     return Comparison(
         experiment=collected.found.experiment.name,
         panel=collected.found.panel.name,
@@ -81,11 +83,13 @@ def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Compariso
         alarms=(
             *leak_alarms(collected.found.panel.arms, collected.runs.values()),
             *misuse.alarms,
+            *masks_alarms,
             *plan_alarms,
         ),
         warnings=(
             *settings_warnings(collected, choices),
             *misuse.warnings,
+            *masks_warnings,
             *provenance.left_out_metrics(cells.values(), settings.metric),
             *provenance.unfinished_runs(collected.found.panel.arms, cells.values()),
             *failures.failure_sentences(rows, settings.baseline),

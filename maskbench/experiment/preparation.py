@@ -169,7 +169,11 @@ def _build_and_audit(
 
 
 def _under_others(arm: ArmConfig) -> Iterator[ArmConfig]:
-    """Yield the arm with each of the other masks under which it is evaluated in place of its own."""
+    """Yield the arm with each of the other masks under which it is evaluated in place of its own.
+
+    What the arm keeps of its own is audited with the arm. Together they leak only where one of them does: legality is
+    applied after all of them, and a site's masks must agree on how.
+    """
     for name, masks in arm.config.under.items():
         config = arm.config.model_copy(update={"masks": masks, "under": {}})
         yield arm.model_copy(update={"name": name, "title": name, "config": config})

@@ -87,9 +87,27 @@ class MaskPlan(nn.Module):
         self.placed = place_strategies(list(placements), sizes, seed, streams)
         self.sizes = sizes
         self.observer: Observer | None = None
-        for placed in self.placed:
-            self.add_module(placed.label, placed.strategy)
+        self.kept: frozenset[str] = frozenset()
+        """Labels of the placements that `take_kept` takes from another plan."""
+        self._use(self.placed)
+
+    def _use(self, placed: Sequence[PlacedStrategy]) -> None:
+        self.placed = list(placed)
+        for one in self.placed:
+            self.add_module(one.label, one.strategy)
         self._by_site = {p.site: [q for q in self.placed if q.site == p.site] for p in self.placed}
+
+    def take_kept(self, own: MaskPlan) -> None:
+        """Put the placements of `own`, with their learned parameters, in place of those in `kept`.
+
+        Raises:
+            ValueError: `own` has not all of them.
+        """
+        theirs = {placed.label: placed for placed in own.placed}
+        missing = self.kept - theirs.keys()
+        if missing:
+            raise ValueError(f"the plan keeps {', '.join(sorted(missing))}, which the model does not have")
+        self._use([theirs[p.label] if p.label in self.kept else p for p in self.placed])
 
     def application(self, site: str) -> Application:
         """Return how attention applies the site's combined mask to the scores; "hard" by default."""

@@ -56,6 +56,8 @@ class RunResult:
     parameters: int | None
     oracle: bool = False
     """Whether a mask of the run reads annotations of the corpus."""
+    masks_off: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The run's own soft masks that were off, by the name of the masks it was evaluated under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,9 @@ def _outcome(result: Mapping[str, Any]) -> RunResult:
         peak_memory_mb=None if memory is None else _number(memory),
         parameters=None if parameters is None else int(parameters),
         oracle=any(mask.get("oracle") is True for mask in result.get("masks") or ()),
+        masks_off={
+            str(name): tuple(map(str, masks)) for name, masks in (result.get("masks_off") or {}).items()
+        },
     )
 
 

@@ -16,6 +16,7 @@ from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
 from maskbench.masks.mask_audit import MaskAudit
+from maskbench.model.eval_plans import list_soft_masks_off
 from maskbench.runs.checkpoint import (
     Checkpoint,
     Snapshot,
@@ -282,6 +283,7 @@ class _Run:
             "parameters": sum(p.numel() for p in self.trainer.model.parameters()),
             "cost": self.log.cost(),
             "masks": self.masks.entries(self.log.lines()),
+            **({"masks_off": off} if (off := list_soft_masks_off(self.config)) else {}),
             "outputs_sha256": outputs_sha256(found.translations),
             "train_nll_sha256": self.log.nll_sha256(),
         }

@@ -10,6 +10,7 @@ from mutations.data import DATA
 from mutations.drops import DROPS
 from mutations.frame import FRAME
 from mutations.learned import LEARNED
+from mutations.lending import LENDING
 from mutations.model import MODEL
 from mutations.normalisers import NORMALISERS
 from mutations.output import OUTPUT
@@ -25,6 +26,7 @@ MUTANTS = [
     *BIASES,
     *NORMALISERS,
     *LEARNED,
+    *LENDING,
     *DROPS,
     *TOKENS,
     *CROSS,

@@ -140,7 +140,9 @@ def _evaluate(panel: PanelConfig) -> dict[str, Any]:
     config = panel.arms[0].config
     there = {"own", *(arm.name for arm in panel.arms)}
     named = [name if name in there else _masks(name, config.under[name]) for name in config.evaluate.masks]
-    return {**config.evaluate.model_dump(mode="json"), "masks": named}
+    section = {**config.evaluate.model_dump(mode="json"), "masks": named}
+    # Written also where it is empty: a file without it would keep what is learned.
+    return {**section, "keep": list(config.evaluate.keep)} if config.under else section
 
 
 def _masks(name: str, placements: tuple[PlacementConfig, ...]) -> Any:
@@ -162,8 +164,8 @@ def _panel(panel: PanelConfig, settings: Flat, first: PanelConfig, base: Flat) -
         changes["corpus"] = _corpus(mine)
     changes |= _spelled({key: value for key, value in settings.items() if value != base[key]})
     evaluate = _evaluate(first)
-    for key, value in _evaluate(panel).items():
-        if value != evaluate[key]:
+    for key, value in ({"keep": []} | _evaluate(panel)).items():
+        if value != evaluate.get(key, []):
             changes[f"evaluate.{key}"] = value
     return changes
 

@@ -5,6 +5,7 @@ A panel is a separate comparison: it overrides some settings of the file and has
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from maskbench.config.parsing.validation import Model, NodePath, find_node, form
 from maskbench.config.resolve.arms import ArmDraft
 from maskbench.config.resolve.evaluation_checks import find_missing_for_comparison, find_unmeasurable
 from maskbench.config.resolve.evaluation_masks import read_evaluation_masks
+from maskbench.config.resolve.kept_masks import find_keep, read_keep, resolve_keep
 from maskbench.config.resolve.overrides import PANEL_SECTIONS, apply_overrides, read_overrides
 from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.schema.experiment import (
@@ -96,6 +98,8 @@ def build_panel(
     report = validator.report
     panel_tree = apply_overrides(tree, draft.overrides, report)
     panel_tree, evaluation_masks = read_evaluation_masks(panel_tree, arms, report)
+    keep_node = find_keep(panel_tree)
+    panel_tree = read_keep(panel_tree, report)
     sections = _read_sections(panel_tree, validator)
     _check_evaluation(panel_tree, sections, compare, validator)
     configs = {arm.name: _build_run_config(arm, panel_tree, sections, validator) for arm in arms}
@@ -113,6 +117,14 @@ def build_panel(
                 validated[masks.name, config.model] = tuple(placements)
         under = {mask_name: validated[mask_name, config.model] for mask_name in evaluation_masks}
         complete[name] = config.model_copy(update={"under": under})
+    # A resolved file lists what is kept; one without the list was written when nothing was.
+    if not validator.trusted and not report.n_found:
+        lent = itertools.chain.from_iterable(validated.values())
+        own = itertools.chain.from_iterable(config.masks for config in complete.values())
+        keep = resolve_keep(keep_node, (*own, *lent), report) if evaluation_masks else ()
+        for name, config in complete.items():
+            evaluate = config.evaluate.model_copy(update={"keep": keep})
+            complete[name] = config.model_copy(update={"evaluate": evaluate})
     if report.n_found:
         return None
     built = [

@@ -200,7 +200,7 @@ class RunConfig(StartConfig):
     def identity(self) -> dict[str, Any]:
         """Return, as plain JSON, every setting that can change a result: the input of a run's hash.
 
-        Left out are `save_every`, the folders of the corpus and of the starting weights (their content is
+        Of `evaluate.keep` only the masks count that the run has or is lent. Left out are `save_every`, the folders of the corpus and of the starting weights (their content is
         hashed separately), `unsafe`, and the one of `steps` and `epochs` that has no effect.
         """
         identity = self.model_dump(mode="json", exclude={"init_from"})
@@ -209,8 +209,12 @@ class RunConfig(StartConfig):
         identity["corpus"]["options"] = _without_paths(identity["corpus"]["options"])
         if not self.under:
             del identity["under"]
-        for placement in chain(identity["masks"], *identity.get("under", {}).values()):
+        placements = list(chain(identity["masks"], *identity.get("under", {}).values()))
+        for placement in placements:
             del placement["unsafe"]
+        kept = set(identity["evaluate"].pop("keep", ())) & {placement["mask"] for placement in placements}
+        if kept and self.under:
+            identity["evaluate"]["keep"] = sorted(kept)
         del identity["train"]["save_every"]
         return identity
 

@@ -187,8 +187,17 @@ class EvaluateConfig(StrictModel):
     lowercase: bool = False
     masks: Texts = ("own",)
     """Masks to evaluate under: `own`, or names in `RunConfig.under`."""
+    keep: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Strategies that are not exchanged under others' masks: a run keeps its own, and is not lent another arm's. Loading
+    a file resolves the words that `evaluate.keep` may be (`maskbench.config.resolve.kept_masks`)."""
 
-    @field_validator("splits", "metrics", "by", "masks")
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `keep` out where nothing is kept, as in files and identities from before it existed."""
+        fields: dict[str, Any] = dump(self)
+        return fields if self.keep else {key: value for key, value in fields.items() if key != "keep"}
+
+    @field_validator("splits", "metrics", "by", "masks", "keep")
     @classmethod
     def _no_repeats(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         return refuse_repeats(values)
