@@ -47,3 +47,14 @@ def locate_problems(file: Path, overrides: Sequence[str]) -> Iterator[None]:
         if error.key is None or isinstance(error, LeakError):
             raise
         raise locate_error(file, error.key, str(error), overrides=list(overrides)) from None
+
+
+def print_hints(file: Path, overrides: Sequence[str]) -> None:
+    """Print a line on stderr for every setting of a valid file that has no effect."""
+    import typer
+
+    from maskbench.config.load import find_hints
+    from maskbench.text import sanitize
+
+    for hint in find_hints(file, overrides=list(overrides)):
+        typer.echo(sanitize(f"hint: {hint}"), err=True)

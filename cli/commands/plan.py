@@ -52,10 +52,11 @@ def plan(
     """
     from maskbench.executors.registry import build_executor
 
-    from ..loading import load, locate_problems
+    from ..loading import load, locate_problems, print_hints
 
     used = build_executor(executor, workers=workers)
     experiment = load(file, overrides or [], seeds, arms or [], quick, plugins or [])
+    print_hints(file, overrides or [])
     with locate_problems(file, overrides or []):
         show_plan(experiment, runs_dir, used, as_json)
 

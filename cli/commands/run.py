@@ -67,7 +67,7 @@ def run(
     from maskbench.executors.signals import exit_on_stop_signals
     from maskbench.experiment import PRELOAD
 
-    from ..loading import load, locate_problems
+    from ..loading import load, locate_problems, print_hints
     from .plan import show_plan
 
     if dry_run and as_json:
@@ -77,6 +77,7 @@ def run(
         settings, files = overrides or [], plugins or []
         used = build_executor(executor, workers=workers, preload=PRELOAD)
         experiment = load(file, settings, seeds, arms or [], quick, files)
+        print_hints(file, settings)
         with locate_problems(file, settings):
             if dry_run:
                 show_plan(experiment, runs_dir, used)

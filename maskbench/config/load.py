@@ -15,6 +15,7 @@ from maskbench.config.parsing.nodes import Node, Override
 from maskbench.config.parsing.problems import ProblemReport, split_lines
 from maskbench.config.parsing.validation import must_be
 from maskbench.config.parsing.yaml_reader import parse_yaml
+from maskbench.config.resolve.arms import read_arms
 from maskbench.config.resolve.dump import dump_resolved
 from maskbench.config.resolve.experiment import Selection, resolve_experiment
 from maskbench.config.resolve.overrides import (
@@ -24,12 +25,14 @@ from maskbench.config.resolve.overrides import (
     parse_set_options,
     read_overrides,
 )
+from maskbench.config.resolve.panels import read_panels
 from maskbench.config.resolve.placements import RegistryValidator
+from maskbench.config.resolve.unused_settings import find_unused_settings
 from maskbench.config.schema.experiment import Experiment
 from maskbench.config.schema.metrics import read_recorded_metrics
 from maskbench.errors import ConfigError
 
-__all__ = ["dump_resolved", "load_experiment", "load_resolved", "locate_error"]
+__all__ = ["dump_resolved", "find_hints", "load_experiment", "load_resolved", "locate_error"]
 
 
 def load_experiment(
@@ -101,6 +104,20 @@ def locate_error(path: Path, key: str, message: str, *, overrides: Sequence[str]
         node = node.get(part) or node
     # A problem is shown on one line.
     return report.fail(node.place, "; ".join(line.strip() for line in message.splitlines()))
+
+
+def find_hints(path: Path, *, overrides: Sequence[str] = ()) -> list[str]:
+    """Return a sentence, with its line, for every setting of a valid file that has no effect in any run."""
+    report = ProblemReport(str(path))
+    set_options = parse_set_options(overrides, report)
+    tree = apply_overrides(parse_yaml(read_text(path, report), report), set_options, report)
+    panels, arms = tree.get("panels"), tree.get("arms")
+    found = find_unused_settings(
+        tree,
+        [panel.overrides for panel in read_panels(panels, report)] if panels else [],
+        read_arms(arms, report) if arms else [],
+    )
+    return [f"{path}:{place.line}: {sentence}" for place, sentence in found if place.line]
 
 
 def _apply_quick(

@@ -33,4 +33,18 @@ CHECKS = family(
         'elif key == "fill" and placement.apply == "hard":',
         IN_RULES,
     ),
+    (
+        "unchecked",
+        "config/resolve/experiment.py",
+        "check_replaced_by_panels(tree, own, arms, validator)",
+        "pass",
+        "config/resolve/test_unused_settings.py",
+    ),
+    (
+        "of several",
+        "config/parsing/validation.py",
+        'e.path[0] in only and e.details["type"] not in _OF_SEVERAL]',
+        "e.path[0] in only]",
+        "config/resolve/test_unused_settings.py",
+    ),
 )

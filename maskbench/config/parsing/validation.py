@@ -6,7 +6,7 @@ Each message has the place of the key or value, the rule, the value, and a hint 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -44,6 +44,8 @@ _RULES = {
     "none_required": "must be empty",
 } | {f"{kind}_type": "must be a list" for kind in ("list", "tuple", "set", "frozen_set", "iterable")}
 _RULES |= {f"{kind}_type": "must be a mapping" for kind in ("dict", "model", "model_attributes", "dataclass")}
+_OF_SEVERAL = ("missing", "cross_field")
+"""Kinds of errors that another key of the same mapping can remove."""
 _OWN_WORDS = ("value_error", "assertion_error")
 # A reason that continues a sentence after the name of the setting: "train.select must be ...".
 _PREDICATE = re.compile(r"(must|is|has|names|holds)\b")
@@ -96,7 +98,12 @@ def must_be(kind: str, node: Node, what: str, report: ProblemReport) -> bool:
 
 
 def validate(
-    model: type[Model], node: Node, what: str, report: ProblemReport, also_allowed: tuple[str, ...] = ()
+    model: type[Model],
+    node: Node,
+    what: str,
+    report: ProblemReport,
+    also_allowed: tuple[str, ...] = (),
+    only: Set[str] | None = None,
 ) -> Model | None:
     """Return `node` as an instance of `model`; if it is invalid, report every error and return None.
 
@@ -106,6 +113,7 @@ def validate(
         what: the name of that part in messages, for instance `train`.
         report: receives the errors.
         also_allowed: keys that the user may write there besides the fields of the model.
+        only: report only what is wrong with the values of these keys, each on its own; None: everything.
     """
     if not must_be("mapping", node, what, report):
         return None
@@ -113,6 +121,8 @@ def validate(
         return model.model_validate(node.to_python())
     except ValidationError as refusal:
         errors = [_FieldError(_path(node, details), details) for details in refusal.errors(include_url=False)]
+    if only is not None:
+        errors = [e for e in errors if e.path and e.path[0] in only and e.details["type"] not in _OF_SEVERAL]
     # Group the errors of each value; drop those that only repeat that something inside the value is wrong.
     paths = [error.path for error in errors]
     groups: dict[NodePath, list[_FieldError]] = {}

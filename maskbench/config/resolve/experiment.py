@@ -13,6 +13,7 @@ from maskbench.config.resolve.overrides import report_ineffective
 from maskbench.config.resolve.panels import PanelDraft, build_panel, read_panels
 from maskbench.config.resolve.placements import RegistryValidator
 from maskbench.config.resolve.seeds import parse_seeds, read_seeds
+from maskbench.config.resolve.unused_settings import check_replaced_by_panels, is_corpus_needed
 from maskbench.config.schema.experiment import CompareConfig, Experiment
 from maskbench.config.schema.names import MAX_NAME_LENGTH, check_name
 from maskbench.registry import did_you_mean
@@ -64,9 +65,6 @@ def resolve_experiment(
     if not must_be("mapping", tree, "an experiment file", report):
         return None
     check_keys(tree, "the experiment", TOP_LEVEL_KEYS, report)
-    for key in REQUIRED_KEYS:
-        if key not in tree.entries:
-            report.add(tree.place, f"missing key {key!r}; an experiment needs {', '.join(REQUIRED_KEYS)}")
     name = _read_name(tree, selection, report)
     # The seeds of the file are validated even where --seeds replaces them.
     seeds = read_seeds(tree.get("seeds"), report)
@@ -77,6 +75,10 @@ def resolve_experiment(
     arms_node, panels_node = tree.get("arms"), tree.get("panels")
     arms = read_arms(arms_node, report) if arms_node else []
     panels = read_panels(panels_node, report) if panels_node else [PanelDraft(None)]
+    own = [panel.overrides for panel in panels] if panels_node else []
+    for key in REQUIRED_KEYS:
+        if key not in tree.entries and (key != "corpus" or is_corpus_needed(own)):
+            report.add(tree.place, f"missing key {key!r}; an experiment needs {', '.join(REQUIRED_KEYS)}")
     report_ineffective(overrides, [panel.overrides for panel in panels], "panel", report)
     report_ineffective(overrides, [arm.overrides for arm in arms], "arm", report)
     baseline = _read_baseline(tree, arms, report)
@@ -84,6 +86,8 @@ def resolve_experiment(
     option_arms = select_arms(arms, [(arm, Place(f"--arm {arm}")) for arm in selection.arms], report)
     kept = (option_arms or quick_arms or {arm.name for arm in arms}) | {baseline}
 
+    if not validator.trusted:
+        check_replaced_by_panels(tree, own, arms, validator)
     # Every arm is built and validated, also those that are left out.
     built = [build_panel(panel, tree, arms, baseline, compare, validator) for panel in panels]
     if report.n_found or compare is None or baseline is None:

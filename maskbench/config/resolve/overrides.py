@@ -123,13 +123,13 @@ def report_ineffective(
         report: receives the problems.
     """
     for override in overrides:
-        key = override.key
-        hides_it = [
-            any(
-                key == own.key or key.startswith(f"{own.key}.") or _EITHER.get(own.key) == key
-                for own in group
-            )
-            for group in groups
-        ]
-        if groups and all(hides_it):
-            report.add(override.key_place, f"{key} has no effect here: every {what} sets it itself")
+        if groups and is_replaced_by_all(override.key, groups):
+            report.add(override.key_place, f"{override.key} has no effect here: every {what} sets it itself")
+
+
+def is_replaced_by_all(key: str, groups: Sequence[Sequence[Override]]) -> bool:
+    """Return whether every group of overrides sets a dotted key itself, or a whole that the key is part of."""
+    return all(
+        any(key == own.key or key.startswith(f"{own.key}.") or _EITHER.get(own.key) == key for own in group)
+        for group in groups
+    )

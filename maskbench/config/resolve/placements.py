@@ -48,11 +48,15 @@ class RegistryValidator:
         options = node.filter_keys(lambda key: key != "name")
         if self.trusted:
             return CorpusConfig(name=named.name, options=options.to_python())
-        cls = self._lookup(registry.CORPORA, named.name, node.get("name"))
+        cls = self.corpus_class(named.name, node.get("name"))
         checked = validate(cls.Options, options, "corpus", self.report, ("name",)) if cls else None
         if checked is None:
             return None
         return CorpusConfig(name=named.name, options=checked.model_dump(mode="json"))
+
+    def corpus_class(self, name: str, node: Node | None) -> Any:
+        """Return the builder of a corpus; if there is none of that name, report it at `node` and return None."""
+        return self._lookup(registry.CORPORA, name, node)
 
     def capabilities(self, config: CorpusConfig, node: Node) -> CorpusCapabilities | None:
         """Return the splits, annotations and tags of the corpus; None if they are unknown."""
