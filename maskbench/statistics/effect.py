@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from maskbench.statistics.paired import mean_and_sd, student_interval
+from maskbench.statistics.validation import require_counts, require_finite, require_positive
 
 _Z95 = 1.959963984540054
 """97.5 % quantile of the standard normal distribution."""
@@ -27,7 +28,13 @@ def win_rate(wins: int, n: int) -> WinRate | None:
 
     The interval (Wilson 1927, "Probable inference, the law of succession, and statistical inference") stays
     inside [0, 1] and has positive width even for 8 wins in 8.
+
+    Raises:
+        ValueError: a count is negative or no whole number, or there are more wins than pairs.
     """
+    require_counts(n=n, wins=wins)
+    if wins > n:
+        raise ValueError(f"wins must be at most n, got {wins} of {n}")
     if n == 0:
         return None
     share, z2 = wins / n, _Z95**2
@@ -109,7 +116,11 @@ def batch_mean_logs(seconds: Sequence[float]) -> list[float]:
 
     Args:
         seconds: step times, each > 0, in the order of the steps.
+
+    Raises:
+        ValueError: a step time is not a finite number above 0.
     """
+    require_positive(**{f"step time {index}": value for index, value in enumerate(seconds)})
     n, count = len(seconds), min(BATCHES, len(seconds))
     edges = [n * i // count for i in range(count + 1)] if count else [0]
     logs = [math.log(value) for value in seconds]
@@ -125,7 +136,11 @@ def geometric_mean_ratio(own: Sequence[float], baseline: Sequence[float]) -> Rat
 
     Returns:
         None without a batch, or if the two differ in length.
+
+    Raises:
+        ValueError: a logarithm is not finite.
     """
+    require_finite((*own, *baseline), "logarithms of step times")
     if not own or len(own) != len(baseline):
         return None
     gaps = [a - b for a, b in zip(own, baseline, strict=True)]

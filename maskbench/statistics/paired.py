@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskbench.randomness import Key, random_bits
+from maskbench.statistics.validation import require_counts, require_finite, require_level, require_p_values
 
 FloatVector: TypeAlias = npt.NDArray[np.float64]
 
@@ -85,7 +86,11 @@ def sign_flip_interval(differences: Sequence[float], alpha: float) -> Interval |
 
     The limits are the k-th smallest and k-th largest mean of a non-empty subset, k = floor(alpha * 2**(S -
     1)). None if k is 0: with so few pairs the test rejects nothing at `alpha`.
+
+    Raises:
+        ValueError: there are no differences, one is not finite, or `alpha` is not in (0, 1).
     """
+    require_level(alpha)
     values, sign = _canonical(differences)
     smaller, larger = _pair_means(values)
     # The interval contains a shift if its `sign_flip_p` is above alpha; `rank` is the count this requires.
@@ -100,7 +105,12 @@ def sign_flip_interval(differences: Sequence[float], alpha: float) -> Interval |
 
 
 def student_interval(differences: Sequence[float], alpha: float) -> Interval | None:
-    """Return mean +- t * sd / sqrt(S), assuming normal differences; None for fewer than three."""
+    """Return mean +- t * sd / sqrt(S), assuming normal differences; None for fewer than three.
+
+    Raises:
+        ValueError: a difference is not finite, or `alpha` is not in (0, 1).
+    """
+    require_level(alpha)
     n = len(differences)
     mean, sd = mean_and_sd(differences)
     if n < 3 or mean is None or sd is None:
@@ -130,7 +140,12 @@ def exploratory_interval(differences: Sequence[float], alpha: float) -> Interval
 
 
 def sign_test_p(wins: int, losses: int) -> float:
-    """Return the exact two-sided p-value of the sign test for `wins` and `losses`; ties are excluded."""
+    """Return the exact two-sided p-value of the sign test for `wins` and `losses`; ties are excluded.
+
+    Raises:
+        ValueError: a count is negative or no whole number.
+    """
+    require_counts(wins=wins, losses=losses)
     n = wins + losses
     tail = sum(math.comb(n, i) for i in range(max(wins, losses), n + 1))
     # A fraction, because the integers of many pairs are too large for floats.
@@ -138,7 +153,12 @@ def sign_test_p(wins: int, losses: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values, in the order given; valid for any dependence between the tests."""
+    """Return Holm's adjusted p-values, in the order given; valid for any dependence between the tests.
+
+    Raises:
+        ValueError: a p-value is NaN or outside [0, 1]; sorting would put a NaN anywhere.
+    """
+    require_p_values(p_values)
     adjusted = [0.0] * len(p_values)
     highest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
@@ -148,7 +168,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def smallest_p(n_pairs: int) -> float:
-    """Return the smallest two-sided p-value with S = `n_pairs` pairs: 2**(1 - S); 1 without pairs."""
+    """Return the smallest two-sided p-value with S = `n_pairs` pairs: 2**(1 - S); 1 without pairs.
+
+    Raises:
+        ValueError: the number is negative or no whole one.
+    """
+    require_counts(n_pairs=n_pairs)
     return min(1.0, 2.0 ** (1 - n_pairs))
 
 
@@ -156,7 +181,12 @@ def least_seeds(n_arms: int, alpha: float) -> int:
     """Return the fewest seeds with which one of `n_arms` arms beside the baseline can pass Holm at `alpha`.
 
     That is the smallest S with n_arms * 2**(1 - S) <= alpha.
+
+    Raises:
+        ValueError: `alpha` is not in (0, 1), or `n_arms` is negative.
     """
+    require_level(alpha)
+    require_counts(n_arms=n_arms)
     seeds = 1
     while n_arms * smallest_p(seeds) > alpha:
         seeds += 1
@@ -164,7 +194,12 @@ def least_seeds(n_arms: int, alpha: float) -> int:
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return mean and sample standard deviation (n - 1); None for fewer than one and two values."""
+    """Return mean and sample standard deviation (n - 1); None for fewer than one and two values.
+
+    Raises:
+        ValueError: a value is not finite.
+    """
+    require_finite(values, "values of a mean")
     if len(values) == 0:
         return None, None
     # `statistics` rounds once, at the end: means of equal numbers are exact, seed order has no effect.

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from maskbench.statistics.paired import least_seeds
+from maskbench.statistics.validation import require_counts, require_level, require_positive
 
 POWER = 0.8
 """Probability of detecting a true difference that seed counts are planned for."""
@@ -34,6 +35,15 @@ class Family:
     """Number of arms beside the baseline."""
     alpha: float
     """Accepted probability of at least one false positive among the tests."""
+
+    def __post_init__(self) -> None:
+        """Check both numbers.
+
+        Raises:
+            ValueError: `alpha` is not in (0, 1), or `n_arms` is negative or no whole number.
+        """
+        require_level(self.alpha)
+        require_counts(n_arms=self.n_arms)
 
     @property
     def share(self) -> float:
@@ -62,7 +72,11 @@ def seeds_needed(sd: float, n_pairs: int, min_effect: float, family: Family) -> 
         n_pairs: number of pairs that `sd` is estimated from, at least 2.
         min_effect: smallest difference that matters, > 0.
         family: number of arms and level of the tests.
+
+    Raises:
+        ValueError: a number is not in its range.
     """
+    _require_plannable(sd, n_pairs, min_effect)
     floor = least_seeds(family.n_arms, family.alpha)
 
     def seen(seeds: int, ratio: float) -> bool:
@@ -86,7 +100,13 @@ def seeds_for_equivalence(sd: float, n_pairs: int, min_effect: float, family: Fa
         n_pairs: number of pairs that `sd` is estimated from, at least 2.
         min_effect: smallest difference that matters, > 0.
         family: number of arms and level of the tests; alpha / n_arms must be below 0.5.
+
+    Raises:
+        ValueError: a number is not in its range.
     """
+    _require_plannable(sd, n_pairs, min_effect)
+    if family.share >= 0.5:
+        raise ValueError(f"alpha / n_arms must be below 0.5, got {family.share:g}")
     floor, both = least_seeds(family.n_arms, family.alpha), (1 + POWER) / 2
 
     def shown(seeds: int, ratio: float) -> bool:
@@ -117,6 +137,7 @@ def detectable_effect(n_seeds: int, alpha: float) -> float:
     """
     from scipy.special import ndtri
 
+    require_level(alpha)
     if n_seeds > _FINEST:
         return t_detectable_effect(n_seeds, alpha)
     rank, level = _reachable(n_seeds, alpha) if n_seeds > 1 else (0, 0.0)
@@ -159,7 +180,12 @@ def t_detectable_effect(n_seeds: int, alpha: float, power: float = POWER) -> flo
 
 
 def pessimistic_factor(n_pairs: int) -> float:
-    """Return upper 80 % limit / estimate of a standard deviation, from `n_pairs` >= 2 normal differences."""
+    """Return upper 80 % limit / estimate of a standard deviation, from `n_pairs` >= 2 normal differences.
+
+    Raises:
+        ValueError: there are fewer than two pairs.
+    """
+    require_counts(2, n_pairs=n_pairs)
     from scipy.special import chdtri
 
     # chdtri takes the upper tail, so this is the lower 20 % point of chi-square.
@@ -171,6 +197,13 @@ def _reachable(n_seeds: int, alpha: float) -> tuple[int, float]:
     vectors = 2 ** (n_seeds - 1)
     rank = math.floor(alpha * vectors)
     return rank, rank / vectors
+
+
+def _require_plannable(sd: float, n_pairs: int, min_effect: float) -> None:
+    require_positive(min_effect=min_effect)
+    require_counts(2, n_pairs=n_pairs)
+    if not 0 <= sd < math.inf:
+        raise ValueError(f"sd must be a finite number of at least 0, got {sd}")
 
 
 def _range(sd: float, n_pairs: int, needed: Callable[[float], int]) -> SeedRange:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
+from maskbench.statistics.validation import require_counts, require_level
+
 Rule: TypeAlias = Literal["fixed", "sequential"]
 """`fixed`: the seeds are fixed in advance. `sequential`: seeds are added until the comparison is decided."""
 
@@ -42,7 +44,12 @@ class Evidence:
 
 
 def e_value(wins: int, losses: int) -> float:
-    """Return the e-value 2**n / ((n + 1) * C(n, wins)) for n = wins + losses untied pairs; 1 for n = 0."""
+    """Return the e-value 2**n / ((n + 1) * C(n, wins)) for n = wins + losses untied pairs; 1 for n = 0.
+
+    Raises:
+        ValueError: a count is negative or no whole number.
+    """
+    require_counts(wins=wins, losses=losses)
     n = wins + losses
     # A fraction, because the integers of many pairs are too large for floats.
     try:
@@ -56,9 +63,14 @@ def strongest_evidence(differences: Iterable[float]) -> Evidence:
 
     The order must not depend on the results. Only signs count: pairs with one diverged run are 1 or -1, and
     zeros are left out.
+
+    Raises:
+        ValueError: a difference is NaN, which is neither a win nor a loss.
     """
     best, wins, losses = Evidence(1.0, 0, 0), 0, 0
-    for difference in differences:
+    for index, difference in enumerate(differences):
+        if math.isnan(difference):
+            raise ValueError(f"differences must have a sign, but number {index} is {difference}")
         wins, losses = wins + int(difference > 0), losses + int(difference < 0)
         now = e_value(wins, losses)
         if now > best.e_value:
@@ -79,14 +91,25 @@ def is_futile(wins: int, losses: int, limit: int, n_arms: int, alpha: float) -> 
         n_arms: number of arms corrected together; decided arms may be left out, because Holm's method
             then requires a smaller e-value of the others.
         alpha: accepted probability of a false positive among all arms.
+
+    Raises:
+        ValueError: a count is negative or no whole number, or `alpha` is not in (0, 1).
     """
+    require_level(alpha)
+    require_counts(wins=wins, losses=losses, limit=limit, n_arms=n_arms)
     ahead, behind = max(wins, losses), min(wins, losses)
     left = max(0, limit - wins - losses)
     return e_value(ahead + left, behind) < n_arms / alpha
 
 
 def least_pairs(n_arms: int, alpha: float) -> int:
-    """Return the fewest untied pairs whose e-value reaches n_arms / alpha if one side wins all of them."""
+    """Return the fewest untied pairs whose e-value reaches n_arms / alpha if one side wins all of them.
+
+    Raises:
+        ValueError: `alpha` is not in (0, 1), or `n_arms` is negative.
+    """
+    require_level(alpha)
+    require_counts(n_arms=n_arms)
     n = 1
     while e_value(n, 0) < n_arms / alpha:
         n += 1

@@ -39,6 +39,7 @@ from maskbench.statistics.sequential import (
     least_pairs,
     strongest_evidence,
 )
+from maskbench.statistics.validation import require_counts, require_level, require_positive
 
 Verdict: TypeAlias = Literal[
     "identical", "tied", "unusable", "not testable", "better", "worse", "equivalent", "inconclusive"
@@ -85,7 +86,12 @@ def decide(
         limit: largest number of pairs an arm can get under the sequential rule, if known.
         simultaneous: whether the intervals hold jointly with 1 - alpha (Bonferroni: alpha / m each), not
             each alone.
+
+    Raises:
+        ValueError: `alpha` is not in (0, 1), `min_effect` is not above 0, or a difference is not finite.
     """
+    if min_effect is not None:
+        require_positive(min_effect=min_effect)
     family = Family(len(pairs), alpha)
     level = interval_level(len(pairs), alpha, simultaneous=simultaneous)
     if rule == "sequential":
@@ -99,7 +105,13 @@ def decide(
 
 
 def interval_level(n_arms: int, alpha: float, *, simultaneous: bool) -> float:
-    """Return 1 - confidence of each arm's interval: alpha, or alpha / n_arms for joint validity."""
+    """Return 1 - confidence of each arm's interval: alpha, or alpha / n_arms for joint validity.
+
+    Raises:
+        ValueError: `alpha` is not in (0, 1), or `n_arms` is negative.
+    """
+    require_level(alpha)
+    require_counts(n_arms=n_arms)
     return alpha / max(n_arms, 1) if simultaneous else alpha
 
 
