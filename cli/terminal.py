@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING, Final, TextIO
 
-from maskbench.comparison.text.verdict_symbols import ASCII_VERDICT_SYMBOLS, VERDICT_SYMBOLS
+from maskbench.comparison.text.verdict_symbols import ASCII_VERDICT_SYMBOLS, UNEQUAL, VERDICT_SYMBOLS
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -38,10 +38,12 @@ class Glyphs:
     nothing: str
     """Stands in a cell that has no number."""
     at_most: str
+    unequal: str
+    """Behind a mean over other seeds than the baseline's."""
 
 
-UNICODE = Glyphs(VERDICT_SYMBOLS, "±", "×", "─", "·", "–", "≤")
-ASCII = Glyphs(ASCII_VERDICT_SYMBOLS, "+-", "x", "-", "*", "-", "<=")
+UNICODE = Glyphs(VERDICT_SYMBOLS, "±", "×", "─", "·", "–", "≤", UNEQUAL)
+ASCII = Glyphs(ASCII_VERDICT_SYMBOLS, "+-", "x", "-", "*", "-", "<=", "'")
 
 
 def console_on(stream: TextIO) -> Console:

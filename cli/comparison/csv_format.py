@@ -51,6 +51,7 @@ def _record(row: ArmResult, comparison: Comparison) -> dict[str, Value]:
         arm["seeds_needed"] or {},
     )
     interval = row.difference.interval if row.difference else None
+    means = difference.get("paired_means") or {}
     return {
         "experiment": comparison.experiment,
         "panel": comparison.panel,
@@ -102,4 +103,6 @@ def _record(row: ArmResult, comparison: Comparison) -> dict[str, Value]:
         "rule": comparison.rule,
         "signature": comparison.signature,
         "warnings": " | ".join((*comparison.alarms, *comparison.warnings)),
+        "paired_mean": means.get("arm"),
+        "paired_baseline_mean": means.get("baseline"),
     }

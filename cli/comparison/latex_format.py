@@ -9,6 +9,7 @@ from maskbench.comparison.results import Comparison
 from maskbench.comparison.text.footnotes import arm_notes, grouped_warnings
 from maskbench.comparison.text.sentences import verdict_sentences
 from maskbench.comparison.text.table_cells import ArmCells, TableCells, table_cells
+from maskbench.comparison.text.verdict_symbols import UNEQUAL
 from maskbench.text import sanitize
 
 _ESCAPES = {
@@ -33,6 +34,7 @@ _ESCAPES = {
     "*": "{*}",
     "±": r"\textpm{}",
     "×": r"\texttimes{}",
+    "†": r"\textdagger{}",
 }
 # Two of these in a row become a dash or a quotation mark.
 _LIGATURE = re.compile(r"(?<=([-',]))(?=\1)")
@@ -105,7 +107,8 @@ def _row(cells: ArmCells) -> list[str]:
     return [
         escaped(cells.title_with_marks),
         escaped(cells.runs),
-        f"{mean} \\textpm{{}} {_number(cells.sd)}" if cells.sd else mean,
+        (f"{mean} \\textpm{{}} {_number(cells.sd)}" if cells.sd else mean)
+        + (escaped(UNEQUAL) if cells.paired_means else ""),
         _number(cells.difference),
         _interval(cells.interval),
         _number(cells.p),

@@ -84,7 +84,7 @@ def _row(cells: ArmCells, layout: Layout, glyphs: Glyphs) -> list[Text]:
     shown = [
         _title(cells),
         Text(cells.runs),
-        Text(cells.mean_with_sd(glyphs.plus_minus, between) or glyphs.nothing),
+        Text(cells.mean_with_sd(glyphs.plus_minus, between, glyphs.unequal) or glyphs.nothing),
     ]
     if cells.is_baseline:
         shown += [Text("baseline", style="dim"), Text(), Text(), Text()]

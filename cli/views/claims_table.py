@@ -78,7 +78,7 @@ def _evidence(claim: Claim, row: ArmResult, comparison: Comparison, glyphs: Glyp
         return
     scale = scale_of(comparison)
     cells = arm_cells(row, scale)
-    mean = f"mean {cells.mean_with_sd(glyphs.plus_minus)}{scale.percent}"
+    mean = f"mean {cells.mean_with_sd(glyphs.plus_minus, mark=glyphs.unequal)}{scale.percent}"
     if isinstance(claim.expects, Limit) or row.difference is None:
         yield mean
         return

@@ -57,6 +57,16 @@ class NoiseShares:
     """Interval of the mean difference for new seeds and new sentences of the same kind, arm minus baseline."""
 
 
+@dataclass(frozen=True, slots=True)
+class PairedMeans:
+    """Means over the seeds that an arm and the baseline both have, where one of them has others too."""
+
+    arm: float
+    baseline: float
+    seeds: int
+    """Number of seeds that both have."""
+
+
 TestKind: TypeAlias = Literal["exact sign-flip", "random sign-flip", "sign", "sequential"]
 """Where a p-value comes from: all sign vectors or random ones of the differences, the wins alone because a run
 diverged, or the wins under the sequential rule."""
@@ -86,6 +96,8 @@ class Difference:
     """None where the runs kept no numbers of single sentences."""
     test: TestKind | None = None
     """What gave `p`; None where there is none."""
+    paired_means: PairedMeans | None = None
+    """The means whose difference `mean` is; None where both means of the table are over the same seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +127,8 @@ class OtherMetric:
     """Arm minus baseline over the pairs that have both; None for the baseline."""
     differences: tuple[float, ...] = ()
     """Of the same pairs."""
+    paired_means: PairedMeans | None = None
+    """The means whose difference `difference_mean` is; None where both sides have the same seeds."""
 
     def interval(self, alpha: float) -> Interval | None:
         """Return the interval of the mean difference, not corrected; computed at every call."""

@@ -26,6 +26,7 @@ from maskbench.comparison.results import (
     Difference,
     NoiseShares,
     OtherMetric,
+    PairedMeans,
     RunCounts,
     TestKind,
 )
@@ -212,7 +213,25 @@ class _Table:
             e_value=decision.e_value,
             noise=None if pairs.diverged else self._noise(arm, scores, limits),
             test=_test(pairs, decision),
+            paired_means=self._paired_means(arm, self.settings.metric),
         )
+
+    def _paired_means(self, arm: str, metric: str) -> PairedMeans | None:
+        """Return the means over the seeds of both sides, None where neither side has the metric of other seeds."""
+        sides = [
+            {
+                cell.seed: cell.result.metrics[metric]
+                for cell in self._of(name)
+                if cell.result is not None and metric in cell.result.metrics
+            }
+            for name in (arm, self.settings.baseline)
+        ]
+        own, baseline = sides
+        shared = [seed for seed in own if seed in baseline]
+        if own.keys() == baseline.keys() or not shared:
+            return None
+        (mean, _), (base, _) = (mean_and_sd([side[seed] for seed in shared]) for side in sides)
+        return None if mean is None or base is None else PairedMeans(mean, base, len(shared))
 
     def _noise(
         self, arm: str, scores: Mapping[int, tuple[float, float]], limits: Interval | None
@@ -258,5 +277,6 @@ class _Table:
             gap, _ = mean_and_sd([] if arm == self.settings.baseline else gaps)
             # Excluding diverged pairs would make the interval too narrow.
             pairs = () if arm == self.settings.baseline or diverged else tuple(gaps)
-            found[name] = OtherMetric(mean, sd, sum(name in metrics for metrics in own), gap, pairs)
+            n, means = sum(name in metrics for metrics in own), self._paired_means(arm, name)
+            found[name] = OtherMetric(mean, sd, n, gap, pairs, means)
         return found

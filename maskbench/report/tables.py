@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from maskbench.comparison.results import ArmResult, ComparisonSettings, OtherMetric
 from maskbench.comparison.text.number_format import Scale, interval_text, scale_of, with_sign
 from maskbench.comparison.text.table_cells import arm_cells, other_metric_names
+from maskbench.comparison.text.verdict_symbols import UNEQUAL
 from maskbench.report.gather import ReportPanel
 
 
@@ -80,7 +81,7 @@ def other_tables(panel: ReportPanel) -> Iterator[OtherTable]:
 def _other(other: OtherMetric | None, scale: Scale) -> str:
     if other is None:
         return NOTHING
-    mean = scale.number(other.mean)
+    mean = scale.number(other.mean) + (UNEQUAL if other.paired_means else "")
     return (
         mean
         if other.difference_mean is None

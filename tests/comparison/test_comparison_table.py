@@ -223,7 +223,7 @@ class TestTheDocument:
         ]  # fmt: skip
         assert list(arm["difference"]) == [
             "mean", "low", "high", "p", "p_holm", "wins", "n", "win_rate", "relative", "d_z", "pairing_gain", "e_value",
-            "noise",
+            "noise", "paired_means",
         ]  # fmt: skip
         assert list(arm["difference"]["win_rate"]) == ["value", "low", "high"]
         assert list(arm["cost"]) == [

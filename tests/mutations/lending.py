@@ -27,4 +27,18 @@ LENDING = family(
         "warnings.append(",
         "comparison/checks/test_borrowed_masks.py",
     ),
+    (
+        "pairing",
+        "comparison/table.py",
+        "(mean, _), (base, _) = (mean_and_sd([side[seed] for seed in shared]) for side in sides)",
+        "(mean, _), (base, _) = (mean_and_sd(list(side.values())) for side in sides)",
+        "comparison/text/test_unequal_seeds.py",
+    ),
+    (
+        "range",
+        "statistics/validation.py",
+        "if not 0 <= value <= 1:",
+        "if value < 0 or value > 1:",
+        "statistics/test_validation.py",
+    ),
 )

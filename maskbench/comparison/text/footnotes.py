@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from maskbench.comparison.results import Comparison, TestKind
+from maskbench.comparison.text.number_format import scale_of
 from maskbench.comparison.text.sentences import join_names
 from maskbench.statistics.paired import RANDOM_FLIPS
+from maskbench.text import count_of
 
 _TESTS: dict[TestKind, str] = {
     "exact sign-flip": "exact sign-flip test",
@@ -17,12 +19,29 @@ _TESTS: dict[TestKind, str] = {
 
 
 def arm_notes(comparison: Comparison) -> list[str]:
-    """Return notes on arms (also different, unsafe, oracle), each once with all its arms."""
+    """Return notes on arms (other seeds, also different, unsafe, oracle), each once with all its arms."""
     grouped: dict[str, list[str]] = {}
     for row in comparison.rows:
         for note in _notes_of(row.also_different, row.unsafe, row.oracle):
             grouped.setdefault(note, []).append(row.title)
-    return [f"{join_names(titles)}: {note}" for note, titles in grouped.items()]
+    return [
+        *unequal_seeds(comparison),
+        *(f"{join_names(titles)}: {note}" for note, titles in grouped.items()),
+    ]
+
+
+def unequal_seeds(comparison: Comparison) -> Iterator[str]:
+    """Yield, for every arm with other seeds than the baseline, the means whose difference the table shows."""
+    scale, baseline = scale_of(comparison), comparison.baseline
+    for row in comparison.rows:
+        means = row.difference.paired_means if row.difference else None
+        if means is not None:
+            yield (
+                f"unequal seeds: {row.title} and {baseline.title} have different ones ({len(row.values)} and "
+                f"{len(baseline.values)}), so the difference is not that of their means: over the "
+                f"{count_of(means.seeds, 'seed')} of both {row.title} has {scale.number(means.arm)} and {baseline.title} "
+                f"{scale.number(means.baseline)}"
+            )
 
 
 def _notes_of(also_different: tuple[str, ...], unsafe: bool, oracle: bool) -> Iterator[str]:

@@ -79,6 +79,7 @@ def _other_metric(other: OtherMetric, alpha: float) -> dict[str, Any]:
         "difference_mean": other.difference_mean,
         "low": limits.low if limits else None,
         "high": limits.high if limits else None,
+        "paired_means": None if other.paired_means is None else asdict(other.paired_means),
     }
 
 
@@ -98,4 +99,5 @@ def _difference(difference: Difference) -> dict[str, Any]:
         "pairing_gain": difference.pairing_gain,
         "e_value": difference.e_value,
         "noise": None if difference.noise is None else asdict(difference.noise),
+        "paired_means": None if difference.paired_means is None else asdict(difference.paired_means),
     }

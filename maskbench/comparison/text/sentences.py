@@ -89,11 +89,14 @@ def _predicate(row: ArmResult, comparison: Comparison) -> str:
         return ""
     if row.verdict in _SAME:
         said = [note for note in row.notes if note not in notes.NO_DIFFERENCE.values()]
+        said += _paired_means(difference, baseline, comparison)
         return _ended(_SAME[row.verdict].format(baseline), "; ", [*said, *_costs(row, comparison)])
     if row.verdict in ("not testable", "unusable"):
-        return _ended(f"is {row.verdict} against {baseline}", ": ", row.notes)
+        means = _paired_means(difference, baseline, comparison)
+        return _ended(f"is {row.verdict} against {baseline}", ": ", [*row.notes, *means])
     core = _measured(row, difference, baseline, comparison)
-    facts = [core, *_wins(row, difference), *_evidence(difference, comparison)]
+    means = _paired_means(difference, baseline, comparison)
+    facts = [core, *means, *_wins(row, difference), *_evidence(difference, comparison)]
     return _ended(", ".join(facts), "; ", [*row.notes, *_costs(row, comparison)])
 
 
@@ -141,6 +144,15 @@ def _between(row: ArmResult, difference: Difference, comparison: Comparison) -> 
     return " " + interval_text(
         scale_of(comparison), *((low, high) if _is_higher_value(row, comparison) else (-high, -low))
     )
+
+
+def _paired_means(difference: Difference, baseline: str, comparison: Comparison) -> list[str]:
+    """Return `20.1 against 21.0 of none over the 5 seeds of both` where the means of the table are over other seeds."""
+    means = difference.paired_means
+    if means is None:
+        return []
+    arm, base = (scale_of(comparison).number(value) for value in (means.arm, means.baseline))
+    return [f"{arm} against {base} of {baseline} over the {count_of(means.seeds, 'seed')} of both"]
 
 
 def _wins(row: ArmResult, difference: Difference) -> Iterator[str]:

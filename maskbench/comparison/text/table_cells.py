@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from maskbench.comparison.results import ArmCost, ArmResult, Comparison
 from maskbench.comparison.text.number_format import Scale, interval_text, p_text, scale_of, with_sign
+from maskbench.comparison.text.verdict_symbols import UNEQUAL
 from maskbench.config.schema.metrics import MetricName, metric_name
 
 
@@ -36,6 +37,8 @@ class ArmCells:
     step_time: str
     """Relative to the baseline's: `1.34`."""
     step_time_interval: str
+    paired_means: str = ""
+    """Where the arm and the baseline have different seeds, the means whose difference is shown: `20.1 - 21.0`."""
 
     @property
     def is_baseline(self) -> bool:
@@ -52,9 +55,10 @@ class ArmCells:
         """The arm's title, and in words what a reader must know before its numbers."""
         return self.row.title + " (unsafe)" * self.row.unsafe + " (oracle)" * self.row.oracle
 
-    def mean_with_sd(self, plus_minus: str = "±", between: str = " ") -> str:
-        """Return `91.5 ± 0.4`, or what there is of it."""
-        return f"{self.mean}{between}{plus_minus} {self.sd}" if self.sd else self.mean
+    def mean_with_sd(self, plus_minus: str = "±", between: str = " ", mark: str = UNEQUAL) -> str:
+        """Return `91.5 ± 0.4`, or what there is of it; behind it `mark` where its seeds are not the baseline's."""
+        mean = f"{self.mean}{between}{plus_minus} {self.sd}" if self.sd else self.mean
+        return f"{mean}{mark}" if self.paired_means else mean
 
     def difference_with_interval(self, between: str = " ") -> str:
         """Return `+1.2 [-0.1, 2.0]`, or what there is of it."""
@@ -125,6 +129,7 @@ def arm_cells(row: ArmResult, scale: Scale) -> ArmCells:
     counts, cost, difference = row.counts, row.cost, row.difference
     gain = difference.mean if difference else None
     limits = difference.interval if difference and gain is not None else None
+    means = difference.paired_means if difference else None
     return ArmCells(
         row=row,
         runs=str(counts.done) if counts.done == counts.planned else f"{counts.done}/{counts.planned}",
@@ -137,6 +142,7 @@ def arm_cells(row: ArmResult, scale: Scale) -> ArmCells:
         verdict=row.verdict or "",
         step_time="" if cost.relative_step_time is None else f"{cost.relative_step_time:.2f}",
         step_time_interval=_step_time_interval(cost),
+        paired_means=f"{scale.number(means.arm)} - {scale.number(means.baseline)}" if means else "",
     )
 
 

@@ -21,3 +21,7 @@ VERDICT_SYMBOLS: Final = {**ASCII_VERDICT_SYMBOLS, "better": "▲", "worse": "�
 def verdict_with_symbol(verdict: str, symbols: Mapping[str, str] = VERDICT_SYMBOLS) -> str:
     """Return `▲ better`; empty for the empty verdict of a baseline."""
     return f"{symbols[verdict]} {verdict}" if verdict else ""
+
+
+UNEQUAL: Final = "†"
+"""Stands behind a mean that is over other seeds than the baseline's, so that their difference is not the one shown."""
