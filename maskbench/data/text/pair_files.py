@@ -7,14 +7,16 @@ raises an error with its number and is never skipped, since a skipped line would
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from maskbench.data.text.text_files import read_lines
+from maskbench.data.text.json_lines import read_json_lines
+from maskbench.data.text.table_rows import Quotes, read_table
+from maskbench.data.text.text_files import read_text
 from maskbench.errors import CorpusError
+from maskbench.text import is_invisible
 
 Pair: TypeAlias = tuple[str, str]
 Header: TypeAlias = bool | Literal["auto"]
@@ -39,6 +41,9 @@ class PairFiles:
     header: Header = "auto"
     """Whether the first line of a table is a header; `auto`: decided by `_names_columns`."""
 
+    quotes: Quotes = "auto"
+    """What quotation marks around the fields of a table are; `auto`: decided by `find_quoting`."""
+
     def read(self) -> SentencePairs:
         """Return all pairs, empty ones included.
 
@@ -49,8 +54,8 @@ class PairFiles:
         if len(self.files) == 2:
             return self._read_aligned()
         if _kind(self.files[0]) == ".jsonl":
-            pairs = _read_json_lines(self.files[0], self.src, self.tgt)
-            return SentencePairs(self, pairs, range(1, len(pairs) + 1))
+            pairs, notes = read_json_lines(self.files[0], self.src, self.tgt)
+            return SentencePairs(self, pairs, range(1, len(pairs) + 1), notes)
         return self._read_table()
 
     def locate(self, line: int, side: int) -> str:
@@ -59,23 +64,22 @@ class PairFiles:
 
     def _read_aligned(self) -> SentencePairs:
         src_path, tgt_path = self.files
-        src, tgt = list(read_lines(src_path)), list(read_lines(tgt_path))
-        if len(src) != len(tgt):
-            raise CorpusError(
-                f"{src_path} has {len(src)} lines but {tgt_path} has {len(tgt)}; line i of one must be the"
-                " translation of line i of the other, so find the missing line"
-            )
-        return SentencePairs(self, list(zip(src, tgt, strict=True)), range(1, len(src) + 1))
+        src, tgt = read_text(src_path), read_text(tgt_path)
+        if len(src.lines) != len(tgt.lines):
+            raise CorpusError(_unequal_counts(src_path, src.lines, tgt_path, tgt.lines))
+        pairs = list(zip(src.lines, tgt.lines, strict=True))
+        return SentencePairs(self, pairs, range(1, len(pairs) + 1), (*src.notes, *tgt.notes))
 
     def _read_table(self) -> SentencePairs:
         (path,) = self.files
-        rows = _rows(path)
+        table = read_table(path, self.quotes)
+        rows = table.rows
         head = rows[0] if rows else []
         names = (self.src.lower(), self.tgt.lower())
         has_header = _names_columns(head, names) if self.header == "auto" else self.header and bool(rows)
         backwards = has_header and _is_backwards(head, names)
         pairs = [(row[1], row[0]) if backwards else (row[0], row[1]) for row in rows[has_header:]]
-        notes = []
+        notes = [*table.notes]
         if has_header:
             order = ": target, source" if backwards else ""
             notes.append(f"{path.name}:1 is taken for a header, not for a pair ({head[0]}, {head[1]}{order})")
@@ -113,7 +117,7 @@ class SentencePairs:
 
 
 def find_pair_files(
-    folder: Path, stem: str, src: str, tgt: str, header: Header = "auto"
+    folder: Path, stem: str, src: str, tgt: str, header: Header = "auto", quotes: Quotes = "auto"
 ) -> tuple[PairFiles | None, list[Path]]:
     """Return the files of `stem`, or None, and every path that was tried.
 
@@ -124,99 +128,93 @@ def find_pair_files(
     looked_for = [path for paths in choices for path in paths]
     source, target, *single = (next((p for p in paths if p.is_file()), None) for paths in choices)
     if source and target:
-        return PairFiles((source, target), src, tgt, header), looked_for
+        return PairFiles((source, target), src, tgt, header, quotes), looked_for
     one = next((path for path in single if path), None)
-    return (PairFiles((one,), src, tgt, header) if one else None), looked_for
+    return (PairFiles((one,), src, tgt, header, quotes) if one else None), looked_for
+
+
+def find_unread_files(folder: Path, stem: str, looked_for: Sequence[Path]) -> list[str]:
+    """Return `name (what to do with it)` for every file of `stem` in a format that is not read."""
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    except OSError:
+        return []
+    read = {path.name.lower(): path.name for path in looked_for}
+    found = []
+    for name in names:
+        if not name.lower().startswith(f"{stem.lower()}.") or name in read.values():
+            continue
+        plain, _, ending = name.rpartition(".")
+        if name.lower() in read:
+            found.append(f"{name} (rename it to {read[name.lower()]})")
+        elif ending.lower() in _COMMANDS:
+            found.append(f"{name} (unpack it: {_COMMANDS[ending.lower()]} {name})")
+        elif plain.lower() == stem.lower() and ending.lower() in _CONVERSIONS:
+            found.append(f"{name} ({_CONVERSIONS[ending.lower()]})")
+    return found
+
+
+_COMMANDS: Final = {
+    "bz2": "bunzip2 -k", "xz": "unxz -k", "lzma": "unlzma -k", "zst": "unzstd", "lz4": "unlz4", "zip": "unzip",
+    "7z": "7z x", "z": "uncompress",
+}  # fmt: skip
+_CONVERSIONS: Final = {
+    "csv": "write it as a table with tabs between the columns, ending in .tsv",
+    "json": "write one object a line, ending in .jsonl: jq -c '.[]' OLD > NEW",
+    "txt": "rename it to .tsv if its columns are separated by tabs",
+    "xlsx": "save it as a table with tabs between the columns, ending in .tsv",
+    "parquet": "write it as JSON lines, ending in .jsonl",
+}
+
+
+def _unequal_counts(src_path: Path, src: Sequence[str], tgt_path: Path, tgt: Sequence[str]) -> str:
+    """Return the error of two aligned files with unequal numbers of lines, with the likely reason."""
+    (short_path, short), (long_path, long) = sorted(
+        ((src_path, src), (tgt_path, tgt)), key=lambda side: len(side[1])
+    )
+    first = len(short) + 1
+    alone = (
+        f"line {first} of {long_path.name} has"
+        if len(long) == first
+        else (f"lines {first} to {len(long)} of {long_path.name} have")
+    )
+    hints = [f"{alone} no partner"]
+    if all(is_invisible(line) for line in long[len(short) :]):
+        hints.append("but no text either, so remove what is empty at the end")
+    for name, ends in _OTHER_LINE_ENDS.items():
+        if sum(line.count(ends) for line in short) == len(long) - len(short):
+            hints.append(f"{short_path.name} holds as many {name} inside lines, which end no line here")
+    return (
+        f"{src_path} has {len(src)} lines but {tgt_path} has {len(tgt)}; line i of one must be the translation of"
+        f" line i of the other, so find the missing line ({', '.join(hints)})"
+    )
+
+
+_OTHER_LINE_ENDS: Final = {
+    "carriage returns": "\r", "line separators U+2028": "\u2028", "paragraph separators U+2029": "\u2029",
+    "next lines U+0085": "\x85", "vertical tabs": "\v", "form feeds": "\f",
+}  # fmt: skip
+"""Characters at which some programs end a line, and maskbench does not."""
 
 
 def _kind(path: Path) -> str:
     return Path(path.name.removesuffix(".gz")).suffix
 
 
-def _rows(path: Path) -> list[list[str]]:
-    """Return the columns of every line of a table; all lines have as many as the first one, 2 or 3."""
-    rows: list[list[str]] = []
-    for number, line in enumerate(read_lines(path), start=1):
-        columns = line.split("\t")
-        if len(columns) not in (2, 3):
-            raise CorpusError(
-                f"{path}:{number}: expected 2 or 3 columns (source, tab, target; a third is ignored), found"
-                f" {len(columns)}; mend the line, or keep the first two columns of all: cut -f1,2"
-            )
-        if rows and len(columns) != len(rows[0]):
-            raise CorpusError(
-                f"{path}:{number}: has {len(columns)} columns, but line 1 has {len(rows[0])}; a tab too many or too"
-                " few would shift the columns, so mend the line"
-            )
-        rows.append(columns)
-    return rows
-
-
 def _names_columns(head: Sequence[str], names: Pair) -> bool:
     """Return whether the first line of a table reads as a header.
 
     It is if its first two columns, whatever their case, are the names of the two languages, `src` and `tgt`,
-    or `source` and `target`, in either order, or the numbers 1 and 2, or 0 and 1.
+    or `source` and `target`, in either order, or the numbers 1 and 2, or 0 and 1. Quotation marks around them
+    and invisible characters do not count.
     """
-    columns = tuple(column.strip().lower() for column in head[:2])
-    return columns in (names, *_NAMED, *_NUMBERED) or _is_backwards(head, names)
+    return _column_names(head) in (names, *_NAMED, *_NUMBERED) or _is_backwards(head, names)
 
 
 def _is_backwards(head: Sequence[str], names: Pair) -> bool:
-    columns = tuple(column.strip().lower() for column in head[:2])
-    return columns[::-1] in (names, *_NAMED)
+    return _column_names(head)[::-1] in (names, *_NAMED)
 
 
-def _read_json_lines(path: Path, src: str, tgt: str) -> list[Pair]:
-    pairs: list[Pair] = []
-    keys = (src, tgt)
-    for number, line in enumerate(read_lines(path), start=1):
-        value = _json_object(line, f"{path}:{number}")
-        if number == 1 and src not in value and tgt not in value:
-            keys = ("src", "tgt")
-        missing = [key for key in keys if key not in value]
-        if missing:
-            found = ", ".join(repr(str(key)[:30]) for key in list(value)[:5]) or "none"
-            raise CorpusError(
-                f"{path}:{number}: there is no key {missing[0]!r} (keys of this line: {found}); src and tgt of the"
-                " experiment file name the keys"
-            )
-        pairs.append((_line_in(value, keys[0], path, number), _line_in(value, keys[1], path, number)))
-    return pairs
-
-
-def _json_object(line: str, place: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        empty = "the line is empty" if not line.strip() else f"{error.msg} at character {error.pos + 1}"
-        raise CorpusError(f"{place}: not valid JSON: {empty}; every line must be one object") from error
-    except (RecursionError, ValueError) as error:
-        raise CorpusError(
-            f"{place}: not JSON that can be read: nested too deeply, or too long a number"
-        ) from error
-    if not isinstance(value, dict):
-        raise CorpusError(f"{place}: expected a JSON object, found {_json_name(value)}; such as"
-                          ' {"src": "...", "tgt": "..."}')  # fmt: skip
-    return value
-
-
-def _line_in(value: dict[str, Any], key: str, path: Path, number: int) -> str:
-    text = value[key]
-    if not isinstance(text, str):
-        raise CorpusError(f"{path}:{number}: the value of {key!r} must be a string, found {_json_name(text)}")
-    odd = next(
-        (name for mark, name in (("\n", "a line end"), ("\0", "a NUL character")) if mark in text), None
-    )
-    if odd is None and any("\ud800" <= character <= "\udfff" for character in text):
-        odd = "half of a surrogate pair, which is no character"
-    if odd:
-        raise CorpusError(
-            f"{path}:{number}: the value of {key!r} holds {odd}; a sentence is one line of text"
-        )
-    return text
-
-
-def _json_name(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
+def _column_names(head: Sequence[str]) -> tuple[str, ...]:
+    visible = ("".join(c for c in column if c == " " or not is_invisible(c)) for column in head[:2])
+    return tuple(column.strip().strip('"').strip().lower() for column in visible)
