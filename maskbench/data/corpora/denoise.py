@@ -22,6 +22,7 @@ from maskbench.data.vocabulary import Vocabulary
 from maskbench.errors import CorpusError
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
+from maskbench.text import is_invisible
 
 _ORDER: Final = ("test", "valid", "train")
 """Priority of splits for a line that several have; so the test split is the same for every size of train."""
@@ -103,7 +104,7 @@ def _lines(split: Split, side: str) -> list[str]:
 
 
 def _dealt(lines: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[str]]:
-    """Return the lines of each split without blanks and repetitions within or across splits, and notes.
+    """Return the lines of each split without invisible lines and repetitions within or across splits, and notes.
 
     Raises:
         CorpusError: a split is left without lines.
@@ -111,7 +112,9 @@ def _dealt(lines: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[str]
     seen: set[str] = set()
     kept, notes = {}, []
     for name in _ORDER:
-        kept[name] = [line for line in dict.fromkeys(lines[name]) if line.strip() and line not in seen]
+        kept[name] = [
+            line for line in dict.fromkeys(lines[name]) if not is_invisible(line) and line not in seen
+        ]
         seen.update(kept[name])
         if not kept[name]:
             raise CorpusError(f"denoise: every line of {name} is blank, or in another split as well")

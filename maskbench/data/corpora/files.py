@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from maskbench.data.corpus import Corpus, CorpusBuilder
 from maskbench.data.generation.noise import NOISE_SPLITS
-from maskbench.data.text.pair_files import Header, PairFiles, SentencePairs, find_pair_files
+from maskbench.data.text.pair_files import (
+    Header,
+    PairFiles,
+    SentencePairs,
+    find_pair_files,
+    find_unread_files,
+)
+from maskbench.data.text.table_rows import Quotes
 from maskbench.data.text.text_corpus import TextOptions, build_text_corpus, deal_splits, list_left_out
 from maskbench.data.text.text_files import expand_folder, hash_corpus_file
 from maskbench.errors import CorpusError
@@ -42,6 +49,19 @@ class FilesOptions(TextOptions):
         default="auto",
         description="whether tables have a header; auto: if their first line names the columns",
     )
+
+    quotes: Quotes = Field(
+        default="auto",
+        description="what quotation marks around fields of tables are: of a csv writer, or text; auto: see the docs",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_default_quotes(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `quotes` out if it is `auto`: configurations from before there was the option keep their hash."""
+        written: dict[str, Any] = handler(self)
+        if self.quotes == "auto":
+            written.pop("quotes", None)
+        return written
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -79,7 +99,7 @@ class FilesCorpus(CorpusBuilder):
     """Parallel text files."""
 
     Options = FilesOptions
-    version = 2
+    version = 3
 
     @classmethod
     def split_names(cls, options: FilesOptions) -> list[str]:
@@ -112,7 +132,12 @@ Files = FilesCorpus
 
 
 def locate_pair_files(
-    folder: Path, stems: Mapping[str, str], src: str, tgt: str, header: Header = "auto"
+    folder: Path,
+    stems: Mapping[str, str],
+    src: str,
+    tgt: str,
+    header: Header = "auto",
+    quotes: Quotes = "auto",
 ) -> dict[str, PairFiles]:
     """Find the files of every split.
 
@@ -121,21 +146,25 @@ def locate_pair_files(
         stems: the stem of every split, by the split's name.
         src, tgt: the endings of aligned files; also the names of table columns and JSON keys.
         header: whether tables have a header.
+        quotes: what quotation marks around the fields of tables are.
 
     Raises:
-        CorpusError: files of a split are missing; the message lists every path that was tried.
+        CorpusError: files of a split are missing; the message lists every path that was tried, and files that
+            are there in a format that is not read.
     """
     found, missing = {}, []
     for name, stem in stems.items():
-        source, looked_for = find_pair_files(folder, stem, src, tgt, header)
+        source, looked_for = find_pair_files(folder, stem, src, tgt, header, quotes)
         if source is None:
             missing.append(f"  {name}: " + ", ".join(path.name for path in looked_for))
+            if unread := find_unread_files(folder, stem, looked_for):
+                missing.append("    there is, in a format that is not read: " + "; ".join(unread))
         else:
             found[name] = source
     if missing:
         reason = "" if folder.is_dir() else " (there is no such folder)"
         raise CorpusError(
-            f"no files for {len(missing)} of {len(stems)} splits in {folder}{reason}; looked for\n"
+            f"no files for {len(stems) - len(found)} of {len(stems)} splits in {folder}{reason}; looked for\n"
             + "\n".join(missing)
             + "\nput the files there, or correct path, src, tgt and the names of the splits in the experiment file"
         )
@@ -149,7 +178,7 @@ def hash_pair_files(sources: Mapping[str, PairFiles]) -> dict[str, str]:
 
 def _locate(options: FilesOptions) -> dict[str, PairFiles]:
     return locate_pair_files(
-        expand_folder(options.path), options.stems(), options.src, options.tgt, options.header
+        expand_folder(options.path), options.stems(), options.src, options.tgt, options.header, options.quotes
     )
 
 

@@ -225,7 +225,7 @@ class TatoebaCorpus(_DownloadedCorpus):
         """Return the table, from which all splits are taken."""
         for path in (folder / "deu.txt", folder / "deu.txt.gz"):
             if path.is_file():
-                return {"train": PairFiles((path,), "en", "de")}
+                return {"train": PairFiles((path,), "en", "de", quotes="text")}
         raise CorpusError(
             f"there is no deu.txt or deu.txt.gz in {folder}; put the table there, or correct path"
         )

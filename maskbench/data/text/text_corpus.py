@@ -1,6 +1,6 @@
 """Build a corpus from pairs of files: select training pairs, learn the vocabulary, and write notes.
 
-A training pair with an empty side, or longer than `max_length`, is left out, counted and listed. An
+A training pair with an empty or invisible side, or longer than `max_length`, is left out, counted and listed. An
 evaluation pair is never left out, because scores on different sets of sentences are not comparable.
 """
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from maskbench.data.corpus import Corpus, Split, assemble_corpus, encode_split
 from maskbench.data.generation.noise import make_noisy_splits
 from maskbench.data.text.pair_files import Pair, SentencePairs
+from maskbench.data.text.text_files import name_lines
 from maskbench.data.vocabulary import (
     N_SPECIAL,
     BpeVocabulary,
@@ -23,13 +24,12 @@ from maskbench.data.vocabulary import (
     WordVocabulary,
 )
 from maskbench.errors import CorpusError
-from maskbench.text import count_of
+from maskbench.text import count_of, is_invisible
 
 MAX_EVALUATION_TOKENS: Final = 1024
 """Maximum length of an evaluation pair, in tokens, on either side."""
 
-_MOST_NUMBERS: Final = 10
-"""Maximum number of line numbers in a note; `list_left_out` returns all."""
+_INVISIBLE_SIDE: Final = "a side of nothing but invisible characters (zero-width, control or format)"
 
 
 class TextOptions(BaseModel):
@@ -69,6 +69,8 @@ class TrainingSelection(NamedTuple):
     vocabulary: Vocabulary
     empty: list[int]
     """Indices in the whole text of the pairs with an empty side."""
+    invisible: list[int]
+    """Indices in the whole text of the pairs with a side of invisible characters only, and none empty."""
     too_long: list[int]
     """Indices in the whole text of the pairs longer than `max_length` on either side."""
 
@@ -108,16 +110,19 @@ def list_left_out(texts: Mapping[str, SentencePairs], options: TextOptions) -> l
     """Return `file:line: reason` for every training pair that is left out, sorted by reason and line."""
     text = _read(texts, options)["train"]
     chosen = _select(text, options)
-    return [f"{text.locate(i, 0)}: has an empty side" for i in chosen.empty] + [
-        f"{text.locate(i, 0)}: longer than {options.max_length} tokens" for i in chosen.too_long
-    ]
+    reasons = {
+        "has an empty side": chosen.empty,
+        "has a side of invisible characters only": chosen.invisible,
+        f"longer than {options.max_length} tokens": chosen.too_long,
+    }
+    return [f"{text.locate(i, 0)}: {reason}" for reason, places in reasons.items() for i in places]
 
 
 def deal_splits(text: SentencePairs, shares: Mapping[str, float]) -> dict[str, SentencePairs]:
     """Divide a text into "train" and a split for every share, by a hash of the source.
 
     So all translations of a source are in one split, and the split of a pair depends neither on the order of
-    the lines nor on other lines. Pairs with an empty side go to train, where they are left out and counted.
+    the lines nor on other lines. Pairs with an empty or invisible side go to train, where they are left out and counted.
 
     Raises:
         CorpusError: a split gets no pair.
@@ -157,14 +162,20 @@ def _read(texts: Mapping[str, SentencePairs], options: TextOptions) -> Mapping[s
 
 
 def _is_full(pair: Pair) -> bool:
-    return bool(pair[0].strip() and pair[1].strip())
+    return not any(map(is_invisible, pair))
+
+
+def _has_empty_side(pair: Pair) -> bool:
+    return not (pair[0].strip() and pair[1].strip())
 
 
 def _select(text: SentencePairs, options: TextOptions) -> TrainingSelection:
     full = [i for i, pair in enumerate(text.pairs) if _is_full(pair)]
     if not full:
         raise CorpusError(f"{text.source.files[0]}: there is no training pair with two sides")
-    empty = sorted(set(range(len(text.pairs))) - set(full))
+    not_full = sorted(set(range(len(text.pairs))) - set(full))
+    empty = [i for i in not_full if _has_empty_side(text.pairs[i])]
+    invisible = [i for i in not_full if not _has_empty_side(text.pairs[i])]
     # The vocabulary is also learned on the pairs that are too long.
     vocabulary = _learn(text.select(full).pairs, options)
     split = encode_split("train", text.select(full).pairs, vocabulary)
@@ -177,7 +188,7 @@ def _select(text: SentencePairs, options: TextOptions) -> TrainingSelection:
             f" {options.max_length}; raise it"
         )
     too_long = [i for i, fit in zip(full, fits, strict=True) if not fit]
-    return TrainingSelection(text.select(kept), vocabulary, empty, too_long)
+    return TrainingSelection(text.select(kept), vocabulary, empty, invisible, too_long)
 
 
 def _learn(pairs: Sequence[Pair], options: TextOptions) -> Vocabulary:
@@ -204,23 +215,22 @@ def _evaluation_split(name: str, text: SentencePairs, vocabulary: Vocabulary) ->
 
 
 def _left_out_notes(text: SentencePairs, chosen: TrainingSelection, max_length: int) -> list[str]:
-    reasons = {"with an empty side": chosen.empty, f"longer than {max_length} tokens": chosen.too_long}
+    reasons = {
+        "with an empty side": chosen.empty,
+        f"with {_INVISIBLE_SIDE}": chosen.invisible,
+        f"longer than {max_length} tokens": chosen.too_long,
+    }
     return [
-        f"left out of train: {count_of(len(places), 'pair')} {reason} ({_lines([text.line_numbers[i] for i in places])})"
+        f"left out of train: {count_of(len(places), 'pair')} {reason} ({name_lines([text.line_numbers[i] for i in places])})"
         for reason, places in reasons.items()
         if places
     ]
 
 
-def _lines(numbers: Sequence[int]) -> str:
-    more = len(numbers) - _MOST_NUMBERS
-    first = ", ".join(map(str, numbers[:_MOST_NUMBERS]))
-    return f"{'line' if len(numbers) == 1 else 'lines'} {first}" + (f" and {more} more" if more > 0 else "")
-
-
 def _remarks(name: str, pairs: Sequence[Pair], known: set[Pair]) -> list[str]:
     overlap = sum(pair in known for pair in pairs)
-    empty = sum(not _is_full(pair) for pair in pairs)
+    empty = sum(map(_has_empty_side, pairs))
+    invisible = sum(not _is_full(pair) for pair in pairs) - empty
     notes = []
     if overlap:
         notes.append(
@@ -228,4 +238,6 @@ def _remarks(name: str, pairs: Sequence[Pair], known: set[Pair]) -> list[str]:
         )
     if empty:
         notes.append(f"kept in {name}: {count_of(empty, 'pair')} with an empty side")
+    if invisible:
+        notes.append(f"kept in {name}: {count_of(invisible, 'pair')} with {_INVISIBLE_SIDE}")
     return notes
