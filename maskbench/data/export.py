@@ -10,33 +10,53 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from maskbench.data.corpus import Ragged, Split
+from maskbench.data.text.pair_files import is_header
+from maskbench.data.text.table_rows import find_quoting
+from maskbench.data.text.text_files import BYTE_ORDER_MARK
 from maskbench.errors import CorpusError
 
 
 def format_table(split: Split) -> str:
     """Return one split as lines of `source<tab>target`.
 
+    Quotation marks are text, as in most tables, unless reading would take them for those of a csv writer: then
+    every field that holds one is written as a csv writer does. A header is written only if reading would take
+    the first pair for one.
+
     Raises:
-        CorpusError: a line contains a tab or ends in a carriage return, so it could not be read back.
+        CorpusError: a line contains what a table cannot hold, so it could not be read back.
     """
-    lines = []
-    for number, pair in enumerate(zip(split.sources, split.references, strict=True), start=1):
+    pairs = list(zip(split.sources, split.references, strict=True))
+    for number, pair in enumerate(pairs, start=1):
         for side, text in zip(("source", "target"), pair, strict=True):
-            if "\t" in text:
+            if problem := next((problem for mark, problem in _UNFIT.items() if mark in text), None):
                 raise CorpusError(
-                    f"pair {number} of {split.name} has a tab in its {side}, which would be one column too many in a"
-                    " table; export .jsonl"
+                    f"pair {number} of {split.name} has {problem} in its {side}, so a table of it could not be read back;"
+                    " export .jsonl"
                 )
-        if pair[1].endswith("\r"):
-            raise CorpusError(
-                f"the target of pair {number} of {split.name} ends in a carriage return, which is no text at the end"
-                " of a line; export .jsonl"
-            )
-        lines.append("\t".join(pair) + "\n")
-    return "".join(lines)
+    lines = ["\t".join(pair) for pair in pairs]
+    if find_quoting(lines).is_csv:
+        lines = ["\t".join(map(_quoted, pair)) for pair in pairs]
+    if pairs and is_header(pairs[0]):
+        lines.insert(0, "src\ttgt")
+    return "".join(f"{line}\n" for line in lines)
+
+
+_UNFIT: Final = {
+    "\t": "a tab",
+    "\n": "a line end",
+    "\r": "a carriage return",
+    "\0": "a NUL character",
+    BYTE_ORDER_MARK: "a byte order mark",
+}
+"""What a table cannot hold, or reading would not take for text everywhere."""
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if '"' in text else text
 
 
 def format_json_lines(splits: Sequence[Split], tags: Sequence[str]) -> str:

@@ -1,5 +1,7 @@
 """Columns of the HParams page: settings that differ between an experiment's runs, and their final metrics.
 
+A setting differs also if only some runs have it; the cells of the others are empty.
+
 Without this record the page shows every setting and every logged number. An experiment has one record, at
 its root. A page over several experiments uses the columns of the first record it finds for all of them, so
 show one experiment at a time.
@@ -7,7 +9,7 @@ show one experiment at a time.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -42,12 +44,24 @@ def make_columns(runs: Sequence[RunDirectory], compared: str) -> SummaryValue | 
 
 
 def differing(found: Iterable[Mapping[str, Setting]]) -> dict[str, list[Setting]]:
-    """Return the distinct values of `arm`, `masks` and keys with several values, in order of appearance."""
+    """Return the distinct values of `arm`, `masks` and every key that differs, in order of appearance.
+
+    A key differs if it has several values, or if some of the runs lack it: an option of one arm's mask, or
+    `train.epochs` beside `train.steps`.
+    """
     values: dict[str, dict[Setting, None]] = defaultdict(dict)
+    holders: Counter[str] = Counter()
+    n_runs = 0
     for one in found:
+        n_runs += 1
+        holders.update(one.keys())
         for key, value in one.items():
             values[key][value] = None
-    return {key: list(seen) for key, seen in values.items() if key in ALWAYS_SHOWN or len(seen) > 1}
+    return {
+        key: list(seen)
+        for key, seen in values.items()
+        if key in ALWAYS_SHOWN or len(seen) > 1 or holders[key] < n_runs
+    }
 
 
 def list_final_metrics(runs: Iterable[RunDirectory], compared: str) -> list[str]:
@@ -79,7 +93,9 @@ def _info(key: str, values: Sequence[Setting]) -> Any:
     from tensorboard.plugins.hparams import api_pb2
 
     numbers = [value for value in values if not isinstance(value, str)]
-    info = api_pb2.HParamInfo(name=key, differs=len(values) > 1, type=api_pb2.DATA_TYPE_STRING)
+    # Keys with one value are here because some runs lack them; the page shows a setting at first if it differs.
+    differs = len(values) > 1 or key not in ALWAYS_SHOWN
+    info = api_pb2.HParamInfo(name=key, differs=differs, type=api_pb2.DATA_TYPE_STRING)
     if len(numbers) == len(values):
         info.type = api_pb2.DATA_TYPE_FLOAT64
         info.domain_interval.CopyFrom(api_pb2.Interval(min_value=min(numbers), max_value=max(numbers)))

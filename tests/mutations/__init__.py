@@ -14,6 +14,7 @@ from mutations.lending import LENDING
 from mutations.model import MODEL
 from mutations.normalisers import NORMALISERS
 from mutations.output import OUTPUT
+from mutations.reading import READING
 from mutations.structure import STRUCTURE
 from mutations.time import TIME
 from mutations.tokens import TOKENS
@@ -33,5 +34,6 @@ MUTANTS = [
     *CHECKS,
     *OUTPUT,
     *DATA,
+    *READING,
     *AUDIT,
 ]

@@ -24,6 +24,7 @@ from maskbench.records.locate import find_panels
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.columns import differing
 from maskbench.tensorboard.events import list_event_files
+from maskbench.tensorboard.hparams import Setting
 from maskbench.tensorboard.layout import list_mask_groups, make_layout, select_charted_tags
 from maskbench.tensorboard.refresh import RefreshCounts, find_experiments, rebuild_all, refresh_overview
 from maskbench.tensorboard.sinks import JsonLinesSink
@@ -135,8 +136,12 @@ def test_the_columns_are_what_differs_and_the_compared_metric_comes_first(finish
     refresh_overview(finished)
     found = columns(finished)
     infos = {info.name: info for info in found.hparam_infos}
-    # A window has one radius only, and its other options are no differences either.
-    assert set(infos) == {"arm", "masks"}
+    # `none` has no window, so all options of the only window are differences.
+    own = {
+        key.removeprefix("encoder_self.window.") for key in infos if key.startswith("encoder_self.window.")
+    }
+    assert "radius" in own and set(infos) == {"arm", "masks", *(f"encoder_self.window.{key}" for key in own)}
+    assert all(info.differs for info in infos.values())
     assert [v.string_value for v in infos["arm"].domain_discrete.values] == ["none", "window"]
     assert next(metric.name.tag for metric in found.metric_infos) == "test/exact_match"
     assert {metric.name.tag for metric in found.metric_infos} == {"test/exact_match", "test/nll", "test/bleu"}
@@ -158,9 +163,28 @@ def test_values_of_one_kind_have_a_domain_and_mixed_ones_have_none(tmp_path: Pat
     assert info.type == api_pb2.DATA_TYPE_STRING and info.WhichOneof("domain") is None
 
 
-def test_what_differs_is_told_apart_by_value_and_missing_is_no_value() -> None:
-    runs = [{"arm": "a", "masks": "none", "x": 1.0}, {"arm": "a", "masks": "none", "x": 2.0, "y": "only"}]
-    assert differing(runs) == {"arm": ["a"], "masks": ["none"], "x": [1.0, 2.0]}
+BASE: dict[str, Setting] = {"arm": "a", "masks": "none"}
+ALWAYS: dict[str, list[Setting]] = {"arm": ["a"], "masks": ["none"]}
+
+
+@pytest.mark.parametrize(
+    ("runs", "columns"),
+    [
+        ([{"x": 1.0}, {"x": 2.0}], {"x": [1.0, 2.0]}),
+        ([{"x": 1.0}, {"x": 1.0}], {}),
+        ([{"x": 1.0}, {}], {"x": [1.0]}),
+        ([{}, {"x": "only"}, {}], {"x": ["only"]}),
+        ([{"x": 1.0}, {"x": "1.0"}], {"x": [1.0, "1.0"]}),
+        ([{"x": 1.0}, {"x": 1.0}, {"y": "b", "x": 1.0}], {"y": ["b"]}),
+        ([{"steps": 9.0}, {"epochs": 3.0}, {"steps": 9.0}], {"steps": [9.0], "epochs": [3.0]}),
+        ([{"x": 1.0, "y": "b"}], {}),
+        ([], {}),
+    ],
+)
+def test_a_column_is_a_setting_with_several_values_or_one_that_some_runs_lack(
+    runs: list[dict[str, Setting]], columns: dict[str, list[Setting]]
+) -> None:
+    assert differing([BASE | run for run in runs]) == ((ALWAYS if runs else {}) | columns)
 
 
 def test_files_that_say_the_same_are_left_alone_and_changed_ones_replaced(finished: Path) -> None:

@@ -15,11 +15,11 @@ from maskbench.data.text.pair_files import (
     PairFiles,
     SentencePairs,
     find_pair_files,
-    find_unread_files,
 )
 from maskbench.data.text.table_rows import Quotes
 from maskbench.data.text.text_corpus import TextOptions, build_text_corpus, deal_splits, list_left_out
 from maskbench.data.text.text_files import expand_folder, hash_corpus_file
+from maskbench.data.text.unread_files import find_unread_files
 from maskbench.errors import CorpusError
 from maskbench.registry import CORPORA
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from maskbench.data.text.text_files import read_text
 from maskbench.errors import CorpusError
+from maskbench.text import count_of
 
 NESTED_KEY: Final = "translation"
 """The key of an object that holds the sentences by language."""
@@ -124,15 +125,19 @@ def _json_object(line: str, place: str, number: int) -> dict[str, Any]:
 
 
 def _advice(line: str, number: int) -> str:
-    """Return, in brackets, what the file may be instead of JSON lines; empty if it does not look like it."""
-    start, end = line.strip()[:1], line.strip()[-1:]
-    if not start:
+    """Return, in brackets, what may be wrong with a line, or with the file; empty if there is no sign of it."""
+    text = line.strip()
+    if not text:
         return " (remove the line)"
-    if number == 1 and start == "[":
+    if returns := text.count("\r"):
+        return f" (the line holds {count_of(returns, 'carriage return')}, which end no line)"
+    if text.endswith("},"):
+        return " (remove the comma after the object)"
+    if number == 1 and text.startswith("["):
         return " (is the file one JSON list? Write its objects on lines of their own: jq -c '.[]' OLD > NEW)"
-    if number == 1 and start == "{" and end != "}":
+    if number == 1 and text.startswith("{") and not text.endswith("}"):
         return " (is an object spread over lines? Write each on one line: jq -c . OLD > NEW)"
-    return " (remove the comma after the object)" if line.rstrip().endswith("},") else ""
+    return ""
 
 
 def _sentence(value: dict[str, Any], key: str, place: str) -> str:

@@ -25,6 +25,11 @@ _NAMED: Final = (("src", "tgt"), ("source", "target"))
 """Column names that a header may have beside the names of the two languages."""
 _NUMBERED: Final = (("1", "2"), ("0", "1"))
 """Headers of programs that number the columns of a table without names."""
+_OTHER_LINE_ENDS: Final = {
+    "carriage returns": "\r", "line separators U+2028": "\u2028", "paragraph separators U+2029": "\u2029",
+    "next lines U+0085": "\x85", "vertical tabs": "\v", "form feeds": "\f",
+}  # fmt: skip
+"""Characters at which some programs end a line, and maskbench does not."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,7 @@ class PairFiles:
     tgt: str = "tgt"
     """The name of the target in a header or in JSON keys."""
     header: Header = "auto"
-    """Whether the first line of a table is a header; `auto`: decided by `_names_columns`."""
-
+    """Whether the first line of a table is a header; `auto`: decided by `is_header`."""
     quotes: Quotes = "auto"
     """What quotation marks around the fields of a table are; `auto`: decided by `find_quoting`."""
 
@@ -76,7 +80,7 @@ class PairFiles:
         rows = table.rows
         head = rows[0] if rows else []
         names = (self.src.lower(), self.tgt.lower())
-        has_header = _names_columns(head, names) if self.header == "auto" else self.header and bool(rows)
+        has_header = is_header(head, names) if self.header == "auto" else self.header and bool(rows)
         backwards = has_header and _is_backwards(head, names)
         pairs = [(row[1], row[0]) if backwards else (row[0], row[1]) for row in rows[has_header:]]
         notes = [*table.notes]
@@ -133,75 +137,30 @@ def find_pair_files(
     return (PairFiles((one,), src, tgt, header, quotes) if one else None), looked_for
 
 
-def find_unread_files(folder: Path, stem: str, looked_for: Sequence[Path]) -> list[str]:
-    """Return `name (what to do with it)` for every file of `stem` in a format that is not read."""
-    try:
-        names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    except OSError:
-        return []
-    read = {path.name.lower(): path.name for path in looked_for}
-    found = []
-    for name in names:
-        if not name.lower().startswith(f"{stem.lower()}.") or name in read.values():
-            continue
-        plain, _, ending = name.rpartition(".")
-        if name.lower() in read:
-            found.append(f"{name} (rename it to {read[name.lower()]})")
-        elif ending.lower() in _COMMANDS:
-            found.append(f"{name} (unpack it: {_COMMANDS[ending.lower()]} {name})")
-        elif plain.lower() == stem.lower() and ending.lower() in _CONVERSIONS:
-            found.append(f"{name} ({_CONVERSIONS[ending.lower()]})")
-    return found
-
-
-_COMMANDS: Final = {
-    "bz2": "bunzip2 -k", "xz": "unxz -k", "lzma": "unlzma -k", "zst": "unzstd", "lz4": "unlz4", "zip": "unzip",
-    "7z": "7z x", "z": "uncompress",
-}  # fmt: skip
-_CONVERSIONS: Final = {
-    "csv": "write it as a table with tabs between the columns, ending in .tsv",
-    "json": "write one object a line, ending in .jsonl: jq -c '.[]' OLD > NEW",
-    "txt": "rename it to .tsv if its columns are separated by tabs",
-    "xlsx": "save it as a table with tabs between the columns, ending in .tsv",
-    "parquet": "write it as JSON lines, ending in .jsonl",
-}
-
-
 def _unequal_counts(src_path: Path, src: Sequence[str], tgt_path: Path, tgt: Sequence[str]) -> str:
     """Return the error of two aligned files with unequal numbers of lines, with the likely reason."""
     (short_path, short), (long_path, long) = sorted(
         ((src_path, src), (tgt_path, tgt)), key=lambda side: len(side[1])
     )
-    first = len(short) + 1
-    alone = (
-        f"line {first} of {long_path.name} has"
-        if len(long) == first
-        else (f"lines {first} to {len(long)} of {long_path.name} have")
-    )
-    hints = [f"{alone} no partner"]
+    first, last = len(short) + 1, len(long)
+    alone = f"line {first}" if first == last else f"lines {first} to {last}"
+    hints = [f"no partner for {alone} of {long_path.name}"]
     if all(is_invisible(line) for line in long[len(short) :]):
-        hints.append("but no text either, so remove what is empty at the end")
+        hints[0] += ", without text, so remove what is empty at the end"
     for name, ends in _OTHER_LINE_ENDS.items():
         if sum(line.count(ends) for line in short) == len(long) - len(short):
             hints.append(f"{short_path.name} holds as many {name} inside lines, which end no line here")
     return (
         f"{src_path} has {len(src)} lines but {tgt_path} has {len(tgt)}; line i of one must be the translation of"
-        f" line i of the other, so find the missing line ({', '.join(hints)})"
+        f" line i of the other, so find the missing line ({'; '.join(hints)})"
     )
-
-
-_OTHER_LINE_ENDS: Final = {
-    "carriage returns": "\r", "line separators U+2028": "\u2028", "paragraph separators U+2029": "\u2029",
-    "next lines U+0085": "\x85", "vertical tabs": "\v", "form feeds": "\f",
-}  # fmt: skip
-"""Characters at which some programs end a line, and maskbench does not."""
 
 
 def _kind(path: Path) -> str:
     return Path(path.name.removesuffix(".gz")).suffix
 
 
-def _names_columns(head: Sequence[str], names: Pair) -> bool:
+def is_header(head: Sequence[str], names: Pair = _NAMED[0]) -> bool:
     """Return whether the first line of a table reads as a header.
 
     It is if its first two columns, whatever their case, are the names of the two languages, `src` and `tgt`,

@@ -1,7 +1,7 @@
 """Read lines of text from disk: none is lost or split, and every error has a file and a line.
 
 Lines end only at a line feed: U+2028, U+0085, form feeds and carriage returns inside a line are text, since
-treating them as line ends would shift every later pair of the corpus. Carriage returns before the line feed
+treating them as line ends would shift every later pair of the corpus. A carriage return before the line feed
 and a byte order mark at the start of the file are not text and are removed. A file whose lines end in
 carriage returns alone is refused, as is one in another encoding than UTF-8.
 """
@@ -34,9 +34,9 @@ _CHUNK: Final = 1 << 18
 # Limits of a compressed file, so that a decompression bomb (1,000 times its size) does not fill the memory. Text
 # compresses 3 to 5 times; text that repeats itself is read up to the size that any computer can hold.
 _MOST_RATIO: Final = 25
-_ALWAYS_READ: Final = 64 << 20
+_SMALL: Final = 64 << 20
 # What a line costs in memory beside its text, in bytes: without it, a file of line feeds would cost far more than its size.
-_LINE_COST: Final = 32
+_LINE_COST: Final = 48
 
 _OTHER_FORMATS: Final = (
     (b"\x1f\x8b", "looks compressed by gzip: name it .gz, or decompress it once more"),
@@ -147,7 +147,7 @@ def read_lines(path: Path) -> Iterator[str]:
                 f"{path}:{number}: not valid UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the"
                 " line; convert the file to UTF-8 (from Latin-1: iconv -f ISO-8859-1 -t UTF-8 OLD > NEW)"
             ) from error
-        yield text.rstrip("\r")
+        yield text.removesuffix("\r")
 
 
 def _raw_lines(path: Path) -> Iterator[bytes]:
@@ -238,7 +238,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
         if compressed and not own_size:
             # Even empty text has 20 bytes when compressed; the library would read this file as empty text.
             raise EOFError
-        limit = min(MAX_FILE_BYTES, max(_ALWAYS_READ, _MOST_RATIO * own_size))
+        limit = min(MAX_FILE_BYTES, max(_SMALL, _MOST_RATIO * own_size))
         with cast(BinaryIO, gzip.open(path, "rb")) if compressed else path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 size, lines = size + len(chunk), lines + chunk.count(b"\n")
@@ -266,7 +266,7 @@ def _too_large_when_decompressed(path: Path, own_size: int, limit: int) -> str:
     return (
         f"{path}: decompresses to more than the limit of {limit:,} bytes, where a line counts {_LINE_COST} bytes more"
         f" than its text: a compressed file may hold {_MOST_RATIO} times its own {own_size:,} bytes, and"
-        f" {_ALWAYS_READ >> 20} MiB in any case, since text rarely compresses more than 5 times and a decompression bomb"
+        f" {_SMALL >> 20} MiB in any case, since text rarely compresses more than 5 times and a decompression bomb"
         f" 1,000 times; if the text is meant to repeat itself so often, decompress it: gzip -dk {path.name};"
         f" a plain file may hold {MAX_FILE_BYTES:,} bytes"
     )

@@ -134,6 +134,64 @@ def test_training_pairs_with_an_empty_side_are_left_out_and_counted(folder: Path
     assert corpus.notes == ("left out of train: 3 pairs with an empty side (lines 1, 3, 5)",)
 
 
+INVISIBLE = ["\u200b", "\u2060", "\ufeff\u200e", "\x01", "\u202a\u202c", "\u3164", "\ufe0f \u00ad"]
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
+def test_training_pairs_with_an_invisible_side_are_left_out_and_told_apart_from_empty_ones(
+    folder: Path, text: str, side: int
+) -> None:
+    pair = ["x", "y"]
+    pair[side] = f"\u200d{text}"
+    write(folder, "train", [TRAIN[0], (pair[0], pair[1]), ("", "x"), TRAIN[1]])
+    corpus = build(folder, tokenizer="word")
+    assert corpus.splits["train"].references == [TRAIN[0][1], TRAIN[1][1]]
+    reason = "with a side of nothing but invisible characters (zero-width, control or format)"
+    assert corpus.notes[-2:] == (
+        "left out of train: 1 pair with an empty side (line 3)",
+        f"left out of train: 1 pair {reason} (line 2)",
+    )
+    named = FilesCorpus.list_left_out(options(folder))
+    assert named[1] == f"{folder}/train.de:2: has a side of invisible characters only"
+    # Evaluation pairs stay, with a note.
+    write(folder, "test", [(pair[0], pair[1]), TRAIN[0]])
+    corpus = build(folder, tokenizer="word")
+    assert len(corpus.splits["test"]) == 2 and f"kept in test: 1 pair {reason}" in corpus.notes
+
+
+def test_no_share_of_the_training_files_gets_an_invisible_pair(tmp_path: Path) -> None:
+    write(tmp_path, "train", [*NUMBERED, *[(f"leer {i}", "\u200b") for i in range(60)]])
+    corpus = build(tmp_path, valid=0.2, test=0.2)
+    assert sum(len(corpus.splits[name]) for name in ("train", "valid", "test")) == 200
+
+
+@pytest.mark.parametrize("text", ["\u0600", "a\u200b", "\u0301", "…"], ids=ascii)
+def test_a_side_with_anything_visible_is_trained_on(folder: Path, text: str) -> None:
+    write(folder, "train", [TRAIN[0], (text, text)])
+    assert build(folder, tokenizer="word").splits["train"].sources == [TRAIN[0][0], text]
+
+
+def test_only_invisible_training_pairs_are_none(folder: Path) -> None:
+    write(folder, "train", [("\u200b", "a"), ("b", "\u2060")])
+    with pytest.raises(CorpusError, match=r"train\.de: there is no training pair with two sides"):
+        build(folder)
+
+
+def test_quotes_of_tables_are_an_option_that_counts_only_when_it_is_given(folder: Path) -> None:
+    for name in ("train.de", "train.en"):
+        os.remove(folder / name)
+    (folder / "train.tsv").write_text('"Ein Hund"\t"A dog"\nein Mann\ta man\n"Ja"\t"Yes"\n')
+    assert build(folder).splits["train"].sources == ["Ein Hund", "ein Mann", "Ja"]
+    assert build(folder, quotes="csv").splits["train"].sources == ["Ein Hund", "ein Mann", "Ja"]
+    assert build(folder, quotes="text").splits["train"].sources == ['"Ein Hund"', "ein Mann", '"Ja"']
+    # Runs from before there was the option keep their hash.
+    assert "quotes" not in options(folder).model_dump(mode="json")
+    assert options(folder, quotes="text").model_dump(mode="json")["quotes"] == "text"
+    with pytest.raises(ValidationError, match="quotes"):
+        options(folder, quotes="single")
+
+
 def test_training_pairs_that_are_too_long_on_either_side_are_left_out_and_counted(folder: Path) -> None:
     write(folder, "train", [("a b c", "x"), ("a b c d", "x"), ("a", "w x y z"), ("a", "x y z")])
     corpus = build(folder, tokenizer="word", max_length=3)
