@@ -14,21 +14,21 @@ READING = family(
         TEXT,
         "if inside > self._feeds:",
         "if inside > 1_000_000:",
-        "data/text/test_data_text_files.py -k carriage",
+        "data/text/test_data_text_files.py",
     ),
     (
         "bomb",
         TEXT,
         "min(MAX_FILE_BYTES, max(_SMALL, _MOST_RATIO * own_size))",
         "MAX_FILE_BYTES",
-        "data/text/test_data_text_files.py -k bomb",
+        "data/text/test_data_text_files.py",
     ),
     (
         "bomb",
         TEXT,
         "max(_SMALL, _MOST_RATIO * own_size)",
         "_MOST_RATIO * own_size",
-        "data/text/test_data_text_files.py -k repeats",
+        "data/text/test_data_text_files.py",
     ),
     (
         "quotes",
@@ -56,7 +56,7 @@ READING = family(
         "data/text/text_corpus.py",
         "return not any(map(is_invisible, pair))",
         "return not _has_empty_side(pair)",
-        f"{FILES} -k invisible",
+        f"{FILES}",
     ),
     (
         "round trip",
@@ -70,6 +70,6 @@ READING = family(
         "tensorboard/columns.py",
         "or holders[key] < n_runs",
         "",
-        "tensorboard/test_over_seeds.py -k column",
+        "tensorboard/test_over_seeds.py",
     ),
 )

@@ -168,6 +168,15 @@ def test_files_are_taken_with_their_subwords_and_without_blank_lines(tmp_path: P
     assert "left out of test: 2 of 6 lines, blank or there already" in corpus.notes
 
 
+def test_lines_of_invisible_characters_are_left_out_as_blank_ones_are(tmp_path: Path) -> None:
+    files = write_files(tmp_path / "a", valid="d 1\n\u200b\n")
+    (tmp_path / "a" / "test.de").write_text("e 1\n\u2060\u200e\n")
+    (tmp_path / "a" / "test.en").write_text("f 1\n\ufe0f\n")
+    corpus = build(of=files)
+    assert corpus.splits["test"].sources == ["e 1", "f 1"]
+    assert "\u200b" not in corpus.splits["valid"].sources
+
+
 def test_a_split_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
     files = write_files(tmp_path / "a", valid="e 1\n")
     with pytest.raises(CorpusError, match="every line of valid is blank, or in another split as well"):
