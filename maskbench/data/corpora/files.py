@@ -52,7 +52,7 @@ class FilesOptions(TextOptions):
 
     quotes: Quotes = Field(
         default="auto",
-        description="what quotation marks around fields of tables are: of a csv writer, or text; auto: see the docs",
+        description="quotation marks around fields of tables: csv takes them off, text keeps them; auto: as the table shows",
     )
 
     @model_serializer(mode="wrap")

@@ -26,6 +26,8 @@ MAX_LINE_BYTES: Final = 1 << 20
 BYTE_ORDER_MARK: Final = "\ufeff"
 """What some programs put at the start of a UTF-8 file; elsewhere an invisible character."""
 
+_UTF8_MARK: Final = BYTE_ORDER_MARK.encode()
+
 _MOST_NUMBERS: Final = 10
 """Maximum number of line numbers in a note."""
 
@@ -139,7 +141,7 @@ def read_lines(path: Path) -> Iterator[str]:
         if b"\0" in raw:
             raise CorpusError(f"{path}:{number}: holds a NUL character; is this a text file?")
         if number == 1:
-            raw = raw.removeprefix(b"\xef\xbb\xbf")
+            raw = raw.removeprefix(_UTF8_MARK)
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -166,7 +168,8 @@ def _raw_lines(path: Path) -> Iterator[bytes]:
             number += 1
         _checked(rest, path, number)
     returns.check(rest, is_end=True)
-    if rest:
+    # A file of a byte order mark alone, which some editors save for an empty one, has no line.
+    if rest and (number, rest) != (1, _UTF8_MARK):
         yield rest
 
 

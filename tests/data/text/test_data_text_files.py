@@ -94,6 +94,8 @@ def test_any_bytes_are_read_line_for_line_or_refused_with_file_and_line(
         (b"\n\n", ["", ""]),
         (b"one\r\ntwo\r\n", ["one", "two"]),
         (b"\xef\xbb\xbfone\n", ["one"]),
+        (b"\xef\xbb\xbf", []),
+        (b"\xef\xbb\xbf\n", [""]),
         (b"one\rtwo\n", ["one\rtwo"]),
         (b"one\r", ["one"]),
         (b"one\r\n\rtwo\nthree\r\n", ["one", "\rtwo", "three"]),
