@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final, Self
 
 from maskbench.errors import CorpusError
@@ -53,8 +54,15 @@ class Vocabulary(ABC):
         """Return a JSON description from which `from_json` builds an equal vocabulary."""
 
     @abstractmethod
-    def _starts_word(self, token: str) -> bool:
-        """Return whether an ordinary token is the beginning of a word."""
+    def _spell(self, token: str) -> bytes:
+        """Return what an ordinary token adds to a line, in UTF-8, with the blank that it puts before itself."""
+
+    @abstractmethod
+    def encode_around_masks(self, pieces: Sequence[str | None]) -> list[int]:
+        """Return the ids of one line with MASK for every None; the other pieces are the text between, with its blanks.
+
+        A line without None has the ids that `encode` returns.
+        """
 
     @abstractmethod
     def _ordinary_token(self, index: int) -> str:
@@ -69,10 +77,15 @@ class Vocabulary(ABC):
         """The ids to insert between a text or a special token and the next part of the same line."""
         return []
 
-    def starts_word(self) -> list[bool]:
-        """Return for every id whether it begins a word; special tokens do."""
-        ordinary = (self._ordinary_token(index) for index in range(len(self) - N_SPECIAL))
-        return [True] * N_SPECIAL + [self._starts_word(token) for token in ordinary]
+    def spelling(self, index: int) -> bytes:
+        """Return what an ordinary id adds to a line, in UTF-8; with BPE it may begin or end inside a character.
+
+        Raises:
+            IndexError: `index` is outside [N_SPECIAL, len).
+        """
+        if not N_SPECIAL <= index < len(self):
+            raise IndexError(f"ordinary token id {index} is outside [{N_SPECIAL}, {len(self)})")
+        return self._spell(self._ordinary_token(index - N_SPECIAL))
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of one text, without BOS or EOS; unknown words are UNK."""
@@ -163,6 +176,10 @@ class _Listed(Vocabulary):
         ids = self._ids
         return [[ids.get(token, UNK) for token in self._split(text)] for text in texts]
 
+    def encode_around_masks(self, pieces: Sequence[str | None]) -> list[int]:
+        """Return the ids of the pieces, and MASK for every None."""
+        return [i for piece in pieces for i in ([MASK] if piece is None else self.encode(piece))]
+
     def id_of(self, token: str) -> int | None:
         """Return the id of a token, or None."""
         return self._ids.get(token)
@@ -186,8 +203,8 @@ class WordVocabulary(_Listed):
         """Return the word list as JSON."""
         return json.dumps({"kind": "word", "words": self._tokens}, ensure_ascii=False)
 
-    def _starts_word(self, token: str) -> bool:
-        return True
+    def _spell(self, token: str) -> bytes:
+        return f" {token}".encode()
 
     def _join(self, runs: Iterable[list[int] | str]) -> str:
         return " ".join(self._said(runs))
@@ -214,8 +231,8 @@ class CharacterVocabulary(_Listed):
         """Return the characters, in the order of their ids, as JSON."""
         return json.dumps({"kind": "char", "characters": "".join(self._tokens)}, ensure_ascii=False)
 
-    def _starts_word(self, token: str) -> bool:
-        return token.isspace()
+    def _spell(self, token: str) -> bytes:
+        return token.encode()
 
     def _join(self, runs: Iterable[list[int] | str]) -> str:
         return "".join(self._said(runs))
@@ -273,9 +290,25 @@ class BpeVocabulary(Vocabulary):
     def _ordinary_token(self, index: int) -> str:
         return str(self._tokenizer.id_to_token(index))
 
-    def _starts_word(self, token: str) -> bool:
-        # The byte-level alphabet spells a space as `Ġ`.
-        return token.startswith("Ġ")
+    def encode_around_masks(self, pieces: Sequence[str | None]) -> list[int]:
+        """Return the ids of the pieces, and MASK for every None, which has the space before it as a word has."""
+        ids: list[int] = []
+        text = " "
+        for piece in pieces:
+            if piece is None:
+                ids += [*self._raw_ids(text.removesuffix(" ")), MASK]
+                text = ""
+            else:
+                text += piece
+        return ids + self._raw_ids("" if text == " " else text)
+
+    def _raw_ids(self, text: str) -> list[int]:
+        """Return the ids of a text without a space in front."""
+        with _one_thread():
+            return [index + N_SPECIAL for index in self._tokenizer.encode(text).ids]
+
+    def _spell(self, token: str) -> bytes:
+        return bytes(_byte_of_letter()[letter] for letter in token)
 
     def _join(self, runs: Iterable[list[int] | str]) -> str:
         pieces = [f" {run}" if isinstance(run, str) else self._text(run) for run in runs]
@@ -283,6 +316,14 @@ class BpeVocabulary(Vocabulary):
 
     def _text(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode([index - N_SPECIAL for index in ids], skip_special_tokens=False))
+
+
+@cache
+def _byte_of_letter() -> dict[str, int]:
+    """Return the byte that each letter of the byte-level alphabet stands for (Radford et al. 2019, GPT-2)."""
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return {chr(byte): byte for byte in shown} | {chr(256 + i): byte for i, byte in enumerate(hidden)}
 
 
 @contextmanager

@@ -1,21 +1,23 @@
 """Noisy copies of a test split: source words are masked, dropped, swapped or replaced.
 
 The noise belongs to the corpus, not to a run: its key has no seed, so every arm, seed and machine is tested
-on the same noisy sentences. References do not change. Words are altered before encoding; a masked word
-becomes the id MASK, so the text `<mask>` stays text.
+on the same noisy sentences. References do not change. What a word is, `maskbench.data.words` says. Words are
+altered before encoding; a masked word becomes the id MASK, so the text `<mask>` stays text. The blanks between
+words stay what they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from typing import Final, TypeAlias
 
 from maskbench.data.corpus import Ragged, Split
 from maskbench.data.generation.annotations import copy_with_sources
 from maskbench.data.generation.sentence_rng import SentenceRng, sentence_rngs
 from maskbench.data.vocabulary import EOS, MASK, SPECIAL_NAMES, Vocabulary
+from maskbench.data.words import DividedLine, WordRule
 from maskbench.randomness import Key
+from maskbench.text import count_of
 
 NOISE_KINDS: Final = ("mask", "drop", "swap", "replace")
 NOISE_PERCENTS: Final = (10, 20, 30)
@@ -25,8 +27,13 @@ NOISE_SPLITS: Final = tuple(f"noise-{kind}-{percent}" for kind in NOISE_KINDS fo
 Words: TypeAlias = list[tuple[int, str | None]]
 """A sentence as words, each with its original position; None is a masked word."""
 
+_NEARLY_ALL: Final = 0.9
+"""A note names a copy that equals its original in this share of the lines, or more."""
 
-def make_noisy_splits(clean: Split, vocabulary: Vocabulary, source_words: Sequence[str]) -> list[Split]:
+
+def make_noisy_splits(
+    clean: Split, vocabulary: Vocabulary, source_words: Sequence[str], rule: WordRule = WordRule()
+) -> list[Split]:
     """Return every noisy copy of `clean`.
 
     In a sentence of n words, n * percent / 100 are altered, rounded up or down at random so that the
@@ -38,9 +45,10 @@ def make_noisy_splits(clean: Split, vocabulary: Vocabulary, source_words: Sequen
         clean: the split to alter.
         vocabulary: encodes the altered sentences.
         source_words: the words a replacement is drawn from, in a fixed order.
+        rule: how sources are divided into words.
     """
     return [
-        make_noisy_copy(clean, kind, percent, vocabulary, source_words)
+        make_noisy_copy(clean, kind, percent, vocabulary, source_words, rule=rule)
         for kind in NOISE_KINDS
         for percent in NOISE_PERCENTS
     ]
@@ -53,45 +61,76 @@ def make_noisy_copy(
     vocabulary: Vocabulary,
     source_words: Sequence[str],
     key: Key | None = None,
+    rule: WordRule = WordRule(),
 ) -> Split:
-    """Return a noisy copy of `clean`, `percent` % of its words altered; `key` replaces the usual key."""
+    """Return a noisy copy of `clean`, `percent` % of its words altered; `key` replaces the usual key.
+
+    A line of which no word is altered stays as it is. A dropped word leaves the first of the blanks around it.
+    """
     alter = _ALTER[kind]
-    lines = [line.split() for line in clean.sources]
+    divided = [rule.divide(line) for line in clean.sources]
+    lines = [line.words for line in divided]
     longest = max(map(len, lines), default=0)
     altered: list[Words | None] = []
     # The usual key has only the kind: the same words are altered first at every percentage.
     key = Key.of(0, "noise", kind) if key is None else key
     for words, rng in zip(lines, sentence_rngs(key, 0, len(lines), 3 * longest + 1), strict=True):
         altered.append(alter(words, percent / 100, rng, source_words))
-    rows = [
-        clean.src[i].tolist() if words is None else [*_encode(words, vocabulary), EOS]
-        for i, words in enumerate(altered)
-    ]
-    sources = [
-        line
-        if words is None
-        else " ".join(SPECIAL_NAMES[MASK] if word is None else word for _, word in words)
-        for line, words in zip(clean.sources, altered, strict=True)
-    ]
-    places = [
-        range(len(line)) if words is None else [place for place, _ in words]
-        for line, words in zip(lines, altered, strict=True)
-    ]
+    rows: list[list[int]] = []
+    sources: list[str] = []
+    places: list[Sequence[int]] = []
+    for i, (line, words) in enumerate(zip(divided, altered, strict=True)):
+        if words is None:
+            rows.append(clean.src[i].tolist())
+            sources.append(clean.sources[i])
+            places.append(range(len(line.words)))
+        else:
+            pieces = _pieces(line, words, rule)
+            rows.append([*vocabulary.encode_around_masks(pieces), EOS])
+            sources.append("".join(SPECIAL_NAMES[MASK] if piece is None else piece for piece in pieces))
+            places.append([place for place, _ in words])
     return copy_with_sources(clean, f"noise-{kind}-{percent}", sources, Ragged.from_rows(rows), places)
 
 
-def _encode(words: Words, vocabulary: Vocabulary) -> list[int]:
-    parts: list[list[int]] = []
-    for is_masked, run in groupby((word for _, word in words), lambda word: word is None):
-        # Words between two masks are encoded together, as in a line.
-        if is_masked:
-            parts += [[MASK] for _ in run]
-        else:
-            parts.append(vocabulary.encode(" ".join(filter(None, run))))
-    ids: list[int] = []
-    for part in parts:
-        ids += [*(vocabulary.separator_ids if ids else ()), *part]
-    return ids
+def list_unaltered(clean: Split, copies: Sequence[Split], rule: WordRule = WordRule()) -> list[str]:
+    """Return notes on lines that cannot be altered, and on copies that nearly equal their original."""
+    notes = []
+    short = sum(len(rule.split(line)) < 2 for line in clean.sources)
+    if short:
+        notes.append(
+            f"{short} of {count_of(len(clean), 'line')} of {clean.name} have fewer than two words: noise-drop and"
+            " noise-swap leave them as they are"
+        )
+    for copy in copies:
+        same = sum(a == b for a, b in zip(clean.sources, copy.sources, strict=True))
+        if len(clean) and same >= _NEARLY_ALL * len(clean):
+            notes.append(
+                f"{copy.name} equals {clean.name} in {same} of {count_of(len(clean), 'line')}: a score on it says next"
+                " to nothing about noise"
+            )
+    return notes
+
+
+def _pieces(line: DividedLine, words: Words, rule: WordRule) -> list[str | None]:
+    """Return an altered line as text around masked words, which are None, with the blanks of the original line."""
+    kept = sorted(place for place, _ in words)
+    # Blanks belong to places, not to words: a swap leaves them where they are.
+    blanks = [line.blanks[0]]
+    for here, following in zip(kept, kept[1:], strict=False):
+        blanks.append(next(filter(None, line.blanks[here + 1 : following + 1]), ""))
+    blanks.append(line.blanks[-1])
+    pieces: list[str | None] = []
+    text = blanks[0]
+    for i, (_, word) in enumerate(words):
+        if word is None:
+            pieces += [text, None]
+            text = blanks[i + 1]
+            continue
+        text += word + blanks[i + 1]
+        following = words[i + 1][1] if i + 1 < len(words) else None
+        if not blanks[i + 1] and following is not None and rule.fuses(word, following):
+            text += " "
+    return [*pieces, text]
 
 
 def _count(expected: float, most: int, rng: SentenceRng) -> int:
