@@ -14,7 +14,7 @@ from maskbench.data.corpus import Ragged
 from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, PAD
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionRequest, LogitContext, Sizes
-from maskbench.masks.corpus_statistics import CorpusStatistics
+from maskbench.masks.corpus_statistics import CorpusStatistics, edges_of_starts
 from maskbench.masks.plan import MaskPlan
 from maskbench.metrics.likelihood import NegativeLogLikelihood, TokenAccuracy
 from maskbench.metrics.teacher_forcing import TeacherForcedScores
@@ -35,8 +35,10 @@ def facts() -> CorpusStatistics:
     rows = [[N_SPECIAL + (5 * i + 3 * j) % (VOCAB - N_SPECIAL) for j in range(2 + i)] for i in range(14)]
     sides = Ragged.from_rows([*map(_ended, rows[:7])]), Ragged.from_rows([*map(_ended, rows[7:])])
     seen = torch.tensor([*sides[0].values, *sides[1].values])
+    starts = edges_of_starts(torch.tensor([i < N_SPECIAL or i % 3 > 0 for i in range(VOCAB)]))
     return CorpusStatistics(
-        starts_word=torch.tensor([i < N_SPECIAL or i % 3 > 0 for i in range(VOCAB)]),
+        source_words=starts,
+        target_words=starts,
         counts=torch.bincount(seen, minlength=VOCAB),
         length_ratio=1.25,
         pairs=lambda: sides,

@@ -22,7 +22,7 @@ from maskbench.data.vocabulary import EOS, N_SPECIAL
 from maskbench.errors import ConfigError
 from maskbench.masks.catalogue import example_arm
 from maskbench.masks.context import Sizes
-from maskbench.masks.corpus_statistics import CorpusStatistics
+from maskbench.masks.corpus_statistics import CorpusStatistics, edges_of_starts
 from maskbench.registry import MASKS, PRESETS, did_you_mean
 
 MODEL = ModelConfig(d_model=12, n_heads=3, encoder_layers=2, decoder_layers=2, d_ff=20, dropout=0.2)
@@ -82,8 +82,10 @@ def catalogue_sizes() -> Sizes:
     """Return the sizes and corpus statistics of the small model; its token `w7` has id 7."""
     split = _split()
     seen = np.concatenate((split.src.values, split.tgt.values))
+    starts = edges_of_starts(torch.tensor([i < N_SPECIAL or i % 3 != 1 for i in range(VOCABULARY)]))
     facts = CorpusStatistics(
-        starts_word=torch.tensor([i < N_SPECIAL or i % 3 != 1 for i in range(VOCABULARY)]),
+        source_words=starts,
+        target_words=starts,
         counts=torch.bincount(torch.as_tensor(seen, dtype=torch.int64), minlength=VOCABULARY),
         length_ratio=len(split.tgt.values) / len(split.src.values),
         pairs=lambda: (split.src, split.tgt),

@@ -123,6 +123,10 @@ class WordRule:
         return self.split(word + following) != [word, following]
 
 
+BETWEEN_BLANKS: Final = WordRule()
+"""Words are what stands between blanks, in every script."""
+
+
 def _divide_piece(piece: str) -> list[str]:
     """Divide a piece without blanks at both sides of every character that is a word of its own."""
     if not _ALONE.search(piece):
@@ -131,9 +135,7 @@ def _divide_piece(piece: str) -> list[str]:
     alone = held = False
     for character in piece:
         kind = character_kind(character)
-        if words and (kind is CharacterKind.MARK or held):
-            words[-1] += character
-        elif words and kind is CharacterKind.PLAIN and not alone:
+        if words and (kind is CharacterKind.MARK or held or (kind is CharacterKind.PLAIN and not alone)):
             words[-1] += character
         else:
             words.append(character)
@@ -150,7 +152,7 @@ def choose_rule(lines: Sequence[str]) -> WordRule:
     """
     by_character = WordRule(divides=True)
     places = gaps = 0
-    for line in lines[:: 1 + len(lines) // _MOST_LINES]:
+    for line in _sample(lines):
         if not _ALONE.search(line):
             continue
         found = by_character.divide(line)
@@ -162,3 +164,16 @@ def choose_rule(lines: Sequence[str]) -> WordRule:
                 places += 1
                 gaps += bool(found.blanks[i])
     return WordRule(divides=gaps < _GAP_SHARE * places)
+
+
+def lacks_white_space(lines: Sequence[str], rule: WordRule) -> bool:
+    """Return whether white space stands at less than half of the places between two words of a text."""
+    places = spaces = 0
+    for line in _sample(lines):
+        places += max(0, len(rule.split(line)) - 1)
+        spaces += max(0, len(line.split()) - 1)
+    return 2 * spaces < places
+
+
+def _sample(lines: Sequence[str]) -> Sequence[str]:
+    return lines[:: 1 + len(lines) // _MOST_LINES]

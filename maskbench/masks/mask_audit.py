@@ -2,7 +2,8 @@
 
 A `MaskAudit` observes every strategy call in training. An entry holds the number of visits and random draws,
 the number of different patterns, a fingerprint of all patterns, the realised ratio of picked tokens and the
-density of kept pairs. Masks are pure functions of keys, so a resumed run replays the earlier steps without a
+density of kept pairs. The realised ratio is a mean over all tokens; `ratio_by_sentence` says how it is spread
+over the sentences. Masks are pure functions of keys, so a resumed run replays the earlier steps without a
 model and gets the same record. A mask that reads the model's losses cannot be replayed: it has no
 fingerprint, and its realised ratio is the mean of the logged ratios.
 """
@@ -73,6 +74,8 @@ class _PickRecord:
     """By example: the positions picked at least once, as bits."""
     ever_eligible: dict[int, int] = field(default_factory=dict)
     """By example: the positions eligible at least once, as bits."""
+    counts: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """Visits by number of picked and of eligible tokens, where any is eligible."""
     run: _Share = field(default_factory=_Share)
     step: _Share = field(default_factory=_Share)
 
@@ -85,6 +88,8 @@ class _PickRecord:
         if self.reads_losses:
             return
         self.run.add(*counts)
+        each = zip(picked.sum(1).tolist(), eligible.sum(1).tolist(), strict=True)
+        self.counts.update((part, whole) for part, whole in each if whole)
         rows = zip(examples.tolist(), _bits(picked), _bits(eligible), strict=True)
         for example, bits, possible in rows:
             self.patterns.add((example, bits))
@@ -96,7 +101,13 @@ class _PickRecord:
         if self.reads_losses:
             unknown = dict.fromkeys(("distinct", "most_patterns_of_one_example", "fingerprint"))
             counts = {"visits": self.visits, "draws": len(self.draws)}
-            return {**counts, **unknown, "realised_ratio": logged, "coverage": None}
+            return {
+                **counts,
+                **unknown,
+                "realised_ratio": logged,
+                "ratio_by_sentence": None,
+                "coverage": None,
+            }
         seen = Counter(example for example, _ in self.patterns)
         picked, possible = (
             sum(map(int.bit_count, d.values())) for d in (self.ever_picked, self.ever_eligible)
@@ -108,8 +119,31 @@ class _PickRecord:
             "most_patterns_of_one_example": max(seen.values(), default=0),
             "fingerprint": _fingerprint(self.patterns),
             "realised_ratio": self.run.value,
+            "ratio_by_sentence": _spread(self.counts),
             "coverage": picked / possible if possible else None,
         }
+
+
+def _spread(counts: Mapping[tuple[int, int], int]) -> dict[str, float] | None:
+    """Return how the share of picked tokens is spread over visits of sentences, all in [0, 1].
+
+    A quantile is the smallest share that so many of the visits do not exceed. `untouched` and `whole` are the
+    shares of visits with no token and with every eligible token picked. None without visits.
+
+    Args:
+        counts: visits by number of picked and of eligible tokens; at least one is eligible.
+    """
+    visits = sum(counts.values())
+    if not visits:
+        return None
+    by_share: Counter[float] = Counter()
+    for (part, whole), count in counts.items():
+        by_share[part / whole] += count
+    shares = sorted(by_share)
+    reached = np.cumsum([by_share[share] for share in shares])
+    quantiles = {"min": 0.0, "p5": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
+    spread = {name: shares[int(np.searchsorted(reached, q * visits))] for name, q in quantiles.items()}
+    return {**spread, "untouched": by_share[0.0] / visits, "whole": by_share[1.0] / visits}
 
 
 def _bits(rows: Tensor) -> list[int]:

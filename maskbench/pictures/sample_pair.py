@@ -16,7 +16,7 @@ from maskbench.data.corpus import Ragged
 from maskbench.data.vocabulary import BOS, EOS, N_SPECIAL, SPECIAL_NAMES
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionRequest, Sizes
-from maskbench.masks.corpus_statistics import CorpusStatistics
+from maskbench.masks.corpus_statistics import CorpusStatistics, edges_of_starts
 from maskbench.randomness import Key, torch_generator
 
 _TEXT = (
@@ -40,13 +40,16 @@ def token_text(token: int) -> str:
 def make_sample_sizes(max_length: int, n_heads: int = 4, n_layers: int = 2) -> Sizes:
     """Return the sizes of the sample model, with statistics of the sample corpus."""
     size = N_SPECIAL + len(_WORDS)
-    starts = torch.tensor([True] * N_SPECIAL + [not text.startswith("##") for text in _WORDS])
+    starts = edges_of_starts(
+        torch.tensor([True] * N_SPECIAL + [not text.startswith("##") for text in _WORDS])
+    )
     counts = torch.tensor(
         [0] * N_SPECIAL + [900 if text in _FREQUENT else 60 - i for i, text in enumerate(_WORDS)]
     )
     rows = Ragged.from_rows([[_IDS[text] for text in SOURCE], [_IDS[text] for text in SOURCE[5:14]]])
     facts = CorpusStatistics(
-        starts_word=starts,
+        source_words=starts,
+        target_words=starts,
         counts=counts,
         pairs=lambda: (rows, rows),
         annotations=frozenset({"junk", "links"}),

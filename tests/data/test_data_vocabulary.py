@@ -122,10 +122,12 @@ def test_characters_are_ranked_by_frequency_and_then_by_code_point() -> None:
     ]
 
 
-def test_a_space_begins_a_word_of_characters_and_a_piece_with_a_space_one_of_subwords() -> None:
-    starts = CHARACTERS.starts_word()
-    assert [starts[i] for i in CHARACTERS.encode("an sie")] == [False, False, True, False, False, False]
-    assert starts[:N_SPECIAL] == [True] * N_SPECIAL and sum(starts) == N_SPECIAL + 1
+def test_a_token_is_spelled_as_it_stands_in_a_line() -> None:
+    assert [CHARACTERS.spelling(i) for i in CHARACTERS.encode("n s")] == [b"n", b" ", b"s"]
+    assert b"".join(BPE.spelling(i) for i in BPE.encode("mañana 我\u00a0x")) == " mañana 我\u00a0x".encode()
+    assert WordVocabulary(["ä"]).spelling(N_SPECIAL) == b" \xc3\xa4"
+    with pytest.raises(IndexError):
+        CHARACTERS.spelling(MASK)
 
 
 def test_a_character_list_with_a_repetition_is_refused() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from maskbench.data.corpus import assemble_corpus, encode_split
 from maskbench.data.vocabulary import EOS, WordVocabulary
 from maskbench.masks.corpus_statistics import collect_statistics
@@ -17,9 +15,9 @@ def test_facts_are_those_of_the_training_pairs_alone():
     # Sources of 3 and 4 tokens, targets of 2 and 4, end marks among them.
     assert facts.length_ratio == 6 / 7
     ids = dict(zip("abc", (words.id_of(word) for word in "abc"), strict=True))
-    assert facts.counts is not None and facts.starts_word is not None and facts.pairs is not None
+    assert facts.counts is not None and facts.source_words is not None and facts.pairs is not None
     assert {word: int(facts.counts[i]) for word, i in ids.items()} == {"a": 2, "b": 4, "c": 3}
     assert int(facts.counts[EOS]) == 4 and int(facts.counts.sum()) == 13
-    assert torch.equal(facts.starts_word, torch.ones(len(words), dtype=torch.bool))
+    assert facts.source_words[0].all() and not facts.source_words[1:].any() and facts.no_words == {}
     assert [side.lengths.tolist() for side in facts.pairs()] == [[3, 4], [2, 4]]
     assert facts.annotations == frozenset()

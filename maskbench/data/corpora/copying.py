@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble_corpus, encode_split
 from maskbench.data.generation.annotations import Links, annotate_split
-from maskbench.data.generation.noise import NOISE_SPLITS, make_noisy_splits
+from maskbench.data.generation.noise import NOISE_SPLITS, list_unaltered, make_noisy_splits
 from maskbench.data.generation.sampling import SPLITS, GeneratedOptions, fill_splits, generate_candidates
 from maskbench.data.generation.sentence_rng import SentenceRng
 from maskbench.data.vocabulary import WordVocabulary
@@ -80,9 +80,9 @@ class _ReorderingCorpus(CorpusBuilder):
         symbols = [f"s{i}" for i in range(options.symbols)]
         vocabulary = WordVocabulary(symbols)
         splits = [cls._split(name, drawn[name], vocabulary) for name in SPLITS]
-        return assemble_corpus(
-            cls.name, vocabulary, [*splits, *make_noisy_splits(splits[-1], vocabulary, symbols)]
-        )
+        noisy = make_noisy_splits(splits[-1], vocabulary, symbols)
+        notes = list_unaltered(splits[-1], noisy)
+        return assemble_corpus(cls.name, vocabulary, [*splits, *noisy], notes)
 
     @classmethod
     def _deriving(cls, options: CopyingOptions) -> Callable[[SentenceRng], Moved]:

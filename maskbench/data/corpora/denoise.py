@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from maskbench.data.corpora.nested_corpus import NestedCorpus, PlainCorpus, main_test_split
 from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble_corpus, encode_split
 from maskbench.data.generation.annotations import annotate_split
-from maskbench.data.generation.noise import NOISE_SPLITS, make_noisy_copy, make_noisy_splits
+from maskbench.data.generation.noise import NOISE_SPLITS, list_unaltered, make_noisy_copy, make_noisy_splits
 from maskbench.data.vocabulary import Vocabulary
+from maskbench.data.words import WordRule, choose_rule
 from maskbench.errors import CorpusError
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
@@ -90,10 +91,16 @@ class DenoiseCorpus(CorpusBuilder):
         )
         links = bool(cls.annotations(options))
         clean = {name: _split(name, lines[name], corpus.vocabulary, links=links) for name in _ORDER}
-        words = sorted({word for line in lines["train"] for word in line.split()})
-        splits = [_corrupted(clean[name], options, corpus.vocabulary, words) for name in ("train", "valid")]
-        splits += [clean["test"], *make_noisy_splits(clean["test"], corpus.vocabulary, words)]
-        return assemble_corpus("denoise", corpus.vocabulary, splits, [*corpus.notes, *notes])
+        rule = choose_rule(lines["train"])
+        words = sorted({word for line in lines["train"] for word in rule.split(line)})
+        splits = [
+            _corrupted(clean[name], options, corpus.vocabulary, words, rule) for name in ("train", "valid")
+        ]
+        noisy = make_noisy_splits(clean["test"], corpus.vocabulary, words, rule)
+        notes += list_unaltered(clean["test"], noisy, rule)
+        return assemble_corpus(
+            "denoise", corpus.vocabulary, [*splits, clean["test"], *noisy], [*corpus.notes, *notes]
+        )
 
 
 def _lines(split: Split, side: str) -> list[str]:
@@ -133,10 +140,12 @@ def _split(name: str, lines: Sequence[str], vocabulary: Vocabulary, *, links: bo
     return annotate_split(split, [[t * (length + 1) + t for t in range(length)] for length in lengths])
 
 
-def _corrupted(clean: Split, options: DenoiseOptions, vocabulary: Vocabulary, words: Sequence[str]) -> Split:
+def _corrupted(
+    clean: Split, options: DenoiseOptions, vocabulary: Vocabulary, words: Sequence[str], rule: WordRule
+) -> Split:
     """Return the split with noisy sources and no origin: the noise is part of the task."""
     if options.noise == "none":
         return clean
     key = Key.of(0, "denoise", options.noise, clean.name)
-    noisy = make_noisy_copy(clean, options.noise, options.percent, vocabulary, words, key)
+    noisy = make_noisy_copy(clean, options.noise, options.percent, vocabulary, words, key, rule)
     return replace(noisy, name=clean.name, origin=None, touched=None)

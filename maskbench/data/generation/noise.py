@@ -9,13 +9,14 @@ words stay what they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from maskbench.data.corpus import Ragged, Split
 from maskbench.data.generation.annotations import copy_with_sources
 from maskbench.data.generation.sentence_rng import SentenceRng, sentence_rngs
 from maskbench.data.vocabulary import EOS, MASK, SPECIAL_NAMES, Vocabulary
-from maskbench.data.words import DividedLine, WordRule
+from maskbench.data.words import BETWEEN_BLANKS, DividedLine, WordRule
 from maskbench.randomness import Key
 from maskbench.text import count_of
 
@@ -32,7 +33,7 @@ _NEARLY_ALL: Final = 0.9
 
 
 def make_noisy_splits(
-    clean: Split, vocabulary: Vocabulary, source_words: Sequence[str], rule: WordRule = WordRule()
+    clean: Split, vocabulary: Vocabulary, source_words: Sequence[str], rule: WordRule = BETWEEN_BLANKS
 ) -> list[Split]:
     """Return every noisy copy of `clean`.
 
@@ -61,7 +62,7 @@ def make_noisy_copy(
     vocabulary: Vocabulary,
     source_words: Sequence[str],
     key: Key | None = None,
-    rule: WordRule = WordRule(),
+    rule: WordRule = BETWEEN_BLANKS,
 ) -> Split:
     """Return a noisy copy of `clean`, `percent` % of its words altered; `key` replaces the usual key.
 
@@ -79,20 +80,20 @@ def make_noisy_copy(
     rows: list[list[int]] = []
     sources: list[str] = []
     places: list[Sequence[int]] = []
-    for i, (line, words) in enumerate(zip(divided, altered, strict=True)):
-        if words is None:
+    for i, (line, now) in enumerate(zip(divided, altered, strict=True)):
+        if now is None:
             rows.append(clean.src[i].tolist())
             sources.append(clean.sources[i])
             places.append(range(len(line.words)))
         else:
-            pieces = _pieces(line, words, rule)
+            pieces = _pieces(line, now, rule)
             rows.append([*vocabulary.encode_around_masks(pieces), EOS])
             sources.append("".join(SPECIAL_NAMES[MASK] if piece is None else piece for piece in pieces))
-            places.append([place for place, _ in words])
+            places.append([place for place, _ in now])
     return copy_with_sources(clean, f"noise-{kind}-{percent}", sources, Ragged.from_rows(rows), places)
 
 
-def list_unaltered(clean: Split, copies: Sequence[Split], rule: WordRule = WordRule()) -> list[str]:
+def list_unaltered(clean: Split, copies: Sequence[Split], rule: WordRule = BETWEEN_BLANKS) -> list[str]:
     """Return notes on lines that cannot be altered, and on copies that nearly equal their original."""
     notes = []
     short = sum(len(rule.split(line)) < 2 for line in clean.sources)
@@ -116,8 +117,8 @@ def _pieces(line: DividedLine, words: Words, rule: WordRule) -> list[str | None]
     kept = sorted(place for place, _ in words)
     # Blanks belong to places, not to words: a swap leaves them where they are.
     blanks = [line.blanks[0]]
-    for here, following in zip(kept, kept[1:], strict=False):
-        blanks.append(next(filter(None, line.blanks[here + 1 : following + 1]), ""))
+    for here, there in pairwise(kept):
+        blanks.append(next(filter(None, line.blanks[here + 1 : there + 1]), ""))
     blanks.append(line.blanks[-1])
     pieces: list[str | None] = []
     text = blanks[0]

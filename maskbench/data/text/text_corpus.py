@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from maskbench.data.corpus import Corpus, Split, assemble_corpus, encode_split
-from maskbench.data.generation.noise import make_noisy_splits
+from maskbench.data.generation.noise import list_unaltered, make_noisy_splits
 from maskbench.data.text.pair_files import Pair, SentencePairs
 from maskbench.data.text.text_files import name_lines
 from maskbench.data.vocabulary import (
@@ -23,6 +23,7 @@ from maskbench.data.vocabulary import (
     Vocabulary,
     WordVocabulary,
 )
+from maskbench.data.words import choose_rule, lacks_white_space
 from maskbench.errors import CorpusError
 from maskbench.text import count_of, is_invisible
 
@@ -100,10 +101,11 @@ def build_text_corpus(
         if split != "train":
             splits.append(_evaluation_split(split, text, chosen.vocabulary))
             said += _remarks(split, text.pairs, known)
-    words = sorted({word for line in train.sources for word in line.split()})
-    return assemble_corpus(
-        name, chosen.vocabulary, [*splits, *make_noisy_splits(splits[2], chosen.vocabulary, words)], said
-    )
+    rule = choose_rule(train.sources)
+    words = sorted({word for line in train.sources for word in rule.split(line)})
+    noisy = make_noisy_splits(splits[2], chosen.vocabulary, words, rule)
+    said += _word_notes(train, options.tokenizer) + list_unaltered(splits[2], noisy, rule)
+    return assemble_corpus(name, chosen.vocabulary, [*splits, *noisy], said)
 
 
 def list_left_out(texts: Mapping[str, SentencePairs], options: TextOptions) -> list[str]:
@@ -225,6 +227,27 @@ def _left_out_notes(text: SentencePairs, chosen: TrainingSelection, max_length: 
         for reason, places in reasons.items()
         if places
     ]
+
+
+def _word_notes(train: Split, tokenizer: str) -> list[str]:
+    """Return what a word is in text that is written without blanks between words."""
+    notes = []
+    for side, lines in (("sources", train.sources), ("targets", train.references)):
+        rule = choose_rule(lines)
+        if rule.divides:
+            notes.append(
+                f"the training {side} are written without blanks between words: for noise and for masks with unit:"
+                " word, a word is one character there, with its combining marks; divide the text by spaces to have"
+                " other words"
+            )
+        if tokenizer == "word" and lacks_white_space(lines, rule):
+            whole = sum(len(line.split()) == 1 for line in lines)
+            notes.append(
+                f"tokenizer: word takes what stands between white space as one token, so {whole} of"
+                f" {count_of(len(lines), 'line')} of the training {side} are one token; use tokenizer: bpe or char, or"
+                " divide the text by spaces"
+            )
+    return notes
 
 
 def _remarks(name: str, pairs: Sequence[Pair], known: set[Pair]) -> list[str]:

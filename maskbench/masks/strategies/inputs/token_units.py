@@ -45,11 +45,21 @@ class Units:
         cls,
         eligible: Bool[Tensor, "batch len"],
         ids: Int[Tensor, "batch len"],
-        starts_word: Bool[Tensor, "vocab"],
+        edges: Bool[Tensor, "5 vocab"],
     ) -> Units:
-        """Return words: a token continues a word unless it starts one or the token before it is not eligible."""
-        before = F.pad(eligible[:, :-1], (1, 0))
-        return cls(eligible, eligible & (starts_word[ids] | ~before))
+        """Return words: a token continues a word unless it starts one or the token before it is not eligible.
+
+        Args:
+            eligible: tokens that may be picked.
+            ids: the tokens.
+            edges: the rows of `Edge` for every entry of the vocabulary.
+        """
+        leads, continues, bare, ends, holds = edges[:, ids]
+        columns = torch.arange(ids.shape[1], device=ids.device)
+        # Whether the character before is a word of its own, the last token says that has more than marks.
+        ends = ends.gather(1, torch.where(bare, 0, columns).cummax(1).values)
+        starts = (leads | (_shifted(ends) & ~continues)) & ~_shifted(holds)
+        return cls(eligible, eligible & (starts | ~_shifted(eligible)))
 
     def unit_indices(self) -> Int[Tensor, "batch len"]:
         """Return the index of each token's unit in its sentence, from 0; meaningless where no token is eligible."""
@@ -60,6 +70,11 @@ class Units:
         columns = torch.arange(picked.shape[1], device=picked.device)
         first = torch.where(self.starts, columns, 0).cummax(1).values
         return self.eligible & picked.gather(1, first)
+
+
+def _shifted(flags: Bool[Tensor, "batch len"]) -> Bool[Tensor, "batch len"]:
+    """Return the flag of the token before, False for the first."""
+    return F.pad(flags[:, :-1], (1, 0))
 
 
 class SpanOptions(StrategyOptions):

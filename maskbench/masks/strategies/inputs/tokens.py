@@ -15,6 +15,7 @@ from maskbench.data.vocabulary import EOS
 from maskbench.errors import ConfigError
 from maskbench.masks.base import INPUT_SITES, StrategyOptions, TokenMask
 from maskbench.masks.context import Sizes, TokenContext, TokenInput
+from maskbench.masks.corpus_statistics import CorpusStatistics
 from maskbench.masks.schedules import RatioEach
 from maskbench.masks.strategies.inputs.selection_order import PositionPreference, priority_mask
 from maskbench.masks.strategies.inputs.token_replacement import (
@@ -119,12 +120,11 @@ class Tokens(TokenMask):
         by_word = options.counted == "word"
         # Where words are read off the tokens before, a decoding step cannot be computed alone.
         self.cacheable = site == "encoder_input" or not by_word
-        starts, counts = sizes.facts.starts_word, sizes.facts.counts
-        if by_word and starts is None:
-            raise ConfigError("tokens: the corpus does not say where words begin; use unit: token")
+        counts = sizes.facts.counts
+        edges = _word_edges(sizes.facts, site) if by_word else None
         if options.positions in ("rare", "frequent") and counts is None:
             raise ConfigError(f"tokens: positions: {options.positions} needs the corpus's token counts")
-        self.register_buffer("starts_word", starts if by_word else None, persistent=False)
+        self.register_buffer("word_edges", edges, persistent=False)
         self.counts: Tensor | None
         self.register_buffer("counts", counts, persistent=False)
         self.register_buffer(
@@ -160,7 +160,7 @@ class Tokens(TokenMask):
         units = (
             Units.from_tokens(eligible)
             if options.counted == "token"
-            else Units.from_words(eligible, ctx.current.ids, self.get_buffer("starts_word"))
+            else Units.from_words(eligible, ctx.current.ids, self.get_buffer("word_edges"))
         )
         chosen = (
             self._spans(options, ctx, units) if options.unit == "span" else self._units(options, ctx, units)
@@ -213,6 +213,26 @@ class Tokens(TokenMask):
             real = are_real(ctx.positions, ctx.lengths) & (ids > EOS)
             shown = shown | (real.flip(1).cumsum(1).flip(1) <= options.last)
         return shown
+
+
+def _word_edges(facts: CorpusStatistics, site: str) -> Bool[Tensor, "5 vocab"]:
+    """Return where words begin at a site.
+
+    Raises:
+        ConfigError: the corpus does not say.
+    """
+    side, edges = (
+        ("sources", facts.source_words) if site == "encoder_input" else ("targets", facts.target_words)
+    )
+    if side in facts.no_words:
+        raise ConfigError(
+            f"tokens: the {side} of the corpus have no words ({facts.no_words[side]}), so {site} with words as units "
+            "would hide whole sentences or nothing; use unit: token, and tokenizer: bpe or char, or divide the text by "
+            "spaces"
+        )
+    if edges is None:
+        raise ConfigError("tokens: the corpus does not say where words begin; use unit: token")
+    return edges
 
 
 def _entries_never_picked(tokens: list[str], sizes: Sizes) -> Bool[Tensor, "vocab"]:

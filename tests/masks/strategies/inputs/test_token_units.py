@@ -16,6 +16,7 @@ from torch import Tensor
 
 from maskbench.data.vocabulary import BOS, EOS, MASK, N_SPECIAL, PAD
 from maskbench.masks.context import Annotations, SourceBatch, TokenInput
+from maskbench.masks.corpus_statistics import edges_of_starts
 from maskbench.masks.random_draws import Draws
 from maskbench.masks.strategies.inputs.selection_order import priority_mask
 from maskbench.masks.strategies.inputs.token_units import (
@@ -72,8 +73,8 @@ def words_of(row: list[int]) -> list[list[int]]:
 def test_words_are_those_a_loop_finds(row):
     ids = torch.tensor([row])
     facts = sizes().facts
-    assert facts.starts_word is not None and facts.starts_word.tolist() == STARTS
-    units = Units.from_words(ids >= N_SPECIAL, ids, facts.starts_word)
+    assert facts.source_words is not None and facts.source_words[0].tolist() == STARTS
+    units = Units.from_words(ids >= N_SPECIAL, ids, facts.source_words)
     found: dict[int, list[int]] = {}
     for column, number in enumerate(units.unit_indices()[0].tolist()):
         if row[column] >= N_SPECIAL:
@@ -389,7 +390,7 @@ def test_a_word_is_as_rare_as_its_rarest_piece():
     counts = torch.zeros(VOCAB, dtype=torch.int64)
     counts[torch.tensor([5, 6, 7, 9, 8, 10])] = torch.tensor([90, 20, 80, 2, 30, 10])
     ids = torch.tensor([row])
-    units = Units.from_words(ids >= N_SPECIAL, ids, torch.tensor(STARTS))
+    units = Units.from_words(ids >= N_SPECIAL, ids, edges_of_starts(torch.tensor(STARTS)))
     rare = priority_mask("rare", units, ids, counts) & units.starts
     often = priority_mask("frequent", units, ids, counts) & units.starts
     assert rare.nonzero()[:, 1].tolist() == [2, 5]
