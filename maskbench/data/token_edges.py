@@ -2,6 +2,7 @@
 
 A mask sees ids and, at the decoder, only those up to its own. So whether a token begins a word is decided by its
 spelling and by that of the tokens before it. A token is never divided: one that holds several words is one word.
+A token of BPE that ends inside a character counts as most characters with these first bytes do.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A word is what stands between blanks. Blanks are white space, the zero width space, the Tibetan tsheg and the
 Ethiopic wordspace. Some scripts are written without blanks between words (`_ALONE`). In a text of such a script
-every base character is a word of its own, together with its combining marks, as a user-perceived character is
-in Unicode Standard Annex 29 (https://unicode.org/reports/tr29/). Other characters between two blanks stay one
+every base character is a word of its own, together with all its combining marks: a grapheme cluster of Unicode
+Standard Annex 29 (https://unicode.org/reports/tr29/), and the spacing vowels that the annex leaves out. Other characters between two blanks stay one
 word, as a Latin name in a Chinese sentence does. If such a text has blanks between words all the same, because
 somebody divided it into words, these blanks count and the characters are not divided.
 
@@ -139,8 +139,9 @@ def _divide_piece(piece: str) -> list[str]:
             words[-1] += character
         else:
             words.append(character)
+        if kind is not CharacterKind.MARK:
             alone = kind is CharacterKind.ALONE
-        held = alone and stacks_next(character)
+        held = stacks_next(character)
     return words
 
 

@@ -123,6 +123,16 @@ def original_of(split: Split) -> str:
     return split.origin
 
 
+def alters_nothing(outputs: ModelOutputs, split: str) -> bool:
+    """Return whether every source of an altered copy equals its original, so that nothing can be lost.
+
+    Raises:
+        ValueError: the split is not an altered copy.
+    """
+    data = outputs.split(split)
+    return data.sources == outputs.split(original_of(data)).sources
+
+
 class _AccuracyLost(Metric):
     """Token accuracy lost to an alteration of the source, over a subset of the target tokens."""
 
@@ -137,8 +147,10 @@ class _AccuracyLost(Metric):
         """Return the accuracy lost, -1 to 1; None where the subset is empty."""
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the accuracy lost on an altered copy."""
+        """Return the accuracy lost on an altered copy; no value where no source is altered."""
         data = outputs.split(split)
+        if alters_nothing(outputs, split):
+            return {}
         clean = outputs.teacher_forced(original_of(data))
         return without_missing({"": self.lost(clean, outputs.teacher_forced(split), data)})
 
@@ -193,8 +205,10 @@ class Robustness(_OfExactMatch):
     )
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the value over the original, the milder copies and this split."""
+        """Return the value over the original, the milder copies and this split; none where no source is altered."""
         data = outputs.split(split)
+        if alters_nothing(outputs, split):
+            return {}
         points = [(0, original_of(data)), *milder_copies(data, outputs.corpus.splits)]
         return {"": robustness([(amount, self.exact_match(outputs, name)) for amount, name in points])}
 
@@ -209,6 +223,8 @@ class RelativeDrop(_OfExactMatch):
     description = "share of the exact matches on the unaltered split that the alteration costs"
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the relative drop from the original to this split."""
+        """Return the relative drop from the original to this split; no value where no source is altered."""
+        if alters_nothing(outputs, split):
+            return {}
         clean = self.exact_match(outputs, original_of(outputs.split(split)))
         return without_missing({"": relative_drop(clean, self.exact_match(outputs, split))})

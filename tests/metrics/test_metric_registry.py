@@ -30,7 +30,8 @@ CLEAN = Split("test", TGT, TGT, ["a b", "c"], ["w0 w1", "w2"], tags=Ragged.from_
 
 def copy(name: str, *touched: int) -> Split:
     rows = Ragged(np.array(touched, np.int32), TGT.offsets)
-    return replace(CLEAN, name=name, origin="test", touched=rows)
+    sources = [f"{line} {name}" for line in CLEAN.sources]
+    return replace(CLEAN, name=name, origin="test", sources=sources, touched=rows)
 
 
 CORPUS = Corpus(

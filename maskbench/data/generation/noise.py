@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from operator import eq
 from typing import Final, TypeAlias
 
 from maskbench.data.corpus import Ragged, Split
@@ -30,6 +31,8 @@ Words: TypeAlias = list[tuple[int, str | None]]
 
 _NEARLY_ALL: Final = 0.9
 """A note names a copy that equals its original in this share of the lines, or more."""
+_FEW_LINES: Final = 20
+"""In fewer lines than this, a copy may equal its original by chance."""
 
 
 def make_noisy_splits(
@@ -102,13 +105,13 @@ def list_unaltered(clean: Split, copies: Sequence[Split], rule: WordRule = BETWE
             f"{short} of {count_of(len(clean), 'line')} of {clean.name} have fewer than two words: noise-drop and"
             " noise-swap leave them as they are"
         )
-    for copy in copies:
-        same = sum(a == b for a, b in zip(clean.sources, copy.sources, strict=True))
-        if len(clean) and same >= _NEARLY_ALL * len(clean):
-            notes.append(
-                f"{copy.name} equals {clean.name} in {same} of {count_of(len(clean), 'line')}: a score on it says next"
-                " to nothing about noise"
-            )
+    same = {copy.name: sum(map(eq, clean.sources, copy.sources)) for copy in copies}
+    nearly = [f"{name} ({n})" for name, n in same.items() if n >= _NEARLY_ALL * len(clean)]
+    if nearly and len(clean) >= _FEW_LINES:
+        notes.append(
+            f"nearly all {len(clean)} lines of {clean.name} are unaltered in {', '.join(nearly)}: scores there say next to"
+            " nothing about noise"
+        )
     return notes
 
 
