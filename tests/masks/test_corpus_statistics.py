@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+from helpers import placement, plan, sizes
+from scripts import ONE_TOKEN, TEXTS, lines
+
 from maskbench.data.corpus import assemble_corpus, encode_split
-from maskbench.data.vocabulary import EOS, WordVocabulary
+from maskbench.data.vocabulary import EOS, BpeVocabulary, CharacterVocabulary, Vocabulary, WordVocabulary
+from maskbench.errors import ConfigError
 from maskbench.masks.corpus_statistics import collect_statistics
 
 
@@ -21,3 +28,41 @@ def test_facts_are_those_of_the_training_pairs_alone():
     assert facts.source_words[0].all() and not facts.source_words[1:].any() and facts.no_words == {}
     assert [side.lengths.tolist() for side in facts.pairs()] == [[3, 4], [2, 4]]
     assert facts.annotations == frozenset()
+
+
+def refusal(lines: list[str], vocabulary: Vocabulary, site: str = "encoder_input") -> str:
+    """Why masks of whole words are refused at a site; "" where they are not."""
+    pairs = [(line, "a b") if site == "encoder_input" else ("a b", line) for line in lines]
+    facts = collect_statistics(
+        assemble_corpus("tiny", vocabulary, [encode_split("train", pairs, vocabulary)])
+    )
+    try:
+        plan(placement(site, "tokens", ratio=0.3, unit="word"), of=replace(sizes(), facts=facts))
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("site", ["encoder_input", "decoder_input"])
+@pytest.mark.parametrize("tokenizer", ["word", "char", "bpe"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_words_are_masked_only_where_tokens_make_them_up(name: str, tokenizer: str, site: str) -> None:
+    text = [*lines(name), "a b"]
+    vocabulary: Vocabulary = {
+        "word": lambda: WordVocabulary.train(text, size=99),
+        "char": lambda: CharacterVocabulary.train(text, size=99),
+        "bpe": lambda: BpeVocabulary.train(text, size=300),
+    }[tokenizer]()
+    said = refusal(lines(name), vocabulary, site)
+    assert bool(said) == (tokenizer == "word" and name in ONE_TOKEN)
+    if said:
+        side = "sources" if site == "encoder_input" else "targets"
+        assert f"the {side} of the corpus have no words" in said and "use unit: token" in said
+
+
+def test_text_of_which_every_line_is_one_word_has_no_words_to_mask() -> None:
+    letters = CharacterVocabulary(list("ACGT ab"))
+    assert "20 of 20 training lines of several tokens are one word" in refusal(["ACGT", "TTA"] * 10, letters)
+    assert refusal(["ACGT TTA", "TTA"] * 10, letters) == ""
+    # A token is a word here, and a label of one word can be hidden.
+    assert refusal(["good", "bad"], WordVocabulary(["good", "bad", "a", "b"])) == ""

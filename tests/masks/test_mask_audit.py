@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import placement, plan, sizes, tiny_batch, tiny_model
+from helpers import VOCAB, placement, plan, sizes, tiny_batch, tiny_model
 
 from maskbench.config.schema.experiment import PlacementConfig
 from maskbench.data.batches import Batch
 from maskbench.data.vocabulary import EOS, N_SPECIAL
 from maskbench.masks.clock import Clock
+from maskbench.masks.corpus_statistics import edges_of_starts
 from maskbench.masks.mask_audit import MaskAudit
 
 EXAMPLES, WORDS = 400, 12
@@ -104,6 +105,44 @@ def test_the_realised_ratio_is_the_asked_one_on_average():
     # A quarter of twelve words is three of them, in every sentence.
     quarter = proof(placement("encoder_input", "tokens", ratio=0.25), 2)
     assert quarter["realised_ratio"] == 0.25
+
+
+def test_the_spread_over_sentences_is_told_beside_the_mean():
+    # A quarter of twelve words is three of them, in every sentence.
+    entry = proof(placement("encoder_input", "tokens", ratio=0.25), 2)
+    even = dict.fromkeys(("min", "p5", "median", "p95", "max"), 0.25)
+    assert entry["ratio_by_sentence"] == {**even, "untouched": 0.0, "whole": 0.0}
+    # One word of twelve tokens is hidden whole or not at all, and the mean looks as it should.
+    nothing_leads = edges_of_starts(torch.zeros(VOCAB, dtype=torch.bool))
+    one_word = replace(sizes(), facts=replace(sizes().facts, source_words=nothing_leads))
+    record = MaskAudit(plan(placement("encoder_input", "tokens", ratio=0.25, unit="word"), of=one_word))
+    record.replay(epochs(4))
+    (entry,) = record.entries([])
+    found = entry["ratio_by_sentence"]
+    assert entry["realised_ratio"] == pytest.approx(0.25, abs=0.05)
+    assert (found["min"], found["median"], found["p95"], found["max"]) == (0.0, 0.0, 1.0, 1.0)
+    assert found["whole"] == pytest.approx(entry["realised_ratio"])
+    assert found["untouched"] + found["whole"] == pytest.approx(1.0)
+
+
+def test_quantiles_of_the_spread_count_sentences_with_anything_to_pick():
+    lengths = torch.tensor([9, 6, 2, 1])
+    ids = torch.full((4, 9), 7)
+    for row, length in enumerate(lengths.tolist()):
+        ids[row, length - 1], ids[row, length:] = EOS, 0
+    # Sentences of 8, 5, 1 and no words.
+    where = placement("encoder_input", "tokens", ratio=0.4)
+    clock = Clock("train", 0, 1, epoch=0)
+    record = MaskAudit(plan(where))
+    record.replay([(Batch(torch.arange(4), ids, lengths, ids, ids, lengths), clock)])
+    picked = plan(where).train().corrupt("encoder_input", ids, lengths, torch.arange(4), clock).picked
+    assert picked is not None
+    shares = [int(row.sum()) / eligible for row, eligible in zip(picked[:3], (8, 5, 1), strict=True)]
+    (entry,) = record.entries([])
+    found = entry["ratio_by_sentence"]
+    assert [found[name] for name in ("min", "median", "max")] == sorted(shares)
+    assert (found["p5"], found["p95"]) == (min(shares), max(shares))
+    assert found["whole"] == shares.count(1.0) / 3 and found["untouched"] == shares.count(0.0) / 3
 
 
 def test_arms_with_other_masks_have_other_fingerprints_and_equal_ones_the_same():

@@ -110,6 +110,16 @@ def test_what_an_alteration_costs_is_measured_beside_its_origin():
     assert values("noise-drop-10", "information_loss") == {}
 
 
+@pytest.mark.parametrize("metric", ["robustness", "relative_drop", "interference", "information_loss"])
+def test_a_copy_without_an_altered_source_has_no_value(metric: str):
+    copy = CORPUS.splits["noise-drop-30"]
+    same = replace(CORPUS, splits={**CORPUS.splits, copy.name: replace(copy, sources=CLEAN.sources)})
+    outputs = Seen()
+    assert measure(outputs, copy.name, metric) != {}
+    outputs.corpus = same
+    assert measure(outputs, copy.name, metric) == {}
+
+
 def test_the_curve_of_a_split_begins_with_its_origin_and_ends_with_itself():
     # Exact match 1, 1/2 and 0 at 0, 10 and 30 percent: (7.5 + 5) / 30.
     assert values("noise-drop-30", "robustness") == {"": 12.5 / 30}

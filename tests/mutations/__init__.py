@@ -18,6 +18,7 @@ from mutations.reading import READING
 from mutations.structure import STRUCTURE
 from mutations.time import TIME
 from mutations.tokens import TOKENS
+from mutations.words import WORDS
 
 MUTANTS = [
     *FRAME,
@@ -36,4 +37,5 @@ MUTANTS = [
     *DATA,
     *READING,
     *AUDIT,
+    *WORDS,
 ]

@@ -184,7 +184,9 @@ def test_denoising_divides_lines_in_the_same_way(tmp_path: Path, name: str) -> N
 
 
 def test_lines_of_one_word_are_counted_and_copies_like_their_original_named(tmp_path: Path) -> None:
-    corpus = build(tmp_path, ["ACGTACGT", "one two three four five six", "seven eight nine ten eleven"], "char")
+    corpus = build(
+        tmp_path, ["ACGTACGT", "one two three four five six", "seven eight nine ten eleven"], "char"
+    )
     (short,) = [note for note in corpus.notes if "fewer than two words" in note]
     assert short.startswith("40 of 120 lines of test have fewer than two words")
     assert not any("nearly all" in note for note in corpus.notes)
