@@ -95,7 +95,8 @@ class Tokens(TokenMask):
 
     Of n eligible units (tokens, words; for spans, the tokens or words they hold), r n are picked on average (`count`),
     and become the mask token or a random word, are kept, lose their embedding, or are taken out. Padding, marks and
-    unknown words are never picked; a word is cut where a token of it is not eligible. Tokens of a span share their
+    unknown words are never picked; a word is cut where a token of it is not eligible. A word is what stands between
+    blanks; in text of a script without blanks, a character; text without either is refused. Tokens of a span share their
     fate, pieces of a word do not. With `collapse` a unit becomes one mask token (BART's infilling; its insertions of
     mask tokens, spans of length 0, are left out, and T5's numbered marks are one mark here).
 
