@@ -130,7 +130,7 @@ def test_a_changed_input_file_builds_anew(tmp_path: Path) -> None:
 
 
 def test_notes_come_back_from_the_cache(tmp_path: Path) -> None:
-    for name, text in {"train": "a\n\n", "valid": "b\n", "test": "c\n"}.items():
+    for name, text in {"train": "a\n\n", "valid": "b\n", "test": "c c\n"}.items():
         (tmp_path / f"{name}.de").write_text(text)
         (tmp_path / f"{name}.en").write_text(text)
     choice = Choice("files", {"path": str(tmp_path), "src": "de", "tgt": "en", "tokenizer": "word"})
