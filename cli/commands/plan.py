@@ -93,7 +93,7 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
         typer.echo(to_json(experiment, rehearsal.planned, expected, prospects))
     else:
         present = current_plan(runs_dir, experiment.name)
-        print_stripped(_shown(experiment, rehearsal.planned, expected, prospects, present))
+        print_stripped(_shown(experiment, rehearsal.planned, expected, prospects, present, runs_dir))
         _write_controls(experiment)
     refuse_unusable_runs(rehearsal.planned)
 
@@ -104,6 +104,7 @@ def _shown(
     expected: CostEstimate,
     prospects: list[PowerForecast],
     present: Plan | None,
+    runs_dir: Path,
 ) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
@@ -116,6 +117,7 @@ def _shown(
         expense_sentences,
         group_panels,
         outlook_sentences,
+        retired_sentences,
         until_decided_sentence,
     )
     from ..views.plan_table import plan_table
@@ -137,6 +139,8 @@ def _shown(
         for number, sentence in enumerate(sentences):
             start = f"{panels}: " if panels and not number else ""
             words.add_row("" if number else "seeds", Text(sanitize(start + sentence)))
+    for number, sentence in enumerate(retired_sentences(experiment, runs_dir)):
+        words.add_row("" if number else "retired", Text(sanitize(sentence)))
     return Group(heading, "", plan_table(runs, expected, glyphs()), "", words)
 
 

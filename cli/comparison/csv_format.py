@@ -7,7 +7,7 @@ the metric's own unit (a share is a share, not percent). What was not measured i
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO
 
 from maskbench.comparison.results import ArmResult, Comparison
@@ -23,12 +23,30 @@ _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
     """Return all panels in one table; the columns `experiment` and `panel` name the panel of each line."""
-    records = [_record(row, comparison) for comparison in comparisons for row in comparison.rows]
+    records = [record for comparison in comparisons for record in _records(comparison)]
     written = StringIO()
     writer = csv.writer(written, lineterminator="\r\n")
     writer.writerow(records[0] if records else [])
     writer.writerows([_field(value) for value in record.values()] for record in records)
     return written.getvalue()
+
+
+def _records(comparison: Comparison) -> Iterator[dict[str, Value]]:
+    """Yield the lines of a panel: its arms, then the retired ones, without numbers where no run has ended."""
+    for row in comparison.rows:
+        yield {**_record(row, comparison), "retired": None}
+    for one in comparison.retired:
+        if one.row is not None:
+            yield {**_record(one.row, comparison), "retired": one.reason}
+            continue
+        empty: dict[str, Value] = dict.fromkeys(_record(comparison.baseline, comparison))
+        named = {
+            "experiment": comparison.experiment,
+            "panel": comparison.panel,
+            "arm": one.arm,
+            "title": one.title,
+        }
+        yield {**empty, **named, "retired": one.reason}
 
 
 def _field(value: Value) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskbench.config.schema.experiment import CompareConfig
+from maskbench.config.schema.experiment import CompareConfig, Experiment
 from maskbench.config.schema.metrics import metric_name
 from maskbench.text import count_of
 
@@ -73,6 +74,21 @@ def until_decided_sentence(panel: str | None, present: Plan) -> str:
         f"added until the comparison is decided (--until-decided): {len(present.seeds)} so far{most}{rest};"
         " `maskbench compare` says what they show"
     )
+
+
+def retired_sentences(experiment: Experiment, runs_dir: Path) -> list[str]:
+    """Return, for every retired arm, its reason, and whether there are results of it that are corrected for."""
+    from maskbench.forecast.power import find_counted_retired
+
+    counted = [find_counted_retired(experiment, panel, runs_dir) for panel in experiment.panels]
+    there = "its results are counted in the correction"
+    nothing = (
+        f"no run of it has a result in {runs_dir / experiment.name}, so the correction does not count it"
+    )
+    return [
+        f"{arm.title} is not trained any more: {arm.reason}; {there if any(arm in one for one in counted) else nothing}"
+        for arm in experiment.retired
+    ]
 
 
 def _smallest_p(outlook: PowerForecast) -> float:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from maskbench.records.collect import format_seeds
 from maskbench.records.locate import FoundPanel
-from maskbench.records.states import STATES, RunState, count_states
+from maskbench.records.states import STATES, RunState, count_states, read_retired_states
 from maskbench.runs.directory import RunStateName
 from maskbench.text import sanitize
 
@@ -49,7 +49,9 @@ def status_table(panels: States, glyphs: Glyphs) -> RenderableType:
     """Return the grid of every panel, a line for every running or failed run, and a legend."""
     parts: list[RenderableType] = []
     for found, arms in panels:
-        parts += [_heading(found, arms), "", _grid(found, arms, glyphs), *_details(found, arms, glyphs), ""]
+        parts += [_heading(found, arms), "", _grid(found, arms, glyphs), *_details(found, arms, glyphs)]
+        parts += [Text(sanitize(sentence)) for sentence in _retired(found)]
+        parts.append("")
     present = [run.state for _, arms in panels for runs in arms.values() for run in runs]
     return Group(*parts, _legend([state for state in STATES if state in present], glyphs))
 
@@ -63,12 +65,23 @@ def to_json(panels: States) -> str:
             {
                 "panel": found.panel.name,
                 "arms": [{"arm": arm, "runs": [_run(run) for run in runs]} for arm, runs in arms.items()],
+                "retired": [
+                    {"arm": arm.name, "reason": arm.reason, "runs": [_run(run) for run in runs]}
+                    for arm, runs in read_retired_states(found)
+                ],
             }
             for found, arms in panels
         ],
     }
     # ASCII only: text from files can then neither break the encoding nor steer a terminal.
     return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=1)
+
+
+def _retired(found: FoundPanel) -> Iterator[str]:
+    """Yield `retired: window(radius=2), 3 done: no better than radius 1` for every retired arm."""
+    for arm, runs in read_retired_states(found):
+        counts = ", ".join(f"{number} {state}" for state, number in count_states(runs).items())
+        yield f"retired: {arm.title}, {counts or 'no runs here'}: {arm.reason}"
 
 
 def _run(run: RunState) -> dict[str, Any]:

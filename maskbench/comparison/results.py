@@ -182,6 +182,20 @@ class ArmResult:
 
 
 @dataclass(frozen=True, slots=True)
+class RetiredResult:
+    """An arm that is not trained any more, with what its runs had shown."""
+
+    arm: str
+    title: str
+    reason: str
+    """Why it was retired, in the author's words."""
+    row: ArmResult | None
+    """Its numbers; None where no run of it has ended."""
+    is_counted: bool
+    """Whether the correction counts it: some of its runs have ended, or it was planned when there were results."""
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A panel's table."""
 
@@ -204,6 +218,8 @@ class Comparison:
     """Whether the seeds were fixed in advance, or added until the comparison was decided."""
     plan_change_alarms: tuple[str, ...] = ()
     """Of the alarms, those about a plan that was changed when there were results to see."""
+    retired: tuple[RetiredResult, ...] = ()
+    """In the order of the experiment file; they have no row in the table."""
 
     @property
     def name(self) -> str:
@@ -219,6 +235,11 @@ class Comparison:
     def baseline(self) -> ArmResult:
         """The row of the arm that the others are compared with."""
         return next(row for row in self.rows if row.arm == self.settings.baseline)
+
+    @property
+    def n_comparisons(self) -> int:
+        """The number of arms that are corrected for: those of the table, and the retired ones that count."""
+        return len(self.judged) + sum(retired.is_counted for retired in self.retired)
 
     @property
     def judged(self) -> list[ArmResult]:

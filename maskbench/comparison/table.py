@@ -15,6 +15,7 @@ from maskbench.comparison.checks.borrowed_masks import missing_masks
 from maskbench.comparison.checks.leak_alarm import leak_alarms
 from maskbench.comparison.checks.misuse import check_misuse
 from maskbench.comparison.checks.plan_changes import plan_change_alarms
+from maskbench.comparison.checks.retired import retired_warnings, was_planned
 from maskbench.comparison.matching import match_pairs, metric_value
 from maskbench.comparison.noise import MIN_SEEDS, split_noise
 from maskbench.comparison.results import (
@@ -27,13 +28,14 @@ from maskbench.comparison.results import (
     NoiseShares,
     OtherMetric,
     PairedMeans,
+    RetiredResult,
     RunCounts,
     TestKind,
 )
 from maskbench.comparison.settings import changed_settings as settings_warnings
 from maskbench.comparison.settings import resolve_settings
 from maskbench.comparison.text.signature import format_signature
-from maskbench.config.schema.experiment import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig, RetiredArm
 from maskbench.records.collect import CollectedPanel, CollectedRun, collect_panel
 from maskbench.records.locate import find_panels
 from maskbench.records.sentences import SentenceReader
@@ -62,12 +64,22 @@ def compare(directories: Sequence[Path], choices: ComparisonOptions) -> list[Com
 def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Comparison:
     """Return the table of one panel; see `compare`."""
     settings = resolve_settings(collected, choices)
-    cells = _with_metric(collected, settings.metric)
+    cells = _with_metric(collected.runs, settings.metric)
     provenance.refuse_incomparable(cells.values(), settings.metric)
+    retired_cells = provenance.mark_incomparable(
+        _with_metric(collected.retired_runs, settings.metric), cells.values(), settings.metric
+    )
     misuse = check_misuse(collected.found.panel, cells.values(), settings.metric, settings.baseline)
     sentences = SentenceReader(collected.found.directory, settings.metric)
-    table = _Table(collected, cells, settings, sentences, provenance.comparable_metrics(cells.values()))
-    rows = table.rows()
+    table = _Table(
+        collected,
+        {**cells, **retired_cells},
+        settings,
+        sentences,
+        provenance.comparable_metrics(cells.values()),
+    )
+    rows, retired = table.rows()
+    n_comparisons = len(rows) - 1 + sum(one.is_counted for one in retired)
     pairs = [row.difference.n for row in rows if row.difference is not None]
     plan_alarms = plan_change_alarms(collected)
     masks_alarms, masks_warnings = missing_masks(collected.found.panel.arms, cells.values(), settings.metric)
@@ -78,7 +90,7 @@ def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Compariso
         settings=settings,
         smallest_p=_smallest_p(max(pairs), collected.rule) if any(pairs) else None,
         signature=format_signature(
-            rows, collected.found.panel.arms, cells.values(), settings, collected.rule
+            rows, collected.found.panel.arms, cells.values(), settings, collected.rule, n_comparisons
         ),
         metric_signature=provenance.metric_signature(cells.values(), settings.metric),
         alarms=(
@@ -94,12 +106,14 @@ def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Compariso
             *provenance.left_out_metrics(cells.values(), settings.metric),
             *provenance.unfinished_runs(collected.found.panel.arms, cells.values()),
             *failures.failure_sentences(rows, settings.baseline),
+            *retired_warnings(collected, retired),
             *collected.remarks,
             *sentences.remarks,
         ),
         rows=rows,
         rule=collected.rule,
         plan_change_alarms=plan_alarms,
+        retired=retired,
     )
 
 
@@ -118,13 +132,15 @@ def _test(pairs: PairedRuns, decision: Decision) -> TestKind | None:
     return "exact sign-flip" if pairs.n <= EXACT_UP_TO else "random sign-flip"
 
 
-def _with_metric(collected: CollectedPanel, metric: str) -> dict[tuple[str, int], CollectedRun]:
+def _with_metric(
+    runs: Mapping[tuple[str, int], CollectedRun], metric: str
+) -> dict[tuple[str, int], CollectedRun]:
     """Return the runs; those that are done without the metric become failed ones."""
     return {
         key: cell.failing(f"its result has no {metric}")
         if cell.result and metric not in cell.result.metrics
         else cell
-        for key, cell in collected.runs.items()
+        for key, cell in runs.items()
     }
 
 
@@ -137,10 +153,18 @@ class _Table:
     metrics: Sequence[str]
     """Those whose numbers may stand side by side."""
 
-    def rows(self) -> tuple[ArmResult, ...]:
-        arms = self.collected.found.panel.arms
-        others = [arm for arm in arms if arm.name != self.settings.baseline]
-        pairs = [match_pairs(self._couples(arm.name), self.settings) for arm in others]
+    def rows(self) -> tuple[tuple[ArmResult, ...], tuple[RetiredResult, ...]]:
+        """Return the rows of the table and the retired arms.
+
+        Retired arms are tested together with the others, so retiring an arm changes no number of another one.
+        """
+        arms, retired = self.collected.found.panel.arms, self.collected.found.experiment.retired
+        counted = [
+            arm for arm in retired if self._has_ended(arm.name) or was_planned(self.collected, arm.name)
+        ]
+        others = [arm.name for arm in arms if arm.name != self.settings.baseline]
+        others += [arm.name for arm in counted]
+        pairs = [match_pairs(self._couples(name), self.settings) for name in others]
         decisions = decide(
             pairs,
             self.settings.alpha,
@@ -149,11 +173,26 @@ class _Table:
             limit=self.collected.limit,
             simultaneous=self.settings.simultaneous,
         )
-        decided = dict(zip((arm.name for arm in others), zip(pairs, decisions, strict=True), strict=True))
-        return tuple(self._row(arm, *decided.get(arm.name, (None, None))) for arm in arms)
+        decided = dict(zip(others, zip(pairs, decisions, strict=True), strict=True))
+        listed = tuple(
+            RetiredResult(
+                arm.name,
+                arm.title,
+                arm.reason,
+                self._row(arm, *decided[arm.name]) if self._has_ended(arm.name) else None,
+                arm in counted,
+            )
+            for arm in retired
+        )
+        return tuple(self._row(arm, *decided.get(arm.name, (None, None))) for arm in arms), listed
 
-    def _row(self, arm: ArmConfig, pairs: PairedRuns | None, decision: Decision | None) -> ArmResult:
-        cells = self._of(arm.name)
+    def _has_ended(self, arm: str) -> bool:
+        return any(cell.state != "waiting" for cell in self._of(arm))
+
+    def _row(
+        self, arm: ArmConfig | RetiredArm, pairs: PairedRuns | None, decision: Decision | None
+    ) -> ArmResult:
+        cells, config = self._of(arm.name), arm if isinstance(arm, ArmConfig) else None
         values = {cell.seed: metric_value(cell, self.settings) for cell in cells if cell.state == "done"}
         mean, sd = mean_and_sd(list(values.values()))
         return ArmResult(
@@ -165,9 +204,9 @@ class _Table:
             difference=self._difference(arm.name, pairs, decision) if pairs and decision else None,
             verdict=decision.verdict if decision else None,
             seeds_needed=decision.seeds if decision else None,
-            unsafe=any(placement.unsafe for placement in arm.config.masks),
+            unsafe=config is not None and any(placement.unsafe for placement in config.config.masks),
             oracle=any(cell.result.oracle for cell in cells if cell.result),
-            also_different=arm.also_different,
+            also_different=config.also_different if config else (),
             cost=self._cost(arm.name),
             counts=RunCounts(
                 *(sum(c.state == state for c in cells) for state in ("done", "failed", "diverged", "waiting"))
@@ -240,7 +279,9 @@ class _Table:
         if len(scores) < MIN_SEEDS:
             return None
         counts = self.sentences.paired(arm, self.settings.baseline, scores)
-        n_arms, settings = len(self.collected.found.panel.arms) - 1, self.settings
+        retired = self.collected.found.experiment.retired
+        counted = [a for a in retired if self._has_ended(a.name) or was_planned(self.collected, a.name)]
+        n_arms, settings = len(self.collected.found.panel.arms) - 1 + len(counted), self.settings
         level = interval_level(n_arms, settings.alpha, simultaneous=settings.simultaneous)
         return counts and split_noise(self.sentences.metric, *counts, level, limits)
 

@@ -35,7 +35,7 @@ def make_null_experiment(experiment: Experiment, twins: int = 1) -> Experiment:
     question = (
         f"How much do runs of {experiment.name} differ that differ in nothing but their random numbers?"
     )
-    return experiment.model_copy(update={"name": name, "panels": panels, "question": question})
+    return experiment.model_copy(update={"name": name, "panels": panels, "retired": (), "question": question})
 
 
 def _against_itself(panel: PanelConfig, twins: int) -> PanelConfig:

@@ -207,7 +207,9 @@ class _StoppingRule:
         self.rows, self._baseline = comparison.judged, comparison.baseline
         self._comparison, self._limit = comparison, limit
         # By Holm's procedure an arm needs less evidence the more other arms are decided.
-        self._n_open = max(1, sum(row.verdict not in ("better", "worse") for row in self.rows))
+        retired = [one.row.verdict if one.row else None for one in comparison.retired if one.is_counted]
+        verdicts = [*(row.verdict for row in self.rows), *retired]
+        self._n_open = max(1, sum(verdict not in ("better", "worse") for verdict in verdicts))
 
     def reason(self, row: ArmResult) -> str:
         """Return the verdict that closes an arm, or `futile`; empty while it is open."""

@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from maskbench.config.schema.experiment import Experiment, PanelConfig
+from maskbench.config.schema.experiment import Experiment, PanelConfig, RetiredArm
 from maskbench.errors import MaskbenchError
 from maskbench.experiment.plan import PlannedRun
 from maskbench.forecast.cost_estimate import CostEstimate
-from maskbench.records.collect import CollectedPanel, collect_panel
-from maskbench.records.locate import EXPERIMENT_FILE, find_panels
+from maskbench.records.collect import CollectedPanel, collect_panel, retired_with_results
+from maskbench.records.locate import EXPERIMENT_FILE, FoundPanel, find_panels
+from maskbench.runs.directory import ExperimentDirectory
 from maskbench.statistics.paired import least_seeds, mean_and_sd, smallest_p
 from maskbench.statistics.power import Family, SeedRange, detectable_effect, seeds_needed
 
@@ -41,7 +42,7 @@ class PowerForecast:
     panel: str | None
     n_seeds: int
     n_arms: int
-    """Number of arms without the baseline."""
+    """Number of arms that are corrected for, without the baseline."""
     alpha: float
     smallest_p: float
     least_seeds: int
@@ -52,6 +53,8 @@ class PowerForecast:
     spread: Spread | None
     needed: SeedRange | None
     """Number of seeds that detects `min_effect` with 80 % power; None without a spread or a `min_effect`."""
+    n_retired: int = 0
+    """Number of retired arms among `n_arms`."""
 
     @property
     def can_decide(self) -> bool:
@@ -72,20 +75,34 @@ def forecast_power(experiment: Experiment, runs_dir: Path) -> list[PowerForecast
         runs_dir: the folder of all experiments, in which an earlier spread is looked up.
     """
     return [
-        _outlook(experiment, panel, find_earlier_spread(experiment, panel, runs_dir))
+        _outlook(
+            experiment,
+            panel,
+            find_earlier_spread(experiment, panel, runs_dir),
+            len(find_counted_retired(experiment, panel, runs_dir)),
+        )
         for panel in experiment.panels
         if len(panel.arms) > 1
     ]
 
 
-def _outlook(experiment: Experiment, panel: PanelConfig, spread: Spread | None) -> PowerForecast:
-    n, arms, compared = len(experiment.seeds), len(panel.arms) - 1, experiment.compare
+def find_counted_retired(experiment: Experiment, panel: PanelConfig, runs_dir: Path) -> list[RetiredArm]:
+    """Return the retired arms whose results in a panel are corrected for."""
+    place = ExperimentDirectory.of(runs_dir, experiment.name, panel.name)
+    return retired_with_results(FoundPanel(place, experiment, panel))
+
+
+def _outlook(
+    experiment: Experiment, panel: PanelConfig, spread: Spread | None, n_retired: int
+) -> PowerForecast:
+    n, arms, compared = len(experiment.seeds), len(panel.arms) - 1 + n_retired, experiment.compare
     floor = least_seeds(arms, compared.alpha)
     wanted = compared.min_effect
     return PowerForecast(
         panel=panel.name,
         n_seeds=n,
         n_arms=arms,
+        n_retired=n_retired,
         alpha=compared.alpha,
         smallest_p=smallest_p(n),
         least_seeds=floor,
@@ -187,6 +204,7 @@ def to_json(
         "metric": experiment.compare.metric,
         "min_effect": experiment.compare.min_effect,
         "seeds": [_outlook_entry(outlook, expected) for outlook in prospects],
+        "retired": [{"arm": arm.name, "reason": arm.reason} for arm in experiment.retired],
     }
     # ASCII only, so that text from files can neither break the encoding nor contain terminal control codes.
     return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=1)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from maskbench.config.schema.experiment import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig, RetiredArm
 from maskbench.errors import MaskbenchError
 from maskbench.records.locate import FoundPanel
 from maskbench.records.plans import Plan, read_plans
@@ -105,6 +105,8 @@ class CollectedPanel:
     """All plans over time, the current one last; empty if plans.jsonl does not exist."""
     plans_are_damaged: bool = False
     """Whether plans.jsonl exists but cannot be read."""
+    retired_runs: Mapping[tuple[str, int], CollectedRun] = field(default_factory=dict)
+    """The runs of retired arms, by arm and seed; a seed that was never begun is waiting."""
 
     @property
     def rule(self) -> Rule:
@@ -134,13 +136,28 @@ def collect_panel(found: FoundPanel) -> CollectedPanel:
         if seed in closed.get(arm.name, found.experiment.seeds)
     }
     costs, unread = read_costs(found)
-    return CollectedPanel(
-        found, cells, costs, (*unknown, *describe_unplanned_runs(found), *unread), plans, bool(unknown)
-    )
+    retired = {
+        (arm.name, seed): read_run(found.directory.run(arm.name, seed), None)
+        for arm in found.experiment.retired
+        for seed in found.experiment.seeds
+    }
+    remarks = (*unknown, *describe_unplanned_runs(found), *unread)
+    return CollectedPanel(found, cells, costs, remarks, plans, bool(unknown), retired)
 
 
-def read_run(run: RunDirectory, arm: ArmConfig) -> CollectedRun:
-    """Read one run; a defect becomes its state and reason, not an error."""
+def retired_with_results(found: FoundPanel) -> list[RetiredArm]:
+    """Return the retired arms of which a run has ended in the panel's directory."""
+    runs = found.directory.runs() if found.experiment.retired else []
+    ended = {run.arm for run in runs if read_run(run, None).state != "waiting"}
+    return [arm for arm in found.experiment.retired if arm.name in ended]
+
+
+def read_run(run: RunDirectory, arm: ArmConfig | None) -> CollectedRun:
+    """Read one run; a defect becomes its state and reason, not an error.
+
+    Args:
+        arm: what the run has to be; None: a retired arm, of whose settings only its runs tell.
+    """
     try:
         status = run.status()
         if status.state != "done":
@@ -148,18 +165,18 @@ def read_run(run: RunDirectory, arm: ArmConfig) -> CollectedRun:
         record, result = run.record(), run.result()
         if record is None:
             return CollectedRun(
-                arm.name, run.seed, "failed", "run.json is missing, so nobody knows what it is"
+                run.arm, run.seed, "failed", "run.json is missing, so nobody knows what it is"
             )
         if result is None:
             return CollectedRun(
-                arm.name, run.seed, "failed", "result.json is missing, though status.json says it is done"
+                run.arm, run.seed, "failed", "result.json is missing, though status.json says it is done"
             )
         reason = _foreign(record, run, arm)
         if reason:
-            return CollectedRun(arm.name, run.seed, "failed", reason)
-        return CollectedRun(arm.name, run.seed, "done", "", _outcome(result), _origin(record))
+            return CollectedRun(run.arm, run.seed, "failed", reason)
+        return CollectedRun(run.arm, run.seed, "done", "", _outcome(result), _origin(record))
     except _UNREADABLE as error:
-        return CollectedRun(arm.name, run.seed, "failed", _explained(error))
+        return CollectedRun(run.arm, run.seed, "failed", _explained(error))
 
 
 def read_costs(found: FoundPanel) -> tuple[MeasuredCosts, list[str]]:
@@ -196,10 +213,12 @@ def _unfinished(run: RunDirectory, status: RunStatus) -> CollectedRun:
     return CollectedRun(run.arm, run.seed, status.state, f"{status.state}: {last}")
 
 
-def _foreign(record: Mapping[str, Any], run: RunDirectory, arm: ArmConfig) -> str:
+def _foreign(record: Mapping[str, Any], run: RunDirectory, arm: ArmConfig | None) -> str:
     """Return why a run is not the one that experiment.yaml asks for; empty if it is."""
     if (record["arm"], record["seed"]) != (run.arm, run.seed):
         return f"foreign: run.json says it is arm {record['arm']}, seed {record['seed']}"
+    if arm is None:
+        return ""
     recorded = record["identity"]
     expected = requested_identity(arm.config, recorded, data_sha256=recorded["data_sha256"])
     differences = replace(expected, results_version=recorded["results_version"]).differences(recorded)
@@ -261,7 +280,8 @@ def _explained(error: Exception) -> str:
 
 def describe_unplanned_runs(found: FoundPanel) -> list[str]:
     """Return a sentence for each arm with runs in the directory that experiment.yaml does not ask for."""
-    arms, seeds = {arm.name for arm in found.panel.arms}, set(found.experiment.seeds)
+    retired = {arm.name for arm in found.experiment.retired}
+    arms, seeds = {arm.name for arm in found.panel.arms} | retired, set(found.experiment.seeds)
     present = [(run.arm, run.seed) for run in found.directory.runs()]
     others: dict[str, list[int]] = {}
     for arm, seed in present:

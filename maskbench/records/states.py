@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
-from maskbench.config.schema.experiment import ArmConfig
+from maskbench.config.schema.experiment import ArmConfig, RetiredArm
 from maskbench.errors import MaskbenchError
 from maskbench.records.collect import read_run
 from maskbench.records.locate import FoundPanel
@@ -47,26 +47,34 @@ def read_states(found: FoundPanel) -> dict[str, list[RunState]]:
     }
 
 
+def read_retired_states(found: FoundPanel) -> list[tuple[RetiredArm, list[RunState]]]:
+    """Return a panel's retired arms with the states of the runs they have; seeds never begun are left out."""
+    runs = found.directory.runs()
+    return [
+        (arm, [_state(run, None) for run in runs if run.arm == arm.name]) for arm in found.experiment.retired
+    ]
+
+
 def count_states(runs: Iterable[RunState]) -> dict[RunStateName, int]:
     """Return the number of runs in each state; states without runs are left out."""
     counts = Counter(run.state for run in runs)
     return {state: counts[state] for state in STATES if counts[state]}
 
 
-def _state(run: RunDirectory, arm: ArmConfig) -> RunState:
-    train = arm.config.train
-    steps = train.steps if train.epochs is None else None
+def _state(run: RunDirectory, arm: ArmConfig | None) -> RunState:
+    train = arm.config.train if arm else None
+    steps = train.steps if train and train.epochs is None else None
     try:
         status = run.status()
         if status.state == "done":
             # As in `compare`: a run with an unusable result counts as failed.
             cell = read_run(run, arm)
             state: RunStateName = "done" if cell.state == "done" else "failed"
-            return RunState(arm.name, run.seed, state, steps=steps, message=cell.reason)
+            return RunState(run.arm, run.seed, state, steps=steps, message=cell.reason)
         message = str((status.error or {}).get("message", ""))
         running = status.state == "running"
         return RunState(
-            arm.name,
+            run.arm,
             run.seed,
             status.state,
             _last_step(run),
@@ -76,7 +84,7 @@ def _state(run: RunDirectory, arm: ArmConfig) -> RunState:
             message.strip().split("\n")[-1],
         )
     except (MaskbenchError, OSError, ValueError, TypeError, AttributeError, LookupError) as error:
-        return RunState(arm.name, run.seed, "failed", steps=steps, message=str(error))
+        return RunState(run.arm, run.seed, "failed", steps=steps, message=str(error))
 
 
 def _last_step(run: RunDirectory) -> int | None:

@@ -68,9 +68,10 @@ def _test(comparison: Comparison) -> Iterator[str]:
     sequential = comparison.rule == "sequential"
     yield _bet() if sequential else _flips(differences)
     alpha = f"{comparison.settings.alpha:g}"
-    if len(differences) > 1:
+    if comparison.n_comparisons > 1:
+        retired = ", retired ones among them," if comparison.n_comparisons > len(differences) else ""
         yield (
-            f"The p-values of the {len(differences)} arms were corrected together by Holm's method (Holm 1979); verdicts "
+            f"The p-values of the {comparison.n_comparisons} arms{retired} were corrected together by Holm's method (Holm 1979); verdicts "
             f"are at {alpha} after correction."
         )
     else:
@@ -209,7 +210,7 @@ def write_limits(panel: ReportPanel) -> Iterator[str]:
     made = [name for name in corpora if name in _MADE_UP]
     if made:
         yield f"The data of {join_names(made)} is made up by a program; what holds there need not hold for a natural language."
-    arms = sum(row.difference is not None for row in comparison.rows)
+    arms = comparison.n_comparisons
     if arms and len(experiment.seeds) < least_seeds(arms, comparison.settings.alpha):
         yield "So few seeds describe what happened; they cannot decide whether it would happen again."
     if any(row.other_metrics for row in comparison.rows):

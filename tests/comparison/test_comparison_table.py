@@ -214,7 +214,7 @@ class TestTheDocument:
         found = json.loads(to_json([compared(tmp_path, {"none": baseline(), "up": gaining()})]))
         assert list(found) == [
             "experiment", "panel", "baseline", "metric", "alpha", "min_effect", "smallest_p", "signature", "warnings",
-            "arms", "rule",
+            "arms", "rule", "retired",
         ]  # fmt: skip
         reference, arm = found["arms"]
         assert list(arm) == list(reference) == [
@@ -236,7 +236,7 @@ class TestTheDocument:
         ]
         assert list(arm["status"]) == ["done", "failed", "diverged"]
         assert list(arm["other_metrics"]["test/bleu"]) == [
-            "mean", "sd", "n", "difference_mean", "low", "high",
+            "mean", "sd", "n", "difference_mean", "low", "high", "paired_means",
         ]  # fmt: skip
         assert (reference["difference"], reference["verdict"]) == (None, None)
 

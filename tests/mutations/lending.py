@@ -35,6 +35,20 @@ LENDING = family(
         "comparison/text/test_unequal_seeds.py",
     ),
     (
+        "correction",
+        "comparison/table.py",
+        "others += [arm.name for arm in counted]",
+        "others += []",
+        "comparison/test_retired.py",
+    ),
+    (
+        "correction",
+        "experiment/until_decided.py",
+        "verdicts = [*(row.verdict for row in self.rows), *retired]",
+        "verdicts = [row.verdict for row in self.rows]",
+        "comparison/test_retired.py",
+    ),
+    (
         "range",
         "statistics/validation.py",
         "if not 0 <= value <= 1:",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 from maskbench.config.schema.experiment import Experiment
@@ -18,7 +18,7 @@ def plan_change_alarms(collected: CollectedPanel) -> tuple[str, ...]:
         return ()
     return (
         *(_seeds_changed(change, plans[-1].rule) for change in find_seed_changes(plans)),
-        *_question_changed(plans, place),
+        *_question_changed(plans, place, {arm.name for arm in experiment.retired}),
         *_edited(plans[-1], experiment, place),
     )
 
@@ -45,8 +45,11 @@ def _seeds_changed(change: SeedChange, rule: Rule) -> str:
     )
 
 
-def _question_changed(plans: Sequence[Plan], panel: str) -> Iterator[str]:
-    """Yield sentences on how the question differs from that at the first results, as far as plans record it."""
+def _question_changed(plans: Sequence[Plan], panel: str, retired: Collection[str]) -> Iterator[str]:
+    """Yield sentences on how the question differs from that at the first results, as far as plans record it.
+
+    An arm that the file retires still counts, so it is not one that was taken out.
+    """
     since = [
         (plan.results, plan.question)
         for plan in plans_since_results(plans)
@@ -63,7 +66,7 @@ def _question_changed(plans: Sequence[Plan], panel: str) -> Iterator[str]:
             "seeds in another runs folder"
         )
     ever = dict.fromkeys(arm for _, asked in since for arm in asked.arms.get(panel, ()))
-    gone = [arm for arm in ever if arm not in since[-1][1].arms.get(panel, ())]
+    gone = [arm for arm in ever if arm not in (*since[-1][1].arms.get(panel, ()), *retired)]
     if gone:
         results = next(
             n
@@ -72,7 +75,8 @@ def _question_changed(plans: Sequence[Plan], panel: str) -> Iterator[str]:
         )
         yield (
             f"arms were taken out after seeing results: {', '.join(gone)}; {_had_results(results)} by then; the correction "
-            "counts fewer arms than there were, so p-values promise too much; put them back and run the file again"
+            "counts fewer arms than there were, so p-values promise too much; put them back, or say why they are no longer "
+            "trained, with `retired: {arm: reason}`, and run the file again"
         )
 
 
@@ -97,7 +101,8 @@ def _edited(last: Plan, experiment: Experiment, panel: str) -> Iterator[str]:
     if last.question is not None:
         now = Question.of(experiment)
         changed += _differences(last.question, now, panel)
-        gone = [arm for arm in last.question.arms.get(panel, ()) if arm not in now.arms.get(panel, ())]
+        present = {*now.arms.get(panel, ()), *(arm.name for arm in experiment.retired)}
+        gone = [arm for arm in last.question.arms.get(panel, ()) if arm not in present]
         changed += [f"no arm {arm}" for arm in gone]
     if changed:
         yield (

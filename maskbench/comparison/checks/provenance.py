@@ -5,7 +5,7 @@ What makes a difference doubtful, but not meaningless, is reported in `misuse`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from maskbench.comparison.checks.mixtures import name_runs
 from maskbench.config.schema.experiment import ArmConfig
@@ -35,6 +35,30 @@ def refuse_incomparable(cells: Iterable[CollectedRun], metric: str) -> None:
             f"these runs cannot be compared on {metric}: it was computed in different ways\n{_listed(kinds)}\n"
             "move the runs of one kind away and run the experiment again, or choose another --metric"
         )
+
+
+def mark_incomparable(
+    runs: Mapping[tuple[str, int], CollectedRun], beside: Iterable[CollectedRun], metric: str
+) -> dict[tuple[str, int], CollectedRun]:
+    """Return runs of retired arms; those that cannot stand beside the others become failed ones, with the reason.
+
+    Args:
+        beside: the runs of the table, comparable with each other.
+    """
+    done = _done(beside)
+    data = {cell.provenance.data_sha256 for cell in done if cell.provenance}
+    kinds = {_signature(cell, metric) for cell in done}
+
+    def checked(cell: CollectedRun) -> CollectedRun:
+        if cell.state != "done" or not done:
+            return cell
+        if cell.provenance is None or cell.provenance.data_sha256 not in data:
+            return cell.failing("it was trained on other data than the runs of the table")
+        if _signature(cell, metric) not in kinds:
+            return cell.failing(f"{metric} was computed in another way than for the runs of the table")
+        return cell
+
+    return {key: checked(cell) for key, cell in runs.items()}
 
 
 def comparable_metrics(cells: Iterable[CollectedRun]) -> list[str]:

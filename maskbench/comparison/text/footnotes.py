@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from maskbench.comparison.results import Comparison, TestKind
 from maskbench.comparison.text.number_format import scale_of
-from maskbench.comparison.text.sentences import join_names
+from maskbench.comparison.text.sentences import join_names, retired_sentences
 from maskbench.statistics.paired import RANDOM_FLIPS
 from maskbench.text import count_of
 
@@ -19,15 +19,13 @@ _TESTS: dict[TestKind, str] = {
 
 
 def arm_notes(comparison: Comparison) -> list[str]:
-    """Return notes on arms (other seeds, also different, unsafe, oracle), each once with all its arms."""
+    """Return notes on arms (other seeds, also different, unsafe, oracle, retired), each once with all its arms."""
     grouped: dict[str, list[str]] = {}
     for row in comparison.rows:
         for note in _notes_of(row.also_different, row.unsafe, row.oracle):
             grouped.setdefault(note, []).append(row.title)
-    return [
-        *unequal_seeds(comparison),
-        *(f"{join_names(titles)}: {note}" for note, titles in grouped.items()),
-    ]
+    own = [f"{join_names(titles)}: {note}" for note, titles in grouped.items()]
+    return [*unequal_seeds(comparison), *own, *retired_sentences(comparison)]
 
 
 def unequal_seeds(comparison: Comparison) -> Iterator[str]:
@@ -90,7 +88,8 @@ def _p_values(comparison: Comparison) -> Iterator[str]:
     for row in judged:
         if row.difference and row.difference.test:
             arms.setdefault(row.difference.test, []).append(row.title)
-    corrected = f", corrected for {len(judged)} arms (Holm)" if len(judged) > 1 else ""
+    n_arms = comparison.n_comparisons
+    corrected = f", corrected for {n_arms} arms (Holm)" if n_arms > 1 else ""
     for test, titles in arms.items():
         yield f"p{f' of {join_names(titles)}' if len(arms) > 1 else ''}: {_TESTS[test]}{corrected}"
 

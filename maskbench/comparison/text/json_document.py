@@ -47,6 +47,15 @@ def panel_object(comparison: Comparison) -> dict[str, Any]:
             for row in comparison.rows
         ],
         "rule": comparison.rule,
+        "retired": [
+            {
+                "arm": one.arm,
+                "reason": one.reason,
+                "is_counted": one.is_counted,
+                "result": None if one.row is None else arm_object(one.row),
+            }
+            for one in comparison.retired
+        ],
     }
 
 

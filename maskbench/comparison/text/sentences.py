@@ -75,6 +75,27 @@ def noise_sentences(comparison: Comparison) -> list[str]:
     ]
 
 
+def retired_sentences(comparison: Comparison) -> list[str]:
+    """Return, for every retired arm, its reason, its numbers where it has any, and whether it is corrected for."""
+    said, scale = [], scale_of(comparison)
+    for one in comparison.retired:
+        parts = [f"retired: {one.title}, not trained any more: {one.reason}"]
+        if one.row is not None:
+            cells = arm_cells(one.row, scale)
+            mean = f"{cells.mean_with_sd('+-', mark='')}{scale.percent}" if cells.mean else "no result to use"
+            parts.append(f"it had {mean} over {cells.runs} seeds")
+            if cells.difference:
+                p = f", p {cells.p}" if cells.p else ""
+                parts.append(f"{cells.difference_with_interval()} against {comparison.baseline.title}{p}")
+            if one.row.difference is not None:
+                parts += _paired_means(one.row.difference, comparison.baseline.title, comparison)
+        else:
+            parts.append("it has no results here")
+        counted = f"counted among the {comparison.n_comparisons} arms that are corrected for"
+        said.append("; ".join([*parts, counted if one.is_counted else "not counted in the correction"]))
+    return said
+
+
 def join_names(names: Sequence[str], most: int | None = None) -> str:
     """Return `a`, `a and b`, `a, b and c`; of more than `most`, the first ones and how many more there are."""
     if most is not None and len(names) > most:
@@ -163,7 +184,7 @@ def _wins(row: ArmResult, difference: Difference) -> Iterator[str]:
 def _evidence(difference: Difference, comparison: Comparison) -> Iterator[str]:
     if difference.p_holm is None:
         return
-    arms = len(comparison.judged)
+    arms = comparison.n_comparisons
     kind = "anytime p" if comparison.rule == "sequential" else "p"
     corrected = f"Holm {kind}" if arms > 1 else kind
     evidence = "" if difference.e_value is None else f" (E {difference.e_value:.3g})"
@@ -187,9 +208,9 @@ def _undecided(comparison: Comparison, judged: Sequence[ArmResult], other: str) 
         return f"Nothing{other} is decided yet: {seeds} of {planned} pairs are finished."
     if comparison.rule == "sequential":
         return f"Nothing{other} is decided after {count_of(seeds, 'seed')}."
-    least, alpha = least_seeds(len(judged), comparison.settings.alpha), comparison.settings.alpha
-    smallest = min(1.0, len(judged) * smallest_p(seeds))
-    arms = f" with {len(judged)} arms" if len(judged) > 1 else ""
+    n_arms, alpha = comparison.n_comparisons, comparison.settings.alpha
+    least, smallest = least_seeds(n_arms, alpha), min(1.0, n_arms * smallest_p(seeds))
+    arms = f" with {n_arms} arms" if n_arms > 1 else ""
     return (
         f"{count_of(seeds, 'seed')} cannot decide anything{other}: the smallest p they can "
         f"reach{arms} is {smallest:.2g}, above alpha {alpha:g}; it takes at least {least} seeds."

@@ -21,6 +21,7 @@ def format_signature(
     cells: Iterable[CollectedRun],
     settings: ComparisonSettings,
     rule: Rule,
+    n_comparisons: int,
 ) -> str:
     """Return the signature, e.g. `maskbench|v:1.0|metric:test/bleu|n:8seeds|pair:crn|test:signflip-exact|...`."""
     differences = [row.difference for row in rows if row.difference is not None]
@@ -28,7 +29,7 @@ def format_signature(
     origins = [cell.provenance for cell in cells if cell.provenance]
     codes = {_code(origin.commit, origin.dirty) for origin in origins}
     data = {origin.data_sha256[:_SHORT] for origin in origins}
-    level = interval_level(len(differences), settings.alpha, simultaneous=settings.simultaneous)
+    level = interval_level(n_comparisons, settings.alpha, simultaneous=settings.simultaneous)
     confidence = f"{100 * (1 - level):.3g}{'all' if settings.simultaneous else ''}"
     methods = {"test": f"inv{confidence}", "t": f"t{confidence}"}
     intervals = sorted({methods[d.interval.method] for d in differences if d.interval})
@@ -41,7 +42,7 @@ def format_signature(
         "rule": rule,
         "test": _test(rows, counts[-1]) if rule == "fixed" else "sign-evalue",
         "ci": "+".join(intervals) or "none",
-        "adj": f"holm{len(differences)}",
+        "adj": f"holm{n_comparisons}",
         "alpha": f"{settings.alpha:g}",
         "min": "none" if settings.min_effect is None else f"{settings.min_effect:g}",
         "data": _one(data),

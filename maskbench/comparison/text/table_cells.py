@@ -115,7 +115,7 @@ def table_cells(comparison: Comparison) -> TableCells:
         min_effect="" if settings.min_effect is None else scale.number(settings.min_effect),
         level=settings.level,
         p_kind="anytime p" if comparison.rule == "sequential" else "p",
-        is_corrected=len(comparison.rows) > 2,
+        is_corrected=comparison.n_comparisons > 1,
         rows=tuple(arm_cells(row, scale) for row in comparison.rows),
     )
 

@@ -52,6 +52,8 @@ def dump_resolved(experiment: Experiment) -> str:
         data.setdefault(section, {})[name] = value
     data["evaluate"] = _evaluate(first)
     data["arms"] = {arm.name: _arm(arm, rows[arm.name], common) for arm in first.arms}
+    if experiment.retired:
+        data["retired"] = {arm.title: arm.reason for arm in experiment.retired}
     if first.name is not None:
         named = zip(experiment.panels, common, strict=True)
         data["panels"] = {panel.name: _panel(panel, settings, first, common[0]) for panel, settings in named}

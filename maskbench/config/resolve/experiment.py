@@ -12,15 +12,16 @@ from maskbench.config.resolve.arms import ArmDraft, read_arms, select_arms
 from maskbench.config.resolve.overrides import report_ineffective
 from maskbench.config.resolve.panels import PanelDraft, build_panel, read_panels
 from maskbench.config.resolve.placements import RegistryValidator
+from maskbench.config.resolve.retired import read_retired
 from maskbench.config.resolve.seeds import parse_seeds, read_seeds
 from maskbench.config.resolve.unused_settings import check_replaced_by_panels, is_corpus_needed
-from maskbench.config.schema.experiment import CompareConfig, Experiment
+from maskbench.config.schema.experiment import CompareConfig, Experiment, RetiredArm
 from maskbench.config.schema.names import MAX_NAME_LENGTH, check_name
 from maskbench.registry import did_you_mean
 
 TOP_LEVEL_KEYS = (
     *("name", "seeds", "baseline", "compare", "corpus", "model", "train", "decode", "evaluate"),
-    *("arms", "panels", "quick"),
+    *("arms", "retired", "panels", "quick"),
 )
 """The keys of an experiment file, in the order a resolved one has them."""
 REQUIRED_KEYS = ("name", "corpus", "arms")
@@ -74,6 +75,7 @@ def resolve_experiment(
 
     arms_node, panels_node = tree.get("arms"), tree.get("panels")
     arms = read_arms(arms_node, report) if arms_node else []
+    retired = read_retired(tree.entries["retired"].node, arms, report) if "retired" in tree.entries else ()
     panels = read_panels(panels_node, report) if panels_node else [PanelDraft(None)]
     own = [panel.overrides for panel in panels] if panels_node else []
     for key in REQUIRED_KEYS:
@@ -82,8 +84,9 @@ def resolve_experiment(
     report_ineffective(overrides, [panel.overrides for panel in panels], "panel", report)
     report_ineffective(overrides, [arm.overrides for arm in arms], "arm", report)
     baseline = _read_baseline(tree, arms, report)
-    quick_arms = select_arms(arms, list(selection.quick_arms), report)
-    option_arms = select_arms(arms, [(arm, Place(f"--arm {arm}")) for arm in selection.arms], report)
+    named = [(arm, Place(f"--arm {arm}")) for arm in selection.arms]
+    quick_arms = select_arms(arms, _not_retired(selection.quick_arms, retired, report), report)
+    option_arms = select_arms(arms, _not_retired(named, retired, report), report)
     kept = (option_arms or quick_arms or {arm.name for arm in arms}) | {baseline}
 
     if not validator.trusted:
@@ -97,7 +100,18 @@ def resolve_experiment(
         for panel in built
         if panel is not None
     )
-    return Experiment(name=name, seeds=seeds, compare=compare, panels=complete)
+    return Experiment(name=name, seeds=seeds, compare=compare, panels=complete, retired=retired)
+
+
+def _not_retired(
+    wanted: Sequence[tuple[str, Place]], retired: Sequence[RetiredArm], report: ProblemReport
+) -> list[tuple[str, Place]]:
+    """Return the wanted arms without the retired ones, which are reported."""
+    reasons = {name: arm.reason for arm in retired for name in (arm.name, arm.title)}
+    for text, place in wanted:
+        if text in reasons:
+            report.add(place, f"arm {text!r} is retired ({reasons[text]}): it is not trained any more")
+    return [(text, place) for text, place in wanted if text not in reasons]
 
 
 def _read_name(tree: Node, selection: Selection, report: ProblemReport) -> str:

@@ -50,6 +50,7 @@ __all__ = [
     "PanelConfig",
     "PlacementConfig",
     "Refresh",
+    "RetiredArm",
     "RunConfig",
     "Site",
     "StartConfig",
@@ -241,6 +242,17 @@ class PanelConfig(StrictModel):
     """The name of the arm the others are compared with."""
 
 
+class RetiredArm(StrictModel):
+    """An arm that is not trained any more, and whose results still count in the correction for several arms."""
+
+    name: Name
+    """Name of the folder of its runs."""
+    title: str
+    """The arm's name as the file has it, for instance `window(radius=1)`."""
+    reason: str
+    """Why it was retired, in the author's words."""
+
+
 class Experiment(StrictModel):
     """A loaded experiment file: every arm of every panel with all its settings."""
 
@@ -248,5 +260,6 @@ class Experiment(StrictModel):
     seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)]
     compare: CompareConfig = CompareConfig()
     panels: Annotated[tuple[PanelConfig, ...], Field(strict=False, min_length=1)]
+    retired: Annotated[tuple[RetiredArm, ...], Field(strict=False)] = ()
     question: str = ""
     """The file's opening comment, without the hash signs."""
