@@ -15,6 +15,7 @@ from ..terminal import DEFAULT_WIDTH, console, glyphs, print_stripped
 if TYPE_CHECKING:
     from maskbench.explain.examples import Example
     from maskbench.explain.explanation import ExplanationResult
+    from maskbench.explain.forced_words import ForcedSentence
     from maskbench.pictures.cross_attention import SentenceAttention
 
 
@@ -67,9 +68,11 @@ def explain(
     explanation = found.explanation
     top = next(iter((*explanation.won, *explanation.lost)), None)
     pictures, reason = _pictures(found, top) if top is not None and attention else ([], "")
+    forced, unread = _forced_words(found)
     if as_json:
         document: dict[str, Any] = dataclasses.asdict(explanation)
         document["attention"] = [_document(picture) for _, picture in pictures]
+        document["forced_words"] = [dataclasses.asdict(one) for one in forced]
         typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
         return
 
@@ -77,11 +80,13 @@ def explain(
 
     printer = console()
     width = printer.width if printer.is_terminal else DEFAULT_WIDTH
-    print_stripped(explanation_text(explanation, width, glyphs()))
+    print_stripped(explanation_text(explanation, width, glyphs(), forced))
     if top is not None and pictures:
         _draw(top, pictures, width)
     if reason:
         typer.echo(f"warning: no pictures of attention: {reason}", err=True)
+    if unread:
+        typer.echo(f"warning: no predictions of the reference's words: {unread}", err=True)
 
 
 def _pictures(found: ExplanationResult, top: Example) -> tuple[list[tuple[str, SentenceAttention]], str]:
@@ -99,6 +104,25 @@ def _pictures(found: ExplanationResult, top: Example) -> tuple[list[tuple[str, S
     except MaskbenchError as error:
         return [], sanitize(str(error))
     return drawn, ""
+
+
+def _forced_words(found: ExplanationResult) -> tuple[list[ForcedSentence], str]:
+    """Return the predicted words of the examples whose translations do not show the gain, or why there are none."""
+    from maskbench.errors import MaskbenchError
+    from maskbench.explain.forced_words import needs_forced_words, read_forced_words
+    from maskbench.text import sanitize
+
+    name, (arm, baseline), shown = found.name, found.arms, []
+    try:
+        for one in (*found.explanation.won, *found.explanation.lost):
+            if needs_forced_words(one, name.metric):
+                runs = found.run_directory(arm, one.seed), found.run_directory(baseline, one.seed)
+                shown.append(
+                    read_forced_words(runs, found.arms, found.corpus, name.split, one.id, name.masks)
+                )
+    except MaskbenchError as error:
+        return [], sanitize(str(error))
+    return shown, ""
 
 
 def _draw(top: Example, pictures: list[tuple[str, SentenceAttention]], width: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from rich.console import Group as Stack
 from rich.console import RenderableType
@@ -17,17 +18,29 @@ from maskbench.text import sanitize
 
 from ..terminal import Glyphs, bare_table
 
+if TYPE_CHECKING:
+    from maskbench.explain.forced_words import ForcedSentence
+
 _INDENT = "   "
 
 
-def explanation_text(found: Explanation, width: int, glyphs: Glyphs) -> RenderableType:
-    """Return everything but the pictures."""
+def explanation_text(
+    found: Explanation, width: int, glyphs: Glyphs, forced: Sequence[ForcedSentence] = ()
+) -> RenderableType:
+    """Return everything but the pictures.
+
+    Args:
+        forced: the predicted words of examples whose translations are the same.
+    """
+    words = {(one.sentence, one.seed): one for one in forced}
     parts: list[RenderableType] = [_heading(found), "", *_counts(found, width)]
     names = _names(found)
     for title, examples in (("where it wins", found.won), ("where it loses", found.lost)):
         parts += ["", Text(title, style="bold")]
         for number, example in enumerate(examples):
             parts += [""] * (number > 0) + [Text(line) for line in _example(example, found, names, width)]
+            if (one := words.get((example.id, example.seed))) is not None:
+                parts += [*map(Text, _forced_intro(example, width)), _forced_table(one, names, glyphs)]
         if not examples:
             parts.append(Text(f"{_INDENT}no sentence"))
     for title, groups in (("target tag", found.tags), ("source words", found.lengths)):
@@ -98,6 +111,33 @@ def _example(example: Example, found: Explanation, names: tuple[str, str], width
         )
     if example.own is None:
         yield f"{_INDENT}{_INDENT}(no translations: no metric of this split asked for them)"
+
+
+def _forced_intro(example: Example, width: int) -> list[str]:
+    same = "the translations are the same" if example.own is not None else "there are no translations"
+    text = f"{same}; the scores come from the reference's words, each predicted from those before it:"
+    return wrap(text, width, initial_indent=_INDENT * 2, subsequent_indent=_INDENT * 2)
+
+
+def _forced_table(found: ForcedSentence, names: tuple[str, str], glyphs: Glyphs) -> RenderableType:
+    """Return, for every reference word, what both runs rank first and how probable the word is to them, in percent."""
+    table = bare_table(glyphs)
+    table.add_column(f"{_INDENT * 2}reference", overflow="fold")
+    for name in names:
+        table.add_column(f"{name}: first", overflow="fold")
+        table.add_column("P %", justify="right", no_wrap=True)
+    table.add_column("gain", justify="right", no_wrap=True)
+    for word in found.words:
+        own, baseline = 100 * word.own_probability, 100 * word.baseline_probability
+        table.add_row(
+            Text(f"{_INDENT * 2}{sanitize(word.reference)}"),
+            Text(sanitize(word.own)),
+            f"{own:.1f}",
+            Text(sanitize(word.baseline)),
+            f"{baseline:.1f}",
+            f"{own - baseline:+.1f}",
+        )
+    return table
 
 
 def _table(title: str, groups: Sequence[SentenceGroup], found: Explanation, glyphs: Glyphs) -> RenderableType:

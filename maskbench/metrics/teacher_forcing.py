@@ -47,7 +47,12 @@ class TeacherForcedScores:
 
 
 def score_teacher_forced(
-    model: EncoderDecoder, data: Split, clock: Clock, batch_tokens: int = BATCH_TOKENS
+    model: EncoderDecoder,
+    data: Split,
+    clock: Clock,
+    batch_tokens: int = BATCH_TOKENS,
+    *,
+    only: npt.NDArray[np.int64] | None = None,
 ) -> TeacherForcedScores:
     """Return the model's scores of every target token of a split, each given the gold tokens before it.
 
@@ -55,13 +60,14 @@ def score_teacher_forced(
 
     Args:
         clock: of phase "eval"; the plan decides which masks act then.
+        only: score just these sentences, Int64[M], as one batch; None: all.
     """
     n = len(data.tgt.values)
     found = TeacherForcedScores(
         data.tgt.values.astype(np.int64), np.empty(n, np.int64), np.empty(n), np.empty(n)
     )
     with evaluation_mode(model):
-        for ids in plan_evaluation_batches(data, batch_tokens):
+        for ids in plan_evaluation_batches(data, batch_tokens) if only is None else [only]:
             batch = collate(data, ids).to(model.device)
             real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
             logits = _scores(model, batch, clock, real)
@@ -71,7 +77,12 @@ def score_teacher_forced(
             found.predicted[places] = logits.argmax(-1).cpu().numpy()
             found.nll[places] = F.cross_entropy(logits, batch.tgt_out[real], reduction="none").cpu().numpy()
             found.confidence[places] = logits.softmax(-1).amax(-1).cpu().numpy()
-    return found
+    if only is None:
+        return found
+    asked = np.zeros(n, dtype=np.bool_)
+    for sentence in only:
+        asked[data.tgt.offsets[sentence] : data.tgt.offsets[sentence + 1]] = True
+    return found.select(asked)
 
 
 def _scores(model: EncoderDecoder, batch: Batch, clock: Clock, real: Tensor) -> Float[Tensor, "rows vocab"]:

@@ -9,11 +9,13 @@ import pytest
 from helpers import nll
 from tiny_runs import STEPS, TOKENS, config
 
-from maskbench.config.schema.experiment import RunConfig
+from maskbench.config.schema.experiment import ArmConfig, RunConfig
 from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.decoding import evaluation_mode
 from maskbench.errors import RunDirectoryError
+from maskbench.explain.examples import Example
+from maskbench.explain.forced_words import needs_forced_words, read_forced_words
 from maskbench.explain.run_attention import load_finished_model, run_cross_attention
 from maskbench.metrics.attention_statistics import collect_attention
 from maskbench.metrics.teacher_forcing import score_teacher_forced
@@ -93,6 +95,48 @@ def test_rows_are_predicted_words_and_the_last_layer_is_shown(
         assert found.weights[:, :-1].argmax(1).tolist() == aligned[-1, start:end].tolist()
         differing |= aligned[-1, start:end].tolist() != aligned[0, start:end].tolist()
     assert differing, "the two layers look at the same words, so this test cannot tell them apart"
+
+
+def test_the_words_are_those_of_the_scores_and_the_probabilities_give_the_nll(
+    run: tuple[RunDirectory, RunConfig, Corpus], tmp_path: Path, cache: Path
+) -> None:
+    directory, wanted, corpus = run
+    other = settings(lr=0.02)
+    baseline, _ = trained(tmp_path, cache, other)
+    data = corpus.splits["test"]
+    whole = [
+        score_teacher_forced(*load_finished_model(one, config_of, corpus)[:1], data, clock)
+        for one, config_of in ((directory, wanted), (baseline, other))
+        for clock in [load_finished_model(one, config_of, corpus)[1]]
+    ]
+    arms = tuple(ArmConfig(name=name, title=name, config=c) for name, c in (("a", wanted), ("b", other)))
+    for sentence in (0, 3):
+        found = read_forced_words((directory, baseline), (arms[0], arms[1]), corpus, "test", sentence)
+        assert [word.reference for word in found.words] == [*data.references[sentence].split(), "</s>"]
+        start, end = data.tgt.offsets[sentence : sentence + 2]
+        for scores, top, probability in zip(
+            whole, ("own", "baseline"), ("own_probability", "baseline_probability"), strict=True
+        ):
+            names = [corpus.vocabulary.token(int(i)) for i in scores.predicted[start:end]]
+            assert [getattr(word, top) for word in found.words] == names
+            logs = [-np.log(getattr(word, probability)) for word in found.words]
+            assert logs == pytest.approx(scores.nll[start:end].tolist(), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("own", "baseline", "metric", "needed"),
+    [
+        ("a b", "a b", "nll", True),
+        ("a b", "a c", "nll", False),
+        (None, None, "token_accuracy", True),
+        ("a b", "a b", "bleu", False),
+    ],
+)
+def test_words_are_shown_where_translations_do_not_tell(
+    own: str | None, baseline: str | None, metric: str, needed: bool
+) -> None:
+    example = Example(0, 1, 0, "s", "r", 0, own, baseline, 0.5, 0.25)
+    assert needs_forced_words(example, metric) is needed
 
 
 def test_other_masks_can_be_lent(tmp_path: Path, cache: Path) -> None:
