@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     from maskbench.data.catalogue import CorpusEntry, CorpusOption
     from maskbench.data.corpus import Corpus
     from maskbench.data.statistics import SideStatistics, SplitStatistics
+    from maskbench.statistics.split_overlap import Overlap
 
 _KEY = (
     "source, target: tokens of a line, mean/p90/longest; types, unk (unknown words):\n"
-    "source/target; twice: equal to an earlier pair; seen: its source is in train"
+    "source/target; twice: the same as an earlier pair; seen: its source is in train"
+)
+_OVERLAPS_KEY = (
+    "sentences of a split that are also in another one: the same words, or the\n"
+    "same tokens; unknown: sources that only the model reads alike, as it does not\n"
+    "know their words; splits that share nothing, or one of which is made of the\n"
+    "other, have no line"
 )
 
 
@@ -82,6 +89,8 @@ def corpus_numbers(
     )
     parts: list[RenderableType] = [heading, "", _splits(found, glyphs)]
     parts.append(Text(_KEY, style="dim"))
+    if shared := [one for one in corpus.overlaps.shown() if one.split in found]:
+        parts += ["", _overlaps(shared, glyphs), Text(_OVERLAPS_KEY, style="dim")]
     for line in (_tags(found, shown), _junk(found, shown), *(f"note: {note}" for note in corpus.notes)):
         parts += [Text(sanitize(line))] if line else []
     return Group(*parts)
@@ -109,6 +118,18 @@ def _splits(found: Mapping[str, SplitStatistics], glyphs: Glyphs) -> Table:
                 ),
             )
         )
+    return table
+
+
+def _overlaps(shared: Sequence[Overlap], glyphs: Glyphs) -> Table:
+    table = bare_table(glyphs)
+    for column in ("split", "also in"):
+        table.add_column(column, overflow="fold")
+    for column in ("sources", "targets", "pairs", "unknown"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in shared:
+        counts = (one.sources, one.targets, one.pairs, one.unknown_sources)
+        table.add_row(*map(_cell, (one.split, one.other, *(f"{count:,}" for count in counts))))
     return table
 
 

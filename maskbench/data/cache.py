@@ -27,8 +27,9 @@ from maskbench.errors import ResourceError
 from maskbench.files import remove_folder, unfinished_folder
 from maskbench.randomness import VERSION
 from maskbench.registry import CORPORA
+from maskbench.statistics.split_overlap import SplitOverlaps
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Version of the file layout; increased when the layout changes."""
 
 _ARRAYS, _TEXTS, _MANIFEST = "arrays.npz", "corpus.json", "manifest.json"
@@ -137,9 +138,11 @@ def _pack_texts(corpus: Corpus) -> bytes:
         "max_length": corpus.max_length,
         "notes": corpus.notes,
         "tags": corpus.tags,
+        "overlaps": corpus.overlaps.to_json(),
         "vocabulary": corpus.vocabulary.to_json(),
         "splits": {
-            name: [split.sources, split.references, split.origin] for name, split in corpus.splits.items()
+            name: [split.sources, split.references, split.origin, split.parts]
+            for name, split in corpus.splits.items()
         },
     }
     return json.dumps(texts, ensure_ascii=False).encode("utf-8")
@@ -152,11 +155,13 @@ def _unpack(arrays: bytes, texts: dict[str, Any]) -> Corpus:
             return Ragged(stored[f"{key}/values"], stored[f"{key}/offsets"])
 
         splits = {}
-        for name, (sources, references, origin) in texts["splits"].items():
+        for name, (sources, references, origin, made_of) in texts["splits"].items():
             parts = {
                 part: rows(f"{name}/{part}") for part in RAGGED_FIELDS if f"{name}/{part}/values" in stored
             }
-            splits[name] = Split(name, sources=sources, references=references, origin=origin, **parts)
+            splits[name] = Split(
+                name, sources=sources, references=references, origin=origin, parts=tuple(made_of), **parts
+            )
     return Corpus(
         name=texts["name"],
         vocabulary=Vocabulary.from_json(texts["vocabulary"]),
@@ -165,4 +170,5 @@ def _unpack(arrays: bytes, texts: dict[str, Any]) -> Corpus:
         max_length=texts["max_length"],
         notes=tuple(texts["notes"]),
         tags=tuple(texts["tags"]),
+        overlaps=SplitOverlaps.from_json(texts["overlaps"]),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from typing import Any, ClassVar, Final
 
@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel
 
+from maskbench.data.sameness import count_overlaps
 from maskbench.data.vocabulary import EOS, Vocabulary
+from maskbench.statistics.split_overlap import SplitOverlaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,8 @@ class Split:
     touched: Ragged | None = None
     """1 on target tokens that depend on a source token the alteration changed, removed or moved, 0 on the
     others; present if and only if there are an `origin` and `deps`."""
+    parts: tuple[str, ...] = ()
+    """Names of the splits whose pairs it holds, one after another; empty: its pairs are its own."""
 
     def __len__(self) -> int:
         return len(self.src)
@@ -118,6 +122,14 @@ class Corpus:
     them."""
     tags: tuple[str, ...] = ()
     """Names of the tags of target tokens; the first is "end", the end mark. Empty if splits have no tags."""
+    overlaps: SplitOverlaps = field(default_factory=SplitOverlaps)
+    """How many sentences any two splits have in common; `assemble_corpus` counts them."""
+
+    @property
+    def notes_on_reading(self) -> tuple[str, ...]:
+        """The notes without those on overlaps, which a corpus that is made of this one counts for its own splits."""
+        overlaps = set(self.overlaps.sentences())
+        return tuple(note for note in self.notes if note not in overlaps)
 
 
 class CorpusBuilder(ABC):
@@ -192,7 +204,9 @@ def assemble_corpus(
     notes: Iterable[str] = (),
     tags: Iterable[str] = (),
 ) -> Corpus:
-    """Return a corpus of `splits`, with its hash and the length of its longest sequence.
+    """Return a corpus of `splits`, with its hash, the length of its longest sequence, and what splits have in common.
+
+    Sentences on overlaps of splits are added to the notes.
 
     Raises:
         ValueError: some splits are annotated and others are not.
@@ -200,14 +214,16 @@ def assemble_corpus(
     named, tags = {split.name: split for split in splits}, tuple(tags)
     if len({tuple(getattr(split, part) is None for part in ANNOTATIONS) for split in named.values()}) > 1:
         raise ValueError(f"{name}: a corpus annotates all of its splits or none")
+    overlaps = count_overlaps(list(named.values()))
     return Corpus(
         name=name,
         vocabulary=vocabulary,
         splits=named,
         sha256=_sha256(vocabulary, named, tags),
         max_length=max(_longest(side) for split in named.values() for side in (split.src, split.tgt)),
-        notes=tuple(notes),
+        notes=(*notes, *overlaps.sentences()),
         tags=tags,
+        overlaps=overlaps,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from maskbench.data.corpus import Corpus, Ragged, Split
 from maskbench.data.vocabulary import N_SPECIAL, UNK
+from maskbench.statistics.split_overlap import Overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class SplitStatistics:
     source: SideStatistics
     target: SideStatistics
     repeated: int
-    """Number of pairs that equal an earlier pair of the split, word for word."""
+    """Number of pairs that an earlier line of the split has as well (`maskbench.data.sameness`)."""
     sources_in_train: int
     """Number of pairs whose source is also the source of a training pair; 0 for train itself."""
     pairs_in_train: int
@@ -56,29 +57,22 @@ class SplitStatistics:
 
 def compute_statistics(corpus: Corpus, names: Collection[str]) -> dict[str, SplitStatistics]:
     """Return the statistics of the named splits, in the order of the corpus."""
-    train = corpus.splits["train"]
-    pairs = set(zip(train.sources, train.references, strict=True))
-    sources = set(train.sources)
     found = {}
     for name, split in corpus.splits.items():
         if name in names:
-            of_others = name != "train"
+            in_train = Overlap(name, name) if name == "train" else corpus.overlaps.between(name, "train")
             found[name] = SplitStatistics(
                 pairs=len(split),
                 source=_side(split.src),
                 target=_side(split.tgt),
-                repeated=len(split) - len(set(_pairs(split))),
-                sources_in_train=sum(line in sources for line in split.sources) if of_others else 0,
-                pairs_in_train=sum(pair in pairs for pair in _pairs(split)) if of_others else 0,
+                repeated=corpus.overlaps.repeated(name).pairs,
+                sources_in_train=in_train.sources,
+                pairs_in_train=in_train.pairs,
                 origin=split.origin,
                 tags=_histogram(split, corpus.tags),
                 junk=None if split.junk is None else _share(split.junk.values.sum(), split.src),
             )
     return found
-
-
-def _pairs(split: Split) -> list[tuple[str, str]]:
-    return list(zip(split.sources, split.references, strict=True))
 
 
 def _side(rows: Ragged) -> SideStatistics:

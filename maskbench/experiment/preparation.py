@@ -73,6 +73,11 @@ def make_dry_run(experiment: Experiment, runs_dir: Path, reporter: Reporter | No
     return DryRun(planned, corpora, built)
 
 
+def corpus_notes(corpora: Mapping[str, Corpus]) -> list[str]:
+    """Return the notes of every corpus, each with the corpus's name."""
+    return [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
+
+
 def plan_and_build_corpora(
     experiment: Experiment, runs_dir: Path, reporter: Reporter, known: Mapping[str, Corpus] | None = None
 ) -> tuple[tuple[PlannedRun, ...], dict[str, Corpus]]:

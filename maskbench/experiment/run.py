@@ -20,7 +20,12 @@ from maskbench.experiment import PRELOAD
 from maskbench.experiment.cost_probe import measure_costs
 from maskbench.experiment.plan import CACHE, PlannedRun, plan_runs, refuse_unusable_runs
 from maskbench.experiment.plan_log import current_plan, extend_plan, record_plan
-from maskbench.experiment.preparation import BuiltArm, build_and_audit_arms, plan_and_build_corpora
+from maskbench.experiment.preparation import (
+    BuiltArm,
+    build_and_audit_arms,
+    corpus_notes,
+    plan_and_build_corpora,
+)
 from maskbench.experiment.progress_events import (
     ExperimentOutcome,
     NullReporter,
@@ -121,9 +126,8 @@ class TrainingSession:
         self._corpora = corpora
         planned = tuple(filter(wanted, found))
         refuse_unusable_runs(planned)
-        notes = [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
         build_and_audit_arms(planned, corpora, self._reporter, self._built)
-        return ExperimentOutcome(planned, notes=notes)
+        return ExperimentOutcome(planned, notes=corpus_notes(corpora))
 
     def train(self, experiment: Experiment, outcome: ExperimentOutcome) -> None:
         """Train the runs of `outcome` that are due, add how they ended, and measure what a step of each arm costs."""

@@ -7,7 +7,7 @@ becomes a `CollectedRun` with a state and a reason. This module writes nothing a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -18,6 +18,7 @@ from maskbench.records.plans import Plan, read_plans
 from maskbench.runs.directory import RunDirectory, RunStatus
 from maskbench.runs.identity import requested_identity
 from maskbench.statistics.sequential import Rule
+from maskbench.statistics.split_overlap import SplitOverlaps
 
 CollectedState: TypeAlias = Literal["done", "waiting", "failed", "diverged"]
 """`waiting`: planned, running or interrupted. `failed`: ended in an error, or its files cannot be used."""
@@ -42,6 +43,8 @@ class RunProvenance:
     environment: Mapping[str, str]
     commit: str | None
     dirty: bool
+    overlaps: SplitOverlaps = field(default_factory=SplitOverlaps)
+    """What the splits of its corpus have in common; of an older run nothing is known, and it has no splits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,11 @@ class CollectedPanel:
     """Whether plans.jsonl exists but cannot be read."""
     retired_runs: Mapping[tuple[str, int], CollectedRun] = field(default_factory=dict)
     """The runs of retired arms, by arm and seed; a seed that was never begun is waiting."""
+
+    @property
+    def overlaps(self) -> SplitOverlaps:
+        """What the splits of the corpus have in common, from the first run that knows it."""
+        return recorded_overlaps(self.runs.values())
 
     @property
     def rule(self) -> Rule:
@@ -179,6 +187,12 @@ def read_run(run: RunDirectory, arm: ArmConfig | None) -> CollectedRun:
         return CollectedRun(run.arm, run.seed, "failed", _explained(error))
 
 
+def recorded_overlaps(runs: Iterable[CollectedRun]) -> SplitOverlaps:
+    """Return what the splits of the runs' corpus have in common; without splits if no run recorded it."""
+    known = (run.provenance.overlaps for run in runs if run.provenance)
+    return next((overlaps for overlaps in known if overlaps.splits), SplitOverlaps())
+
+
 def read_costs(found: FoundPanel) -> tuple[MeasuredCosts, list[str]]:
     """Read cost.json; return the costs, and a remark if the file is damaged."""
     try:
@@ -237,6 +251,7 @@ def _origin(record: Mapping[str, Any]) -> RunProvenance:
         environment={str(k): str(v) for k, v in record.get("environment", {}).items()},
         commit=str(git["commit"]) if git.get("commit") else None,
         dirty=bool(git.get("dirty")),
+        overlaps=SplitOverlaps() if record.get("data") is None else SplitOverlaps.from_json(record["data"]),
     )
 
 

@@ -30,7 +30,14 @@ from maskbench.report.origin import list_commands, list_provenance
 from maskbench.report.pictures import Pictures, read_pictures
 from maskbench.report.samples import Samples, read_samples
 from maskbench.report.slices import draw_slices
-from maskbench.report.tables import NOTHING, OtherTable, cost_table, noise_table, other_tables
+from maskbench.report.tables import (
+    NOTHING,
+    OtherTable,
+    cost_table,
+    noise_table,
+    other_tables,
+    overlap_table,
+)
 from maskbench.text import sanitize
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -53,6 +60,8 @@ class PanelSection:
     slices: tuple[Plot, ...]
     others: tuple[OtherTable, ...]
     noise: OtherTable | None
+    overlaps: OtherTable | None
+    overlap_sentences: tuple[str, ...]
     noise_sentences: tuple[str, ...]
     pictures: Pictures
     samples: Samples
@@ -104,6 +113,8 @@ def _section(panel: ReportPanel, choices: ComparisonOptions) -> PanelSection:
         others=tuple(other_tables(panel)),
         noise=noise_table(panel),
         noise_sentences=tuple(noise_sentences(panel.comparison)),
+        overlaps=overlap_table(panel),
+        overlap_sentences=tuple(panel.collected.overlaps.sentences()),
         pictures=read_pictures(panel),
         samples=read_samples(panel),
         methods=tuple(write_methods(panel)),

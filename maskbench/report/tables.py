@@ -43,6 +43,17 @@ class OtherTable:
     """Per row: an arm's title, and one cell for each heading."""
 
 
+def overlap_table(panel: ReportPanel) -> OtherTable | None:
+    """Return how many sentences any two splits have in common; None if the runs recorded none."""
+    overlaps = panel.collected.overlaps
+    rows = tuple(
+        (one.split, (one.other, *map(str, (one.sources, one.targets, one.pairs, one.unknown_sources))))
+        for one in overlaps.shown()
+    )
+    headings = ("also in", "sources", "targets", "pairs", "unknown")
+    return OtherTable("Sentences of a split that are also in another one", headings, rows) if rows else None
+
+
 def cost_table(panel: ReportPanel) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield each arm's title and cells: relative step time, tokens per second, memory in MB, parameters."""
     for row in panel.comparison.rows:

@@ -16,6 +16,7 @@ from typing import Any
 
 from maskbench.config.schema.experiment import RunConfig
 from maskbench.runs.json_files import canonical_json
+from maskbench.statistics.split_overlap import SplitOverlaps
 
 RESULTS_VERSION = 1
 """Version of the results, part of every identity; increased whenever a code change changes results."""
@@ -131,10 +132,12 @@ def build_run_record(
     seed: int,
     provenance: SoftwareEnvironment,
     vocabulary_sha256: str | None = None,
+    overlaps: SplitOverlaps | None = None,
 ) -> dict[str, Any]:
     """Return the contents of run.json.
 
-    The vocabulary's hash is recorded for runs that start from this run's weights.
+    The vocabulary's hash is recorded for runs that start from this run's weights; what the splits have in common for
+    readers without the corpus. Neither is hashed.
     """
     return {
         "format": RECORD_VERSION,
@@ -143,6 +146,7 @@ def build_run_record(
         "hash": identity.hash,
         "identity": identity.to_json(),
         "vocabulary_sha256": vocabulary_sha256,
+        **({} if overlaps is None else {"data": overlaps.to_json()}),
         "versions": dict(provenance.versions),
         "plugins": dict(provenance.plugins),
         "git": read_git_state(),

@@ -107,7 +107,12 @@ class _Run:
         self.here = current_origin(self.config.train.threads, self.trainer.dtype, self.trainer.device)
         vocabulary = vocabulary_sha256(self.corpus.vocabulary)
         record = build_run_record(
-            self.identity, arm=job.arm, seed=job.seed, provenance=self.here, vocabulary_sha256=vocabulary
+            self.identity,
+            arm=job.arm,
+            seed=job.seed,
+            provenance=self.here,
+            vocabulary_sha256=vocabulary,
+            overlaps=self.corpus.overlaps,
         )
         directory.claim(record, self.identity)
 

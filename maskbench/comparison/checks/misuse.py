@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from maskbench.comparison.checks.mixtures import find_mixed_origins, name_runs
+from maskbench.comparison.checks.shared_sentences import find_shared_sentences
 from maskbench.config.schema.experiment import ArmConfig, PanelConfig
-from maskbench.config.schema.metrics import metric_name
 from maskbench.errors import ConfigError
-from maskbench.records.collect import CollectedRun, RunResult, format_seeds
+from maskbench.records.collect import CollectedRun, RunResult, format_seeds, recorded_overlaps
 
 _DECODING = "decode."
 _BUDGET = ("train.steps", "train.epochs", "train.batch_tokens", "init_from")
@@ -49,8 +49,9 @@ def check_misuse(
     done = [cell for cell in cells if cell.state == "done"]
     _refuse_undeclared_decoding(panel)
     mixed = find_mixed_origins(done, baseline)
+    shared = find_shared_sentences(panel.arms, recorded_overlaps(done), metric)
     alarms = (
-        *_selection(panel.arms, metric),
+        *shared.alarms,
         *_budget(panel),
         *_decoding(panel),
         *_duplicates(done),
@@ -58,24 +59,7 @@ def check_misuse(
         *(mixture.sentence for mixture in mixed if mixture.is_grave),
     )
     mild = (mixture.sentence for mixture in mixed if not mixture.is_grave)
-    return MisuseFindings(alarms, (*mild, *_unrecorded(done)))
-
-
-def _selection(arms: Sequence[ArmConfig], metric: str) -> Iterator[str]:
-    """Yield a sentence if checkpoints were selected on the compared sentences."""
-    compared = metric_name(metric)
-    if compared is None:
-        return
-    config = arms[0].config
-    picks = metric_name(config.train.select)
-    # One file may serve as both splits.
-    same_file = config.corpus.options.get("valid") == compared.split
-    if picks is not None and (picks.split == compared.split or same_file):
-        yield (
-            f"tuned on what is compared: {metric} is measured on the sentences on which {config.train.select} picked"
-            " every run's checkpoint, so it flatters all arms, and the one that varies most of all; compare a metric"
-            f" of sentences that nothing was chosen by, such as test/{compared.metric}"
-        )
+    return MisuseFindings(alarms, (*shared.warnings, *mild, *_unrecorded(done)))
 
 
 def _budget(panel: PanelConfig) -> Iterator[str]:

@@ -18,6 +18,7 @@ from maskbench.data.corpora.nested_corpus import NestedCorpus, PlainCorpus, main
 from maskbench.data.corpus import Corpus, CorpusBuilder, Split, assemble_corpus, encode_split
 from maskbench.data.generation.annotations import annotate_split
 from maskbench.data.generation.noise import NOISE_SPLITS, list_unaltered, make_noisy_copy, make_noisy_splits
+from maskbench.data.sameness import classify_sentences, mark_repeated
 from maskbench.data.vocabulary import Vocabulary
 from maskbench.data.words import WordRule, choose_rule
 from maskbench.errors import CorpusError
@@ -54,6 +55,7 @@ class DenoiseCorpus(CorpusBuilder):
     """The lines of another corpus, to be said again: pre-training for it, with its own vocabulary."""
 
     Options = DenoiseOptions
+    version = 2
 
     @classmethod
     def split_names(cls, options: DenoiseOptions) -> list[str]:
@@ -87,7 +89,8 @@ class DenoiseCorpus(CorpusBuilder):
         corpus = part.build(f"of {part.name}")
         own = {"train": "train", "valid": "valid", "test": main_test_split(part.split_names())}
         lines, notes = _dealt(
-            {name: _lines(corpus.splits[split], options.side) for name, split in own.items()}
+            {name: _lines(corpus.splits[split], options.side) for name, split in own.items()},
+            corpus.vocabulary,
         )
         links = bool(cls.annotations(options))
         clean = {name: _split(name, lines[name], corpus.vocabulary, links=links) for name in _ORDER}
@@ -99,7 +102,7 @@ class DenoiseCorpus(CorpusBuilder):
         noisy = make_noisy_splits(clean["test"], corpus.vocabulary, words, rule)
         notes += list_unaltered(clean["test"], noisy, rule)
         return assemble_corpus(
-            "denoise", corpus.vocabulary, [*splits, clean["test"], *noisy], [*corpus.notes, *notes]
+            "denoise", corpus.vocabulary, [*splits, clean["test"], *noisy], [*corpus.notes_on_reading, *notes]
         )
 
 
@@ -110,19 +113,21 @@ def _lines(split: Split, side: str) -> list[str]:
     return [line for pair in zip(split.sources, split.references, strict=True) for line in pair]
 
 
-def _dealt(lines: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[str]]:
+def _dealt(lines: dict[str, list[str]], vocabulary: Vocabulary) -> tuple[dict[str, list[str]], list[str]]:
     """Return the lines of each split without invisible lines and repetitions within or across splits, and notes.
+
+    Lines are the same as `maskbench.data.sameness` says; the first one is kept.
 
     Raises:
         CorpusError: a split is left without lines.
     """
-    seen: set[str] = set()
-    kept, notes = {}, []
+    every = [line for name in _ORDER for line in lines[name]]
+    is_repeated = iter(mark_repeated(classify_sentences(every, vocabulary.encode_all(every))).tolist())
+    kept: dict[str, list[str]] = {}
+    notes = []
     for name in _ORDER:
-        kept[name] = [
-            line for line in dict.fromkeys(lines[name]) if not is_invisible(line) and line not in seen
-        ]
-        seen.update(kept[name])
+        # The marks of this split's lines come next.
+        kept[name] = [line for line in lines[name] if not next(is_repeated) and not is_invisible(line)]
         if not kept[name]:
             raise CorpusError(f"denoise: every line of {name} is blank, or in another split as well")
         if left_out := len(lines[name]) - len(kept[name]):

@@ -119,14 +119,15 @@ class MixtureCorpus(CorpusBuilder):
         }
         named = {split.name: split for splits in own.values() for split in splits}
         together = [
-            _joined("train", [named.pop(f"{task}-train") for task in parts]),
+            # The training splits of the tasks are no splits of the mixture.
+            replace(_joined("train", [named.pop(f"{task}-train") for task in parts]), parts=()),
             _joined("valid", [named[f"{task}-valid"] for task in parts]),
             _joined(
                 "test",
                 [named[f"{task}-{main_test_split(part.split_names())}"] for task, part in parts.items()],
             ),
         ]
-        notes = [f"{task}: {note}" for task, corpus in corpora.items() for note in corpus.notes]
+        notes = [f"{task}: {note}" for task, corpus in corpora.items() for note in corpus.notes_on_reading]
         return assemble_corpus("mixture", vocabulary, [*together, *named.values()], notes, tags)
 
 
@@ -263,6 +264,7 @@ def _joined(name: str, splits: Sequence[Split]) -> Split:
         references=[line for split in splits for line in split.references],
         origin=None,
         touched=None,
+        parts=tuple(split.name for split in splits),
         **known,
     )
 

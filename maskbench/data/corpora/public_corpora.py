@@ -202,12 +202,14 @@ class TatoebaOptions(TextOptions):
 class TatoebaCorpus(_DownloadedCorpus):
     """Short sentences, English and German: 50,001 pairs in one table, as manythings.org published them in 2020.
 
-    The source text has no splits; a hash of the source decides the split, so no source is in two splits. With
+    The source text has no splits; a hash of the source decides the split, so no source is in two splits
+    (`maskbench.data.sameness`). With
     `path`, the folder must contain `deu.txt` (or `deu.txt.gz`), English first; newer tables from
     manythings.org have a third column.
     """
 
     Options = TatoebaOptions
+    version = 2
     name = "tatoeba"
     licence = "the sentences of Tatoeba (tatoeba.org) are under CC BY 2.0 FR: name their source"
 

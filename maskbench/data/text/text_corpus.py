@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from maskbench.data.corpus import Corpus, Split, assemble_corpus, encode_split
 from maskbench.data.generation.noise import list_unaltered, make_noisy_splits
+from maskbench.data.sameness import dealing_key
 from maskbench.data.text.pair_files import Pair, SentencePairs
 from maskbench.data.text.text_files import name_lines
 from maskbench.data.vocabulary import (
@@ -96,11 +97,10 @@ def build_text_corpus(
     said = [*notes, *(note for text in _different(texts) for note in text.notes)]
     said += _left_out_notes(texts["train"], chosen, options.max_length)
     splits = [train]
-    known = set(chosen.text.pairs)
     for split, text in texts.items():
         if split != "train":
             splits.append(_evaluation_split(split, text, chosen.vocabulary))
-            said += _remarks(split, text.pairs, known)
+            said += _invisible_notes(split, text.pairs)
     rule = choose_rule(train.sources)
     words = sorted({word for line in train.sources for word in rule.split(line)})
     noisy = make_noisy_splits(splits[2], chosen.vocabulary, words, rule)
@@ -121,10 +121,11 @@ def list_left_out(texts: Mapping[str, SentencePairs], options: TextOptions) -> l
 
 
 def deal_splits(text: SentencePairs, shares: Mapping[str, float]) -> dict[str, SentencePairs]:
-    """Divide a text into "train" and a split for every share, by a hash of the source.
+    """Divide a text into "train" and a split for every share, by a hash of the source (`dealing_key`).
 
-    So all translations of a source are in one split, and the split of a pair depends neither on the order of
-    the lines nor on other lines. Pairs with an empty or invisible side go to train, where they are left out and counted.
+    So all pairs with the same source are in one split, however it is written, and the split of a pair depends
+    neither on the order of the lines nor on other lines. Pairs with an empty or invisible side go to train, where
+    they are left out and counted.
 
     Raises:
         CorpusError: a split gets no pair.
@@ -143,9 +144,7 @@ def deal_splits(text: SentencePairs, shares: Mapping[str, float]) -> dict[str, S
 
 def _dealt_to(pair: Pair, shares: Mapping[str, float]) -> str:
     if _is_full(pair):
-        # Hash in lower case, so that splits do not depend on `lowercase` and sources that differ in case stay
-        # together.
-        digest = hashlib.blake2b(pair[0].lower().encode("utf-8"), digest_size=8).digest()
+        digest = hashlib.blake2b(dealing_key(pair[0]).encode("utf-8"), digest_size=8).digest()
         place = int.from_bytes(digest, "big") / 2**64
         for name, share in shares.items():
             if place < share:
@@ -250,15 +249,10 @@ def _word_notes(train: Split, tokenizer: str) -> list[str]:
     return notes
 
 
-def _remarks(name: str, pairs: Sequence[Pair], known: set[Pair]) -> list[str]:
-    overlap = sum(pair in known for pair in pairs)
+def _invisible_notes(name: str, pairs: Sequence[Pair]) -> list[str]:
     empty = sum(map(_has_empty_side, pairs))
     invisible = sum(not _is_full(pair) for pair in pairs) - empty
     notes = []
-    if overlap:
-        notes.append(
-            f"{overlap} of {count_of(len(pairs), 'pair')} of {name} are also in train, word for word"
-        )
     if empty:
         notes.append(f"kept in {name}: {count_of(empty, 'pair')} with an empty side")
     if invisible:
