@@ -20,6 +20,7 @@ from maskbench.config.schema.experiment import (
     RunConfig,
 )
 from maskbench.runs.identity import Identity
+from maskbench.statistics.split_overlap import SplitOverlaps
 
 DATA = "3f9a2c" + "0" * 58
 GIT = {"commit": "1b2c3d4e" + "0" * 32, "dirty": False}
@@ -43,6 +44,8 @@ class FakeRun:
     signatures: Mapping[str, str] = field(default_factory=dict)
     sentences: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     """By split: what each pair adds to the metrics."""
+    overlaps: SplitOverlaps | None = None
+    """What the splits have in common; None: nothing is recorded, as in runs of older versions."""
 
     def with_(self, **changes: Any) -> FakeRun:
         """Return this run with other fields."""
@@ -109,6 +112,7 @@ def write_run(directory: Path, arm: ArmConfig, seed: int, run: FakeRun) -> None:
         "versions": dict(run.versions),
         "git": run.git,
         "environment": {"threads": run.threads, "device": "cpu"},
+        **({} if run.overlaps is None else {"data": run.overlaps.to_json()}),
     }
     error = {"message": run.message} if run.state in ("failed", "diverged") else None
     _write(directory / "run.json", record)

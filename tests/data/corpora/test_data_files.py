@@ -30,7 +30,7 @@ def write(folder: Path, stem: str, pairs: list[tuple[str, str]], suffix: str = "
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write(tmp_path, "train", TRAIN)
-    write(tmp_path, "valid", [("Ein Hund", "A dog!")])
+    write(tmp_path, "valid", [("Ein Kind", "A child")])
     write(tmp_path, "test", [("Zwei Männer", "Two men"), ("Ein Zebra", "A zebra")])
     return tmp_path
 
@@ -80,7 +80,7 @@ def test_compressed_files_tables_and_plain_files_give_the_same_corpus(folder: Pa
     other = tmp_path / "other"
     other.mkdir()
     write(other, "train", TRAIN, ".gz")
-    write(other, "valid", [("Ein Hund", "A dog!")])
+    write(other, "valid", [("Ein Kind", "A child")])
     (other / "test.tsv.gz").write_bytes(gzip.compress("Zwei Männer\tTwo men\nEin Zebra\tA zebra\n".encode()))
     assert build(other).sha256 == build(folder).sha256
 
@@ -231,7 +231,9 @@ def test_an_evaluation_pair_that_is_far_too_long_is_refused_with_its_line(folder
 
 def test_overlap_with_training_is_a_note_with_its_count(folder: Path) -> None:
     write(folder, "valid", [TRAIN[0], ("Ein Hund", "another"), TRAIN[2]])
-    assert build(folder).notes == ("2 of 3 pairs of valid are also in train, word for word",)
+    assert build(folder).notes == (
+        "2 of 3 pairs of valid are also in train, word for word; 1 more source with another target",
+    )
 
 
 @pytest.mark.parametrize("pairs", [[], [("", "")], [("a", "")]])

@@ -12,6 +12,7 @@ import pytest
 from maskbench.data import Corpus, load_corpus
 from maskbench.data.batches import collate, plan_batches, plan_evaluation_batches
 from maskbench.data.corpora.public_corpora import Multi30kCorpus, Multi30kOptions
+from maskbench.statistics.split_overlap import Overlap
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = Path(os.environ.get("MASKBENCH_MULTI30K", REPOSITORY.parent / "shared" / "data" / "multi30k"))
@@ -51,7 +52,18 @@ def test_the_recipe_pins_this_very_text_and_reads_the_same(corpus: Corpus) -> No
 
 def test_every_line_is_read(corpus: Corpus) -> None:
     sizes = [len(corpus.splits[name]) for name in ("train", "valid", "test_2016_flickr", "noise-swap-20")]
-    assert sizes == [29_000, 1_014, 1_000, 1_000] and corpus.notes == ()
+    assert sizes == [29_000, 1_014, 1_000, 1_000] and len(corpus.notes) == 1
+
+
+def test_what_its_splits_have_in_common_is_counted(corpus: Corpus) -> None:
+    lines = {name: corpus.splits[name].sources for name in ("train", "valid", "test_2016_flickr")}
+    known = set(lines["train"])
+    assert [sum(line in known for line in lines[name]) for name in ("valid", "test_2016_flickr")] == [1, 0]
+    assert corpus.notes == (
+        "1 of 1014 sources of valid are also in train, word for word, with another target; 1 more target with another source",
+    )
+    assert corpus.overlaps.between("test_2016_flickr", "valid") == Overlap("test_2016_flickr", "valid")
+    assert corpus.overlaps.repeated("train") == Overlap("train", "train", sources=25, targets=9, pairs=3)
 
 
 def test_every_line_comes_back_from_its_subwords(corpus: Corpus) -> None:
