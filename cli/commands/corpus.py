@@ -259,9 +259,7 @@ def _print_json(built: Corpus, config: CorpusConfig, split: str | None) -> None:
         "tags": list(built.tags),
         "notes": list(built.notes),
         "splits": {name: numbers.to_json() for name, numbers in found.items()},
-        "overlaps": [
-            asdict(one) for one in built.overlaps.counts if one.split in found and one.split != one.other
-        ],
+        "overlaps": [asdict(one) for one in built.overlaps.counts if one.split in found],
     }
     # In ASCII: options and notes may hold names of files, and those may hold anything.
     typer.echo(json.dumps(document, indent=2))

@@ -21,6 +21,7 @@ from maskbench.masks.clock import Clock
 from maskbench.runs.checkpoint import load_best, scan_checkpoints
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.starting_point import find_starting_point
+from maskbench.statistics.split_overlap import SplitOverlaps
 from maskbench.training.evaluate import evaluate, validation_metrics
 from maskbench.training.job import RunJob
 from maskbench.training.trainer import Trainer, make_trainer
@@ -252,6 +253,8 @@ class TestRefusals:
         record = json.loads((copy / "run.json").read_text())
         corpus = load_corpus(config().corpus, cache)
         assert record["vocabulary_sha256"] == vocabulary_sha256(corpus.vocabulary)
+        # What its splits have in common goes with it.
+        assert SplitOverlaps.from_json(record["data"]) == corpus.overlaps and record["data"]["splits"]["test"]
         for changed, message in [({"vocabulary_sha256": "0" * 64}, "other words"), ({}, "did not record")]:
             del record["vocabulary_sha256"]
             record |= changed

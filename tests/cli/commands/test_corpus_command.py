@@ -179,6 +179,20 @@ def test_repetitions_overlaps_unknown_words_and_tags_are_counted() -> None:
     assert test["junk"] == pytest.approx(1 / 6) and train["junk"] == pytest.approx(1 / 12)
 
 
+def test_what_splits_have_in_common_is_a_table_and_json() -> None:
+    document = json.loads(invoke("known", "--json").stdout)
+    counts = {"sources": 1, "targets": 1, "pairs": 1, "unknown_sources": 0, "unknown_pairs": 0}
+    assert {"split": "test", "other": "train", **counts} in document["overlaps"]
+    only = json.loads(invoke("known", "--split", "valid", "--json").stdout)["overlaps"]
+    assert only == [one for one in document["overlaps"] if one["split"] == "valid"]
+    result = invoke("known", "--samples", "0")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["split", "also", "in", "sources", "targets", "pairs", "unknown"] in lines
+    assert ["test", "train", "1", "1", "1", "0"] in lines
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "also in" not in invoke("reverse", *SMALL, "--samples", "0").stdout
+
+
 def test_a_pair_is_shown_word_by_word_with_what_is_known() -> None:
     result = invoke("known")
     lines = [line.split() for line in result.stdout.splitlines()]

@@ -67,6 +67,21 @@ def words(result: Result) -> str:
     return " ".join(result.stdout.split())
 
 
+def test_what_there_is_to_know_of_the_corpus_is_said(tmp_path: Path) -> None:
+    for stem, lines in (("train", "a b\nc d\n"), ("valid", "e f\n"), ("test", "e  f\n")):
+        for side in ("src", "tgt"):
+            (tmp_path / f"{stem}.{side}").write_text(lines)
+    trial = tmp_path / "trial.yaml"
+    corpus = {"name": "files", "path": str(tmp_path), "tokenizer": "char"}
+    model = {"d_model": 8, "n_heads": 2, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 8}
+    content = {"name": "trial", "seeds": 1, "corpus": corpus, "model": model, "arms": {"none": []}}
+    trial.write_text(yaml.safe_dump(content))
+    result = invoke(trial, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "note: corpus files: 1 of 1 pair of test are also in valid, word for word\n" in result.stderr
+    assert json.loads(result.stdout)
+
+
 def finish(file: Path, runs: dict[str, list[FakeRun]], **changes: object) -> None:
     """Leave behind finished runs of the experiment, seed by seed."""
     experiment = load_experiment(file, overrides=[f"{key}={value}" for key, value in changes.items()])
