@@ -41,9 +41,8 @@ def sentence_key(text: str) -> str:
     White space is what `str.split` takes for it: blanks of all widths, tabs and no-break spaces among them.
     """
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+        # Composed afterwards, since two characters may compose once no joiner stands between them.
         text = "".join(c for c in text if unicodedata.category(c) != _WITHOUT_GLYPH)
-        # Without a joiner between them, two characters may compose.
         text = unicodedata.normalize("NFC", text)
     return " ".join(text.split())
 

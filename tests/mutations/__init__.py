@@ -15,6 +15,7 @@ from mutations.model import MODEL
 from mutations.normalisers import NORMALISERS
 from mutations.output import OUTPUT
 from mutations.reading import READING
+from mutations.sameness import SAMENESS
 from mutations.structure import STRUCTURE
 from mutations.time import TIME
 from mutations.tokens import TOKENS
@@ -36,6 +37,7 @@ MUTANTS = [
     *OUTPUT,
     *DATA,
     *READING,
+    *SAMENESS,
     *AUDIT,
     *WORDS,
 ]

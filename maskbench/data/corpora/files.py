@@ -99,7 +99,7 @@ class FilesCorpus(CorpusBuilder):
     """Parallel text files."""
 
     Options = FilesOptions
-    version = 3
+    version = 4
 
     @classmethod
     def split_names(cls, options: FilesOptions) -> list[str]:

@@ -209,7 +209,7 @@ class TatoebaCorpus(_DownloadedCorpus):
     """
 
     Options = TatoebaOptions
-    version = 2
+    version = 3
     name = "tatoeba"
     licence = "the sentences of Tatoeba (tatoeba.org) are under CC BY 2.0 FR: name their source"
 
