@@ -3,7 +3,7 @@
 Two sentences are the same if a person reads the same words, or if the model reads the same tokens:
 
 * their keys are equal (`sentence_key`): composed Unicode (NFC), one space between words, none at the ends, no
-  characters without a glyph. A tokeniser may read two such sentences differently; they are the same all the same;
+  invisible characters (`maskbench.text.is_invisible`). A tokeniser may read two such sentences differently; they are the same all the same;
 * or, where the vocabulary is known, their token ids are equal. Beyond the above these are sentences whose words
   differ and are unknown to the vocabulary. They are counted as the same, since the model cannot tell them apart, and
   counted on their own, since a person can (`Overlap.unknown_sources`).
@@ -17,12 +17,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from maskbench.statistics.split_overlap import Overlap, SplitOrigin, SplitOverlaps
+from maskbench.text import is_invisible
 
 if TYPE_CHECKING:
     from maskbench.data.corpus import Split
@@ -30,19 +31,15 @@ if TYPE_CHECKING:
 Classes: TypeAlias = npt.NDArray[np.int64]
 """A number for every sentence."""
 
-_WITHOUT_GLYPH: Final = "Cf"
-"""The Unicode category of characters that only steer the display: zero-width spaces and joiners, soft hyphens, marks of
-direction."""
-
 
 def sentence_key(text: str) -> str:
     """Return the text in the form in which the same words are the same string.
 
     White space is what `str.split` takes for it: blanks of all widths, tabs and no-break spaces among them.
     """
-    if not text.isascii():
+    if not (text.isascii() and text.isprintable()):
         # Composed afterwards, since two characters may compose once no joiner stands between them.
-        text = "".join(c for c in text if unicodedata.category(c) != _WITHOUT_GLYPH)
+        text = "".join(c for c in text if c.isspace() or not is_invisible(c))
         text = unicodedata.normalize("NFC", text)
     return " ".join(text.split())
 

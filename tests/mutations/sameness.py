@@ -41,8 +41,8 @@ SAMENESS = family(
     (
         "words alone",
         "data/corpora/denoise.py",
-        "not next(is_repeated) and sentence_key(line)",
-        "sentence_key(line)",
+        "not next(is_repeated) and not is_invisible(line)",
+        "not is_invisible(line)",
         T,
     ),
     ("name alone", SHARED, "elif shared.sources > LARGEST_SHARE * pairs:", "elif False:", T_SHARED),
