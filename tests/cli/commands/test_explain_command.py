@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -348,3 +349,22 @@ def test_a_terminal_without_unicode_gets_ascii(real: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"from: - 5%  + 20%  * 40%  # 70%   . less" in done.stdout
+
+
+def test_forced_words_show_where_the_gain_lies(real: Path) -> None:
+    document = json.loads(call(real, "near", "--split", "test", "--json").stdout)
+    examples = [*document["won"], *document["lost"]]
+    assert [(one["sentence"], one["seed"]) for one in document["forced_words"]] == [
+        (one["id"], one["seed"]) for one in examples
+    ]
+    for example, forced in zip(examples, document["forced_words"], strict=True):
+        assert [word["reference"] for word in forced["words"]] == [*example["reference"].split(), "</s>"]
+        for side in ("own", "baseline"):
+            nats = [-math.log(word[f"{side}_probability"]) for word in forced["words"]]
+            assert sum(nats) / len(nats) == pytest.approx(example[f"{side}_score"], rel=1e-3)
+    text = call(real, "near", "--split", "test", "--count", "1").stdout
+    assert "there are no translations; the scores come from the reference's words" in " ".join(text.split())
+    word = document["forced_words"][0]["words"][0]
+    gain = f"{100 * (word['own_probability'] - word['baseline_probability']):+.1f}"
+    row = next(line.split() for line in text.splitlines() if line.split()[:1] == [word["reference"]])
+    assert row[0] == word["reference"] and row[-1] == gain
