@@ -46,6 +46,8 @@ class FakeRun:
     """By split: what each pair adds to the metrics."""
     overlaps: SplitOverlaps | None = None
     """What the splits have in common; None: nothing is recorded, as in runs of older versions."""
+    also: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of result.json."""
 
     def with_(self, **changes: Any) -> FakeRun:
         """Return this run with other fields."""
@@ -129,6 +131,7 @@ def _result(run: FakeRun, seed: int) -> dict[str, Any]:
     return {
         "metrics": dict(run.metrics),
         "signatures": dict(run.signatures),
+        **run.also,
         "selected_step": 1800,
         "parameters": 812_000,
         "cost": {"tokens_per_second": 900.0, "peak_memory_mb": 410.0, "seconds": 60.0},

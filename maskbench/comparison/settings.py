@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from maskbench.comparison.checks.unmeasured import why_undefined
 from maskbench.comparison.results import ComparisonOptions, ComparisonSettings
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import MetricInfo, is_metric, metric_name, metric_names
@@ -44,6 +45,11 @@ def _metric_info(collected: CollectedPanel, metric: str) -> MetricInfo:
     done = [cell.result for cell in collected.runs.values() if cell.result is not None]
     measured = sorted({name for outcome in done for name in outcome.metrics})
     if name is None or not is_metric(name.metric) or (measured and metric not in measured):
+        reason = why_undefined(collected.runs.values(), metric)
+        if reason is not None:
+            raise ConfigError(
+                f"{metric} is undefined in every run: {reason}; compare another metric ({_listed(measured)})"
+            )
         known = measured or [f"test/{name}" for name in metric_names()]
         hint = did_you_mean(metric, known)
         raise ConfigError(f"no run has measured the metric {metric!r}{hint} ({_listed(known)})")

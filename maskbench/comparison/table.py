@@ -16,6 +16,7 @@ from maskbench.comparison.checks.leak_alarm import leak_alarms
 from maskbench.comparison.checks.misuse import check_misuse
 from maskbench.comparison.checks.plan_changes import plan_change_alarms
 from maskbench.comparison.checks.retired import retired_warnings, was_planned
+from maskbench.comparison.checks.unmeasured import describe_unmeasured
 from maskbench.comparison.matching import match_pairs, metric_value
 from maskbench.comparison.noise import MIN_SEEDS, split_noise
 from maskbench.comparison.results import (
@@ -36,7 +37,7 @@ from maskbench.comparison.settings import changed_settings as settings_warnings
 from maskbench.comparison.settings import resolve_settings
 from maskbench.comparison.text.signature import format_signature
 from maskbench.config.schema.experiment import ArmConfig, RetiredArm
-from maskbench.records.collect import CollectedPanel, CollectedRun, collect_panel
+from maskbench.records.collect import CollectedPanel, CollectedRun, RunResult, collect_panel
 from maskbench.records.locate import find_panels
 from maskbench.records.sentences import SentenceReader
 from maskbench.statistics import effect, sequential
@@ -104,6 +105,7 @@ def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Compariso
             *misuse.warnings,
             *masks_warnings,
             *provenance.left_out_metrics(cells.values(), settings.metric),
+            *describe_unmeasured(collected.found.panel.arms, collected.runs.values()),
             *provenance.unfinished_runs(collected.found.panel.arms, cells.values()),
             *failures.failure_sentences(rows, settings.baseline),
             *retired_warnings(collected, retired),
@@ -137,11 +139,16 @@ def _with_metric(
 ) -> dict[tuple[str, int], CollectedRun]:
     """Return the runs; those that are done without the metric become failed ones."""
     return {
-        key: cell.failing(f"its result has no {metric}")
+        key: cell.failing(_without_metric(cell.result, metric))
         if cell.result and metric not in cell.result.metrics
         else cell
         for key, cell in runs.items()
     }
+
+
+def _without_metric(result: RunResult, metric: str) -> str:
+    reason = result.undefined.get(metric)
+    return f"its result has no {metric}" + (f", which is undefined there: {reason}" if reason else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class Hypothesis:
     """Token ids without the end mark."""
     score: float
     """Log-likelihood in nats divided by the length penalty; at most 0."""
+    ended: bool = True
+    """Whether the model ended it; False: it was cut at the length limit."""
 
 
 def length_penalty(length: int, alpha: float) -> float:
@@ -105,7 +107,8 @@ class _Sentence:
             log_likelihood: in nats.
         """
         score = log_likelihood / length_penalty(len(said), self.alpha)
-        self.finished.append(Hypothesis(said[:-1] if said[-1] == EOS else said, score))
+        ended = said[-1] == EOS
+        self.finished.append(Hypothesis(said[:-1] if ended else said, score, ended))
         self.finished.sort(key=lambda hypothesis: -hypothesis.score)
         del self.finished[self.n_best :]
 

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from maskbench.metrics.base import Metric
+from maskbench.metrics.base import Metric, Undefined
 from maskbench.registry import METRICS
 
 if TYPE_CHECKING:
@@ -38,7 +38,11 @@ class AlignmentErrorRate(Metric):
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
         """Return the error rate of the best decoder layer."""
-        return {"": best_layer_aer(outputs.attention(split), outputs.split(split))}
+        data = outputs.split(split)
+        if not has_gold_links(data):
+            reason = Undefined("the gold alignment links no words, so every alignment is as wrong")
+            return self.keep_defined(outputs, split, {"": reason})
+        return {"": best_layer_aer(outputs.attention(split), data)}
 
 
 NOWHERE = -1
@@ -79,6 +83,16 @@ def alignment_error_rate(
     size = len(found) + len(sure)
     may = sure if possible is None else possible
     return 1.0 - (len(found & sure) + len(found & may)) / size if size else 0.0
+
+
+def has_gold_links(data: Split) -> bool:
+    """Return whether the gold alignment of a split links any two words; links of end marks do not count."""
+    import numpy as np
+
+    assert data.links is not None
+    sentence = np.repeat(np.arange(len(data)), data.links.lengths)
+    t, s = np.divmod(data.links.values, data.src.lengths[sentence])
+    return bool(((t < data.tgt.lengths[sentence] - 1) & (s < data.src.lengths[sentence] - 1)).any())
 
 
 def split_aer(data: Split, aligned: npt.NDArray[np.int64]) -> float:

@@ -14,7 +14,8 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from maskbench.metrics.base import Metric, without_missing
+from maskbench.metrics.base import Metric, Undefined
+from maskbench.metrics.likelihood import UNKNOWN_IS_WRONG
 from maskbench.metrics.translation_scores import ExactMatch
 from maskbench.registry import METRICS
 
@@ -29,8 +30,8 @@ _STEP = re.compile(r"(?P<family>.+)-(?P<number>[1-9][0-9]*)")
 def interference(clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
     """Return acc_clean(U) - acc_altered(U) over the target tokens U with unchanged evidence.
 
-    -1 to 1, lower is better; None where every token is touched. acc is the share of gold tokens ranked
-    first, given the gold prefix.
+    -1 to 1, lower is better; None where every token is touched. acc is the token accuracy: the share of gold
+    tokens ranked first, given the gold prefix; unknown words are never right.
 
     Args:
         clean: scores of the target tokens with the original sources.
@@ -123,6 +124,10 @@ def original_of(split: Split) -> str:
     return split.origin
 
 
+NOTHING_ALTERED = "the copy alters no source, so nothing can be lost"
+"""Why what an alteration costs is undefined on a copy that equals its original."""
+
+
 def alters_nothing(outputs: ModelOutputs, split: str) -> bool:
     """Return whether every source of an altered copy equals its original, so that nothing can be lost.
 
@@ -141,6 +146,8 @@ class _AccuracyLost(Metric):
     low, high = -1.0, 1.0
     source = "this project"
     needs = frozenset({"deps", "origin"})
+    no_tokens: str
+    """Why there is no value where the subset is empty."""
 
     @abstractmethod
     def lost(self, clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
@@ -150,9 +157,12 @@ class _AccuracyLost(Metric):
         """Return the accuracy lost on an altered copy; no value where no source is altered."""
         data = outputs.split(split)
         if alters_nothing(outputs, split):
-            return {}
+            return self.keep_defined(outputs, split, {"": Undefined(NOTHING_ALTERED)})
         clean = outputs.teacher_forced(original_of(data))
-        return without_missing({"": self.lost(clean, outputs.teacher_forced(split), data)})
+        if clean.is_unknown.any():
+            outputs.signatures[self.name] = UNKNOWN_IS_WRONG
+        lost = self.lost(clean, outputs.teacher_forced(split), data)
+        return self.keep_defined(outputs, split, {"": Undefined(self.no_tokens) if lost is None else lost})
 
 
 @METRICS.register("interference")
@@ -160,6 +170,7 @@ class Interference(_AccuracyLost):
     """Accuracy lost on tokens with unchanged evidence; `interference` has the definition."""
 
     description = "token accuracy lost to an alteration of the source, over target tokens whose own evidence it left untouched"
+    no_tokens = "the alteration touches the evidence of every target token"
 
     def lost(self, clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
         """Return the accuracy lost on untouched tokens."""
@@ -173,6 +184,7 @@ class InformationLoss(_AccuracyLost):
     description = (
         "token accuracy lost to an alteration of the source, over target tokens whose own evidence it touched"
     )
+    no_tokens = "the alteration touches the evidence of no target token"
 
     def lost(self, clean: TeacherForcedScores, altered: TeacherForcedScores, split: Split) -> float | None:
         """Return the accuracy lost on touched tokens."""
@@ -185,10 +197,13 @@ class _OfExactMatch(Metric):
     needs = frozenset({"origin"})
     source = "this project"
 
-    def exact_match(self, outputs: ModelOutputs, split: str) -> float:
+    def exact_match(self, outputs: ModelOutputs, split: str) -> float | Undefined:
         """Return the exact match of a split, and record its signature as the signature of this metric."""
         texts, metric = outputs.translations(split), ExactMatch()
         outputs.signatures[self.name] = metric.signature(outputs.lowercase)
+        reason = metric.why_undefined(texts.hypotheses, texts.references)
+        if reason is not None:
+            return Undefined(f"{split} has no exact match: {reason}")
         return metric.score(texts.hypotheses, texts.references, outputs.lowercase)
 
 
@@ -208,9 +223,15 @@ class Robustness(_OfExactMatch):
         """Return the value over the original, the milder copies and this split; none where no source is altered."""
         data = outputs.split(split)
         if alters_nothing(outputs, split):
-            return {}
+            return self.keep_defined(outputs, split, {"": Undefined(NOTHING_ALTERED)})
         points = [(0, original_of(data)), *milder_copies(data, outputs.corpus.splits)]
-        return {"": robustness([(amount, self.exact_match(outputs, name)) for amount, name in points])}
+        curve = []
+        for amount, name in points:
+            value = self.exact_match(outputs, name)
+            if isinstance(value, Undefined):
+                return self.keep_defined(outputs, split, {"": value})
+            curve.append((amount, value))
+        return {"": robustness(curve)}
 
 
 @METRICS.register("relative_drop")
@@ -223,8 +244,14 @@ class RelativeDrop(_OfExactMatch):
     description = "share of the exact matches on the unaltered split that the alteration costs"
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
-        """Return the relative drop from the original to this split; no value where no source is altered."""
+        """Return the relative drop from the original to this split."""
         if alters_nothing(outputs, split):
-            return {}
-        clean = self.exact_match(outputs, original_of(outputs.split(split)))
-        return without_missing({"": relative_drop(clean, self.exact_match(outputs, split))})
+            return self.keep_defined(outputs, split, {"": Undefined(NOTHING_ALTERED)})
+        original = original_of(outputs.split(split))
+        clean, altered = self.exact_match(outputs, original), self.exact_match(outputs, split)
+        if isinstance(clean, Undefined) or isinstance(altered, Undefined):
+            missing = clean if isinstance(clean, Undefined) else altered
+            return self.keep_defined(outputs, split, {"": missing})
+        drop = relative_drop(clean, altered)
+        nothing = Undefined(f"nothing of {original} is translated right, so there is nothing to lose")
+        return self.keep_defined(outputs, split, {"": nothing if drop is None else drop})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from maskbench.metrics.base import Metric
+from maskbench.metrics.base import Metric, Undefined
 from maskbench.registry import METRICS
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ class DistractorMass(Metric):
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
         """Return the mass of every site, and under "" the mean over sites."""
-        return distractor_mass(outputs.attention(split))
+        junk = outputs.split(split).junk
+        if junk is not None and not junk.values.any():
+            outputs.add_remark(
+                self.full_name(split),
+                "0 whatever the model does, because no source token of the split is junk",
+            )
+        values = distractor_mass(outputs.attention(split))
+        return self.keep_defined(outputs, split, values or {"": Undefined("no query attends to anything")})
 
 
 @METRICS.register("attention_entropy")
@@ -50,7 +57,9 @@ class AttentionEntropy(Metric):
 
     def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
         """Return the entropy of every site, and under "" the mean over sites."""
-        return attention_entropy(outputs.attention(split))
+        values = attention_entropy(outputs.attention(split))
+        nothing = Undefined("no query may attend to two keys")
+        return self.keep_defined(outputs, split, values or {"": nothing})
 
 
 def attention_entropy(seen: AttentionStatistics) -> dict[str, float]:

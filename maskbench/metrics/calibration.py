@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maskbench.metrics.base import Metric, without_missing
+from maskbench.metrics.base import Metric, Undefined
 from maskbench.registry import METRICS
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ class CalibrationError(Metric):
 
         tokens = outputs.teacher_forced(split)
         parts = token_slices(outputs.split(split), self.slices_asked_for(outputs), outputs.corpus.tags)
-        return without_missing(
-            {
-                "": expected_calibration_error(drop_end_marks(tokens)),
-                **{part: expected_calibration_error(tokens.select(where)) for part, where in parts},
-            }
+        chosen = {"": drop_end_marks(tokens), **{part: tokens.select(where) for part, where in parts}}
+        errors = {part: expected_calibration_error(some) for part, some in chosen.items()}
+        nothing = Undefined("there are no target tokens besides end marks")
+        return self.keep_defined(
+            outputs, split, {part: nothing if error is None else error for part, error in errors.items()}
         )
 
 
@@ -60,7 +60,8 @@ def expected_calibration_error(tokens: TeacherForcedScores, bins: int = BINS) ->
     The sum over bins b of n_b / N * |acc_b - conf_b|. Bin b holds the n_b tokens whose likeliest token has a
     probability in ((b - 1) / bins, b / bins]; conf_b is the mean of these probabilities; acc_b is the share
     of these tokens whose likeliest token is the gold token (Naeini et al. 2015, "Obtaining well calibrated
-    probabilities using Bayesian binning"). The value is biased upwards for few tokens, because the accuracy
+    probabilities using Bayesian binning"). The mark for unknown words is a token like others here, because the
+    model's probability is that of the mark. The value is biased upwards for few tokens, because the accuracy
     of a small bin is noisy.
     """
     import numpy as np
@@ -69,6 +70,6 @@ def expected_calibration_error(tokens: TeacherForcedScores, bins: int = BINS) ->
     if n == 0:
         return None
     places = np.clip(np.ceil(tokens.confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    # n_b cancels: n_b * |acc_b - conf_b| is the absolute sum of (correct - confidence) over the bin.
-    gaps = np.bincount(places, weights=tokens.correct - tokens.confidence)
+    # n_b cancels: n_b * |acc_b - conf_b| is the absolute sum of (gold_first - confidence) over the bin.
+    gaps = np.bincount(places, weights=tokens.gold_first - tokens.confidence)
     return float(np.abs(gaps).sum()) / n

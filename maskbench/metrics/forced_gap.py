@@ -51,11 +51,13 @@ def forced_gap(tokens: TeacherForcedScores, said: TranslationResult, split: Spli
     ranks one of them first in a sentence that is right otherwise). Rounding differs between the two passes
     and can decide a tie.
 
+    Right means equal ids on both sides: the mark for unknown words is a token like others here.
+
     Args:
-        tokens: teacher-forced scores of every target token of the split.
+        tokens: teacher-forced scores of every target token of the split, which has sentences.
         said: greedy translations of the split.
     """
     import numpy as np
 
-    right = np.logical_and.reduceat(tokens.correct, split.tgt.offsets[:-1])
+    right = np.logical_and.reduceat(tokens.gold_first, split.tgt.offsets[:-1])
     return (int(right.sum()) - int(said.right.sum())) / len(split)

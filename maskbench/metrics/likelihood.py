@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from maskbench.metrics.model_outputs import ModelOutputs
     from maskbench.metrics.teacher_forcing import TeacherForcedScores
 
 
@@ -33,9 +34,13 @@ class NegativeLogLikelihood(TokenMetric):
         return tokens.nll
 
 
+UNKNOWN_IS_WRONG = "unk:wrong"
+"""Signature of accuracies on a split with unknown words; before maskbench counted these, they could be right."""
+
+
 @METRICS.register("token_accuracy")
 class TokenAccuracy(TokenMetric):
-    """The share of gold target tokens ranked first.
+    """The share of gold target tokens ranked first; a word that the vocabulary does not have is never right.
 
     A sentence adds its number of tokens ranked first, and its number of tokens.
     """
@@ -46,6 +51,12 @@ class TokenAccuracy(TokenMetric):
     description = "share of gold target tokens ranked first, given the gold prefix"
     source = "common usage"
 
+    def measure(self, outputs: ModelOutputs, split: str) -> dict[str, float]:
+        """Return the share over all tokens and over the tokens of each slice."""
+        if outputs.teacher_forced(split).is_unknown.any():
+            outputs.signatures[self.name] = UNKNOWN_IS_WRONG
+        return super().measure(outputs, split)
+
     def token_values(self, tokens: TeacherForcedScores) -> npt.NDArray[np.bool_]:
-        """Return True where the gold token is ranked first."""
+        """Return True where the gold token is ranked first and known."""
         return tokens.correct

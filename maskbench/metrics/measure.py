@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from maskbench.config.schema.metrics import find_metric
-from maskbench.metrics.base import Metric
+from maskbench.metrics.base import NO_SENTENCES, Metric, Undefined
 from maskbench.metrics.model_outputs import ModelOutputs
 from maskbench.registry import METRICS
 
@@ -14,13 +14,20 @@ from maskbench.registry import METRICS
 def measure(outputs: ModelOutputs, split: str, metric: str) -> dict[str, float]:
     """Return a metric's values on a split, by slice; "" is the whole split.
 
-    Slices are those requested in `outputs.by`. Empty where the metric is undefined: the cost of an
-    alteration on a split that is not an altered copy, or a mean over no tokens.
+    Slices are those requested in `outputs.by`. Empty where the metric does not apply (the cost of an
+    alteration on a split that is not an altered copy) or is undefined (a mean over no tokens); in the second
+    case `outputs.undefined` says why.
     """
     found = _computable(metric)
     if "origin" in found.needs and outputs.split(split).origin is None:
         return {}
-    return found.measure(outputs, split)
+    if not len(outputs.split(split)):
+        return found.keep_defined(outputs, split, {"": Undefined(NO_SENTENCES)})
+    values = found.measure(outputs, split)
+    if "" not in values:
+        # A metric of a plug-in may leave its value out without a reason.
+        outputs.undefined.setdefault(found.full_name(split), "the metric has no value on this split")
+    return values
 
 
 def count_sentences(outputs: ModelOutputs, split: str, metrics: Iterable[str]) -> list[dict[str, Any]]:
@@ -35,7 +42,7 @@ def count_sentences(outputs: ModelOutputs, split: str, metrics: Iterable[str]) -
     counts = {
         name: metric.count_sentences(outputs, split)
         for name, metric in ((name, _computable(name)) for name in METRICS if name in wanted)
-        if metric.sentence_numbers is not None
+        if metric.sentence_numbers is not None and len(outputs.split(split))
     }
     if not counts:
         return []

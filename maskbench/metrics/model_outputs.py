@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from maskbench.config.schema.sections import DecodeConfig
+from maskbench.config.schema.sections import DEFAULT_BLEU_TOKENIZER, DecodeConfig
 from maskbench.data.corpus import Corpus, Split
 from maskbench.masks.clock import Clock
 from maskbench.metrics.attention_statistics import AttentionStatistics, collect_attention
 from maskbench.metrics.teacher_forcing import TeacherForcedScores, score_teacher_forced
-from maskbench.metrics.translation import TranslationResult, translate
+from maskbench.metrics.translation import CutOff, ScoredText, TranslationResult, translate
 from maskbench.model.transformer import EncoderDecoder
 
 
@@ -24,6 +24,7 @@ class ModelOutputs:
         *,
         decode: DecodeConfig | None = None,
         lowercase: bool = False,
+        bleu_tokenize: str = DEFAULT_BLEU_TOKENIZER,
         by: Sequence[str] = (),
     ) -> None:
         """Create without computing anything.
@@ -32,18 +33,29 @@ class ModelOutputs:
             clock: of phase "eval"; schedules and draws read it.
             decode: settings of the search for translations.
             lowercase: whether metrics of translations ignore case.
+            bleu_tokenize: how BLEU cuts text into tokens (`EvaluateConfig.bleu_tokenize`).
             by: the requested kinds of slices (`maskbench.config.schema.metrics.SliceKind`).
         """
         self.model, self.corpus, self.clock = model, corpus, clock
         self.decode = decode or DecodeConfig()
-        self.lowercase, self.by = lowercase, tuple(by)
+        self.lowercase, self.bleu_tokenize, self.by = lowercase, bleu_tokenize, tuple(by)
         self.signatures: dict[str, str] = {}
-        """Signature of every metric of translations that was computed, by metric name."""
+        """How each computed metric was computed, by metric name; only equal signatures are comparable."""
+        self.undefined: dict[str, str] = {}
+        """Why a metric that was asked for has no value, as a clause, by `split/metric` or its slice."""
+        self.remarks: dict[str, list[str]] = {}
+        """What the value of a metric does not say, as clauses, by `split/metric` or its slice."""
         self._teacher_forced: dict[str, TeacherForcedScores] = {}
         self._translations: dict[str, TranslationResult] = {}
         self._greedy: dict[str, TranslationResult] = {}
         """Greedy translations by split, where `decode` asks for beam search."""
         self._attention: dict[str, AttentionStatistics] = {}
+
+    def add_remark(self, name: str, remark: str) -> None:
+        """Add a clause to the remarks on the value `name`, once."""
+        remarks = self.remarks.setdefault(name, [])
+        if remark not in remarks:
+            remarks.append(remark)
 
     def split(self, name: str) -> Split:
         """Return a split of the corpus."""
@@ -84,7 +96,16 @@ class ModelOutputs:
         return {split: said.hypotheses for split, said in self._translations.items()}
 
     @property
-    def n_best(self) -> dict[str, list[list[tuple[str, float]]]]:
+    def cut_off(self) -> dict[str, CutOff]:
+        """By split: how many of the translations computed so far were cut off, if any was."""
+        return {
+            split: CutOff(int(said.cut_off.sum()), len(said.cut_off))
+            for split, said in self._translations.items()
+            if said.cut_off.any()
+        }
+
+    @property
+    def n_best(self) -> dict[str, list[list[ScoredText]]]:
         """By split: the n best translations of every sentence with scores, if `decode.n_best` > 1."""
         return {split: said.n_best for split, said in self._translations.items() if said.n_best}
 

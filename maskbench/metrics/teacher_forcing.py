@@ -13,6 +13,7 @@ from torch import Tensor
 from maskbench.data.batches import Batch, collate, plan_evaluation_batches
 from maskbench.data.corpus import Split
 from maskbench.data.padding import real_tokens
+from maskbench.data.vocabulary import UNK
 from maskbench.decoding import evaluation_mode
 from maskbench.masks.clock import Clock
 from maskbench.model.transformer import EncoderDecoder
@@ -35,9 +36,22 @@ class TeacherForcedScores:
     """Float64[N]: probability of the tokens ranked first, 0 to 1."""
 
     @property
-    def correct(self) -> npt.NDArray[np.bool_]:
-        """Bool[N]: True where the gold token is ranked first."""
+    def is_unknown(self) -> npt.NDArray[np.bool_]:
+        """Bool[N]: True where the gold token is the mark for words that the vocabulary does not have."""
+        return np.equal(self.gold, UNK)
+
+    @property
+    def gold_first(self) -> npt.NDArray[np.bool_]:
+        """Bool[N]: True where the gold token, which may be the mark for unknown words, is ranked first."""
         return np.equal(self.predicted, self.gold)
+
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Bool[N]: True where the gold token is ranked first and is a word of the vocabulary or the end mark.
+
+        A model that predicts the mark for unknown words has not said the word that stands there.
+        """
+        return self.gold_first & ~self.is_unknown
 
     def select(self, where: npt.NDArray[np.bool_]) -> TeacherForcedScores:
         """Return the scores of the tokens where `where`, Bool[N], is True."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,34 @@ from maskbench.config.schema.sections import DecodeConfig
 from maskbench.data.batches import Ids, collate, plan_evaluation_batches
 from maskbench.data.corpus import Corpus, Split
 from maskbench.data.vocabulary import EOS
-from maskbench.decoding import Hypothesis, beam_search, greedy_search
+from maskbench.decoding import Hypothesis, beam_search, greedy_search, length_limits
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import SourceBatch
 from maskbench.metrics.teacher_forcing import BATCH_TOKENS
 from maskbench.model.transformer import EncoderDecoder
+
+
+class ScoredText(NamedTuple):
+    """One of the n best translations of a sentence."""
+
+    hypothesis: str
+    """As raw text."""
+    score: float
+    """Log-likelihood in nats divided by the length penalty; at most 0."""
+    ended: bool
+    """Whether the model ended it; False: it was cut at its maximal length."""
+
+
+class CutOff(NamedTuple):
+    """How many translations of a split were cut at their maximal length, without an end mark."""
+
+    cut: int
+    sentences: int
+    """All translations of the split."""
+
+
+def _none() -> npt.NDArray[np.bool_]:
+    return np.zeros(0, dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,15 +52,18 @@ class TranslationResult:
     """As raw text."""
     right: npt.NDArray[np.bool_]
     """Bool[sentences]: whether the translation equals the encoded reference, token by token."""
-    n_best: list[list[tuple[str, float]]] = field(default_factory=list)
+    n_best: list[list[ScoredText]] = field(default_factory=list)
     """Per sentence: its n best translations with scores, best first; empty where only one was requested."""
+    cut_off: npt.NDArray[np.bool_] = field(default_factory=_none)
+    """Bool[sentences]: whether the translation was cut at its maximal length; empty where nobody recorded it."""
 
     def select(self, where: npt.NDArray[np.bool_]) -> TranslationResult:
         """Return the result for the sentences where `where` is True."""
         rows = where.nonzero()[0].tolist()
         n_best = [self.n_best[i] for i in rows] if self.n_best else []
         hypotheses, references = [self.hypotheses[i] for i in rows], [self.references[i] for i in rows]
-        return TranslationResult(hypotheses, references, self.right[where], n_best)
+        cut_off = self.cut_off[where] if len(self.cut_off) else self.cut_off
+        return TranslationResult(hypotheses, references, self.right[where], n_best, cut_off)
 
 
 def translate(
@@ -64,9 +91,13 @@ def translate(
             found[example] = one
     right = [[*one.best, EOS] == gold for one, gold in zip(found, data.tgt.rows(), strict=True)]
     texts = [corpus.vocabulary.decode(one.best) for one in found]
-    n_best = [[(corpus.vocabulary.decode(h.tokens), h.score) for h in one.n_best] for one in found]
+    n_best = [
+        [ScoredText(corpus.vocabulary.decode(h.tokens), h.score, h.ended) for h in one.n_best]
+        for one in found
+    ]
     wanted = n_best if decode.n_best > 1 else []
-    return TranslationResult(texts, data.references, np.array(right, dtype=np.bool_), wanted)
+    cut_off = np.array([not one.ended for one in found], dtype=np.bool_)
+    return TranslationResult(texts, data.references, np.array(right, dtype=np.bool_), wanted, cut_off)
 
 
 def translate_first(
@@ -84,6 +115,8 @@ class _Found:
 
     best: list[int]
     """Token ids of the best translation, without the end mark."""
+    ended: bool = True
+    """Whether the model ended the best translation; False: it was cut at its maximal length."""
     n_best: list[Hypothesis] = field(default_factory=list)
     """The n best translations; empty after greedy search, which gives one translation without a score."""
 
@@ -92,7 +125,10 @@ def _search(model: EncoderDecoder, data: Split, ids: Ids, clock: Clock, decode: 
     sources = SourceBatch.of(collate(data, ids).to(model.device))
     ratio = decode.max_length_ratio
     if decode.beam_size == 1:
-        return [_Found(tokens) for tokens in greedy_search(model, sources, clock, max_length_ratio=ratio)]
+        limits = length_limits(sources.lengths, ratio, model.max_length).tolist()
+        said = greedy_search(model, sources, clock, max_length_ratio=ratio)
+        # The end mark counts in the limit, so a translation that ended has fewer tokens besides.
+        return [_Found(tokens, len(tokens) < limit) for tokens, limit in zip(said, limits, strict=True)]
     found = beam_search(
         model,
         sources,
@@ -102,4 +138,4 @@ def _search(model: EncoderDecoder, data: Split, ids: Ids, clock: Clock, decode: 
         max_length_ratio=ratio,
         n_best=decode.n_best,
     )
-    return [_Found(hypotheses[0].tokens, hypotheses) for hypotheses in found]
+    return [_Found(hypotheses[0].tokens, hypotheses[0].ended, hypotheses) for hypotheses in found]

@@ -11,7 +11,14 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from maskbench.metrics.base import SentenceCounts, TranslationMetric
+from maskbench.config.schema.sections import DEFAULT_BLEU_TOKENIZER
+from maskbench.metrics.base import (
+    SentenceCounts,
+    TranslationMetric,
+    all_references_empty,
+    check_pairs,
+)
+from maskbench.metrics.bleu_tokenizers import advise_tokenizer
 from maskbench.registry import METRICS
 
 if TYPE_CHECKING:
@@ -38,6 +45,13 @@ class ExactMatch(TranslationMetric):
         """Return 1 if both are equal, character by character, else 0; and 1."""
         return int(hypothesis == reference), 1
 
+    def why_undefined(
+        self, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False
+    ) -> str | None:
+        """Return why there is no value: no reference has text, so saying nothing would always be right."""
+        check_pairs(hypotheses, references)
+        return all_references_empty(references)
+
 
 class SacreBleuMetric(TranslationMetric):
     """A score that sacreBLEU computes from sums of sentence statistics; 0 to 100."""
@@ -60,10 +74,28 @@ class SacreBleuMetric(TranslationMetric):
         return [[int(count) for count in counts] for counts in found]
 
     def score(self, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False) -> float:
-        """Return sacreBLEU's corpus score."""
-        if len(hypotheses) != len(references):
-            raise ValueError(f"{len(hypotheses)} hypotheses, but {len(references)} references")
+        """Return sacreBLEU's corpus score; 0 without sentences, for which sacreBLEU has none."""
+        check_pairs(hypotheses, references)
+        if not hypotheses:
+            return 0.0
         return float(self.scorer(lowercase).corpus_score(list(hypotheses), [list(references)]).score)
+
+    def why_undefined(
+        self, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False
+    ) -> str | None:
+        """Return why there is no value: no reference has text, so there is nothing to find again."""
+        check_pairs(hypotheses, references)
+        return all_references_empty(references)
+
+    def remarks_on(
+        self, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False
+    ) -> list[str]:
+        """Return a clause if the references hold marks of a subword tokeniser."""
+        # Imported here, because the package of corpora imports numpy and configurations are read without it.
+        from maskbench.data.text.cut_marks import find_cut_marks
+
+        marks = find_cut_marks(references)
+        return [] if marks is None else [f"computed on pieces of words, not on words: {marks.description}"]
 
     def signature(self, lowercase: bool = False) -> str:
         """Return sacreBLEU's signature."""
@@ -86,12 +118,46 @@ class Bleu(SacreBleuMetric):
     source = 'Papineni et al. 2002, "BLEU: a method for automatic evaluation of machine translation"'
     sentence_numbers = 2 + 2 * BLEU_ORDER
 
+    def __init__(self, tokenizer: str = DEFAULT_BLEU_TOKENIZER) -> None:
+        """Set sacreBLEU's name of the tokeniser."""
+        self.tokenizer = tokenizer
+
+    def with_tokenizer(self, tokenizer: str) -> Bleu:
+        """Return BLEU with another tokeniser."""
+        found = Bleu(tokenizer)
+        found.name = self.name
+        return found
+
     def scorer(self, lowercase: bool) -> BLEU:
         """Return sacreBLEU's BLEU."""
         from sacrebleu.metrics.bleu import BLEU
 
-        # `force` suppresses a warning about tokenised text: the toy languages are tokenised on purpose.
-        return BLEU(lowercase=lowercase, force=True)
+        # `force` suppresses a warning about tokenised text: the toy languages are tokenised on purpose, and
+        # `maskbench.data.text.cut_marks` looks at the text of files.
+        return BLEU(lowercase=lowercase, force=True, tokenize=self.tokenizer)
+
+    def remarks_on(
+        self, hypotheses: Sequence[str], references: Sequence[str], lowercase: bool = False
+    ) -> list[str]:
+        """Return clauses on subword marks, on an unfit tokeniser, and on texts without 4-grams."""
+        advice = advise_tokenizer(references, self.tokenizer)
+        remarks = super().remarks_on(hypotheses, references, lowercase) + ([advice] if advice else [])
+        tokenize = self.scorer(lowercase).tokenizer
+
+        def have_4_grams(texts: Sequence[str]) -> bool:
+            return any(len(tokenize(text.rstrip()).split()) >= BLEU_ORDER for text in texts)
+
+        if not have_4_grams(references):
+            remarks.append(
+                f"no reference has {BLEU_ORDER} tokens (tok:{self.tokenizer}), so there is no {BLEU_ORDER}-gram to"
+                " find and BLEU is about 0 whatever the translations are, also for perfect ones; exact_match and"
+                " chrf have meaning here"
+            )
+        elif not have_4_grams(hypotheses):
+            remarks.append(
+                f"0 because no translation has {BLEU_ORDER} tokens, so none has a {BLEU_ORDER}-gram to count"
+            )
+        return remarks
 
     def score_counts(self, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return BLEU from sums over sentences, with sacreBLEU's defaults (exponential smoothing)."""

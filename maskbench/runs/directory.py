@@ -173,19 +173,21 @@ class RunDirectory:
         self,
         split: str,
         rows: Iterable[tuple[int, str]],
-        n_best: Sequence[Sequence[tuple[str, float]]] = (),
+        n_best: Sequence[Sequence[tuple[str, float, bool]]] = (),
     ) -> None:
         """Write translations/<split>.jsonl: one line per sentence pair with its id and hypothesis.
 
         Args:
             split: `test`, or `test@none` for translations made with other masks.
-            n_best: for each pair, its best hypotheses and their scores; empty if only one was requested.
+            n_best: for each pair, its best hypotheses, each with its score and whether the model ended it
+                (False: it was cut at its maximal length); empty if only one was requested.
         """
         lines = []
         for row, (number, text) in enumerate(rows):
             line: dict[str, Any] = {"id": number, "hypothesis": text}
             if n_best:
-                line["n_best"] = [{"hypothesis": other, "score": score} for other, score in n_best[row]]
+                keys = ("hypothesis", "score", "ended")
+                line["n_best"] = [dict(zip(keys, one, strict=True)) for one in n_best[row]]
             lines.append(encode_json_line(line))
         write_atomically(self.path / "translations" / f"{split}.jsonl", b"".join(lines))
 

@@ -18,7 +18,7 @@ from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
 from maskbench.metrics.measure import count_sentences, measure
 from maskbench.metrics.model_outputs import ModelOutputs
-from maskbench.metrics.translation import translate_first
+from maskbench.metrics.translation import CutOff, ScoredText, translate_first
 from maskbench.model.eval_plans import build_eval_plans, use_mask_plan
 from maskbench.runs.jsonl import encode_json_line
 from maskbench.training.logbook import SAMPLES
@@ -41,25 +41,35 @@ class Evaluation:
     """How each metric was computed, by metric name; for BLEU and chrF, sacreBLEU's signature."""
     translations: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     """Id and hypothesis of every pair, by split; `test@none` for translations under other masks."""
-    n_best: dict[str, list[list[tuple[str, float]]]] = field(default_factory=dict)
+    n_best: dict[str, list[list[ScoredText]]] = field(default_factory=dict)
     """The best translations of every pair with their scores, by split; empty unless `decode.n_best` is above
     1."""
     sentences: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """What each pair adds to the metrics (`maskbench.metrics.measure.count_sentences`), by split, if
     requested."""
+    undefined: dict[str, str] = field(default_factory=dict)
+    """Why a requested metric has no value, as a clause, by `split/metric`."""
+    remarks: dict[str, list[str]] = field(default_factory=dict)
+    """What a metric's value does not say, as clauses, by `split/metric`."""
+    cut_off: dict[str, CutOff] = field(default_factory=dict)
+    """How many translations were cut at their maximal length, by split; splits without any are absent."""
 
     def rename_for_masks(self, name: str) -> Evaluation:
         """Return the same results under the keys `split@name`, for the masks called `name`."""
-        metrics = {}
-        for key, value in self.metrics.items():
-            split, _, rest = key.partition("/")
-            metrics[f"{split}@{name}/{rest}"] = value
+
+        def renamed(key: str) -> str:
+            split, slash, rest = key.partition("/")
+            return f"{split}@{name}{slash}{rest}"
+
         return replace(
             self,
-            metrics=metrics,
-            translations={f"{split}@{name}": rows for split, rows in self.translations.items()},
-            n_best={f"{split}@{name}": rows for split, rows in self.n_best.items()},
-            sentences={f"{split}@{name}": rows for split, rows in self.sentences.items()},
+            metrics={renamed(key): value for key, value in self.metrics.items()},
+            undefined={renamed(key): reason for key, reason in self.undefined.items()},
+            remarks={renamed(key): remarks for key, remarks in self.remarks.items()},
+            cut_off={renamed(split): counts for split, counts in self.cut_off.items()},
+            translations={renamed(split): rows for split, rows in self.translations.items()},
+            n_best={renamed(split): rows for split, rows in self.n_best.items()},
+            sentences={renamed(split): rows for split, rows in self.sentences.items()},
         )
 
     def merge(self, other: Evaluation) -> Evaluation:
@@ -70,6 +80,9 @@ class Evaluation:
             self.translations | other.translations,
             self.n_best | other.n_best,
             self.sentences | other.sentences,
+            self.undefined | other.undefined,
+            self.remarks | other.remarks,
+            self.cut_off | other.cut_off,
         )
 
 
@@ -118,7 +131,13 @@ def evaluate(
     """
     config = trainer.config
     outputs = ModelOutputs(
-        trainer.model, corpus, clock, decode=config.decode, lowercase=config.evaluate.lowercase, by=by
+        trainer.model,
+        corpus,
+        clock,
+        decode=config.decode,
+        lowercase=config.evaluate.lowercase,
+        bleu_tokenize=config.evaluate.bleu_tokenize,
+        by=by,
     )
     metrics: dict[str, float] = {}
     wanted: dict[str, list[str]] = {}
@@ -132,10 +151,19 @@ def evaluate(
     if final:
         sentences = {split: count_sentences(outputs, split, measured) for split, measured in wanted.items()}
         for split in filter(outputs.is_scored_and_greedily_translated, corpus.splits):
-            metrics[f"{split}/forced_gap"] = measure(outputs, split, "forced_gap")[""]
+            metrics |= {f"{split}/forced_gap": gap for gap in measure(outputs, split, "forced_gap").values()}
     translations = {split: list(enumerate(said)) for split, said in outputs.hypotheses.items()}
     kept = {split: rows for split, rows in sentences.items() if rows}
-    return Evaluation(metrics, outputs.signatures, translations, outputs.n_best, kept)
+    return Evaluation(
+        metrics,
+        outputs.signatures,
+        translations,
+        outputs.n_best,
+        kept,
+        outputs.undefined,
+        outputs.remarks,
+        outputs.cut_off,
+    )
 
 
 def evaluate_final(trainer: Trainer, corpus: Corpus, seed: int, clock: Clock) -> Evaluation:

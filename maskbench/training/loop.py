@@ -14,6 +14,7 @@ from typing import Any, Literal
 from maskbench.data import load_corpus
 from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
+from maskbench.errors import ConfigError
 from maskbench.masks.clock import Clock
 from maskbench.masks.mask_audit import MaskAudit
 from maskbench.model.eval_plans import list_soft_masks_off
@@ -224,9 +225,16 @@ class _Run:
     def _validate(self) -> bool:
         """Evaluate the validation split; return whether this is the best state so far (ties: the earlier)."""
         clock = Clock.evaluation(self.done, self.total, self.validations.count_stalls(self.done))
-        metrics = evaluate(self.trainer, self.corpus, validation_metrics(self.config), clock).metrics
-        self.log.write(self.done, metrics)
-        value = metrics[self.config.train.select]
+        found = evaluate(self.trainer, self.corpus, validation_metrics(self.config), clock)
+        self.log.write(self.done, found.metrics)
+        select = self.config.train.select
+        if select not in found.metrics:
+            raise ConfigError(
+                f"train.select: {select} is undefined after step {self.done}, so no checkpoint can be selected:"
+                f" {found.undefined.get(select, 'it does not apply to this split')}; select another metric, such as"
+                " valid/nll"
+            )
+        value = found.metrics[select]
         if not self.validations.add(self.done, value):
             return False
         self.best = {"step": self.done, "value": value}
@@ -283,6 +291,7 @@ class _Run:
         return {
             "metrics": found.metrics,
             "signatures": found.signatures,
+            **_remarks(found),
             "selected_step": selected_step,
             "averaged_steps": list(self.averaged),
             "parameters": sum(p.numel() for p in self.trainer.model.parameters()),
@@ -306,6 +315,16 @@ class _Run:
     ) -> None:
         run = (self.job.arm, self.job.seed, self.job.panel)
         self.report(Progress(run, state, self.done, self.total, loss, speed, message))
+
+
+def _remarks(found: Evaluation) -> dict[str, Any]:
+    """Return the keys of result.json that tell what its metrics do not; a key with nothing to tell is absent."""
+    remarks = {
+        "undefined": found.undefined,
+        "remarks": found.remarks,
+        "cut_off": {split: counts._asdict() for split, counts in found.cut_off.items()},
+    }
+    return {key: value for key, value in remarks.items() if value}
 
 
 def observe_masks(trainer: Trainer) -> MaskAudit:

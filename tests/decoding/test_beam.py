@@ -203,6 +203,19 @@ def test_a_wider_beam_finds_what_greedy_misses(monkeypatch):
     assert [h.score for h in found] == pytest.approx([math.log(0.36), math.log(0.15)])
 
 
+def test_a_translation_says_that_it_ended_if_its_score_has_an_end_mark():
+    seen = set()
+    for ending in (-1.0, 0.5):
+        model, source = talking_model(plan(), ending), sentences(4, 3)
+        for row, found in enumerate(search(model, source, 3, n_best=2, max_length_ratio=0.5)):
+            for h in found:
+                tokens = [*h.tokens, EOS] if h.ended else h.tokens
+                value = sum(likelihoods(model, source, row, tokens))
+                assert h.score == pytest.approx(value / length_penalty(len(tokens), 1.0), abs=1e-6)
+                seen.add(h.ended)
+    assert seen == {True, False}
+
+
 def test_an_end_outside_the_beam_is_no_end(monkeypatch):
     table = {(): {7: 0.4, 8: 0.35, EOS: 0.25}, (7,): {EOS: 0.5}, (8,): {EOS: 0.4}}
     assert [h.tokens for h in scripted_search(monkeypatch, table, 2, alpha=0.0, n_best=2)] == [[7], [8]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from helpers import nll, placement, plan, sizes, token_accuracy
@@ -89,6 +90,31 @@ def test_translations_come_in_the_splits_order(batch_tokens):
         (tokens,) = greedy_search(built, alone, EVAL, max_length_ratio=1.0)
         assert hypothesis == data.vocabulary.decode(tokens)
     assert len(set(said.hypotheses)) > 1
+
+
+@pytest.mark.parametrize("beam_size", [1, 2])
+def test_translations_that_were_cut_are_those_that_a_greater_limit_makes_longer(beam_size):
+    built, data = model(), corpus()
+    honest = built.logits
+    # So much more for the end mark that some sentences end and others go on for ever.
+    bonus = torch.zeros(23, dtype=torch.float64)
+    bonus[EOS] = 2.0
+    built.logits = lambda hidden: honest(hidden) + bonus
+    short, long = (
+        translate(
+            built,
+            data,
+            "test",
+            EVAL,
+            decode=DecodeConfig(beam_size=beam_size, n_best=beam_size, max_length_ratio=ratio),
+        )
+        for ratio in (0.01, 100.0)
+    )
+    longer = [len(a.split()) < len(b.split()) for a, b in zip(short.hypotheses, long.hypotheses, strict=True)]
+    assert short.cut_off.tolist() == longer and set(longer) == {True, False}
+    assert [not found[0].ended for found in short.n_best] == (longer if beam_size > 1 else [])
+    keep = np.array(longer)
+    assert short.select(keep).cut_off.all() and not short.select(~keep).cut_off.any()
 
 
 def text_scores(hypotheses, references, names, lowercase=False):

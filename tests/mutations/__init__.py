@@ -16,6 +16,7 @@ from mutations.normalisers import NORMALISERS
 from mutations.output import OUTPUT
 from mutations.reading import READING
 from mutations.sameness import SAMENESS
+from mutations.scores import SCORES
 from mutations.structure import STRUCTURE
 from mutations.time import TIME
 from mutations.tokens import TOKENS
@@ -38,6 +39,7 @@ MUTANTS = [
     *DATA,
     *READING,
     *SAMENESS,
+    *SCORES,
     *AUDIT,
     *WORDS,
 ]

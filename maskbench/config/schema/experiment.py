@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from maskbench.config.schema.names import Name
 from maskbench.config.schema.sections import (
+    DEFAULT_BLEU_TOKENIZER,
     CompareConfig,
     Count,
     DecodeConfig,
@@ -208,6 +209,9 @@ class RunConfig(StartConfig):
         if self.train_only is None:
             del identity["train_only"]
         identity["corpus"]["options"] = _without_paths(identity["corpus"]["options"])
+        if self.evaluate.bleu_tokenize == DEFAULT_BLEU_TOKENIZER:
+            # Runs made before the key existed have this tokeniser and keep their identity.
+            del identity["evaluate"]["bleu_tokenize"]
         if not self.under:
             del identity["under"]
         placements = list(chain(identity["masks"], *identity.get("under", {}).values()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -177,6 +177,11 @@ class DecodeConfig(StrictModel):
         return n_best
 
 
+BleuTokenizer = Literal["13a", "intl", "zh", "char", "none"]
+"""The tokenisers of sacreBLEU that need no further package and no download."""
+DEFAULT_BLEU_TOKENIZER: Final = "13a"
+
+
 class EvaluateConfig(StrictModel):
     """The splits, metrics and masks with which the selected checkpoint is evaluated."""
 
@@ -185,6 +190,9 @@ class EvaluateConfig(StrictModel):
     by: Annotated[tuple[SliceKind, ...], Field(strict=False)] = ()
     """Kinds of slices that are measured as well, for the metrics that have them."""
     lowercase: bool = False
+    bleu_tokenize: BleuTokenizer = DEFAULT_BLEU_TOKENIZER
+    """How BLEU cuts text into tokens: 13a at blanks and punctuation, intl also at all symbols of Unicode, zh as
+    13a and at every Chinese character, char at every character, none at blanks only."""
     masks: Texts = ("own",)
     """Masks to evaluate under: `own`, or names in `RunConfig.under`."""
     keep: Annotated[tuple[str, ...], Field(strict=False)] = ()

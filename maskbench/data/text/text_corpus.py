@@ -16,6 +16,7 @@ from maskbench.data.corpus import Corpus, Split, assemble_corpus, encode_split
 from maskbench.data.generation.noise import list_unaltered, make_noisy_splits
 from maskbench.data.sameness import dealing_key
 from maskbench.data.text.pair_files import Pair, SentencePairs
+from maskbench.data.text.score_notes import describe_score_pitfalls
 from maskbench.data.text.text_files import name_lines
 from maskbench.data.vocabulary import (
     N_SPECIAL,
@@ -89,7 +90,8 @@ def build_text_corpus(
         notes: sentences to put before the notes on the text.
 
     Raises:
-        CorpusError: a split has no pairs, or an evaluation pair is longer than `MAX_EVALUATION_TOKENS`.
+        CorpusError: a split has no pairs, all its sources or all its references are empty, or an evaluation pair is
+            longer than `MAX_EVALUATION_TOKENS`.
     """
     texts = _read(texts, options)
     chosen = _select(texts["train"], options)
@@ -101,6 +103,7 @@ def build_text_corpus(
         if split != "train":
             splits.append(_evaluation_split(split, text, chosen.vocabulary))
             said += _invisible_notes(split, text.pairs)
+    said += describe_score_pitfalls(texts, splits)
     rule = choose_rule(train.sources)
     words = sorted({word for line in train.sources for word in rule.split(line)})
     noisy = make_noisy_splits(splits[2], chosen.vocabulary, words, rule)
@@ -203,6 +206,12 @@ def _learn(pairs: Sequence[Pair], options: TextOptions) -> Vocabulary:
 def _evaluation_split(name: str, text: SentencePairs, vocabulary: Vocabulary) -> Split:
     if not text.pairs:
         raise CorpusError(f"{text.source.files[0]}: has no lines, so nothing can be evaluated on {name}")
+    for side, what in enumerate(("source", "reference")):
+        if not any(pair[side].strip() for pair in text.pairs):
+            raise CorpusError(
+                f"{text.locate(0, side)}: every {what} of {name} ({count_of(len(text.pairs), 'line')}) is empty, so"
+                f" nothing can be measured on {name}; is the file written completely?"
+            )
     split = encode_split(name, text.pairs, vocabulary)
     for side, rows in enumerate((split.src, split.tgt)):
         longest = int(rows.lengths.argmax())

@@ -196,14 +196,14 @@ def test_training_pairs_that_are_too_long_on_either_side_are_left_out_and_counte
     write(folder, "train", [("a b c", "x"), ("a b c d", "x"), ("a", "w x y z"), ("a", "x y z")])
     corpus = build(folder, tokenizer="word", max_length=3)
     assert corpus.splits["train"].references == ["x", "x y z"]
-    assert corpus.notes == ("left out of train: 2 pairs longer than 3 tokens (lines 2, 3)",)
+    assert corpus.notes[0] == "left out of train: 2 pairs longer than 3 tokens (lines 2, 3)"
 
 
 def test_a_note_names_the_first_ten_lines_and_the_corpus_names_all_on_request(folder: Path) -> None:
     rows = [("a b c d", "x"), *[("", "x"), ("a", "x")] * 12]
     write(folder, "train", rows)
     chosen = options(folder, tokenizer="word", max_length=3)
-    assert FilesCorpus.build(chosen).notes == (
+    assert FilesCorpus.build(chosen).notes[:2] == (
         "left out of train: 12 pairs with an empty side (lines 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more)",
         "left out of train: 1 pair longer than 3 tokens (line 1)",
     )
@@ -396,3 +396,62 @@ def test_the_defaults_are_the_documented_ones() -> None:
         "tokenizer": "bpe", "vocab_size": 8000, "lowercase": False, "max_length": 100, "min_frequency": 1,
         "header": "auto",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("stem", ["valid", "test"])
+def test_an_evaluation_split_without_any_text_on_a_side_is_refused(
+    folder: Path, stem: str, side: int
+) -> None:
+    pairs = [("a", " "), ("b", "")]
+    write(folder, stem, [pair[:: -1 if side == 0 else 1] for pair in pairs])
+    what, language = ("reference", "en") if side else ("source", "de")
+    with pytest.raises(
+        CorpusError, match=rf"{stem}\.{language}:1: every {what} of {stem} \(2 lines\) is empty"
+    ):
+        build(folder)
+
+
+def test_one_reference_is_enough(folder: Path) -> None:
+    write(folder, "test", [("a", ""), ("b", "x"), ("c", "")])
+    assert build(folder).notes == ("kept in test: 2 pairs with an empty side",)
+
+
+def test_unknown_words_of_references_and_sources_are_counted(folder: Path) -> None:
+    write(folder, "test", [("Ein Hund", "A dog"), ("Ein Zebra", "One zebra or two")])
+    write(folder, "valid", [("Ein Mann", "A man")])
+    note = build(folder, tokenizer="word").notes[-1]
+    assert note.startswith(
+        "unknown to the vocabulary, which reads them as <unk>: 4 of 6 tokens of the references of test (66.7%), 1 of 4"
+        " tokens of the sources of test (25.0%); token_accuracy, exact_match, bleu and chrf count"
+    )
+    assert "unknown" not in " ".join(build(folder).notes), "bpe knows every word"
+
+
+def test_references_that_hold_the_mark_for_unknown_words_are_noted(folder: Path) -> None:
+    write(folder, "test", [("Ein Hund", "A <unk>"), ("Ein Hund", "A dog<unk>")])
+    notes = build(folder).notes
+    assert len(notes) == 1 and notes[0].startswith("1 of 2 references of test hold <unk> as a word")
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_text_that_was_cut_before_is_noted_once_for_each_side(folder: Path, side: int) -> None:
+    cut, plain = "Hu@@ nde lau@@ fen", "Hunde laufen"
+    for stem in ("train", "valid", "test"):
+        write(folder, stem, [((plain, cut) if side else (cut, plain))])
+    notes = [note for note in build(folder).notes if "already" in note]
+    assert len(notes) == 1
+    assert (
+        f"the {'reference' if side else 'source'} text looks tokenised already: 3 of 3 lines hold" in notes[0]
+    )
+    assert ("not comparable with published scores" in notes[0]) == bool(side)
+
+
+def test_spaced_full_stops_are_noted(folder: Path) -> None:
+    write(folder, "train", [(f"Hund {i} .", f"Dog {i} .") for i in range(9)])
+    assert build(folder).notes == ()
+    write(folder, "test", [("Ein Hund .", "A dog .")])
+    assert [note.partition(":")[0] for note in build(folder).notes] == [
+        "the source text looks tokenised already",
+        "the reference text looks tokenised already",
+    ]
