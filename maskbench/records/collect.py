@@ -59,17 +59,14 @@ class RunResult:
     parameters: int | None
     oracle: bool = False
     """Whether a mask of the run reads annotations of the corpus."""
-<<<<<<< HEAD
     masks_off: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The run's own soft masks that were off, by the name of the masks it was evaluated under."""
-=======
     undefined: Mapping[str, str] = field(default_factory=dict)
     """Why a metric that was asked for has no value, as a clause, by its name."""
     remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What a metric's value does not say, as clauses, by its name."""
     cut_off: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """By split: how many translations were cut at their maximal length, and how many there are."""
->>>>>>> 9e18e1b (Scores say when they mean nothing; evaluate.bleu_tokenize; unknown words are never right; n_best says what ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,16 +272,14 @@ def _outcome(result: Mapping[str, Any]) -> RunResult:
         peak_memory_mb=None if memory is None else _number(memory),
         parameters=None if parameters is None else int(parameters),
         oracle=any(mask.get("oracle") is True for mask in result.get("masks") or ()),
-<<<<<<< HEAD
         masks_off={
             str(name): tuple(map(str, masks)) for name, masks in (result.get("masks_off") or {}).items()
-=======
+        },
         undefined={str(name): str(reason) for name, reason in (result.get("undefined") or {}).items()},
         remarks={str(name): tuple(map(str, said)) for name, said in (result.get("remarks") or {}).items()},
         cut_off={
             str(split): (int(counts["cut"]), int(counts["sentences"]))
             for split, counts in (result.get("cut_off") or {}).items()
->>>>>>> 9e18e1b (Scores say when they mean nothing; evaluate.bleu_tokenize; unknown words are never right; n_best says what ended)
         },
     )
 
