@@ -207,7 +207,7 @@ def _evaluation_split(name: str, text: SentencePairs, vocabulary: Vocabulary) ->
     if not text.pairs:
         raise CorpusError(f"{text.source.files[0]}: has no lines, so nothing can be evaluated on {name}")
     for side, what in enumerate(("source", "reference")):
-        if not any(pair[side].strip() for pair in text.pairs):
+        if all(is_invisible(pair[side]) for pair in text.pairs):
             raise CorpusError(
                 f"{text.locate(0, side)}: every {what} of {name} ({count_of(len(text.pairs), 'line')}) is empty, so"
                 f" nothing can be measured on {name}; is the file written completely?"
