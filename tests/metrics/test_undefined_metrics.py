@@ -39,7 +39,10 @@ def with_copy(clean: Split, touched: int = 0) -> dict[str, Split]:
     """The split and an altered copy of it, in which every token is touched or none is."""
     sources = ["w2" for _ in clean.sources]
     marks = Ragged(np.full(len(clean.tgt.values), touched, np.int32), clean.tgt.offsets)
-    return {"test": clean, "noise-1": replace(clean, name="noise-1", origin="test", touched=marks, sources=sources)}
+    return {
+        "test": clean,
+        "noise-1": replace(clean, name="noise-1", origin="test", touched=marks, sources=sources),
+    }
 
 
 class Known(ModelOutputs):
