@@ -414,13 +414,13 @@ def test_an_evaluation_split_without_any_text_on_a_side_is_refused(
 
 def test_one_reference_is_enough(folder: Path) -> None:
     write(folder, "test", [("a", ""), ("b", "x"), ("c", "")])
-    assert build(folder).notes == ("kept in test: 2 pairs with an empty side",)
+    assert "kept in test: 2 pairs with an empty side" in build(folder).notes
 
 
 def test_unknown_words_of_references_and_sources_are_counted(folder: Path) -> None:
     write(folder, "test", [("Ein Hund", "A dog"), ("Ein Zebra", "One zebra or two")])
     write(folder, "valid", [("Ein Mann", "A man")])
-    note = build(folder, tokenizer="word").notes[-1]
+    (note,) = (note for note in build(folder, tokenizer="word").notes if note.startswith("unknown"))
     assert note.startswith(
         "unknown to the vocabulary, which reads them as <unk>: 4 of 6 tokens of the references of test (66.7%), 1 of 4"
         " tokens of the sources of test (25.0%); token_accuracy, exact_match, bleu and chrf count"
@@ -430,7 +430,7 @@ def test_unknown_words_of_references_and_sources_are_counted(folder: Path) -> No
 
 def test_references_that_hold_the_mark_for_unknown_words_are_noted(folder: Path) -> None:
     write(folder, "test", [("Ein Hund", "A <unk>"), ("Ein Hund", "A dog<unk>")])
-    notes = build(folder).notes
+    notes = [note for note in build(folder).notes if "<unk>" in note]
     assert len(notes) == 1 and notes[0].startswith("1 of 2 references of test hold <unk> as a word")
 
 
