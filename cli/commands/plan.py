@@ -69,7 +69,11 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
     """
     from maskbench.experiment.plan import refuse_unusable_runs
     from maskbench.experiment.plan_log import current_plan
-    from maskbench.experiment.preparation import corpus_notes, make_dry_run
+    from maskbench.experiment.preparation import (
+        corpus_notes,
+        make_dry_run,
+        warn_of_options_without_effect,
+    )
     from maskbench.experiment.progress_events import NullReporter
     from maskbench.forecast.cost_estimate import estimate_costs
     from maskbench.forecast.power import forecast_power
@@ -84,6 +88,7 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
             """Print a warning on stderr."""
             typer.echo(sanitize(f"warning: {warning}"), err=True)
 
+    warn_of_options_without_effect(experiment, Warner())
     rehearsal = make_dry_run(experiment, runs_dir, Warner())
     for note in corpus_notes(rehearsal.corpora):
         typer.echo(f"note: {sanitize(note)}", err=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from maskbench.comparison.checks import failures, provenance
 from maskbench.comparison.checks.borrowed_masks import missing_masks
+from maskbench.comparison.checks.idle_masks import idle_alarms, untrained_position_warnings
 from maskbench.comparison.checks.leak_alarm import leak_alarms
 from maskbench.comparison.checks.misuse import check_misuse
 from maskbench.comparison.checks.plan_changes import plan_change_alarms
@@ -96,6 +97,7 @@ def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Compariso
         metric_signature=provenance.metric_signature(cells.values(), settings.metric),
         alarms=(
             *leak_alarms(collected.found.panel.arms, collected.runs.values()),
+            *idle_alarms(collected.found.panel.arms, collected.runs.values()),
             *misuse.alarms,
             *masks_alarms,
             *plan_alarms,
@@ -104,6 +106,7 @@ def tabulate(collected: CollectedPanel, choices: ComparisonOptions) -> Compariso
             *settings_warnings(collected, choices),
             *misuse.warnings,
             *masks_warnings,
+            *untrained_position_warnings(collected.found.panel.arms, collected.runs.values()),
             *provenance.left_out_metrics(cells.values(), settings.metric),
             *describe_unmeasured(collected.found.panel.arms, collected.runs.values()),
             *provenance.unfinished_runs(collected.found.panel.arms, cells.values()),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskbench.config.resolve.ineffective_options import find_ineffective_options
 from maskbench.config.schema.experiment import ArmConfig, Experiment, RunConfig
 from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError
 from maskbench.experiment.plan import CACHE, PlannedRun, corpus_key, plan_runs
@@ -69,6 +70,7 @@ def make_dry_run(experiment: Experiment, runs_dir: Path, reporter: Reporter | No
     reporter = reporter or NullReporter()
     planned, corpora = plan_and_build_corpora(experiment, runs_dir, reporter)
     built: dict[tuple[str | None, str], BuiltArm] = {}
+    warn_of_untrained_positions(experiment, corpora, reporter)
     build_and_audit_arms(planned, corpora, reporter, built)
     return DryRun(planned, corpora, built)
 
@@ -135,6 +137,7 @@ def _build_and_audit(
     reporter: Reporter,
     built: dict[tuple[str | None, str], BuiltArm],
 ) -> None:
+    from maskbench.audit.effects import find_idle
     from maskbench.audit.gate import check_before_training
     from maskbench.model.eval_plans import build_eval_plans
     from maskbench.model.transformer import build_model
@@ -169,8 +172,49 @@ def _build_and_audit(
             with _about(arm.name):
                 warning = check_before_training(arm, corpus, run.seed)
             if warning:
-                panel = run.name.panel
-                reporter.warned(f"panel {panel}: {warning}" if panel else warning)
+                reporter.warned(_in_panel(run, warning))
+        for sentence in find_idle(run.arm, corpus, run.seed):
+            reporter.warned(_in_panel(run, f"arm {run.arm.name}: {sentence}"))
+
+
+def _in_panel(run: PlannedRun, sentence: str) -> str:
+    return f"panel {run.name.panel}: {sentence}" if run.name.panel else sentence
+
+
+def warn_of_options_without_effect(experiment: Experiment, reporter: Reporter) -> None:
+    """Warn of options that do not do what they say; arms of which the same holds are named in one sentence."""
+    for panel in experiment.panels:
+        found: dict[str, list[str]] = {}
+        for arm in panel.arms:
+            for key, predicate in find_ineffective_options(arm.config):
+                found.setdefault(f"{key} {predicate}", []).append(arm.name)
+        for sentence, arms in found.items():
+            of_arms = sentence if len(arms) == len(panel.arms) else f"arm {', '.join(arms)}: {sentence}"
+            reporter.warned(f"panel {panel.name}: {of_arms}" if panel.name else of_arms)
+
+
+def warn_of_untrained_positions(
+    experiment: Experiment, corpora: Mapping[str, Corpus], reporter: Reporter
+) -> None:
+    """Warn of evaluated sentences in which learned positions are used that no training sentence has.
+
+    Args:
+        corpora: by `corpus_key`.
+    """
+    from maskbench.comparison.checks.idle_masks import describe_untrained_positions
+    from maskbench.data.untrained_positions import count_untrained_positions
+
+    for panel in experiment.panels:
+        longer: dict[tuple[str, int, int], list[str]] = {}
+        for arm in panel.arms:
+            if arm.config.model.positions == "learned":
+                splits = corpora[corpus_key(arm.config.corpus)].splits
+                measured = [splits[name] for name in arm.config.evaluate.splits]
+                for split, counts in count_untrained_positions(splits["train"], measured).items():
+                    longer.setdefault((split, *counts), []).append(arm.name)
+        for counted, arms in longer.items():
+            sentence = describe_untrained_positions(arms, *counted)
+            reporter.warned(f"panel {panel.name}: {sentence}" if panel.name else sentence)
 
 
 def _under_others(arm: ArmConfig) -> Iterator[ArmConfig]:

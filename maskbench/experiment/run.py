@@ -25,6 +25,7 @@ from maskbench.experiment.preparation import (
     build_and_audit_arms,
     corpus_notes,
     plan_and_build_corpora,
+    warn_of_untrained_positions,
 )
 from maskbench.experiment.progress_events import (
     ExperimentOutcome,
@@ -107,6 +108,7 @@ class TrainingSession:
         self._plugins = tuple(file.resolve() for file in plugins)
         self._corpora: dict[str, Corpus] = {}
         self._built: dict[tuple[str | None, str], BuiltArm] = {}
+        self._has_warned = False
 
     def prepare(
         self, experiment: Experiment, wanted: Callable[[PlannedRun], bool] = lambda run: True
@@ -126,6 +128,10 @@ class TrainingSession:
         self._corpora = corpora
         planned = tuple(filter(wanted, found))
         refuse_unusable_runs(planned)
+        # --until-decided prepares once for every seed that it adds.
+        if not self._has_warned:
+            warn_of_untrained_positions(experiment, corpora, self._reporter)
+            self._has_warned = True
         build_and_audit_arms(planned, corpora, self._reporter, self._built)
         return ExperimentOutcome(planned, notes=corpus_notes(corpora))
 

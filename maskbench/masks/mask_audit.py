@@ -294,6 +294,11 @@ class MaskAudit:
         for placed in self._plan.placed:
             oracle = "annotation" in placed.strategy.depends_on
             entry: dict[str, Any] = {"site": placed.site, "mask": placed.name, "oracle": oracle}
+            entry["phases"] = list(placed.phases)
+            # Parameters that `train_only` leaves out keep the values they start from.
+            learned = list(placed.strategy.parameters())
+            if learned:
+                entry["trained"] = "train" in placed.phases and any(p.requires_grad for p in learned)
             picks = self._picks.get(placed.label)
             tag = f"mask/{'density' if picks is None else 'ratio'}/{placed.label}"
             values = [value for line in logged if (value := line.get(tag)) is not None]

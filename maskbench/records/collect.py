@@ -59,6 +59,12 @@ class RunResult:
     parameters: int | None
     oracle: bool = False
     """Whether a mask of the run reads annotations of the corpus."""
+    masks: tuple[Mapping[str, Any], ...] = ()
+    """The proof of every placement: what it did in training (`maskbench.masks.mask_audit`)."""
+    untrained_positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """With learned positions: pairs longer than all of training, and all pairs, of every split that has some."""
+    loss_without_tokens: bool = False
+    """Whether the loss of every logged step was 0, because no target token counted in it."""
     masks_off: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The run's own soft masks that were off, by the name of the masks it was evaluated under."""
     undefined: Mapping[str, str] = field(default_factory=dict)
@@ -272,6 +278,12 @@ def _outcome(result: Mapping[str, Any]) -> RunResult:
         peak_memory_mb=None if memory is None else _number(memory),
         parameters=None if parameters is None else int(parameters),
         oracle=any(mask.get("oracle") is True for mask in result.get("masks") or ()),
+        masks=tuple(dict(mask) for mask in result.get("masks") or ()),
+        untrained_positions={
+            str(split): (int(longer), int(total))
+            for split, (longer, total) in (result.get("untrained_positions") or {}).items()
+        },
+        loss_without_tokens=result.get("loss_without_tokens") is True,
         masks_off={
             str(name): tuple(map(str, masks)) for name, masks in (result.get("masks_off") or {}).items()
         },

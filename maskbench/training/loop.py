@@ -14,6 +14,7 @@ from typing import Any, Literal
 from maskbench.data import load_corpus
 from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
+from maskbench.data.untrained_positions import count_untrained_positions
 from maskbench.errors import ConfigError
 from maskbench.masks.clock import Clock
 from maskbench.masks.mask_audit import MaskAudit
@@ -298,9 +299,22 @@ class _Run:
             "cost": self.log.cost(),
             "masks": self.masks.entries(self.log.lines()),
             **({"masks_off": off} if (off := list_soft_masks_off(self.config)) else {}),
+            **self._untrained(),
             "outputs_sha256": outputs_sha256(found.translations),
             "train_nll_sha256": self.log.nll_sha256(),
         }
+
+    def _untrained(self) -> dict[str, Any]:
+        """Return what was never trained: sentences with untrained positions, by split; a loss without tokens."""
+        splits = self.corpus.splits
+        measured = [splits[name] for name in self.config.evaluate.splits]
+        longer = count_untrained_positions(splits["train"], measured)
+        if self.config.model.positions != "learned":
+            longer = {}
+        losses = [line["train/loss"] for line in self.log.lines() if "train/loss" in line]
+        is_empty = bool(losses) and not any(losses)
+        found = {"untrained_positions": longer, "loss_without_tokens": is_empty}
+        return {key: value for key, value in found.items() if value}
 
     def record_divergence(self, error: Diverged) -> None:
         """Record the divergence and its step; the last complete checkpoint stays."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutations.mutant import family
 
 VERDICT, RULES = "statistics/verdict.py", "config/resolve/placement_rules.py"
+EFFECTS, IN_EFFECTS = "audit/effects.py", "audit/test_effects.py"
 IN_VERDICT, IN_RULES = (
     "statistics/test_verdict.py",
     "config/resolve/test_config_placements.py",
@@ -46,5 +47,22 @@ CHECKS = family(
         'e.path[0] in only and e.details["type"] not in _OF_SEVERAL]',
         "e.path[0] in only]",
         "config/resolve/test_unused_settings.py",
+    ),
+    ("idle", EFFECTS, "if placement.mask in CONTROLS:", "if not placement.options:", IN_EFFECTS),
+    ("idle", EFFECTS, 'Clock("train", step, total,', 'Clock("train", 0, total,', IN_EFFECTS),
+    ("idle", EFFECTS, "order[:LONGEST], spread", "order[-LONGEST:], order[-1:]", IN_EFFECTS),
+    (
+        "idle",
+        "data/untrained_positions.py",
+        "np.maximum(split.src.lengths, split.tgt.lengths) > trained",
+        "split.src.lengths > trained",
+        "data/test_untrained_positions.py",
+    ),
+    (
+        "idle",
+        "comparison/checks/idle_masks.py",
+        'entry.get("density") == 1',
+        'entry.get("density") == 0',
+        "comparison/checks/test_idle_masks.py",
     ),
 )

@@ -99,7 +99,7 @@ class FilesCorpus(CorpusBuilder):
     """Parallel text files."""
 
     Options = FilesOptions
-    version = 4
+    version = 5
 
     @classmethod
     def split_names(cls, options: FilesOptions) -> list[str]:

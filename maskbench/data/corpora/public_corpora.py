@@ -63,7 +63,7 @@ Share = Annotated[float, Field(gt=0, lt=0.5)]
 class _DownloadedCorpus(CorpusBuilder):
     """Base class of public corpora: their files, and how their splits are read from a folder."""
 
-    version = 2
+    version = 3
     name: ClassVar[str]
     licence: ClassVar[str]
     """What the user should know before using the text; the first of the corpus's notes."""

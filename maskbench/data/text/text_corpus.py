@@ -18,6 +18,7 @@ from maskbench.data.sameness import dealing_key
 from maskbench.data.text.pair_files import Pair, SentencePairs
 from maskbench.data.text.score_notes import describe_score_pitfalls
 from maskbench.data.text.text_files import name_lines
+from maskbench.data.untrained_positions import count_untrained_positions, longest_side
 from maskbench.data.vocabulary import (
     N_SPECIAL,
     BpeVocabulary,
@@ -104,6 +105,7 @@ def build_text_corpus(
             splits.append(_evaluation_split(split, text, chosen.vocabulary))
             said += _invisible_notes(split, text.pairs)
     said += describe_score_pitfalls(texts, splits)
+    said += _length_notes(train, splits[1:])
     rule = choose_rule(train.sources)
     words = sorted({word for line in train.sources for word in rule.split(line)})
     noisy = make_noisy_splits(splits[2], chosen.vocabulary, words, rule)
@@ -256,6 +258,15 @@ def _word_notes(train: Split, tokenizer: str) -> list[str]:
                 " divide the text by spaces"
             )
     return notes
+
+
+def _length_notes(train: Split, splits: Sequence[Split]) -> list[str]:
+    longest = longest_side(train)
+    return [
+        f"longer than every training pair ({longest} tokens, end mark included): {longer} of"
+        f" {count_of(total, 'pair')} of {name}; positions beyond that are never trained"
+        for name, (longer, total) in count_untrained_positions(train, splits).items()
+    ]
 
 
 def _invisible_notes(name: str, pairs: Sequence[Pair]) -> list[str]:

@@ -35,7 +35,7 @@ REPLACING = {
     "corpus": "corpus: {name: pairs, pairs: 5}",
     "model": "model.d_model: 12, model.n_heads: 3",
     "train": "train.lr: 1e-3, train.select: valid/nll",
-    "decode": "decode.beam_size: 2",
+    "decode": "decode.beam_size: 2, decode.n_best: 2",
     "evaluate": "evaluate.metrics: [exact_match], evaluate.by: [tag], evaluate.masks: [own], evaluate.splits: [test]",
 }
 
@@ -63,6 +63,7 @@ def test_nonsense_that_every_panel_replaces_is_found_at_its_place(
     [
         "model: {d_model: 13}",  # n_heads does not divide it, but the panels have another width
         "decode: {beam_size: 1}",
+        "decode: {n_best: 4}",  # more than the beam at the top of the file holds
         "corpus: {pairs: 7}",  # without a name
         "evaluate: {metrics: [bleu], splits: [elsewhere]}",
         "evaluate: {masks: [none, {mine: [{site: encoder_self, mask: window, radius: 1}]}]}",

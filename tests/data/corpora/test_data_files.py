@@ -20,6 +20,11 @@ from maskbench.errors import CorpusError
 TRAIN = [("Ein Hund", "A dog"), ("Zwei Hunde", "Two dogs"), ("Ein Mann", "A man")]
 
 
+def notes_of(corpus: Corpus) -> tuple[str, ...]:
+    """The notes of a corpus, without those on lines longer than all of training, which such small texts often have."""
+    return tuple(note for note in corpus.notes if not note.startswith("longer than every training pair"))
+
+
 def write(folder: Path, stem: str, pairs: list[tuple[str, str]], suffix: str = "") -> None:
     for side, language in enumerate(("de", "en")):
         data = "".join(f"{pair[side]}\n" for pair in pairs).encode()
@@ -53,7 +58,7 @@ def test_splits_are_read_in_order_and_encoded_with_one_vocabulary(folder: Path) 
         s = corpus.splits[split]
         assert [corpus.vocabulary.decode(s.src[i].tolist()) for i in range(len(s))] == s.sources
         assert [corpus.vocabulary.decode(s.tgt[i].tolist()) for i in range(len(s))] == s.references
-    assert corpus.notes == ()
+    assert notes_of(corpus) == ()
 
 
 def test_test_splits_are_called_by_their_files_and_valid_is_always_valid(folder: Path) -> None:
@@ -131,7 +136,7 @@ def test_training_pairs_with_an_empty_side_are_left_out_and_counted(folder: Path
     write(folder, "train", [("", "x"), TRAIN[0], ("y", " \u2028"), TRAIN[1], ("", "")])
     corpus = build(folder)
     assert corpus.splits["train"].references == [TRAIN[0][1], TRAIN[1][1]]
-    assert corpus.notes == ("left out of train: 3 pairs with an empty side (lines 1, 3, 5)",)
+    assert notes_of(corpus) == ("left out of train: 3 pairs with an empty side (lines 1, 3, 5)",)
 
 
 INVISIBLE = ["\u200b", "\u2060", "\ufeff\u200e", "\x01", "\u202a\u202c", "\u3164", "\ufe0f \u00ad"]
@@ -148,7 +153,7 @@ def test_training_pairs_with_an_invisible_side_are_left_out_and_told_apart_from_
     corpus = build(folder, tokenizer="word")
     assert corpus.splits["train"].references == [TRAIN[0][1], TRAIN[1][1]]
     reason = "with a side of nothing but invisible characters (zero-width, control or format)"
-    assert [note for note in corpus.notes if note.startswith("left out")] == [
+    assert [note for note in notes_of(corpus) if note.startswith("left out")] == [
         "left out of train: 1 pair with an empty side (line 3)",
         f"left out of train: 1 pair {reason} (line 2)",
     ]
@@ -157,7 +162,7 @@ def test_training_pairs_with_an_invisible_side_are_left_out_and_told_apart_from_
     # Evaluation pairs stay, with a note.
     write(folder, "test", [(pair[0], pair[1]), TRAIN[0]])
     corpus = build(folder, tokenizer="word")
-    assert len(corpus.splits["test"]) == 2 and f"kept in test: 1 pair {reason}" in corpus.notes
+    assert len(corpus.splits["test"]) == 2 and f"kept in test: 1 pair {reason}" in notes_of(corpus)
 
 
 def test_no_share_of_the_training_files_gets_an_invisible_pair(tmp_path: Path) -> None:
@@ -196,14 +201,14 @@ def test_training_pairs_that_are_too_long_on_either_side_are_left_out_and_counte
     write(folder, "train", [("a b c", "x"), ("a b c d", "x"), ("a", "w x y z"), ("a", "x y z")])
     corpus = build(folder, tokenizer="word", max_length=3)
     assert corpus.splits["train"].references == ["x", "x y z"]
-    assert corpus.notes[0] == "left out of train: 2 pairs longer than 3 tokens (lines 2, 3)"
+    assert notes_of(corpus)[0] == "left out of train: 2 pairs longer than 3 tokens (lines 2, 3)"
 
 
 def test_a_note_names_the_first_ten_lines_and_the_corpus_names_all_on_request(folder: Path) -> None:
     rows = [("a b c d", "x"), *[("", "x"), ("a", "x")] * 12]
     write(folder, "train", rows)
     chosen = options(folder, tokenizer="word", max_length=3)
-    assert FilesCorpus.build(chosen).notes[:2] == (
+    assert notes_of(FilesCorpus.build(chosen))[:2] == (
         "left out of train: 12 pairs with an empty side (lines 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more)",
         "left out of train: 1 pair longer than 3 tokens (line 1)",
     )
@@ -217,7 +222,7 @@ def test_evaluation_pairs_are_never_left_out(folder: Path) -> None:
     corpus = build(folder, max_length=3, tokenizer="word")
     assert corpus.splits["test"].references == ["A dog", "b", ""]
     assert corpus.splits["test"].src[0].tolist() == [EOS]
-    assert "kept in test: 2 pairs with an empty side" in corpus.notes
+    assert "kept in test: 2 pairs with an empty side" in notes_of(corpus)
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -231,7 +236,7 @@ def test_an_evaluation_pair_that_is_far_too_long_is_refused_with_its_line(folder
 
 def test_overlap_with_training_is_a_note_with_its_count(folder: Path) -> None:
     write(folder, "valid", [TRAIN[0], ("Ein Hund", "another"), TRAIN[2]])
-    assert build(folder).notes == (
+    assert notes_of(build(folder)) == (
         "2 of 3 pairs of valid are also in train, word for word; 1 more source with another target",
     )
 
@@ -301,7 +306,9 @@ def test_pairs_with_an_empty_side_are_left_out_of_train_whatever_the_share(tmp_p
     write(tmp_path, "train", [*NUMBERED, *[(f"leer {i}", "") for i in range(60)]])
     corpus = build(tmp_path, valid=0.2, test=0.2)
     assert sum(len(corpus.splits[name]) for name in ("train", "valid", "test")) == 200
-    assert len(corpus.notes) == 1 and "60 pairs with an empty side (lines 201, 202," in corpus.notes[0]
+    assert (
+        len(notes_of(corpus)) == 1 and "60 pairs with an empty side (lines 201, 202," in notes_of(corpus)[0]
+    )
 
 
 def test_a_share_that_comes_to_nothing_is_refused(folder: Path) -> None:
@@ -316,10 +323,10 @@ def test_a_header_is_told_once_and_its_line_counted(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("en\tde\n" + rows)
     corpus = build(tmp_path, valid=0.1, test=0.1)
     assert corpus.splits["valid"].sources[0].startswith("Satz")
-    assert [note for note in corpus.notes if "header" in note] == [
+    assert [note for note in notes_of(corpus) if "header" in note] == [
         "train.tsv:1 is taken for a header, not for a pair (en, de: target, source)"
     ]
-    assert "left out of train: 1 pair with an empty side (line 2)" in corpus.notes
+    assert "left out of train: 1 pair with an empty side (line 2)" in notes_of(corpus)
     assert build(tmp_path, valid=0.1, test=0.1, header=False).splits["train"].sources[0] == "en"
 
 
@@ -414,23 +421,23 @@ def test_an_evaluation_split_without_any_text_on_a_side_is_refused(
 
 def test_one_reference_is_enough(folder: Path) -> None:
     write(folder, "test", [("a", ""), ("b", "x"), ("c", "")])
-    assert "kept in test: 2 pairs with an empty side" in build(folder).notes
+    assert "kept in test: 2 pairs with an empty side" in notes_of(build(folder))
 
 
 def test_unknown_words_of_references_and_sources_are_counted(folder: Path) -> None:
     write(folder, "test", [("Ein Hund", "A dog"), ("Ein Zebra", "One zebra or two")])
     write(folder, "valid", [("Ein Mann", "A man")])
-    (note,) = (note for note in build(folder, tokenizer="word").notes if note.startswith("unknown"))
+    (note,) = (note for note in notes_of(build(folder, tokenizer="word")) if note.startswith("unknown"))
     assert note.startswith(
         "unknown to the vocabulary, which reads them as <unk>: 4 of 6 tokens of the references of test (66.7%), 1 of 4"
         " tokens of the sources of test (25.0%); token_accuracy, exact_match, bleu and chrf count"
     )
-    assert "unknown" not in " ".join(build(folder).notes), "bpe knows every word"
+    assert "unknown" not in " ".join(notes_of(build(folder))), "bpe knows every word"
 
 
 def test_references_that_hold_the_mark_for_unknown_words_are_noted(folder: Path) -> None:
     write(folder, "test", [("Ein Hund", "A <unk>"), ("Ein Hund", "A dog<unk>")])
-    notes = [note for note in build(folder).notes if "<unk>" in note]
+    notes = [note for note in notes_of(build(folder)) if "<unk>" in note]
     assert len(notes) == 1 and notes[0].startswith("1 of 2 references of test hold <unk> as a word")
 
 
@@ -439,7 +446,7 @@ def test_text_that_was_cut_before_is_noted_once_for_each_side(folder: Path, side
     cut, plain = "Hu@@ nde lau@@ fen", "Hunde laufen"
     for stem in ("train", "valid", "test"):
         write(folder, stem, [((plain, cut) if side else (cut, plain))])
-    notes = [note for note in build(folder).notes if "already" in note]
+    notes = [note for note in notes_of(build(folder)) if "already" in note]
     assert len(notes) == 1
     assert (
         f"the {'reference' if side else 'source'} text looks tokenised already: 3 of 3 lines hold" in notes[0]
@@ -449,9 +456,20 @@ def test_text_that_was_cut_before_is_noted_once_for_each_side(folder: Path, side
 
 def test_spaced_full_stops_are_noted(folder: Path) -> None:
     write(folder, "train", [(f"Hund {i} .", f"Dog {i} .") for i in range(9)])
-    assert build(folder).notes == ()
+    assert notes_of(build(folder)) == ()
     write(folder, "test", [("Ein Hund .", "A dog .")])
-    assert [note.partition(":")[0] for note in build(folder).notes] == [
+    assert [note.partition(":")[0] for note in notes_of(build(folder))] == [
         "the source text looks tokenised already",
         "the reference text looks tokenised already",
+    ]
+
+
+def test_evaluated_lines_longer_than_all_of_training_are_a_note(tmp_path: Path) -> None:
+    write(tmp_path, "train", [("a b", "a"), ("c", "b c d")])
+    write(tmp_path, "valid", [("a b c", "a")])
+    write(tmp_path, "test", [("a b c d", "a"), ("a", "b"), ("b", "a b c d e")])
+    notes = [note for note in build(tmp_path).notes if "longer" in note]
+    assert notes == [
+        "longer than every training pair (4 tokens, end mark included): 2 of 3 pairs of test; positions beyond that "
+        "are never trained"
     ]

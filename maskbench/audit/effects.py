@@ -1,0 +1,156 @@
+"""Which placements of an arm change nothing, measured before training on sentences of the corpus.
+
+The arm's scores and loss weights are compared with those of the same model without the placement, at moments spread over
+training and in evaluation, on the longest sentences and some others. Learned masks have random values, so that those that
+start as the identity act. A placement that makes no difference anywhere is one that cannot act in the run: a window wider
+than every sentence, a ratio of 0, a schedule that stays at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+import torch
+
+from maskbench.audit.arms import make_arm_subject
+from maskbench.audit.generators import preserve_generators
+from maskbench.audit.subject import AuditCase, largest_difference
+from maskbench.config.schema.experiment import ArmConfig, PlacementConfig
+from maskbench.data.batches import collate
+from maskbench.data.corpus import Corpus, Split
+from maskbench.errors import ConfigError
+from maskbench.masks.base import Strategy
+from maskbench.masks.clock import Clock
+from maskbench.registry import MASKS
+from maskbench.text import count_of
+
+MOMENTS = 48
+"""Number of steps of training that are looked at before a placement is said to change nothing."""
+LONGEST, OTHERS = 4, 8
+"""Number of sentence pairs that are looked at: the longest, and some at equal distances in the split."""
+ROUNDING = 1e-9
+"""Largest difference of float64 scores that counts as none; a normaliser of its own may round differently."""
+CONTROLS = ("none",)
+"""Masks that are placed in order to do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """The sentences and moments at which a placement may act."""
+
+    case: AuditCase
+    train: tuple[Clock, ...]
+    evaluation: Clock
+
+
+def find_idle(arm: ArmConfig, corpus: Corpus, seed: int) -> list[str]:
+    """Return a sentence for every placement of an arm that changes nothing, and one if no token counts in the loss."""
+    if not arm.config.masks:
+        return []
+    with preserve_generators():
+        looks = _looks(arm, corpus, seed)
+        return [*_without_loss(looks), *_idle_placements(arm, looks)]
+
+
+def _looks(arm: ArmConfig, corpus: Corpus, seed: int) -> _Looks:
+    subject = make_arm_subject(arm, corpus, seed)
+    total, per_epoch = subject.train.total_steps, subject.train.steps_per_epoch
+    steps = np.unique(np.linspace(0, total - 1, MOMENTS).astype(int)).tolist()
+    clocks = [
+        # Each moment has one stall more: a schedule that waits for them may act later.
+        Clock("train", step, total, epoch=step // per_epoch, steps_per_epoch=per_epoch, stalls=stalls)
+        for stalls, step in enumerate(steps)
+    ]
+    # The middle and the end come first, since most masks act there.
+    order = sorted(
+        clocks, key=lambda clock: (clock.step not in (steps[len(steps) // 2], steps[-1]), clock.step)
+    )
+    train = corpus.splits["train"]
+    subject = replace(subject, batch=collate(train, _pick(train)))
+    return _Looks(AuditCase(subject, torch.float64), tuple(order), Clock.evaluation(total, total, len(steps)))
+
+
+def _pick(split: Split) -> np.ndarray:
+    order = np.lexsort((np.arange(len(split)), -(split.src.lengths + split.tgt.lengths)))
+    spread = np.linspace(0, len(split) - 1, OTHERS).astype(np.int64)
+    return np.asarray(np.unique(np.concatenate([order[:LONGEST], spread])), dtype=np.int64)
+
+
+def _without_loss(looks: _Looks) -> Iterator[str]:
+    """Yield a sentence if the loss masks of the arm leave no target token at any moment looked at."""
+    case = looks.case
+    if case.plan.is_empty("loss"):
+        return
+    moments = looks.train
+    if any(bool(case.unchanged(clock)[..., -1].any()) for clock in moments):
+        return
+    yield (
+        f"no target token counts in the loss of {_where(looks)}, so nothing can be learned; let the masks at loss leave"
+        " some tokens"
+    )
+
+
+def _idle_placements(arm: ArmConfig, looks: _Looks) -> Iterator[str]:
+    placements = arm.config.masks
+    for index, placement in enumerate(placements):
+        if placement.mask in CONTROLS:
+            continue
+        strategy = MASKS.lookup(placement.mask)
+        name = f"{placement.mask} at {placement.site}"
+        phases = placement.phases or strategy.default_phases
+        if arm.config.init_from is None and (why := _untrained(arm, looks, index, phases)):
+            yield f"{name} has learned numbers that are never trained: {why}"
+        placed = looks.case.plan.placed[index]
+        # What neither moves nor draws does the same at every moment.
+        moves = placed.moves_in_time or placed.strategy.stochastic
+        moments = looks if moves else replace(looks, train=looks.train[:1])
+        acts_in_train, acts_in_eval = _acts(placements[:index] + placements[index + 1 :], moments, phases)
+        if acts_in_train or (acts_in_eval and "train" not in phases):
+            continue
+        if acts_in_eval:
+            yield f"{name} changes nothing in training, only in evaluation: with and without it {_alike(moments)}"
+        else:
+            yield f"{name} changes nothing: with and without it {_alike(moments)}"
+
+
+def _untrained(arm: ArmConfig, looks: _Looks, index: int, phases: tuple[str, ...]) -> str:
+    """Return why a learned mask's parameters keep their initial values; empty if it has none or they are trained."""
+    placed = looks.case.plan.placed[index]
+    assert isinstance(placed.strategy, Strategy)
+    names = [f"masks.{placed.label}.{name}" for name, _ in placed.strategy.named_parameters()]
+    if not names:
+        return ""
+    if "train" not in phases:
+        return "it acts in evaluation only"
+    patterns = arm.config.train_only
+    if patterns is not None and not any(fnmatchcase(name, p) for name in names for p in patterns):
+        return f"train_only ({', '.join(patterns)}) leaves them out"
+    return ""
+
+
+def _acts(others: tuple[PlacementConfig, ...], looks: _Looks, phases: tuple[str, ...]) -> tuple[bool, bool]:
+    """Return whether the arm's scores differ from those with the other placements alone: in training, in evaluation."""
+    case = looks.case
+    try:
+        without = case.build(others)
+    except (ConfigError, ValueError):
+        # Another placement needs this one, so it is not idle.
+        return True, True
+
+    def differs(clock: Clock) -> bool:
+        return largest_difference(case.unchanged(clock), case.answers(without, case.batch, clock)) > ROUNDING
+
+    in_train = "train" in phases and any(differs(clock) for clock in looks.train)
+    return in_train, not in_train and "eval" in phases and differs(looks.evaluation)
+
+
+def _where(looks: _Looks) -> str:
+    sentences, moments = len(looks.case.batch.ids), len(looks.train)
+    return f"{sentences} sentences, the longest among them, at {count_of(moments, 'moment')} of training"
+
+
+def _alike(looks: _Looks) -> str:
+    return f"the model gives the same scores for {_where(looks)}, and in evaluation"
