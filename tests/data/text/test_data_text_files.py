@@ -77,6 +77,9 @@ def test_any_bytes_are_read_line_for_line_or_refused_with_file_and_line(
         if "carriage returns" in reason:
             assert len(inside) > data.count(b"\n") and b"\r" in expected[int(number) - 1]
             return
+        if "UTF-16" in reason:
+            assert number == "1" and 4 * data.count(b"\0") >= len(data)
+            return
         with pytest.raises(UnicodeDecodeError):
             expected[int(number) - 1].replace(b"\0", b"\xff").decode()
     else:
