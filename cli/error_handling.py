@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import typer
@@ -20,6 +21,8 @@ Result = TypeVar("Result")
 def handle_errors(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Return `command`, with a `MaskbenchError` or `OSError` turned into a message and an exit code; other errors escape.
 
+    What the code of a plug-in raises, a call of `sys.exit` among it, is such an error as well.
+
     A closed pipe (`maskbench compare | head`) ends the command with exit code 0.
     """
 
@@ -27,7 +30,8 @@ def handle_errors(command: Callable[Parameters, Result]) -> Callable[Parameters,
     def wrapped(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         _reopen_closed_streams()
         try:
-            result = command(*args, **kwargs)
+            with _plugin_errors():
+                result = command(*args, **kwargs)
             sys.stdout.flush()
             return result
         except MaskbenchError as error:
@@ -45,6 +49,20 @@ def handle_errors(command: Callable[Parameters, Result]) -> Callable[Parameters,
             raise typer.Exit(ResourceError.exit_code) from None
 
     return wrapped
+
+
+@contextmanager
+def _plugin_errors() -> Iterator[None]:
+    """Inside, what a plug-in raises becomes a `PluginError` with its line, once any plug-in is loaded."""
+    try:
+        yield
+    except BaseException:
+        # Not imported here: most commands load no plug-in, and that module needs a while.
+        faults = sys.modules.get("maskbench.plugins.faults")
+        if faults is None:
+            raise
+        with faults.plugin_errors():
+            raise
 
 
 def _reopen_closed_streams() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .options import RUNS
 
 if TYPE_CHECKING:
     from maskbench.config.schema.experiment import Experiment
@@ -18,8 +21,12 @@ def load(
     arms: Sequence[str] = (),
     quick: bool = False,
     plugins: Sequence[Path] = (),
+    runs_dir: Path = RUNS,
 ) -> Experiment:
     """Return the experiment of `file`, validated against the registered strategies and corpora.
+
+    Args:
+        runs_dir: where a run may have recorded the plug-in of a name that is unknown now.
 
     Raises:
         ConfigError: the file, an option of the command line or a plug-in is wrong.
@@ -31,7 +38,27 @@ def load(
     from maskbench.plugins import load_plugins
 
     load_plugins(plugins)
-    return load_experiment(file, overrides=list(overrides), seeds=seeds, arms=list(arms), quick=quick)
+    with hint_at_plugins(runs_dir):
+        return load_experiment(file, overrides=list(overrides), seeds=seeds, arms=list(arms), quick=quick)
+
+
+@contextmanager
+def hint_at_plugins(runs_dir: Path = RUNS) -> Iterator[None]:
+    """Inside, an error about an unknown name also says which plug-in had it, if a run in `runs_dir` used one."""
+    from maskbench.errors import ConfigError
+    from maskbench.records.recorded_plugins import find_recorded_plugin
+
+    try:
+        yield
+    except ConfigError as error:
+        hints = []
+        for name in dict.fromkeys(re.findall(r"\bno (?:[a-z ,]+ named|metric) '([^']+)'", str(error))):
+            found = find_recorded_plugin(runs_dir, name)
+            if found is not None:
+                hints.append(f"{name!r} {found}")
+        if not hints:
+            raise
+        raise ConfigError("\n".join([str(error), *hints]), key=error.key) from error
 
 
 @contextmanager

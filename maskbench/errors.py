@@ -2,6 +2,7 @@
 
 MaskbenchError
 |-- ConfigError        the experiment file or the command line is wrong   exit 2
+|-- PluginError        a plug-in raises, exits or returns something wrong  exit 2
 |-- CorpusError        the corpus is missing or malformed                 exit 2
 |-- LeakError          an arm leaks and does not say so                   exit 3
 |-- ResourceError      disk, memory, permissions                          exit 4
@@ -33,6 +34,15 @@ class ConfigError(MaskbenchError):
     exit_code = 2
 
 
+class PluginError(MaskbenchError):
+    """A plug-in raised, called `sys.exit`, or returned something else than its contract says.
+
+    The message begins with the plug-in's file and line.
+    """
+
+    exit_code = 2
+
+
 class CorpusError(MaskbenchError):
     """A corpus is missing or malformed; the message names the file and the line."""
 
@@ -55,3 +65,7 @@ class RunDirectoryError(MaskbenchError):
     """A run directory is busy, belongs to another experiment, or is damaged."""
 
     exit_code = 5
+
+
+class StopSignal(SystemExit):
+    """A stop signal came; raised by its handler. Any other SystemExit comes from code that called `sys.exit`."""

@@ -43,6 +43,7 @@ class Registry(Mapping[str, T]):
         """
         self.kind, self._filled_by = kind, filled_by
         self._entries: dict[str, T] = {}
+        self._clashes: list[tuple[T, str]] | None = None
 
     def __getitem__(self, name: str) -> T:
         self._fill()
@@ -73,9 +74,13 @@ class Registry(Mapping[str, T]):
         """
 
         def add(entry: T) -> T:
-            if name in self._entries:
+            if name in self:
                 taken_by = getattr(self._entries[name], "__qualname__", f"a {self.kind}")
-                raise ValueError(f"{self.kind} {name!r} is already {taken_by}")
+                message = f"{self.kind} {name!r} is already {taken_by}"
+                if self._clashes is None:
+                    raise ValueError(message)
+                self._clashes.append((entry, message))
+                return entry
             self._entries[name] = entry
             return entry
 
@@ -136,6 +141,19 @@ def register_preset(name: str, preset: Preset) -> None:
     if name in PRESETS or name in MASKS:
         raise ValueError(f"{name!r} is already the name of a mask strategy or a preset")
     PRESETS.register(name)(preset)
+
+
+@contextmanager
+def collect_clashes() -> Iterator[list[tuple[Any, str]]]:
+    """Inside, an entry whose name is taken is not registered, but listed with a message; so all are found at once."""
+    clashes: list[tuple[Any, str]] = []
+    for registry in REGISTRIES:
+        registry._clashes = clashes
+    try:
+        yield clashes
+    finally:
+        for registry in REGISTRIES:
+            registry._clashes = None
 
 
 @contextmanager

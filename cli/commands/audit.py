@@ -68,12 +68,13 @@ def _subjects(targets: Sequence[str], plugins: Sequence[Path], runs_dir: Path) -
     from maskbench.audit.catalogue import make_catalogue_subjects
     from maskbench.experiment.plan import CACHE
 
-    from ..loading import load, locate_problems
+    from ..loading import hint_at_plugins, load, locate_problems
 
     files = [target for target in targets if target.endswith(_ENDINGS) or Path(target).is_file()]
-    yield from make_catalogue_subjects([target for target in targets if target not in files])
+    with hint_at_plugins(runs_dir):
+        yield from make_catalogue_subjects([target for target in targets if target not in files])
     for file in map(Path, files):
-        experiment = load(file, [], plugins=plugins)
+        experiment = load(file, [], plugins=plugins, runs_dir=runs_dir)
         with locate_problems(file, []):
             yield from make_experiment_subjects(experiment, runs_dir / CACHE)
 

@@ -53,7 +53,7 @@ def calibrate(
     with exit_on_stop_signals():
         settings, files = overrides or [], plugins or []
         used = build_executor(executor, workers=workers, preload=PRELOAD)
-        experiment = load(file, settings, seeds, [], quick, files)
+        experiment = load(file, settings, seeds, [], quick, files, runs_dir)
         calibration = make_null_experiment(experiment, twins)
         with locate_problems(file, settings):
             outcome = _train(calibration, runs_dir, used, files)

@@ -70,6 +70,8 @@ def corpus(
     plugins: Plugins = None,
 ) -> None:
     """List the corpora, show pairs of one with their alignment and its numbers, or write it to a file."""
+    from ..loading import hint_at_plugins
+
     _fill_registry(name, plugins or [])
     if name is None:
         _list(bool(settings or split or export), as_json)
@@ -79,7 +81,8 @@ def corpus(
         return
     if export is not None:
         _refuse_to_write(export, split, force)
-    config = _configured(name, settings or [], panel, quick, plugins or [])
+    with hint_at_plugins():
+        config = _configured(name, settings or [], panel, quick, plugins or [])
     shown = _checked_split(config, split)
     built = _built(config)
     if export is not None:

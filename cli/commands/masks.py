@@ -72,6 +72,8 @@ def masks(
     from maskbench.masks.catalogue import find_entry, list_entries
     from maskbench.plugins import load_plugins
 
+    from ..loading import hint_at_plugins
+
     load_plugins(plugins or [])
     if name is None:
         if show or png is not None or settings:
@@ -80,7 +82,8 @@ def masks(
             )
         _list([e for e in list_entries() if site is None or site in e.sites], site, as_json)
         return
-    found = find_entry(name)
+    with hint_at_plugins():
+        found = find_entry(name)
     if settings and not show and png is None:
         raise ConfigError("--set changes what is drawn; give --show or --png FILE with it")
     if as_json:

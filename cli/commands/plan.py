@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,7 +56,7 @@ def plan(
     from ..loading import load, locate_problems, print_hints
 
     used = build_executor(executor, workers=workers)
-    experiment = load(file, overrides or [], seeds, arms or [], quick, plugins or [])
+    experiment = load(file, overrides or [], seeds, arms or [], quick, plugins or [], runs_dir)
     print_hints(file, overrides or [])
     with locate_problems(file, overrides or []):
         show_plan(experiment, runs_dir, used, as_json)
@@ -97,7 +98,7 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
     if as_json:
         from maskbench.forecast.power import to_json
 
-        typer.echo(to_json(experiment, rehearsal.planned, expected, prospects))
+        typer.echo(to_json(experiment, rehearsal.planned, expected, prospects, _plugins(experiment)))
     else:
         present = current_plan(runs_dir, experiment.name)
         print_stripped(_shown(experiment, rehearsal.planned, expected, prospects, present, runs_dir))
@@ -142,6 +143,10 @@ def _shown(
         said = [(one.panel, tuple([until_decided_sentence(one.panel, present)])) for one in prospects]
     else:
         said = [(one.panel, tuple(outlook_sentences(one, experiment.compare, expected))) for one in prospects]
+    for number, plugin in enumerate(_plugins(experiment)):
+        source = plugin["package"] or plugin["file"]
+        sentence = f"{plugin['name']} ({source}), SHA-256 {plugin['sha256'][:12]}: {', '.join(plugin['used_for'])}"
+        words.add_row("" if number else "plug-ins", Text(sanitize(sentence)))
     for panels, sentences in group_panels(said):
         for number, sentence in enumerate(sentences):
             start = f"{panels}: " if panels and not number else ""
@@ -149,6 +154,19 @@ def _shown(
     for number, sentence in enumerate(retired_sentences(experiment, runs_dir)):
         words.add_row("" if number else "retired", Text(sanitize(sentence)))
     return Group(heading, "", plan_table(runs, expected, glyphs()), "", words)
+
+
+def _plugins(experiment: Experiment) -> list[Mapping[str, Any]]:
+    """Return what run.json says of each plug-in that some arm uses, with everything that the arms take from it."""
+    from maskbench.plugins.uses import describe_used_plugins
+
+    found: dict[str, dict[str, Any]] = {}
+    for panel in experiment.panels:
+        for arm in panel.arms:
+            for plugin in describe_used_plugins(arm.config):
+                entry = found.setdefault(plugin["sha256"], {**plugin, "used_for": []})
+                entry["used_for"] += [what for what in plugin["used_for"] if what not in entry["used_for"]]
+    return list(found.values())
 
 
 def _write_controls(experiment: Experiment) -> None:

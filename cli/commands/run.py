@@ -76,7 +76,7 @@ def run(
     with exit_on_stop_signals():
         settings, files = overrides or [], plugins or []
         used = build_executor(executor, workers=workers, preload=PRELOAD)
-        experiment = load(file, settings, seeds, arms or [], quick, files)
+        experiment = load(file, settings, seeds, arms or [], quick, files, runs_dir)
         print_hints(file, settings)
         with locate_problems(file, settings):
             if dry_run:

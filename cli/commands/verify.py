@@ -103,6 +103,7 @@ def _verify(
     import maskbench.masks  # noqa: F401  registers the strategies
     from maskbench.plugins import load_plugins
     from maskbench.text import sanitize
+    from maskbench.verification.finished_runs import refuse_missing_plugins
     from maskbench.verification.hashes import check_hashes
     from maskbench.verification.replay import replay
 
@@ -110,6 +111,7 @@ def _verify(
         typer.echo(sanitize(what), err=True)
 
     load_plugins(plugins)
+    refuse_missing_plugins(cells)
     with tempfile.TemporaryDirectory(prefix="maskbench-verify-") as name:
         cache = Path(name) / "corpora"
         if cells:
@@ -158,6 +160,7 @@ def _print(found: ExperimentContents, hashes: HashReport, replayed: Sequence[Rep
         else:
             lines.append(f"{one.cell.name}: the same bytes: every logged number, translation and weight")
     lines += [f"not checked: {sentence}" for sentence in hashes.unchecked]
+    lines += _plugin_lines(found)
     others = [cell.name for cell in found.cells if not cell.is_of_this_version]
     if others:
         lines.append(
@@ -169,6 +172,18 @@ def _print(found: ExperimentContents, hashes: HashReport, replayed: Sequence[Rep
     lines += found.unplanned
     for line in lines:
         typer.echo(sanitize(line))
+
+
+def _plugin_lines(found: ExperimentContents) -> list[str]:
+    """Return a sentence for every version of a plug-in that the runs used: its hash, and where its copy is."""
+    lines: dict[tuple[str, str], str] = {}
+    for cell in found.cells:
+        for plugin in cell.plugins:
+            copy = f", copy in {cell.run.path / plugin.copies[0]}" if plugin.copies else ", no copy is kept"
+            source = f" of {plugin.package}" if plugin.package else ""
+            line = f"plug-in {plugin.name}{source}: SHA-256 {plugin.sha256[:12]}{copy}"
+            lines.setdefault((plugin.name, plugin.sha256), line)
+    return list(lines.values())
 
 
 def _summary(found: ExperimentContents, hashes: HashReport, replayed: Sequence[ReplayResult]) -> str:

@@ -18,7 +18,8 @@ from maskbench.audit.catalogue import make_catalogue_subjects
 from maskbench.audit.generators import preserve_generators
 from maskbench.audit.proofs.registry import Proof, ProofFamily, ProofResult, proofs_in_order
 from maskbench.audit.subject import AuditCase, Subject
-from maskbench.plugins import load_plugins
+from maskbench.errors import PluginError
+from maskbench.plugins import load_plugins, plugin_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ def run_proof(ask: Callable[[AuditCase], Iterable[ProofResult]], case: AuditCase
     """Return at most one result: the failure with the largest value, else such a pass, else a skip."""
     try:
         verdicts = list(ask(case))
+    except PluginError as error:
+        verdicts = [ProofResult(False, detail=str(error))]
     except Exception as error:  # a strategy that raises fails the proof; the remaining proofs still run
         where = traceback.extract_tb(error.__traceback__)[-1]
         verdicts = [
@@ -133,4 +136,5 @@ def _begin(plugins: list[Path]) -> None:
 def _audit(name: str) -> list[list[Finding]]:
     # The models have a few thousand weights; more threads would be slower.
     torch.set_num_threads(1)
-    return list(audit(make_catalogue_subjects([name])))
+    with plugin_errors():
+        return list(audit(make_catalogue_subjects([name])))

@@ -74,6 +74,8 @@ def load_corpus(config: CorpusChoice, cache_dir: Path) -> Corpus:
 
 def _key(name: str, builder: type[CorpusBuilder], options: Any) -> str:
     made_by, made_of = builder.versions(options), dict(builder.inputs(options))
+    if builder.code_sha256 is not None and builder.code_sha256 not in made_by:
+        made_by = [*made_by, builder.code_sha256]
     parts = [FORMAT, VERSION, name, made_by, options.model_dump(mode="json"), made_of]
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return f"{name}-{hashlib.sha256(text.encode('ascii')).hexdigest()[:24]}"

@@ -140,6 +140,8 @@ class CorpusBuilder(ABC):
     version: ClassVar[int] = 1
     """Version of the builder; increased by every change of what is built, so that older cache entries are not
     used."""
+    code_sha256: ClassVar[str | None] = None
+    """SHA-256 of a plug-in's code, set when the plug-in is loaded; other code does not use older cache entries."""
 
     @classmethod
     @abstractmethod
@@ -173,7 +175,7 @@ class CorpusBuilder(ABC):
     @classmethod
     def versions(cls, options: Any) -> list[Any]:
         """Return the versions of all builders involved: its own, and those of corpora inside it."""
-        return [cls.version]
+        return [cls.version] if cls.code_sha256 is None else [cls.version, cls.code_sha256]
 
     @classmethod
     def inputs(cls, options: Any) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
-from maskbench.errors import ConfigError
+from maskbench.errors import ConfigError, MaskbenchError, StopSignal
 from maskbench.executors import Executor
 from maskbench.registry import did_you_mean
 
@@ -15,6 +15,8 @@ GROUP = "maskbench.executors"
 
 LOCAL = "local"
 """The executor that is used unless another one is named."""
+
+_METHODS = ("warm_up", "count_workers", "execute")
 
 _BUILT_IN = (EntryPoint(LOCAL, "maskbench.executors.local:LocalExecutor", GROUP),)
 
@@ -44,8 +46,17 @@ def build_executor(name: str = LOCAL, *, workers: int | None = None, preload: Se
         raise ConfigError(f"no executor named {name!r}{did_you_mean(name, known)} (known: {names})")
     try:
         factory: ExecutorFactory = known[name].load()
-    except Exception as error:
+        executor = factory(workers=workers, preload=preload)
+    except (StopSignal, MaskbenchError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        # SystemExit among them: it would end the program with a code that says that all is well.
         raise ConfigError(
-            f"the executor {name!r} cannot be loaded: {type(error).__name__}: {error}"
+            f"the executor {name!r} ({known[name].value}) cannot be loaded: {type(error).__name__}: {error}"
         ) from error
-    return factory(workers=workers, preload=preload)
+    missing = [method for method in _METHODS if not callable(getattr(executor, method, None))]
+    if missing:
+        raise ConfigError(
+            f"the executor {name!r} ({known[name].value}) has no {', '.join(missing)}; see maskbench.executors.Executor"
+        )
+    return executor

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from maskbench.errors import StopSignal
+
 STOP_SIGNALS: tuple[int, ...] = tuple(
     int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
@@ -22,7 +24,7 @@ def exit_code(signum: int) -> int:
 
 
 def _exit(signum: int, frame: FrameType | None) -> None:
-    raise SystemExit(exit_code(signum))
+    raise StopSignal(exit_code(signum))
 
 
 class StopRequest:
@@ -59,7 +61,7 @@ class StopRequest:
             # A third signal, during the clean-up that this exception starts, ends the process without any.
             for each in STOP_SIGNALS:
                 signal.signal(each, signal.SIG_DFL)
-            raise SystemExit(exit_code(signum))
+            raise StopSignal(exit_code(signum))
         self.signum = signum
         os.write(self._write, b"!")
 

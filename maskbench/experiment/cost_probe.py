@@ -59,7 +59,7 @@ class StepTimes:
 def probe(job: ProbeJob, context: TaskContext[StepTimes]) -> FunctionEnd:
     """Measure in this process and report once."""
     from maskbench.data import load_corpus
-    from maskbench.plugins import load_plugins
+    from maskbench.plugins import load_plugins, plugin_errors
     from maskbench.training.environment import deterministic_torch, use_threads
     from maskbench.training.trainer import make_trainer
 
@@ -67,7 +67,7 @@ def probe(job: ProbeJob, context: TaskContext[StepTimes]) -> FunctionEnd:
     load_plugins(job.plugins)
     corpora = {corpus_key(config.corpus): config.corpus for _, config in job.arms}
     built = {key: load_corpus(corpus, job.cache_dir) for key, corpus in corpora.items()}
-    with deterministic_torch(job.threads):
+    with deterministic_torch(job.threads), plugin_errors():
         steps = {
             name: make_trainer(config, built[corpus_key(config.corpus)], job.seed).step
             for name, config in job.arms

@@ -17,7 +17,7 @@ from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, Experime
 from maskbench.errors import MaskbenchError, RunDirectoryError
 from maskbench.records.collect import read_run
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
-from maskbench.runs.identity import requested_identity
+from maskbench.runs.identity import PLUGIN_CODE, PluginCode, identity_with_plugins, requested_identity
 from maskbench.runs.json_files import wrap_corruption
 from maskbench.runs.starting_point import find_starting_point
 
@@ -104,11 +104,16 @@ def _examine(
         if record is None and status.state != "done":
             return "new", ()
         if record is not None:
+            used = _used_code(arm)
             with wrap_corruption(directory.path / "run.json"):
-                recorded = record["identity"]
+                recorded = identity_with_plugins(record, used)
                 weights = _starting_weights(arm, seed)
                 wanted = requested_identity(
-                    arm.config, recorded, data_sha256=data_sha256, init_sha256=weights
+                    arm.config,
+                    recorded,
+                    data_sha256=data_sha256,
+                    init_sha256=weights,
+                    plugins={what: code.sha256 for what, code in used.items()},
                 )
                 differences = wanted.differences(recorded)
             if differences:
@@ -120,6 +125,14 @@ def _examine(
         place = "" if str(directory.path) in cell.reason else f"{directory.path}: "
         return ("finished", ()) if cell.state == "done" else ("damaged", (place + cell.reason,))
     return ("diverged" if status.state == "diverged" else "resumed"), ()
+
+
+def _used_code(arm: ArmConfig) -> Mapping[str, PluginCode]:
+    """Return the plug-in code that the arm's runs would use."""
+    # Imported here because it needs torch: readers of run directories import this module for its names.
+    from maskbench.plugins.uses import used_code
+
+    return used_code(arm.config)
 
 
 def _starting_weights(arm: ArmConfig, seed: int) -> str | None:
@@ -158,10 +171,15 @@ def refuse_unusable_runs(runs: Sequence[PlannedRun]) -> None:
     groups: dict[tuple[str, ...], list[PlannedRun]] = {}
     for run in changed:
         groups.setdefault(run.differences, []).append(run)
-    lines = [f"{len(changed)} of {len(runs)} runs were made with other settings; nothing was trained"]
+    is_code = all(line.startswith(PLUGIN_CODE) for run in changed for line in run.differences)
+    made = "by other code of a plug-in" if is_code else "with other settings"
+    lines = [f"{len(changed)} of {len(runs)} runs were made {made}; nothing was trained"]
     for differences, members in groups.items():
         lines += [f"  {_named(members)}:", *(f"    {line}" for line in differences)]
-    lines.append("restore the settings, give the experiment another name, choose another --runs-dir,")
+    if any(line.startswith(PLUGIN_CODE) for run in changed for line in run.differences):
+        lines.append("runs of different code are not averaged; every run keeps a copy of its plug-in, in plugins/")
+    restored = "code" if is_code else "settings"
+    lines.append(f"restore the {restored}, give the experiment another name, choose another --runs-dir,")
     lines.append(f"or move these runs away, for example {changed[0].directory.path}")
     raise RunDirectoryError("\n".join(lines))
 

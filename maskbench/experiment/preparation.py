@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from maskbench.config.resolve.ineffective_options import find_ineffective_options
 from maskbench.config.schema.experiment import ArmConfig, Experiment, RunConfig
-from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError
+from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError, PluginError
 from maskbench.experiment.plan import CACHE, PlannedRun, corpus_key, plan_runs
 from maskbench.experiment.progress_events import NullReporter, Reporter
 
@@ -236,6 +236,8 @@ def _about(arm: str, key: str = "") -> Iterator[None]:
         yield
     except LeakError:  # names its arm itself, and is no mistake in the file
         raise
+    except PluginError as error:  # begins with the plug-in's own line
+        raise PluginError(f"{error} (while arm {arm} was built and audited)") from error
     except MaskbenchError as error:
         raise type(error)(f"arm {arm}: {name}{error}", key=place) from error
     except ValueError as error:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from maskbench.config.load import dump_resolved
 from maskbench.config.schema.experiment import Experiment
 from maskbench.config.schema.metrics import metric_name, record_plugin_metrics
-from maskbench.errors import MaskbenchError
-from maskbench.executors import Executor, Resources, Task, TaskEnd
+from maskbench.errors import ConfigError, MaskbenchError, StopSignal
+from maskbench.executors import Executor, Resources, Task, TaskEnd, TaskFunction
 from maskbench.executors.registry import build_executor
 from maskbench.experiment import PRELOAD
 from maskbench.experiment.cost_probe import measure_costs
@@ -144,6 +144,7 @@ class TrainingSession:
 
     def _train_due(self, experiment: str, outcome: ExperimentOutcome) -> None:
         from maskbench.experiment.train_job import train, train_task
+        from maskbench.plugins.uses import used_code
 
         due = {run.directory.path: run for run in outcome.planned if run.is_due}
         if not due:
@@ -157,13 +158,39 @@ class TrainingSession:
                 seed=run.seed,
                 cache_dir=self._runs_dir / CACHE,
                 plugins=self._plugins,
+                plugin_code=tuple((what, code.sha256) for what, code in used_code(run.arm.config).items()),
                 memory=self._built[run.name[:2]].memory,
             )
             for path, run in due.items()
         ]
         largest = Resources.largest(task.resources for task in tasks)
         self._reporter.planned(outcome.planned, self._executor.count_workers(largest))
-        outcome.signal = self._executor.execute(train, tasks, _StatusListener(outcome, due, self._reporter))
+        listener = _StatusListener(outcome, due, self._reporter)
+        outcome.signal = _execute(self._executor, train, tasks, listener)
+        if outcome.signal is None:
+            listener.end_forgotten()
+
+
+def _execute(
+    executor: Executor,
+    function: TaskFunction[RunJob, Progress],
+    tasks: Sequence[Task[RunJob]],
+    listener: _StatusListener,
+) -> int | None:
+    """Call the executor; an installed one that exits has failed, not finished.
+
+    Raises:
+        ConfigError: it called `sys.exit`.
+    """
+    try:
+        return executor.execute(function, tasks, listener)
+    except StopSignal:
+        raise
+    except SystemExit as error:
+        raise ConfigError(
+            f"the executor {type(executor).__qualname__} called sys.exit({error.code!r}) before the work was done; what is "
+            "finished is kept"
+        ) from error
 
 
 def write_plan(experiment: Experiment, runs_dir: Path, planned: Plan) -> None:
@@ -214,6 +241,14 @@ class _StatusListener:
         ended = RunEnd(run, state, message, end.seconds, end.retries)
         self._outcome.ended.append(ended)
         self._reporter.ended(ended)
+
+    def end_forgotten(self) -> None:
+        """Count as failed every run of which the executor never said how it ended."""
+        known = {ended.run.directory.path for ended in self._outcome.ended}
+        for path, run in self._runs.items():
+            if path not in known:
+                state, message = _settle(run, TaskEnd("died", "its executor never said how it ended"))
+                self._outcome.ended.append(RunEnd(run, state, message))
 
 
 def _settle(run: PlannedRun, end: TaskEnd) -> tuple[RunEndState, str]:

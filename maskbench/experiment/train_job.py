@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskbench.config.schema.experiment import ArmConfig
+from maskbench.errors import PluginError
 from maskbench.executors import FunctionEnd, Resources, Task, TaskContext
 from maskbench.plugins import load_plugins
+from maskbench.plugins.uses import used_code
 from maskbench.training.environment import use_threads
 from maskbench.training.job import ERROR_LOG, Progress, RunJob
 from maskbench.training.loop import train_run
@@ -26,6 +28,7 @@ def train_task(
     seed: int,
     cache_dir: Path,
     plugins: tuple[Path, ...],
+    plugin_code: tuple[tuple[str, str], ...] = (),
     memory: int = 0,
 ) -> Task[RunJob]:
     """Return the task, for `train`, of training an arm with a seed.
@@ -33,6 +36,8 @@ def train_task(
     Args:
         directory: of the run.
         cache_dir: where corpora are built.
+        plugins: files that add strategies, metrics or corpora.
+        plugin_code: see `RunJob.plugin_code`.
         memory: bytes that the run needs, roughly; 0: not known.
     """
     job = RunJob(
@@ -44,6 +49,7 @@ def train_task(
         directory=directory,
         cache_dir=cache_dir,
         plugins=plugins,
+        plugin_code=plugin_code,
     )
     return Task(job, directory / ERROR_LOG, Resources(arm.config.train.threads, memory))
 
@@ -52,8 +58,27 @@ def train(job: RunJob, context: TaskContext[Progress]) -> FunctionEnd:
     """Train and evaluate one run in this process."""
     use_threads(job.config.train.threads)
     load_plugins(job.plugins)
+    _refuse_other_code(job)
     state = train_run(job, ThrottledReport(context.report), context.should_stop)
     return "interrupted" if state == "interrupted" else "finished"
+
+
+def _refuse_other_code(job: RunJob) -> None:
+    """Refuse to train with another version of a plug-in than the one with which the experiment began.
+
+    Raises:
+        PluginError: a plug-in's file was edited in the meantime.
+    """
+    here = used_code(job.config)
+    for what, sha256 in job.plugin_code:
+        code = here.get(what)
+        if code is None or code.sha256 != sha256:
+            now = "is gone" if code is None else f"is {code.sha256[:12]} now"
+            raise PluginError(
+                f"the plug-in's code of the {what} was edited while the experiment ran: it was {sha256[:12]} when the arm "
+                f"was built and {now}, so this run was not trained; put the file back, or move the finished runs of the "
+                "old code away, and give the same command again"
+            )
 
 
 class ThrottledReport:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -187,8 +187,13 @@ def to_json(
     runs: Sequence[PlannedRun],
     expected: CostEstimate,
     prospects: Sequence[PowerForecast],
+    plugins: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Return the forecast as JSON; times in seconds, sizes in bytes, differences in the metric's unit."""
+    """Return the forecast as JSON; times in seconds, sizes in bytes, differences in the metric's unit.
+
+    Args:
+        plugins: what run.json would say of the plug-ins that the runs use.
+    """
     document = {
         "experiment": experiment.name,
         "due": sum(run.is_due for run in runs),
@@ -205,6 +210,7 @@ def to_json(
         "min_effect": experiment.compare.min_effect,
         "seeds": [_outlook_entry(outlook, expected) for outlook in prospects],
         "retired": [{"arm": arm.name, "reason": arm.reason} for arm in experiment.retired],
+        "plugins": [dict(plugin) for plugin in plugins],
     }
     # ASCII only, so that text from files can neither break the encoding nor contain terminal control codes.
     return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,6 +74,7 @@ class PlacedStrategy:
         """By layer: the options of the last call."""
         self.varies_by_example = any(s.is_per_example for s in schedules)
         """Whether some option has one value per example."""
+        self._draws_clock: Clock | None = None
         by_example = self.varies_by_example or (self.strategy.stochastic and refresh.per == "example")
         sliceable = isinstance(self.strategy, AttentionMask) and self.strategy.sliceable
         self.pattern_cache = PatternCache(sliceable) if sliceable and not by_example else None
@@ -144,9 +146,18 @@ class PlacedStrategy:
 
     def draws(self, clock: Clock, examples: Int[Tensor, "batch"]) -> Draws | None:
         """Return the placement's random draws for these examples; None for a strategy without randomness."""
-        return (
-            self._sampler.draws(self.effective_clock(clock), examples) if self.strategy.stochastic else None
-        )
+        if not self.strategy.stochastic:
+            return None
+        return self._sampler.draws(self._draws_clock or self.effective_clock(clock), examples)
+
+    @contextmanager
+    def hold_draws(self, clock: Clock) -> Iterator[None]:
+        """Inside, random draws are those at `clock`, so that what changes between two clocks is the mask itself."""
+        self._draws_clock = self.effective_clock(clock)
+        try:
+            yield
+        finally:
+            self._draws_clock = None
 
     def keep(self, options: Any, ctx: AttentionContext) -> Bool[Tensor, "b _ q kv"]:
         """Return an attention mask's pattern; all True in heads the placement does not act on."""

@@ -185,6 +185,11 @@ class Schedule:
         return {self.name: [list(v) if isinstance(v, tuple) else v for v in self.values]}
 
 
+def least_value(value: Any) -> float | int:
+    """Return the least value that an option takes during training: itself, or the least of its schedule."""
+    return min(value.range()) if isinstance(value, Schedule) else value
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -288,5 +293,7 @@ Count: TypeAlias = scheduled(True, 1.0)  # type: ignore[valid-type]
 """A count, at least 1, or a schedule of counts."""
 CountEach: TypeAlias = scheduled(True, 1.0, per_example=True)  # type: ignore[valid-type]
 """A count, at least 1, or a schedule of counts; `sample_per_example` allowed."""
+CountFromZero: TypeAlias = scheduled(True, 0.0)  # type: ignore[valid-type]
+"""A count of things of which there may be none, at least 0, or a schedule of counts."""
 Strength: TypeAlias = scheduled(False, 0.0)  # type: ignore[valid-type]
 """A factor, at least 0, or a schedule of factors."""

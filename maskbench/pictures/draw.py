@@ -37,6 +37,8 @@ from maskbench.registry import MASKS, PRESETS
 _STEPS = 1000
 """Steps of the simulated training."""
 _VISITS = 5
+_STALLS = 10
+"""Validations without a better model at the end of the simulated training."""
 _MAX_GRIDS = 4
 """With more different grids than this, only the first layer is drawn unless layers are given."""
 _STAGES = ((0.0, "at the start"), (0.5, "half-way"), (1.0, "at the end"))
@@ -149,7 +151,7 @@ class _PictureBuilder:
     def _clock(self, progress: float, epoch: int | None = None) -> Clock:
         epoch = self.view.epoch if epoch is None else epoch
         # With one update in an epoch, masks that are drawn for every step also change with the epoch.
-        step = round(progress * _STEPS) + epoch if self._changes else epoch
+        step = round(progress * _STEPS) + epoch if self._is_scheduled else epoch
         phase: Phase = "train" if "train" in self.placed.phases else "eval"
         stalls = max((s.values[2] for s in self._schedules if s.name == "plateau"), default=0)
         return Clock(
@@ -161,13 +163,30 @@ class _PictureBuilder:
         return list(self.placed.options.schedules().values())
 
     @property
-    def _changes(self) -> bool:
+    def _is_scheduled(self) -> bool:
         """Whether some option changes over training."""
         return any(s.name != "per_layer" for s in self._schedules)
 
+    def _later_clock(self, progress: float) -> Clock:
+        """Return a clock at which everything that a strategy could read of time has moved along."""
+        clock = self._clock(0.0)
+        step = clock.step + round(progress * _STEPS)
+        stalls = math.ceil(progress * _STALLS)
+        return replace(clock, step=step, total_steps=max(_STEPS, step), epoch=step, stalls=stalls)
+
+    def _moving_points(self, grids_at: Callable[[Clock], tuple[Grid, ...]]) -> list[TrainingStage]:
+        """Return the start, middle and end of training where the strategy itself reads the time; else nothing.
+
+        The random draws are those of the start, so that only the reading of the time tells them apart.
+        """
+        with self.placed.hold_draws(self._clock(0.0)):
+            stages = [TrainingStage(name, grids_at(self._later_clock(at))) for at, name in _STAGES]
+        first, *others = ([(g.label, g.shades.tobytes()) for g in stage.grids] for stage in stages)
+        return stages if any(other != first for other in others) else []
+
     def _training_points(self) -> Iterator[tuple[str, Clock]]:
         """Yield one point of training, or its start, middle and end where an option changes."""
-        if not self._changes:
+        if not self._is_scheduled:
             yield "", self._clock(0.0)
             return
         for progress, name in _STAGES:
@@ -178,7 +197,10 @@ class _PictureBuilder:
             yield f"{name} ({values})", clock
 
     def _stages(self, grids_at: Callable[[Clock], tuple[Grid, ...]]) -> tuple[TrainingStage, ...]:
-        stages = tuple(TrainingStage(label, grids_at(clock)) for label, clock in self._training_points())
+        moving = [] if self._is_scheduled else self._moving_points(grids_at)
+        stages = tuple(moving) or tuple(
+            TrainingStage(label, grids_at(clock)) for label, clock in self._training_points()
+        )
         if len(stages) == 1 or any(len(stage.grids) > 1 for stage in stages):
             return stages
         # One grid each: show them side by side.
@@ -201,7 +223,7 @@ class _PictureBuilder:
     ) -> Iterator[TokenRow]:
         """Yield the sentence in several epochs, at every point of training that differs."""
         visits = range(self.view.epoch, self.view.epoch + (_VISITS if self.placed.strategy.stochastic else 1))
-        stages = _STAGES if self._changes else ((0.0, ""),)
+        stages = _STAGES if self._is_scheduled else ((0.0, ""),)
         for progress, name in stages:
             for visit in visits if not name else visits[:2]:
                 label = f"visit {visit}" if len(visits) > 1 else "masked"

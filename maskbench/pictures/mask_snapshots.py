@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -86,14 +87,32 @@ class MaskSnapshots:
         Args:
             state: the model's masks, as `state_dict` gives them.
             clock: the point of training.
-            changing_only: leave out placements that look as they did at the start.
+            changing_only: leave out placements that look as they did at the start, but for their random draws.
         """
         own = self.plan.state_dict()
         self.plan.load_state_dict({name: state[name] for name in own})
         for placed in self.plan.placed:
-            if clock.phase in placed.phases and (can_change(placed) or not changing_only):
-                lines = [compute_shades(self.plan, placed, self.sample, i, clock) for i in placed.layers]
-                yield placed.label, render_grids_png(_drop_repeats(lines))
+            if clock.phase in placed.phases and (
+                not changing_only or can_change(placed) or self._reads_time(placed, clock)
+            ):
+                yield placed.label, render_grids_png(_drop_repeats(self._shades(placed, clock)))
+
+    def _shades(self, placed: PlacedStrategy, clock: Clock) -> list[list[Shades]]:
+        return [compute_shades(self.plan, placed, self.sample, layer, clock) for layer in placed.layers]
+
+    def _reads_time(self, placed: PlacedStrategy, clock: Clock) -> bool:
+        """Whether the strategy itself reads the time, so that its mask is another than at the start of training.
+
+        The random draws are those of the start in both, so that they do not tell the two apart.
+        """
+        start = replace(clock, step=0, epoch=0, stalls=0)
+        with placed.hold_draws(start):
+            before, now = (self._shades(placed, at) for at in (start, clock))
+        return not all(
+            np.array_equal(a, b, equal_nan=True)
+            for first, second in zip(before, now, strict=True)
+            for a, b in zip(first, second, strict=True)
+        )
 
 
 def _drop_repeats(lines: list[list[Shades]]) -> list[list[Shades]]:

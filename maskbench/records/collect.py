@@ -34,6 +34,27 @@ _UNREADABLE = (MaskbenchError, OSError, ValueError, TypeError, AttributeError, L
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedPlugin:
+    """A plug-in as a run.json names it."""
+
+    name: str
+    sha256: str
+    file: str | None = None
+    """Name of its file; None in a run.json from before this was recorded."""
+    package: str | None = None
+    """Name and version of the installed package it comes from; None for a file."""
+    used_for: tuple[str, ...] | None = None
+    """What the run takes from it, such as `mask strategy round_robin`; None where only what was loaded is known."""
+    copies: tuple[str, ...] = ()
+    """Paths in the run's directory of the copies of its files."""
+
+    @property
+    def option(self) -> str | None:
+        """What `--plugin` is given; None for an installed package."""
+        return None if self.package is not None else self.file or f"{self.name}.py"
+
+
+@dataclass(frozen=True, slots=True)
 class RunProvenance:
     """Data, software versions, environment and commit that made a run."""
 
@@ -45,6 +66,10 @@ class RunProvenance:
     dirty: bool
     overlaps: SplitOverlaps = field(default_factory=SplitOverlaps)
     """What the splits of its corpus have in common; of an older run nothing is known, and it has no splits."""
+    code: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the plug-in code of every strategy and metric it uses, by what uses it."""
+    plugins: tuple[RecordedPlugin, ...] = ()
+    """The plug-ins it uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +289,25 @@ def _origin(record: Mapping[str, Any]) -> RunProvenance:
         commit=str(git["commit"]) if git.get("commit") else None,
         dirty=bool(git.get("dirty")),
         overlaps=SplitOverlaps() if record.get("data") is None else SplitOverlaps.from_json(record["data"]),
+        code={str(k): str(v) for k, v in record["identity"].get("plugins", {}).items()},
+        plugins=read_recorded_plugins(record),
+    )
+
+
+def read_recorded_plugins(record: Mapping[str, Any]) -> tuple[RecordedPlugin, ...]:
+    """Return the plug-ins that a run.json names: those the run uses, or all that were loaded if no more was recorded."""
+    if "plugin_files" not in record:
+        return tuple(RecordedPlugin(str(k), str(v)) for k, v in sorted((record.get("plugins") or {}).items()))
+    return tuple(
+        RecordedPlugin(
+            str(entry["name"]),
+            str(entry["sha256"]),
+            str(entry["file"]),
+            None if entry["package"] is None else str(entry["package"]),
+            tuple(map(str, entry["used_for"])),
+            tuple(map(str, entry["copies"])),
+        )
+        for entry in record["plugin_files"]
     )
 
 

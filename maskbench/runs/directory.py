@@ -3,7 +3,7 @@
     <experiment>[/<panel>]/
       experiment.yaml   cost.json   plans.jsonl
       <arm>/seed-<n>/   run.json  status.json  metrics.jsonl  timing.jsonl  checkpoints/  result.json
-                        translations/  sentences/  samples.jsonl  histograms.jsonl  pictures/
+                        translations/  sentences/  samples.jsonl  histograms.jsonl  pictures/  plugins/
 
 Reading executes no code, takes no lock and works while a run is in progress. Only the process that holds the
 run's kernel lock writes; the kernel frees the lock when that process ends, so a kill needs no cleanup.
@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 from maskbench.config.schema.metrics import RECORDS_FILE
 from maskbench.errors import RunDirectoryError
 from maskbench.files import write_atomically
-from maskbench.runs.identity import Identity
+from maskbench.runs.identity import Identity, PluginCode, identity_with_plugins
 from maskbench.runs.json_files import read_json, wrap_corruption, write_json
 from maskbench.runs.jsonl import (
     JsonLines,
@@ -110,12 +110,23 @@ class RunDirectory:
         found = (self.path / "pictures").glob("*.png")
         return sorted(path for path in found if path.stem.rpartition("-")[2].isdecimal())
 
-    def claim(self, record: Mapping[str, Any], identity: Identity) -> None:
+    def write_plugin(self, name: str, code: bytes) -> None:
+        """Keep a copy of a plug-in's file.
+
+        Args:
+            name: the path inside this directory, as in run.json's `copies`.
+        """
+        write_atomically(self.path / name, code)
+
+    def claim(
+        self, record: Mapping[str, Any], identity: Identity, used: Mapping[str, PluginCode] | None = None
+    ) -> None:
         """Write run.json, or check that the existing one has this identity; the caller holds the lock.
 
         Args:
             record: the contents of run.json (`identity.build_run_record`), written if there is none yet.
             identity: identity that the directory must hold.
+            used: the code of plug-ins in it (`identity.identity_with_plugins`).
 
         Raises:
             RunDirectoryError: the directory holds another run; the message names the keys that differ.
@@ -124,7 +135,8 @@ class RunDirectory:
         if present is None:
             write_json(self.path / "run.json", record)
             return
-        differences = identity.differences(present.get("identity", {}))
+        with wrap_corruption(self.path / "run.json"):
+            differences = identity.differences(identity_with_plugins(present, used or {}))
         if differences:
             listed = "\n  ".join(differences)
             raise RunDirectoryError(

@@ -1,7 +1,7 @@
 """The identity of a run: the settings and data that can change its results, their hash, and its provenance.
 
-Two runs are the same exactly if their identities are equal: configuration, corpus bytes, initial weights and
-`RESULTS_VERSION`. The seed is in the folder's name. Versions, commit and machine are recorded beside the
+Two runs are the same exactly if their identities are equal: configuration, corpus bytes, initial weights, the code
+of the plug-ins that it uses, and `RESULTS_VERSION`. The seed is in the folder's name. Versions, commit and machine are recorded beside the
 identity but not hashed: a new commit does not invalidate results, but a reader sees if a table mixes commits.
 """
 
@@ -38,6 +38,9 @@ class Identity:
     results_version: int = RESULTS_VERSION
     init_sha256: str | None = None
     """SHA-256 of the checkpoint whose weights it starts from; None: it initialises its own."""
+    plugins: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the code of every plug-in's mask strategy and metric that the run uses, by what uses it, such as
+    `mask strategy round_robin`; empty without plug-ins."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the hashed keys as a JSON object, equal to the one in run.json."""
@@ -46,6 +49,7 @@ class Identity:
             "data_sha256": self.data_sha256,
             "results_version": self.results_version,
             **({} if self.init_sha256 is None else {"init_sha256": self.init_sha256}),
+            **({"plugins": dict(self.plugins)} if self.plugins else {}),
         }
 
     @property
@@ -61,8 +65,19 @@ class Identity:
             before, after = old.get(key, "absent"), new.get(key, "absent")
             if before != after:
                 name = _NAMES.get(key, key.replace("corpus.options.", "corpus."))
+                if key.startswith("plugins."):
+                    name = f"{PLUGIN_CODE} of the {key.removeprefix('plugins.')} (sha256)"
+                    before, after = (
+                        json.strip('"')[:_SHORT_SHA256] if json != "absent" else json
+                        for json in (before, after)
+                    )
                 lines.append(f"{name} {before} -> {after}")
         return lines
+
+
+PLUGIN_CODE = "the plug-in's code"
+"""Begins a difference between identities that is one of plug-in code."""
+_SHORT_SHA256 = 12
 
 
 def hash_identity_keys(keys: Mapping[str, Any]) -> str:
@@ -76,16 +91,49 @@ def requested_identity(
     *,
     data_sha256: str | None = None,
     init_sha256: str | None = None,
+    plugins: Mapping[str, str] | None = None,
 ) -> Identity:
     """Return the identity of a configuration, to compare with `recorded`, the identity in a run.json.
 
     A hash that is not given is taken from `recorded`.
     """
     data = data_sha256 or str(recorded.get("data_sha256"))
-    if config.init_from is None:
-        return Identity(config.identity(), data)
-    weights = init_sha256 or str(recorded.get("init_sha256", f"those of {config.init_from}"))
-    return Identity(config.identity(), data, init_sha256=weights)
+    code = recorded.get("plugins", {}) if plugins is None else plugins
+    weights = None
+    if config.init_from is not None:
+        weights = init_sha256 or str(recorded.get("init_sha256", f"those of {config.init_from}"))
+    return Identity(config.identity(), data, init_sha256=weights, plugins=code)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginCode:
+    """The code of a plug-in from which a run takes a strategy or a metric."""
+
+    plugin: str
+    """The plug-in's name."""
+    sha256: str
+
+
+def identity_with_plugins(record: Mapping[str, Any], used: Mapping[str, PluginCode]) -> dict[str, Any]:
+    """Return the identity in a run.json, with the code of the plug-ins that the run used.
+
+    A run.json from before plug-ins were part of the identity has the hashes of all loaded plug-ins beside it, by
+    plug-in. Code that it does not mention counts as unchanged, so such runs stay valid.
+
+    Args:
+        record: the contents of run.json.
+        used: what the same run would use now, as `Identity.plugins` names it.
+    """
+    identity = dict(record["identity"])
+    if "plugins" in identity or "plugin_files" in record or not used:
+        return identity
+    before: Mapping[str, str] = record.get("plugins") or {}
+    same = set(before.values())
+    identity["plugins"] = {
+        what: code.sha256 if code.sha256 in same else before.get(code.plugin, code.sha256)
+        for what, code in used.items()
+    }
+    return identity
 
 
 _NAMES = {
@@ -123,6 +171,10 @@ class SoftwareEnvironment:
     """Processor capability, threads, dtype, device; runs with equal values give the same bytes."""
     plugins: Mapping[str, str] = field(default_factory=dict)
     """Name -> SHA-256 of the code, for every loaded plug-in."""
+    plugin_files: tuple[Mapping[str, Any], ...] = ()
+    """What is known of each plug-in that the run uses: `name`, `sha256`, `file`, `package` (name and version of the
+    installed package, or null), `used_for` (such as `mask strategy round_robin`) and `copies`, the paths in the run's
+    directory of the copies of its files; a package of several files has none."""
 
 
 def build_run_record(
@@ -149,6 +201,8 @@ def build_run_record(
         **({} if overlaps is None else {"data": overlaps.to_json()}),
         "versions": dict(provenance.versions),
         "plugins": dict(provenance.plugins),
+        # Absent without plug-ins, so that such a run.json has the same bytes as before there was this key.
+        **({"plugin_files": list(map(dict, provenance.plugin_files))} if provenance.plugins else {}),
         "git": read_git_state(),
         "environment": dict(provenance.environment),
     }

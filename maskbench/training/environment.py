@@ -72,12 +72,15 @@ def current_origin(threads: int, dtype: torch.dtype, device: torch.device) -> So
 
 def environment_changes(record: Mapping[str, Any], now: SoftwareEnvironment) -> list[str]:
     """Return the differences of the environment in run.json and `now`, such as `threads 1 -> 2`."""
-    before = {
-        **record.get("versions", {}),
-        **record.get("environment", {}),
-        **_codes(record.get("plugins", {})),
-    }
-    here = {**now.versions, **now.environment, **_codes(now.plugins)}
+    code_before, code_now = record.get("plugins", {}), now.plugins
+    if "plugin_files" in record:
+        # Only the plug-ins that the run uses can change it.
+        code_before, code_now = (
+            {entry["name"]: entry["sha256"] for entry in entries}
+            for entries in (record["plugin_files"], now.plugin_files)
+        )
+    before = {**record.get("versions", {}), **record.get("environment", {}), **_codes(code_before)}
+    here = {**now.versions, **now.environment, **_codes(code_now)}
     return [f"{key} {before.get(key)} -> {here[key]}" for key in here if before.get(key) != here[key]]
 
 

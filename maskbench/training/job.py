@@ -26,7 +26,9 @@ class RunJob:
     cache_dir: Path
     """The folder of built corpora."""
     plugins: tuple[Path, ...] = ()
-    """Files that add strategies (`maskbench.plugins`)."""
+    """Files that add strategies, metrics or corpora (`maskbench.plugins`)."""
+    plugin_code: tuple[tuple[str, str], ...] = ()
+    """SHA-256 of the plug-in code that the run is to use, by what uses it; empty: any."""
 
 
 @dataclass(frozen=True, slots=True)

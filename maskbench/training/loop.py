@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 from maskbench.data import load_corpus
@@ -19,6 +20,8 @@ from maskbench.errors import ConfigError
 from maskbench.masks.clock import Clock
 from maskbench.masks.mask_audit import MaskAudit
 from maskbench.model.eval_plans import list_soft_masks_off
+from maskbench.plugins import plugin_errors
+from maskbench.plugins.uses import describe_used_plugins, read_copies, used_code
 from maskbench.runs.checkpoint import (
     Checkpoint,
     Snapshot,
@@ -74,9 +77,11 @@ def train_run(
     """
     directory = RunDirectory(job.directory)
     with directory.lock(), deterministic_torch(job.config.train.threads):
-        run = _Run(job, directory, report, should_stop)
+        with plugin_errors():
+            run = _Run(job, directory, report, should_stop)
         try:
-            return run.execute()
+            with plugin_errors():
+                return run.execute()
         except Diverged as error:
             run.record_divergence(error)
             return "diverged"
@@ -99,24 +104,33 @@ class _Run:
         self.report, self.should_stop = report, should_stop
         self.corpus: Corpus = load_corpus(self.config.corpus, job.cache_dir)
         self.trainer = make_trainer(self.config, self.corpus, job.seed)
-        self.identity = Identity(
-            self.config.identity(), self.corpus.sha256, init_sha256=self.trainer.init_sha256
+        used = used_code(self.config)
+        identity = Identity(
+            self.config.identity(),
+            self.corpus.sha256,
+            init_sha256=self.trainer.init_sha256,
+            plugins={what: code.sha256 for what, code in used.items()},
         )
         self.total = self.trainer.total_steps
         self.averaged = steps_to_average(self.config.train, self.total)
         self.done = 0
         self.best: dict[str, Any] | None = None
-        self.here = current_origin(self.config.train.threads, self.trainer.dtype, self.trainer.device)
+        here = current_origin(self.config.train.threads, self.trainer.dtype, self.trainer.device)
+        self.here = replace(here, plugin_files=describe_used_plugins(self.config))
         vocabulary = vocabulary_sha256(self.corpus.vocabulary)
         record = build_run_record(
-            self.identity,
+            identity,
             arm=job.arm,
             seed=job.seed,
             provenance=self.here,
             vocabulary_sha256=vocabulary,
             overlaps=self.corpus.overlaps,
         )
-        directory.claim(record, self.identity)
+        directory.claim(record, identity, used)
+        # A run that was begun before plug-ins were part of the identity keeps the hash it began with.
+        self.hash = str((directory.record() or record)["hash"])
+        for name, code in read_copies(self.config).items():
+            directory.write_plugin(name, code)
 
     def execute(self) -> Literal["done", "diverged", "interrupted"]:
         """Continue the run to its end or until `should_stop`; return its state."""
@@ -151,7 +165,7 @@ class _Run:
         """Restore the newest resumable checkpoint, or the start of the run."""
         folder = self.directory.checkpoints
         remove_unfinished_checkpoints(folder)
-        found = scan_checkpoints(folder, self.identity.hash)
+        found = scan_checkpoints(folder, self.hash)
         for sentence in found.damaged:
             self._tell("starting", message=f"ignored a damaged checkpoint: {sentence}")
         self.masks = observe_masks(self.trainer)
@@ -246,7 +260,7 @@ class _Run:
         state = {"best": self.best, "metrics_bytes": self.log.sync()}
         model = self.trainer.model
         tensors = export_moments(model, self.trainer.optimiser)
-        snapshot = Snapshot(self.identity.hash, self.done, model.state_dict(), tensors, state)
+        snapshot = Snapshot(self.hash, self.done, model.state_dict(), tensors, state)
         save_checkpoint(self.directory.checkpoints, snapshot)
         self._mark_best()
         prune_checkpoints(self.directory.checkpoints, self.averaged)

@@ -10,9 +10,9 @@ from typing import Any
 
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.errors import ConfigError, MaskbenchError
-from maskbench.records.collect import describe_unplanned_runs
+from maskbench.records.collect import RecordedPlugin, describe_unplanned_runs, read_recorded_plugins
 from maskbench.records.locate import find_panels
-from maskbench.registry import did_you_mean
+from maskbench.registry import CORPORA, MASKS, METRICS, did_you_mean
 from maskbench.runs.directory import RunDirectory
 from maskbench.runs.identity import RESULTS_VERSION
 from maskbench.runs.json_files import canonical_json
@@ -42,6 +42,14 @@ class FinishedRun:
     def result(self) -> Mapping[str, Any]:
         """The contents of result.json; empty where it is damaged."""
         return _read(self.run.result)
+
+    @property
+    def plugins(self) -> tuple[RecordedPlugin, ...]:
+        """The plug-ins that run.json names; empty where it is damaged."""
+        try:
+            return read_recorded_plugins(self.record)
+        except (LookupError, TypeError, AttributeError):
+            return ()
 
     @property
     def results_version(self) -> int:
@@ -99,6 +107,26 @@ def find_by_name(cells: Sequence[FinishedRun], name: str) -> FinishedRun:
         example = f" (for example {names[0]})" if names else ""
         raise ConfigError(f"no finished run is called {name!r}{did_you_mean(name, names)}{example}")
     return found
+
+
+def refuse_missing_plugins(cells: Sequence[FinishedRun]) -> None:
+    """Check that this process has what the runs take from plug-ins; nothing is loaded from their directories.
+
+    Raises:
+        ConfigError: a plug-in is missing; the message names the copy that the run keeps of it.
+    """
+    here = {f"{registry.kind} {name}" for registry in (MASKS, CORPORA, METRICS) for name in registry}
+    for cell in cells:
+        for plugin in cell.plugins:
+            missing = [what for what in plugin.used_for or () if what not in here]
+            if not missing:
+                continue
+            copy = f" (the run keeps a copy: {cell.run.path / plugin.copies[0]})" if plugin.copies else ""
+            what = f"give --plugin {plugin.option}{copy}" if plugin.option else f"install {plugin.package}"
+            raise ConfigError(
+                f"{cell.name} takes the {', '.join(missing)} from the plug-in {plugin.name}, SHA-256 "
+                f"{plugin.sha256[:12]}: {what}; a plug-in is code, so read it before you run it"
+            )
 
 
 def choose_by_hash(cells: Sequence[FinishedRun]) -> FinishedRun | None:

@@ -18,7 +18,7 @@ from maskbench.config.schema.metrics import metric_name
 from maskbench.data import load_corpus
 from maskbench.errors import MaskbenchError
 from maskbench.experiment.plan import corpus_key
-from maskbench.records.collect import read_run
+from maskbench.records.collect import read_recorded_plugins, read_run
 from maskbench.records.sentences import counts_match_value, is_additive, read_counts, sentences_file_name
 from maskbench.runs.checkpoint import scan_checkpoints
 from maskbench.runs.directory import RunDirectory
@@ -70,7 +70,7 @@ def check_hashes(
     found, corpora = HashReport(), _Corpora(cache_dir, notify)
     notify("checking the hashes")
     for cell in cells:
-        checks = (_identity, _checkpoints, _translations, _losses, _scores, _sentences)
+        checks = (_identity, _plugins, _checkpoints, _translations, _losses, _scores, _sentences)
         for check in checks:
             try:
                 check(cell.run, found)
@@ -80,7 +80,7 @@ def check_hashes(
         if reason:
             found.note(f"{cell.name}: {reason}")
         _corpus(cell, corpora, found)
-    found.unchecked += corpora.failures
+    found.unchecked = [*dict.fromkeys(found.unchecked), *corpora.failures]
     return found
 
 
@@ -107,6 +107,21 @@ def _identity(run: RunDirectory, found: HashReport) -> None:
         hash_identity_keys(record["identity"]) == record["hash"],
         f"{run.path / 'run.json'}: the settings it lists are not those its hash {record['hash']} was taken of",
     )
+
+
+def _plugins(run: RunDirectory, found: HashReport) -> None:
+    """Compare the copies of plug-ins with the hash of the code that the run used."""
+    for plugin in read_recorded_plugins(_record(run)):
+        if not plugin.copies:
+            found.unchecked.append(f"the plug-in {plugin.name}, of which {run.path} holds no copy")
+            continue
+        digest = hashlib.sha256()
+        for name in plugin.copies:
+            digest.update((run.path / name).read_bytes())
+        found.expect(
+            digest.hexdigest() == plugin.sha256,
+            f"{run.path / plugin.copies[0]}: not the plug-in whose hash run.json has",
+        )
 
 
 def _checkpoints(run: RunDirectory, found: HashReport) -> None:

@@ -128,7 +128,7 @@ def replay(
         folder: an empty folder for the repetitions; each is removed once it has been compared.
         cache_dir: where corpora are built.
         executor: trains the runs.
-        plugins: files that add strategies.
+        plugins: files that add strategies, metrics or corpora.
         notify: receives a sentence on what is being done.
 
     Returns:
@@ -193,7 +193,12 @@ def _compare_replay(cell: FinishedRun, again: RunDirectory, message: str) -> Rep
 def _environment_changes(cell: FinishedRun, again: RunDirectory) -> tuple[str, ...]:
     """Return what has changed since the run was made."""
     before, here = cell.record, again.record() or {}
-    now = SoftwareEnvironment(here.get("versions", {}), here.get("environment", {}), here.get("plugins", {}))
+    now = SoftwareEnvironment(
+        here.get("versions", {}),
+        here.get("environment", {}),
+        here.get("plugins", {}),
+        tuple(here.get("plugin_files", ())),
+    )
     found = environment_changes(before, now)
     commits = [str((record.get("git") or {}).get("commit") or "unknown")[:12] for record in (before, here)]
     if here and commits[0] != commits[1]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from maskbench.records.collect import CollectedRun, RunProvenance, format_seeds
+from maskbench.records.collect import CollectedRun, RecordedPlugin, RunProvenance, format_seeds
 from maskbench.text import count_of
 
 _SHORT = 8
@@ -42,9 +42,8 @@ def find_mixed_origins(done: Sequence[CollectedRun], baseline: str) -> list[Mixe
         first = list(dict.fromkeys(values))
         if len(first) > 1:
             splits.setdefault(tuple(first.index(value) for value in values), []).append(key)
-    return [_mixture(done, facts, kinds, keys, baseline) for kinds, keys in splits.items()] + _dirty(
-        done, baseline
-    )
+    mixtures = [_mixture(done, facts, kinds, keys, baseline) for kinds, keys in splits.items()]
+    return [*mixtures, *_edited_plugins(done, baseline), *_dirty(done, baseline)]
 
 
 def name_runs(cells: Sequence[CollectedRun]) -> str:
@@ -85,6 +84,37 @@ def _mixture(
         )
         is_grave = True
     return MixedOrigin(f"not all runs were made alike: {'; '.join(odd)}: {effect}; {_REMEDY}", is_grave)
+
+
+def _edited_plugins(done: Sequence[CollectedRun], baseline: str) -> Iterator[MixedOrigin]:
+    """Yield an alarm for every plug-in of which runs had different code.
+
+    Only where some run.json does not say what its run took from the plug-in: those that do are refused.
+    """
+    used = [
+        [p for p in cell.provenance.plugins if _may_change(p)] if cell.provenance else [] for cell in done
+    ]
+    for name in dict.fromkeys(p.name for one in used for p in one if p.used_for is None):
+        code = [{p.sha256 for p in one if p.name == name} for one in used]
+        known = [sha256 for one in code for sha256 in sorted(one)]
+        usual = max(known, key=known.count)
+        kinds = [int(bool(one) and usual not in one) for one in code]
+        if not any(kinds):
+            continue
+        odd = [cell for cell, kind in zip(done, kinds, strict=True) if kind]
+        others = sorted({sha256[:_SHORT] for one in code for sha256 in one} - {usual[:_SHORT]})
+        mixed, pairs = _count_mixed_pairs(done, kinds, baseline)
+        yield MixedOrigin(
+            f"not all runs were made alike: {_runs(odd)} with other code of the plug-in {name} (SHA-256 "
+            f"{' or '.join(others)} instead of {usual[:_SHORT]}): {_effect(mixed, pairs)[0]}, and the arm's mean is "
+            f"over different code; {_REMEDY}",
+            True,
+        )
+
+
+def _may_change(plugin: RecordedPlugin) -> bool:
+    """Whether other code of a plug-in can change results; of a corpus, the hash of the data tells."""
+    return plugin.used_for is None or any(not what.startswith("corpus ") for what in plugin.used_for)
 
 
 _REMEDY = "to be sure, move the odd ones away and give the same `maskbench run` again"

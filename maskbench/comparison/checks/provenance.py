@@ -29,6 +29,15 @@ def refuse_incomparable(cells: Iterable[CollectedRun], metric: str) -> None:
             f"these runs cannot be compared: they were trained on different data\n{_listed(data)}\n"
             "move the runs of one kind away and run the experiment again"
         )
+    for what in dict.fromkeys(key for cell in done if cell.provenance for key in cell.provenance.code):
+        users = [cell for cell in done if cell.provenance and what in cell.provenance.code]
+        versions = _groups(users, lambda cell, what=what: _code(cell, what))  # type: ignore[misc]
+        if len(versions) > 1 and not what.startswith("metric "):
+            raise ConfigError(
+                f"these runs cannot be compared: the {what} comes from a plug-in whose code was edited between them "
+                f"(SHA-256 of the code)\n{_listed(versions)}\n"
+                "move the runs of one kind away and run the experiment again"
+            )
     kinds = _groups(done, lambda cell: _signature(cell, metric))
     if len(kinds) > 1:
         raise ConfigError(
@@ -97,10 +106,20 @@ def _done(cells: Iterable[CollectedRun]) -> list[CollectedRun]:
 
 
 def _signature(cell: CollectedRun, metric: str) -> str:
-    """Return the metric's signature in a run; results name them by metric, with or without split and slice."""
+    """Return the metric's signature in a run; results name them by metric, with or without split and slice.
+
+    The signature of a plug-in's metric ends with the hash of its code.
+    """
     signatures = cell.result.signatures if cell.result else {}
     name = metric_name(metric)
-    return signatures.get(metric, signatures.get(name.metric, "") if name else "")
+    signature = signatures.get(metric, signatures.get(name.metric, "") if name else "")
+    code = _code(cell, f"metric {name.metric}") if name else ""
+    return "|".join(part for part in (signature, f"code:{code}" if code else "") if part)
+
+
+def _code(cell: CollectedRun, what: str) -> str:
+    """Return the start of the hash of the plug-in code from which a run takes a strategy or metric; empty: of none."""
+    return cell.provenance.code.get(what, "")[:_SHORT] if cell.provenance else ""
 
 
 def _signatures(done: Iterable[CollectedRun], metric: str) -> set[str]:

@@ -48,6 +48,9 @@ def format_signature(
         "data": _one(data),
         "code": _one(codes),
     }
+    plugins = sorted({f"{p.name}@{p.sha256[:_SHORT]}" for origin in origins for p in origin.plugins})
+    if plugins:
+        parts["plugins"] = "+".join(plugins)
     return "|".join(["maskbench", *(f"{key}:{value}" for key, value in parts.items())])
 
 

@@ -71,8 +71,8 @@ class Causal(PositionMask):
 class PrefixLMOptions(StrategyOptions):
     """How much every query sees."""
 
-    prefix: Count
-    """Keys from the front that every query sees."""
+    prefix: CountFromZero
+    """Keys from the front that every query sees; 0 and 1: none that it would not see anyway."""
 
 
 @MASKS.register("prefix_lm")
@@ -91,7 +91,7 @@ class PrefixLM(PositionMask):
 
     @classmethod
     def is_causal(cls, options: PrefixLMOptions) -> bool:
-        return bool(options.prefix == 1)
+        return options.prefix in (0, 1)
 
     def mask_mod(self, options: PrefixLMOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:

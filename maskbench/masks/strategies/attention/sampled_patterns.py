@@ -99,7 +99,7 @@ class BigBird(PositionMask):
 
     def __init__(self, options: BigBirdOptions, sizes: Sizes, site: str) -> None:
         super().__init__(options, sizes, site)
-        self.may_empty_rows = site == "cross" and options.first == 0
+        self.may_empty_rows = site == "cross" and least_value(options.first) == 0
 
     def mask_mod(self, options: BigBirdOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:

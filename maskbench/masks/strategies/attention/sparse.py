@@ -6,8 +6,8 @@ from pydantic import model_validator
 from torch import Tensor
 
 from maskbench.masks.base import MaskMod, StrategyOptions
-from maskbench.masks.context import AttentionContext
-from maskbench.masks.schedules import Count, Radius, Schedule
+from maskbench.masks.context import AttentionContext, Sizes
+from maskbench.masks.schedules import Count, CountFromZero, Radius, Schedule, least_value
 from maskbench.masks.strategies.attention.position_mask import (
     PositionMask,
     count_legal_pairs,
@@ -66,8 +66,8 @@ class FixedFactorisedOptions(StrategyOptions):
 
     block: Count
     """Positions in a block."""
-    summary: Count = 1
-    """The last positions of every block, which every query sees."""
+    summary: CountFromZero = 1
+    """The last positions of every block, which every query sees; 0: only its own block."""
 
     @model_validator(mode="after")
     def _check_consistency(self) -> FixedFactorisedOptions:
@@ -120,8 +120,8 @@ class FixedFactorised(PositionMask):
 class GlobalTokensOptions(StrategyOptions):
     """Which positions are global."""
 
-    first: Count = 1
-    """Positions from the front that see every key and are seen by every query."""
+    first: CountFromZero = 1
+    """Positions from the front that see every key and are seen by every query; 0: none, so it hides everything."""
 
 
 @MASKS.register("global_tokens")
@@ -136,6 +136,10 @@ class GlobalTokens(PositionMask):
     source = "Beltagy et al. 2020 (global attention of Longformer, arXiv:2004.05150)"
     Options = GlobalTokensOptions
     example = GlobalTokensOptions(first=1)
+
+    def __init__(self, options: GlobalTokensOptions, sizes: Sizes, site: str) -> None:
+        super().__init__(options, sizes, site)
+        self.may_empty_rows = least_value(options.first) == 0
 
     def mask_mod(self, options: GlobalTokensOptions, ctx: AttentionContext) -> MaskMod:
         first = int(options.first)

@@ -10,7 +10,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from maskbench.masks.base import MaskMod, StrategyOptions
-from maskbench.masks.context import AttentionContext
+from maskbench.masks.context import AttentionContext, Sizes
 from maskbench.masks.schedules import Count, Radius
 from maskbench.masks.strategies.attention.position_mask import (
     PositionMask,
@@ -95,8 +95,8 @@ class Window(PositionMask):
 class SinkWindowOptions(ReachOptions):
     """A window and what stays beside it."""
 
-    sinks: Count = 1
-    """Keys from the front that every query sees."""
+    sinks: CountFromZero = 1
+    """Keys from the front that every query sees; 0: the window alone."""
 
 
 @MASKS.register("sink_window")
@@ -112,10 +112,14 @@ class SinkWindow(PositionMask):
     Options = SinkWindowOptions
     example = SinkWindowOptions(radius=1, sinks=1)
 
+    def __init__(self, options: SinkWindowOptions, sizes: Sizes, site: str) -> None:
+        super().__init__(options, sizes, site)
+        self.may_empty_rows = site == "cross" and least_value(options.sinks) == 0
+
     @classmethod
     def is_causal(cls, options: SinkWindowOptions) -> bool:
         # A second sink lies ahead of the first query.
-        return options.reach()[1] == 0 and options.sinks == 1
+        return options.reach()[1] == 0 and options.sinks in (0, 1)
 
     def mask_mod(self, options: SinkWindowOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
