@@ -145,7 +145,9 @@ def _shown(
         said = [(one.panel, tuple(outlook_sentences(one, experiment.compare, expected))) for one in prospects]
     for number, plugin in enumerate(_plugins(experiment)):
         source = plugin["package"] or plugin["file"]
-        sentence = f"{plugin['name']} ({source}), SHA-256 {plugin['sha256'][:12]}: {', '.join(plugin['used_for'])}"
+        sentence = (
+            f"{plugin['name']} ({source}), SHA-256 {plugin['sha256'][:12]}: {', '.join(plugin['used_for'])}"
+        )
         words.add_row("" if number else "plug-ins", Text(sanitize(sentence)))
     for panels, sentences in group_panels(said):
         for number, sentence in enumerate(sentences):

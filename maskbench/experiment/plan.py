@@ -177,7 +177,9 @@ def refuse_unusable_runs(runs: Sequence[PlannedRun]) -> None:
     for differences, members in groups.items():
         lines += [f"  {_named(members)}:", *(f"    {line}" for line in differences)]
     if any(line.startswith(PLUGIN_CODE) for run in changed for line in run.differences):
-        lines.append("runs of different code are not averaged; every run keeps a copy of its plug-in, in plugins/")
+        lines.append(
+            "runs of different code are not averaged; every run keeps a copy of its plug-in, in plugins/"
+        )
     restored = "code" if is_code else "settings"
     lines.append(f"restore the {restored}, give the experiment another name, choose another --runs-dir,")
     lines.append(f"or move these runs away, for example {changed[0].directory.path}")

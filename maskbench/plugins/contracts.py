@@ -221,7 +221,7 @@ def _find_wrong_options(cls: type[Strategy]) -> Iterator[Violation]:
         return
     if not isinstance(getattr(cls, "example", None), options):
         yield Violation(
-            f"declares no example: a {options.__name__} with which it visibly does something", "example"
+            f"declares no example: {_article(options.__name__)} with which it visibly does something", "example"
         )
 
 
@@ -349,7 +349,7 @@ def find_preset_violations(name: str, preset: Any) -> Iterator[Violation]:
 
 
 def _article(noun: str) -> str:
-    return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"
+    return f"an {noun}" if noun[:1].lower() in "aeiou" else f"a {noun}"
 
 
 _CONTRACTS = (

@@ -72,7 +72,7 @@ def is_from_outside(error: BaseException) -> bool:
         frames = traceback.extract_tb(error.__traceback__)
         is_written = bool(frames) and "KeyboardInterrupt" in (frames[-1].line or "")
         return signal.getsignal(signal.SIGINT) is signal.default_int_handler and not is_written
-    return isinstance(error, MaskbenchError | StopSignal | GeneratorExit)
+    return isinstance(error, MaskbenchError | StopSignal)
 
 
 def plugin_line(error: BaseException) -> tuple[str, int] | None:

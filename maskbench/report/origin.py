@@ -37,8 +37,12 @@ def _plugins(panel: ReportPanel) -> list[tuple[str, str]]:
     """Return the hash of every plug-in that runs use, and where a copy of it is kept."""
     found: dict[str, list[str]] = {}
     for (arm, seed), plugin in _recorded_plugins(panel):
-        place = f"{panel.comparison.experiment}/" + (f"{panel.collected.found.panel.name}/" if panel.collected.found.panel.name else "")
-        copy = f", copy in {place}{arm}/seed-{seed}/{plugin.copies[0]}" if plugin.copies else ", no copy is kept"
+        place = f"{panel.comparison.experiment}/" + (
+            f"{panel.collected.found.panel.name}/" if panel.collected.found.panel.name else ""
+        )
+        copy = (
+            f", copy in {place}{arm}/seed-{seed}/{plugin.copies[0]}" if plugin.copies else ", no copy is kept"
+        )
         source = f" ({plugin.package})" if plugin.package else ""
         hashes = found.setdefault(f"plug-in {plugin.name}", [])
         if not any(plugin.sha256 in text for text in hashes):

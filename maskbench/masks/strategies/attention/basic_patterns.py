@@ -7,7 +7,7 @@ from torch import Tensor
 
 from maskbench.masks.base import MaskMod, StrategyOptions
 from maskbench.masks.context import AttentionContext
-from maskbench.masks.schedules import Count, Radius
+from maskbench.masks.schedules import Count, CountFromZero, Radius
 from maskbench.masks.strategies.attention.position_mask import PositionMask, count_legal_pairs
 from maskbench.registry import MASKS
 

@@ -14,7 +14,7 @@ from maskbench.config.schema.experiment import Refresh
 from maskbench.masks.base import MaskMod, StrategyOptions
 from maskbench.masks.context import AttentionContext, Sizes
 from maskbench.masks.random_draws import below
-from maskbench.masks.schedules import Radius, Ratio
+from maskbench.masks.schedules import Radius, Ratio, least_value
 from maskbench.masks.strategies.attention.position_mask import PositionMask, count_legal_pairs
 from maskbench.registry import MASKS
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from maskbench.masks.base import MaskMod, StrategyOptions
 from maskbench.masks.context import AttentionContext, Sizes
-from maskbench.masks.schedules import Count, Radius
+from maskbench.masks.schedules import Count, CountFromZero, Radius, least_value
 from maskbench.masks.strategies.attention.position_mask import (
     PositionMask,
     count_legal_pairs,
