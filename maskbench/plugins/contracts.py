@@ -221,7 +221,8 @@ def _find_wrong_options(cls: type[Strategy]) -> Iterator[Violation]:
         return
     if not isinstance(getattr(cls, "example", None), options):
         yield Violation(
-            f"declares no example: {_article(options.__name__)} with which it visibly does something", "example"
+            f"declares no example: {_article(options.__name__)} with which it visibly does something",
+            "example",
         )
 
 
