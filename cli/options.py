@@ -40,7 +40,7 @@ Plugins: TypeAlias = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE",
-        help="A file that adds strategies or metrics; may be repeated.",
+        help="A file that adds strategies, metrics or corpora; may be repeated. Its code is part of what a run is.",
         show_default=False,
     ),
 ]

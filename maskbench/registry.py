@@ -114,6 +114,15 @@ class Preset:
     """Paper and year."""
 
 
+@dataclass(frozen=True, slots=True)
+class PluginCode:
+    """The code of a plug-in from which a run takes a strategy or a metric."""
+
+    plugin: str
+    """The plug-in's name."""
+    sha256: str
+
+
 MASKS: Registry[Any] = Registry("mask strategy")
 """Filled by `import maskbench.masks`; each entry is a subclass of `maskbench.masks.base.Strategy`."""
 

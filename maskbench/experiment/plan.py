@@ -16,8 +16,9 @@ from typing import Literal, NamedTuple
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, Experiment
 from maskbench.errors import MaskbenchError, RunDirectoryError
 from maskbench.records.collect import read_run
+from maskbench.registry import PluginCode
 from maskbench.runs.directory import ExperimentDirectory, RunDirectory
-from maskbench.runs.identity import PLUGIN_CODE, PluginCode, identity_with_plugins, requested_identity
+from maskbench.runs.identity import PLUGIN_CODE, identity_with_plugins, requested_identity
 from maskbench.runs.json_files import wrap_corruption
 from maskbench.runs.starting_point import find_starting_point
 

@@ -46,7 +46,7 @@ _FLAGS = (
 )
 
 
-class Violation(NamedTuple):
+class ContractViolation(NamedTuple):
     """One part of a contract that a class breaks."""
 
     message: str
@@ -60,7 +60,7 @@ class _Contract:
 
     registry: Registry[Any]
     what: str
-    find: Callable[[str, Any], Iterator[Violation]]
+    find: Callable[[str, Any], Iterator[ContractViolation]]
 
 
 def find_violations(new: Mapping[str, set[str]], shown: str) -> list[str]:
@@ -76,7 +76,7 @@ def find_violations(new: Mapping[str, set[str]], shown: str) -> list[str]:
             entry = contract.registry[name]
             violations = list(contract.find(name, entry))
             if contract.registry is MASKS and name in PRESETS:
-                violations.append(Violation(f"{name!r} is already the name of a preset"))
+                violations.append(ContractViolation(f"{name!r} is already the name of a preset"))
             found += [
                 f"{locate_entry(entry, shown, attribute)}{contract.what} {name!r}: {' '.join(message.split())}"
                 for message, attribute in violations
@@ -120,39 +120,43 @@ def _offset(lines: list[str], attribute: str) -> int:
     return 0
 
 
-def find_contract_violations(name: str, cls: Any) -> Iterator[Violation]:
+def find_contract_violations(name: str, cls: Any) -> Iterator[ContractViolation]:
     """Yield every part of a strategy's contract that `cls` breaks."""
     if not (isinstance(cls, type) and issubclass(cls, Strategy)):
-        yield Violation(
+        yield ContractViolation(
             "must be a class derived from one of the kinds in maskbench.masks.base, such as AttentionMask"
         )
         return
     yield from _find_wrong_class(name, cls)
     if not (cls.__doc__ or "").strip():
-        yield Violation("has no docstring; its first paragraph is the description in the catalogue")
+        yield ContractViolation("has no docstring; its first paragraph is the description in the catalogue")
     yield from _find_wrong_sites(cls)
     if not isinstance(getattr(cls, "source", None), str) or not cls.source.strip():
-        yield Violation("declares no source: the paper and year it comes from, or whose idea it is", "source")
+        yield ContractViolation(
+            "declares no source: the paper and year it comes from, or whose idea it is", "source"
+        )
     yield from _find_wrong_options(cls)
     yield from _find_wrong_declarations(cls)
 
 
-def _find_wrong_class(name: str, cls: Any) -> Iterator[Violation]:
+def _find_wrong_class(name: str, cls: Any) -> Iterator[ContractViolation]:
     if not _NAME.fullmatch(name):
-        yield Violation("a name is made of small letters, digits and underscores, and begins with a letter")
+        yield ContractViolation(
+            "a name is made of small letters, digits and underscores, and begins with a letter"
+        )
     if inspect.isabstract(cls):
-        yield Violation(f"does not define {', '.join(sorted(cls.__abstractmethods__))}")
+        yield ContractViolation(f"does not define {', '.join(sorted(cls.__abstractmethods__))}")
     yield from _find_wrong_signatures(cls)
 
 
-def _find_wrong_signatures(cls: type) -> Iterator[Violation]:
+def _find_wrong_signatures(cls: type) -> Iterator[ContractViolation]:
     """Yield every method that cannot be called with the arguments with which maskbench calls it."""
     for method, arguments in guarded_methods(cls).items():
         function = inspect.unwrap(getattr(cls, method))
         if getattr(function, "__isabstractmethod__", False):
             continue
         if not callable(function):
-            yield Violation(f"{method} is {_article(type(function).__name__)}, not a method", method)
+            yield ContractViolation(f"{method} is {_article(type(function).__name__)}, not a method", method)
             continue
         # A classmethod is bound already; a plain function still takes self.
         given = arguments if inspect.ismethod(function) else ("self", *arguments)
@@ -160,25 +164,35 @@ def _find_wrong_signatures(cls: type) -> Iterator[Violation]:
             inspect.signature(function).bind(*given)
         except TypeError:
             takes = ", ".join(inspect.signature(function).parameters)
-            yield Violation(f"{method} takes ({takes}), and is called with ({', '.join(given)})", method)
+            yield ContractViolation(
+                f"{method} takes ({takes}), and is called with ({', '.join(given)})", method
+            )
 
 
-def _find_wrong_sites(cls: type[Strategy]) -> Iterator[Violation]:
+def _find_wrong_sites(cls: type[Strategy]) -> Iterator[ContractViolation]:
     sites = getattr(cls, "sites", None)
     if sites is None:
-        yield Violation('declares no sites: where it may be placed, such as frozenset({"encoder_self"})')
+        yield ContractViolation(
+            'declares no sites: where it may be placed, such as frozenset({"encoder_self"})'
+        )
         return
     if not isinstance(sites, set | frozenset):
         yield _wrong_set("sites", sites)
         sites = _members(sites)
     elif not sites:
-        yield Violation('sites is empty: name where it may be placed, such as {"encoder_self"}', "sites")
+        yield ContractViolation(
+            'sites is empty: name where it may be placed, such as {"encoder_self"}', "sites"
+        )
     for site in sorted(sites - set(SITES), key=str):
         hint = did_you_mean(str(site), SITES)
-        yield Violation(f"sites names {site!r}, which is no site{hint} (sites: {', '.join(SITES)})", "sites")
+        yield ContractViolation(
+            f"sites names {site!r}, which is no site{hint} (sites: {', '.join(SITES)})", "sites"
+        )
     beyond = sorted(map(str, (sites & set(SITES)) - _sites_of_kind(cls)))
     if beyond:
-        yield Violation(f"sites names {beyond[0]!r}, where {_article(cls.kind)} is never asked", "sites")
+        yield ContractViolation(
+            f"sites names {beyond[0]!r}, where {_article(cls.kind)} is never asked", "sites"
+        )
 
 
 def _members(value: Any) -> frozenset[Any]:
@@ -191,10 +205,10 @@ def _members(value: Any) -> frozenset[Any]:
         return frozenset()
 
 
-def _wrong_set(attribute: str, value: Any) -> Violation:
+def _wrong_set(attribute: str, value: Any) -> ContractViolation:
     kind = type(value).__name__
     meant = ", ".join(f'"{member}"' for member in sorted(map(str, _members(value)))) or '"..."'
-    return Violation(
+    return ContractViolation(
         f"{attribute} is {_article(kind)}, {value!r}; write frozenset({{{meant}}})",
         attribute,
     )
@@ -211,22 +225,22 @@ def _sites_of_kind(cls: type[Strategy]) -> frozenset[str]:
     return next((sites for kind, sites in kinds if issubclass(cls, kind)), ATTENTION_SITES)
 
 
-def _find_wrong_options(cls: type[Strategy]) -> Iterator[Violation]:
+def _find_wrong_options(cls: type[Strategy]) -> Iterator[ContractViolation]:
     options = getattr(cls, "Options", None)
     if not (isinstance(options, type) and issubclass(options, StrategyOptions)):
-        yield Violation(
+        yield ContractViolation(
             "declares no Options: a class derived from StrategyOptions, with its options and their ranges",
             "Options",
         )
         return
     if not isinstance(getattr(cls, "example", None), options):
-        yield Violation(
+        yield ContractViolation(
             f"declares no example: {_article(options.__name__)} with which it visibly does something",
             "example",
         )
 
 
-def _find_wrong_declarations(cls: type[Strategy]) -> Iterator[Violation]:
+def _find_wrong_declarations(cls: type[Strategy]) -> Iterator[ContractViolation]:
     for attribute, known in (("depends_on", _DEPENDENCIES), ("needs", _STRATEGY_NEEDS)):
         value = getattr(cls, attribute)
         if isinstance(value, property):
@@ -234,41 +248,41 @@ def _find_wrong_declarations(cls: type[Strategy]) -> Iterator[Violation]:
         if not isinstance(value, set | frozenset):
             yield _wrong_set(attribute, value)
         for member in sorted(_members(value) - set(known), key=str):
-            yield Violation(f"{attribute} names {member!r} (known: {', '.join(known)})", attribute)
+            yield ContractViolation(f"{attribute} names {member!r} (known: {', '.join(known)})", attribute)
     for flag in _FLAGS:
         value = getattr(cls, flag, False)
         if not isinstance(value, bool | property):
-            yield Violation(f"{flag} is {value!r}, and says True or False", flag)
+            yield ContractViolation(f"{flag} is {value!r}, and says True or False", flag)
     refresh = cls.default_refresh
     if refresh is not None and not isinstance(refresh, Refresh):
-        yield Violation(f"default_refresh is {refresh!r}; write Refresh(per=...)", "default_refresh")
+        yield ContractViolation(f"default_refresh is {refresh!r}; write Refresh(per=...)", "default_refresh")
     elif isinstance(cls.stochastic, bool) and cls.stochastic != (refresh is not None):
-        yield Violation(
+        yield ContractViolation(
             "stochastic and default_refresh go together: who draws says when a new mask is drawn, by default",
             "stochastic",
         )
     phases = cls.default_phases
     wrong = not isinstance(phases, tuple) or [phase for phase in phases if phase not in get_args(Phase)]
     if wrong or not phases:
-        yield Violation(
+        yield ContractViolation(
             f"default_phases is {phases!r}, and is a tuple of {' and '.join(get_args(Phase))}, or of one of them",
             "default_phases",
         )
     arm = cls.example_arm
     if not isinstance(arm, tuple) or not all(isinstance(one, PlacementConfig) for one in arm):
-        yield Violation(f"example_arm is {arm!r}, and is a tuple of PlacementConfig", "example_arm")
+        yield ContractViolation(f"example_arm is {arm!r}, and is a tuple of PlacementConfig", "example_arm")
 
 
-def find_metric_violations(name: str, cls: Any) -> Iterator[Violation]:
+def find_metric_violations(name: str, cls: Any) -> Iterator[ContractViolation]:
     """Yield every part of a metric's contract that `cls` breaks."""
     if not (isinstance(cls, type) and issubclass(cls, Metric)):
-        yield Violation(
+        yield ContractViolation(
             "must be a class derived from Metric, TokenMetric or TranslationMetric in maskbench.metrics.base"
         )
         return
     yield from _find_wrong_class(name, cls)
     if not isinstance(getattr(cls, "higher_is_better", None), bool):
-        yield Violation("declares no higher_is_better: True or False", "higher_is_better")
+        yield ContractViolation("declares no higher_is_better: True or False", "higher_is_better")
     for attribute, meaning in (
         ("unit", "what 1.0 of it is, such as 'share of sentences'"),
         ("description", "one line that says what the number is"),
@@ -276,56 +290,64 @@ def find_metric_violations(name: str, cls: Any) -> Iterator[Violation]:
     ):
         text = getattr(cls, attribute, None)
         if not isinstance(text, str) or not text.strip():
-            yield Violation(f"declares no {attribute}: {meaning}", attribute)
+            yield ContractViolation(f"declares no {attribute}: {meaning}", attribute)
     limits = (cls.low, cls.high)
     if not all(isinstance(limit, int | float) for limit in limits) or not cls.low < cls.high:
-        yield Violation(
+        yield ContractViolation(
             "low and high are numbers, the least and the greatest value, and low is below high", "high"
         )
     for attribute, known in (("needs", _METRIC_NEEDS), ("slices", get_args(SliceKind))):
         unknown = sorted(map(str, _members(getattr(cls, attribute)) - set(known)))
         if unknown:
-            yield Violation(f"{attribute} names {unknown[0]!r} (known: {', '.join(known)})", attribute)
+            yield ContractViolation(
+                f"{attribute} names {unknown[0]!r} (known: {', '.join(known)})", attribute
+            )
         elif isinstance(getattr(cls, attribute), str):
-            yield Violation(f"{attribute} is a text; put it into a tuple", attribute)
+            yield ContractViolation(f"{attribute} is a text; put it into a tuple", attribute)
     numbers = cls.sentence_numbers
     if numbers is not None and (isinstance(numbers, bool) or not isinstance(numbers, int) or numbers < 1):
-        yield Violation("sentence_numbers is None, or how many numbers a sentence adds", "sentence_numbers")
+        yield ContractViolation(
+            "sentence_numbers is None, or how many numbers a sentence adds", "sentence_numbers"
+        )
     elif numbers not in (None, 2) and cls.score_counts is MetricInfo.score_counts:
-        yield Violation(
+        yield ContractViolation(
             f"adds {numbers} numbers a sentence, but does not define score_counts, which makes a value of them"
         )
 
 
-def find_corpus_violations(name: str, cls: Any) -> Iterator[Violation]:
+def find_corpus_violations(name: str, cls: Any) -> Iterator[ContractViolation]:
     """Yield every part of a corpus's contract that `cls` breaks."""
     if not (isinstance(cls, type) and issubclass(cls, CorpusBuilder)):
-        yield Violation("must be a class derived from CorpusBuilder in maskbench.data.corpus")
+        yield ContractViolation("must be a class derived from CorpusBuilder in maskbench.data.corpus")
         return
     yield from _find_wrong_class(name, cls)
     if not (cls.__doc__ or "").strip():
-        yield Violation("has no docstring; its first paragraph is the description in the list of corpora")
+        yield ContractViolation(
+            "has no docstring; its first paragraph is the description in the list of corpora"
+        )
     options = getattr(cls, "Options", None)
     if not (isinstance(options, type) and issubclass(options, BaseModel)):
-        yield Violation(
+        yield ContractViolation(
             "declares no Options: a pydantic model with every key of the corpus but name", "Options"
         )
     if isinstance(cls.version, bool) or not isinstance(cls.version, int):
-        yield Violation(f"version is {cls.version!r}, and is a whole number", "version")
+        yield ContractViolation(f"version is {cls.version!r}, and is a whole number", "version")
 
 
-def find_preset_violations(name: str, preset: Any) -> Iterator[Violation]:
+def find_preset_violations(name: str, preset: Any) -> Iterator[ContractViolation]:
     """Yield every part of a preset's contract that `preset` breaks."""
     if not isinstance(preset, Preset):
-        yield Violation(f"must be a Preset, and is {_article(type(preset).__name__)}")
+        yield ContractViolation(f"must be a Preset, and is {_article(type(preset).__name__)}")
         return
     if not _NAME.fullmatch(name):
-        yield Violation("a name is made of small letters, digits and underscores, and begins with a letter")
+        yield ContractViolation(
+            "a name is made of small letters, digits and underscores, and begins with a letter"
+        )
     for attribute in ("description", "source"):
         if not isinstance(getattr(preset, attribute), str) or not getattr(preset, attribute).strip():
-            yield Violation(f"has no {attribute}")
+            yield ContractViolation(f"has no {attribute}")
     if preset.mask not in MASKS:
-        yield Violation(
+        yield ContractViolation(
             f"is a setting of {preset.mask!r}, which is no mask strategy{did_you_mean(str(preset.mask), MASKS)}"
         )
         return
@@ -334,7 +356,7 @@ def find_preset_violations(name: str, preset: Any) -> Iterator[Violation]:
         yield _wrong_set("sites", preset.sites)
     beyond = sorted(map(str, _members(preset.sites) - _members(getattr(cls, "sites", ()))))
     if beyond or not preset.sites:
-        yield Violation(
+        yield ContractViolation(
             f"sites names {beyond[0] if beyond else 'nothing'!r}, where {preset.mask} does not act"
         )
     try:
@@ -344,9 +366,9 @@ def find_preset_violations(name: str, preset: Any) -> Iterator[Violation]:
         for problem in error.errors():
             if problem["type"] != "missing":
                 where = ".".join(map(str, problem["loc"])) or "options"
-                yield Violation(f"{preset.mask}.{where}: {problem['msg']}")
+                yield ContractViolation(f"{preset.mask}.{where}: {problem['msg']}")
     except Exception as error:
-        yield Violation(f"its options cannot be read: {describe_fault(error)}")
+        yield ContractViolation(f"its options cannot be read: {describe_fault(error)}")
 
 
 def _article(noun: str) -> str:

@@ -9,8 +9,7 @@ from typing import Any, Final
 from maskbench.config.schema.experiment import RunConfig
 from maskbench.config.schema.metrics import metric_name
 from maskbench.plugins import Plugin, loaded_plugins
-from maskbench.registry import CORPORA, MASKS, METRICS
-from maskbench.runs.identity import PluginCode
+from maskbench.registry import CORPORA, MASKS, METRICS, PluginCode
 
 COPIES: Final = "plugins"
 """Folder of a run's directory that holds copies of the files of plug-ins."""

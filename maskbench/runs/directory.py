@@ -23,7 +23,8 @@ from typing import Any, Literal, get_args
 from maskbench.config.schema.metrics import RECORDS_FILE
 from maskbench.errors import RunDirectoryError
 from maskbench.files import write_atomically
-from maskbench.runs.identity import Identity, PluginCode, identity_with_plugins
+from maskbench.registry import PluginCode
+from maskbench.runs.identity import Identity, identity_with_plugins
 from maskbench.runs.json_files import read_json, wrap_corruption, write_json
 from maskbench.runs.jsonl import (
     JsonLines,

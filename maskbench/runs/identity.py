@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from maskbench.config.schema.experiment import RunConfig
+from maskbench.registry import PluginCode
 from maskbench.runs.json_files import canonical_json
 from maskbench.statistics.split_overlap import SplitOverlaps
 
@@ -103,15 +104,6 @@ def requested_identity(
     if config.init_from is not None:
         weights = init_sha256 or str(recorded.get("init_sha256", f"those of {config.init_from}"))
     return Identity(config.identity(), data, init_sha256=weights, plugins=code)
-
-
-@dataclass(frozen=True, slots=True)
-class PluginCode:
-    """The code of a plug-in from which a run takes a strategy or a metric."""
-
-    plugin: str
-    """The plug-in's name."""
-    sha256: str
 
 
 def identity_with_plugins(record: Mapping[str, Any], used: Mapping[str, PluginCode]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mutations.lending import LENDING
 from mutations.model import MODEL
 from mutations.normalisers import NORMALISERS
 from mutations.output import OUTPUT
+from mutations.plugins import PLUGINS
 from mutations.reading import READING
 from mutations.sameness import SAMENESS
 from mutations.scores import SCORES
@@ -42,4 +43,5 @@ MUTANTS = [
     *SCORES,
     *AUDIT,
     *WORDS,
+    *PLUGINS,
 ]
