@@ -52,7 +52,7 @@ def build_executor(name: str = LOCAL, *, workers: int | None = None, preload: Se
     except BaseException as error:
         # SystemExit among them: it would end the program with a code that says that all is well.
         raise ConfigError(
-            f"the executor {name!r} ({known[name].value}) cannot be loaded: {type(error).__name__}: {error}"
+            f"the executor {name!r} cannot be loaded: {type(error).__name__}: {error} ({known[name].value})"
         ) from error
     missing = [method for method in _METHODS if not callable(getattr(executor, method, None))]
     if missing:

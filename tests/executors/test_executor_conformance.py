@@ -316,3 +316,37 @@ def test_an_installed_package_may_add_an_executor(monkeypatch: pytest.MonkeyPatc
 
 def make_serial(*, workers: int | None, preload: Sequence[str]) -> Executor:
     return SerialExecutor()
+
+
+class _Leaving:
+    """An executor that leaves the program while it is made."""
+
+    def __init__(self, *, workers: int | None, preload: object) -> None:
+        raise SystemExit(0)
+
+
+class _Idle:
+    """An executor that can do nothing."""
+
+    def __init__(self, *, workers: int | None, preload: object) -> None:
+        pass
+
+    def warm_up(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("made", "said"), [("_Leaving", "SystemExit: 0"), ("_Idle", "has no count_workers, execute")]
+)
+def test_an_executor_that_breaks_its_contract_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, made: str, said: str
+) -> None:
+    from importlib.metadata import EntryPoint
+
+    from maskbench.executors import registry
+
+    entry = EntryPoint("own", f"{__name__}:{made}", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
+    with pytest.raises(ConfigError, match="the executor 'own'") as caught:
+        registry.build_executor("own")
+    assert said in str(caught.value)
