@@ -41,7 +41,7 @@ STRUCTURE = family(
         T,
     ),
     ("axes", WINDOWS, "(kv_idx < int(options.sinks))", "(q_idx < int(options.sinks))", T),
-    ("legality", WINDOWS, " and options.sinks == 1", "", f"{T} {IN_WAIT_K}"),
+    ("legality", WINDOWS, " and options.sinks in (0, 1)", "", f"{T} {IN_WAIT_K}"),
     (
         "density",
         WINDOWS,
