@@ -25,7 +25,7 @@ PLUGINS = family(
         "if False:",
         IN_EDITED,
     ),
-    ("exit", FAULTS, "raise ExitCall(status)", "break", IN_GUARDS),
+    ("exit", FAULTS, "raise ExitCall(status)", "raise SystemExit(status)", IN_GUARDS),
     ("recipe", "report/origin.py", '["maskbench", "run", *plugins,', '["maskbench", "run",', IN_EDITED),
     ("one at a time", CONTRACTS, "found += [", "found = found or [", IN_CONTRACTS),
     ("sites", CONTRACTS, "        sites = _members(sites)\n", "        return\n", IN_CONTRACTS),
