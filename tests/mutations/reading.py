@@ -17,6 +17,20 @@ READING = family(
         "data/text/test_data_text_files.py",
     ),
     (
+        "line ends",
+        TEXT,
+        'yield text.rstrip("\\r")',
+        'yield text.removesuffix("\\r")',
+        "data/text/test_data_text_files.py",
+    ),
+    (
+        "columns",
+        "data/text/pair_files.py",
+        "if self.header is not False:",
+        "if False:",
+        "data/text/test_data_pair_files.py",
+    ),
+    (
         "bomb",
         TEXT,
         "min(MAX_FILE_BYTES, max(_SMALL, _MOST_RATIO * own_size))",

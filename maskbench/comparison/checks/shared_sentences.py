@@ -47,7 +47,7 @@ def find_shared_sentences(arms: Sequence[ArmConfig], overlaps: SplitOverlaps, me
     if in_train.sources > LARGEST_SHARE * pairs:
         alarms.append(
             f"trained on what is compared: {metric} is measured on {_which(compared.split, split)}, and"
-            f" {_counted(in_train, pairs)} of it are also in train ({in_train.pairs} with the same target), so it tells in part"
+            f" {_counted(in_train, pairs, 'it')} ({in_train.pairs} with the same target), so it tells in part"
             " what was remembered and not what was learned; take them out of one of the two, or compare another split"
         )
     elif in_train.sources:
@@ -61,8 +61,8 @@ def find_shared_sentences(arms: Sequence[ArmConfig], overlaps: SplitOverlaps, me
         if split == chosen_on or _are_one_file(arms, split, chosen_on):
             alarms.append(_tuned(metric, select, whose))
         elif shared.sources > LARGEST_SHARE * pairs:
-            found = f"{_counted(shared, pairs)} of {_which(compared.split, split)} are also in {chosen_on}"
-            alarms.append(_tuned(metric, select, whose, f" ({found})"))
+            of = _which(compared.split, split) + ("," if compared.split != split else "")
+            alarms.append(_tuned(metric, select, whose, f" ({_counted(shared, pairs, of)})"))
         elif shared.sources:
             few.append(f"{shared.sources} are also in {chosen_on}, on which {select} picked {whose}")
     warning = f"shared sentences: of {pairs} sources of {_which(compared.split, split)}, {' and '.join(few)}"
@@ -103,8 +103,8 @@ def _which(compared: str, split: str) -> str:
     return split if compared == split else f"{split}, of which {compared} is an altered copy"
 
 
-def _counted(shared: Overlap, pairs: int) -> str:
-    """Return how many of the sources; where only the model reads some of them alike, how many."""
+def _counted(shared: Overlap, pairs: int, of: str) -> str:
+    """Return how many of the sources of a split are in the other one, and how many only the model reads alike."""
     unknown = shared.unknown_sources
-    alike = f", {unknown} of them only as the model reads them," if unknown else ""
-    return f"{shared.sources} of {pairs} sources{alike}"
+    alike = f", {unknown} of them only as the model reads them" if unknown else ""
+    return f"{shared.sources} of {pairs} sources of {of} are also in {shared.other}{alike}"

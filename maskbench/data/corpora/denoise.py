@@ -24,7 +24,7 @@ from maskbench.data.words import WordRule, choose_rule
 from maskbench.errors import CorpusError
 from maskbench.randomness import Key
 from maskbench.registry import CORPORA
-from maskbench.text import is_invisible
+from maskbench.text import count_of, is_invisible
 
 _ORDER: Final = ("test", "valid", "train")
 """Priority of splits for a line that several have; so the test split is the same for every size of train."""
@@ -129,7 +129,16 @@ def _dealt(lines: dict[str, list[str]], vocabulary: Vocabulary) -> tuple[dict[st
         # The marks of this split's lines come next.
         kept[name] = [line for line in lines[name] if not next(is_repeated) and not is_invisible(line)]
         if not kept[name]:
-            raise CorpusError(f"denoise: every line of {name} is blank, or in another split as well")
+            others = " or ".join(_ORDER[: _ORDER.index(name)])
+            why = (
+                f", or the same as a line of {others} (same words, or same tokens to the vocabulary)"
+                if others
+                else ""
+            )
+            raise CorpusError(
+                f"denoise: each of the {count_of(len(lines[name]), 'line')} of {name} is blank{why}, so none is left; give"
+                f" the corpus other lines for {name}, or take lines of one side alone (side: source or target)"
+            )
         if left_out := len(lines[name]) - len(kept[name]):
             notes.append(
                 f"left out of {name}: {left_out} of {len(lines[name])} lines, blank or there already"

@@ -80,6 +80,8 @@ class PairFiles:
         rows = table.rows
         head = rows[0] if rows else []
         names = (self.src.lower(), self.tgt.lower())
+        if self.header is not False:
+            _refuse_other_columns(head, names, path)
         has_header = is_header(head, names) if self.header == "auto" else self.header and bool(rows)
         backwards = has_header and _is_backwards(head, names)
         pairs = [(row[1], row[0]) if backwards else (row[0], row[1]) for row in rows[has_header:]]
@@ -87,6 +89,10 @@ class PairFiles:
         if has_header:
             order = ": target, source" if backwards else ""
             notes.append(f"{path.name}:1 is taken for a header, not for a pair ({head[0]}, {head[1]}{order})")
+        third = ((i, row[2]) for i, row in enumerate(rows[has_header:], 1 + has_header) if len(row) > 2)
+        for number, text in filter(lambda found: found[1], third):
+            notes.append(f"{path.name}: the third column is ignored (line {number}: {text[:30]!r})")
+            break
         return SentencePairs(self, pairs, range(1 + has_header, 1 + len(rows)), tuple(notes))
 
 
@@ -167,13 +173,31 @@ def is_header(head: Sequence[str], names: Pair = _NAMED[0]) -> bool:
     or `source` and `target`, in either order, or the numbers 1 and 2, or 0 and 1. Quotation marks around them
     and invisible characters do not count.
     """
-    return _column_names(head) in (names, *_NAMED, *_NUMBERED) or _is_backwards(head, names)
+    return _column_names(head[:2]) in (names, *_NAMED, *_NUMBERED) or _is_backwards(head, names)
+
+
+def _refuse_other_columns(head: Sequence[str], names: Pair, path: Path) -> None:
+    """Raise a CorpusError if a header names the source and the target in other columns than the first two."""
+    if len(head) < 3 or is_header(head, names):
+        return
+    columns = _column_names(head)
+    wanted: list[tuple[str, str]] = [names, *_NAMED]
+    if not columns[0]:  # A column without a name numbers the rows.
+        wanted += _NUMBERED
+    for source, target in wanted:
+        if source in columns and target in columns:
+            places = sorted((columns.index(source) + 1, columns.index(target) + 1))
+            raise CorpusError(
+                f"{path}:1: the header names {source!r} and {target!r} in columns {places[0]} and {places[1]}, but pairs are"
+                f" read from columns 1 and 2; keep these columns alone: cut -f{places[0]},{places[1]} OLD > NEW (if the line"
+                " is a pair, set the option header: false of the corpus files)"
+            )
 
 
 def _is_backwards(head: Sequence[str], names: Pair) -> bool:
-    return _column_names(head)[::-1] in (names, *_NAMED)
+    return _column_names(head[:2])[::-1] in (names, *_NAMED)
 
 
 def _column_names(head: Sequence[str]) -> tuple[str, ...]:
-    visible = ("".join(c for c in column if c == " " or not is_invisible(c)) for column in head[:2])
+    visible = ("".join(c for c in column if c == " " or not is_invisible(c)) for column in head)
     return tuple(column.strip().strip('"').strip().lower() for column in visible)

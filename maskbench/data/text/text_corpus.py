@@ -251,11 +251,11 @@ def _word_notes(train: Split, tokenizer: str) -> list[str]:
                 " other words"
             )
         if tokenizer == "word" and lacks_white_space(lines, rule):
-            whole = sum(len(line.split()) == 1 for line in lines)
+            tokens, words = (sum(map(len, map(cut, lines))) for cut in (str.split, rule.split))
             notes.append(
-                f"tokenizer: word takes what stands between white space as one token, so {whole} of"
-                f" {count_of(len(lines), 'line')} of the training {side} are one token; use tokenizer: bpe or char, or"
-                " divide the text by spaces"
+                f"tokenizer: word takes what stands between white space as one token, so the"
+                f" {count_of(len(lines), 'line')} of the training {side} have {count_of(tokens, 'token')}, but"
+                f" {count_of(words, 'word')}; use tokenizer: bpe or char, or divide the text by spaces"
             )
     return notes
 

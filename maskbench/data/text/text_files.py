@@ -1,8 +1,8 @@
 """Read lines of text from disk: none is lost or split, and every error has a file and a line.
 
 Lines end only at a line feed: U+2028, U+0085, form feeds and carriage returns inside a line are text, since
-treating them as line ends would shift every later pair of the corpus. A carriage return before the line feed
-and a byte order mark at the start of the file are not text and are removed. A file whose lines end in
+treating them as line ends would shift every later pair of the corpus. Carriage returns before the line feed
+(one, or two in files that were converted twice) and a byte order mark at the start of the file are not text and are removed. A file whose lines end in
 carriage returns alone is refused, as is one in another encoding than UTF-8.
 """
 
@@ -149,7 +149,7 @@ def read_lines(path: Path) -> Iterator[str]:
                 f"{path}:{number}: not valid UTF-8: byte 0x{raw[error.start]:02x} at byte {error.start + 1} of the"
                 " line; convert the file to UTF-8 (from Latin-1: iconv -f ISO-8859-1 -t UTF-8 OLD > NEW)"
             ) from error
-        yield text.removesuffix("\r")
+        yield text.rstrip("\r")
 
 
 def _raw_lines(path: Path) -> Iterator[bytes]:
@@ -260,9 +260,20 @@ def _chunks(path: Path) -> Iterator[bytes]:
         advice = (
             "test it with gzip -t, and copy or download it again; if it is plain text, take .gz off its name"
         )
+        if "Not a gzipped file" in str(error) and _is_gzip(path):
+            raise CorpusError(
+                f"{path}: other bytes follow the compressed text, and nobody knows whether they are text; leave them out:"
+                f" gzip -dc {path.name} | gzip > NEW"
+            ) from error
         raise CorpusError(f"{path}:{lines}: not a sound gzip file from here on: {error}; {advice}") from error
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _is_gzip(path: Path) -> bool:
+    """Return whether a file begins as compressed text does."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def _too_large_when_decompressed(path: Path, own_size: int, limit: int) -> str:

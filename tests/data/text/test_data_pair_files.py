@@ -26,6 +26,37 @@ def test_a_table_has_source_and_target_in_two_columns(tmp_path: Path) -> None:
 def test_a_third_column_is_ignored_even_where_it_is_empty(tmp_path: Path) -> None:
     text = table(tmp_path, "a\tb\tCC-BY 2.0 #1\nc\td\t\n")
     assert text.pairs == [("a", "b"), ("c", "d")]
+    assert text.notes == ("t.tsv: the third column is ignored (line 1: 'CC-BY 2.0 #1')",)
+    assert table(tmp_path, "de\ten\tby\na\tb\t\nc\td\te\n").notes[1:] == (
+        "t.tsv: the third column is ignored (line 3: 'e')",
+    )
+    assert table(tmp_path, "a\tb\t\n").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("head", "columns"),
+    [
+        ("id\tde\ten", "2,3"),
+        ("id\tEN\tde", "2,3"),
+        ("src\tid\ttgt", "1,3"),
+        ("\tsource\ttarget", "2,3"),
+        ("\t0\t1", "2,3"),
+        ('""\t"1"\t"2"', "2,3"),
+    ],
+)
+def test_a_header_that_names_other_columns_than_the_first_two_is_refused_with_the_way_out(
+    tmp_path: Path, head: str, columns: str
+) -> None:
+    data = f"{head}\n0\tHund\tdog\n"
+    for header in ("auto", True):
+        with pytest.raises(
+            CorpusError, match=rf"t\.tsv:1: the header names .*: cut -f{columns} OLD > NEW .*header: false"
+        ):
+            table(tmp_path, data, header=header)
+    assert len(table(tmp_path, data, header=False).pairs) == 2
+    # Numbers in three columns are data, and so is a name that stands alone.
+    assert len(table(tmp_path, "a\t0\t1\n0\t1\t2\n").pairs) == 2
+    assert len(table(tmp_path, "id\tde\tfr\n0\t1\t2\n").pairs) == 2
 
 
 @pytest.mark.parametrize(("line", "columns"), [("a", 1), ("", 1), ("a\tb\tc\td", 4)])
@@ -52,7 +83,7 @@ def test_a_first_line_that_names_the_columns_is_a_header_by_itself(tmp_path: Pat
     more = "\tx" * (head.count("\t") - 1)
     text = table(tmp_path, f"{head}\nHund\tdog{more}\n")
     assert text.pairs == [("Hund", "dog")] and text.locate(0, 1).endswith("t.tsv:2")
-    assert len(text.notes) == 1 and text.notes[0].startswith(
+    assert len(text.notes) == 1 + bool(more) and text.notes[0].startswith(
         "t.tsv:1 is taken for a header, not for a pair ("
     )
 

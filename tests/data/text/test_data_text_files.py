@@ -84,7 +84,7 @@ def test_any_bytes_are_read_line_for_line_or_refused_with_file_and_line(
             expected[int(number) - 1].replace(b"\0", b"\xff").decode()
     else:
         assert len(inside) <= data.count(b"\n")
-        assert [line.encode() for line in lines] == [line.removesuffix(b"\r") for line in expected]
+        assert [line.encode() for line in lines] == [re.sub(rb"\r+\Z", b"", line) for line in expected]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ PACKED = gzip.compress(TEXT, mtime=0)
         (PACKED[: len(PACKED) // 2], r"file\.gz:\d+: the compressed file ends too early"),
         (b"", r"file\.gz:1: the compressed file ends too early"),
         (PACKED[:5], r"file\.gz:1: the compressed file ends too early"),
-        (PACKED + b"garbage", r"file\.gz:\d+: not a sound gzip file"),
+        (PACKED + b"garbage", r"file\.gz: other bytes follow .* gzip -dc file\.gz \| gzip > NEW"),
         (b"plain text\n", r"file\.gz:1: not a sound gzip file"),
         (PACKED[:1000] + b"\xff" * 50 + PACKED[1050:], r"file\.gz:\d+: not a sound gzip file"),
         (gzip.compress(PACKED, mtime=0), r"file\.gz:1: .*once more"),
@@ -267,7 +267,7 @@ def test_an_archive_may_hold_many_times_its_size_whatever_that_is(
         ("a\n\ufeffb\n\ufeff\n", ["a", "b", ""], ["byte order marks at the start of lines 2, 3, or behind a tab there, are removed"]),
         ("\ufeffa\t\ufeffb\n", ["a\tb"], ["byte order marks at the start of line 1, or behind"]),
         ("a\ufeffb\nc\n", ["a\ufeffb", "c"], ["byte order marks inside line 1 are kept; were files joined"]),
-        ("a\rb\nc\nd\r\r\n", ["a\rb", "c", "d\r"], ["carriage returns inside lines 1, 3 are kept as text"]),
+        ("a\rb\nc\nd\r\r\n", ["a\rb", "c", "d"], ["carriage returns inside line 1 are kept as text"]),
         ("\u200ea\u202c\nb\u2028c\n", ["\u200ea\u202c", "b\u2028c"], []),
     ],
 )  # fmt: skip
