@@ -17,7 +17,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,18 @@ Classes: TypeAlias = npt.NDArray[np.int64]
 """A number for every sentence."""
 
 
+class _VisibleCharacters(dict[int, int | None]):
+    """A table for `str.translate` that leaves out invisible characters but not white space; it fills itself."""
+
+    def __missing__(self, code: int) -> int | None:
+        character = chr(code)
+        self[code] = None if is_invisible(character) and not character.isspace() else code
+        return self[code]
+
+
+_WITHOUT_INVISIBLE: Final = _VisibleCharacters()
+
+
 def sentence_key(text: str) -> str:
     """Return the text in the form in which the same words are the same string.
 
@@ -39,8 +51,7 @@ def sentence_key(text: str) -> str:
     """
     if not (text.isascii() and text.isprintable()):
         # Composed afterwards, since two characters may compose once no joiner stands between them.
-        text = "".join(c for c in text if c.isspace() or not is_invisible(c))
-        text = unicodedata.normalize("NFC", text)
+        text = unicodedata.normalize("NFC", text.translate(_WITHOUT_INVISIBLE))
     return " ".join(text.split())
 
 

@@ -198,7 +198,7 @@ def test_any_two_splits_are_counted_both_ways_on_each_side(tmp_path: Path) -> No
         ("two", "one"): (2, 1, 1),
         ("one", "two"): (3, 1, 1),
     }
-    assert corpus.notes == (
+    assert tuple(note for note in corpus.notes if "positions beyond" not in note) == (
         "3 of 3 lines of one have fewer than two words: noise-drop and noise-swap leave them as they are",
         "1 of 3 sources of valid are also in train, word for word, with another target; 1 more target with another source",
         "2 of 3 pairs of one are also in valid, word for word",

@@ -80,6 +80,8 @@ def test_notes_say_what_a_word_is_where_it_is_not_what_blanks_part(
     assert len(by_character) == (name in CHARACTERS)
     tokens = [note for note in notes if note.startswith("tokenizer: word")]
     assert len(tokens) == (tokenizer == "word" and name in ONE_TOKEN)
+    n_words = sum(len(words) for words, _ in TEXTS[name])
+    assert all(f" have {len(TEXTS[name])} tokens, but {n_words} words;" in note for note in tokens)
 
 
 def altered(
