@@ -243,7 +243,7 @@ OURS = frozenset(
         r"\w+",
         "begin end centering small footnotesize caption label toprule midrule bottomrule par smallskip linewidth "
         "texttt textbf emph allowbreak textpm texttimes symbol textbackslash textasciicircum textasciitilde textless textgreater "
-        "textbar textasciigrave",
+        "textbar textasciigrave textdagger",
     )
 )
 

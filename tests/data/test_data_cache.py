@@ -135,7 +135,7 @@ def test_notes_come_back_from_the_cache(tmp_path: Path) -> None:
         (tmp_path / f"{name}.en").write_text(text)
     choice = Choice("files", {"path": str(tmp_path), "src": "de", "tgt": "en", "tokenizer": "word"})
     loaded = [load_corpus(choice, tmp_path / "cache").notes for _ in range(2)]
-    assert loaded == [("left out of train: 1 pair with an empty side (line 2)",)] * 2
+    assert loaded[0] == loaded[1] and "left out of train: 1 pair with an empty side (line 2)" in loaded[0]
 
 
 @pytest.mark.parametrize("name", ["arrays.npz", "corpus.json", "manifest.json"])
