@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from maskbench.comparison.checks.retired import describe_missing_arm
 from maskbench.comparison.results import ArmResult, Comparison
 from maskbench.comparison.text.sentences import verdict_sentence
 from maskbench.errors import ConfigError
@@ -75,8 +76,13 @@ def _no_such_arm(words: str, arms: Sequence[str], comparisons: Sequence[Comparis
         return f"--fail-unless {words!r} lacks a verdict, such as {f'{words} better'!r}"
     if asked in {name for c in comparisons for row in c.rows for name in (row.arm, row.title)}:
         return f"--fail-unless {words!r}: {asked} is the baseline, which gets no verdict"
-    listed = ", ".join(arms) or "none"
-    return f"--fail-unless {words!r}: no arm named {asked!r}{did_you_mean(asked, arms)} (arms with a verdict: {listed})"
+    retired = [one for c in comparisons for one in c.retired]
+    # The words hold a title, which may have spaces, and a verdict.
+    asked = next(
+        (name for one in retired for name in (one.arm, one.title) if f"{words} ".startswith(f"{name} ")),
+        asked,
+    )
+    return f"--fail-unless {words!r}: {describe_missing_arm(asked, arms, retired, 'arms with a verdict')}"
 
 
 def _verdicts(words: str, wanted: str) -> frozenset[Verdict]:

@@ -1,7 +1,8 @@
 """Which placements of an arm change nothing, measured before training on sentences of the corpus.
 
 The arm's scores and loss weights are compared with those of the same model without the placement, at moments spread over
-training and in evaluation, on the longest sentences and some others. Learned masks have random values, so that those that
+training, and in evaluation on every evaluated split, on the longest sentences and some others: splits may have longer
+sentences than training, or annotations that training sentences lack. Learned masks have random values, so that those that
 start as the identity act. A placement that makes no difference anywhere is one that cannot act in the run: a window wider
 than every sentence, a ratio of 0, a schedule that stays at 0.
 """
@@ -19,7 +20,7 @@ from maskbench.audit.arms import make_arm_subject
 from maskbench.audit.generators import preserve_generators
 from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.config.schema.experiment import ArmConfig, PlacementConfig
-from maskbench.data.batches import collate
+from maskbench.data.batches import Batch, collate
 from maskbench.data.corpus import Corpus, Split
 from maskbench.errors import ConfigError
 from maskbench.masks.base import Strategy
@@ -30,7 +31,7 @@ from maskbench.text import count_of
 MOMENTS = 48
 """Number of steps of training that are looked at before a placement is said to change nothing."""
 LONGEST, OTHERS = 4, 8
-"""Number of sentence pairs that are looked at: the longest, and some at equal distances in the split."""
+"""Number of sentence pairs of a split that are looked at: the longest, and some at equal distances in it."""
 ROUNDING = 1e-9
 """Largest difference of float64 scores that counts as none; a normaliser of its own may round differently."""
 CONTROLS = ("none",)
@@ -44,6 +45,8 @@ class _Looks:
     case: AuditCase
     train: tuple[Clock, ...]
     evaluation: Clock
+    evaluated: tuple[Batch, ...]
+    """Sentences of the training split and of each evaluated one; they are looked at in evaluation."""
 
 
 def find_idle(arm: ArmConfig, corpus: Corpus, seed: int) -> list[str]:
@@ -70,7 +73,11 @@ def _looks(arm: ArmConfig, corpus: Corpus, seed: int) -> _Looks:
     )
     train = corpus.splits["train"]
     subject = replace(subject, batch=collate(train, _pick(train)))
-    return _Looks(AuditCase(subject, torch.float64), tuple(order), Clock.evaluation(total, total, len(steps)))
+    case = AuditCase(subject, torch.float64)
+    splits = [corpus.splits[name] for name in arm.config.evaluate.splits if name in corpus.splits]
+    batches = (collate(split, _pick(split)).to(subject.device) for split in splits if len(split))
+    evaluation = Clock.evaluation(total, total, len(steps))
+    return _Looks(case, tuple(order), evaluation, (case.batch, *batches))
 
 
 def _pick(split: Split) -> np.ndarray:
@@ -111,9 +118,9 @@ def _idle_placements(arm: ArmConfig, looks: _Looks) -> Iterator[str]:
         if acts_in_train or (acts_in_eval and "train" not in phases):
             continue
         if acts_in_eval:
-            yield f"{name} changes nothing in training, only in evaluation: with and without it {_alike(moments)}"
+            yield f"{name} changes nothing in training, only in evaluation: {_alike(moments)}"
         else:
-            yield f"{name} changes nothing: with and without it {_alike(moments)}"
+            yield f"{name} changes nothing: {_alike(moments)}, nor in evaluation on any split"
 
 
 def _untrained(arm: ArmConfig, looks: _Looks, index: int, phases: tuple[str, ...]) -> str:
@@ -140,11 +147,13 @@ def _acts(others: tuple[PlacementConfig, ...], looks: _Looks, phases: tuple[str,
         # Another placement needs this one, so it is not idle.
         return True, True
 
-    def differs(clock: Clock) -> bool:
-        return largest_difference(case.unchanged(clock), case.answers(without, case.batch, clock)) > ROUNDING
+    def differs(batch: Batch, clock: Clock) -> bool:
+        whole = case.unchanged(clock) if batch is case.batch else case.answers(case.model, batch, clock)
+        return largest_difference(whole, case.answers(without, batch, clock)) > ROUNDING
 
-    in_train = "train" in phases and any(differs(clock) for clock in looks.train)
-    return in_train, not in_train and "eval" in phases and differs(looks.evaluation)
+    if "train" in phases and any(differs(case.batch, clock) for clock in looks.train):
+        return True, False
+    return False, "eval" in phases and any(differs(batch, looks.evaluation) for batch in looks.evaluated)
 
 
 def _where(looks: _Looks) -> str:
@@ -153,4 +162,4 @@ def _where(looks: _Looks) -> str:
 
 
 def _alike(looks: _Looks) -> str:
-    return f"the model gives the same scores for {_where(looks)}, and in evaluation"
+    return f"with and without it the model gives the same scores for {_where(looks)}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from maskbench.comparison.checks.retired import describe_missing_arm
 from maskbench.comparison.checks.unmeasured import why_undefined
 from maskbench.comparison.results import ComparisonOptions, ComparisonSettings
-from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import MetricInfo, is_metric, metric_name, metric_names
 from maskbench.errors import ConfigError
 from maskbench.records.collect import CollectedPanel
+from maskbench.records.locate import FoundPanel
 from maskbench.registry import did_you_mean
 
 
@@ -19,7 +20,7 @@ def resolve_settings(collected: CollectedPanel, choices: ComparisonOptions) -> C
     Raises:
         ConfigError: a choice names nothing there, or is out of its range.
     """
-    declared, panel = collected.found.experiment.compare, collected.found.panel
+    declared = collected.found.experiment.compare
     metric = choices.metric or declared.metric
     alpha = declared.alpha if choices.alpha is None else choices.alpha
     # `min_effect` is in the unit of the declared metric.
@@ -32,7 +33,7 @@ def resolve_settings(collected: CollectedPanel, choices: ComparisonOptions) -> C
     return ComparisonSettings(
         metric,
         _metric_info(collected, metric),
-        _baseline(panel.arms, choices, panel.baseline),
+        _baseline(collected.found, choices),
         alpha,
         min_effect,
         choices.simultaneous,
@@ -63,15 +64,16 @@ def _listed(names: Sequence[str]) -> str:
     return f"splits: {', '.join(splits)}; metrics: {', '.join(dict.fromkeys(name.metric for name in parts))}"
 
 
-def _baseline(arms: Sequence[ArmConfig], choices: ComparisonOptions, declared: str) -> str:
+def _baseline(found: FoundPanel, choices: ComparisonOptions) -> str:
     wanted = choices.baseline
     if wanted is None:
-        return declared
-    found = next((arm.name for arm in arms if wanted in (arm.name, arm.title)), None)
-    if found is None:
+        return found.panel.baseline
+    arms = found.panel.arms
+    name = next((arm.name for arm in arms if wanted in (arm.name, arm.title)), None)
+    if name is None:
         names = [arm.name for arm in arms]
-        raise ConfigError(f"no arm named {wanted!r}{did_you_mean(wanted, names)} (arms: {', '.join(names)})")
-    return found
+        raise ConfigError(describe_missing_arm(wanted, names, found.experiment.retired))
+    return name
 
 
 def changed_settings(collected: CollectedPanel, choices: ComparisonOptions) -> list[str]:
@@ -79,7 +81,7 @@ def changed_settings(collected: CollectedPanel, choices: ComparisonOptions) -> l
     declared, panel = collected.found.experiment.compare, collected.found.panel
     pairs = (
         ("metric", declared.metric, choices.metric),
-        ("baseline", panel.baseline, choices.baseline and _baseline(panel.arms, choices, panel.baseline)),
+        ("baseline", panel.baseline, choices.baseline and _baseline(collected.found, choices)),
         ("alpha", declared.alpha, choices.alpha),
         ("min_effect", declared.min_effect, choices.min_effect),
     )

@@ -205,15 +205,13 @@ def warn_of_untrained_positions(
     from maskbench.data.untrained_positions import count_untrained_positions
 
     for panel in experiment.panels:
-        longer: dict[tuple[str, int, int], list[str]] = {}
+        longer: list[tuple[str, dict[str, tuple[int, int]]]] = []
         for arm in panel.arms:
             if arm.config.model.positions == "learned":
                 splits = corpora[corpus_key(arm.config.corpus)].splits
                 measured = [splits[name] for name in arm.config.evaluate.splits]
-                for split, counts in count_untrained_positions(splits["train"], measured).items():
-                    longer.setdefault((split, *counts), []).append(arm.name)
-        for counted, arms in longer.items():
-            sentence = describe_untrained_positions(arms, *counted)
+                longer.append((arm.title, count_untrained_positions(splits["train"], measured)))
+        for sentence in describe_untrained_positions(longer):
             reporter.warned(f"panel {panel.name}: {sentence}" if panel.name else sentence)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from maskbench.comparison.checks.retired import describe_missing_arm
 from maskbench.comparison.results import ComparisonOptions
 from maskbench.comparison.table import tabulate
 from maskbench.config.schema.experiment import ArmConfig
@@ -25,7 +26,6 @@ from maskbench.explain.sentence_groups import length_groups, select_sentences, s
 from maskbench.records.collect import CollectedPanel, collect_panel
 from maskbench.records.locate import FoundPanel, find_panels
 from maskbench.records.sentences import SentenceReader, is_additive
-from maskbench.registry import did_you_mean
 from maskbench.runs.directory import RunDirectory
 
 SENTENCE_METRICS = ("exact_match", "token_accuracy", "nll", "bleu", "chrf")
@@ -170,7 +170,7 @@ def _find_arm(found: FoundPanel, wanted: str) -> ArmConfig:
         if wanted in (arm.name, arm.title):
             return arm
     names = [arm.name for arm in arms]
-    raise ConfigError(f"no arm named {wanted!r}{did_you_mean(wanted, names)} (arms: {', '.join(names)})")
+    raise ConfigError(describe_missing_arm(wanted, names, found.experiment.retired))
 
 
 def _sentence_metric(collected: CollectedPanel, wanted: ExplainOptions) -> MetricName:

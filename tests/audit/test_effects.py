@@ -92,6 +92,23 @@ def test_a_mask_that_acts_in_evaluation_alone_though_it_is_placed_in_training(
     assert said.startswith("window at encoder_self changes nothing in training, only in evaluation")
 
 
+def test_a_mask_that_acts_on_an_evaluated_split_alone(tmp_path: Path) -> None:
+    """No training sentence has noise words for `oracle` to hide; those of the split distract-4 have."""
+    file = tmp_path / "trial.yaml"
+    corpus = "{name: toydeen, pairs: 100, valid: 4, test: 4, max_length: 8}"
+    text = FILE.replace(FILE[FILE.index("{name: copy") : FILE.index("\nmodel")], corpus)
+    arm = "{none: [], other: [{site: encoder_self, mask: oracle}]}"
+    for splits, expected in (
+        ("test, distract-4", "changes nothing in training, only"),
+        ("test", "changes nothing: "),
+    ):
+        evaluate = f"evaluate: {{splits: [{splits}], metrics: [nll]}}\ncompare: {{metric: test/nll}}\n"
+        file.write_text(f"{text}{evaluate}arms: {arm}\n", encoding="utf-8")
+        found = load_experiment(file).panels[0].arms[1]
+        (said,) = find_idle(found, maskbench.data.load_corpus(found.config.corpus, tmp_path), 0)
+        assert expected in said and ("nor in evaluation on any split" in said) == (splits == "test")
+
+
 @pytest.mark.parametrize(
     "arm",
     [

@@ -227,3 +227,18 @@ def test_a_plan_lists_it_and_asks_for_the_seeds_of_all_arms(tmp_path: Path) -> N
     assert (
         "window-radius-2 is not trained any more: no better than radius 1; its results are counted" in words
     )
+
+
+@pytest.mark.parametrize("asked", ["window-radius-2", "window(radius=2)"])
+@pytest.mark.parametrize(
+    "options", [["--baseline", "{}"], ["--fail-unless", "{} better"], ["--fail-unless", "{}"]]
+)
+def test_an_arm_that_is_asked_for_is_said_to_be_retired(
+    asked: str, options: list[str], tmp_path: Path
+) -> None:
+    whole, folder = made(tmp_path)
+    retire(whole, tmp_path, title="window(radius=2)")
+    found = CliRunner().invoke(app, ["compare", str(folder), *(option.format(asked) for option in options)])
+    assert found.exit_code == 2
+    said = f"arm {asked!r} is retired ({REASON}): it gets no verdict any more (arms"
+    assert said in " ".join(found.output.split())

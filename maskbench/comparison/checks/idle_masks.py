@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from maskbench.comparison.text.sentences import join_names
 from maskbench.config.resolve.ineffective_options import find_ineffective_options
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.records.collect import CollectedRun, RunResult
@@ -42,7 +43,7 @@ def _of_arm(arm: ArmConfig, results: Sequence[RunResult]) -> Iterator[str]:
             if placement.mask not in CONTROLS and not (empty and placement.site == "loss"):
                 yield (
                     f"a mask that did nothing: {placement.mask} at {placement.site} of {arm.title} {what} in"
-                    f" {_runs(said.count(what), results)}: what the arm gains or loses does not come from it"
+                    f" {_runs(said.count(what), results)}: nothing the arm learned comes from it"
                 )
     for key, why in find_ineffective_options(arm.config) if results else ():
         if key in arm.also_different:
@@ -60,31 +61,45 @@ def describe_idle(entry: Mapping[str, Any], starts_trained: bool = False) -> str
     if entry.get("phases") == ["eval"]:
         return ""
     if entry.get("realised_ratio") == 0:
-        return "left every target token in the loss" if entry["site"] == "loss" else "picked no token"
+        return (
+            "left every target token in the loss"
+            if entry["site"] == "loss"
+            else "picked no token in training"
+        )
     if entry.get("realised_ratio") == 1 and entry["site"] == "loss":
         return "left no target token in the loss"
-    return "hid no pair of positions" if entry.get("density") == 1 else ""
+    return "hid no pair of positions in training" if entry.get("density") == 1 else ""
 
 
 def untrained_position_warnings(arms: Sequence[ArmConfig], cells: Iterable[CollectedRun]) -> list[str]:
-    """Return a sentence for each split on which arms with learned positions were evaluated beyond their training."""
+    """Return sentences on splits on which arms with learned positions were evaluated beyond their training."""
     title = {arm.name: arm.title for arm in arms}
-    found: dict[tuple[str, int, int], dict[str, None]] = {}
-    for cell in cells:
-        for split, (longer, total) in (cell.result.untrained_positions if cell.result else {}).items():
-            found.setdefault((split, longer, total), {})[title.get(cell.arm, cell.arm)] = None
-    return [
-        describe_untrained_positions(list(names), split, longer, total)
-        for (split, longer, total), names in found.items()
+    found = [
+        (title.get(cell.arm, cell.arm), cell.result.untrained_positions)
+        for cell in cells
+        if cell.result is not None
     ]
+    return describe_untrained_positions(found)
 
 
-def describe_untrained_positions(arms: Sequence[str], split: str, longer: int, total: int) -> str:
-    """Return a sentence on evaluated sentences whose last positions were never trained."""
-    return (
-        f"untrained positions: {longer} of {count_of(total, 'pair')} of {split} exceed the longest training pair, and"
-        f" with positions: learned the places beyond were never trained ({', '.join(arms)})"
-    )
+def describe_untrained_positions(found: Iterable[tuple[str, Mapping[str, tuple[int, int]]]]) -> list[str]:
+    """Return sentences on evaluated pairs whose last positions were never trained, one for arms with the same splits.
+
+    Args:
+        found: arms, which may repeat, and for each split the number of longer pairs and of all pairs.
+    """
+    by_split: dict[tuple[str, int, int], dict[str, None]] = {}
+    for arm, splits in found:
+        for split, (longer, total) in splits.items():
+            by_split.setdefault((split, longer, total), {})[arm] = None
+    by_arms: dict[tuple[str, ...], list[str]] = {}
+    for (split, longer, total), arms in by_split.items():
+        by_arms.setdefault(tuple(arms), []).append(f"{longer} of {count_of(total, 'pair')} of {split}")
+    return [
+        f"untrained positions: {join_names(counts)} exceed the longest training pair, and with positions: learned the"
+        f" places beyond were never trained ({', '.join(arms)})"
+        for arms, counts in by_arms.items()
+    ]
 
 
 def _runs(n: int, results: Sequence[RunResult]) -> str:

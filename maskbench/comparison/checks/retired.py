@@ -1,13 +1,30 @@
-"""Retired arms of which there is nothing to see, and whether the correction counts them nevertheless."""
+"""Retired arms that are asked for or of which there is nothing to see, and whether the correction counts them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from maskbench.comparison.results import RetiredResult
+from maskbench.config.schema.experiment import RetiredArm
 from maskbench.records.collect import CollectedPanel
 from maskbench.records.plans import plans_since_results
 from maskbench.registry import did_you_mean
+
+
+def describe_missing_arm(
+    wanted: str, names: Sequence[str], retired: Sequence[RetiredArm | RetiredResult], what: str = "arms"
+) -> str:
+    """Return why no arm of that name can be chosen: it is retired, or there is none.
+
+    Args:
+        names: the arms that can be chosen.
+        what: what these are called.
+    """
+    listed = ", ".join(names) or "none"
+    for arm in retired:
+        if wanted in (arm.title, arm.arm if isinstance(arm, RetiredResult) else arm.name):
+            return f"arm {wanted!r} is retired ({arm.reason}): it gets no verdict any more ({what}: {listed})"
+    return f"no arm named {wanted!r}{did_you_mean(wanted, names)} ({what}: {listed})"
 
 
 def was_planned(collected: CollectedPanel, arm: str) -> bool:

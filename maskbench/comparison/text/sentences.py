@@ -83,7 +83,7 @@ def retired_sentences(comparison: Comparison) -> list[str]:
         if one.row is not None:
             cells = arm_cells(one.row, scale)
             mean = f"{cells.mean_with_sd('+-', mark='')}{scale.percent}" if cells.mean else "no result to use"
-            parts.append(f"it had {mean} over {cells.runs} seeds")
+            parts.append(f"it had {mean} over {cells.runs} seed{'' if cells.runs == '1' else 's'}")
             if cells.difference:
                 p = f", p {cells.p}" if cells.p else ""
                 parts.append(f"{cells.difference_with_interval()} against {comparison.baseline.title}{p}")
