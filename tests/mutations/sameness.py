@@ -16,8 +16,8 @@ SAMENESS = family(
     (
         "Unicode form",
         SAME,
-        'text = unicodedata.normalize("NFC", text)',
-        "text = text.strip()",
+        'unicodedata.normalize("NFC", text.translate(_WITHOUT_INVISIBLE))',
+        "text.strip()",
         T,
     ),
     ("raw text", "data/text/text_corpus.py", "dealing_key(pair[0])", "pair[0].lower()", T),
