@@ -186,6 +186,11 @@ class CorpusBuilder(ABC):
         """
         return {}
 
+    @classmethod
+    def is_generated(cls) -> bool:
+        """Return whether no input file can go into the corpus, as the class does not define `inputs`."""
+        return not any("inputs" in vars(base) for base in cls.__mro__ if base is not CorpusBuilder)
+
 
 def encode_split(name: str, pairs: Sequence[tuple[str, str]], vocabulary: Vocabulary) -> Split:
     """Encode `(source, reference)` pairs as a split."""

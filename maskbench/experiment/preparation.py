@@ -16,6 +16,7 @@ from maskbench.config.schema.experiment import ArmConfig, Experiment, RunConfig
 from maskbench.errors import ConfigError, CorpusError, LeakError, MaskbenchError, PluginError
 from maskbench.experiment.plan import CACHE, PlannedRun, corpus_key, plan_runs
 from maskbench.experiment.progress_events import NullReporter, Reporter
+from maskbench.registry import CORPORA
 
 if TYPE_CHECKING:
     from maskbench.data.corpus import Corpus
@@ -78,6 +79,15 @@ def make_dry_run(experiment: Experiment, runs_dir: Path, reporter: Reporter | No
 def corpus_notes(corpora: Mapping[str, Corpus]) -> list[str]:
     """Return the notes of every corpus, each with the corpus's name."""
     return [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
+
+
+def notes_on_own_text(corpora: Mapping[str, Corpus]) -> list[str]:
+    """Return the corpora's notes without those in which a generated corpus describes itself."""
+    return [
+        f"corpus {corpus.name}: {note}"
+        for corpus in corpora.values()
+        for note in (corpus.overlaps.sentences() if CORPORA[corpus.name].is_generated() else corpus.notes)
+    ]
 
 
 def plan_and_build_corpora(
