@@ -262,8 +262,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
         )
         if "Not a gzipped file" in str(error) and _is_gzip(path):
             raise CorpusError(
-                f"{path}: other bytes follow the compressed text, and nobody knows whether they are text; leave them out:"
-                f" gzip -dc {path.name} | gzip > NEW"
+                f"{path}:{lines}: other bytes follow the compressed text here, and nobody knows whether they are text;"
+                f" leave them out: gzip -dc {path.name} | gzip > NEW"
             ) from error
         raise CorpusError(f"{path}:{lines}: not a sound gzip file from here on: {error}; {advice}") from error
     except OSError as error:
