@@ -143,6 +143,7 @@ def test_the_recipes_name_the_plugin(folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_verify_checks_the_copy_and_replays_with_it(folder: Path) -> None:
     cell = ("verify", "runs/first", "--cell", "first/seed-0", "-j", "1")
     code, said = told(*cell, cwd=folder)
@@ -174,7 +175,7 @@ MOMENTS = {
         ("import", "os._exit(0)"),
         ("build", "sys.exit(0)"),
         ("call", "sys.exit(0)"),
-        ("training", "os._exit(0)"),
+        pytest.param("training", "os._exit(0)", marks=pytest.mark.slow),
     ],
 )
 def test_a_plugin_that_leaves_does_not_leave_success(tmp_path: Path, moment: str, way: str) -> None:

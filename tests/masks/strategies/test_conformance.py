@@ -272,7 +272,6 @@ def decoded(model: EncoderDecoder, batch: Batch, pieces: list[tuple[int, int]], 
     return torch.cat(scores, 1)
 
 
-@pytest.mark.shapes(checked=True)
 @every_arm
 def test_cached_decoding_gives_the_scores_of_full_decoding(arm: Arm) -> None:
     model, batch = tiny_model(arm.plan()).eval(), tiny_batch()
