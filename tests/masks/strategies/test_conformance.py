@@ -40,7 +40,7 @@ from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.registry import MASKS, PRESETS
 
-# Every strategy goes through the same model in seventeen ways; the two that call all of it check its shapes.
+# Every strategy goes through the same model in seventeen ways; one that calls all of it checks its shapes.
 pytestmark = pytest.mark.shapes(checked=False)
 
 
