@@ -71,8 +71,8 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
     from maskbench.experiment.plan import refuse_unusable_runs
     from maskbench.experiment.plan_log import current_plan
     from maskbench.experiment.preparation import (
+        corpus_notes,
         make_dry_run,
-        notes_on_own_text,
         warn_of_options_without_effect,
     )
     from maskbench.experiment.progress_events import NullReporter
@@ -91,7 +91,7 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
 
     warn_of_options_without_effect(experiment, Warner())
     rehearsal = make_dry_run(experiment, runs_dir, Warner())
-    for note in notes_on_own_text(rehearsal.corpora):
+    for note in corpus_notes(rehearsal.corpora, self_descriptions=False):
         typer.echo(f"note: {sanitize(note)}", err=True)
     expected = estimate_costs(experiment, rehearsal, runs_dir, executor)
     prospects = forecast_power(experiment, runs_dir)

@@ -19,7 +19,7 @@ import torch
 from maskbench.audit.arms import make_arm_subject
 from maskbench.audit.generators import preserve_generators
 from maskbench.audit.subject import AuditCase, largest_difference
-from maskbench.config.schema.experiment import ArmConfig, PlacementConfig
+from maskbench.config.schema.experiment import CONTROLS, ArmConfig, PlacementConfig
 from maskbench.data.batches import Batch, collate
 from maskbench.data.corpus import Corpus, Split
 from maskbench.errors import ConfigError
@@ -34,8 +34,6 @@ LONGEST, OTHERS = 4, 8
 """Number of sentence pairs of a split that are looked at: the longest, and some at equal distances in it."""
 ROUNDING = 1e-9
 """Largest difference of float64 scores that counts as none; a normaliser of its own may round differently."""
-CONTROLS = ("none",)
-"""Masks that are placed in order to do nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 Two sentences are the same if a person reads the same words, or if the model reads the same tokens:
 
 * their keys are equal (`sentence_key`): composed Unicode (NFC), one space between words, none at the ends, no
-  invisible characters (`maskbench.text.is_invisible`). A tokeniser may read two such sentences differently; they are the same all the same;
+  invisible characters (`maskbench.text.is_invisible`), although a tokeniser may read them differently;
 * or, where the vocabulary is known, their token ids are equal. Beyond the above these are sentences whose words
   differ and are unknown to the vocabulary. They are counted as the same, since the model cannot tell them apart, and
   counted on their own, since a person can (`Overlap.unknown_sources`).
 
-Dealing, notes, statistics, `denoise` and overlaps all use
-this definition. Dealing also ignores case, so that splits do not depend on `lowercase` (`dealing_key`).
+Dealing, notes, statistics, `denoise` and overlaps all use this definition. Dealing also ignores case, so that
+splits do not depend on `lowercase` (`dealing_key`).
 """
 
 from __future__ import annotations

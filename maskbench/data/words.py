@@ -3,9 +3,10 @@
 A word is what stands between blanks. Blanks are white space, the zero width space, the Tibetan tsheg and the
 Ethiopic wordspace. Some scripts are written without blanks between words (`_ALONE`). In a text of such a script
 every base character is a word of its own, together with all its combining marks: a grapheme cluster of Unicode
-Standard Annex 29 (https://unicode.org/reports/tr29/), and the spacing vowels that the annex leaves out. Other characters between two blanks stay one
-word, as a Latin name in a Chinese sentence does. If such a text has blanks between words all the same, because
-somebody divided it into words, these blanks count and the characters are not divided.
+Standard Annex 29 (https://unicode.org/reports/tr29/), and the spacing vowels that the annex leaves out. Other
+characters between two blanks stay one word, as a Latin name in a Chinese sentence does. If such a text has blanks
+between words all the same, because somebody divided it into words, these blanks count and the characters are not
+divided.
 
 `choose_rule` reads off a text which of the two holds.
 """

@@ -76,17 +76,20 @@ def make_dry_run(experiment: Experiment, runs_dir: Path, reporter: Reporter | No
     return DryRun(planned, corpora, built)
 
 
-def corpus_notes(corpora: Mapping[str, Corpus]) -> list[str]:
-    """Return the notes of every corpus, each with the corpus's name."""
-    return [f"corpus {corpus.name}: {note}" for corpus in corpora.values() for note in corpus.notes]
+def corpus_notes(corpora: Mapping[str, Corpus], *, self_descriptions: bool = True) -> list[str]:
+    """Return the notes of every corpus, each with the corpus's name.
 
-
-def notes_on_own_text(corpora: Mapping[str, Corpus]) -> list[str]:
-    """Return the corpora's notes without those in which a generated corpus describes itself."""
+    Args:
+        self_descriptions: whether a generated corpus says more than what its splits have in common.
+    """
     return [
         f"corpus {corpus.name}: {note}"
         for corpus in corpora.values()
-        for note in (corpus.overlaps.sentences() if CORPORA[corpus.name].is_generated() else corpus.notes)
+        for note in (
+            corpus.notes
+            if self_descriptions or not CORPORA[corpus.name].is_generated()
+            else corpus.overlaps.sentences()
+        )
     ]
 
 

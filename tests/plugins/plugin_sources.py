@@ -40,6 +40,26 @@ class First(AttentionMask):
 '''
 )
 
+SAME_LENGTH = (
+    HEAD
+    + '''from maskbench.metrics.base import TranslationMetric
+
+
+@METRICS.register("same_length")
+class SameLength(TranslationMetric):
+    """The share of translations that are as long as their reference."""
+
+    higher_is_better = True
+    unit = "share of sentences"
+    high = 1.0
+    description = "share of translations as long as their reference"
+    source = "a test, 2026"
+
+    def count(self, hypothesis, reference):
+        return int(len(hypothesis) == len(reference)), 1
+'''
+)
+
 EXPERIMENT = """\
 name: first
 seeds: 1

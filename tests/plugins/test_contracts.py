@@ -5,31 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from plugin_sources import FIRST_KEY, HEAD, line_of, save
+from plugin_sources import FIRST_KEY, HEAD, SAME_LENGTH, line_of, save
 
 from maskbench.errors import ConfigError
 from maskbench.plugins import load_plugins
 from maskbench.registry import REGISTRIES
-
-METRIC = (
-    HEAD
-    + '''from maskbench.metrics.base import TranslationMetric
-
-
-@METRICS.register("same_length")
-class SameLength(TranslationMetric):
-    """The share of translations that are as long as their reference."""
-
-    higher_is_better = True
-    unit = "share of sentences"
-    high = 1.0
-    description = "share of translations as long as their reference"
-    source = "a test, 2026"
-
-    def count(self, hypothesis, reference):
-        return int(len(hypothesis) == len(reference)), 1
-'''
-)
 
 CORPUS = (
     HEAD
@@ -66,7 +46,7 @@ def refusal(folder: Path, text: str) -> list[str]:
     return str(caught.value).replace(str(path), "own.py").splitlines()
 
 
-@pytest.mark.parametrize("text", [FIRST_KEY, METRIC, CORPUS, PRESET])
+@pytest.mark.parametrize("text", [FIRST_KEY, SAME_LENGTH, CORPUS, PRESET])
 def test_what_the_tables_break_is_right_as_it_stands(tmp_path: Path, text: str) -> None:
     (plugin,) = load_plugins([save(tmp_path, text)])
     assert plugin.registered
@@ -118,9 +98,9 @@ def test_a_wrong_kind_of_set_is_not_called_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "old", "new", "where", "said"),
     [
-        (METRIC, "(self, hypothesis, reference)", "(self, pair)", "def count", "count takes (self, pair)"),
-        (METRIC, "high = 1.0", 'high = 1.0\n    slices = "length"', "slices", "slices is a text; put it into a tuple"),
-        (METRIC, "higher_is_better = True", 'higher_is_better = "yes"', "higher_is_better", "declares no higher_is_better"),
+        (SAME_LENGTH, "(self, hypothesis, reference)", "(self, pair)", "def count", "count takes (self, pair)"),
+        (SAME_LENGTH, "high = 1.0", 'high = 1.0\n    slices = "length"', "slices", "slices is a text; put it into a tuple"),
+        (SAME_LENGTH, "higher_is_better = True", 'higher_is_better = "yes"', "higher_is_better", "declares no higher_is_better"),
         (CORPUS, "version = 3", 'version = "3"', "version", "version is '3', and is a whole number"),
         (CORPUS, "(CopyCorpus)", "", "@CORPORA", "must be a class derived from CorpusBuilder"),
         (CORPUS, "    version = 3", "    Options = dict", "Options = dict", "declares no Options"),
@@ -157,7 +137,7 @@ def test_a_mistake_in_a_preset_is_told(tmp_path: Path, old: str, new: str, said:
 def test_all_mistakes_of_all_classes_are_told_at_once(tmp_path: Path) -> None:
     text = (
         FIRST_KEY.replace('frozenset({"encoder_self"})', '("cross",)').replace('"a test, 2026"', '""')
-        + METRIC.removeprefix(HEAD).replace('unit = "share of sentences"', 'unit = ""')
+        + SAME_LENGTH.removeprefix(HEAD).replace('unit = "share of sentences"', 'unit = ""')
         + CORPUS.removeprefix(HEAD).replace("version = 3", "version = 1.5").replace("own_corpus", "copy")
     )
     said = {

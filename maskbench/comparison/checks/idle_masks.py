@@ -11,12 +11,9 @@ from typing import Any
 
 from maskbench.comparison.text.sentences import join_names
 from maskbench.config.resolve.ineffective_options import find_ineffective_options
-from maskbench.config.schema.experiment import ArmConfig
+from maskbench.config.schema.experiment import CONTROLS, ArmConfig
 from maskbench.records.collect import CollectedRun, RunResult
 from maskbench.text import count_of
-
-CONTROLS = ("none",)
-"""Masks that are placed in order to do nothing."""
 
 
 def idle_alarms(arms: Sequence[ArmConfig], cells: Iterable[CollectedRun]) -> list[str]:

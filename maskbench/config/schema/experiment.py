@@ -66,6 +66,8 @@ SITES: tuple[str, ...] = get_args(Site)
 """The places in the model and the training where a mask can act."""
 ATTENTION_SITES = ("encoder_self", "decoder_self", "cross")
 """The sites that have layers and heads."""
+CONTROLS = ("none",)
+"""Masks that are placed in order to do nothing."""
 
 Application = Literal["hard", "renormalise", "raw", "multiply_scores", "small_fill"]
 """How an attention site's combined mask, legality included, is applied to the scores."""

@@ -50,11 +50,11 @@ def _unknown_notes(splits: Iterable[Split]) -> list[str]:
     for split in splits:
         for what, side in (("references", split.tgt), ("sources", split.src)):
             unknown = int((side.values == UNK).sum())
+            # The end mark of each line is no token of the text.
+            tokens = len(side.values) - len(split)
             if unknown:
-                # The end mark of each line is no token of the text.
-                share = unknown / (len(side.values) - len(split))
                 found.append(
-                    f"{unknown} of {len(side.values) - len(split)} tokens of the {what} of {split.name} ({share:.1%})"
+                    f"{unknown} of {tokens} tokens of the {what} of {split.name} ({unknown / tokens:.1%})"
                 )
     if not found:
         return []

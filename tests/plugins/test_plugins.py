@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import tiny_runs
+from plugin_sources import FIRST_KEY, SAME_LENGTH
 
 import maskbench.data
 import maskbench.masks  # noqa: F401
@@ -28,42 +29,11 @@ from maskbench.training.environment import environment_changes
 from maskbench.training.job import RunJob
 from maskbench.training.loop import train_run
 
-CLASS = '''"""A plug-in."""
-from __future__ import annotations
-
-from maskbench.masks.base import AttentionMask, StrategyOptions
-from maskbench.registry import MASKS
-
-
-class FirstOptions(StrategyOptions):
-    """Nothing to set."""
-
-
-@MASKS.register("first_key")
-class First(AttentionMask):
-    """Every query sees the first key and itself."""
-
-    sites = frozenset({"encoder_self"})
-    source = "a test, 2026"
-    Options = FirstOptions
-    example = FirstOptions()
-
-    def mask_mod(self, options, ctx):
-        return lambda b, h, q_idx, kv_idx: (kv_idx == 0) | (kv_idx == q_idx)
-'''
-
-
-@pytest.fixture(autouse=True)
-def registries_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in registry.REGISTRIES:
-        monkeypatch.setattr(each, "_entries", dict(each))
-    monkeypatch.setattr(plugins, "_loaded", {})
-
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "first.py"
-    path.write_text(CLASS, encoding="utf-8")
+    path.write_text(FIRST_KEY, encoding="utf-8")
     return path
 
 
@@ -76,7 +46,7 @@ def refusal(path: Path, text: str) -> str:
 
 def test_a_file_adds_its_strategies_and_is_named_with_its_hash(file: Path) -> None:
     (plugin,) = load_plugins([file])
-    assert plugin == Plugin("first", file.resolve(), hashlib.sha256(CLASS.encode()).hexdigest())
+    assert plugin == Plugin("first", file.resolve(), hashlib.sha256(FIRST_KEY.encode()).hexdigest())
     assert MASKS.lookup("first_key").__name__ == "First"
 
 
@@ -92,7 +62,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_python_is_refused(tmp_path: Path) -> None:
-    assert ".py" in refusal(tmp_path / "notes.txt", CLASS)
+    assert ".py" in refusal(tmp_path / "notes.txt", FIRST_KEY)
 
 
 def test_an_error_in_a_plugin_shows_the_plugins_own_line(tmp_path: Path) -> None:
@@ -118,13 +88,13 @@ def test_a_plugin_that_exits_is_an_error_not_an_exit(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_taken_is_told_with_its_line(tmp_path: Path) -> None:
-    message = refusal(tmp_path / "again.py", CLASS.replace('"first_key"', '"window"'))
+    message = refusal(tmp_path / "again.py", FIRST_KEY.replace('"first_key"', '"window"'))
     assert "'window' is already Window" in message and '@MASKS.register("window")' in message
 
 
 def test_the_name_of_a_preset_is_taken_too(tmp_path: Path) -> None:
     preset = sorted(PRESETS)[0]
-    message = refusal(tmp_path / "again.py", CLASS.replace('"first_key"', f'"{preset}"'))
+    message = refusal(tmp_path / "again.py", FIRST_KEY.replace('"first_key"', f'"{preset}"'))
     assert "already the name of a preset" in message
 
 
@@ -132,8 +102,8 @@ def test_the_name_of_a_preset_is_taken_too(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ('    source = "a test, 2026"\n', "", "source"),
-        ("    example = FirstOptions()\n", "", "example"),
-        ("    Options = FirstOptions\n", "", "Options"),
+        ("    example = OwnOptions()\n", "", "example"),
+        ("    Options = OwnOptions\n", "", "Options"),
         ('{"encoder_self"}', '{"encoder_slef"}', "did you mean 'encoder_self'"),
         ('frozenset({"encoder_self"})', "frozenset()", "sites"),
         ('{"encoder_self"}', '{"loss"}', "an attention mask is never asked"),
@@ -148,18 +118,18 @@ def test_the_name_of_a_preset_is_taken_too(tmp_path: Path) -> None:
 def test_a_class_that_breaks_the_contract_is_told_what_it_lacks(
     tmp_path: Path, old: str, new: str, said: str
 ) -> None:
-    assert old in CLASS
+    assert old in FIRST_KEY
     path = tmp_path / "wrong.py"
-    message = refusal(path, CLASS.replace(old, new))
+    message = refusal(path, FIRST_KEY.replace(old, new))
     assert said in message
     assert message.startswith(f"{path}:")
 
 
 def test_a_plugin_that_fails_leaves_nothing_behind_and_may_be_mended(file: Path) -> None:
     before = MASKS.names()
-    refusal(file, CLASS + "\nraise RuntimeError('late')\n")
+    refusal(file, FIRST_KEY + "\nraise RuntimeError('late')\n")
     assert MASKS.names() == before
-    file.write_text(CLASS, encoding="utf-8")
+    file.write_text(FIRST_KEY, encoding="utf-8")
     load_plugins([file])
     assert "first_key" in MASKS.names()
 
@@ -181,7 +151,7 @@ def test_a_plugin_cannot_give_its_strategy_the_name_of_its_own_preset(tmp_path: 
         "from maskbench.registry import Preset, register_preset\n"
         "register_preset('first_key', Preset('window', {}, frozenset({'cross'}), 'd', 's'))\n"
     )
-    message = refusal(tmp_path / "both.py", CLASS.replace("\n\n\n", f"\n{preset}\n\n", 1))
+    message = refusal(tmp_path / "both.py", FIRST_KEY.replace("\n\n\n", f"\n{preset}\n\n", 1))
     assert "'first_key' is already the name of a preset" in message
 
 
@@ -190,7 +160,11 @@ def test_an_installed_plugin_is_found_by_its_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     name = f"installed_first_{len(value)}"
-    text = CLASS if ":" not in value else f"{CLASS}\n\ndef enter():\n    global entered\n    entered = True\n"
+    text = (
+        FIRST_KEY
+        if ":" not in value
+        else f"{FIRST_KEY}\n\ndef enter():\n    global entered\n    entered = True\n"
+    )
     (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     found = EntryPoint("first", value.replace("installed_first", name), "maskbench.strategies")
@@ -207,7 +181,7 @@ def test_an_installed_plugin_is_found_by_its_entry_point(
 def test_a_plugin_that_is_in_two_entry_point_groups_is_called_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = f"{CLASS}\n\ncalls = []\n\n\ndef enter():\n    calls.append(1)\n"
+    text = f"{FIRST_KEY}\n\ncalls = []\n\n\ndef enter():\n    calls.append(1)\n"
     (tmp_path / "installed_twice.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     groups = {
@@ -253,7 +227,7 @@ def test_training_processes_find_the_strategies_of_a_file(file: Path, tmp_path: 
     assert not [warning for warning in outcome.warnings if "cost" in warning]
     record = RunDirectory(runs / "first" / "first" / "seed-0").record()
     assert record is not None
-    assert record["plugins"] == {"first": hashlib.sha256(CLASS.encode()).hexdigest()}
+    assert record["plugins"] == {"first": hashlib.sha256(FIRST_KEY.encode()).hexdigest()}
 
 
 def test_without_plugins_none_are_recorded(tmp_path: Path) -> None:
@@ -284,29 +258,9 @@ def test_the_command_line_refuses_a_bad_plugin_in_one_message(tmp_path: Path) ->
     ]
 
 
-METRIC = '''"""A metric."""
-from maskbench.metrics.base import TranslationMetric
-from maskbench.registry import METRICS
-
-
-@METRICS.register("same_length")
-class SameLength(TranslationMetric):
-    """The share of translations that are as long as their reference."""
-
-    higher_is_better = True
-    unit = "share of sentences"
-    high = 1.0
-    description = "share of translations as long as their reference"
-    source = "a test, 2026"
-
-    def count(self, hypothesis, reference):
-        return int(len(hypothesis) == len(reference)), 1
-'''
-
-
 def test_a_file_adds_a_metric_that_scores_and_counts(tmp_path: Path) -> None:
     path = tmp_path / "same_length.py"
-    path.write_text(METRIC, encoding="utf-8")
+    path.write_text(SAME_LENGTH, encoding="utf-8")
     load_plugins([path])
     metric = find_metric("same_length")
     assert metric_names()[-1] == "same_length" and metric.name == "same_length"
@@ -336,13 +290,13 @@ def test_a_metric_that_breaks_the_contract_is_told_and_taken_out(
     tmp_path: Path, changed: str, to: str, said: str
 ) -> None:
     before = dict(METRICS)
-    message = refusal(tmp_path / "wrong.py", METRIC.replace(changed, to))
+    message = refusal(tmp_path / "wrong.py", SAME_LENGTH.replace(changed, to))
     assert said in message and "wrong.py:" in message
     assert dict(METRICS) == before
 
 
 def test_an_installed_package_adds_metrics(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "metric_of_a_package.py").write_text(METRIC, encoding="utf-8")
+    (tmp_path / "metric_of_a_package.py").write_text(SAME_LENGTH, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     entry = EntryPoint("same", "metric_of_a_package", "maskbench.metrics")
     monkeypatch.setattr(plugins, "find_installed_plugins", lambda: [entry])
