@@ -105,6 +105,22 @@ def torch_generator(key: Key) -> torch.Generator:
     return torch.Generator().manual_seed(key.low32)
 
 
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed torch's generator of the CPU and, where a model computes on another device, those of all devices.
+
+    Dropout on a GPU draws from the GPU's generator. Two passes that differ in it differ in their scores,
+    which looks like a leak.
+    """
+    import torch
+
+    if device.type == "cpu":
+        # Equals `torch.manual_seed` on the CPU. That also takes a stack trace for the generators of the GPUs
+        # at every call, and keeps it until the first use of a GPU.
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 def permutation(key: Key, n: int) -> npt.NDArray[np.int64]:
     """Return a permutation of `range(n)` that depends only on the key.
 

@@ -8,7 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskbench.randomness import Key, permutation, philox, random_bits, random_words, torch_generator
+from maskbench.randomness import (
+    Key,
+    permutation,
+    philox,
+    random_bits,
+    random_words,
+    seed_torch,
+    torch_generator,
+)
 
 ALL_ONES = 0xFFFFFFFF
 
@@ -87,3 +95,13 @@ def test_a_generator_is_seeded_by_the_first_word_of_its_key() -> None:
     key = Key.of(3, "order", 5)
     expected = torch.empty(4).normal_(generator=torch.Generator().manual_seed(0x3A0EDFDB))
     assert torch.equal(torch.empty(4).normal_(generator=torch_generator(key)), expected)
+
+
+def test_dropout_of_every_device_is_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU, dropout draws from the GPU's generator: two passes with other draws would look like a leak."""
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    seed_torch(3, torch.device("cpu"))
+    assert seeded == []
+    seed_torch(5, torch.device("cuda", 0))
+    assert seeded == [5] and torch.initial_seed() == 5

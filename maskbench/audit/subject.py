@@ -18,7 +18,7 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import LogitContext, Sizes
 from maskbench.model.initialise import initialise
 from maskbench.model.transformer import EncoderDecoder
-from maskbench.randomness import Key, torch_generator
+from maskbench.randomness import Key, seed_torch, torch_generator
 from maskbench.training.environment import autocast
 from maskbench.training.loss import nll_of
 
@@ -204,16 +204,3 @@ def largest_difference(one: Tensor, other: Tensor) -> float:
     apart = torch.where(one == other, 0.0, (one - other).abs().double())
     most = torch.finfo(torch.float64).max
     return float(apart.nan_to_num(nan=most, posinf=most).max())
-
-
-def seed_torch(seed: int, device: torch.device) -> None:
-    """Seed torch's generator of the CPU and, where a model computes on another device, those of all devices.
-
-    Dropout on a GPU draws from the GPU's generator. Two passes that differ in it differ in their scores,
-    which looks like a leak.
-    """
-    if device.type == "cpu":
-        # Equals `torch.manual_seed` on the CPU, without the stack trace that it takes for other devices.
-        torch.default_generator.manual_seed(seed)
-    else:
-        torch.manual_seed(seed)

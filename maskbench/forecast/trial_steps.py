@@ -84,11 +84,10 @@ def _steps(config: RunConfig, corpus: Corpus, seed: int) -> Iterator[None]:
     Building an optimiser imports torch's compiler, which takes longer than all the steps. The weights of
     `init_from`, which may not exist yet, do not change the time.
     """
-    import torch
-
     from maskbench.data.batches import BatchSchedule, collate
     from maskbench.masks.clock import Clock
     from maskbench.model.transformer import build_model
+    from maskbench.randomness import seed_torch
     from maskbench.training.environment import compute_dtype, pick_device
     from maskbench.training.objective import Objective
     from maskbench.training.warm_start import freeze_all_but
@@ -104,7 +103,7 @@ def _steps(config: RunConfig, corpus: Corpus, seed: int) -> Iterator[None]:
     model.train()
     for step in itertools.count():
         epoch, ids = batches.batch_at(step)
-        torch.manual_seed(step)
+        seed_torch(step, device)
         model.zero_grad(set_to_none=True)
         objective.backward(collate(split, ids).to(device), Clock("train", 0, 1, epoch, batches.n_batches, 0))
         yield

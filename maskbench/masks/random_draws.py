@@ -40,13 +40,20 @@ class Draws:
         `a` and `b` broadcast against each other without a batch axis; results have the example axis first.
         """
         ndim = max(a.ndim, b.ndim)
-        examples = self.examples.reshape(-1, *[1] * ndim)
-        return philox(self.key, a, b, examples)
+        return _philox(self.key, a, b, self.examples.reshape(-1, *[1] * ndim))
 
     def part(self, index: int) -> Draws:
         """Return independent draws for part `index` of a strategy composed of several."""
         first, *rest = self.key.words
         return replace(self, key=Key.of(first, "part", *rest, index))
+
+
+def _philox(key: Key, a: Tensor, b: Tensor, examples: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the words of `philox`, on a CPU computed by numpy: it takes a third of the time in a batch's size."""
+    if examples.device.type != "cpu":
+        return philox(key, a, b, examples)
+    w0, w1, w2, w3 = map(torch.from_numpy, philox(key, a.numpy(), b.numpy(), examples.numpy()))
+    return w0, w1, w2, w3
 
 
 def below(words: Tensor, probability: float) -> Tensor:
@@ -94,7 +101,7 @@ class MaskSampler:
         if clock.phase == "eval":
             return None
         zero = torch.zeros(1, dtype=torch.int64, device=examples.device)
-        word = philox(self._key("schedule-example", clock, clock.epoch), zero, zero, examples)[0]
+        word = _philox(self._key("schedule-example", clock, clock.epoch), zero, zero, examples)[0]
         return word.double() / 2**32
 
     def _key(self, stream: str, clock: Clock, moment: int) -> Key:

@@ -16,7 +16,7 @@ from maskbench.data.batches import Batch, BatchSchedule, collate
 from maskbench.data.corpus import Corpus
 from maskbench.masks.clock import Clock
 from maskbench.model.transformer import EncoderDecoder, build_model
-from maskbench.randomness import Key
+from maskbench.randomness import Key, seed_torch
 from maskbench.training.environment import compute_dtype, keep_freed_memory, pick_device
 from maskbench.training.objective import Objective
 from maskbench.training.optimiser import build_optimiser, learning_rate, set_learning_rate
@@ -101,8 +101,10 @@ class Trainer:
         Raises:
             Diverged: the loss or the gradient is not finite; weights and moments are unchanged.
         """
-        self.model.train()
-        torch.manual_seed(self._dropout_seed(clock.step))
+        # Evaluations restore the mode at their end, so the walk over all modules is seldom needed.
+        if not self.model.training:
+            self.model.train()
+        seed_torch(self._dropout_seed(clock.step), self.device)
         self.optimiser.zero_grad(set_to_none=True)
         loss, nll = self.objective.backward(batch, clock)
         for parameter in self.model.masks.frozen_parameters(clock):

@@ -168,3 +168,9 @@ def test_a_step_draws_nothing_that_a_step_before_could_shift(cache: Path) -> Non
     found = losses(disturbed, 1)
     torch.rand(1000)
     assert [*found, disturbed.update(*disturbed.batch(1)).nll] == wanted
+
+
+def test_a_model_in_evaluation_mode_is_trained_with_dropout(cache: Path) -> None:
+    trainer, evaluated = trainer_of(cache), trainer_of(cache)
+    evaluated.model.eval()
+    assert losses(evaluated) == losses(trainer)
