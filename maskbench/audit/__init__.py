@@ -5,7 +5,17 @@ and test sentences) becomes two `AuditCase`s (float64, and the number format of 
 case into `ProofResult`s, and `audit` collects them as `Finding`s.
 """
 
-from maskbench.audit.proofs import decoding, density, draws, gradients, invariance, leaks, rows, support
+from maskbench.audit.proofs import (
+    decoding,
+    density,
+    draws,
+    gradients,
+    invariance,
+    leaks,
+    paths,
+    rows,
+    support,
+)
 from maskbench.audit.report import Finding, audit, is_sound
 
 __all__ = [
@@ -18,6 +28,7 @@ __all__ = [
     "invariance",
     "is_sound",
     "leaks",
+    "paths",
     "rows",
     "support",
 ]

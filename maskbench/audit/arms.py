@@ -15,6 +15,7 @@ from maskbench.data import load_corpus
 from maskbench.data.batches import BatchSchedule, collate
 from maskbench.data.corpus import Corpus, Split
 from maskbench.masks.clock import Clock
+from maskbench.model.attention_path import AUTO, DENSE_ONLY, PathRules, may_leave_dense
 from maskbench.model.transformer import collect_sizes
 from maskbench.training.environment import compute_dtype, pick_device
 
@@ -66,9 +67,21 @@ def make_arm_subject(arm: ArmConfig, corpus: Corpus, seed: int) -> Subject:
         device=device,
         seed=seed,
         streams=config.streams,
+        attention_paths=audited_paths(config, corpus.max_length),
         train=Clock("train", half, total, epoch=half // per_epoch, steps_per_epoch=per_epoch),
         evaluation=Clock.evaluation(total, total),
     )
+
+
+def audited_paths(config: RunConfig, max_length: int) -> PathRules:
+    """Return rules under which the audit's short sentences are computed as the run's long ones are.
+
+    Training with dropout never uses the fused kernel.
+    """
+    if not may_leave_dense(config.model, max_length):
+        return DENSE_ONLY
+    never = 2.0
+    return PathRules(smallest=1, rows=4, fused_share=never if config.model.dropout else AUTO.fused_share)
 
 
 def pick_sentences(split: Split) -> npt.NDArray[np.int64]:

@@ -54,6 +54,11 @@ class RecordingMaskPlan(MaskPlan):
         finally:
             self._emptied = False
 
+    @property
+    def reads_decisions(self) -> bool:
+        """Whether decisions are recorded or restricted, or an observer reads them."""
+        return self._emptied or self._notes is not None or super().reads_decisions
+
     def is_empty(self, site: str) -> bool:
         """Whether nothing is placed at `site`; False at attention sites within `emptied`."""
         return super().is_empty(site) and not (self._emptied and site in ATTENTION_SITES)

@@ -16,6 +16,7 @@ from maskbench.data.batches import Batch
 from maskbench.data.padding import real_tokens
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import LogitContext, Sizes
+from maskbench.model.attention_path import AUTO, PathRules
 from maskbench.model.initialise import initialise
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.randomness import Key, seed_torch, torch_generator
@@ -57,6 +58,8 @@ class Subject:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seed: int = 0
     streams: str = "a"
+    attention_paths: PathRules = AUTO
+    """The way in which attention layers are computed."""
     train: Clock = MID_TRAINING
     """Clock of the audit in training."""
     evaluation: Clock = FINAL_EVALUATION
@@ -117,6 +120,7 @@ class AuditCase:
         arm = subject.arm if placements is None else placements
         masks = RecordingMaskPlan(arm, seed=subject.seed, streams=subject.streams, sizes=subject.sizes)
         model = EncoderDecoder(subject.model, masks, subject.sizes.vocab_size, subject.sizes.max_length)
+        model.attention_paths = subject.attention_paths
         initialise(model, subject.seed, subject.streams)
         if moved:
             perturb_learned(masks, subject.seed)

@@ -187,6 +187,13 @@ class AttentionMask(Strategy):
         """Return whether every query keeps only keys at or before its own position."""
         return False
 
+    def period(self, options: Any) -> int:
+        """Return p where queries p positions apart keep nearly the same keys; it changes speed, not results.
+
+        Attention that is computed in blocks may then put every p-th query into one block.
+        """
+        return 1
+
     @abstractmethod
     def mask_mod(self, options: Any, ctx: AttentionContext) -> MaskMod:
         """Return the pattern as a function of index tensors."""
@@ -200,6 +207,9 @@ class ScoreBias(Strategy):
     """Returns a bias that is added to the scaled scores. The plan sums the results."""
 
     kind = "score bias"
+    by_pair: ClassVar[bool] = False
+    """Whether the bias of a pair depends on its positions, options and lengths alone, and has no gradient, so that it can be
+    computed for any part of the pairs."""
 
     @abstractmethod
     def bias(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:
@@ -216,6 +226,9 @@ class ScoreGate(Strategy):
     kind = "gate"
     hides: ClassVar[bool] = False
     """Whether a gate can be exactly 0 (log -inf); the plan then hides the pair as a mask does."""
+    by_pair: ClassVar[bool] = False
+    """Whether the gate of a pair depends on its positions, options and lengths alone, and has no gradient, so that it can be
+    computed for any part of the pairs."""
 
     @abstractmethod
     def log_gate(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads q kv"]:

@@ -175,6 +175,8 @@ class _PatternRecord:
 class MaskAudit:
     """Observes a plan during training and records what its masks do."""
 
+    reads_decisions = False
+
     def __init__(self, plan: MaskPlan) -> None:
         self._plan = plan
         self._picks = {
@@ -186,6 +188,11 @@ class MaskAudit:
         self._measure = False
         self._target_lengths: Tensor | None = None
         plan.observer = self
+
+    @property
+    def measures_pairs(self) -> bool:
+        """Whether the densities of attention masks are measured in this step."""
+        return self._measure
 
     def begin_step(self, batch: Batch, *, measure: bool) -> None:
         """Start a training step.

@@ -39,6 +39,7 @@ from maskbench.masks.base import (
     TokenMask,
     WeightMask,
 )
+from maskbench.masks.block_cache import BlockCache
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import (
     AttentionContext,
@@ -60,6 +61,14 @@ S = TypeVar("S", bound=Strategy)
 
 class Observer(Protocol):
     """Receives the result of every strategy call; `maskbench.masks.mask_audit.MaskAudit` is one."""
+
+    @property
+    def reads_decisions(self) -> bool:
+        """Whether it reads combined decisions, which exist only where a layer's weights are one matrix."""
+
+    @property
+    def measures_pairs(self) -> bool:
+        """Whether it reads at present which pairs a pattern keeps."""
 
     def observe_picks(
         self, placed: PlacedStrategy, draws: Draws | None, picked: Tensor, eligible: Tensor, examples: Tensor
@@ -89,7 +98,13 @@ class MaskPlan(nn.Module):
         self.observer: Observer | None = None
         self.kept: frozenset[str] = frozenset()
         """Labels of the placements that `take_kept` takes from another plan."""
+        self.block_cache = BlockCache()
         self._use(self.placed)
+
+    @property
+    def reads_decisions(self) -> bool:
+        """Whether an observer reads the combined decisions of attention layers."""
+        return self.observer is not None and self.observer.reads_decisions
 
     def _use(self, placed: Sequence[PlacedStrategy]) -> None:
         self.placed = list(placed)
@@ -150,7 +165,7 @@ class MaskPlan(nn.Module):
         """Whether nothing is placed at `site`."""
         return site not in self._by_site
 
-    def _acting(
+    def acting(
         self, site: str, kind: type[S], clock: Clock, layer: int = 0
     ) -> Iterator[tuple[PlacedStrategy, S]]:
         """Yield the placements at `site` whose strategy is a `kind` and is active in this phase and layer.
@@ -177,7 +192,7 @@ class MaskPlan(nn.Module):
             start: the position of the first column; not 0 in cached decoding.
         """
         current = TokenInput(ids)
-        masks = list(self._acting(site, TokenMask, clock))
+        masks = list(self.acting(site, TokenMask, clock))
         if not masks:
             return current
         positions = torch.arange(start, start + ids.shape[1], device=ids.device)
@@ -218,7 +233,7 @@ class MaskPlan(nn.Module):
         """
         x = self._gated(site, x, clock, examples, start)
         added = []
-        for placed, strategy in self._acting(site, InputFeature, clock):
+        for placed, strategy in self.acting(site, InputFeature, clock):
             added.append(strategy.feature(placed.options_at(clock, 0, examples), x, tokens))
             self._tell_used(placed, clock, examples)
         return torch.stack([x, *added]).sum(0) if added else x
@@ -231,7 +246,7 @@ class MaskPlan(nn.Module):
         examples: Int[Tensor, "batch"],
         start: int,
     ) -> Float[Tensor, "batch len width"]:
-        for placed, strategy in self._acting(site, TensorGate, clock):
+        for placed, strategy in self.acting(site, TensorGate, clock):
             positions = torch.arange(start, start + x.shape[1], device=x.device)
             draws = placed.draws(clock, examples)
             gate = strategy.gate(placed.options_at(clock, 0, examples), x, GateContext(positions, draws))
@@ -248,7 +263,7 @@ class MaskPlan(nn.Module):
         # Start from legality: AND only removes pairs, so no strategy can make an illegal pair visible. A row
         # without any kept pair stays empty here; under `apply: hard` attention outputs zeros for it.
         decision = AttentionDecision(request.legal, apply=self.application(site), fill=self.fill(site))
-        for placed, _ in self._acting(site, Strategy, request.clock, layer):
+        for placed, _ in self.acting(site, Strategy, request.clock, layer):
             draws = placed.draws(request.clock, request.examples)
             context = AttentionContext(request, site, layer, self.sizes.n_heads, draws)
             decision = self._combine(decision, placed, context)
@@ -338,7 +353,7 @@ class MaskPlan(nn.Module):
             gold: the target tokens, never hidden; None in decoding.
         """
         keep: Tensor | None = None
-        for placed, mask in self._acting("logits", LogitMask, ctx.clock):
+        for placed, mask in self.acting("logits", LogitMask, ctx.clock):
             draws = placed.draws(ctx.clock, examples)
             allowed = mask.allowed(placed.options_at(ctx.clock, 0, examples), ctx.with_draws(draws))
             self._tell_used(placed, ctx.clock, examples)
@@ -367,7 +382,7 @@ class MaskPlan(nn.Module):
             losses: returns the negative log-likelihood of every real token, for masks that read it.
         """
         product: Tensor | None = None
-        for placed, strategy in self._acting("loss", LossMask, clock):
+        for placed, strategy in self.acting("loss", LossMask, clock):
             draws = placed.draws(clock, examples)
             weights = strategy.weights(
                 placed.options_at(clock, 0, examples), LossContext(real, draws, losses)

@@ -1,4 +1,4 @@
-"""Multi-head attention with masks; every mask is applied here.
+"""Multi-head attention with masks; every mask is applied here, or in the blocks of `blocked_attention`.
 
 The order is fixed: scaled scores -> biases and log-gates -> hidden pairs to -inf -> empty-row rule ->
 normaliser -> factors on the weights -> dropout -> values -> head gates. The mask is one boolean tensor (True
@@ -14,18 +14,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeAlias
 
+import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskbench.config.schema.experiment import Legality
 from maskbench.data.padding import are_real
+from maskbench.masks.block_decision import decide_blocks, reason_for_dense, tell_patterns
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionDecision, AttentionRequest, SourceBatch
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.softmax import softmax
+from maskbench.model.attention_path import AUTO, PathRules
+from maskbench.model.blocked_attention import blocked_attention
 from maskbench.model.cache import LayerCache
 from maskbench.model.dropout import Dropout
 
@@ -128,12 +133,40 @@ def attend(
     # On a CPU `all()` is cheap and usually saves the product; on a GPU it would wait for the device.
     if nonempty_rows is not None and (nonempty_rows.device.type != "cpu" or not nonempty_rows.all()):
         context = context * nonempty_rows
-    if decision.head_gate is not None:
-        context = context * decision.head_gate[:, :, None, None].to(context.dtype)
-    return context
+    return _gated(context, decision.head_gate)
 
 
-@dataclass(frozen=True, slots=True)
+def _gated(
+    context: Float[Tensor, "batch heads q d"], head_gate: Float[Tensor, "#batch #heads"] | None
+) -> Float[Tensor, "batch heads q d"]:
+    """Return every head's output times its gate."""
+    return context if head_gate is None else context * head_gate[:, :, None, None].to(context.dtype)
+
+
+def fused_attention(
+    query: Float[Tensor, "batch heads q d"],
+    key: Float[Tensor, "batch heads kv d"],
+    value: Float[Tensor, "batch heads kv d"],
+    keep: Bool[Tensor, "#batch #heads #q kv"] | None,
+    *,
+    is_causal: bool = False,
+) -> Float[Tensor, "batch heads q d"]:
+    """Return the output of torch's fused kernel; a query without a kept key outputs zeros.
+
+    Args:
+        keep: True at kept pairs; None: all.
+        is_causal: whether query i keeps the keys up to i; `keep` is then None.
+    """
+    if keep is None or bool(keep.all()):
+        return F.scaled_dot_product_attention(query, key, value, is_causal=is_causal)
+    nonempty_rows = keep.any(-1, keepdim=True)
+    if bool(nonempty_rows.all()):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=keep)
+    # The kernel gives NaN for a row of hidden pairs.
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=keep | ~nonempty_rows) * nonempty_rows
+
+
+@dataclass(frozen=True)
 class AttentionInputs:
     """Inputs that all attention layers of one site share in one forward pass."""
 
@@ -141,28 +174,82 @@ class AttentionInputs:
     plan: MaskPlan
     q_idx: Int[Tensor, "q"]
     kv_idx: Int[Tensor, "kv"]
-    legal: Bool[Tensor, "#batch 1 #q kv"]
     source: SourceBatch
     tgt_ids: Int[Tensor, "batch so_far"] | None
     clock: Clock
     watcher: Watcher | None = None
+    paths: PathRules = AUTO
 
-    def watch(self, layer: int) -> Callable[[Tensor, Tensor], None] | None:
-        """Return the watcher's callback for `layer`; None without a watcher."""
-        return None if self.watcher is None else partial(self.watcher, self.site, layer)
+    @cached_property
+    def legal(self) -> Bool[Tensor, "#batch 1 #q kv"]:
+        """True at pairs that causality and padding allow."""
+        return self.legal_at(self.q_idx, self.kv_idx)
+
+    def legal_at(self, q_idx: Int[Tensor, "q"], kv_idx: Int[Tensor, "kv"]) -> Bool[Tensor, "#batch 1 #q kv"]:
+        """Return which pairs of these positions causality and padding allow."""
+        return legal_pairs(self.site, q_idx, kv_idx, self.source.lengths, self.plan.legality(self.site))
+
+    def attend(
+        self,
+        layer: int,
+        query: Float[Tensor, "batch heads q d"],
+        key: Float[Tensor, "batch heads kv d"],
+        value: Float[Tensor, "batch heads kv d"],
+        x: Float[Tensor, "batch q d_model"],
+        dropout: Dropout,
+    ) -> Float[Tensor, "batch heads q d"]:
+        """Return the attention output of one layer, on the path that `paths` chooses."""
+        if not self._may_leave_dense(layer):
+            decision = self.decide(layer, query, key, x)
+            return attend(query, key, value, decision, dropout, self._watch(layer))
+        # The legality of all pairs would be a matrix; the blocks ask for that of their own pairs.
+        anything = torch.ones(1, 1, 1, len(self.kv_idx), dtype=torch.bool, device=query.device)
+        request = self._request(query, key, x, anything)
+        decided = decide_blocks(self.plan, self.site, layer, request, self.legal_at, rows=self.paths.rows)
+        p = dropout.p if dropout.training else 0.0
+        path = self.paths.choose(
+            decided.share, drops=p > 0, has_bias=decided.has_bias, itemsize=query.dtype.itemsize
+        )
+        if path == "fused":
+            is_causal = self.site == "decoder_self" and self.plan.is_empty(self.site)
+            keep = None if is_causal else self.decide(layer, query, key, x).keep
+            context = fused_attention(query, key, value, keep, is_causal=is_causal)
+        else:
+            tell_patterns(self.plan, self.site, layer, request, self.legal_at, rows=self.paths.rows)
+            context = blocked_attention(query, key, value, decided.blocks, p)
+        return _gated(context, decided.head_gate)
+
+    def _may_leave_dense(self, layer: int) -> bool:
+        """Whether this layer is long enough, nothing reads its weights, and no mask needs all of them at once."""
+        q_len, kv_len = len(self.q_idx), len(self.kv_idx)
+        if (
+            not self.paths.is_long_enough(q_len, kv_len)
+            or self.watcher is not None
+            or self.plan.reads_decisions
+        ):
+            return False
+        # In cached decoding queries do not start at 0.
+        return int(self.q_idx[0]) == 0 and reason_for_dense(self.plan, self.site, layer, self.clock) is None
 
     def decide(self, layer: int, query: Tensor, key: Tensor, x: Tensor) -> AttentionDecision:
         """Return the plan's decision for `layer`; legality alone where nothing is placed at the site."""
         if self.plan.is_empty(self.site):
             return AttentionDecision(self.legal)
+        return self.plan.decide_attention(self.site, layer, self._request(query, key, x, self.legal))
+
+    def _watch(self, layer: int) -> Callable[[Tensor, Tensor], None] | None:
+        """Return the watcher's callback for `layer`; None without a watcher."""
+        return None if self.watcher is None else partial(self.watcher, self.site, layer)
+
+    def _request(self, query: Tensor, key: Tensor, x: Tensor, legal: Tensor) -> AttentionRequest:
         own = self.site == "decoder_self"
-        request = AttentionRequest(
+        return AttentionRequest(
             query=query,
             key=key,
             x=x,
             q_idx=self.q_idx,
             kv_idx=self.kv_idx,
-            legal=self.legal,
+            legal=legal,
             src_lengths=None if own else self.source.lengths,
             examples=self.source.examples,
             clock=self.clock,
@@ -170,7 +257,6 @@ class AttentionInputs:
             tgt_ids=self.tgt_ids,
             annotations=Annotations() if own else self.source.annotations,
         )
-        return self.plan.decide_attention(self.site, layer, request)
 
 
 class Projection(nn.Linear):
@@ -223,8 +309,7 @@ class SelfAttention(nn.Module):
         query, key, value = self.qkv.heads(x, self.n_heads)
         if cache is not None:
             key, value = cache.extend(key, value)
-        decision = scene.decide(layer, query, key, x)
-        context = attend(query, key, value, decision, self.dropout, scene.watch(layer))
+        context = scene.attend(layer, query, key, value, x, self.dropout)
         return merge_heads(context, self.output)
 
 
@@ -253,6 +338,5 @@ class CrossAttention(nn.Module):
             key, value = self.key_value.heads(memory, self.n_heads)
         else:
             key, value = cache.memory(lambda: self.key_value.heads(memory, self.n_heads))
-        decision = scene.decide(layer, query, key, x)
-        context = attend(query, key, value, decision, self.dropout, scene.watch(layer))
+        context = scene.attend(layer, query, key, value, x, self.dropout)
         return merge_heads(context, self.output)

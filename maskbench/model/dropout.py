@@ -38,13 +38,13 @@ def quantise(p: float, dtype: torch.dtype) -> tuple[int, float]:
     return kept, (torch.tensor(_LEVELS / kept, dtype=dtype).item() if dtype.itemsize > 2 else factor)
 
 
-def random_int16(like: Tensor) -> Int16[Tensor, "*shape"]:
-    """Return uniform int16 numbers with the shape and device of `like`."""
+def random_int16(like: Tensor, generator: torch.Generator | None = None) -> Int16[Tensor, "*shape"]:
+    """Return uniform int16 numbers with the shape and device of `like`, from torch's default generator or another."""
     n = like.numel()
     words = torch.empty((n + 3) // 4, dtype=torch.int64, device=like.device)
     # Without the lower bound `random_` never sets the sign bit of an int64; a quarter of the draws would
     # have 15 bits.
-    words.random_(_INT64_MIN, None)
+    words.random_(_INT64_MIN, None, generator=generator)
     return words.view(torch.int16)[:n].view(like.shape)
 
 
@@ -54,13 +54,27 @@ def dropout(x: Float[Tensor, "*shape"], p: float) -> Float[Tensor, "*shape"]:
     Raises:
         ValueError: `p` is not in [0, 1).
     """
-    kept, factor = quantise(p, x.dtype)
-    if kept == _LEVELS:
+    if quantise(p, x.dtype)[0] == _LEVELS:
         return x
-    noise = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    # The comparison writes 0 and 1 in the dtype of x; casting a boolean tensor takes four times as long.
-    torch.ge(random_int16(noise), _INT16_MIN + (_LEVELS - kept), out=noise)
-    return x * noise.mul_(factor)
+    return x * keep_noise(x, p)
+
+
+def keep_noise(
+    like: Float[Tensor, "*shape"], p: float, generator: torch.Generator | None = None
+) -> Float[Tensor, "*shape"]:
+    """Return the factors of dropout, with the shape, dtype and device of `like`: 0, or the scale of kept elements.
+
+    Args:
+        generator: where the bits come from; None: torch's default generator.
+
+    Raises:
+        ValueError: `p` is not in [0, 1).
+    """
+    kept, factor = quantise(p, like.dtype)
+    noise = torch.empty(like.shape, dtype=like.dtype, device=like.device)
+    # The comparison writes 0 and 1 in the dtype of `like`; casting a boolean tensor takes four times as long.
+    torch.ge(random_int16(noise, generator), _INT16_MIN + (_LEVELS - kept), out=noise)
+    return noise.mul_(factor)
 
 
 class Dropout(nn.Module):

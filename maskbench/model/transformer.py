@@ -19,7 +19,8 @@ from maskbench.masks.clock import Clock
 from maskbench.masks.context import Sizes, SourceBatch, TokenInput
 from maskbench.masks.corpus_statistics import collect_statistics
 from maskbench.masks.plan import MaskPlan
-from maskbench.model.attention import AttentionInputs, Watcher, legal_pairs
+from maskbench.model.attention import AttentionInputs, Watcher
+from maskbench.model.attention_path import rules_of
 from maskbench.model.blocks import DecoderLayer, EncoderLayer
 from maskbench.model.cache import DecoderCache
 from maskbench.model.dropout import Dropout
@@ -55,6 +56,7 @@ class EncoderDecoder(nn.Module):
         self.decoder = Stack([DecoderLayer(config) for _ in range(config.decoder_layers)], config, max_length)
         self.dropout = Dropout(config.dropout)
         self.masks = plan
+        self.attention_paths = rules_of(config)
         self.watcher: Watcher | None = None
         """Called with the weights of every attention layer; used by
         `maskbench.metrics.attention_statistics`."""
@@ -154,8 +156,9 @@ class EncoderDecoder(nn.Module):
         tgt_ids: Tensor | None,
         clock: Clock,
     ) -> AttentionInputs:
-        legal = legal_pairs(site, q_idx, kv_idx, source.lengths, self.masks.legality(site))
-        return AttentionInputs(site, self.masks, q_idx, kv_idx, legal, source, tgt_ids, clock, self.watcher)
+        return AttentionInputs(
+            site, self.masks, q_idx, kv_idx, source, tgt_ids, clock, self.watcher, self.attention_paths
+        )
 
 
 def collect_sizes(config: RunConfig, corpus: Corpus) -> Sizes:

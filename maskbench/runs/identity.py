@@ -42,6 +42,8 @@ class Identity:
     plugins: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the code of every plug-in's mask strategy and metric that the run uses, by what uses it, such as
     `mask strategy round_robin`; empty without plug-ins."""
+    attention_paths: int | None = None
+    """Version of the rules by which long sentences leave the dense attention; None where no sentence is long enough."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the hashed keys as a JSON object, equal to the one in run.json."""
@@ -51,6 +53,7 @@ class Identity:
             "results_version": self.results_version,
             **({} if self.init_sha256 is None else {"init_sha256": self.init_sha256}),
             **({"plugins": dict(self.plugins)} if self.plugins else {}),
+            **({} if self.attention_paths is None else {"attention_paths": self.attention_paths}),
         }
 
     @property
@@ -103,7 +106,8 @@ def requested_identity(
     weights = None
     if config.init_from is not None:
         weights = init_sha256 or str(recorded.get("init_sha256", f"those of {config.init_from}"))
-    return Identity(config.identity(), data, init_sha256=weights, plugins=code)
+    paths = recorded.get("attention_paths") if config.model.attention == "auto" else None
+    return Identity(config.identity(), data, init_sha256=weights, plugins=code, attention_paths=paths)
 
 
 def identity_with_plugins(record: Mapping[str, Any], used: Mapping[str, PluginCode]) -> dict[str, Any]:
@@ -131,6 +135,7 @@ def identity_with_plugins(record: Mapping[str, Any], used: Mapping[str, PluginCo
 _NAMES = {
     "data_sha256": "the content of the corpus (sha256)",
     "init_sha256": "the weights to start from (sha256 of their checkpoint)",
+    "attention_paths": "the version of the attention of long sentences (`model.attention: dense` has none)",
 }
 """Names in messages for keys that do not occur in an experiment file."""
 

@@ -39,7 +39,7 @@ def test_all_sixteen_bits_of_every_lane_are_fair(lane):
 
 def test_the_threshold_keeps_exactly_the_quantised_share_of_all_draws(monkeypatch):
     every = torch.arange(-32_768, 32_768, dtype=torch.int32).to(torch.int16)
-    monkeypatch.setattr("maskbench.model.dropout.random_int16", lambda like: every)
+    monkeypatch.setattr("maskbench.model.dropout.random_int16", lambda like, generator=None: every)
     for p in (0.1, 0.25, 0.5, 0.9):
         kept, factor = quantise(p, torch.float32)
         out = dropout(torch.ones(65_536), p)

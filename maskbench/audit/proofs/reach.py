@@ -28,6 +28,9 @@ from maskbench.model.attention import legal_pairs
 class DecisionRecorder:
     """Records the attention decision that a plan makes for every layer."""
 
+    reads_decisions = True
+    measures_pairs = False
+
     def __init__(self) -> None:
         self.decisions: dict[tuple[str, int], AttentionDecision] = {}
 

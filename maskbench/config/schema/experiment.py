@@ -205,9 +205,11 @@ class RunConfig(StartConfig):
         """Return, as plain JSON, every setting that can change a result: the input of a run's hash.
 
         Of `evaluate.keep` only the masks count that the run has or is lent. Left out are `save_every`, the folders of the corpus and of the starting weights (their content is
-        hashed separately), `unsafe`, and the one of `steps` and `epochs` that has no effect.
+        hashed separately), `unsafe`, the one of `steps` and `epochs` that has no effect, and `model.attention`, which
+        is hashed as `attention_paths` where it has an effect.
         """
         identity = self.model_dump(mode="json", exclude={"init_from"})
+        del identity["model"]["attention"]
         if self.train_only is None:
             del identity["train_only"]
         identity["corpus"]["options"] = _without_paths(identity["corpus"]["options"])

@@ -66,6 +66,9 @@ class ModelConfig(StrictModel):
     positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
     tied: bool = True
     """Whether both embeddings and the output projection share one weight table."""
+    attention: Literal["auto", "dense"] = "auto"
+    """`auto`: long sentences are computed block by block, or by a fused kernel, where nothing reads the weights;
+    `dense`: always as one matrix."""
 
     @field_validator("n_heads")
     @classmethod

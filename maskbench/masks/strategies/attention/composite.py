@@ -164,6 +164,10 @@ class Composite(AttentionMask):
         for part in cls.parse_options(placement).of:  # type: ignore[attr-defined]
             part.strategy.check_arm(part.as_placement(placement), arm)
 
+    def period(self, options: CompositeOptions) -> int:
+        parts = zip(self.parts, options.of, strict=True)
+        return max(int(mask.period(part.options)) for mask, part in parts)  # type: ignore[operator]
+
     def part_patterns(
         self, options: CompositeOptions, ctx: AttentionContext
     ) -> list[Bool[Tensor, "#batch #heads q kv"]]:

@@ -6,6 +6,8 @@ a long one, cached decoding has the same rows as training, and no row depends on
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -17,6 +19,9 @@ from maskbench.masks.random_draws import below
 from maskbench.masks.schedules import Radius, Ratio, least_value
 from maskbench.masks.strategies.attention.position_mask import PositionMask, count_legal_pairs
 from maskbench.registry import MASKS
+
+_ROWS_AT_ONCE = 256
+"""Positions whose draws are ranked at once; ranks of all positions would take some 50 bytes a pair."""
 
 
 class RandomSparseOptions(StrategyOptions):
@@ -100,28 +105,30 @@ class BigBird(PositionMask):
     def __init__(self, options: BigBirdOptions, sizes: Sizes, site: str) -> None:
         super().__init__(options, sizes, site)
         self.may_empty_rows = site == "cross" and least_value(options.first) == 0
+        self._last: tuple[Hashable, Tensor] | None = None
 
     def mask_mod(self, options: BigBirdOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             n = int(torch.cat([q_idx.flatten(), kv_idx.flatten()]).max()) + 1
-            chosen = self._chosen(options, ctx, h, torch.arange(n, device=q_idx.device))
+            chosen = self._all_chosen(options, ctx, h, n)
             later, earlier = torch.maximum(q_idx, kv_idx), torch.minimum(q_idx, kv_idx)
             drawn = chosen[:, :, later[0, 0], earlier[0, 0]]
             return _in_window_or_global(options, later, earlier) | drawn
 
         return keep
 
-    @staticmethod
-    def _chosen(
-        options: BigBirdOptions, ctx: AttentionContext, h: Tensor, index: Tensor
+    def _all_chosen(
+        self, options: BigBirdOptions, ctx: AttentionContext, h: Tensor, n: int
     ) -> Bool[Tensor, "b h n n"]:
-        """Return True where a position (the row) has drawn an earlier one, over all positions up to the last."""
-        row, column = index[None, None, :, None], index[None, None, None]
-        candidate = (column < row) & ~_in_window_or_global(options, row, column)
-        # The smallest words among the candidates are a draw without repeats that no later position can change.
-        words = random_words_per_pair(options, ctx, h, row, column).masked_fill(~candidate, 2**32)
-        rank = words.argsort(dim=-1, stable=True).argsort(dim=-1)
-        return candidate & (rank < int(options.random))
+        """Return `_chosen` of all `n` positions; the last result is kept, for the next block of the same pattern."""
+        assert ctx.draws is not None  # stochastic: the plan always draws
+        examples = tuple(ctx.draws.examples.tolist()) if ctx.draws.per_example else None
+        key = (options, n, ctx.draws.key.words, examples, ctx.layer if options.per_layer else 0, h.device)
+        if self._last is None or self._last[0] != key:
+            index = torch.arange(n, device=h.device)
+            parts = [_chosen(options, ctx, h, rows, index) for rows in index.split(_ROWS_AT_ONCE)]  # type: ignore[no-untyped-call]
+            self._last = (key, torch.cat(parts, dim=2))
+        return self._last[1]
 
     def density(self, options: BigBirdOptions, q_len: int, kv_len: int) -> float | None:
         """Exact: of its b earlier positions, position b sees all but max(0, b - radius - first), and draws among those."""
@@ -134,6 +141,18 @@ class BigBird(PositionMask):
             hidden = max(0, b - radius - first)
             side += b - hidden + min(random, hidden)
         return (n + side * (2 if self.site == "encoder_self" else 1)) / legal
+
+
+def _chosen(
+    options: BigBirdOptions, ctx: AttentionContext, h: Tensor, rows: Tensor, index: Tensor
+) -> Bool[Tensor, "b h rows n"]:
+    """Return True where a position (the row) has drawn an earlier one, over all positions up to the last."""
+    row, column = rows[None, None, :, None], index[None, None, None]
+    candidate = (column < row) & ~_in_window_or_global(options, row, column)
+    # The smallest words among the candidates are a draw without repeats that no later position can change.
+    words = random_words_per_pair(options, ctx, h, row, column).masked_fill(~candidate, 2**32)
+    rank = words.argsort(dim=-1, stable=True).argsort(dim=-1)
+    return candidate & (rank < int(options.random))
 
 
 def _in_window_or_global(options: BigBirdOptions, later: Tensor, earlier: Tensor) -> Tensor:

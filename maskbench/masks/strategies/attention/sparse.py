@@ -37,6 +37,9 @@ class Strided(PositionMask):
     Options = StridedOptions
     example = StridedOptions(stride=3, local=1)
 
+    def period(self, options: StridedOptions) -> int:
+        return int(options.stride)
+
     def mask_mod(self, options: StridedOptions, ctx: AttentionContext) -> MaskMod:
         stride = int(options.stride)
         local = stride if options.local is None else int(options.local)

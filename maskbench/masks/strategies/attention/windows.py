@@ -76,6 +76,9 @@ class Window(PositionMask):
     def is_causal(cls, options: WindowOptions) -> bool:
         return options.reach()[1] == 0
 
+    def period(self, options: WindowOptions) -> int:
+        return int(options.dilation)
+
     def mask_mod(self, options: WindowOptions, ctx: AttentionContext) -> MaskMod:
         def keep(b: Tensor, h: Tensor, q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             inside = _within(options.reach(), q_idx, kv_idx)

@@ -34,6 +34,7 @@ class SoftDiagonal(ScoreBias):
 
     sites = frozenset({"cross"})
     depends_on = frozenset({"length"})
+    by_pair = True
     source = "Yang et al. 2018 (Gaussian bias for localness, arXiv:1810.10182), with a fixed centre"
     Options = SoftDiagonalOptions
     example = SoftDiagonalOptions(sigma=1.5)

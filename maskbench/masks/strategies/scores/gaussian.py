@@ -38,6 +38,7 @@ class Gaussian(ScoreBias):
     """
 
     sites = SELF_SITES
+    by_pair = True
     source = "You et al. 2020 (hard-coded Gaussian attention, arXiv:2005.00742)"
     Options = GaussianOptions
     example = GaussianOptions()

@@ -141,6 +141,7 @@ class Alibi(ScoreBias):
     """
 
     sites = SELF_SITES
+    by_pair = True
     source = "Press et al. 2022 (arXiv:2108.12409): `slopes: formula` the text, `slopes: code` its authors' program"
     Options = AlibiOptions
     example = AlibiOptions()
