@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from maskbench.config.schema.experiment import Experiment
     from maskbench.executors import Executor
     from maskbench.experiment.plan import PlannedRun
+    from maskbench.forecast.attention_paths import SitePath
     from maskbench.forecast.cost_estimate import CostEstimate
     from maskbench.forecast.power import PowerForecast
+    from maskbench.forecast.trial_steps import ArmName
     from maskbench.records.plans import Plan
 
 
@@ -68,7 +70,7 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
     Raises:
         RunDirectoryError: a directory of the plan holds another run; it is said after the plan was printed.
     """
-    from maskbench.experiment.plan import refuse_unusable_runs
+    from maskbench.experiment.plan import corpus_key, refuse_unusable_runs
     from maskbench.experiment.plan_log import current_plan
     from maskbench.experiment.preparation import (
         corpus_notes,
@@ -76,6 +78,7 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
         warn_of_options_without_effect,
     )
     from maskbench.experiment.progress_events import NullReporter
+    from maskbench.forecast.attention_paths import attention_entries, forecast_paths
     from maskbench.forecast.cost_estimate import estimate_costs
     from maskbench.forecast.power import forecast_power
     from maskbench.text import sanitize
@@ -95,13 +98,24 @@ def show_plan(experiment: Experiment, runs_dir: Path, executor: Executor, as_jso
         typer.echo(f"note: {sanitize(note)}", err=True)
     expected = estimate_costs(experiment, rehearsal, runs_dir, executor)
     prospects = forecast_power(experiment, runs_dir)
+    attention = {
+        (panel.name, arm.name): forecast_paths(
+            arm.config, rehearsal.corpora[corpus_key(arm.config.corpus)], experiment.seeds[0]
+        )
+        for panel in experiment.panels
+        for arm in panel.arms
+        if (panel.name, arm.name) in rehearsal.built
+    }
     if as_json:
         from maskbench.forecast.power import to_json
 
-        typer.echo(to_json(experiment, rehearsal.planned, expected, prospects, _plugins(experiment)))
+        entries = attention_entries(attention)
+        typer.echo(to_json(experiment, rehearsal.planned, expected, prospects, _plugins(experiment), entries))
     else:
         present = current_plan(runs_dir, experiment.name)
-        print_stripped(_shown(experiment, rehearsal.planned, expected, prospects, present, runs_dir))
+        print_stripped(
+            _shown(experiment, rehearsal.planned, expected, prospects, present, runs_dir, attention)
+        )
         _write_controls(experiment)
     refuse_unusable_runs(rehearsal.planned)
 
@@ -113,6 +127,7 @@ def _shown(
     prospects: list[PowerForecast],
     present: Plan | None,
     runs_dir: Path,
+    attention: Mapping[ArmName, Sequence[SitePath]],
 ) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
@@ -122,6 +137,7 @@ def _shown(
 
     from ..terminal import glyphs
     from ..views.plan_sentences import (
+        attention_sentences,
         expense_sentences,
         group_panels,
         outlook_sentences,
@@ -138,6 +154,8 @@ def _shown(
     words.add_column(overflow="fold")
     for label, sentence in expense_sentences(expected, due):
         words.add_row(label, Text(sanitize(sentence)))
+    for number, sentence in enumerate(attention_sentences(attention)):
+        words.add_row("" if number else "attention", Text(sanitize(sentence)))
     if present is not None and present.rule == "sequential":
         # Under the sequential rule the evidence decides how many seeds there are, so nothing is said of a fixed number.
         said = [(one.panel, tuple([until_decided_sentence(one.panel, present)])) for one in prospects]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,10 @@ from maskbench.text import count_of
 from ..progress.display import format_duration
 
 if TYPE_CHECKING:
+    from maskbench.forecast.attention_paths import SitePath
     from maskbench.forecast.cost_estimate import CostEstimate, StepTime
     from maskbench.forecast.power import PowerForecast
+    from maskbench.forecast.trial_steps import ArmName
     from maskbench.records.plans import Plan
 
 
@@ -31,6 +33,26 @@ def expense_sentences(expected: CostEstimate, due: int) -> Iterator[tuple[str, s
     whole = "" if expected.workers == 1 else f", {format_size(expected.workers * expected.memory)} in all"
     yield "memory", f"about {format_size(expected.memory)} for a run{whole}"
     yield "disk", f"at most {format_size(expected.disk)} of checkpoints, and a little for the logs"
+
+
+def attention_sentences(attention: Mapping[ArmName, Sequence[SitePath]]) -> list[str]:
+    """Return how attention computes the longest sentences, arms with the same ways together; empty where all are short."""
+    arms: dict[tuple[str, ...], list[str]] = {}
+    for (panel, arm), ways in attention.items():
+        arms.setdefault(tuple(map(_way, ways)), []).append(f"{panel}/{arm}" if panel else arm)
+    return [f"{', '.join(names)}: {'; '.join(ways)}" for ways, names in arms.items() if ways]
+
+
+def _way(one: SitePath) -> str:
+    lengths = f"{one.q_len:,}" if one.q_len == one.kv_len else f"{one.q_len:,} x {one.kv_len:,}"
+    where = f"{one.site} of {lengths} tokens"
+    if one.path == "dense":
+        return f"{where} as one matrix, because {one.reason}"
+    return (
+        f"{where} by torch's fused kernel"
+        if one.path == "fused"
+        else f"{where} in blocks, {one.share:.1%} of the pairs"
+    )
 
 
 def outlook_sentences(

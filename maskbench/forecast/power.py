@@ -188,11 +188,13 @@ def to_json(
     expected: CostEstimate,
     prospects: Sequence[PowerForecast],
     plugins: Sequence[Mapping[str, Any]] = (),
+    attention: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Return the forecast as JSON; times in seconds, sizes in bytes, differences in the metric's unit.
 
     Args:
         plugins: what run.json would say of the plug-ins that the runs use.
+        attention: how the attention of long sentences is computed (`forecast.attention_paths`).
     """
     document = {
         "experiment": experiment.name,
@@ -211,6 +213,7 @@ def to_json(
         "seeds": [_outlook_entry(outlook, expected) for outlook in prospects],
         "retired": [{"arm": arm.name, "reason": arm.reason} for arm in experiment.retired],
         "plugins": [dict(plugin) for plugin in plugins],
+        "attention": [dict(entry) for entry in attention],
     }
     # ASCII only, so that text from files can neither break the encoding nor contain terminal control codes.
     return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=1)

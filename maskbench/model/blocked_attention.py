@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from maskbench.masks.blocks import Block, index_length
-from maskbench.model.dropout import keep_noise
+from maskbench.model.dropout import draw_seed, keep_noise
 
 _MAX_SCORES = 1 << 20
 """Largest number of scores that are computed at once: 4 MiB in float32, about what a processor's cache holds."""
@@ -53,9 +53,7 @@ def blocked_attention(
         blocks: every query is in exactly one; biases get no gradient.
         dropout: probability of the weights' dropout, in [0, 1); its seed is drawn from torch's default generator.
     """
-    noise = None
-    if dropout:
-        noise = BlockDropout(dropout, int(torch.randint(1 << 62, (), dtype=torch.int64)))
+    noise = BlockDropout(dropout, draw_seed()) if dropout else None
     output: Tensor = _BlockedAttention.apply(query, key, value, blocks, noise)  # type: ignore[no-untyped-call]
     return output
 

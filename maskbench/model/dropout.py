@@ -48,6 +48,11 @@ def random_int16(like: Tensor, generator: torch.Generator | None = None) -> Int1
     return words.view(torch.int16)[:n].view(like.shape)
 
 
+def draw_seed() -> int:
+    """Return a seed in [0, 2**63) from torch's default generator, for bits that are drawn a second time."""
+    return int(torch.empty((), dtype=torch.int64).random_())
+
+
 def dropout(x: Float[Tensor, "*shape"], p: float) -> Float[Tensor, "*shape"]:
     """Set elements of `x` to 0 with probability `p` and scale the others so that the mean stays the same.
 

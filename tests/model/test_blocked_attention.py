@@ -23,7 +23,7 @@ from maskbench.model import blocked_attention as kernel
 from maskbench.model.attention import AttentionInputs, fused_attention
 from maskbench.model.attention_path import AUTO, DENSE_ONLY, PathRules, may_leave_dense
 from maskbench.model.blocked_attention import BlockDropout, blocked_attention
-from maskbench.model.dropout import Dropout
+from maskbench.model.dropout import Dropout, draw_seed
 
 BATCH, HEADS, HEAD_DIM = 3, 2, 5
 CPU = torch.device("cpu")
@@ -113,7 +113,7 @@ def test_dropout_drops_the_same_weights_in_both_passes_and_others_under_another_
     dropped = blocked_attention(*inputs, blocks, p)
     torch.manual_seed(11)
     noise = torch.zeros(BATCH, HEADS, 8, 6, dtype=torch.float64)
-    draws = BlockDropout(p, int(torch.randint(1 << 62, (), dtype=torch.int64)))
+    draws = BlockDropout(p, draw_seed())
     for number, block in enumerate(blocks):
         rows, keys = indices_of(block.rows, CPU), indices_of(block.keys, CPU)
         own = draws.noise(torch.zeros(BATCH, HEADS, len(rows), len(keys), dtype=torch.float64), number)

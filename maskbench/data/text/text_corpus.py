@@ -31,7 +31,7 @@ from maskbench.errors import CorpusError
 from maskbench.text import count_of, is_invisible
 
 MAX_EVALUATION_TOKENS: Final = 1024
-"""Maximum length of an evaluation pair, in tokens, on either side."""
+"""Maximum length of an evaluation pair, in tokens, on either side, unless `max_length` is larger."""
 
 _INVISIBLE_SIDE: Final = "a side of nothing but invisible characters (zero-width, control or format)"
 
@@ -49,7 +49,7 @@ class TextOptions(BaseModel):
         default=False, description="lower the case of everything as it is read, references too"
     )
     max_length: int = Field(
-        default=100, ge=1, le=1024, description="longer training pairs are left out (tokens)"
+        default=100, ge=1, le=16_384, description="longer training pairs are left out (tokens)"
     )
     min_frequency: int = Field(
         default=1, ge=1, description="rarer words or characters are unknown (not with bpe)"
@@ -92,7 +92,7 @@ def build_text_corpus(
 
     Raises:
         CorpusError: a split has no pairs, all its sources or all its references are empty, or an evaluation pair is
-            longer than `MAX_EVALUATION_TOKENS`.
+            longer than `MAX_EVALUATION_TOKENS` and `max_length`.
     """
     texts = _read(texts, options)
     chosen = _select(texts["train"], options)
@@ -102,7 +102,7 @@ def build_text_corpus(
     splits = [train]
     for split, text in texts.items():
         if split != "train":
-            splits.append(_evaluation_split(split, text, chosen.vocabulary))
+            splits.append(_evaluation_split(split, text, chosen.vocabulary, options.max_length))
             said += _invisible_notes(split, text.pairs)
     said += describe_score_pitfalls(texts, splits)
     said += _length_notes(train, splits[1:])
@@ -205,7 +205,8 @@ def _learn(pairs: Sequence[Pair], options: TextOptions) -> Vocabulary:
     return kind.train(texts, size=options.vocab_size, min_frequency=options.min_frequency)
 
 
-def _evaluation_split(name: str, text: SentencePairs, vocabulary: Vocabulary) -> Split:
+def _evaluation_split(name: str, text: SentencePairs, vocabulary: Vocabulary, max_length: int) -> Split:
+    most = max(MAX_EVALUATION_TOKENS, max_length)
     if not text.pairs:
         raise CorpusError(f"{text.source.files[0]}: has no lines, so nothing can be evaluated on {name}")
     for side, what in enumerate(("source", "reference")):
@@ -218,10 +219,10 @@ def _evaluation_split(name: str, text: SentencePairs, vocabulary: Vocabulary) ->
     for side, rows in enumerate((split.src, split.tgt)):
         longest = int(rows.lengths.argmax())
         tokens = int(rows.lengths[longest]) - 1
-        if tokens > MAX_EVALUATION_TOKENS:
+        if tokens > most:
             raise CorpusError(
                 f"{text.locate(longest, side)}: this line has {tokens} tokens, above the limit of"
-                f" {MAX_EVALUATION_TOKENS}; evaluation pairs are never left out, so split or shorten the line"
+                f" {most}; evaluation pairs are never left out, so split or shorten the line, or raise max_length"
             )
     return split
 
