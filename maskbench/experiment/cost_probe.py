@@ -2,7 +2,8 @@
 
 Runs that trained together on a shared machine cannot say which mask is cheaper. So after training, one process alone
 takes the same steps of every arm in turn, arm by arm within a step, in an order that rotates; what disturbs the machine
-for a while disturbs all arms alike, and dividing step by step removes it.
+for a while disturbs all arms alike, and dividing step by step removes it. It ends as soon as it knows every ratio well
+enough (`PRECISION`), which the table shows: it prints the interval of each.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maskbench.config.schema.experiment import Experiment, PanelConfig, RunConfig
 from maskbench.errors import RunDirectoryError
@@ -21,8 +22,20 @@ from maskbench.experiment.plan import CACHE, corpus_key
 from maskbench.experiment.progress_events import ExperimentOutcome, Reporter
 from maskbench.runs.directory import ExperimentDirectory
 
+if TYPE_CHECKING:
+    from maskbench.statistics.effect import RatioEstimate
+
 STEPS = 50
-"""Measured steps of every arm."""
+"""Measured steps of every arm, at most."""
+LOOKS = (15, 25, 35)
+"""After so many measured steps the probe ends if every ratio is precise."""
+PRECISION = 0.03
+"""Half the width of the 95 % interval of a step time relative to the baseline's that ends the probe.
+
+To end when an interval is narrow makes it hold a little less often: in 4,000 simulated probes at least 91 % of the
+intervals held the true ratio with independent step times, and 86 % with correlated ones (AR(1), 0.5), where `STEPS`
+steps without a look give 91 %.
+"""
 DROPPED_STEPS = 5
 """Taken first and not counted: caches and allocators settle in them."""
 FEWEST_STEPS = 10
@@ -87,7 +100,8 @@ def take_turns(
     """Take the same steps with every arm in turn; return their times, or None if told to stop.
 
     Args:
-        steps: by arm, a function that takes step i (counted from 0) and returns its number of target tokens.
+        steps: by arm, the baseline first, a function that takes step i (counted from 0) and returns its number of
+            target tokens.
         should_stop: asked before every step of every arm.
         clock: seconds, monotonic.
     """
@@ -96,7 +110,10 @@ def take_turns(
     tokens: dict[str, list[int]] = {name: [] for name in names}
     began = clock()
     for i in range(DROPPED_STEPS + STEPS):
-        if i >= DROPPED_STEPS + FEWEST_STEPS and clock() - began > SECONDS:
+        measured = i - DROPPED_STEPS
+        if measured >= FEWEST_STEPS and clock() - began > SECONDS:
+            break
+        if measured in LOOKS and _is_precise(seconds):
             break
         turn = i % len(names)
         for name in (*names[turn:], *names[:turn]):
@@ -104,10 +121,26 @@ def take_turns(
                 return None
             start = clock()
             n_tokens = steps[name](i)
-            if i >= DROPPED_STEPS:
+            if measured >= 0:
                 seconds[name].append(clock() - start)
                 tokens[name].append(n_tokens)
     return StepTimes(seconds, tokens)
+
+
+def _is_precise(seconds: Mapping[str, Sequence[float]]) -> bool:
+    """Return whether every arm's step time relative to the first one's is known within `PRECISION`."""
+    ratios = _relative_step_times(seconds).values()
+    return all(found.half_width is not None and found.half_width <= PRECISION for found in ratios)
+
+
+def _relative_step_times(seconds: Mapping[str, Sequence[float]]) -> dict[str, RatioEstimate]:
+    """Return the ratio of every arm's step time to the first one's."""
+    from maskbench.statistics.effect import batch_mean_logs, geometric_mean_ratio
+
+    logs = {name: batch_mean_logs(own) for name, own in seconds.items()}
+    baseline = logs[next(iter(logs))]
+    ratios = {name: geometric_mean_ratio(own, baseline) for name, own in logs.items()}
+    return {name: found for name, found in ratios.items() if found}
 
 
 def summarise(times: StepTimes, identities: Mapping[str, str]) -> dict[str, Any]:
@@ -119,19 +152,18 @@ def summarise(times: StepTimes, identities: Mapping[str, str]) -> dict[str, Any]
         times: the baseline's first; at least one step.
         identities: by arm, the hash of what was measured; kept so that it is measured once.
     """
-    from maskbench.statistics.effect import batch_mean_logs, geometric_mean_ratio
+    from maskbench.statistics.effect import batch_mean_logs
 
-    logs = {name: batch_mean_logs(seconds) for name, seconds in times.seconds.items()}
     baseline = next(iter(times.seconds))
-    ratios = {name: geometric_mean_ratio(own, logs[baseline]) for name, own in logs.items()}
+    ratios = _relative_step_times(times.seconds)
     return {
-        "relative_step_time": {name: found.value for name, found in ratios.items() if found},
+        "relative_step_time": {name: found.value for name, found in ratios.items()},
         "tokens_per_second": {
             name: statistics.median(n / s for n, s in zip(times.tokens[name], seconds, strict=True))
             for name, seconds in times.seconds.items()
         },
         "step_seconds": {name: statistics.median(seconds) for name, seconds in times.seconds.items()},
-        "log_step_seconds": logs,
+        "log_step_seconds": {name: batch_mean_logs(seconds) for name, seconds in times.seconds.items()},
         "steps": len(times.seconds[baseline]),
         "baseline": baseline,
         "identities": dict(identities),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -39,8 +41,20 @@ class CorpusStatistics:
     """Annotations of the training split: any of "junk", "links"."""
 
 
+_COLLECTED: WeakKeyDictionary[Corpus, CorpusStatistics] = WeakKeyDictionary()
+"""The statistics of every corpus of this process; a process builds several models on one corpus."""
+
+
 def collect_statistics(corpus: Corpus) -> CorpusStatistics:
-    """Return the statistics of a corpus's training split."""
+    """Return the statistics of a corpus's training split, counted once; the tensors are the caller's own."""
+    found = _COLLECTED.get(corpus)
+    if found is None:
+        found = _COLLECTED[corpus] = _collect(corpus)
+    # Copied, since a plug-in's strategy may write to them.
+    return copy.deepcopy(found)
+
+
+def _collect(corpus: Corpus) -> CorpusStatistics:
     train = corpus.splits["train"]
     size = len(corpus.vocabulary)
     counts = sum(np.bincount(side.values, minlength=size) for side in (train.src, train.tgt))

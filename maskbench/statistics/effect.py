@@ -93,7 +93,9 @@ def _gaps(own: Sequence[float], baseline: Sequence[float]) -> list[float]:
 
 
 BATCHES = 10
-"""Number of batches of consecutive steps; their means are treated as independent."""
+"""Largest number of batches of consecutive steps; their means are treated as independent."""
+STEPS_PER_BATCH = 3
+"""Smallest number of steps of a batch, where that leaves three batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +106,14 @@ class RatioEstimate:
     low: float | None
     high: float | None
 
+    @property
+    def half_width(self) -> float | None:
+        """How far the upper limit is from the value, relative to it; None without limits."""
+        return None if self.high is None else self.high / self.value - 1.0
+
 
 def batch_mean_logs(seconds: Sequence[float]) -> list[float]:
-    """Return the mean log step time of `BATCHES` batches of consecutive steps, or of each step if fewer.
+    """Return the mean log step time of up to `BATCHES` batches of consecutive steps, at least three if there are so many.
 
     Single steps are not independent: a disturbance of the machine lasts several steps, and the order of the
     arms within a turn repeats. Effects of a few steps stay within a batch, and the ratio of two arms per
@@ -121,7 +128,8 @@ def batch_mean_logs(seconds: Sequence[float]) -> list[float]:
         ValueError: a step time is not a finite number above 0.
     """
     require_positive(**{f"step time {index}": value for index, value in enumerate(seconds)})
-    n, count = len(seconds), min(BATCHES, len(seconds))
+    n = len(seconds)
+    count = min(n, max(3, min(BATCHES, n // STEPS_PER_BATCH)))
     edges = [n * i // count for i in range(count + 1)] if count else [0]
     logs = [math.log(value) for value in seconds]
     return [math.fsum(logs[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]

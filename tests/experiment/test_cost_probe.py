@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from maskbench.experiment import cost_probe
 from maskbench.experiment.cost_probe import StepTimes, summarise, take_turns
@@ -20,18 +22,27 @@ class FakeClock:
     def __call__(self) -> float:
         return self.now
 
-    def step(self, name: str, seconds: float, order: list[tuple[str, int]]) -> Callable[[int], int]:
+    def step(
+        self, name: str, seconds: float | Sequence[float], order: list[tuple[str, int]]
+    ) -> Callable[[int], int]:
+        """Return a step that takes `seconds`, or each of them in turn."""
+
         def take(i: int) -> int:
             order.append((name, i))
-            self.now += seconds
+            self.now += seconds[i % len(seconds)] if isinstance(seconds, Sequence) else seconds
             return 100 + i
 
         return take
 
 
+ERRATIC = (0.1, 0.9, 0.2, 1.4, 0.3, 0.5, 1.1)
+"""Seconds of steps of which 50 do not say what one takes."""
+
+
 def test_every_arm_takes_every_step_and_the_order_rotates() -> None:
     clock, order = FakeClock(), []  # type: ignore[var-annotated]
-    times = take_turns({name: clock.step(name, 0.5, order) for name in ("a", "b", "c")}, clock=clock)
+    seconds = {"a": 0.5, "b": 0.5, "c": ERRATIC}
+    times = take_turns({name: clock.step(name, own, order) for name, own in seconds.items()}, clock=clock)
     assert times is not None
     assert [name for name, _ in order[:9]] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
     assert [i for _, i in order[:9]] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
@@ -52,6 +63,29 @@ def test_slow_arms_end_the_probe_early_but_never_with_too_few_steps() -> None:
     times = take_turns({"a": clock.step("a", cost_probe.SECONDS, order)}, clock=clock)
     assert times is not None
     assert len(times.seconds["a"]) == cost_probe.FEWEST_STEPS
+
+
+@pytest.mark.parametrize(
+    ("jitter", "steps"), [(0.0, cost_probe.LOOKS[0]), (0.04, cost_probe.LOOKS[1]), (0.4, cost_probe.STEPS)]
+)
+def test_a_probe_ends_at_a_look_once_every_interval_is_narrow(jitter: float, steps: int) -> None:
+    clock, order = FakeClock(), []  # type: ignore[var-annotated]
+    rng = np.random.default_rng(6)
+    moving = (
+        0.5 * np.exp(jitter * rng.standard_normal(cost_probe.DROPPED_STEPS + cost_probe.STEPS))
+    ).tolist()
+    arms = {
+        "a": clock.step("a", 0.5, order),
+        "b": clock.step("b", 0.5, order),
+        "c": clock.step("c", moving, order),
+    }
+    times = take_turns(arms, clock=clock)
+    assert times is not None
+    assert {len(seconds) for seconds in times.seconds.values()} == {steps}
+    gaps = np.log(np.array(times.seconds["c"]) / np.array(times.seconds["a"]))
+    means = np.array([part.mean() for part in np.array_split(gaps, min(10, steps // 3))])
+    half = stats.t.ppf(0.975, len(means) - 1) * stats.sem(means) if jitter else 0.0
+    assert bool(np.expm1(half) <= cost_probe.PRECISION) == (steps < cost_probe.STEPS)
 
 
 def test_a_probe_that_is_told_to_stop_takes_no_further_step_and_measures_nothing() -> None:

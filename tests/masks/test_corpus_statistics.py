@@ -30,6 +30,21 @@ def test_facts_are_those_of_the_training_pairs_alone():
     assert facts.annotations == frozenset()
 
 
+def test_facts_are_counted_once_and_given_out_as_copies():
+    words = WordVocabulary(["a", "b"])
+    corpus = assemble_corpus("by hand", words, [encode_split("train", [("a b", "b")], words)])
+    first = collect_statistics(corpus)
+    assert first.counts is not None and first.source_words is not None
+    first.counts.zero_()
+    first.source_words.logical_not_()
+    other = assemble_corpus("by hand", words, [encode_split("train", [("a a", "a")], words)])
+    again, others = collect_statistics(corpus), collect_statistics(other)
+    assert again.counts is not None and again.source_words is not None and others.counts is not None
+    assert [int(again.counts[words.id_of(word)]) for word in "ab"] == [1, 2]
+    assert [int(others.counts[words.id_of(word)]) for word in "ab"] == [3, 0]
+    assert again.source_words[0].all()
+
+
 def refusal(lines: list[str], vocabulary: Vocabulary, site: str = "encoder_input") -> str:
     """Why masks of whole words are refused at a site; "" where they are not."""
     pairs = [(line, "a b") if site == "encoder_input" else ("a b", line) for line in lines]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from maskbench.statistics.effect import BATCHES, batch_mean_logs, geometric_mean_ratio
+from maskbench.statistics.effect import BATCHES, STEPS_PER_BATCH, batch_mean_logs, geometric_mean_ratio
 
 times = st.lists(st.floats(1e-4, 10.0), min_size=1, max_size=57)
 
@@ -16,11 +16,14 @@ times = st.lists(st.floats(1e-4, 10.0), min_size=1, max_size=57)
 @given(times)
 def test_batches_are_consecutive_and_lose_no_step(seconds: list[float]) -> None:
     found = batch_mean_logs(seconds)
-    parts = np.array_split(np.log(seconds), min(BATCHES, len(seconds)))
-    assert sorted(len(part) for part in parts)[-1] <= -(-len(seconds) // BATCHES)
-    if len(seconds) % min(BATCHES, len(seconds)) == 0:
+    n = len(seconds)
+    parts = np.array_split(
+        np.log(seconds), next(c for c in range(BATCHES, 0, -1) if c <= max(min(3, n), n / 3))
+    )
+    if n % len(parts) == 0:
         assert found == pytest.approx([part.mean() for part in parts], abs=1e-9)
     assert len(found) == len(parts)
+    assert np.array_split(np.log(seconds), len(parts))[-1].size >= STEPS_PER_BATCH or n < 9
 
 
 def test_without_steps_there_is_nothing() -> None:

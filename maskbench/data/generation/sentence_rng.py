@@ -38,11 +38,16 @@ class SentenceRng:
 
     def chance(self, probability: float) -> bool:
         """Return True with the given probability."""
-        return self.randbelow(1 << 24) < probability * (1 << 24)
+        word = self._words[self._at]
+        self._at += 1
+        # `randbelow(1 << 24)`; generated corpora ask millions of times, and a call costs more than its content.
+        return word >> 8 < probability * (1 << 24)
 
     def choice(self, items: Sequence[T]) -> T:
         """Return one of `items`, all equally likely."""
-        return items[self.randbelow(len(items))]
+        word = self._words[self._at]
+        self._at += 1
+        return items[word * len(items) >> 32]
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """Return `items` in random order (Fisher and Yates)."""

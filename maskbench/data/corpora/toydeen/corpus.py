@@ -144,8 +144,9 @@ def _drawn(options: ToydeenOptions) -> dict[str, list[AnnotatedSentence]]:
     """Return the sentences of every split that is not a copy of another."""
     minimal = find_minimal_pairs(-(-options.test // 2), options.max_length)
     kept_back = {sentence.source for sentence in minimal}
-    plain = generate_sentences(options.seed, options.max_length)
-    drawn = fill_splits((one for one in plain if one.source not in kept_back), options.sizes())
+    plain = _plain_sentences(options.seed, options.max_length)
+    filled = fill_splits((one for one in plain if one.source not in kept_back), options.sizes())
+    drawn = {name: [annotate(one) for one in sentences] for name, sentences in filled.items()}
     drawn |= {name: _long_sentences(name, options) for name in _long(options)}
     drawn["novel"] = _novel(options)
     return {**drawn, "minimal": [annotate(one) for one in minimal]}
@@ -153,8 +154,12 @@ def _drawn(options: ToydeenOptions) -> dict[str, list[AnnotatedSentence]]:
 
 def generate_sentences(seed: int, max_length: int) -> Iterator[AnnotatedSentence]:
     """Yield plain sentences endlessly, with repetitions, at most `max_length` words on either side."""
+    return map(annotate, _plain_sentences(seed, max_length))
+
+
+def _plain_sentences(seed: int, max_length: int) -> Iterator[DerivedSentence]:
     stream = _stream(Key.of(seed, "toydeen"), PLAIN_STYLE)
-    return (annotate(one) for one in stream if max(one.lengths) <= max_length)
+    return (one for one in stream if max(one.lengths) <= max_length)
 
 
 def _long_sentences(name: str, options: ToydeenOptions) -> list[AnnotatedSentence]:

@@ -17,7 +17,16 @@ from maskbench.data.corpora.toydeen import lexicon
 from maskbench.data.corpora.toydeen.lexicon import Case, Verb
 from maskbench.data.corpora.toydeen.noun_phrases import Head, NounPhrase, NounPhrases, Role
 from maskbench.data.corpora.toydeen.split_styles import PLAIN_STYLE, SplitStyle
-from maskbench.data.corpora.toydeen.tree import DerivedSentence, Leaf, Node, Phrase, leaf, same_order, spell
+from maskbench.data.corpora.toydeen.tree import (
+    DerivedSentence,
+    Leaf,
+    Node,
+    Phrase,
+    in_orders,
+    leaf,
+    same_order,
+    spell,
+)
 from maskbench.data.generation.sentence_rng import SentenceRng
 
 MAX_RANDOM_NUMBERS: Final = 132
@@ -94,7 +103,7 @@ class Derivation:
         """Number of noun phrases that could have the other number; complete after `sentence`."""
         return self._nouns.n_flippable
 
-    def sentence(self) -> Node:
+    def sentence(self) -> Phrase:
         """Return a main clause, alone or followed by a clause that `dass` or `weil` introduces."""
         rng = self._rng
         # The cue, if any, is at one end of the sentence, an optional adverb at the other.
@@ -117,7 +126,7 @@ class Derivation:
         inner = self._clause(Opening((conjunction,), verb_final=True), last, two_clauses=True, before=outer)
         finite, rest = inner.predicate
         # In German, all verbs of a subordinate clause are at its end, the finite one last.
-        subordinate = Phrase(
+        subordinate = in_orders(
             (conjunction, inner.subject.node, finite, *rest, *inner.english_rest),
             (conjunction, inner.subject.node, *inner.german_rest, *rest, finite),
         )
@@ -259,7 +268,7 @@ class Derivation:
         nodes = tuple(one.node for one in others)
         verbs = (predicate.finite, *predicate.rest)
         closing = leaf("", ",", "comma", pronoun)
-        clause = Phrase(
+        clause = in_orders(
             (pronoun, *verbs, *nodes, closing) if is_subject else (pronoun, *nodes, *verbs, closing),
             (pronoun, *nodes, *predicate.rest, predicate.finite, closing),
         )
@@ -274,12 +283,12 @@ class Derivation:
         return self._nouns.personal_pronoun(meant.head, case, governor)
 
 
-def _order_main_clause(front: tuple[Leaf, ...], clause: Clause) -> Node:
+def _order_main_clause(front: tuple[Leaf, ...], clause: Clause) -> Phrase:
     """Return a main clause in order: the German finite verb is second, before the subject after `front`."""
     finite, rest = clause.predicate
     subject = clause.subject.node
     start = (*front, finite, subject) if front else (subject, finite)
-    return Phrase(
+    return in_orders(
         (*front, subject, finite, *rest, *clause.english_rest), (*start, *clause.german_rest, *rest)
     )
 

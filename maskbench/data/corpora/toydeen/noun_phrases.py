@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from maskbench.data.corpora.toydeen import inflection, lexicon
 from maskbench.data.corpora.toydeen.inflection import agreement_of
-from maskbench.data.corpora.toydeen.lexicon import Case, Noun, WordPair
+from maskbench.data.corpora.toydeen.lexicon import Case, Declension, Determiner, Noun, WordPair
 from maskbench.data.corpora.toydeen.split_styles import SplitStyle, allowed_adjectives, allowed_nouns
 from maskbench.data.corpora.toydeen.tree import Leaf, Node, leaf, same_order
 from maskbench.data.generation.sentence_rng import SentenceRng
@@ -94,32 +95,12 @@ class NounPhrases:
             article = "an"
 
         place = _Place(case, governor, noun, other_sense)
-        head = self._inflect(
-            english, "noun", lambda case, noun: inflection.noun_form(noun, case, plural=plural), place
-        )
-        first = self._inflect(
-            article,
-            "determiner",
-            lambda case, noun: inflection.determiner_form(
-                determiner, case, agreement_of(noun, plural=plural)
-            ),
-            place,
-            head,
-        )
+        head = self._inflect(english, "noun", _noun_form(plural), place)
+        first = self._inflect(article, "determiner", _determiner_form(determiner, plural), place, head)
         words = [first, head]
         if adjective:
-            stem, declension = adjective.german, determiner.declension
-            middle = self._inflect(
-                adjective.english,
-                "adjective",
-                lambda case, noun: (
-                    stem + inflection.adjective_ending(declension, case, agreement_of(noun, plural=plural))
-                ),
-                place,
-                first,
-                head,
-            )
-            words.insert(1, middle)
+            form = _adjective_form(adjective, determiner.declension, plural)
+            words.insert(1, self._inflect(adjective.english, "adjective", form, place, first, head))
         return NounPhrase(same_order(*words), Head(head, noun, other_sense, plural))
 
     def personal_pronoun(self, meant: Head, case: Case, governor: Leaf | None = None) -> NounPhrase:
@@ -128,7 +109,7 @@ class NounPhrases:
         pronoun = self._inflect(
             ("they" if case == "nom" else "them") if plural else "it",
             "pronoun",
-            lambda case, noun: inflection.PERSONAL[case][agreement_of(noun, plural=plural)],
+            _personal_form(plural),
             _Place(case, governor, meant.noun, meant.other_sense),
             meant.leaf,
         )
@@ -139,22 +120,19 @@ class NounPhrases:
         return self._inflect(
             "that",
             "relative",
-            lambda case, noun: ", " + inflection.RELATIVE[case][agreement_of(noun, plural=head.plural)],
+            _relative_form(head.plural),
             # No governor yet: the verb that decides the case is drawn later.
             _Place(case, None, head.noun, head.other_sense),
             head.leaf,
         )
 
-    def _inflect(
-        self, english: str, tag: str, form: Callable[[Case, Noun], str], place: _Place, *depends_on: Leaf
-    ) -> Leaf:
+    def _inflect(self, english: str, tag: str, form: _Form, place: _Place, *depends_on: Leaf) -> Leaf:
         """Return a word in its form for `place`; it depends on governor and cue if they can change it."""
-        case, governor, noun, other_sense = place
-        german = form(case, noun)
+        german, case_shows, sense_shows = _forms(form, place.case, place.noun, place.other_sense)
         leaves = list(depends_on)
-        if governor and form("acc" if case == "dat" else "dat", noun) != german:
-            leaves.append(governor)
-        if other_sense is not noun and form(case, other_sense) != german:
+        if place.governor and case_shows:
+            leaves.append(place.governor)
+        if sense_shows:
             leaves += self.cue_leaves
             tag = tag if tag in ("pronoun", "relative") else "homograph"
         return leaf(english, german, tag, *leaves)
@@ -167,3 +145,45 @@ class _Place(NamedTuple):
     governor: Leaf | None
     noun: Noun
     other_sense: Noun
+
+
+_Form: TypeAlias = Callable[[Case, Noun], str]
+"""Returns the German form of a word that agrees with a noun. Equal words have one and the same function."""
+
+
+@cache
+def _forms(form: _Form, case: Case, noun: Noun, other_sense: Noun) -> tuple[str, bool, bool]:
+    """Return the form of a word, and whether accusative and dative, and whether the two senses, differ in it.
+
+    The grammar has a few thousand of them, and a large corpus asks for each of them a thousand times.
+    """
+    german = form(case, noun)
+    other_case: Case = "acc" if case == "dat" else "dat"
+    return german, form(other_case, noun) != german, form(case, other_sense) != german
+
+
+@cache
+def _noun_form(plural: bool) -> _Form:
+    return lambda case, noun: inflection.noun_form(noun, case, plural=plural)
+
+
+@cache
+def _determiner_form(determiner: Determiner, plural: bool) -> _Form:
+    return lambda case, noun: inflection.determiner_form(determiner, case, agreement_of(noun, plural=plural))
+
+
+@cache
+def _adjective_form(adjective: WordPair, declension: Declension, plural: bool) -> _Form:
+    return lambda case, noun: (
+        adjective.german + inflection.adjective_ending(declension, case, agreement_of(noun, plural=plural))
+    )
+
+
+@cache
+def _personal_form(plural: bool) -> _Form:
+    return lambda case, noun: inflection.PERSONAL[case][agreement_of(noun, plural=plural)]
+
+
+@cache
+def _relative_form(plural: bool) -> _Form:
+    return lambda case, noun: ", " + inflection.RELATIVE[case][agreement_of(noun, plural=plural)]

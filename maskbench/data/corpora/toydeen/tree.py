@@ -7,6 +7,8 @@ verbs and words without a counterpart. A leaf lists the other leaves on which it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from maskbench.data.generation.annotations import Links
@@ -54,10 +56,10 @@ class Leaf(NamedTuple):
 
 
 class Phrase(NamedTuple):
-    """The same parts in the order of each language."""
+    """The same leaves in the order of each language."""
 
-    english: tuple[Node, ...]
-    german: tuple[Node, ...]
+    english: tuple[Leaf, ...]
+    german: tuple[Leaf, ...]
 
 
 Node: TypeAlias = Leaf | Phrase
@@ -68,7 +70,7 @@ class DerivedSentence(NamedTuple):
 
     source: str
     reference: str
-    tree: Node
+    tree: Phrase
 
     @property
     def lengths(self) -> tuple[int, int]:
@@ -91,17 +93,39 @@ class AnnotatedSentence(NamedTuple):
 
 def leaf(english: str, german: str, tag: str = "", *depends_on: Leaf) -> Leaf:
     """Return a leaf from texts with words separated by spaces."""
-    return Leaf(tuple(english.split()), tuple(german.split()), tag, list(depends_on))
+    return Leaf(_words(english), _words(german), tag, list(depends_on))
+
+
+@cache
+def _words(text: str) -> tuple[str, ...]:
+    """Return the words of a leaf's text; the grammar has a few thousand such texts."""
+    return tuple(text.split())
+
+
+def in_orders(english: Iterable[Node], german: Iterable[Node]) -> Phrase:
+    """Return a phrase of the same parts in English and in German order."""
+    return Phrase(_leaves(english, 0), _leaves(german, 1))
 
 
 def same_order(*parts: Node) -> Phrase:
     """Return a phrase whose parts have this order in both languages."""
-    return Phrase(parts, parts)
+    return in_orders(parts, parts)
 
 
-def spell(tree: Node) -> DerivedSentence:
+def _leaves(parts: Iterable[Node], side: Literal[0, 1]) -> tuple[Leaf, ...]:
+    """Return the leaves of the parts in the order of English (0) or German (1)."""
+    leaves: list[Leaf] = []
+    for part in parts:
+        if isinstance(part, Leaf):
+            leaves.append(part)
+        else:
+            leaves += part[side]
+    return tuple(leaves)
+
+
+def spell(tree: Phrase) -> DerivedSentence:
     """Return the sentence of a tree; adjacent German commas become one, a final comma is dropped."""
-    english = [word for part in _leaves(tree, 0) for word in part.english]
+    english = [word for part in tree.english for word in part.english]
     german = [word for word, _ in _german(tree)]
     return DerivedSentence(" ".join(english), " ".join(german), tree)
 
@@ -111,7 +135,7 @@ def annotate(drawn: DerivedSentence) -> AnnotatedSentence:
     # Leaves are compared by identity, since one tree may contain equal leaves.
     places: dict[int, range] = {}
     width = 0
-    for part in _leaves(drawn.tree, 0):
+    for part in drawn.tree.english:
         places[id(part)] = range(width, width + len(part.english))
         width += len(part.english)
     width += 1
@@ -131,23 +155,10 @@ def annotate(drawn: DerivedSentence) -> AnnotatedSentence:
     return AnnotatedSentence(drawn.source, drawn.reference, links, deps, tags)
 
 
-def _leaves(tree: Node, side: Literal[0, 1]) -> list[Leaf]:
-    """Return the leaves in the order of English (0) or German (1)."""
-    leaves: list[Leaf] = []
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Leaf):
-            leaves.append(node)
-        else:
-            waiting += node[side][::-1]
-    return leaves
-
-
-def _german(tree: Node) -> list[tuple[str, Leaf]]:
+def _german(tree: Phrase) -> list[tuple[str, Leaf]]:
     """Return the German words, each with its leaf."""
     words: list[tuple[str, Leaf]] = []
-    for part in _leaves(tree, 1):
+    for part in tree.german:
         for word in part.german:
             if word == "," and words and words[-1][0] == ",":
                 words.pop()
