@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutations.audit import AUDIT
 from mutations.biases import BIASES
 from mutations.checks import CHECKS
+from mutations.cost import COST
 from mutations.cross import CROSS
 from mutations.data import DATA
 from mutations.drops import DROPS
@@ -36,6 +37,7 @@ MUTANTS = [
     *TOKENS,
     *CROSS,
     *CHECKS,
+    *COST,
     *OUTPUT,
     *DATA,
     *READING,
