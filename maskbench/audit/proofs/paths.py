@@ -9,11 +9,12 @@ from torch import Tensor
 
 from maskbench.audit.proofs.leaks import EXACT, largest_score
 from maskbench.audit.proofs.registry import ProofResult, proof
-from maskbench.audit.subject import AuditCase, largest_difference, seed_torch
+from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.masks.block_decision import reason_for_dense
 from maskbench.masks.clock import Clock
 from maskbench.model.attention_path import DENSE_ONLY, PathRules
 from maskbench.model.transformer import EncoderDecoder
+from maskbench.randomness import seed_torch
 
 BLOCKED = PathRules(smallest=1, rows=4, fused_share=2.0)
 """Every layer in blocks of four queries, so that short sentences have several blocks."""
