@@ -9,8 +9,9 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 # A process for each core, one thread each: the models of the tests are too small to share. Each takes a run of files,
-# so what a file builds for its tests is built once.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal
+# so what a file builds for its tests is built once. Compiled modules are kept wherever the caller has forbidden it:
+# otherwise every worker, and every process that a test starts, compiles the tests and the package again.
+PYTEST = PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal
 
 .PHONY: run test browser nightly mutants check format wheel clean
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
+from built_once import install
 from hypothesis import HealthCheck, settings
 from shared_corpora import SharedCorpora
 
@@ -24,6 +25,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("maskbench")
+
+install()
 
 SHAPES_CHECKED = ("masks", "model")
 """The folders whose tests check every call of `maskbench.masks` and `maskbench.model` against its annotated shapes.

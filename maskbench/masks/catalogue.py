@@ -8,6 +8,7 @@ import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -241,6 +242,8 @@ def option_docstrings(options: type[BaseModel]) -> dict[str, str]:
     return found
 
 
+# The source of a class does not change while its process runs, and many inherit from the same one.
+@cache
 def _attribute_docstrings(cls: type) -> dict[str, str]:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))

@@ -17,18 +17,21 @@ from killed import train_until_killed
 import maskbench.masks  # noqa: F401
 from maskbench.config.schema.experiment import ModelConfig, RunConfig
 from maskbench.errors import ConfigError
-from maskbench.masks.catalogue import list_entries
 from maskbench.pictures.attention_grids import _label, _numbers
 from maskbench.pictures.draw import PictureOptions, draw_placement, parse_placement
 from maskbench.pictures.figure import make_figure, render_png
 from maskbench.pictures.mask_picture import MaskPicture
 from maskbench.pictures.mask_snapshots import encode_png, render_grids_png
+from maskbench.registry import MASKS, PRESETS
 from maskbench.runs.directory import RunDirectory
 from maskbench.tensorboard.sinks import TensorBoardSink, rebuild_events
 from maskbench.training.job import RunJob
 from maskbench.training.pictures import RunPictures
 
-CASES = [(entry.name, site) for entry in list_entries() for site in entry.sites]
+SITES_OF = {name: MASKS.lookup(name).sites for name in MASKS.names()} | {
+    name: preset.sites for name, preset in PRESETS.items()
+}
+CASES = [(name, site) for name, sites in SITES_OF.items() for site in sorted(sites)]
 MOVING = {"site": "encoder_self", "mask": "window", "options": {"radius": {"linear": [0, 3]}}}
 STILL = {"site": "cross", "mask": "random_sparse", "options": {"density": 0.3, "per_head": True}}
 LEARNED = {"site": "decoder_self", "mask": "transform"}

@@ -14,6 +14,7 @@ import pytest
 import torch
 from helpers import (
     HEADS,
+    VOCAB,
     logit_context,
     losses_of,
     placement,
@@ -40,11 +41,12 @@ from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.registry import MASKS, PRESETS
 
-# Every strategy goes through the same model in seventeen ways; one that calls all of it checks its shapes.
+# Every strategy goes through the same model in many ways; one that calls all of it checks its shapes.
 pytestmark = pytest.mark.shapes(checked=False)
 
 
-@dataclass(frozen=True)
+# An arm is hashed as the object that it is: a model is kept for each.
+@dataclass(frozen=True, eq=False)
 class Arm:
     """A strategy at a site, with options, and what must stand beside it."""
 
@@ -151,6 +153,7 @@ VARIANTS = [
     for i, (name, refresh, options) in enumerate(FURTHER)
     for arm in arms_of(f"{name}-{i}", name, MASKS.lookup(name).sites, options, refresh)
 ]
+SOURCE_SITES = {"encoder_input", "encoder_self"}
 CLOCKS = [Clock("train", 30, 100, epoch=2), Clock.evaluation(100, 100)]
 
 
@@ -183,6 +186,30 @@ def answers(model: EncoderDecoder, batch: Batch, clock: Clock) -> Tensor:
     return torch.cat([logits(model, batch, clock), weights[..., None]], -1)
 
 
+@cache
+def model_of(arm: Arm, dropout: float = 0.0) -> EncoderDecoder:
+    """The arm's model, built once for all tests that only call it."""
+    return tiny_model(arm.plan(), dropout)
+
+
+@cache
+def usual_answers(arm: Arm) -> Tensor:
+    """The answers of the arm's model for the tiny batch in training."""
+    return answers(model_of(arm), tiny_batch(), CLOCKS[0])
+
+
+@cache
+def answers_without(mask: str) -> Tensor:
+    """The usual answers of a model with only what must stand beside this strategy."""
+    return answers(tiny_model(plan(*MASKS.lookup(mask).example_arm)), tiny_batch(), CLOCKS[0])
+
+
+@pytest.mark.shapes(checked=True)
+@every_named
+def test_every_call_has_the_shapes_of_its_annotations(arm: Arm) -> None:
+    assert usual_answers(arm).shape == (*tiny_batch().tgt_in.shape, VOCAB + 1)
+
+
 def repeated(batch: Batch, times: int) -> Batch:
     """The batch's rows, all of them, so many times over."""
     parts = {f.name: getattr(batch, f.name) for f in fields(batch)}
@@ -212,18 +239,17 @@ def future_leak(model: EncoderDecoder, clock: Clock) -> float:
     return max(float(moved[t * rows : (t + 1) * rows, : t + 1].max()) for t in range(length - 1))
 
 
-@pytest.mark.shapes(checked=True)
 @every_named
 def test_changing_a_future_target_token_leaves_earlier_logits_unchanged(arm: Arm) -> None:
-    model = tiny_model(arm.plan(), dropout=0.2)
+    model = model_of(arm, dropout=0.2)
     for clock in CLOCKS:
         assert future_leak(model, clock) == 0.0, clock.phase
 
 
 @every_example
 def test_cutting_the_future_off_leaves_earlier_logits_unchanged(arm: Arm) -> None:
-    model, batch, clock = tiny_model(arm.plan()), tiny_batch(), CLOCKS[0]
-    whole = logits(model, batch, clock)
+    model, batch, clock = model_of(arm), tiny_batch(), CLOCKS[0]
+    whole = usual_answers(arm)[..., :-1]
     for t in (1, 4, 7):
         ids = batch.tgt_in[:, :t]
         cut = replace(batch, tgt_in=ids, tgt_out=ids, tgt_lengths=batch.tgt_lengths.clamp(max=t))
@@ -240,29 +266,27 @@ def test_the_causality_test_fails_where_the_causal_mask_is_off(clock: Clock, leg
 
 @every_arm
 def test_padding_content_and_amount_never_matter(arm: Arm) -> None:
-    model, batch, clock = tiny_model(arm.plan()), tiny_batch(), CLOCKS[0]
+    batch = tiny_batch()
     real = torch.arange(batch.src.shape[1]) < batch.src_lengths[:, None]
-    before = answers(model, batch, clock)
-    garbage = replace(batch, src=torch.where(real, batch.src, 9))
-    assert torch.equal(answers(model, garbage, clock), before)
-    wider = widened(batch, 3, 11)
-    torch.testing.assert_close(answers(model, wider, clock), before, rtol=1e-10, atol=1e-10)
+    garbage = widened(replace(batch, src=torch.where(real, batch.src, 9)), 3, 11)
+    after = answers(model_of(arm), garbage, CLOCKS[0])
+    torch.testing.assert_close(after, usual_answers(arm), rtol=1e-10, atol=1e-10)
 
 
 @every_arm
 def test_batch_mates_never_matter(arm: Arm) -> None:
-    model, batch, clock = tiny_model(arm.plan()), tiny_batch(), CLOCKS[0]
-    whole = answers(model, batch, clock)
-    for i in range(len(batch.ids)):
-        alone = answers(model, row_of(batch, i), clock)
-        torch.testing.assert_close(alone, whole[i : i + 1], rtol=1e-10, atol=1e-10)
+    # Two of the three suffice: whichever of its sentences a batch depends on, one of these two has it for a mate.
+    for i in (0, 1):
+        alone = answers(model_of(arm), row_of(tiny_batch(), i), CLOCKS[0])
+        torch.testing.assert_close(alone, usual_answers(arm)[i : i + 1], rtol=1e-10, atol=1e-10)
 
 
-def decoded(model: EncoderDecoder, batch: Batch, pieces: list[tuple[int, int]], cache: Any) -> Tensor:
-    """The decoder's scores, computed piece by piece as a search would."""
+def decoded(
+    model: EncoderDecoder, batch: Batch, pieces: list[tuple[int, int]], cache: Any, read: tuple[Any, Any]
+) -> Tensor:
+    """The decoder's scores, computed piece by piece as a search would; `read` is the source and what it encodes to."""
     clock, masks = CLOCKS[1], model.masks
-    inputs, source = model.read(batch, clock)
-    memory = model.encode(inputs, source, clock)
+    source, memory = read
     scores = []
     for start, end in pieces:
         ids, so_far = batch.tgt_in[:, start:end], torch.full((3,), end)
@@ -274,22 +298,24 @@ def decoded(model: EncoderDecoder, batch: Batch, pieces: list[tuple[int, int]], 
 
 @every_arm
 def test_cached_decoding_gives_the_scores_of_full_decoding(arm: Arm) -> None:
-    model, batch = tiny_model(arm.plan()).eval(), tiny_batch()
+    model, batch = model_of(arm).eval(), tiny_batch()
     if not model.masks.placed[0].strategy.cacheable:
         assert not model.masks.cacheable
         return
+    # What acts on the source alone has no part in a step of the decoder.
+    length = 3 if arm.site in SOURCE_SITES else 8
     with torch.no_grad():
-        whole = decoded(model, batch, [(0, 8)], None)
-        cache = DecoderCache(model.config.decoder_layers, 8)
-        steps = decoded(model, batch, [(t, t + 1) for t in range(8)], cache)
+        inputs, source = model.read(batch, CLOCKS[1])
+        read = source, model.encode(inputs, source, CLOCKS[1])
+        whole = decoded(model, batch, [(0, length)], None, read)
+        cache = DecoderCache(model.config.decoder_layers, length)
+        steps = decoded(model, batch, [(t, t + 1) for t in range(length)], cache, read)
     torch.testing.assert_close(steps, whole, rtol=1e-10, atol=1e-10)
 
 
 @every_example
 def test_the_example_changes_what_the_model_does(arm: Arm) -> None:
-    batch, clock = tiny_batch(), CLOCKS[0]
-    with_it, without = tiny_model(arm.plan()), tiny_model(arm.rest())
-    same = torch.equal(answers(with_it, batch, clock), answers(without, batch, clock))
+    same = torch.equal(usual_answers(arm), answers_without(arm.mask))
     assert same is ((arm.mask, arm.site) in HIDES_NOTHING)
 
 
@@ -320,15 +346,16 @@ def test_learned_parameters_start_as_the_identity_and_receive_gradient(arm: Arm)
     assert moved == dict.fromkeys(moved, True)
 
 
-@each(EXAMPLES)
-def test_only_what_says_so_has_parameters(arm: Arm) -> None:
-    learned = bool(list(arm.plan().placed[0].strategy.parameters()))
-    assert not learned or "parameters" in arm.strategy.depends_on
+def test_only_what_says_so_has_parameters() -> None:
+    learned = {arm.name for arm in EXAMPLES if list(model_of(arm).masks.placed[0].strategy.parameters())}
+    assert (
+        learned and {name for name in learned if "parameters" not in MASKS.lookup(name).depends_on} == set()
+    )
 
 
 @every_example
 def test_an_evaluation_draws_the_same_every_time(arm: Arm) -> None:
-    model, batch = tiny_model(arm.plan(), dropout=0.3), tiny_batch()
+    model, batch = model_of(arm, dropout=0.2), tiny_batch()
     clocks = (Clock.evaluation(100, 100), Clock("eval", 100, 100, epoch=7))
     first, second = (answers(model, batch, clock) for clock in clocks)
     assert torch.equal(first, second)
@@ -371,12 +398,15 @@ class Decisions:
 
 @every_attention
 def test_only_what_says_so_leaves_a_query_nothing_to_see(arm: Arm) -> None:
-    masks, batch = arm.plan(), tiny_batch()
-    if masks.placed[0].strategy.may_empty_rows:
+    model, batch = model_of(arm), tiny_batch()
+    if model.masks.placed[0].strategy.may_empty_rows:
         return
-    masks.observer = seen = Decisions()
-    for clock in CLOCKS:
-        logits(tiny_model(masks), batch, clock)
+    model.masks.observer = seen = Decisions()
+    try:
+        for clock in CLOCKS:
+            logits(model, batch, clock)
+    finally:
+        model.masks.observer = None
     length = batch.src_lengths if arm.site == "encoder_self" else batch.tgt_lengths
     own = [decision for site, decision in seen.decided_here if site == arm.site]
     assert own
