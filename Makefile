@@ -24,8 +24,8 @@ test: $(VENV)/.test-installed  ## the whole suite, without the slow tier
 browser: $(VENV)/.test-installed  ## only the tests that look at pages in a headless Chromium; fails where there is none
 	REQUIRE_BROWSER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "browser and not slow" tests/browser
 
-nightly: $(VENV)/.test-installed  ## the slow tier as well, and shapes checked in every test
-	CHECK_SHAPES=everywhere $(PYTEST)
+nightly: $(VENV)/.test-installed  ## the slow tier as well, shapes checked in every test, more examples of each property
+	CHECK_SHAPES=everywhere HYPOTHESIS_MAX_EXAMPLES=100 $(PYTEST)
 
 mutants: $(VENV)/.test-installed  ## make small mistakes in the masks, one at a time, and see that a test notices each
 	$(BIN)/python tests/mutants.py

@@ -20,6 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is no failure, so no example has a time limit; CI looks at the same examples every time.
 settings.register_profile(
     "maskbench",
+    # Every run draws others; `make nightly` asks for more.
+    max_examples=int(os.environ.get("HYPOTHESIS_MAX_EXAMPLES", "40")),
     deadline=None,
     derandomize=bool(os.environ.get("CI")),
     suppress_health_check=[HealthCheck.too_slow],

@@ -9,16 +9,34 @@ from pathlib import Path
 
 import pytest
 from plugin_sources import EXPERIMENT, FIRST_KEY, line_of
+from typer.testing import CliRunner
 from warm_process import maskbench
+
+from maskbench import plugins, registry
+from maskbench.cli.main import app
 
 EDITED = FIRST_KEY.replace("(kv_idx == 0)", "(kv_idx == 1)")
 PLUGIN = ("--plugin", "first.py")
 
 
 def told(*arguments: str, cwd: Path) -> tuple[int, str]:
+    """Run a command in a process of its own: one that trains, or one that a plug-in may leave."""
     ended = maskbench(*arguments, cwd=cwd)
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended.returncode, ended.stdout + ended.stderr
+
+
+def told_here(*arguments: str, cwd: Path) -> tuple[int, str]:
+    """Run a command that trains nothing in this process, which knows no plug-in before it nor after it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for each in registry.REGISTRIES:
+            patch.setattr(each, "_entries", dict(each))
+        patch.setattr(plugins, "_loaded", {})
+        patch.chdir(cwd)
+        ended = CliRunner().invoke(app, arguments, env={"COLUMNS": "80", "NO_COLOR": "1"})
+    assert ended.exception is None or isinstance(ended.exception, SystemExit), ended.exception
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended.exit_code, ended.stdout + ended.stderr
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +86,7 @@ def test_a_run_is_bound_to_the_code_it_uses_and_keeps_a_copy(trained: Path) -> N
 def test_more_seeds_with_edited_code_are_refused_before_anything_is_trained(folder: Path) -> None:
     edit(folder)
     for words in (("run",), ("plan",)):
-        code, said = told(*words, *PLUGIN, "first.yaml", "--set", "seeds=2", cwd=folder)
+        code, said = told_here(*words, *PLUGIN, "first.yaml", "--set", "seeds=2", cwd=folder)
         assert code == 5
         assert "1 of 4 runs were made by other code of a plug-in" in said
         before, after = (hashlib.sha256(text.encode()).hexdigest()[:12] for text in (FIRST_KEY, EDITED))
@@ -86,16 +104,16 @@ def test_runs_of_both_codes_are_not_put_into_one_table(folder: Path) -> None:
     assert record(folder, "first", 1)["identity"] != record(folder, "first")["identity"]
     assert record(folder, "none", 1)["identity"] == record(folder, "none")["identity"]
     for command in (("compare", "runs/first"), ("report", "runs/first")):
-        code, said = told(*command, cwd=folder)
+        code, said = told_here(*command, cwd=folder)
         assert code == 2 and "comes from a plug-in whose code was edited between them" in said
         assert "first, seed 0" in said and "first, seed 1" in said and "none" not in said
 
 
 def test_the_unedited_code_goes_on(folder: Path) -> None:
-    code, said = told("run", *PLUGIN, "first.yaml", cwd=folder)
+    code, said = told_here("run", *PLUGIN, "first.yaml", cwd=folder)
     assert code == 0 and "2 skipped" in said
     shutil.move(folder / "first.py", folder / "renamed.py")
-    code, said = told("run", "--plugin", "renamed.py", "first.yaml", cwd=folder)
+    code, said = told_here("run", "--plugin", "renamed.py", "first.yaml", cwd=folder)
     assert code == 0 and "2 skipped" in said
 
 
@@ -106,10 +124,10 @@ def test_runs_from_before_stay_valid_until_the_code_is_edited(folder: Path) -> N
         del old["plugin_files"]
         old["identity"].pop("plugins", None)
         path.write_text(json.dumps(old), encoding="utf-8")
-    code, said = told("run", *PLUGIN, "first.yaml", cwd=folder)
+    code, said = told_here("run", *PLUGIN, "first.yaml", cwd=folder)
     assert code == 0 and "2 skipped" in said
     edit(folder)
-    code, said = told("run", *PLUGIN, "first.yaml", cwd=folder)
+    code, said = told_here("run", *PLUGIN, "first.yaml", cwd=folder)
     assert code == 5 and "other code of a plug-in" in said
 
 
@@ -120,24 +138,24 @@ def test_without_the_plugin_the_message_names_it(folder: Path) -> None:
         ("masks", "first_key"),
         ("audit", "first_key"),
     ):
-        code, said = told(*words, cwd=folder)
+        code, said = told_here(*words, cwd=folder)
         assert code == 2
         assert (
             "'first_key' is of the plug-in first, which runs/first/first/seed-0 used: give --plugin first.py"
             in said
         )
-    code, said = told("masks", "nobodys", cwd=folder)
+    code, said = told_here("masks", "nobodys", cwd=folder)
     assert code == 2 and "--plugin" not in said
 
 
 def test_the_recipes_name_the_plugin(folder: Path) -> None:
     sha256 = hashlib.sha256(FIRST_KEY.encode()).hexdigest()
-    code, said = told("report", "runs/first", "--output", "page.html", cwd=folder)
+    code, said = told_here("report", "runs/first", "--output", "page.html", cwd=folder)
     assert code == 0, said
     page = (folder / "page.html").read_text(encoding="utf-8")
     assert "maskbench run --plugin first.py first.yaml" in page
     assert f"SHA-256 {sha256}, copy in first/first/seed-0/plugins/first.py" in page
-    code, said = told("plan", *PLUGIN, "first.yaml", cwd=folder)
+    code, said = told_here("plan", *PLUGIN, "first.yaml", cwd=folder)
     assert code == 0 and f"first (first.py), SHA-256 {sha256[:12]}: mask strategy first_key" in " ".join(
         said.split()
     )

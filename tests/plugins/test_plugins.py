@@ -202,7 +202,7 @@ def test_a_broken_installed_plugin_is_named(tmp_path: Path, monkeypatch: pytest.
         load_plugins()
 
 
-@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+@pytest.mark.parametrize("method", ["forkserver", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_training_processes_find_the_strategies_of_a_file(file: Path, tmp_path: Path, method: str) -> None:
     from maskbench.config.load import load_experiment
 

@@ -85,7 +85,7 @@ def test_what_there_is_to_know_of_the_corpus_is_said(tmp_path: Path) -> None:
 def test_a_generated_corpus_does_not_describe_itself_in_a_plan(tmp_path: Path) -> None:
     trial = tmp_path / "trial.yaml"
     model = {"d_model": 8, "n_heads": 2, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 8}
-    corpus = {"name": "toydeen", "pairs": 600}
+    corpus = {"name": "toydeen", "pairs": 600, "valid": 60, "test": 60}
     content = {"name": "trial", "seeds": 1, "corpus": corpus, "model": model, "arms": {"none": []}}
     trial.write_text(yaml.safe_dump(content))
     result = invoke(trial)
