@@ -11,7 +11,7 @@ from pathlib import Path
 import jaxtyping
 import pytest
 from built_once import install
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 from shared_corpora import SharedCorpora
 
 # Read when torch is imported: small tensors gain nothing from threads, and tests run beside other processes.
@@ -34,8 +34,9 @@ SHAPES_CHECKED = ("masks", "model")
 """The folders whose tests check every call of `maskbench.masks` and `maskbench.model` against its annotated shapes.
 
 They call every function that has shapes, with every strategy at every site. In the other folders whole models train,
-where the same checks take up to half of the time: `CHECK_SHAPES=everywhere`, which `make nightly` sets, has them there.
-The marker `shapes` says otherwise for a file or a test.
+where the same checks take up to half of the time, and a property calls the same functions for each of its examples:
+`CHECK_SHAPES=everywhere`, which `make nightly` sets, has them there. The marker `shapes` says otherwise for a file or
+a test.
 """
 
 NO_SHAPES = "JAXTYPING_DISABLE" in os.environ
@@ -74,7 +75,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Decide for a test, before its fixtures are made, whether shapes are checked and corpora shared."""
     folder = item.path.relative_to(HERE).parts[0]
     marker = item.get_closest_marker("shapes")
-    checked = folder in SHAPES_CHECKED if marker is None else marker.kwargs["checked"]
+    of_folder = folder in SHAPES_CHECKED and not is_hypothesis_test(getattr(item, "obj", None))
+    checked = of_folder if marker is None else marker.kwargs["checked"]
     checked |= os.environ.get("CHECK_SHAPES") == "everywhere"
     if not NO_SHAPES:
         jaxtyping.config.update("jaxtyping_disable", not checked)

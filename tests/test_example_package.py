@@ -68,20 +68,27 @@ def run(command: Path, *arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
-def test_the_fresh_environment_uses_its_own_maskbench(fresh: Path, tmp_path: Path) -> None:
-    code = "import maskbench, maskbench_example; print(maskbench.__file__, maskbench_example.__file__)"
-    said = run(fresh.parent / Path(sys.executable).name, "-c", code, cwd=tmp_path)
-    assert all(str(fresh.parent.parent) in path for path in said.split())
+LISTED_AND_DRAWN = """
+import sys
+from maskbench.cli.main import app
+app(["masks", "--json"], standalone_mode=False)
+print("--- drawn")
+app(["masks", "near_or_rare", "--show"], standalone_mode=False)
+print("--- from")
+print(sys.modules["maskbench"].__file__, sys.modules["maskbench_example"].__file__)
+"""
 
 
-def test_the_strategy_is_listed_and_described(fresh: Path, tmp_path: Path) -> None:
-    names = {item["name"]: item for item in json.loads(run(fresh, "masks", "--json", cwd=tmp_path))}
+def test_the_fresh_environment_lists_and_draws_the_strategy_by_its_own_maskbench(
+    fresh: Path, tmp_path: Path
+) -> None:
+    said = run(fresh.parent / Path(sys.executable).name, "-c", LISTED_AND_DRAWN, cwd=tmp_path)
+    listed, _, rest = said.partition("--- drawn\n")
+    drawn, _, files = rest.partition("--- from\n")
+    names = {item["name"]: item for item in json.loads(listed)}
     assert names["near_or_rare"]["kind"] == "attention mask" and "window" in names
-
-
-def test_the_strategy_is_drawn(fresh: Path, tmp_path: Path) -> None:
-    drawn = run(fresh, "masks", "near_or_rare", "--show", cwd=tmp_path)
     assert drawn.startswith("{site: encoder_self, mask: near_or_rare") and "██" in drawn
+    assert len(files.split()) == 2 and all(str(fresh.parent.parent) in path for path in files.split())
 
 
 def test_the_strategy_passes_the_audit(fresh: Path, tmp_path: Path) -> None:

@@ -340,15 +340,9 @@ def test_pictures_fit_into_eighty_columns(real: Path) -> None:
 
 
 def test_a_terminal_without_unicode_gets_ascii(real: Path) -> None:
-    code = "from maskbench.cli.main import app; app()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "explain", real, "near", "--split", "test"],
-        capture_output=True,
-        check=False,
-        env={"PATH": "", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONPATH": ":".join(sys.path)},
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert b"from: - 5%  + 20%  * 40%  # 70%   . less" in done.stdout
+    done = CliRunner(charset="ascii").invoke(app, ["explain", str(real), "near", "--split", "test"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "from: - 5%  + 20%  * 40%  # 70%   . less" in done.stdout
 
 
 def test_forced_words_show_where_the_gain_lies(real: Path) -> None:

@@ -97,7 +97,8 @@ def test_a_dry_run_finds_what_a_run_would_be_refused_for(file: Path, tmp_path: P
 def test_a_word_that_cannot_be_banned_is_placed_in_its_arm(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     arm = "arms: {none: [], mute: [{site: logits, mask: ban_tokens, tokens: [zebra]}]}"
-    bad.write_text(f"name: bad\nseeds: 1\ncorpus: {{name: copy, pairs: 100}}\n{arm}\n", encoding="utf-8")
+    corpus = "corpus: {name: copy, pairs: 100, valid: 9, test: 7}"
+    bad.write_text(f"name: bad\nseeds: 1\n{corpus}\n{arm}\n", encoding="utf-8")
     result = invoke(bad, "--runs-dir", tmp_path / "runs")
     assert result.exit_code == 2
     assert f"\n{bad}:4:" in result.stderr and "'zebra'" in result.stderr

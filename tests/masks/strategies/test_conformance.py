@@ -205,7 +205,7 @@ def answers_without(mask: str) -> Tensor:
 
 
 @pytest.mark.shapes(checked=True)
-@every_named
+@every_arm
 def test_every_call_has_the_shapes_of_its_annotations(arm: Arm) -> None:
     assert usual_answers(arm).shape == (*tiny_batch().tgt_in.shape, VOCAB + 1)
 
@@ -250,7 +250,7 @@ def test_changing_a_future_target_token_leaves_earlier_logits_unchanged(arm: Arm
 def test_cutting_the_future_off_leaves_earlier_logits_unchanged(arm: Arm) -> None:
     model, batch, clock = model_of(arm), tiny_batch(), CLOCKS[0]
     whole = usual_answers(arm)[..., :-1]
-    for t in (1, 4, 7):
+    for t in (1, 6):
         ids = batch.tgt_in[:, :t]
         cut = replace(batch, tgt_in=ids, tgt_out=ids, tgt_lengths=batch.tgt_lengths.clamp(max=t))
         torch.testing.assert_close(logits(model, cut, clock), whole[:, :t], rtol=1e-10, atol=1e-10)

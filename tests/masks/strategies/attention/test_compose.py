@@ -23,7 +23,7 @@ from maskbench.masks.strategies.attention.composite import CompositeOptions
 from maskbench.registry import MASKS, PRESETS, Preset
 
 Written = dict[str, Any]
-FEW = settings(max_examples=40)
+FEW = settings(max_examples=settings().max_examples // 2)
 IDS = torch.tensor([4, 9])
 SITES = ("encoder_self", "decoder_self", "cross")
 
