@@ -163,6 +163,7 @@ def test_two_workers_and_another_order_of_the_arms_change_no_byte(reference: Pat
     assert bytes_of_runs(tmp_path) == bytes_of_runs(reference)
 
 
+@pytest.mark.slow
 def test_spawned_processes_and_missing_arms_change_no_byte(reference: Path, tmp_path: Path) -> None:
     train(tmp_path, Only(2, "spawn"), arms=("none",))
     assert bytes_of_runs(tmp_path) == only(reference, "none")

@@ -66,4 +66,11 @@ CHECKS = family(
         'entry.get("density") == 0',
         "comparison/checks/test_idle_masks.py",
     ),
+    (
+        "changed settings",
+        "runs/identity.py",
+        "if canonical_json(there) == canonical_json(here):",
+        "if there.keys() == here.keys():",
+        "runs/test_run_directory.py experiment/test_planning.py",
+    ),
 )

@@ -67,11 +67,15 @@ def test_the_mean_of_the_last_weights_is_evaluated(tmp_path: Path, cache: Path) 
     assert abs(result["metrics"]["test/nll"] - last["test/nll"]) > 1e-3
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunDirectory:
+    return train(tmp_path_factory.mktemp("whole"), cache)
+
+
 @pytest.mark.parametrize("kills", [[9], [10], [8, 11], [12]])
 def test_a_kill_changes_neither_the_weights_nor_the_result(
-    tmp_path: Path, cache: Path, kills: list[int]
+    whole: RunDirectory, tmp_path: Path, cache: Path, kills: list[int]
 ) -> None:
-    whole = train(tmp_path / "whole", cache)
     for step in kills:
         assert train(tmp_path / "killed", cache, stop_after=step).result() is None
     resumed = train(tmp_path / "killed", cache)

@@ -126,25 +126,37 @@ class TestTheStart:
         assert [line["step"] for line in lines(run, "valid/nll")] == [4, 8, 12]
 
 
+PARTS: dict[str, dict[str, Any]] = {
+    "train_only": {"masks": [TOKENS, TRANSFORM], "train_only": ("decoder.*", "masks.*")},
+    "freeze_at": {
+        "masks": [{**TRANSFORM, "freeze_at": 0.5}, {**TOKENS, "freeze_at": 0.25}],
+        "weight_decay": 0.1,
+    },
+}
+
+
+@pytest.fixture(scope="module", params=PARTS.values(), ids=PARTS.keys())
+def whole(
+    request: pytest.FixtureRequest,
+    source: RunDirectory,
+    tmp_path_factory: pytest.TempPathFactory,
+    cache: Path,
+) -> tuple[RunDirectory, dict[str, Any]]:
+    """A run that nobody killed, and its settings."""
+    settings = started(source.path.parent, **request.param)
+    return train(tmp_path_factory.mktemp("whole"), cache, settings), settings
+
+
 @pytest.mark.parametrize("kills", [[1], [5], [7, 9]])
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"masks": [TOKENS, TRANSFORM], "train_only": ("decoder.*", "masks.*")},
-        {"masks": [{**TRANSFORM, "freeze_at": 0.5}, {**TOKENS, "freeze_at": 0.25}], "weight_decay": 0.1},
-    ],
-    ids=["train_only", "freeze_at"],
-)
 def test_a_killed_and_resumed_run_ends_in_the_same_bytes(
-    source: RunDirectory, tmp_path: Path, cache: Path, kills: list[int], changes: dict[str, Any]
+    whole: tuple[RunDirectory, Any], tmp_path: Path, cache: Path, kills: list[int]
 ) -> None:
-    settings = started(source.path.parent, **changes)
-    whole = train(tmp_path / "whole", cache, settings)
+    undisturbed, settings = whole
     for step in kills:
         train(tmp_path / "killed", cache, settings, stop_after=step)
     resumed = train(tmp_path / "killed", cache, settings)
     for name in ("metrics.jsonl", "checkpoints/best.json", f"checkpoints/step-{STEPS:06d}/manifest.json"):
-        assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+        assert (resumed.path / name).read_bytes() == (undisturbed.path / name).read_bytes(), name
 
 
 @pytest.fixture(scope="module")

@@ -38,23 +38,29 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return load_corpus(choice, tmp_path_factory.mktemp("cache"))
 
 
-def test_the_recipe_pins_this_very_text_and_reads_the_same(corpus: Corpus) -> None:
+def test_the_recipe_pins_this_very_text() -> None:
     for src, tgt in (("de", "en"), ("en", "de")):
         pinned, here = (Multi30kOptions(src=src, tgt=tgt, path=path) for path in (None, str(FOLDER)))
         assert Multi30kCorpus.inputs(pinned) == Multi30kCorpus.inputs(here)
     for remote in Multi30kCorpus.remote_files(Multi30kOptions()):
         assert (FOLDER / remote.name).stat().st_size == remote.size
+
+
+@pytest.mark.slow
+def test_the_recipe_reads_the_same_text(corpus: Corpus) -> None:
     texts = Multi30kCorpus.read_texts(Multi30kOptions(src="de", tgt="en"), FOLDER)
     for name in ("train", "valid", "test_2016_flickr"):
         split = corpus.splits[name]
         assert texts[name].pairs == list(zip(split.sources, split.references, strict=True))
 
 
+@pytest.mark.slow
 def test_every_line_is_read(corpus: Corpus) -> None:
     sizes = [len(corpus.splits[name]) for name in ("train", "valid", "test_2016_flickr", "noise-swap-20")]
     assert sizes == [29_000, 1_014, 1_000, 1_000] and len(corpus.notes) == 1
 
 
+@pytest.mark.slow
 def test_what_its_splits_have_in_common_is_counted(corpus: Corpus) -> None:
     lines = {name: corpus.splits[name].sources for name in ("train", "valid", "test_2016_flickr")}
     known = set(lines["train"])
@@ -66,6 +72,7 @@ def test_what_its_splits_have_in_common_is_counted(corpus: Corpus) -> None:
     assert corpus.overlaps.repeated("train") == Overlap("train", "train", sources=25, targets=9, pairs=3)
 
 
+@pytest.mark.slow
 def test_every_line_comes_back_from_its_subwords(corpus: Corpus) -> None:
     for name in ("train", "valid", "test_2016_flickr"):
         split = corpus.splits[name]
@@ -73,6 +80,7 @@ def test_every_line_comes_back_from_its_subwords(corpus: Corpus) -> None:
             assert [corpus.vocabulary.decode(rows[i].tolist()) for i in range(len(rows))] == lines
 
 
+@pytest.mark.slow
 def test_most_of_a_batch_is_real_tokens(corpus: Corpus) -> None:
     for batches, split, least in (
         (plan_batches(corpus.splits["train"], 4096, 0), corpus.splits["train"], 0.87),
