@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-GENERATORS, SUBJECT = "audit/generators.py", "audit/subject.py"
+GENERATORS = "audit/generators.py"
 T = "audit/test_audit_gate.py"
 
 AUDIT = family(
@@ -26,7 +26,7 @@ AUDIT = family(
     ),
     (
         "device",
-        SUBJECT,
+        "randomness.py",
         "        torch.manual_seed(seed)",
         "        torch.default_generator.manual_seed(seed)",
         T,
