@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,13 +40,17 @@ def attention_sentences(attention: Mapping[ArmName, Sequence[SitePath]]) -> list
     """Return how attention computes the longest sentences, arms with the same ways together; empty where all are short."""
     arms: dict[tuple[str, ...], list[str]] = {}
     for (panel, arm), ways in attention.items():
-        arms.setdefault(tuple(map(_way, ways)), []).append(f"{panel}/{arm}" if panel else arm)
+        sites = Counter(way.site for way in ways)
+        said = tuple(_way(way, names_layers=sites[way.site] > 1) for way in ways)
+        arms.setdefault(said, []).append(f"{panel}/{arm}" if panel else arm)
     return [f"{', '.join(names)}: {'; '.join(ways)}" for ways, names in arms.items() if ways]
 
 
-def _way(one: SitePath) -> str:
+def _way(one: SitePath, names_layers: bool) -> str:
     lengths = f"{one.q_len:,}" if one.q_len == one.kv_len else f"{one.q_len:,} x {one.kv_len:,}"
-    where = f"{one.site} of {lengths} tokens"
+    layers = ", ".join(map(str, one.layers))
+    which = f" (layer{'s' * (len(one.layers) > 1)} {layers})" if names_layers else ""
+    where = f"{one.site}{which} of {lengths} tokens"
     if one.path == "dense":
         return f"{where} as one matrix, because {one.reason}"
     return (

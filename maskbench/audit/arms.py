@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from maskbench.audit.subject import Subject
 from maskbench.config.schema.experiment import ArmConfig, Experiment, RunConfig
 from maskbench.data import load_corpus
-from maskbench.data.batches import BatchSchedule, collate
+from maskbench.data.batches import Batch, BatchSchedule, collate
 from maskbench.data.corpus import Corpus, Split
+from maskbench.data.vocabulary import EOS, PAD
 from maskbench.masks.clock import Clock
 from maskbench.model.attention_path import AUTO, DENSE_ONLY, PathRules, may_leave_dense
 from maskbench.model.transformer import collect_sizes
@@ -21,6 +24,8 @@ from maskbench.training.environment import compute_dtype, pick_device
 
 MAX_TOKENS = 12
 """Largest length of an audited sentence in tokens, if enough are so short; proofs need a pass per offset."""
+LONGEST_WHOLE = 4 * MAX_TOKENS
+"""Largest length at which sentences are audited whole if none has `MAX_TOKENS`; longer ones are shortened to that."""
 SENTENCES = 3
 """Number of sentence pairs in an audited batch."""
 
@@ -61,7 +66,7 @@ def make_arm_subject(arm: ArmConfig, corpus: Corpus, seed: int) -> Subject:
         placements=config.masks,
         model=config.model,
         sizes=collect_sizes(config, corpus),
-        batch=collate(train, pick_sentences(train)),
+        batch=_audited_batch(train),
         longest=collate(train, np.array([(train.src.lengths + train.tgt.lengths).argmax()])),
         own_dtype=compute_dtype(config.train.precision, config.model.d_model, device),
         device=device,
@@ -82,6 +87,42 @@ def audited_paths(config: RunConfig, max_length: int) -> PathRules:
         return DENSE_ONLY
     never = 2.0
     return PathRules(smallest=1, rows=4, fused_share=never if config.model.dropout else AUTO.fused_share)
+
+
+def _audited_batch(train: Split) -> Batch:
+    """Return the audited sentence pairs; shortened ones where all are too long for a pass per token."""
+    batch = collate(train, pick_sentences(train))
+    is_long = max(batch.src.shape[1], batch.tgt_out.shape[1]) > LONGEST_WHOLE
+    return shorten(batch, MAX_TOKENS) if is_long else batch
+
+
+def shorten(batch: Batch, n: int) -> Batch:
+    """Return the beginnings of the pairs, at most `n` tokens, end marks included; each row is one shorter than the last.
+
+    So some rows have padding, as in a batch of whole sentences.
+    """
+    order = torch.arange(len(batch.ids))
+    src_lengths = torch.minimum(batch.src_lengths, (n - order).clamp(min=2))
+    tgt_lengths = torch.minimum(batch.tgt_lengths, (n - 2 * order).clamp(min=2))
+    s, t = torch.arange(min(n, batch.src.shape[1])), torch.arange(min(n, batch.tgt_out.shape[1]))
+
+    def ended(ids: Tensor, columns: Tensor, lengths: Tensor) -> Tensor:
+        last = columns == lengths[:, None] - 1
+        return ids[:, columns].masked_fill(last, EOS).masked_fill(columns >= lengths[:, None], PAD)
+
+    end = (s >= src_lengths[:, None] - 1)[:, None]
+    return Batch(
+        ids=batch.ids,
+        src=ended(batch.src, s, src_lengths),
+        src_lengths=src_lengths,
+        tgt_in=batch.tgt_in[:, t].masked_fill(t >= tgt_lengths[:, None], PAD),
+        tgt_out=ended(batch.tgt_out, t, tgt_lengths),
+        tgt_lengths=tgt_lengths,
+        junk=None if batch.junk is None else batch.junk[:, s] & ~end[:, 0],
+        links=None
+        if batch.links is None
+        else batch.links[:, t][..., s] & ~end & (t < tgt_lengths[:, None] - 1)[..., None],
+    )
 
 
 def pick_sentences(split: Split) -> npt.NDArray[np.int64]:

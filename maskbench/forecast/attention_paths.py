@@ -74,7 +74,7 @@ def _layer_path(
     def legal(q_idx: torch.Tensor, kv_idx: torch.Tensor) -> torch.Tensor:
         return legal_pairs(site, q_idx, kv_idx, request.src_lengths, plan.legality(site))
 
-    decided = decide_blocks(plan, site, layer, request, legal, rows=rules.rows)
+    decided = decide_blocks(plan, site, layer, request, legal, rows=rules.rows_of(len(request.q_idx)))
     path = rules.choose(decided.share, drops=config.model.dropout > 0, has_bias=decided.has_bias, itemsize=4)
     return path, round(decided.share, 4), None
 

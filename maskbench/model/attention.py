@@ -205,7 +205,9 @@ class AttentionInputs:
         # The legality of all pairs would be a matrix; the blocks ask for that of their own pairs.
         anything = torch.ones(1, 1, 1, len(self.kv_idx), dtype=torch.bool, device=query.device)
         request = self._request(query, key, x, anything)
-        decided = decide_blocks(self.plan, self.site, layer, request, self.legal_at, rows=self.paths.rows)
+        decided = decide_blocks(
+            self.plan, self.site, layer, request, self.legal_at, rows=self.paths.rows_of(len(self.q_idx))
+        )
         p = dropout.p if dropout.training else 0.0
         path = self.paths.choose(
             decided.share, drops=p > 0, has_bias=decided.has_bias, itemsize=query.dtype.itemsize
@@ -215,7 +217,9 @@ class AttentionInputs:
             keep = None if is_causal else self.decide(layer, query, key, x).keep
             context = fused_attention(query, key, value, keep, is_causal=is_causal)
         else:
-            tell_patterns(self.plan, self.site, layer, request, self.legal_at, rows=self.paths.rows)
+            tell_patterns(
+                self.plan, self.site, layer, request, self.legal_at, rows=self.paths.rows_of(len(self.q_idx))
+            )
             context = blocked_attention(query, key, value, decided.blocks, p)
         return _gated(context, decided.head_gate)
 

@@ -20,6 +20,9 @@ from maskbench.config.schema.experiment import ModelConfig
 PATHS_VERSION = 1
 """Version of the rules and kernels below; increased whenever a change of them changes results."""
 
+_MAX_BLOCKS = 128
+"""Each block costs some 20 calls of torch, so very long sentences get larger blocks instead of more."""
+
 Path: TypeAlias = Literal["dense", "fused", "blocked"]
 
 
@@ -31,13 +34,17 @@ class PathRules:
     smallest: int = 256
     """Both sequences must be at least this long, in tokens: below, the blocks' own cost is larger than what they save."""
     rows: int = 64
-    """Queries in a block."""
+    """Queries in a block; more where there would be more than `_MAX_BLOCKS`."""
     fused_share: float = 0.45
     """Smallest share of pairs in blocks at which the fused kernel, which computes all pairs, is the faster one."""
 
     def is_long_enough(self, q_len: int, kv_len: int) -> bool:
         """Return whether a layer of these lengths may leave the dense path."""
         return self.may_leave_dense and min(q_len, kv_len) >= self.smallest
+
+    def rows_of(self, q_len: int) -> int:
+        """Return the largest number of queries in a block of a layer with `q_len` queries."""
+        return max(self.rows, q_len // _MAX_BLOCKS)
 
     def choose(self, share: float, *, drops: bool, has_bias: bool, itemsize: int) -> Path:
         """Return the path of a layer that may leave the dense one.

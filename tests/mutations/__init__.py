@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mutations.attention_paths import ATTENTION_PATHS
 from mutations.audit import AUDIT
 from mutations.biases import BIASES
 from mutations.checks import CHECKS
@@ -26,6 +27,7 @@ from mutations.words import WORDS
 
 MUTANTS = [
     *FRAME,
+    *ATTENTION_PATHS,
     *TIME,
     *MODEL,
     *STRUCTURE,
