@@ -22,6 +22,7 @@ from maskbench.audit.proofs.leaks import (
     score_variants,
     truncation,
 )
+from maskbench.audit.proofs.paths import attention_paths
 from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.data.corpus import Corpus
@@ -32,6 +33,10 @@ _FOUND = {
     "the length": "where the target ends moves predictions before its end",
     "padding": "what stands in the padding moves predictions",
     "batch mates": "the other sentences of a batch move predictions",
+    "the path": (
+        "in blocks, as long sentences are computed, attention gives other predictions than as one matrix: a mask must"
+        " answer for the positions that it is asked about (`model.attention: dense` never asks for a part)"
+    ),
 }
 """Message per kind of leak."""
 
@@ -41,7 +46,7 @@ class Leak:
     """A forbidden influence on predictions, with its size."""
 
     of: str
-    """Source of the influence: `the future`, `the length`, `padding` or `batch mates`."""
+    """Source of the influence: `the future`, `the length`, `padding`, `batch mates` or `the path`."""
     amount: float
     """Largest absolute change of a score."""
     limit: float
@@ -82,6 +87,9 @@ def _measured(case: AuditCase) -> list[Leak]:
         key=lambda leak: leak.amount - leak.limit,
     )
     found = [Leak("the future", future, limit), cut_off]
+    if subject.attention_paths.may_leave_dense:
+        exact = attention_paths(AuditCase(subject, torch.float64))
+        found += [Leak("the path", v.value, v.limit or 0.0) for v in exact if v.value is not None]
     return [*found, *(Leak(of, amount, limit) for of, amount in worst.items())]
 
 

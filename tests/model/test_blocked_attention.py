@@ -127,6 +127,8 @@ def test_dropout_drops_the_same_weights_in_both_passes_and_others_under_another_
     ):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
     assert not torch.equal(blocked_attention(*inputs, blocks, p), dropped)
+    like = torch.zeros(4, 5)
+    assert not torch.equal(draws.noise(like, 0), draws.noise(like, 1))
     kept = noise[keep.expand_as(noise)]
     assert kept.unique().tolist() == [0.0, pytest.approx(1 / 0.6, abs=1e-4)]
 

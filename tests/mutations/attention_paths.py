@@ -13,7 +13,7 @@ ATTENTION_PATHS = family(
     ("polarity", KERNEL, "scores.masked_fill_(~block.keep, -math.inf)", "pass", T),
     ("bias", KERNEL, "scores += block.bias", "pass", T),
     ("empty rows", KERNEL, "sums.masked_fill_(sums == 0, 1.0)", "pass", T),
-    ("dropout", KERNEL, "(self.seed + number)", "(self.seed + 2 * number)", T),
+    ("dropout", KERNEL, "(self.seed + number)", "(self.seed + 0 * number)", T),
     ("gradient", KERNEL, "d_weights.mul_(factors)", "pass", T),
     ("gradient", KERNEL, "d_weights.sub_(row_sums[part][:, :, block.rows])", "d_weights", T),
     ("gradient", KERNEL, "total[:, :, keys] += part", "total[:, :, keys] = part", T),

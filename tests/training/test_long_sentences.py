@@ -14,6 +14,7 @@ from maskbench.config.schema.experiment import ArmConfig, RunConfig
 from maskbench.data import load_corpus
 from maskbench.data.vocabulary import BOS, EOS, PAD
 from maskbench.errors import LeakError, RunDirectoryError
+from maskbench.masks.strategies.attention.windows import Window
 from maskbench.model import attention
 from maskbench.model.attention_path import PATHS_VERSION
 from maskbench.runs.directory import RunDirectory
@@ -97,4 +98,20 @@ def test_the_audit_before_training_runs_on_the_path_that_trains(
 
     monkeypatch.setattr(attention, "decide_blocks", without_padding)
     with pytest.raises(LeakError, match="leaks"):
+        check_before_training(arm, corpus, 3)
+
+
+def test_a_mask_that_ignores_which_positions_it_is_asked_about_is_refused(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = ArmConfig(name="window", title="window", config=long_config())
+    corpus = load_corpus(arm.config.corpus, cache)
+    own = Window.mask_mod
+
+    def counts_from_zero(self, options, ctx):
+        asked = own(self, options, ctx)
+        return lambda b, h, q_idx, kv_idx: asked(b, h, q_idx - q_idx.min(), kv_idx)
+
+    monkeypatch.setattr(Window, "mask_mod", counts_from_zero)
+    with pytest.raises(LeakError, match="must answer for the positions"):
         check_before_training(arm, corpus, 3)
