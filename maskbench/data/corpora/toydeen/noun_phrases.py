@@ -10,7 +10,7 @@ from maskbench.data.corpora.toydeen import inflection, lexicon
 from maskbench.data.corpora.toydeen.inflection import agreement_of
 from maskbench.data.corpora.toydeen.lexicon import Case, Declension, Determiner, Noun, WordPair
 from maskbench.data.corpora.toydeen.split_styles import SplitStyle, allowed_adjectives, allowed_nouns
-from maskbench.data.corpora.toydeen.tree import Leaf, Node, leaf, same_order
+from maskbench.data.corpora.toydeen.tree import Leaf, Node, Phrase, leaf, split_words
 from maskbench.data.generation.sentence_rng import SentenceRng
 
 Role: TypeAlias = Literal["subject", "object", "recipient", "place"]
@@ -97,11 +97,11 @@ class NounPhrases:
         place = _Place(case, governor, noun, other_sense)
         head = self._inflect(english, "noun", _noun_form(plural), place)
         first = self._inflect(article, "determiner", _determiner_form(determiner, plural), place, head)
-        words = [first, head]
+        words: tuple[Leaf, ...] = (first, head)
         if adjective:
             form = _adjective_form(adjective, determiner.declension, plural)
-            words.insert(1, self._inflect(adjective.english, "adjective", form, place, first, head))
-        return NounPhrase(same_order(*words), Head(head, noun, other_sense, plural))
+            words = (first, self._inflect(adjective.english, "adjective", form, place, first, head), head)
+        return NounPhrase(Phrase(words, words), Head(head, noun, other_sense, plural))
 
     def personal_pronoun(self, meant: Head, case: Case, governor: Leaf | None = None) -> NounPhrase:
         """Return `it`, `they` or `them` for the earlier noun `meant`; the German form has its gender."""
@@ -135,7 +135,7 @@ class NounPhrases:
         if sense_shows:
             leaves += self.cue_leaves
             tag = tag if tag in ("pronoun", "relative") else "homograph"
-        return leaf(english, german, tag, *leaves)
+        return Leaf(split_words(english), german, tag, leaves)
 
 
 class _Place(NamedTuple):
@@ -152,14 +152,14 @@ _Form: TypeAlias = Callable[[Case, Noun], str]
 
 
 @cache
-def _forms(form: _Form, case: Case, noun: Noun, other_sense: Noun) -> tuple[str, bool, bool]:
-    """Return the form of a word, and whether accusative and dative, and whether the two senses, differ in it.
+def _forms(form: _Form, case: Case, noun: Noun, other_sense: Noun) -> tuple[tuple[str, ...], bool, bool]:
+    """Return the words of a form, and whether accusative and dative, and whether the two senses, differ in it.
 
     The grammar has a few thousand of them, and a large corpus asks for each of them a thousand times.
     """
     german = form(case, noun)
     other_case: Case = "acc" if case == "dat" else "dat"
-    return german, form(other_case, noun) != german, form(case, other_sense) != german
+    return split_words(german), form(other_case, noun) != german, form(case, other_sense) != german
 
 
 @cache

@@ -93,11 +93,11 @@ class AnnotatedSentence(NamedTuple):
 
 def leaf(english: str, german: str, tag: str = "", *depends_on: Leaf) -> Leaf:
     """Return a leaf from texts with words separated by spaces."""
-    return Leaf(_words(english), _words(german), tag, list(depends_on))
+    return Leaf(split_words(english), split_words(german), tag, list(depends_on))
 
 
 @cache
-def _words(text: str) -> tuple[str, ...]:
+def split_words(text: str) -> tuple[str, ...]:
     """Return the words of a leaf's text; the grammar has a few thousand such texts."""
     return tuple(text.split())
 
