@@ -1,0 +1,126 @@
+"""Measure time and memory of one self-attention layer by sentence length, forward and backward.
+
+Width 256, 8 heads, float32, about 4,096 tokens in a batch without padding. Cases:
+
+  dense        the product's attention, computed over all pairs
+  no-mask      the product's attention without a mask, as it chooses to compute it
+  window-32    the product's attention under a window of radius 32, as it chooses to compute it
+  sdpa         torch's F.scaled_dot_product_attention in the same layer
+  sdpa-window  the same, with the window as a boolean mask
+
+Each with and without dropout (0.1) on the weights. Time is processor time, all cases in turn; memory is the peak
+above the start in a process of its own. A length at which a case would need more memory than there is, is skipped.
+`--figure FILE` also draws both by length, as an SVG for light and dark pages.
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from benchmarks.attention_curve import Curves, draw_curves
+from benchmarks.children import Worker
+from benchmarks.harness import Results, Spread, interleave, parser, python_of, ratios, repeats_of, run
+
+PAIRS = (
+    ("window-32", "dense"),
+    ("no-mask", "sdpa"),
+    ("dense", "sdpa"),
+    ("sdpa-window", "dense"),
+    ("window-32", "sdpa-window"),
+)
+"""Which case is divided by which."""
+CASES = ("dense", "no-mask", "window-32", "sdpa", "sdpa-window")
+LENGTHS = (64, 256, 1024, 4096, 8192)
+BATCH_TOKENS = 4096
+DROPOUT = 0.1
+SPARE = 0.7
+"""Share of the available memory that a case may need."""
+
+
+def measure(options: argparse.Namespace, results: Results) -> None:
+    """Measure what the options ask for."""
+    curves: Curves = {}
+    with ExitStack() as stack:
+        python = python_of(None)
+        workers = [stack.enter_context(Worker(python, "attend", threads=options.threads)) for _ in range(2)]
+        for worker, as_in_a_run in zip(workers, (True, False), strict=True):
+            worker.ask("prepare", threads=options.threads, as_in_a_run=as_in_a_run)
+        contest = _Contest(*workers, repeats_of(options, 3), results)
+        for dropout in options.dropout:
+            for length in options.lengths:
+                contest.compare(options.cases, length, dropout, curves)
+    if options.figure:
+        options.figure.write_text(draw_curves(curves), encoding="utf-8")
+
+
+class _Contest:
+    """Measures the cases at one length after the other."""
+
+    def __init__(self, for_time: Worker, for_memory: Worker, repeats: int, results: Results) -> None:
+        self._for_time, self._for_memory = for_time, for_memory
+        self._repeats, self._results = repeats, results
+        self._last: dict[tuple[str, float], tuple[int, float]] = {}
+
+    def compare(self, cases: list[str], length: int, dropout: float, curves: Curves) -> None:
+        """Measure the cases at one length and add their ratios."""
+        batch = max(1, BATCH_TOKENS // length)
+        about = {"length": length, "batch": batch, "dropout": dropout}
+        fitting = [case for case in cases if self._fits(case, length, dropout)]
+        self._results.progress(f"length {length:,}, dropout {dropout:g}: {', '.join(fitting)}")
+        if not fitting:
+            return
+        count = 3 if length <= 1024 else 1
+        memory = interleave(
+            {case: partial(self._memory, case, about) for case in fitting}, self._repeats, warm_up=0
+        )
+        times = interleave({case: partial(self._time, case, about, count) for case in fitting}, self._repeats)
+        suffix = f"+dropout-{dropout:g}" if dropout else ""
+        for case in fitting:
+            self._last[case, dropout] = length, max(memory[case])
+            curves[case + suffix, length] = Spread.of(times[case]), Spread.of(memory[case])
+        for case, other in PAIRS:
+            if case not in fitting or other not in fitting:
+                continue
+            for figure, found, scale, unit in (("time", times, 1e3, "ms"), ("memory", memory, 1e-6, "MB")):
+                seen = " / ".join(f"{scale * Spread.of(found[name]).median:,.0f}" for name in (case, other))
+                spread = ratios(found[case], found[other])
+                self._results.add(case + suffix, figure, other, spread, length=length, seen=f"{seen} {unit}")
+
+    def _fits(self, case: str, length: int, dropout: float) -> bool:
+        """Whether the memory suffices if a case's needs grow with the square of the length."""
+        before, needed = self._last.get((case, dropout), (length, 0.0))
+        batches = max(1, BATCH_TOKENS // length) / max(1, BATCH_TOKENS // before)
+        expected, available = needed * (length / before) ** 2 * batches, psutil.virtual_memory().available
+        if expected <= SPARE * available:
+            return True
+        why = f"it may need {expected / 1e9:.0f} GB, and {available / 1e9:.0f} GB are free"
+        self._results.skip(f"{case} at {length:,} tokens, dropout {dropout:g}", why)
+        return False
+
+    def _memory(self, case: str, about: dict[str, float]) -> float:
+        return float(self._for_memory.ask("memory", case=case, **about))
+
+    def _time(self, case: str, about: dict[str, float], count: int) -> float:
+        return float(self._for_time.ask("iterate", case=case, count=count, **about)["processor"] / count)
+
+
+def main() -> None:
+    """Read the options and measure."""
+    found = parser(__doc__ or "", "about 4 minutes")
+    found.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    found.add_argument("--lengths", nargs="+", type=int, default=None, help=f"in tokens (default {LENGTHS})")
+    found.add_argument("--dropout", nargs="+", type=float, default=[0.0, DROPOUT])
+    found.add_argument("--threads", type=int, default=1)
+    found.add_argument("--figure", type=Path, metavar="FILE", help="draw time and memory by length as an SVG")
+    options = found.parse_args()
+    options.lengths = options.lengths or ([16, 32] if options.quick else list(LENGTHS))
+    run("attention", measure, options)
+
+
+if __name__ == "__main__":
+    main()
