@@ -1,7 +1,7 @@
 """Measure what a training step costs with each strategy and preset, at each of its sites, relative to no mask.
 
-    python benchmarks/strategy_costs.py --page docs/strategies.md
-    python benchmarks/strategy_costs.py --only window topk
+    python -m benchmarks.strategy_costs --page docs/strategies.md
+    python -m benchmarks.strategy_costs --only window topk
 
 Steps of the arm and of the arm without masks are taken in turn in one process and divided pair by pair, so what else
 the machine does affects both alike. docs/strategies.md is this program's output.
@@ -10,7 +10,6 @@ the machine does affects both alike. docs/strategies.md is this program's output
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from statistics import median
 import torch
 
 import maskbench.masks  # noqa: F401  registers the strategies
+from benchmarks.harness import processor_name
 from maskbench.config.schema.experiment import (
     CorpusConfig,
     ModelConfig,
@@ -63,7 +63,7 @@ def relative_cost(masks: Sequence[PlacementConfig], steps: int, cache: Path) -> 
 
 HEAD = """# The strategies and presets
 
-Written by `python benchmarks/strategy_costs.py --page docs/strategies.md` from what each declares (`maskbench masks
+Written by `python -m benchmarks.strategy_costs --page docs/strategies.md` from what each declares (`maskbench masks
 NAME` says it in full) and from a measurement. **cost** is the time of a training step relative to the same step without
 any mask, at each site: {machine}; width 128, 4 heads, 2+2 layers, batches of 1024 tokens of the toy corpus,
 median over {steps} pairs of steps. Absolute times depend on the machine; the ratios less so.
@@ -88,7 +88,7 @@ def page(costs: dict[tuple[str, str], float], steps: int) -> str:
     """Return docs/strategies.md."""
     known = {name for name, _ in costs}
     found = [entry for entry in list_entries() if entry.name in known]
-    parts = [HEAD.format(machine=machine(), steps=steps)]
+    parts = [HEAD.format(machine=f"{processor_name()}, one thread, torch {torch.__version__}", steps=steps)]
     kinds = dict.fromkeys(entry.kind for entry in found if not entry.preset_of)
     for kind in kinds:
         own = [entry for entry in found if entry.kind == kind and not entry.preset_of]
@@ -99,21 +99,12 @@ def page(costs: dict[tuple[str, str], float], steps: int) -> str:
     return "\n".join(parts)
 
 
-def machine() -> str:
-    """Return which processor this is, and torch."""
-    names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, one thread, torch {torch.__version__}"
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-
-
 def main() -> None:
     """Measure, and print or write the page."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Takes about half an hour for the whole catalogue.",
     )
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--only", nargs="*", help="names of strategies or presets")
