@@ -11,9 +11,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +74,12 @@ class Line:
         """Return the line as a dict of JSON values."""
         return {key: getattr(self, key) for key in KEYS}
 
+    def cells(self) -> list[str]:
+        """Return the line as cells of a table."""
+        length = "" if self.length is None else f"{self.length:,}"
+        numbers = [format_ratio(value) for value in (self.ratio, self.low, self.high)]
+        return [self.case, length, self.figure, self.against, *numbers, self.seen]
+
 
 @dataclass(slots=True)
 class Results:
@@ -119,9 +127,7 @@ class Results:
             table.add_column(name, justify="right")
         table.add_column("seen here")
         for line in self.lines:
-            length = "" if line.length is None else f"{line.length:,}"
-            numbers = [format_ratio(value) for value in (line.ratio, line.low, line.high)]
-            table.add_row(line.case, length, line.figure, line.against, *numbers, line.seen)
+            table.add_row(*line.cells())
         console = Console(width=None if sys.stdout.isatty() else 140)
         console.print(table)
         for what, why in self.skipped.items():
@@ -196,6 +202,12 @@ def parser(module_doc: str, minutes: str) -> argparse.ArgumentParser:
     text = argparse.RawDescriptionHelpFormatter
     found = argparse.ArgumentParser(description=module_doc, formatter_class=text, epilog=f"Takes {minutes}.")
     found.add_argument(
+        "--page",
+        type=Path,
+        metavar="FILE",
+        help="also write the table into its section of a page, docs/speed.md",
+    )
+    found.add_argument(
         "--json", action="store_true", help="print one JSON object a line instead of the table"
     )
     found.add_argument(
@@ -246,16 +258,62 @@ def run(
     benchmark: str, measure: Callable[[argparse.Namespace, Results], None], options: argparse.Namespace
 ) -> None:
     """Print the machine, measure, and print the table; a `BenchmarkError` ends with its message and exit code 2."""
-    results = Results(benchmark, options.json)
-    for line in describe_machine():
+    results, machine, began = Results(benchmark, options.json), describe_machine(), time.monotonic()
+    for line in machine:
         print(line, file=sys.stderr if options.json else sys.stdout, flush=True)
     try:
+        if options.page:
+            read_page(options.page, benchmark)
         measure(options, results)
     except BenchmarkError as error:
         results.finish()
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     results.finish()
+    if options.page:
+        minutes = (time.monotonic() - began) / 60
+        write_section(options.page, results, [*machine, f"Took {minutes:.1f} minutes."])
+
+
+def write_section(page: Path, results: Results, machine: Sequence[str]) -> None:
+    """Replace a benchmark's section of a page: the command, the machine, the table, what was skipped.
+
+    Raises:
+        BenchmarkError: the page has no such section.
+    """
+    before, after = read_page(page, results.benchmark)
+    words = [word for word in sys.argv[1:] if word != "--json"]
+    skipped = [f"* not measured: {what}: {why}" for what, why in results.skipped.items()]
+    text = [
+        f"`{shlex.join(['python', '-m', f'benchmarks.{results.benchmark}', *words])}`",
+        "",
+        *(f"* {line}" for line in machine),
+        *skipped,
+        "",
+        "| case | length | figure | against | median | low | high | seen here |",
+        "|---|---|---|---|---|---|---|---|",
+        *("| " + " | ".join(line.cells()) + " |" for line in results.lines),
+    ]
+    page.write_text(before + "\n".join(text) + "\n" + after, encoding="utf-8")
+
+
+def read_page(page: Path, benchmark: str) -> tuple[str, str]:
+    """Return what stands in a page before and after the section of a benchmark.
+
+    Raises:
+        BenchmarkError: the page cannot be read, or does not have the section's two marks.
+    """
+    marks = [f"<!-- {benchmark} -->\n", f"<!-- end of {benchmark} -->\n"]
+    try:
+        text = page.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BenchmarkError(f"{page} cannot be read: {error.strerror}; --page takes docs/speed.md") from None
+    if not all(text.count(mark) == 1 for mark in marks) or text.index(marks[0]) > text.index(marks[1]):
+        raise BenchmarkError(
+            f"{page} does not have the lines {marks[0].strip()} and {marks[1].strip()}, in this order"
+        )
+    start, end = text.index(marks[0]) + len(marks[0]), text.index(marks[1])
+    return text[:start], text[end:]
 
 
 def _at_least_one(text: str) -> int:

@@ -118,6 +118,7 @@ def _lay_out(folder: Path) -> None:
     skip = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "maskbench", folder / "maskbench", ignore=skip)
     shutil.copytree(ROOT / "cli", folder / "maskbench" / "cli", ignore=skip)
+    shutil.copytree(ROOT / "benchmarks", folder / "benchmarks", ignore=skip)
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=skip)
     for name in ("setup.cfg", "README.md"):
         shutil.copy(ROOT / name, folder)

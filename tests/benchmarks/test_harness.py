@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.harness import (
+    ROOT,
     BenchmarkError,
     Results,
     Spread,
@@ -19,8 +21,10 @@ from benchmarks.harness import (
     parser,
     python_of,
     ratios,
+    read_page,
     repeats_of,
     run,
+    write_section,
 )
 
 POSITIVE = st.floats(1e-3, 1e3)
@@ -131,3 +135,45 @@ def test_a_checkout_without_an_environment_is_named(tmp_path, capsys):
     assert said.out == ""
     assert f"error: {tmp_path} has no" in said.err
     assert "cores" in said.err.splitlines()[0]
+
+
+PAGE = (
+    "# Speed\n\n<!-- train -->\n<!-- end of train -->\n\n<!-- decode -->\nold\n<!-- end of decode -->\nend\n"
+)
+
+
+def test_a_page_gets_the_table_in_its_own_section(tmp_path, monkeypatch):
+    page = tmp_path / "speed.md"
+    page.write_text(PAGE, encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["decode", "--json", "--page", "docs/speed.md", "--cases", "beam 5"])
+    results = Results("decode", as_json=False)
+    results.add("greedy", "sentences/s", "joeynmt", Spread(16.0, 15.25, 0.5), length=7, seen="80 / 5")
+    results.skip("ctranslate2", "no peers")
+    write_section(page, results, ["A machine"])
+    text = page.read_text(encoding="utf-8")
+    assert text == PAGE.replace(
+        "old\n",
+        "`python -m benchmarks.decode --page docs/speed.md --cases 'beam 5'`\n\n* A machine\n"
+        "* not measured: ctranslate2: no peers\n\n"
+        "| case | length | figure | against | median | low | high | seen here |\n|---|---|---|---|---|---|---|---|\n"
+        "| greedy | 7 | sentences/s | joeynmt | 16.00 | 15.25 | 0.5 | 80 / 5 |\n",
+    )
+
+
+def test_a_page_without_the_section_is_refused_before_anything_is_measured(tmp_path, capsys):
+    page = tmp_path / "speed.md"
+    page.write_text(PAGE, encoding="utf-8")
+    measured: list[str] = []
+    for words in (["--page", str(page)], ["--page", str(tmp_path / "none.md")]):
+        options = parser("what", "a minute").parse_args([*words, "--json"])
+        with pytest.raises(SystemExit, match="2"):
+            run("memory", lambda options, _: measured.append("memory"), options)
+    assert not measured
+    said = capsys.readouterr().err
+    assert "does not have the lines <!-- memory --> and <!-- end of memory -->" in said
+    assert "none.md cannot be read: No such file or directory" in said
+
+
+def test_the_page_of_the_product_has_a_section_for_every_benchmark():
+    for name in ("train", "decode", "attention", "memory", "sweep", "startup"):
+        assert read_page(ROOT / "docs" / "speed.md", name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mutations.attention_paths import ATTENTION_PATHS
 from mutations.audit import AUDIT
+from mutations.benchmarks import BENCHMARKS
 from mutations.biases import BIASES
 from mutations.checks import CHECKS
 from mutations.cost import COST
@@ -48,4 +49,5 @@ MUTANTS = [
     *AUDIT,
     *WORDS,
     *PLUGINS,
+    *BENCHMARKS,
 ]
