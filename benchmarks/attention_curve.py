@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib.resources import files
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from benchmarks.harness import Spread
-from maskbench.report.figure import default_matplotlib_settings, make_figure, render_svg
+from maskbench.report.figure import POINTS_PER_INCH, default_matplotlib_settings, make_figure, render_svg
 from maskbench.report.palette import INK, MUTED, RULE, assign_styles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Curves = dict[tuple[str, int], tuple[Spread, Spread]]
 """(case, length in tokens) -> seconds and bytes."""
@@ -29,6 +33,8 @@ def draw_curves(curves: Mapping[tuple[str, int], tuple[Spread, Spread]]) -> str:
     styles = assign_styles(cases, "dense")
     with default_matplotlib_settings():
         figure = make_figure(WIDTH, HEIGHT)
+        # The last label of an axis is wider than the axis.
+        figure.get_layout_engine().set(w_pad=16 / POINTS_PER_INCH)
         panels = figure.subplots(1, 2)
         for place, (axes, label, scale) in enumerate(
             zip(panels, ("milliseconds", "megabytes"), (1e3, 1e-6), strict=True)
@@ -70,15 +76,17 @@ def describe(curves: Mapping[tuple[str, int], tuple[Spread, Spread]]) -> str:
     )
 
 
-def _dress(axes: object, label: str, lengths: list[int]) -> None:
-    from matplotlib.axes import Axes
+def _dress(axes: Axes, label: str, lengths: list[int]) -> None:
+    """Set scales, labels and colours of a panel."""
+    from matplotlib.ticker import LogLocator
 
-    assert isinstance(axes, Axes)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(lengths, [f"{length:,}" for length in lengths])
     axes.set_xlabel("tokens a sentence")
     axes.set_ylabel(label)
+    # Where the values span less than a decade, powers of ten alone would leave the axis without numbers.
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
     axes.minorticks_off()
     axes.spines[["top", "right"]].set_visible(False)
@@ -109,6 +117,8 @@ def read_themes() -> tuple[str, str]:
     light, _, rest = text.partition("@media (prefers-color-scheme: dark)")
     dark = rest.partition("}")[0]
     first, second = (dict(_VARIABLE.findall(part)) for part in (light, dark))
-    return tuple(
-        "; ".join(f"--{name}: {value}" for name, value in found.items()) for found in (first, second)
-    )  # type: ignore[return-value]
+    return _declare(first), _declare(second)
+
+
+def _declare(colours: Mapping[str, str]) -> str:
+    return "; ".join(f"--{name}: {value}" for name, value in colours.items())
