@@ -25,5 +25,5 @@ ATTENTION_PATHS = family(
     ("lost mask", DECISION, "keep = keep & (pattern if", "keep = (pattern if", T),
     ("path", PATH, "min(q_len, kv_len) >= self.smallest", "min(q_len, kv_len) > self.smallest", T),
     ("path", PATH, "and not drops and", "and", T),
-    ("decoding", ATTENTION, "keep | ~nonempty_rows) * nonempty_rows", "keep | ~nonempty_rows)", T),
+    ("fused", ATTENTION, "attn_mask=keep, is_causal=is_causal", "is_causal=is_causal", T),
 )
