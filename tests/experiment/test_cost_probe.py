@@ -66,7 +66,7 @@ def test_slow_arms_end_the_probe_early_but_never_with_too_few_steps() -> None:
 
 
 @pytest.mark.parametrize(
-    ("jitter", "steps"), [(0.0, cost_probe.LOOKS[0]), (0.04, cost_probe.LOOKS[1]), (0.4, cost_probe.STEPS)]
+    ("jitter", "steps"), [(0.0, cost_probe.LOOKS[0]), (0.07, cost_probe.LOOKS[1]), (0.4, cost_probe.STEPS)]
 )
 def test_a_probe_ends_at_a_look_once_every_interval_is_narrow(jitter: float, steps: int) -> None:
     clock, order = FakeClock(), []  # type: ignore[var-annotated]
