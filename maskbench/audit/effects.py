@@ -10,15 +10,16 @@ than every sentence, a ratio of 0, a schedule that stays at 0.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from maskbench.audit.arms import make_arm_subject
 from maskbench.audit.generators import preserve_generators
-from maskbench.audit.subject import AuditCase, largest_difference
+from maskbench.audit.subject import PASS_BYTES, AuditCase, largest_difference
 from maskbench.config.schema.experiment import CONTROLS, ArmConfig, PlacementConfig
 from maskbench.data.batches import Batch, collate
 from maskbench.data.corpus import Corpus, Split
@@ -36,12 +37,34 @@ ROUNDING = 1e-9
 """Largest difference of float64 scores that counts as none; a normaliser of its own may round differently."""
 
 
+@dataclass(slots=True)
+class _KnownAnswers:
+    """Answers of the whole arm in training, which every placement is compared with; `PASS_BYTES` of them are kept."""
+
+    case: AuditCase
+    kept: dict[tuple[int, Clock], Tensor] = field(default_factory=dict)
+    n_bytes: int = 0
+
+    def of(self, batches: tuple[Batch, ...], index: int, clock: Clock) -> Tensor:
+        """Return `AuditCase.answers` of the arm for `batches[index]`."""
+        found = self.kept.get((index, clock))
+        if found is None:
+            found = self.case.answers(self.case.model, batches[index], clock)
+            if self.n_bytes + found.nbytes <= PASS_BYTES:
+                self.kept[index, clock] = found
+                self.n_bytes += found.nbytes
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class _Looks:
     """The sentences and moments at which a placement may act."""
 
     case: AuditCase
+    known: _KnownAnswers
     train: tuple[Clock, ...]
+    trained: tuple[Batch, ...]
+    """Sentences of the training split, in as many batches as the memory of a pass asks for."""
     evaluation: Clock
     evaluated: tuple[Batch, ...]
     """Sentences of the training split and of each evaluated one; they are looked at in evaluation."""
@@ -69,13 +92,23 @@ def _looks(arm: ArmConfig, corpus: Corpus, seed: int) -> _Looks:
     order = sorted(
         clocks, key=lambda clock: (clock.step not in (steps[len(steps) // 2], steps[-1]), clock.step)
     )
-    train = corpus.splits["train"]
-    subject = replace(subject, batch=collate(train, _pick(train)))
     case = AuditCase(subject, torch.float64)
+    trained = _batches(case, corpus.splits["train"])
     splits = [corpus.splits[name] for name in arm.config.evaluate.splits if name in corpus.splits]
-    batches = (collate(split, _pick(split)).to(subject.device) for split in splits if len(split))
+    evaluated = (batch for split in splits if len(split) for batch in _batches(case, split))
     evaluation = Clock.evaluation(total, total, len(steps))
-    return _Looks(case, tuple(order), evaluation, (case.batch, *batches))
+    return _Looks(case, _KnownAnswers(case), tuple(order), trained, evaluation, (*trained, *evaluated))
+
+
+def _batches(case: AuditCase, split: Split) -> tuple[Batch, ...]:
+    """Return the sentences of a split that are looked at, in one batch if a pass of the audit takes them all."""
+    ids = _pick(split)
+    whole = collate(split, ids)
+    at_once = case.rows_at_once(whole)
+    if len(ids) <= at_once:
+        return (whole.to(case.subject.device),)
+    pieces = (ids[start : start + at_once] for start in range(0, len(ids), at_once))
+    return tuple(collate(split, piece).to(case.subject.device) for piece in pieces)
 
 
 def _pick(split: Split) -> np.ndarray:
@@ -89,8 +122,12 @@ def _without_loss(looks: _Looks) -> Iterator[str]:
     case = looks.case
     if case.plan.is_empty("loss"):
         return
-    moments = looks.train
-    if any(bool(case.unchanged(clock)[..., -1].any()) for clock in moments):
+    counts = (
+        bool(looks.known.of(looks.trained, index, clock)[..., -1].any())
+        for clock in looks.train
+        for index in range(len(looks.trained))
+    )
+    if any(counts):
         return
     yield (
         f"no target token counts in the loss of {_where(looks)}, so nothing can be learned; let the masks at loss leave"
@@ -145,17 +182,23 @@ def _acts(others: tuple[PlacementConfig, ...], looks: _Looks, phases: tuple[str,
         # Another placement needs this one, so it is not idle.
         return True, True
 
-    def differs(batch: Batch, clock: Clock) -> bool:
-        whole = case.unchanged(clock) if batch is case.batch else case.answers(case.model, batch, clock)
+    def is_moved(batch: Batch, clock: Clock, whole: Tensor) -> bool:
         return largest_difference(whole, case.answers(without, batch, clock)) > ROUNDING
 
-    if "train" in phases and any(differs(case.batch, clock) for clock in looks.train):
+    if "train" in phases and any(
+        is_moved(batch, clock, looks.known.of(looks.trained, index, clock))
+        for clock in looks.train
+        for index, batch in enumerate(looks.trained)
+    ):
         return True, False
-    return False, "eval" in phases and any(differs(batch, looks.evaluation) for batch in looks.evaluated)
+    return False, "eval" in phases and any(
+        is_moved(batch, looks.evaluation, case.answers(case.model, batch, looks.evaluation))
+        for batch in looks.evaluated
+    )
 
 
 def _where(looks: _Looks) -> str:
-    sentences, moments = len(looks.case.batch.ids), len(looks.train)
+    sentences, moments = sum(len(batch.ids) for batch in looks.trained), len(looks.train)
     return f"{sentences} sentences, the longest among them, at {count_of(moments, 'moment')} of training"
 
 

@@ -25,6 +25,7 @@ from maskbench.audit.proofs.leaks import (
 from maskbench.audit.proofs.paths import attention_paths
 from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.config.schema.experiment import ArmConfig
+from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
 from maskbench.errors import LeakError
 
@@ -67,16 +68,23 @@ def _measured(case: AuditCase) -> list[Leak]:
         measure_future_leak(case, case.model, at, dropout=at is clock) for at in (clock, subject.evaluation)
     ]
     future, size = (max(found[i] for found in futures) for i in (0, 2))
-    rows = range(len(case.batch.ids))
-    variants = [with_other_padding(case.batch, vocabulary)]
-    variants += [with_other_mates(case.batch, row, vocabulary) for row in rows]
     worst = {"padding": 0.0, "batch mates": 0.0}
     for moment in (clock, subject.evaluation):
-        before, after = score_variants(case.model, case.batch, variants, partial(case.answers, clock=moment))
-        size = max(size, largest_score(before))
-        mates = max(largest_difference(after[1 + row, row], before[1 + row, row]) for row in rows)
-        worst["padding"] = max(worst["padding"], largest_difference(after[0], before[0]))
-        worst["batch mates"] = max(worst["batch mates"], mates)
+        changed: list[tuple[int | None, Batch]] = [(None, with_other_padding(case.batch, vocabulary))]
+        changed += [
+            (row, with_other_mates(case.batch, row, vocabulary)) for row in range(len(case.batch.ids))
+        ]
+        for row, before, after in score_variants(
+            case, case.model, changed, partial(case.answers, clock=moment)
+        ):
+            of = "padding" if row is None else "batch mates"
+            moved = (
+                largest_difference(after, before)
+                if row is None
+                else largest_difference(after[row], before[row])
+            )
+            worst[of] = max(worst[of], moved)
+            size = max(size, largest_score(before))
     limit = leak_limit(case, size)
     # The proof measures training and evaluation; what is reported is the larger of both, once.
     cut_off = max(

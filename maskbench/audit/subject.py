@@ -28,6 +28,12 @@ T = TypeVar("T")
 SPREAD = 0.4
 """Root mean square of the values given to learned parameters, so that masks that start as identity act."""
 
+PASS_BYTES = 256 << 20
+"""Largest size of one pass of an audit in bytes, unless a single sentence needs more.
+
+A process that audits holds about 350 MB anyway. A proof of causality scores a changed batch for every offset; all offsets
+in one pass take memory with the cube of the length.
+"""
 
 MID_TRAINING, FINAL_EVALUATION = (
     Clock("train", 30, 100, epoch=2, steps_per_epoch=15),
@@ -125,6 +131,17 @@ class AuditCase:
         if moved:
             perturb_learned(masks, subject.seed)
         return model.to(subject.device, self.weights_dtype)
+
+    def rows_at_once(self, batch: Batch) -> int:
+        """Return how many sentence pairs of the lengths of `batch` one pass without gradient takes in `PASS_BYTES`.
+
+        Counted are six arrays of one layer's attention weights, and four of the vocabulary scores and of the widest
+        layer's output: the most that a pass holds at once. At least 1.
+        """
+        sizes, tgt, src = self.subject.sizes, batch.tgt_in.shape[1], batch.src.shape[1]
+        longer = max(tgt, src)
+        per_token = 6 * sizes.n_heads * longer + 4 * (sizes.vocab_size + self.subject.model.d_ff)
+        return max(1, PASS_BYTES // (longer * per_token * self.weights_dtype.itemsize))
 
     def renormalises(self) -> bool:
         """Whether a site masks after the softmax and divides by the remaining sum, which rounds."""

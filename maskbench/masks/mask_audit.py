@@ -6,6 +6,10 @@ density of kept pairs. The realised ratio is a mean over all tokens; `ratio_by_s
 over the sentences. Masks are pure functions of keys, so a resumed run replays the earlier steps without a
 model and gets the same record. A mask that reads the model's losses cannot be replayed: it has no
 fingerprint, and its realised ratio is the mean of the logged ratios.
+
+The record has a bounded size. A placement with more than `LARGEST` draws or patterns keeps those of a random share of the
+examples (`maskbench.masks.unit_sample`): draws and patterns are then estimated, the fingerprint, the coverage and the
+most patterns of one example are those of the kept examples, and the key `sample` says how many these are.
 """
 
 from __future__ import annotations
@@ -29,9 +33,13 @@ from maskbench.masks.context import AttentionContext, AttentionDecision, Attenti
 from maskbench.masks.placement import PlacedStrategy
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.random_draws import Draws
+from maskbench.masks.unit_sample import LARGEST, UnitSample
 
 _SIDE, _SIDE_PER_EXAMPLE = 64, 16
 """Side of the square of pairs that is fingerprinted, in positions: for shared and per-example patterns."""
+
+_DRAWS, _PATTERNS = 0, 1
+"""Indices of the sets of a placement's sample."""
 
 
 def _fingerprint(patterns: Iterable[object]) -> str:
@@ -64,16 +72,12 @@ class _PickRecord:
 
     reads_losses: bool = False
     """Whether picks depend on the losses; the proof then uses logged ratios, as it cannot replay picks."""
-    visits: int = 0
-    """Number of examples seen, repeats included."""
-    draws: set[tuple[int, object]] = field(default_factory=set)
-    """Different `(example, key)` pairs."""
-    patterns: set[tuple[int, int]] = field(default_factory=set)
-    """Different `(example, picked positions as bits)` pairs."""
+    sample: UnitSample[int] = field(default_factory=lambda: UnitSample.of(2))
+    """By example: the keys of its draws, and its patterns, the picked positions as bits."""
     ever_picked: dict[int, int] = field(default_factory=dict)
-    """By example: the positions picked at least once, as bits."""
+    """By kept example: the positions picked at least once, as bits."""
     ever_eligible: dict[int, int] = field(default_factory=dict)
-    """By example: the positions eligible at least once, as bits."""
+    """By kept example: the positions eligible at least once, as bits."""
     counts: Counter[tuple[int, int]] = field(default_factory=Counter)
     """Visits by number of picked and of eligible tokens, where any is eligible."""
     run: _Share = field(default_factory=_Share)
@@ -82,46 +86,59 @@ class _PickRecord:
     def add(self, words: object, picked: Tensor, eligible: Tensor, examples: Tensor) -> None:
         counts = picked.sum(), eligible.sum()
         self.step.add(*counts)
-        self.visits += len(examples)
-        if words is not None:
-            self.draws.update((example, words) for example in examples.tolist())
-        if self.reads_losses:
-            return
-        self.run.add(*counts)
-        each = zip(picked.sum(1).tolist(), eligible.sum(1).tolist(), strict=True)
-        self.counts.update((part, whole) for part, whole in each if whole)
+        if not self.reads_losses:
+            self.run.add(*counts)
+            each = zip(picked.sum(1).tolist(), eligible.sum(1).tolist(), strict=True)
+            self.counts.update((part, whole) for part, whole in each if whole)
         rows = zip(examples.tolist(), _bits(picked), _bits(eligible), strict=True)
         for example, bits, possible in rows:
-            self.patterns.add((example, bits))
-            self.ever_picked[example] = self.ever_picked.get(example, 0) | bits
-            self.ever_eligible[example] = self.ever_eligible.get(example, 0) | possible
+            if not self.sample.visit(example):
+                continue
+            if words is not None:
+                self.sample.add(_DRAWS, example, words)
+            if not self.reads_losses:
+                self.sample.add(_PATTERNS, example, bits)
+                self.ever_picked[example] = self.ever_picked.get(example, 0) | bits
+                self.ever_eligible[example] = self.ever_eligible.get(example, 0) | possible
+        if self.sample.shrink():
+            for positions in (self.ever_picked, self.ever_eligible):
+                for example in positions.keys() - self.sample.visits.keys():
+                    del positions[example]
 
     def entry(self, logged: float | None) -> dict[str, Any]:
         """Return the placement's part of the proof; `logged` is the mean of the logged ratios."""
+        counts = {"visits": self.sample.all_visits, "draws": self.sample.estimate_by_visits(_DRAWS)}
         if self.reads_losses:
             unknown = dict.fromkeys(("distinct", "most_patterns_of_one_example", "fingerprint"))
-            counts = {"visits": self.visits, "draws": len(self.draws)}
-            return {
+            found = {
                 **counts,
                 **unknown,
                 "realised_ratio": logged,
                 "ratio_by_sentence": None,
                 "coverage": None,
             }
-        seen = Counter(example for example, _ in self.patterns)
+            return {**found, **_told(self.sample)}
+        patterns = self.sample.sets[_PATTERNS]
         picked, possible = (
             sum(map(int.bit_count, d.values())) for d in (self.ever_picked, self.ever_eligible)
         )
         return {
-            "visits": self.visits,
-            "draws": len(self.draws),
-            "distinct": len(self.patterns),
-            "most_patterns_of_one_example": max(seen.values(), default=0),
-            "fingerprint": _fingerprint(self.patterns),
+            **counts,
+            "distinct": self.sample.estimate_by_visits(_PATTERNS),
+            "most_patterns_of_one_example": max(map(len, patterns.values()), default=0),
+            "fingerprint": _fingerprint(
+                (example, bits) for example in patterns for bits in patterns[example]
+            ),
             "realised_ratio": self.run.value,
             "ratio_by_sentence": _spread(self.counts),
             "coverage": picked / possible if possible else None,
+            **_told(self.sample),
         }
+
+
+def _told(sample: UnitSample[Any]) -> dict[str, Any]:
+    """Return the key that says what the proof is estimated from; nothing where it is exact."""
+    return {"sample": {"share": sample.share, "kept": len(sample.visits)}} if sample.level else {}
 
 
 def _spread(counts: Mapping[tuple[int, int], int]) -> dict[str, float] | None:
@@ -156,19 +173,41 @@ def _bits(rows: Tensor) -> list[int]:
 class _PatternRecord:
     """Draws and patterns of a strategy that is no token or loss mask."""
 
-    draws: set[object] = field(default_factory=set)
-    known: set[object] = field(default_factory=set)
-    """Options, key, layer, visit and example of the patterns that are already in `pictures`."""
-    pictures: set[object] = field(default_factory=set)
+    sample: UnitSample[Any] = field(default_factory=lambda: UnitSample.of(2))
+    """Draws and patterns, by example; each is a unit of its own where all examples share them."""
+    is_shared: bool = False
+    known: dict[int, set[object]] = field(default_factory=dict)
+    """By example, 0 where all share them: options, key, layer and visit of the patterns that are already in `sample`."""
+    n_known: int = 0
     step: _Share = field(default_factory=_Share)
 
+    def is_new(self, example: int, situation: object) -> bool:
+        """Whether the pattern is not in the sample yet; from now on it is known."""
+        seen = self.known.setdefault(example, set())
+        if situation in seen:
+            return False
+        seen.add(situation)
+        self.n_known += 1
+        return True
+
+    def shrink(self) -> None:
+        """Bound the sample and what is known of it."""
+        self.sample.shrink()
+        if self.n_known > LARGEST:
+            # A pattern that was forgotten is computed once more and is the same.
+            self.known.clear()
+            self.n_known = 0
+
     def entry(self, density: float | None) -> dict[str, Any]:
+        pictures = self.sample.sets[_PATTERNS].values()
+        estimate = self.sample.estimate if self.is_shared else self.sample.estimate_by_visits
         return {
-            "draws": len(self.draws),
-            "distinct": len(self.pictures),
-            "fingerprint": _fingerprint(self.pictures),
+            "draws": estimate(_DRAWS),
+            "distinct": estimate(_PATTERNS),
+            "fingerprint": _fingerprint(picture for found in pictures for picture in found),
             "realised_ratio": None,
             "density": density,
+            **_told(self.sample),
         }
 
 
@@ -255,18 +294,42 @@ class MaskAudit:
         """Record the pattern in use; each different pattern is computed once."""
         record = self._patterns[placed.label]
         draws = placed.draws(clock, examples)
-        if not placed.varies_by_example and (draws is None or not draws.per_example):
-            examples = torch.zeros(1, dtype=torch.int64)
         words = None if draws is None else draws.key.words
-        if words is not None:
-            record.draws.update((words, example) for example in examples.tolist())
+        if not placed.varies_by_example and (draws is None or not draws.per_example):
+            self._note_shared(record, placed, layer, clock, words)
+            return
+        sample = record.sample
+        kept = [example for example in examples.tolist() if sample.visit(example)]
         visit = placed.effective_clock(clock).epoch if placed.varies_by_example else 0
         situation = (placed.options_json(clock, layer), words, layer, visit)
-        new = [example for example in examples.tolist() if (*situation, example) not in record.known]
+        new = [example for example in kept if record.is_new(example, situation)]
+        if words is not None:
+            for example in kept:
+                sample.add(_DRAWS, example, words)
         if new:
-            record.known.update((*situation, example) for example in new)
-            heads = self._plan.sizes.n_heads
-            record.pictures.update(_pictures(placed, layer, clock, torch.tensor(new), heads))
+            pictures = _pictures(placed, layer, clock, torch.tensor(new), self._plan.sizes.n_heads)
+            for example, picture in zip(new, pictures, strict=True):
+                sample.add(_PATTERNS, example, picture)
+        record.shrink()
+
+    def _note_shared(
+        self, record: _PatternRecord, placed: PlacedStrategy, layer: int, clock: Clock, words: object
+    ) -> None:
+        """Record a pattern that all examples share; each draw and each pattern is a unit of its own."""
+        record.is_shared = True
+        sample: UnitSample[Any] = record.sample
+        found: list[tuple[int, object]] = []
+        if words is not None:
+            found.append((_DRAWS, (words, 0)))
+        if record.is_new(0, (placed.options_json(clock, layer), words, layer)):
+            (picture,) = _pictures(
+                placed, layer, clock, torch.zeros(1, dtype=torch.int64), self._plan.sizes.n_heads
+            )
+            found.append((_PATTERNS, picture))
+        for index, unit in found:
+            if sample.visit(unit):
+                sample.add(index, unit, unit)
+        record.shrink()
 
     def replay(self, steps: Iterable[tuple[Batch, Clock]]) -> None:
         """Record the steps that an earlier process did, without a model."""

@@ -10,13 +10,18 @@ bits come from torch's default generator, which training seeds at every step.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int16
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 _LEVELS = 1 << 16
 """Number of values of one draw."""
+_LARGE = 1 << 19
+"""Number of elements from which dropout saves memory; below, a function written in Python costs more time than it saves
+memory."""
 _INT16_MIN, _INT64_MIN = -(1 << 15), -(1 << 63)
 
 
@@ -59,9 +64,29 @@ def dropout(x: Float[Tensor, "*shape"], p: float) -> Float[Tensor, "*shape"]:
     Raises:
         ValueError: `p` is not in [0, 1).
     """
-    if quantise(p, x.dtype)[0] == _LEVELS:
+    kept, factor = quantise(p, x.dtype)
+    if kept == _LEVELS:
         return x
-    return x * keep_noise(x, p)
+    if x.numel() < _LARGE:
+        return x * keep_noise(x, p)
+    out: Tensor = _LeanDropout.apply(x, kept, factor)  # type: ignore[no-untyped-call]
+    return out
+
+
+def relu_dropout(x: Float[Tensor, "*shape"], p: float) -> Float[Tensor, "*shape"]:
+    """Return `dropout(x.relu(), p)`, with the same draws and bits; for a large `x`, backward keeps the result alone.
+
+    Autograd would keep the ReLU's output and the noise too. These are three tensors of d_ff numbers per token and
+    layer, a third of what a training step keeps for its backward pass.
+
+    Raises:
+        ValueError: `p` is not in [0, 1).
+    """
+    kept, factor = quantise(p, x.dtype)
+    if kept == _LEVELS or x.numel() < _LARGE:
+        return dropout(x.relu(), p)
+    out: Tensor = _LeanReluDropout.apply(x, kept, factor)  # type: ignore[no-untyped-call]
+    return out
 
 
 def keep_noise(
@@ -76,10 +101,49 @@ def keep_noise(
         ValueError: `p` is not in [0, 1).
     """
     kept, factor = quantise(p, like.dtype)
-    noise = torch.empty(like.shape, dtype=like.dtype, device=like.device)
-    # The comparison writes 0 and 1 in the dtype of `like`; casting a boolean tensor takes four times as long.
-    torch.ge(random_int16(noise, generator), _INT16_MIN + (_LEVELS - kept), out=noise)
+    return _noise(random_int16(like, generator), like.dtype, kept, factor)
+
+
+def _noise(draws: Int16[Tensor, "*shape"], dtype: torch.dtype, kept: int, factor: float) -> Tensor:
+    """Return `factor` where a draw keeps its element, else 0."""
+    noise = torch.empty(draws.shape, dtype=dtype, device=draws.device)
+    # The comparison writes 0 and 1 in the dtype; casting a boolean tensor takes four times as long.
+    torch.ge(draws, _INT16_MIN + (_LEVELS - kept), out=noise)
     return noise.mul_(factor)
+
+
+class _LeanDropout(torch.autograd.Function):
+    """Dropout that keeps one byte per element for its backward pass; autograd would keep the noise as floats."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kept: int, factor: float) -> Tensor:
+        draws = random_int16(x)
+        ctx.save_for_backward(draws < _INT16_MIN + (_LEVELS - kept))
+        ctx.factor = factor
+        return _noise(draws, x.dtype, kept, factor).mul_(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (dropped,) = ctx.saved_tensors
+        return (grad * ctx.factor).masked_fill_(dropped, 0.0), None, None
+
+
+class _LeanReluDropout(torch.autograd.Function):
+    """ReLU and dropout; the gradient passes, times `factor`, exactly where the result is positive."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kept: int, factor: float) -> Tensor:
+        out = _noise(random_int16(x), x.dtype, kept, factor).mul_(x.relu())
+        ctx.save_for_backward(out)
+        ctx.factor = factor
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (out,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward(grad, out, 0).mul_(ctx.factor), None, None
 
 
 class Dropout(nn.Module):

@@ -12,6 +12,7 @@ import torch
 import maskbench.masks  # noqa: F401  (fills the registry)
 from maskbench.audit import Finding, audit
 from maskbench.audit.catalogue import list_names, make_catalogue_subject, make_catalogue_subjects
+from maskbench.audit.proofs.changes import with_more_padding
 from maskbench.audit.proofs.leaks import measure_future_leak
 from maskbench.audit.proofs.registry import PROOFS, proofs_in_order
 from maskbench.audit.proofs.support import jacobian
@@ -168,6 +169,43 @@ def test_the_leak_that_is_measured_is_the_leak_of_every_offset() -> None:
     alone, _, _ = measure_future_leak(case, case.model, case.subject.train, dropout=False, single=False)
     each, _, _ = measure_future_leak(case, case.model, case.subject.train, dropout=False)
     assert each >= alone > 0
+
+
+def test_a_leak_is_the_same_in_passes_of_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    arm = placed("decoder_self", "none", legality="no_causal", unsafe=True)
+    case = AuditCase(make_catalogue_subject("trial", arm), torch.float64)
+    rows, offsets = len(case.batch.ids), case.batch.tgt_in.shape[1] - 1
+    passes: list[int] = []
+    logits = case.logits
+
+    def counted(model, batch, clock, **how):
+        passes.append(len(batch.ids))
+        return logits(model, batch, clock, **how)
+
+    monkeypatch.setattr(case, "logits", counted)
+    found = []
+    for at_once in (1_000_000, 5 * rows, 1):
+        monkeypatch.setattr(case, "rows_at_once", lambda batch, n=at_once: n)
+        found.append(measure_future_leak(case, case.model, case.subject.train, dropout=False))
+    assert found[0][0] > 0
+    for other in found[1:]:
+        assert other[0] == pytest.approx(found[0][0]) and other[1:] == found[0][1:]
+    # Two changes per offset: copies and variants at once, in pieces of five batches, and one by one.
+    n = 2 * offsets
+    last = [] if n % 5 == 0 else [n % 5]
+    fives = [5] * (n // 5) + last
+    assert [size // rows for size in passes] == [n, n, 5, *fives[: n // 5], *(2 * last), 1, *[1] * n]
+
+
+def test_fewer_sentences_pass_at_once_where_they_are_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = AuditCase(make_catalogue_subject("trial", placed("cross", "window", {"radius": 1})), torch.float64)
+    (row, tgt), src = case.batch.tgt_in.shape, case.batch.src.shape[1]
+    own = case.rows_at_once(case.batch)
+    longer = with_more_padding(case.batch, 0, 30 * max(src, tgt) - tgt)
+    # The weights of attention grow with the square of the length.
+    assert own / 900 < case.rows_at_once(longer) < own / 30
+    monkeypatch.setattr("maskbench.audit.subject.PASS_BYTES", 1)
+    assert row > case.rows_at_once(case.batch) == 1
 
 
 def test_torchs_generator_is_left_as_it_was() -> None:

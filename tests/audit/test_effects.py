@@ -78,6 +78,19 @@ def test_a_placement_that_acts_or_is_a_control_is_not(placement: str, corpus: Co
     assert find_idle(arm_of(tmp_path, f"[{placement}]"), corpus, 0) == []
 
 
+@pytest.mark.parametrize(
+    "placement", [IDLE["rounded down to 0"], IDLE["no token left out"], ACTING["at the end"]]
+)
+def test_the_same_is_told_sentence_by_sentence(
+    placement: str, corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = find_idle(arm_of(tmp_path, f"[{placement}]"), corpus, 0)
+    # So little memory that one sentence passes at a time and no answer is kept.
+    monkeypatch.setattr("maskbench.audit.subject.PASS_BYTES", 1)
+    monkeypatch.setattr("maskbench.audit.effects.PASS_BYTES", 1)
+    assert find_idle(arm_of(tmp_path, f"[{placement}]"), corpus, 0) == told
+
+
 def test_only_the_idle_one_of_several_is_told(corpus: Corpus, tmp_path: Path) -> None:
     arm = f"[{ACTING['a narrow window']}, {IDLE['ratio 0']}, {ACTING['some of the loss']}]"
     (said,) = find_idle(arm_of(tmp_path, arm), corpus, 0)

@@ -265,3 +265,36 @@ def test_heads_a_normaliser_leaves_alone_count_as_they_are():
     kept = sum(rows * (2 * keys + 1) for rows, keys in zip((5, 8, 3), (7, 4, 6), strict=True))
     seen = sum(rows * 3 * keys for rows, keys in zip((5, 8, 3), (7, 4, 6), strict=True))
     assert record.scalars()["mask/density/cross-topk-0"] == pytest.approx(kept / seen)
+
+
+@pytest.mark.parametrize("refresh", ["static", {"per": "example", "variants": 2}, "dynamic"])
+@pytest.mark.parametrize(("site", "mask"), [("encoder_input", "tokens"), ("encoder_self", "random_sparse")])
+def test_beyond_its_bound_the_proof_is_estimated_and_says_so(site, mask, refresh, monkeypatch):
+    options = {"ratio": 0.4} if mask == "tokens" else {"density": 0.5}
+    where = placement(site, mask, refresh, **options)
+    exact = proof(where, 3)
+    for module in ("unit_sample", "mask_audit"):
+        monkeypatch.setattr(f"maskbench.masks.{module}.LARGEST", 250)
+    found = proof(where, 3)
+    assert "sample" not in exact and 0 < found["sample"]["kept"] <= 250
+    assert found["sample"]["share"] in (0.5, 0.25, 0.125)
+    # Every example has as many draws as any other, so the estimate has no error.
+    assert found["draws"] == exact["draws"]
+    assert found["distinct"] == pytest.approx(exact["distinct"], rel=0.02)
+    assert found["fingerprint"] != exact["fingerprint"]
+    if mask == "tokens":
+        same = ("visits", "realised_ratio", "ratio_by_sentence", "most_patterns_of_one_example")
+        assert [found[key] for key in same] == [exact[key] for key in same]
+        assert found["coverage"] == pytest.approx(exact["coverage"], abs=0.05)
+
+
+@pytest.mark.parametrize("bound", [1_000, 40])
+def test_a_pattern_that_all_share_is_counted_step_by_step(bound, monkeypatch):
+    for module in ("unit_sample", "mask_audit"):
+        monkeypatch.setattr(f"maskbench.masks.{module}.LARGEST", bound)
+    record = MaskAudit(plan(placement("cross", "random_sparse", {"per": "step"}, density=0.5)))
+    record.replay((tiny_batch(), Clock("train", step, 300)) for step in range(300))
+    (entry,) = record.entries([])
+    for key in ("draws", "distinct"):
+        assert entry[key] == 300 if bound == 1_000 else abs(entry[key] / 300 - 1) < 4 / 20**0.5
+    assert ("sample" in entry) == (bound == 40)

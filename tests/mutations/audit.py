@@ -7,8 +7,12 @@ from mutations.mutant import family
 GENERATORS = "audit/generators.py"
 T = "audit/test_audit_gate.py"
 
+LEAKS, IN_PROOFS = "audit/proofs/leaks.py", "audit/test_audit_proofs.py -k bounded"
+
 AUDIT = family(
     "audit",
+    ("budget", LEAKS, "case.rows_at_once(case.batch) // len(case.batch.ids)", "10_000", IN_PROOFS),
+    ("stale", LEAKS, "if len(before) != len(piece):", "if not len(before):", IN_PROOFS),
     (
         "unseen",
         GENERATORS,

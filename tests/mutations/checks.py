@@ -50,7 +50,7 @@ CHECKS = family(
     ),
     ("idle", EFFECTS, "if placement.mask in CONTROLS:", "if not placement.options:", IN_EFFECTS),
     ("idle", EFFECTS, 'Clock("train", step, total,', 'Clock("train", 0, total,', IN_EFFECTS),
-    ("idle", EFFECTS, "for batch in looks.evaluated)", "for batch in looks.evaluated[:1])", IN_EFFECTS),
+    ("idle", EFFECTS, "for batch in looks.evaluated\n", "for batch in looks.evaluated[:1]\n", IN_EFFECTS),
     ("idle", EFFECTS, "order[:LONGEST], spread", "order[-LONGEST:], order[-1:]", IN_EFFECTS),
     (
         "idle",

@@ -15,8 +15,12 @@ GREEDY = "decoding/greedy.py"
 IN_TRANSFORMER, IN_DECODING = "model/test_transformer.py", "decoding/test_greedy.py"
 IN_OBJECTIVE = "training/test_training_objective.py"
 
+DROPOUT, IN_DROPOUT = "model/dropout.py", "model/test_dropout.py"
+
 MODEL = family(
     "model",
+    ("polarity", DROPOUT, "draws < _INT16_MIN", "draws >= _INT16_MIN", IN_DROPOUT),
+    ("scale", DROPOUT, "out, 0).mul_(ctx.factor)", "out, 0)", IN_DROPOUT),
     ("polarity", APPLY, "scores.masked_fill_(~keep, -math.inf)", "scores.masked_fill_(keep, -math.inf)", T),
     ("empty rows", APPLY, "keep = keep | ~nonempty_rows", "pass", T),
     ("polarity", APPLY, "weights = softmax(scores) * keep", "weights = softmax(scores) * ~keep", T),

@@ -14,8 +14,12 @@ _STREAM = "(self.site, self.name, self.ordinal, moment)"
 _COUNT = 'count = clock.step if self.refresh.per == "step" else clock.epoch'
 _OF_EXAMPLE = "examples if per_example else shared, per_example)"
 
+SAMPLE, IN_SAMPLE = "masks/unit_sample.py", "masks/test_unit_sample.py"
+
 TIME = family(
     "time",
+    ("share", SAMPLE, "self.level += 1\n", "self.level += 2\n", IN_SAMPLE),
+    ("repeats", SAMPLE, "self.sizes[index] += len(elements) - before", "self.sizes[index] += 1", IN_SAMPLE),
     ("view", DRAWS, "if clock.view:", "if False:", "training/test_training_objective.py"),
     ("variants", DRAWS, "count % int(variants)", "count", IN_PROOF),
     ("refresh", DRAWS, _COUNT, "count = clock.epoch", f"{IN_PROOF} {TOKENS}"),

@@ -77,11 +77,12 @@ def padding_amount(case: AuditCase) -> Iterable[ProofResult]:
 def batch_mates(case: AuditCase) -> Iterable[ProofResult]:
     """Do a sentence's answers stay when the others of its batch are others?"""
     rows = range(len(case.batch.ids))
-    variants = [with_other_mates(case.batch, row, case.subject.sizes.vocab_size) for row in rows]
     for clock in case.clocks:
-        before, after = score_variants(case.model, case.batch, variants, partial(case.answers, clock=clock))
-        for row in rows:
-            moved = largest_difference(after[row, row], before[row, row])
+        changed = ((row, with_other_mates(case.batch, row, case.subject.sizes.vocab_size)) for row in rows)
+        for row, before, after in score_variants(
+            case, case.model, changed, partial(case.answers, clock=clock)
+        ):
+            moved = largest_difference(after[row], before[row])
             yield ProofResult.at_most(
                 moved, leak_limit(case, largest_score(before)), f"{clock.phase}: sentence {row}"
             )

@@ -8,9 +8,11 @@ hidden values and divides them out, is allowed its rounding error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +33,8 @@ from maskbench.masks.base import Normaliser
 from maskbench.masks.clock import Clock
 from maskbench.model.attention import CrossAttention, SelfAttention
 from maskbench.model.transformer import EncoderDecoder
+
+T = TypeVar("T")
 
 AGREEMENT = 1e-6
 """Largest allowed difference of float64 logits between `hard` and `renormalise`."""
@@ -134,40 +138,48 @@ def later_changes(batch: Batch, vocab_size: int, *, single: bool) -> Iterator[tu
 
 
 def score_variants(
+    case: AuditCase,
     model: EncoderDecoder,
-    batch: Batch,
-    variants: Sequence[Batch],
+    variants: Iterable[tuple[T, Batch]],
     scores: Callable[[EncoderDecoder, Batch], Tensor],
-) -> tuple[Tensor, Tensor]:
-    """Return the scores of the batch and of variants of equal shape, each `[variants batch tgt anything]`.
+) -> Iterator[tuple[T, Tensor, Tensor]]:
+    """Yield for every variant its name and the scores of the case's batch and of the variant, `[batch tgt anything]`.
 
-    Two passes: one over copies of the batch, one over the variants. Each variant has the same rows as its
-    copy, so scores that do not depend on the change are bit-identical.
+    Copies of the batch pass the model together, and so do as many variants, in passes of at most `PASS_BYTES`. Each
+    variant has the same row as its copy in a pass of the same shape, so scores that do not depend on the change are
+    bit-identical. Variants of further passes are compared with the copies of the first, whose draws are the same.
+
+    Args:
+        variants: name and changed batch; each has the shape of the case's batch.
     """
-    shape = (len(variants), len(batch.ids))
-    before, after = (scores(model, stack_batches(rows)) for rows in ([batch] * len(variants), list(variants)))
-    return before.view(*shape, *before.shape[1:]), after.view(*shape, *after.shape[1:])
+    at_once = max(1, case.rows_at_once(case.batch) // len(case.batch.ids))
+    rest, before = iter(variants), torch.empty(0)
+    while piece := list(itertools.islice(rest, at_once)):
+        names, changed = zip(*piece, strict=True)
+        if len(before) != len(piece):
+            before = _split(scores(model, stack_batches([case.batch] * len(piece))), len(piece))
+        after = _split(scores(model, stack_batches(changed)), len(piece))
+        yield from zip(names, before, after, strict=True)
+
+
+def _split(scores: Tensor, n: int) -> Tensor:
+    """Return the scores of `n` stacked batches, `[n batch tgt anything]`."""
+    return scores.view(n, -1, *scores.shape[1:])
 
 
 def measure_future_leak(
     case: AuditCase, model: EncoderDecoder, clock: Clock, *, dropout: bool, single: bool = True
 ) -> tuple[float, int, float]:
     """Return the largest change of scores up to t if later tokens change, that t, and the largest score."""
-    changes = list(later_changes(case.batch, case.subject.sizes.vocab_size, single=single))
-    if not changes:
-        return 0.0, 0, 0.0
-    before, after = score_variants(
-        model,
-        case.batch,
-        [changed for _, changed in changes],
-        lambda m, b: case.logits(m, b, clock, dropout=dropout),
-    )
-    moved = [
-        (largest_difference(after[n, :, : t + 1], before[n, :, : t + 1]), t)
-        for n, (t, _) in enumerate(changes)
-    ]
-    worst, where = max(moved, key=lambda found: found[0])
-    return worst, where, largest_score(before)
+    worst, where, size = 0.0, 0, 0.0
+    changes = later_changes(case.batch, case.subject.sizes.vocab_size, single=single)
+    for t, before, after in score_variants(
+        case, model, changes, lambda m, b: case.logits(m, b, clock, dropout=dropout)
+    ):
+        moved = largest_difference(after[:, : t + 1], before[:, : t + 1])
+        worst, where = (moved, t) if moved > worst else (worst, where)
+        size = max(size, largest_score(before))
+    return worst, where, size
 
 
 @proof("differs", "leaks", "both")
