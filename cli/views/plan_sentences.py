@@ -32,7 +32,9 @@ def expense_sentences(expected: CostEstimate, due: int) -> Iterator[tuple[str, s
     )
     yield "", f"step times: {'; '.join(_sources(expected))}"
     whole = "" if expected.workers == 1 else f", {format_size(expected.workers * expected.memory)} in all"
-    yield "memory", f"about {format_size(expected.memory)} for a run{whole}"
+    audit = expected.audit_memory
+    more = f"; {format_size(audit)} to audit the arms before" if audit > expected.memory else ""
+    yield "memory", f"about {format_size(expected.memory)} for a run{whole}{more}"
     yield "disk", f"at most {format_size(expected.disk)} of checkpoints, and a little for the logs"
 
 

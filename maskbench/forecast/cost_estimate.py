@@ -17,7 +17,7 @@ from maskbench.experiment.preparation import BuiltArm, DryRun
 from maskbench.forecast.recorded_steps import StepRecords, step_kind
 from maskbench.forecast.trial_steps import ArmName, try_steps
 from maskbench.runs.checkpoint import NEWEST_KEPT
-from maskbench.training.environment import compute_dtype, current_origin, pick_device
+from maskbench.training.environment import compute_dtype, current_origin, peak_memory_mb, pick_device
 
 StepTimeSource = Literal["own", "other", "tried", "assumed"]
 """Source of a step time: runs of this experiment (`own`) or of another one (`other`), steps taken just now
@@ -36,6 +36,8 @@ class StepTime:
     """Name of the experiment or the arm that the time is from; empty for steps taken just now."""
     count: int
     """Number of runs, or of steps, whose median the time is."""
+    memory: int | None = None
+    """Peak memory of a run in bytes: of those runs, or predicted from the steps; None if it was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,11 @@ class CostEstimate:
     seconds: float
     """Wall-clock seconds until all due runs are trained, without evaluation."""
     memory: int
-    """Memory of the largest run, in bytes."""
+    """Peak memory of the largest run, in bytes."""
     disk: int
     """Maximum size of all checkpoints, in bytes."""
+    audit_memory: int = 0
+    """Peak memory of the process that audits the arms before training, in bytes; 0 if no arm is due."""
 
     def more_seeds(self, seeds: int) -> float | None:
         """Return the wall-clock seconds of `seeds` more seeds of every due arm; None if none is due."""
@@ -73,10 +77,13 @@ def estimate_costs(
         runs_dir: the folder of all experiments; step times of finished runs are looked up in all of them.
         executor: the executor that would train the runs.
     """
+    # The plan has just audited what `run` audits; the trial steps below do not count.
+    audit_memory = round(1e6 * peak_memory_mb()) if rehearsal.built else 0
     due = [run for run in rehearsal.planned if run.is_due]
     arms = {run.name[:2]: run.arm for run in due}
-    memory = max((arm.memory for arm in rehearsal.built.values()), default=0)
-    needs = [Resources(arm.config.train.threads, memory) for arm in arms.values()]
+    # What `run` decides by, before any step was taken.
+    assumed = max((arm.memory for arm in rehearsal.built.values()), default=0)
+    needs = [Resources(arm.config.train.threads, assumed) for arm in arms.values()]
     at_once = executor.count_workers(Resources.largest(needs))
     steps = _step_times(experiment, arms, rehearsal.corpora, runs_dir)
     totals = {name: _total_steps(arm, rehearsal.corpora, experiment.seeds[0]) for name, arm in arms.items()}
@@ -86,7 +93,8 @@ def estimate_costs(
         steps=steps,
         run_seconds={name: steps[name].seconds * totals[name] for name in arms},
         seconds=makespan(ahead, at_once),
-        memory=memory,
+        memory=max((m for step in steps.values() if (m := step.memory) is not None), default=assumed),
+        audit_memory=audit_memory,
         disk=sum(
             _disk(run.arm.config.train, rehearsal.built[run.name[:2]], totals[run.name[:2]]) for run in due
         ),
@@ -115,7 +123,9 @@ def _step_times(
         recorded = records.of(arm.config, experiment.name)
         if recorded is not None:
             source: StepTimeSource = "own" if recorded.experiment == experiment.name else "other"
-            found[name] = StepTime(recorded.seconds, source, recorded.experiment, recorded.runs)
+            found[name] = StepTime(
+                recorded.seconds, source, recorded.experiment, recorded.runs, recorded.memory
+            )
     groups = _alike({name: arm for name, arm in arms.items() if name not in found})
     firsts = {group[0]: arms[group[0]].config for group in groups}
     tried = try_steps(
@@ -125,7 +135,7 @@ def _step_times(
     for group in groups:
         if group[0] in tried:
             time = tried[group[0]]
-            found |= dict.fromkeys(group, StepTime(time.seconds, "tried", "", time.steps))
+            found |= dict.fromkeys(group, StepTime(time.seconds, "tried", "", time.steps, time.memory))
     known = dict(found)
     for name in arms:
         if name not in known:

@@ -201,7 +201,11 @@ def to_json(
         "due": sum(run.is_due for run in runs),
         "seconds": expected.seconds,
         "workers": expected.workers,
-        "memory_bytes": {"run": expected.memory, "all": expected.memory * expected.workers},
+        "memory_bytes": {
+            "run": expected.memory,
+            "all": expected.memory * expected.workers,
+            "audit": expected.audit_memory,
+        },
         "disk_bytes": expected.disk,
         "runs": [_run_entry(run) for run in runs],
         "steps": [

@@ -1,4 +1,4 @@
-"""Read the time of training steps from the runs of all experiments in the runs folder.
+"""Read the time and memory of training steps from the runs of all experiments in the runs folder.
 
 Only runs on the same kind of machine count. They were timed while other runs trained in parallel, as the next
 runs will be.
@@ -32,6 +32,8 @@ class RecordedStepTime:
     seconds: float
     """Seconds per step, the median over runs."""
     runs: int
+    memory: int | None
+    """Largest peak memory of the runs in bytes; None if it was not recorded."""
 
 
 class StepRecords:
@@ -44,12 +46,12 @@ class StepRecords:
             runs_dir: the folder of all experiments.
             machine: the fingerprint of this machine, as `training.environment.origin` gives it.
         """
-        found: dict[str, dict[str, list[float]]] = {}
+        found: dict[str, dict[str, list[tuple[float, int | None]]]] = {}
         for experiment, run in _runs(runs_dir):
             timed = _timed(run, machine)
             if timed is not None:
-                kind, seconds = timed
-                found.setdefault(kind, {}).setdefault(experiment, []).append(seconds)
+                kind, seconds, memory = timed
+                found.setdefault(kind, {}).setdefault(experiment, []).append((seconds, memory))
         self._found = found
 
     def of(self, config: RunConfig, experiment: str) -> RecordedStepTime | None:
@@ -58,7 +60,10 @@ class StepRecords:
         name = experiment if experiment in kinds else max(kinds, key=lambda e: len(kinds[e]), default=None)
         if name is None:
             return None
-        return RecordedStepTime(name, statistics.median(kinds[name]), len(kinds[name]))
+        runs = kinds[name]
+        peaks = [memory for _, memory in runs if memory is not None]
+        seconds = statistics.median(seconds for seconds, _ in runs)
+        return RecordedStepTime(name, seconds, len(runs), max(peaks, default=None))
 
 
 def step_kind(identity: Mapping[str, Any]) -> str:
@@ -78,6 +83,12 @@ def seconds_per_step(run: RunDirectory) -> float | None:
     return sum(by_step.values()) / steps if steps else None
 
 
+def _peak_memory(run: RunDirectory) -> int | None:
+    """Return the largest peak memory that a run's process logged, in bytes."""
+    peaks = [line.get("peak_memory_mb") for line in run.timing.read()]
+    return max((round(float(peak) * 1e6) for peak in peaks if peak is not None), default=None)
+
+
 def _runs(runs_dir: Path) -> Iterator[tuple[str, RunDirectory]]:
     """Yield every run in the folder with the name of its experiment."""
     for folder in sorted(path for path in runs_dir.glob("*") if path.is_dir()):
@@ -86,7 +97,7 @@ def _runs(runs_dir: Path) -> Iterator[tuple[str, RunDirectory]]:
                 yield folder.name, run
 
 
-def _timed(run: RunDirectory, machine: Mapping[str, Any]) -> tuple[str, float] | None:
+def _timed(run: RunDirectory, machine: Mapping[str, Any]) -> tuple[str, float, int | None] | None:
     try:
         record = run.record()
         if record is None:
@@ -95,6 +106,8 @@ def _timed(run: RunDirectory, machine: Mapping[str, Any]) -> tuple[str, float] |
         if any(str(here.get(key)) != str(machine.get(key)) for key in _MACHINE):
             return None
         seconds = seconds_per_step(run)
-        return None if seconds is None else (step_kind(record["identity"]["config"]), seconds)
+        if seconds is None:
+            return None
+        return step_kind(record["identity"]["config"]), seconds, _peak_memory(run)
     except (MaskbenchError, OSError, LookupError, TypeError, ValueError, AttributeError):
         return None
