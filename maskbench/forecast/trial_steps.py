@@ -57,9 +57,9 @@ def try_steps(
     # Same memory settings as in a run.
     keep_freed_memory()
     threads = max(config.train.threads for config, _ in arms.values())
-    arms_in_trial = {name: _Trial(config, corpus, seed) for name, (config, corpus) in arms.items()}
     memory: dict[ArmName, int] = {}
     with preserve_generators(), deterministic_torch(threads):
+        arms_in_trial = {name: _Trial(config, corpus, seed) for name, (config, corpus) in arms.items()}
         began = clock()
         # The first step of a process takes several times as long as any other, so none of these is timed.
         for name, trial in arms_in_trial.items():

@@ -143,16 +143,28 @@ class TestTrial:
     def test_first_steps_do_not_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(trial_steps, "SECONDS", 12.0)
         clock = Clock()
-        # The very first step of all, 50 s, is before the time that is given; then 4, 3, 1, 2, 1, 2 seconds pass.
-        lengths = iter([(50.0, 4.0, 1.0), (3.0, 2.0)])
-        monkeypatch.setattr(trial_steps, "_steps", lambda *_: clock.stepper(*next(lengths)))
+        # Memory is measured for 11 and 7 s before the time that is given; then 4, 3, 1, 2, 1, 2 seconds pass.
+        trials = iter([(11.0, 60, 4.0, 1.0), (7.0, 80, 3.0, 2.0)])
+
+        class Trial:
+            def __init__(self, *_: object) -> None:
+                self.first, self.memory, *self.rest = next(trials)
+
+            def predict_memory(self) -> int:
+                clock.now += self.first
+                return self.memory
+
+            def steps(self) -> Iterator[None]:
+                return clock.stepper(*self.rest)
+
+        monkeypatch.setattr(trial_steps, "_Trial", Trial)
         config, corpus = tiny_runs.config(), cast(Corpus, None)
         found = trial_steps.try_steps(
             {(None, "a"): (config, corpus), (None, "b"): (config, corpus)}, 0, clock
         )
         assert found == {
-            (None, "a"): trial_steps.TriedStepTime(1.0, 2),
-            (None, "b"): trial_steps.TriedStepTime(2.0, 2),
+            (None, "a"): trial_steps.TriedStepTime(1.0, 2, 60),
+            (None, "b"): trial_steps.TriedStepTime(2.0, 2, 80),
         }
 
     def test_real_arms_are_tried_and_the_generator_is_left_alone(
@@ -165,6 +177,8 @@ class TestTrial:
         found = trial_steps.try_steps({(None, "a"): (config, corpus), (None, "b"): (config, corpus)}, 0)
         assert torch.equal(before, torch.get_rng_state())
         assert found[None, "a"].steps >= 1 and found[None, "a"].seconds > 0
+        # A process with torch and a model of a few thousand weights.
+        assert 300e6 < (found[None, "a"].memory or 0) < 400e6
 
     def test_nothing_to_try_costs_nothing(self) -> None:
         def never() -> float:
@@ -354,7 +368,11 @@ def test_the_document_has_what_the_plan_says(tmp_path: Path) -> None:
     found = json.loads(
         to_json(experiment, plan_runs(experiment, tmp_path), expected, forecast_power(experiment, tmp_path))
     )
-    assert (found["due"], found["seconds"], found["memory_bytes"]) == (6, 40.0, {"run": 60, "all": 120})
+    assert (found["due"], found["seconds"], found["memory_bytes"]) == (
+        6,
+        40.0,
+        {"run": 60, "all": 120, "audit": 0},
+    )
     assert found["runs"][0] == {"panel": None, "arm": "bare", "seed": 0, "state": "new", "differences": []}
     (seeds,) = found["seeds"]
     assert (seeds["can_decide"], seeds["least_seeds"], seeds["missing_seeds"]) == (False, 6, 3)
