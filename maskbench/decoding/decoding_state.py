@@ -61,12 +61,12 @@ class DecodingState:
     source: SourceBatch
     """The sources after the token masks."""
     clock: Clock
-    memory: Float[Tensor, "rows src d_model"]
-    """The encoder output."""
+    memory: Float[Tensor, "sources src d_model"]
+    """The encoder output: of every row's source without a cache, as at the start with one."""
     tokens: Int[Tensor, "rows length"]
     """BOS and the tokens so far."""
     cache: DecoderCache | None
-    """Keys and values so far; None: every step recomputes the prefix."""
+    """Keys and values so far, and which source each row translates; None: every step recomputes the prefix."""
 
     @classmethod
     def start(
@@ -105,22 +105,25 @@ class DecodingState:
     def mask_forbidden(self, scores: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
         """Return the scores with -inf for `FORBIDDEN_TOKENS` and for tokens that logit masks hide.
 
-        The end mark is never masked; otherwise a sentence could have no allowed token.
+        Where no logit mask acts, the result is `scores` itself, changed in place. The end mark is never masked; otherwise a sentence could have no allowed token.
         """
         here = torch.arange(self.length, self.length + 1, device=self.tokens.device)
         context = LogitContext(self.tokens, here, self.original.ids, self.original.lengths, self.clock)
-        left = self.model.masks.mask_logits(scores[:, None], context, None, self.source.examples)[
-            :, 0
-        ].clone()
+        left = self.model.masks.mask_logits(scores[:, None], context, None, self.source.examples)[:, 0]
         left[:, FORBIDDEN_TOKENS] = -math.inf
         left[:, EOS] = scores[:, EOS]
         return left
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
         """Keep these rows, in this order; a row may occur several times."""
+        here = torch.arange(len(self.tokens), device=rows.device)
+        if torch.equal(rows, here):
+            return
         self.original, self.source = self.original.select(rows), self.source.select(rows)
-        self.memory, self.tokens = self.memory[rows], self.tokens[rows]
-        if self.cache is not None:
+        self.tokens = self.tokens[rows]
+        if self.cache is None:
+            self.memory = self.memory[rows]
+        else:
             self.cache.select(rows)
 
     def append(self, tokens: Int[Tensor, "rows"]) -> None:

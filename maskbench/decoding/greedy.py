@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from maskbench.data.vocabulary import EOS
+from maskbench.decoding.best_tokens import stable_topk
 from maskbench.decoding.decoding_state import DecodingState, evaluation_mode, length_limits
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import SourceBatch
@@ -46,7 +47,7 @@ def greedy_search(
                 left = (~ended).nonzero().flatten()
                 state.select(left)
                 limits, rows, ended = limits[left], rows[left], ended[left]
-            token = state.mask_forbidden(state.next_token_scores()).argmax(-1)
+            token = stable_topk(state.mask_forbidden(state.next_token_scores()), 1)[:, 0]
             state.append(token)
             ends = ~ended & ((token == EOS) | (state.length >= limits))
             for row in ends.nonzero().flatten().tolist():

@@ -33,6 +33,7 @@ from maskbench.model.attention_path import AUTO, PathRules
 from maskbench.model.blocked_attention import blocked_attention
 from maskbench.model.cache import LayerCache
 from maskbench.model.dropout import Dropout
+from maskbench.model.row_groups import RowGroups
 
 
 def attention_weights(
@@ -105,11 +106,12 @@ def legal_pairs(
 
 def attend(
     query: Float[Tensor, "batch heads q d"],
-    key: Float[Tensor, "batch heads kv d"],
-    value: Float[Tensor, "batch heads kv d"],
+    key: Float[Tensor, "sentences heads kv d"],
+    value: Float[Tensor, "sentences heads kv d"],
     decision: AttentionDecision,
     dropout: Callable[[Tensor], Tensor],
     watch: Callable[[Tensor, Tensor], None] | None = None,
+    groups: RowGroups | None = None,
 ) -> Float[Tensor, "batch heads q d"]:
     """Return each query's output: the weighted mean of the values of its kept keys, zeros where it has none.
 
@@ -117,9 +119,11 @@ def attend(
         decision: the mask (legality included), biases, normaliser, factors and head gates.
         dropout: applied to the weights.
         watch: called with the weights and the mask; must not change them.
+        groups: which rows of the batch share keys and values; None: each row has its own.
     """
+    multiply = torch.matmul if groups is None else groups.multiply
     # [batch heads q d] @ [batch heads d kv] -> [batch heads q kv]: dot products of all queries and keys.
-    scores = query @ key.transpose(-1, -2)
+    scores = multiply(query, key.transpose(-1, -2))
     # Biases and softmax need at least float32; under autocast the product has half precision.
     scores = scores.float() if scores.dtype.itemsize < 4 else scores
     scores = scores.mul_(query.shape[-1] ** -0.5)
@@ -129,7 +133,7 @@ def attend(
     if watch is not None:
         watch(weights if nonempty_rows is None else weights * nonempty_rows, decision.keep)
     # [batch heads q kv] @ [batch heads kv d] -> [batch heads q d]: the weighted mean of the values.
-    context = dropout(weights.to(value.dtype)) @ value
+    context = multiply(dropout(weights.to(value.dtype)), value)
     # On a CPU `all()` is cheap and usually saves the product; on a GPU it would wait for the device.
     if nonempty_rows is not None and (nonempty_rows.device.type != "cpu" or not nonempty_rows.all()):
         context = context * nonempty_rows
@@ -177,6 +181,8 @@ class AttentionInputs:
     clock: Clock
     watcher: Watcher | None = None
     paths: PathRules = AUTO
+    groups: RowGroups | None = None
+    """Which rows share the keys and values of their sentence; None: each row has its own."""
 
     @cached_property
     def legal(self) -> Bool[Tensor, "#batch 1 #q kv"]:
@@ -191,15 +197,15 @@ class AttentionInputs:
         self,
         layer: int,
         query: Float[Tensor, "batch heads q d"],
-        key: Float[Tensor, "batch heads kv d"],
-        value: Float[Tensor, "batch heads kv d"],
+        key: Float[Tensor, "sentences heads kv d"],
+        value: Float[Tensor, "sentences heads kv d"],
         x: Float[Tensor, "batch q d_model"],
         dropout: Dropout,
     ) -> Float[Tensor, "batch heads q d"]:
         """Return the attention output of one layer, on the path that `paths` chooses."""
         if not self._may_leave_dense(layer):
             decision = self.decide(layer, query, key, x)
-            return attend(query, key, value, decision, dropout, self._watch(layer))
+            return attend(query, key, value, decision, dropout, self._watch(layer), self.groups)
         # The legality of all pairs would be a matrix; the blocks ask for that of their own pairs.
         anything = torch.ones(1, 1, 1, len(self.kv_idx), dtype=torch.bool, device=query.device)
         request = self._request(query, key, x, anything)
@@ -227,6 +233,7 @@ class AttentionInputs:
         if (
             not self.paths.is_long_enough(q_len, kv_len)
             or self.watcher is not None
+            or self.groups is not None
             or self.plan.reads_decisions
         ):
             return False
@@ -247,7 +254,7 @@ class AttentionInputs:
         own = self.site == "decoder_self"
         return AttentionRequest(
             query=query,
-            key=key,
+            key=key if self.groups is None else key.index_select(0, self.groups.sentence),
             x=x,
             q_idx=self.q_idx,
             kv_idx=self.kv_idx,
@@ -329,7 +336,7 @@ class CrossAttention(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch q d_model"],
-        memory: Float[Tensor, "batch kv d_model"],
+        memory: Float[Tensor, "sentences kv d_model"],
         scene: AttentionInputs,
         layer: int,
         cache: LayerCache | None = None,

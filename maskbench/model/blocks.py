@@ -68,7 +68,7 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch tgt d_model"],
-        memory: Float[Tensor, "batch src d_model"],
+        memory: Float[Tensor, "sentences src d_model"],
         scenes: tuple[AttentionInputs, AttentionInputs],
         layer: int,
         cache: LayerCache | None = None,

@@ -1,4 +1,8 @@
-"""Cache of the decoder's keys and values, so that a decoding step computes only the new position."""
+"""Cache of the decoder's keys and values, so that a decoding step computes only the new position.
+
+The keys and values of the encoder's output are kept once per sentence: all rows that translate a sentence
+share them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,15 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from maskbench.model.row_groups import RowGroups
+
+_SPARE = 8
+"""Positions by which a full buffer grows. Few, because the products of attention read compact keys twice as
+fast as keys between unused positions."""
+_FULL_ENOUGH = 0.75
+"""Largest share of sentences with rows at which the keys and values of the others are dropped; it copies
+them."""
 
 
 class LayerCache:
@@ -18,21 +31,30 @@ class LayerCache:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._length = 0
-        self._own: Tensor | None = None
+        self._own: tuple[Tensor, ...] | None = None
         self._memory: tuple[Tensor, ...] | None = None
 
     def extend(
         self, key: Float[Tensor, "batch heads new d"], value: Float[Tensor, "batch heads new d"]
     ) -> tuple[Float[Tensor, "batch heads kv d"], Float[Tensor, "batch heads kv d"]]:
         """Append the keys and values of new positions and return all of them, oldest first."""
-        batch, heads, new, d = key.shape
-        if self._own is None:
-            self._own = key.new_zeros(2, batch, heads, self._capacity, d)
-        start, self._length = self._length, self._length + new
-        self._own[0, :, :, start : self._length] = key
-        self._own[1, :, :, start : self._length] = value
-        keys, values = self._own[:, :, :, : self._length].unbind(0)
-        return keys, values
+        start, end = self._length, self._length + key.shape[2]
+        if self._own is None or end > self._own[0].shape[2]:
+            self._own = self._resized((key, value), min(max(end, start + _SPARE), self._capacity))
+        self._length = end
+        keys, values = self._own
+        keys[:, :, start:end] = key
+        values[:, :, start:end] = value
+        return keys[:, :, :end], values[:, :, :end]
+
+    def _resized(self, like: tuple[Tensor, ...], positions: int) -> tuple[Tensor, ...]:
+        """Return buffers of `positions` positions that begin with the keys and values so far."""
+        batch, heads, _, d = like[0].shape
+        buffers = tuple(part.new_empty(batch, heads, positions, d) for part in like)
+        if self._own is not None:
+            for buffer, part in zip(buffers, self._own, strict=True):
+                buffer[:, :, : self._length] = part[:, :, : self._length]
+        return buffers
 
     def memory(self, compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """Return the keys and values of the encoder's output; the first call computes them."""
@@ -41,13 +63,25 @@ class LayerCache:
         return self._memory
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
-        """Keep these rows of the batch, in this order; a row may occur several times."""
-        if self._own is not None:
-            kept = self._own.new_empty(2, len(rows), *self._own.shape[2:])
-            kept[:, :, :, : self._length] = self._own[:, rows, :, : self._length]
-            self._own = kept
+        """Keep these rows of the target, in this order; a row may occur several times."""
+        if self._own is None:
+            return
+        # Room for the next position only, so that the buffers stay compact.
+        room = min(self._length + 1, self._capacity)
+        kept = []
+        for part in self._own:
+            buffer = part.new_empty(len(rows), part.shape[1], room, part.shape[3])
+            # `index_select` copies whole runs of positions; `part[rows]` copies number by number.
+            torch.index_select(
+                part[:, :, : self._length], 0, rows, out=buffer[:, :, : self._length]
+            )
+            kept.append(buffer)
+        self._own = tuple(kept)
+
+    def select_memory(self, sentences: Int[Tensor, "kept"]) -> None:
+        """Keep the keys and values of the encoder's output of these sentences, in this order."""
         if self._memory is not None:
-            self._memory = tuple(part[rows] for part in self._memory)
+            self._memory = tuple(part.index_select(0, sentences) for part in self._memory)
 
 
 class DecoderCache:
@@ -59,6 +93,10 @@ class DecoderCache:
         """Number of positions decoded so far, and the index of the next one."""
         self.tokens: Tensor | None = None
         """The decoder inputs so far."""
+        self.groups: RowGroups | None = None
+        """Which sentence each row translates; None: row i translates sentence i, each one row."""
+        self._sentences = 0
+        """Number of sentences whose encoder output is kept, where `groups` is not None."""
 
     def said(self, ids: Int[Tensor, "batch new"]) -> Int[Tensor, "batch so_far"]:
         """Append the decoder inputs of new positions and return all of them."""
@@ -67,7 +105,26 @@ class DecoderCache:
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
         """Keep these rows of the batch, in this order; a row may occur several times."""
-        if self.tokens is not None:
-            self.tokens = self.tokens[rows]
+        if self.tokens is None:
+            return
+        self._group(rows, len(self.tokens))
+        self.tokens = self.tokens[rows]
         for layer in self.layers:
             layer.select(rows)
+
+    def _group(self, rows: Int[Tensor, "kept"], before: int) -> None:
+        """Note the sentence of every row that is kept, and drop sentences once few are left.
+
+        Args:
+            before: number of rows before the selection.
+        """
+        if self.groups is None:
+            sentence, self._sentences = rows, before
+        else:
+            sentence = self.groups.sentence[rows]
+        left, renumbered = sentence.unique(return_inverse=True)
+        if len(left) <= _FULL_ENOUGH * self._sentences:
+            for layer in self.layers:
+                layer.select_memory(left)
+            sentence, self._sentences = renumbered, len(left)
+        self.groups = RowGroups.of(sentence, self._sentences)

@@ -26,6 +26,7 @@ from maskbench.model.cache import DecoderCache
 from maskbench.model.dropout import Dropout
 from maskbench.model.embedding import PositionEmbedding, WordEmbeddings
 from maskbench.model.initialise import initialise
+from maskbench.model.row_groups import RowGroups
 
 
 class Stack(nn.Module):
@@ -85,14 +86,15 @@ class EncoderDecoder(nn.Module):
     def decode(
         self,
         inputs: TokenInput,
-        memory: Float[Tensor, "batch src d_model"],
+        memory: Float[Tensor, "sentences src d_model"],
         source: SourceBatch,
         clock: Clock,
         cache: DecoderCache | None = None,
     ) -> Float[Tensor, "batch tgt d_model"]:
         """Return the decoder's final states, one per position of `inputs`.
 
-        With a cache, `inputs` holds only the positions that are new since the last call.
+        With a cache, `inputs` holds only the positions that are new since the last call, and the first call
+        alone reads `memory`: its keys and values are kept, once for all rows of a sentence.
         """
         start = 0 if cache is None else cache.length
         ids = inputs.ids if cache is None else cache.said(inputs.ids)
@@ -100,7 +102,8 @@ class EncoderDecoder(nn.Module):
         so_far = torch.arange(start + x.shape[1], device=x.device)
         sources = torch.arange(memory.shape[1], device=x.device)
         own = self._scene("decoder_self", so_far[start:], so_far, source, ids, clock)
-        cross = self._scene("cross", so_far[start:], sources, source, ids, clock)
+        groups = None if cache is None else cache.groups
+        cross = self._scene("cross", so_far[start:], sources, source, ids, clock, groups)
         for i, layer in enumerate(self.decoder.layers):
             x = layer(x, memory, (own, cross), i, None if cache is None else cache.layers[i])
         if cache is not None:
@@ -155,9 +158,19 @@ class EncoderDecoder(nn.Module):
         source: SourceBatch,
         tgt_ids: Tensor | None,
         clock: Clock,
+        groups: RowGroups | None = None,
     ) -> AttentionInputs:
         return AttentionInputs(
-            site, self.masks, q_idx, kv_idx, source, tgt_ids, clock, self.watcher, self.attention_paths
+            site,
+            self.masks,
+            q_idx,
+            kv_idx,
+            source,
+            tgt_ids,
+            clock,
+            self.watcher,
+            self.attention_paths,
+            groups,
         )
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from maskbench.data.vocabulary import BOS, EOS, MASK, PAD, UNK
 from maskbench.decoding import Hypothesis, beam_search, greedy_search
-from maskbench.decoding.beam import _Sentence, length_penalty, stable_topk
+from maskbench.decoding.beam import _Sentence, length_penalty
+from maskbench.decoding.best_tokens import stable_topk
 from maskbench.masks.context import SourceBatch, TokenInput
 from maskbench.model.transformer import EncoderDecoder
 
