@@ -72,9 +72,7 @@ class LayerCache:
         for part in self._own:
             buffer = part.new_empty(len(rows), part.shape[1], room, part.shape[3])
             # `index_select` copies whole runs of positions; `part[rows]` copies number by number.
-            torch.index_select(
-                part[:, :, : self._length], 0, rows, out=buffer[:, :, : self._length]
-            )
+            torch.index_select(part[:, :, : self._length], 0, rows, out=buffer[:, :, : self._length])
             kept.append(buffer)
         self._own = tuple(kept)
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import torch
-from helpers import VOCAB, tiny_model
+from helpers import VOCAB, placement, plan, tiny_model
 from torch import Tensor
 
+import maskbench.masks  # noqa: F401  (fills the registry)
 from maskbench.data.vocabulary import EOS, PAD
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Annotations, SourceBatch
+from maskbench.masks.context import Annotations, Sizes, SourceBatch
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.transformer import EncoderDecoder
+from maskbench.registry import MASKS
 
 EVAL = Clock.evaluation(3, 10)
+
+
+def example_plan(mask: str, site: str, of: Sizes) -> MaskPlan:
+    """The example of a strategy at a site, acting in evaluation too, and what must stand beside it."""
+    strategy = MASKS.lookup(mask)
+    placed = placement(site, mask, **strategy.example.model_dump(mode="json"))
+    return plan(placed.model_copy(update={"phases": ("train", "eval")}), *strategy.example_arm, of=of)
 
 
 def talking_model(arm: MaskPlan, ending: float = 0.5) -> EncoderDecoder:

@@ -11,18 +11,18 @@ import torch
 from helpers import VOCAB, placement, plan, sizes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from talking import EVAL, rows_of, sentences, talking_model
+from talking import EVAL, example_plan, rows_of, sentences, talking_model
 from torch import Tensor
 
 from maskbench.data.vocabulary import BOS, EOS, MASK, PAD, UNK
 from maskbench.decoding import Hypothesis, beam_search, greedy_search
 from maskbench.decoding.beam import _Sentence, length_penalty
-from maskbench.decoding.best_tokens import stable_topk
 from maskbench.masks.context import SourceBatch, TokenInput
 from maskbench.model.transformer import EncoderDecoder
 
 TINY = replace(sizes(), vocab_size=7, max_length=3)
 """Three words besides the end mark (one of them the unknown word), and at most three tokens."""
+LONGER = replace(sizes(), max_length=8)
 ALPHAS = [0.0, 0.6, 1.0, 2.0, -1.0]
 ARMS = {
     "none": (),
@@ -128,6 +128,57 @@ def test_batch_mates_order_and_padding_never_matter(order, cut, beam_size):
             assert [h.score for h in one] == pytest.approx([h.score for h in whole[row]], rel=1e-12)
 
 
+def one_by_one(
+    model: EncoderDecoder, source: SourceBatch, row: int, beam_size: int, limit: int
+) -> list[tuple[float, list[int]]]:
+    """All finished hypotheses of a beam search of one sentence, best first, each prefix scored alone and anew."""
+    unfinished, finished = [(0.0, [])], []
+    while unfinished:
+        longer = [
+            (total + value, [*said, token])
+            for total, said in unfinished
+            for token, value in enumerate(next_values(model, source, row, said))
+            if token not in (PAD, BOS, MASK)
+        ]
+        longer = sorted(longer, key=lambda one: -one[0])[:beam_size]
+        finished += [one for one in longer if one[1][-1] == EOS or len(one[1]) == limit]
+        unfinished = [one for one in longer if one[1][-1] != EOS and len(one[1]) < limit]
+    scored = [(total / length_penalty(len(said), 1.0), said) for total, said in finished]
+    return sorted(scored, key=lambda one: -one[0])
+
+
+def next_values(model: EncoderDecoder, source: SourceBatch, row: int, said: list[int]) -> list[float]:
+    """The log-likelihood of every next token after a prefix of one sentence alone."""
+    one = rows_of(source, [row])
+    with torch.no_grad():
+        memory = model.encode(TokenInput(one.ids), one, EVAL)
+        hidden = model.decode(TokenInput(torch.tensor([[BOS, *said]])), memory, one, EVAL)
+        values: list[float] = model.logits(hidden)[0, -1].log_softmax(-1).tolist()
+    return values
+
+
+@pytest.mark.parametrize(
+    ("mask", "site"),
+    [
+        ("window", "decoder_self"),
+        ("selective", "decoder_self"),
+        ("mixed_heads", "decoder_self"),
+        ("random_sparse", "cross"),
+        ("local_p", "cross"),
+        ("entmax", "cross"),
+        ("drop_head", "cross"),
+        ("soft_diagonal", "cross"),
+    ],
+)
+def test_a_narrow_beam_is_that_of_one_sentence_and_one_prefix_at_a_time(mask, site):
+    model, source = talking_model(example_plan(mask, site, LONGER)), sentences(3, 8, longest=4)
+    found = search(model, source, 3, n_best=3, max_length_ratio=0.5)
+    for row, n in enumerate(source.lengths.tolist()):
+        expected = one_by_one(model, source, row, 3, min(math.ceil(0.5 * n) + 10, LONGER.max_length))[:3]
+        assert [[*h.tokens, EOS] if h.ended else h.tokens for h in found[row]] == [t for _, t in expected]
+        assert [h.score for h in found[row]] == pytest.approx([value for value, _ in expected], rel=1e-10)
+
+
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_stopping_early_changes_nothing(alpha, monkeypatch):
     model, source = talking_model(plan()), sentences(8, 6)
@@ -229,17 +280,6 @@ def test_equal_scores_go_by_the_prefix_then_by_the_token(monkeypatch):
     for _ in range(2):
         found = scripted_search(monkeypatch, table, 3, n_best=3, alpha=0.0)
         assert [h.tokens for h in found] == [[5, 6], [5, 8], [5, 9]]
-
-
-@given(
-    st.lists(
-        st.lists(st.sampled_from([-math.inf, 0.0, 1.0, 2.0]), min_size=6, max_size=6), min_size=1, max_size=4
-    ),
-    st.integers(1, 6),
-)
-def test_the_best_columns_are_those_of_a_stable_sort(rows, k):
-    expected = [sorted(range(6), key=lambda i: -row[i])[:k] for row in rows]
-    assert stable_topk(torch.tensor(rows), k).tolist() == expected
 
 
 def test_marks_are_never_said_and_masks_on_the_scores_see_their_own_prefix():

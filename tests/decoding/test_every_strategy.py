@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from helpers import placement, plan, sizes
-from talking import EVAL, rows_of, sentences, talking_model
+from helpers import plan, sizes
+from talking import EVAL, example_plan, rows_of, sentences, talking_model
 
-import maskbench.masks  # noqa: F401  (fills the registry)
 from maskbench.data.vocabulary import BOS, EOS
 from maskbench.decoding import Hypothesis, beam_search, greedy_search
 from maskbench.masks.context import SourceBatch
@@ -31,10 +30,7 @@ class Arm:
     site: str
 
     def plan(self) -> MaskPlan:
-        strategy = MASKS.lookup(self.mask)
-        placed = placement(self.site, self.mask, **strategy.example.model_dump(mode="json"))
-        placed = placed.model_copy(update={"phases": ("train", "eval")})
-        return plan(placed, *strategy.example_arm, of=SIZES)
+        return example_plan(self.mask, self.site, SIZES)
 
 
 def sites_of(mask: str) -> list[str]:
