@@ -11,7 +11,8 @@ TRANSFORMER, DECODING, OBJECTIVE = (
     "training/objective.py",
 )
 T = "model/test_attention.py model/test_application.py"
-GREEDY = "decoding/greedy.py"
+GREEDY, BEST, GROUPS = "decoding/greedy.py", "decoding/best_tokens.py", "model/row_groups.py"
+IN_BEST = "decoding/test_best_tokens.py"
 IN_TRANSFORMER, IN_DECODING = "model/test_transformer.py", "decoding/test_greedy.py"
 IN_OBJECTIVE = "training/test_training_objective.py"
 
@@ -51,6 +52,9 @@ MODEL = family(
         IN_TRANSFORMER,
     ),
     ("polarity", GREEDY, "ends = ~ended & (", "ends = (", IN_DECODING),
+    ("rows", CACHE, "sentence = self.groups.sentence[rows]", "sentence = rows", "model/test_cache.py"),
+    ("off by one", GROUPS, "here - first[sentence[order]]", "here", "model/test_row_groups.py"),
+    ("ties", BEST, "values[:, k - 1] <= peaks[:, k]", "values[:, k - 1] < peaks[:, k]", IN_BEST),
     (
         "source",
         DECODING,
