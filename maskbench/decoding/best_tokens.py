@@ -18,7 +18,7 @@ def stable_topk(scores: Float[Tensor, "rows n"], k: int) -> Int[Tensor, "rows k"
     if n_blocks <= 2 * k:
         return _topk(scores, k)
     # The k greatest scores are in the k blocks with the greatest maxima, or behind the last whole block.
-    blocks = scores[:, : n_blocks * _BLOCK].unflatten(1, (n_blocks, _BLOCK))
+    blocks = scores[:, : n_blocks * _BLOCK].view(rows, n_blocks, _BLOCK)
     peaks, block = blocks.amax(-1).topk(k + 1)
     columns = block[:, :k, None] * _BLOCK + torch.arange(_BLOCK, device=scores.device)
     rest = torch.arange(n_blocks * _BLOCK, n, device=scores.device).expand(rows, -1)

@@ -120,9 +120,10 @@ class DecoderCache:
             sentence, self._sentences = rows, before
         else:
             sentence = self.groups.sentence[rows]
-        left, renumbered = sentence.unique(return_inverse=True)
+        has_rows = sentence.bincount(minlength=self._sentences) > 0
+        left = has_rows.nonzero().flatten()
         if len(left) <= _FULL_ENOUGH * self._sentences:
             for layer in self.layers:
                 layer.select_memory(left)
-            sentence, self._sentences = renumbered, len(left)
+            sentence, self._sentences = (has_rows.cumsum(0) - 1)[sentence], len(left)
         self.groups = RowGroups.of(sentence, self._sentences)

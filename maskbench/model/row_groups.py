@@ -57,5 +57,6 @@ class RowGroups:
         # [sentences*width heads q n] -> [sentences heads width*q n]: the rows of a sentence are queries of
         # one product.
         folded = rows.view(self.n_sentences, self.width, heads, q, n).transpose(1, 2).flatten(2, 3)
-        product = (folded @ shared).unflatten(2, (self.width, q)).transpose(1, 2).flatten(0, 1)
+        product = (folded @ shared).view(self.n_sentences, heads, self.width, q, shared.shape[-1])
+        product = product.transpose(1, 2).flatten(0, 1)
         return product if self.slots is None else product.index_select(0, self.slots)
