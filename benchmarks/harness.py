@@ -257,7 +257,8 @@ def python_of(checkout: Path | None) -> str:
 def run(
     benchmark: str, measure: Callable[[argparse.Namespace, Results], None], options: argparse.Namespace
 ) -> None:
-    """Print the machine, measure, and print the table; a `BenchmarkError` ends with its message and exit code 2."""
+    """Print the machine, measure, and print the table; a `BenchmarkError` ends with its message and exit code 2, Ctrl-C
+    with what was measured so far."""
     results, machine, began = Results(benchmark, options.json), describe_machine(), time.monotonic()
     for line in machine:
         print(line, file=sys.stderr if options.json else sys.stdout, flush=True)
@@ -265,8 +266,11 @@ def run(
         if options.page:
             read_page(options.page, benchmark)
         measure(options, results)
-    except BenchmarkError as error:
+    except (BenchmarkError, KeyboardInterrupt) as error:
+        # What was measured until then is worth its time.
         results.finish()
+        if isinstance(error, KeyboardInterrupt):
+            raise SystemExit(130) from None
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     results.finish()

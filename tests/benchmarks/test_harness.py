@@ -177,3 +177,13 @@ def test_a_page_without_the_section_is_refused_before_anything_is_measured(tmp_p
 def test_the_page_of_the_product_has_a_section_for_every_benchmark():
     for name in ("train", "decode", "attention", "memory", "sweep", "startup"):
         assert read_page(ROOT / "docs" / "speed.md", name)
+
+
+def test_what_was_measured_before_ctrl_c_is_shown(capsys):
+    def measure(options, results):
+        results.add("greedy", "sentences/s", "joeynmt", Spread(16.0, 15.0, 17.0))
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match="130"):
+        run("decode", measure, parser("what", "a minute").parse_args([]))
+    assert "16.00" in capsys.readouterr().out
