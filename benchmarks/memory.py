@@ -162,7 +162,7 @@ def write_experiment(folder: Path, case: str, options: argparse.Namespace) -> Pa
     if case == "quickstart":
         return ROOT / "experiments" / "quickstart.yaml"
     text: dict[str, Any] = {"name": case, "seeds": 2, "baseline": "none", "model": MODEL}
-    train = {"steps": options.steps, "batch_tokens": BATCH_TOKENS, "precision": options.precision}
+    train = {"steps": options.steps, "batch_tokens": options.batch_tokens, "precision": options.precision}
     text |= {"train": train | {"valid_every": options.steps, "save_every": options.steps}}
     text |= {"evaluate": {"splits": ["valid"], "metrics": ["nll"]}, "compare": {"metric": "valid/nll"}}
     if case == "reference":
@@ -174,7 +174,8 @@ def write_experiment(folder: Path, case: str, options: argparse.Namespace) -> Pa
         }
     else:
         write_long_sentences(folder / "long", options.length)
-        text["train"] |= {"steps": 20, "valid_every": 20, "save_every": 20}
+        steps = min(20, options.steps)
+        text["train"] |= {"steps": steps, "valid_every": steps, "save_every": steps}
         window = [{"site": site, "mask": "window", "radius": 32} for site in ("encoder_self", "decoder_self")]
         files = {"path": str(folder / "long"), "tokenizer": "word", "max_length": options.length}
         # The arm's name is the same for all cases, so that the command is.
@@ -208,6 +209,7 @@ def main() -> None:
     options.steps = options.steps or (5 if options.quick else STEPS)
     options.length = options.length or (64 if options.quick else LONG)
     options.audit_lengths = options.audit_lengths or ([20] if options.quick else list(AUDIT_LENGTHS))
+    options.batch_tokens = 256 if options.quick else BATCH_TOKENS
     run("memory", measure, options)
 
 

@@ -33,7 +33,7 @@ def audit(length: int, pairs: int, threads: int) -> dict[str, Any]:
     reset_peak()
     answer["start"] = resident()
     with timed(answer):
-        check_before_training(ArmConfig(name="none", config=config), built, 0)
+        check_before_training(ArmConfig(name="none", title="none", config=config), built, 0)
     answer["peak"] = peak()
     return answer
 
