@@ -281,9 +281,6 @@ def test_a_measuring_observer_sees_every_pair_of_a_mask_in_blocks():
     assert counted["calls"] == 5
 
 
-SITES = ("encoder_self", "decoder_self", "cross")
-
-
 @pytest.mark.parametrize(
     "name", ["window", "drop_attention", "memory_dropout", "document", "bigbird", "mixed_heads"]
 )
@@ -300,13 +297,3 @@ def test_the_proof_of_the_paths_notices_a_block_without_its_last_key(monkeypatch
     )
     subject = next(make_catalogue_subjects(["window"]))
     assert not all(result.passed for result in paths.attention_paths(AuditCase(subject, torch.float64)))
-
-
-@pytest.mark.slow
-def test_every_proof_of_the_audit_holds_on_blocks():
-    from maskbench.audit import audit, is_sound
-    from maskbench.audit.catalogue import list_names
-
-    for subject in make_catalogue_subjects(list_names()):
-        found = list(audit(replace(subject, attention_paths=paths.BLOCKED)))
-        assert is_sound(found), (subject.name, subject.site, [f for f in found if f.passed is False])
