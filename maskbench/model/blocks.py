@@ -10,26 +10,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskbench.config.schema.experiment import ModelConfig
-from maskbench.model.attention import AttentionInputs, CrossAttention, Projection, SelfAttention
+from maskbench.model.attention import AttentionInputs, CrossAttention, SelfAttention
 from maskbench.model.cache import LayerCache
-from maskbench.model.dropout import Dropout, relu_dropout
-
-
-class FeedForward(nn.Module):
-    """Two linear maps with a ReLU between them, applied to each position separately."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.inner = Projection(config.d_model, config.d_ff, bias=True)
-        self.outer = Projection(config.d_ff, config.d_model, bias=True)
-        self.p = config.dropout
-
-    def forward(self, x: Float[Tensor, "batch len d_model"]) -> Float[Tensor, "batch len d_model"]:
-        """Return the transformed states."""
-        inner = self.inner(x)
-        # Not `relu_`: an in-place change of a view costs two more copies in the backward pass.
-        out: Tensor = self.outer(relu_dropout(inner, self.p) if self.training else inner.relu())
-        return out
+from maskbench.model.dropout import Dropout
+from maskbench.model.feed_forward import FeedForward
 
 
 class EncoderLayer(nn.Module):

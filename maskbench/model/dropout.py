@@ -73,22 +73,6 @@ def dropout(x: Float[Tensor, "*shape"], p: float) -> Float[Tensor, "*shape"]:
     return out
 
 
-def relu_dropout(x: Float[Tensor, "*shape"], p: float) -> Float[Tensor, "*shape"]:
-    """Return `dropout(x.relu(), p)`, with the same draws and bits; for a large `x`, backward keeps the result alone.
-
-    Autograd would keep the ReLU's output and the noise too. These are three tensors of d_ff numbers per token and
-    layer, a third of what a training step keeps for its backward pass.
-
-    Raises:
-        ValueError: `p` is not in [0, 1).
-    """
-    kept, factor = quantise(p, x.dtype)
-    if kept == _LEVELS or x.numel() < _LARGE:
-        return dropout(x.relu(), p)
-    out: Tensor = _LeanReluDropout.apply(x, kept, factor)  # type: ignore[no-untyped-call]
-    return out
-
-
 def keep_noise(
     like: Float[Tensor, "*shape"], p: float, generator: torch.Generator | None = None
 ) -> Float[Tensor, "*shape"]:
@@ -127,23 +111,6 @@ class _LeanDropout(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (dropped,) = ctx.saved_tensors
         return (grad * ctx.factor).masked_fill_(dropped, 0.0), None, None
-
-
-class _LeanReluDropout(torch.autograd.Function):
-    """ReLU and dropout; the gradient passes, times `factor`, exactly where the result is positive."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, kept: int, factor: float) -> Tensor:
-        out = _noise(random_int16(x), x.dtype, kept, factor).mul_(x.relu())
-        ctx.save_for_backward(out)
-        ctx.factor = factor
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (out,) = ctx.saved_tensors
-        return torch.ops.aten.threshold_backward(grad, out, 0).mul_(ctx.factor), None, None
 
 
 class Dropout(nn.Module):
