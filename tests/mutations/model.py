@@ -21,7 +21,20 @@ DROPOUT, IN_DROPOUT = "model/dropout.py", "model/test_dropout.py"
 MODEL = family(
     "model",
     ("polarity", DROPOUT, "draws < _INT16_MIN", "draws >= _INT16_MIN", IN_DROPOUT),
-    ("scale", DROPOUT, "out, 0).mul_(ctx.factor)", "out, 0)", IN_DROPOUT),
+    (
+        "dropout",
+        "model/feed_forward.py",
+        "within.mul_(ctx.factor)",
+        "pass",
+        "model/test_feed_forward.py -k bit_by_bit",
+    ),
+    (
+        "axes",
+        "model/feed_forward.py",
+        "grad.sum(0)",
+        "grad.mean(0)",
+        "model/test_feed_forward.py -k bit_by_bit",
+    ),
     ("polarity", APPLY, "scores.masked_fill_(~keep, -math.inf)", "scores.masked_fill_(keep, -math.inf)", T),
     ("empty rows", APPLY, "keep = keep | ~nonempty_rows", "pass", T),
     ("polarity", APPLY, "weights = softmax(scores) * keep", "weights = softmax(scores) * ~keep", T),
