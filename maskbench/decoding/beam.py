@@ -177,8 +177,8 @@ class _Search:
         # The `beam_size` best extensions of a sentence contain at most `beam_size` tokens of one hypothesis.
         token = stable_topk(possible, min(self.beam_size, possible.shape[1]))
         best = possible.gather(1, token).double()
-        # The log of the sum over the vocabulary. `logsumexp` takes half as long again as `log_softmax`; at the
-        # greatest score the two agree to the last bit.
+        # The log of the sum over the vocabulary, from the first token's score and log-probability: `logsumexp`
+        # takes half as long again as `log_softmax`.
         of_all = best[:, :1] - log_probabilities.gather(1, token[:, :1])
         total = self.log_likelihood[:, None] + (best - of_all).masked_fill(best == -math.inf, -math.inf)
         is_first = torch.ones_like(self.sentence, dtype=torch.bool)
