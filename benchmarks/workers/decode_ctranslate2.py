@@ -43,7 +43,7 @@ def scores() -> list[list[float]]:
 
 def translate(beam: int) -> dict[str, Any]:
     """Translate every batch to as many tokens as its longest source has; return seconds and tokens."""
-    answer: dict[str, Any] = {"tokens": 0, "first": []}
+    answer: dict[str, Any] = {"tokens": 0}
     with timed(answer):
         for batch in STATE["batches"]:
             length = batch["length"]
@@ -58,16 +58,11 @@ def translate(beam: int) -> dict[str, Any]:
                 suppress_sequences=[["<blank>"], ["<s>"], [_token(4)]],
             )
             answer["tokens"] += sum(len(one.hypotheses[0]) for one in found)
-            answer["first"] = answer["first"] or [[_id(t) for t in one.hypotheses[0]] for one in found]
     return answer
 
 
 def _token(number: int) -> str:
     return SPECIAL[number] if number < len(SPECIAL) else str(number)
-
-
-def _id(token: str) -> int:
-    return SPECIAL.index(token) if token in SPECIAL else int(token)
 
 
 def _convert(place: Path, to: Path) -> None:

@@ -12,7 +12,8 @@ from protocol import serve, timed
 from reference import SPLIT, load, reference_config
 from torch import Tensor
 
-from maskbench.data.batches import collate, plan_evaluation_batches
+from maskbench.data.batches import Ids, collate, plan_evaluation_batches
+from maskbench.data.corpus import Split
 from maskbench.data.vocabulary import EOS
 from maskbench.decoding import beam_search, greedy_search
 from maskbench.masks.clock import Clock
@@ -28,19 +29,29 @@ def start(multi30k: str | None, cache: str, sentences: int, batch_tokens: int, t
     """Build the model with random weights and the batches; return the number of sentences.
 
     Args:
-        sentences: how many of the test sentences are translated, spread over all lengths.
-        batch_tokens: of one batch, padding included; the batches are the same for the peers.
+        sentences: how many of the test sentences are translated, spread evenly over all lengths.
+        batch_tokens: source tokens of one batch, padding included; the batches are the same for the peers.
     """
     torch.set_num_threads(threads)
     config = reference_config(multi30k, "float32", threads)
     corpus = load(config, cache)
     split = corpus.splits[SPLIT]
-    model = build_model(config, corpus, 0).eval()
-    chosen = set(np.linspace(0, len(split) - 1, min(sentences, len(split))).astype(int).tolist())
-    planned = [ids[np.isin(ids, list(chosen))] for ids in plan_evaluation_batches(split, batch_tokens)]
-    batches = [collate(split, ids) for ids in planned if len(ids)]
-    STATE.update(model=model, batches=batches, corpus=corpus)
-    return sum(len(batch.ids) for batch in batches)
+    in_order = np.concatenate(plan_evaluation_batches(split, batch_tokens))
+    chosen = in_order[np.linspace(0, len(in_order) - 1, min(sentences, len(in_order))).astype(int)]
+    batches = [collate(split, ids) for ids in _cut(split, chosen, batch_tokens)]
+    STATE.update(model=build_model(config, corpus, 0).eval(), batches=batches)
+    return len(chosen)
+
+
+def _cut(split: Split, ids: Ids, batch_tokens: int) -> list[Ids]:
+    """Return the ids in batches of at most `batch_tokens` padded source tokens; ids are sorted by length."""
+    found, begin = [], 0
+    for end in range(1, len(ids) + 1):
+        longest = int(split.src.lengths[ids[begin : end + 1]].max())
+        if end == len(ids) or (end + 1 - begin) * longest > batch_tokens:
+            found.append(ids[begin:end])
+            begin = end
+    return found
 
 
 def export(folder: str) -> None:
@@ -49,7 +60,7 @@ def export(folder: str) -> None:
     place = Path(folder)
     weights = {name: value.numpy() for name, value in model.state_dict().items()}
     np.savez(place / "weights.npz", positions=sinusoids(512, model.config.d_model).numpy(), **weights)
-    batches = [
+    found = [
         {
             "sources": [row[:n] for row, n in zip(b.src.tolist(), b.src_lengths.tolist(), strict=True)],
             "targets": [row[:n] for row, n in zip(b.tgt_out.tolist(), b.tgt_lengths.tolist(), strict=True)],
@@ -57,7 +68,7 @@ def export(folder: str) -> None:
         }
         for b in STATE["batches"]
     ]
-    (place / "batches.json").write_text(json.dumps(batches), encoding="utf-8")
+    (place / "batches.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 @torch.inference_mode()
@@ -72,7 +83,7 @@ def translate(beam: int) -> dict[str, Any]:
     """Translate every batch to as many tokens as its longest source has; return seconds and tokens."""
     model: EncoderDecoder = STATE["model"]
     longest, plain = model.max_length, model.logits
-    answer: dict[str, Any] = {"tokens": 0, "first": []}
+    answer: dict[str, Any] = {"tokens": 0}
 
     def without_end(hidden: Tensor) -> Tensor:
         found = plain(hidden)
@@ -94,7 +105,6 @@ def translate(beam: int) -> dict[str, Any]:
                     )
                     said = [best[0].tokens for best in found]
                 answer["tokens"] += sum(map(len, said))
-                answer["first"] = answer["first"] or said
     finally:
         model.max_length = longest
         del model.logits
