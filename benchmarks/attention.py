@@ -8,9 +8,9 @@ Width 256, 8 heads, float32, about 4,096 tokens in a batch without padding. Case
   sdpa         torch's F.scaled_dot_product_attention in the same layer
   sdpa-window  the same, with the window as a boolean mask
 
-Each with and without dropout (0.1) on the weights. Time is processor time, all cases in turn; memory is the peak
-above the start in a process of its own. A length at which a case would need more memory than there is, is skipped.
-`--figure FILE` also draws both by length, as an SVG for light and dark pages.
+Each without and, up to 4,096 tokens, with dropout (0.1) on the weights. Time is processor time, all cases in turn;
+memory is the peak above the start in a process of its own, taken once at more than 1,024 tokens. A case that would need
+more memory than there is, is skipped. `--figure FILE` also draws both by length, as an SVG for light and dark pages.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ CASES = ("dense", "no-mask", "window-32", "sdpa", "sdpa-window")
 LENGTHS = (64, 256, 1024, 4096, 8192)
 BATCH_TOKENS = 4096
 DROPOUT = 0.1
+SHORT = 1024
+"""Up to this length a case takes well under a second."""
+LONGEST = 4096
+"""The longest sentences that are measured with dropout, unless lengths are chosen."""
 SPARE = 0.7
 """Share of the available memory that a case may need."""
 
@@ -52,7 +56,7 @@ def measure(options: argparse.Namespace, results: Results) -> None:
             worker.ask("prepare", threads=options.threads, as_in_a_run=as_in_a_run)
         contest = _Contest(*workers, repeats_of(options, 3), results)
         for dropout in options.dropout:
-            for length in options.lengths:
+            for length in [n for n in options.lengths if not dropout or options.chosen or n <= LONGEST]:
                 contest.compare(options.cases, length, dropout, curves)
     if options.figure:
         options.figure.write_text(draw_curves(curves), encoding="utf-8")
@@ -74,10 +78,10 @@ class _Contest:
         self._results.progress(f"length {length:,}, dropout {dropout:g}: {', '.join(fitting)}")
         if not fitting:
             return
-        count = 3 if length <= 1024 else 1
-        memory = interleave(
-            {case: partial(self._memory, case, about) for case in fitting}, self._repeats, warm_up=0
-        )
+        count = 3 if length <= SHORT else 1
+        # Memory hardly varies, and a case that takes seconds takes them here as well.
+        rounds = self._repeats if length <= SHORT else 1
+        memory = interleave({case: partial(self._memory, case, about) for case in fitting}, rounds, warm_up=0)
         times = interleave({case: partial(self._time, case, about, count) for case in fitting}, self._repeats)
         suffix = f"+dropout-{dropout:g}" if dropout else ""
         for case in fitting:
@@ -111,13 +115,14 @@ class _Contest:
 
 def main() -> None:
     """Read the options and measure."""
-    found = parser(__doc__ or "", "about 4 minutes")
+    found = parser(__doc__ or "", "about 6 minutes")
     found.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     found.add_argument("--lengths", nargs="+", type=int, default=None, help=f"in tokens (default {LENGTHS})")
     found.add_argument("--dropout", nargs="+", type=float, default=[0.0, DROPOUT])
     found.add_argument("--threads", type=int, default=1)
     found.add_argument("--figure", type=Path, metavar="FILE", help="draw time and memory by length as an SVG")
     options = found.parse_args()
+    options.chosen = options.lengths is not None
     options.lengths = options.lengths or ([16, 32] if options.quick else list(LENGTHS))
     run("attention", measure, options)
 
