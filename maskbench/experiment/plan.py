@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maskbench.config.schema.experiment import ArmConfig, CorpusConfig, Experiment
 from maskbench.errors import MaskbenchError, RunDirectoryError
@@ -21,6 +21,9 @@ from maskbench.runs.directory import ExperimentDirectory, RunDirectory
 from maskbench.runs.identity import PLUGIN_CODE, identity_with_plugins, requested_identity
 from maskbench.runs.json_files import wrap_corruption
 from maskbench.runs.starting_point import find_starting_point
+
+if TYPE_CHECKING:
+    from maskbench.data.corpus import Corpus
 
 CACHE = ".cache"
 """The folder of built corpora inside the runs directory; no experiment can have this name."""
@@ -72,7 +75,7 @@ def corpus_key(corpus: CorpusConfig) -> str:
 
 
 def plan_runs(
-    experiment: Experiment, runs_dir: Path, data: Mapping[str, str] | None = None
+    experiment: Experiment, runs_dir: Path, corpora: Mapping[str, Corpus] | None = None
 ) -> tuple[PlannedRun, ...]:
     """Return every run of the experiment in the order in which they would start; reads directories, writes nothing.
 
@@ -82,8 +85,8 @@ def plan_runs(
     Args:
         experiment: the loaded experiment.
         runs_dir: the directory that holds experiments.
-        data: the sha256 of each corpus by `corpus_key`, once it is built; without it, corpora that were changed since
-            are not noticed.
+        corpora: each corpus by `corpus_key`, once it is built; without them, corpora that were changed since are not
+            noticed, nor is other attention of long sentences.
     """
     runs = []
     for position, seed in enumerate(experiment.seeds):
@@ -91,14 +94,14 @@ def plan_runs(
             turn = position % len(panel.arms)
             for arm in (*panel.arms[turn:], *panel.arms[:turn]):
                 directory = ExperimentDirectory.of(runs_dir, experiment.name, panel.name).run(arm.name, seed)
-                sha256 = None if data is None else data[corpus_key(arm.config.corpus)]
-                state, differences = _examine(directory, arm, seed, sha256)
+                corpus = None if corpora is None else corpora[corpus_key(arm.config.corpus)]
+                state, differences = _examine(directory, arm, seed, corpus)
                 runs.append(PlannedRun(panel.name, arm, seed, directory, state, differences))
     return tuple(runs)
 
 
 def _examine(
-    directory: RunDirectory, arm: ArmConfig, seed: int, data_sha256: str | None
+    directory: RunDirectory, arm: ArmConfig, seed: int, corpus: Corpus | None
 ) -> tuple[PlanState, tuple[str, ...]]:
     try:
         record, status = directory.record(), directory.status()
@@ -112,9 +115,10 @@ def _examine(
                 wanted = requested_identity(
                     arm.config,
                     recorded,
-                    data_sha256=data_sha256,
+                    data_sha256=None if corpus is None else corpus.sha256,
                     init_sha256=weights,
                     plugins={what: code.sha256 for what, code in used.items()},
+                    attention_paths="recorded" if corpus is None else _attention_paths(arm, corpus),
                 )
                 differences = wanted.differences(recorded)
             if differences:
@@ -134,6 +138,13 @@ def _used_code(arm: ArmConfig) -> Mapping[str, PluginCode]:
     from maskbench.plugins.uses import used_code
 
     return used_code(arm.config)
+
+
+def _attention_paths(arm: ArmConfig, corpus: Corpus) -> int | None:
+    """Return the version of the attention of long sentences that the arm's runs would use; None without long sentences."""
+    from maskbench.model.attention_path import paths_version
+
+    return paths_version(arm.config.model, corpus.max_length)
 
 
 def _starting_weights(arm: ArmConfig, seed: int) -> str | None:

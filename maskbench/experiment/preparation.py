@@ -100,7 +100,7 @@ def plan_and_build_corpora(
     import maskbench.masks  # noqa: F401  registers the strategies
 
     corpora = _corpora(experiment, runs_dir, reporter, known or {})
-    return plan_runs(experiment, runs_dir, {key: corpus.sha256 for key, corpus in corpora.items()}), corpora
+    return plan_runs(experiment, runs_dir, corpora), corpora
 
 
 def _corpora(

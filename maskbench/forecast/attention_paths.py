@@ -19,6 +19,7 @@ from maskbench.masks.plan import MaskPlan
 from maskbench.model.attention import legal_pairs
 from maskbench.model.attention_path import Path, rules_of
 from maskbench.model.transformer import collect_sizes
+from maskbench.training.environment import compute_dtype, pick_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,12 @@ def _layer_path(
         return legal_pairs(site, q_idx, kv_idx, request.src_lengths, plan.legality(site))
 
     decided = decide_blocks(plan, site, layer, request, legal, rows=rules.rows_of(len(request.q_idx)))
-    path = rules.choose(decided.share, drops=config.model.dropout > 0, has_bias=decided.has_bias, itemsize=4)
+    path = rules.choose(
+        decided.share,
+        drops=config.model.dropout > 0,
+        has_bias=decided.has_bias,
+        itemsize=compute_dtype(config.train.precision, config.model.d_model, pick_device()).itemsize,
+    )
     return path, round(decided.share, 4), None
 
 

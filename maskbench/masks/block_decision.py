@@ -1,7 +1,7 @@
 """The blocks of an arm's combined mask at one attention layer, and what keeps a layer from being computed in blocks.
 
 The part of a mask that depends on positions alone is computed once per length (the next power of two) and cropped;
-padding and masks that read the batch are asked again in every call.
+padding, masks that read the batch, and masks drawn for each example are asked again in every call.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _position_blocks(
     clock, device, heads = request.clock, request.q_idx.device, plan.sizes.n_heads
     n = 1 << (max(len(request.q_idx), len(request.kv_idx)) - 1).bit_length()
     if not masks and causal is None:
-        return derive_nothing(n, rows, device)
+        return _whole_blocks(n, rows, device)
     # A cached pattern is the same for all examples.
     one = request.examples[:1]
     drawn = {placed.label: placed.draws(clock, one) for placed in masks}
@@ -193,7 +193,7 @@ def _period(placed: PlacedStrategy, clock: Clock, layer: int) -> int:
     return cast(AttentionMask, placed.strategy).period(placed.options_at(clock, layer))
 
 
-def derive_nothing(n: int, rows: int, device: torch.device) -> list[Block]:
+def _whole_blocks(n: int, rows: int, device: torch.device) -> list[Block]:
     """Return blocks of `rows` queries that keep all `n` keys."""
     return [Block(group, slice(0, n), None) for group in group_queries(n, rows, 1, device)]
 
@@ -241,9 +241,9 @@ def tell_patterns(
     for placed, strategy in plan.acting(site, Strategy, request.clock, layer):
         draws = placed.draws(request.clock, request.examples)
         ctx = AttentionContext(request, site, layer, plan.sizes.n_heads, draws)
+        observer.observe_pattern(placed, ctx, None)
         if not isinstance(strategy, AttentionMask) or not observer.measures_pairs:
-            observer.observe_pattern(placed, ctx, None)
             continue
         for group in group_queries(len(request.q_idx), rows, 1, device):
             part = replace(ctx, request=_part(request, indices_of(group, device), legal))
-            observer.observe_pattern(placed, part, _keep(placed, part))
+            observer.observe_pairs(placed, part, _keep(placed, part))

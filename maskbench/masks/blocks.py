@@ -39,6 +39,12 @@ class Block:
     """Added to the scaled scores."""
 
     @property
+    def n_bytes(self) -> int:
+        """Size of the tensors that the block keeps alive, in bytes."""
+        planes = (self.rows, self.keys, self.keep, self.bias)
+        return sum(plane.untyped_storage().nbytes() for plane in planes if isinstance(plane, Tensor))
+
+    @property
     def n_pairs(self) -> int:
         """Number of pairs of one head and example."""
         return index_length(self.rows) * index_length(self.keys)
@@ -105,7 +111,8 @@ def _tightened(rows: Index, keys: Index, keep: Tensor) -> Block:
     left = reached.nonzero().flatten()
     if len(left) < len(reached):
         at = index_of(left)
-        keep, keys = keep[..., at], _select(keys, at)
+        # A view would hold the memory of all keys as long as the block lives.
+        keep, keys = keep[..., at].clone(), _select(keys, at)
     return Block(rows, keys, None if bool(keep.all()) else keep)
 
 

@@ -270,6 +270,11 @@ class MaskAudit:
         if self._measure:
             self._measure_density(placed, ctx, keep)
 
+    def observe_pairs(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor) -> None:
+        """Measure the density of a part of a pattern that `observe_pattern` was told of (called by the plan)."""
+        if self._plan.training:
+            self._measure_density(placed, ctx, keep)
+
     def _measure_density(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor | None) -> None:
         r = ctx.request
         real = self._real_queries(ctx)

@@ -78,6 +78,9 @@ class Observer(Protocol):
     def observe_pattern(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor | None) -> None:
         """Receive an attention strategy's mask; `keep` is None for a strategy without a boolean mask."""
 
+    def observe_pairs(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor) -> None:
+        """Receive an attention mask at some of its queries, where `measures_pairs`; all of them, in several calls."""
+
     def observe_use(self, placed: PlacedStrategy, clock: Clock, examples: Tensor) -> None:
         """Receive the call of a tensor gate, an input feature or a logit mask."""
 

@@ -6,7 +6,7 @@ matrix for the backward pass, and `fused` (`F.scaled_dot_product_attention`) is 
 are left, but has no dropout on a CPU and skips nothing except the causal half. docs/speed.md has the measurements.
 
 Which way is chosen depends on the lengths, the masks, the phase and the number format, never on a measurement, so that
-a run has the same bytes everywhere. `PATHS_VERSION` is part of a run's identity where a length is reached at which a
+a run has the same bytes on every machine of a kind. `PATHS_VERSION` is part of a run's identity where a length is reached at which a
 layer may leave the dense path.
 """
 
@@ -73,3 +73,8 @@ def rules_of(model: ModelConfig) -> PathRules:
 def may_leave_dense(model: ModelConfig, max_length: int) -> bool:
     """Return whether some batch of a run may leave the dense path; `max_length` is that of its corpus, in tokens."""
     return model.attention == "auto" and max_length >= AUTO.smallest
+
+
+def paths_version(model: ModelConfig, max_length: int) -> int | None:
+    """Return `PATHS_VERSION` for a run that may leave the dense path, None for others; a part of its identity."""
+    return PATHS_VERSION if may_leave_dense(model, max_length) else None

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from maskbench.config.schema.experiment import RunConfig
 from maskbench.registry import PluginCode
@@ -100,17 +100,19 @@ def requested_identity(
     data_sha256: str | None = None,
     init_sha256: str | None = None,
     plugins: Mapping[str, str] | None = None,
+    attention_paths: int | Literal["recorded"] | None = "recorded",
 ) -> Identity:
     """Return the identity of a configuration, to compare with `recorded`, the identity in a run.json.
 
-    A hash that is not given is taken from `recorded`.
+    A hash or version that is not given is taken from `recorded`: who does not know the corpus cannot tell whether its
+    sentences are long.
     """
     data = data_sha256 or str(recorded.get("data_sha256"))
     code = recorded.get("plugins", {}) if plugins is None else plugins
     weights = None
     if config.init_from is not None:
         weights = init_sha256 or str(recorded.get("init_sha256", f"those of {config.init_from}"))
-    paths = recorded.get("attention_paths") if config.model.attention == "auto" else None
+    paths = recorded.get("attention_paths") if attention_paths == "recorded" else attention_paths
     return Identity(config.identity(), data, init_sha256=weights, plugins=code, attention_paths=paths)
 
 

@@ -19,7 +19,7 @@ from maskbench.data.untrained_positions import count_untrained_positions
 from maskbench.errors import ConfigError
 from maskbench.masks.clock import Clock
 from maskbench.masks.mask_audit import MaskAudit
-from maskbench.model.attention_path import PATHS_VERSION, may_leave_dense
+from maskbench.model.attention_path import paths_version
 from maskbench.model.eval_plans import list_soft_masks_off
 from maskbench.plugins import plugin_errors
 from maskbench.plugins.uses import describe_used_plugins, read_copies, used_code
@@ -111,9 +111,7 @@ class _Run:
             self.corpus.sha256,
             init_sha256=self.trainer.init_sha256,
             plugins={what: code.sha256 for what, code in used.items()},
-            attention_paths=PATHS_VERSION
-            if may_leave_dense(self.config.model, self.corpus.max_length)
-            else None,
+            attention_paths=paths_version(self.config.model, self.corpus.max_length),
         )
         self.total = self.trainer.total_steps
         self.averaged = steps_to_average(self.config.train, self.total)

@@ -60,6 +60,13 @@ def test_blocks_are_the_pattern_and_hold_no_key_that_nobody_keeps(keep, size, pe
     assert torch.equal(written_out(blocks, keep.shape), keep)
     for block in blocks:
         assert index_length(block.rows) <= size
+        if (
+            isinstance(block.rows, slice)
+            and isinstance(block.keys, slice)
+            and index_length(block.keys) < keep.shape[3]
+        ):
+            # Nothing but the kept keys stays in memory.
+            assert block.n_bytes == (0 if block.keep is None else block.keep.numel())
         if block.keep is not None:
             assert block.keep.any(2).flatten(0, 1).any(0).all()
     pairs = sum(len(indices_of(b.rows, CPU)) * len(indices_of(b.keys, CPU)) for b in blocks)
@@ -92,11 +99,12 @@ def test_queries_of_one_residue_share_a_group():
 
 
 def test_the_cache_computes_once_and_forgets_the_oldest_beyond_its_size():
-    cache, computed = BlockCache(limit=100), []
+    cache, computed = BlockCache(limit=2 * 605), []
 
     def blocks_of(name: str) -> list[Block]:
         computed.append(name)
-        return [Block(slice(0, 7), slice(0, 7), torch.ones(1, 1, 7, 7, dtype=torch.bool))]
+        # 49 bytes of pairs, 56 of indices, and 500 for the object.
+        return [Block(torch.arange(7), slice(0, 7), torch.ones(1, 1, 7, 7, dtype=torch.bool))]
 
     for name in ("a", "b", "a", "c", "a", "b"):
         cache.get(name, lambda name=name: blocks_of(name))

@@ -257,12 +257,16 @@ def test_the_setting_is_no_part_of_the_configurations_identity():
 def test_a_measuring_observer_sees_every_pair_of_a_mask_in_blocks():
     subject = next(make_catalogue_subjects(["window"]))
     plan = MaskPlan([WINDOW], seed=4, streams="a", sizes=subject.sizes)
-    counted = {"kept": 0, "pairs": 0, "calls": 0}
+    counted = {"kept": 0, "pairs": 0, "calls": 0, "told": 0}
 
     class Counts:
         reads_decisions, measures_pairs = False, True
 
         def observe_pattern(self, placed, ctx, keep):
+            assert keep is None
+            counted["told"] += 1
+
+        def observe_pairs(self, placed, ctx, keep):
             counted["kept"] += int((keep & ctx.request.legal).sum())
             counted["pairs"] += int(ctx.request.legal.expand(2, 1, len(ctx.request.q_idx), -1).sum())
             counted["calls"] += 1
@@ -278,7 +282,7 @@ def test_a_measuring_observer_sees_every_pair_of_a_mask_in_blocks():
     near = [(i, j) for i in range(n) for j in range(n) if abs(i - j) <= 3]
     assert counted["kept"] == len(near) + sum(j < 11 for _, j in near)
     assert counted["pairs"] == n * n + n * 11
-    assert counted["calls"] == 5
+    assert counted["calls"] == 5 and counted["told"] == 1
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from maskbench.data.vocabulary import BOS, EOS, PAD
 from maskbench.errors import LeakError, RunDirectoryError
 from maskbench.masks.strategies.attention.windows import Window
 from maskbench.model import attention
-from maskbench.model.attention_path import PATHS_VERSION
+from maskbench.model.attention_path import PATHS_VERSION, paths_version
 from maskbench.runs.directory import RunDirectory
+from maskbench.runs.identity import requested_identity
 from maskbench.training.job import RunJob
 
 WINDOW = {"site": "encoder_self", "mask": "window", "options": {"radius": 4}}
@@ -63,9 +64,18 @@ def test_long_runs_train_in_blocks_resume_to_the_same_bytes_and_are_other_runs_t
     assert record is not None and record["identity"]["attention_paths"] == PATHS_VERSION
     with pytest.raises(RunDirectoryError, match=r"attention of long sentences .* absent"):
         train(tmp_path / "whole", cache, "dense")
+    recorded = record["identity"]
+    for setting, version in (("auto", PATHS_VERSION), ("dense", None)):
+        model = long_config(setting).model
+        wanted = requested_identity(long_config(setting), recorded, attention_paths=paths_version(model, 271))
+        assert wanted.attention_paths == version
+        assert bool(wanted.differences(recorded)) == (setting == "dense")
     dense = train(tmp_path / "dense", cache, "dense")
     assert weights(dense) != weights(whole)
-    assert "attention_paths" not in (dense.record() or {})["identity"]
+    of_dense = (dense.record() or {})["identity"]
+    assert "attention_paths" not in of_dense
+    assert requested_identity(long_config(), of_dense, attention_paths=PATHS_VERSION).differences(of_dense)
+    assert not requested_identity(long_config(), of_dense).differences(of_dense)
 
 
 def test_long_pairs_are_audited_as_beginnings_of_different_lengths(cache: Path) -> None:

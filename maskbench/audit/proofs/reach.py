@@ -46,6 +46,9 @@ class DecisionRecorder:
     def observe_pattern(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor | None) -> None:
         """Do nothing with the patterns of single strategies."""
 
+    def observe_pairs(self, placed: PlacedStrategy, ctx: AttentionContext, keep: Tensor) -> None:
+        """Do nothing with the patterns of single strategies."""
+
     def observe_use(self, placed: PlacedStrategy, clock: Clock, examples: Tensor) -> None:
         """Do nothing with gates, features and logit masks."""
 
