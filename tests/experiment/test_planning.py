@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from fake_runs import scored, write_run
@@ -16,6 +17,7 @@ from maskbench.config.schema.experiment import (
     RunConfig,
     TrainConfig,
 )
+from maskbench.data.corpus import Corpus
 from maskbench.errors import RunDirectoryError
 from maskbench.experiment.plan import PlannedRun, corpus_key, plan_runs, refuse_unusable_runs
 from maskbench.runs.identity import Identity, SoftwareEnvironment, build_run_record
@@ -124,13 +126,27 @@ def test_a_setting_that_changes_no_number_changes_no_run(tmp_path: Path) -> None
     assert states(plan_runs(experiment(arm("a", save_every=7)), tmp_path)) == {"a": "resumed"}
 
 
+def built(sha256: str, max_length: int = 26) -> Corpus:
+    """A corpus as far as a plan reads it."""
+    return cast(Corpus, SimpleNamespace(sha256=sha256, max_length=max_length))
+
+
+def test_other_attention_of_long_sentences_is_noticed_once_the_corpus_is_built(tmp_path: Path) -> None:
+    trial = experiment(arm("a"))
+    begin(plan_runs(trial, tmp_path)[0], data="d1")
+    key = corpus_key(CORPUS)
+    assert states(plan_runs(trial, tmp_path, {key: built("d1", 255)})) == {"a": "resumed"}
+    (changed,) = plan_runs(trial, tmp_path, {key: built("d1", 256)})
+    assert changed.state == "changed" and "attention of long sentences" in changed.differences[0]
+
+
 def test_changed_data_is_noticed_once_the_corpus_is_built(tmp_path: Path) -> None:
     trial = experiment(arm("a"))
     begin(plan_runs(trial, tmp_path)[0], data="d1")
     key = corpus_key(CORPUS)
     assert states(plan_runs(trial, tmp_path)) == {"a": "resumed"}
-    assert states(plan_runs(trial, tmp_path, {key: "d1"})) == {"a": "resumed"}
-    assert plan_runs(trial, tmp_path, {key: "d2"})[0].differences == (
+    assert states(plan_runs(trial, tmp_path, {key: built("d1")})) == {"a": "resumed"}
+    assert plan_runs(trial, tmp_path, {key: built("d2")})[0].differences == (
         'the content of the corpus (sha256) "d1" -> "d2"',
     )
 
