@@ -129,9 +129,8 @@ def take_turns(
 
 def _is_precise(seconds: Mapping[str, Sequence[float]]) -> bool:
     """Return whether every arm's step time relative to the first one's is known within `PRECISION`."""
-    ratios = _relative_step_times(seconds)
-    known = [found.half_width for found in ratios.values() if found.half_width is not None]
-    return len(known) == len(seconds) and max(known) <= PRECISION
+    ratios = _relative_step_times(seconds).values()
+    return all(found.half_width is not None and found.half_width <= PRECISION for found in ratios)
 
 
 def _relative_step_times(seconds: Mapping[str, Sequence[float]]) -> dict[str, RatioEstimate]:

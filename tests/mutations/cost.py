@@ -9,8 +9,8 @@ COST = family(
     (
         "precision",
         "experiment/cost_probe.py",
-        "max(known) <= PRECISION",
-        "min(known) <= PRECISION",
+        "all(found.half_width is not None and found.half_width <= PRECISION for found in ratios)",
+        "any(found.half_width is not None and found.half_width <= PRECISION for found in ratios)",
         "experiment/test_cost_probe.py",
     ),
     (
