@@ -24,7 +24,7 @@ import psutil
 
 from benchmarks.attention_curve import Curves, draw_curves
 from benchmarks.children import Worker
-from benchmarks.harness import Results, Spread, interleave, parser, python_of, ratios, repeats_of, run
+from benchmarks.harness import Results, Spread, interleave, parser, python_of, repeats_of, run
 
 PAIRS = (
     ("window-32", "dense"),
@@ -91,9 +91,9 @@ class _Contest:
             if case not in fitting or other not in fitting:
                 continue
             for figure, found, scale, unit in (("time", times, 1e3, "ms"), ("memory", memory, 1e-6, "MB")):
-                seen = " / ".join(f"{scale * Spread.of(found[name]).median:,.0f}" for name in (case, other))
-                spread = ratios(found[case], found[other])
-                self._results.add(case + suffix, figure, other, spread, length=length, seen=f"{seen} {unit}")
+                self._results.compare(
+                    case + suffix, figure, found, case, other, unit, scale=scale, length=length
+                )
 
     def _fits(self, case: str, length: int, dropout: float) -> bool:
         """Whether the memory suffices if a case's needs grow with the square of the length."""

@@ -22,12 +22,10 @@ from benchmarks.children import Worker
 from benchmarks.harness import (
     BenchmarkError,
     Results,
-    Spread,
     add_checkout,
     interleave,
     parser,
     python_of,
-    ratios,
     repeats_of,
     run,
 )
@@ -121,9 +119,7 @@ def compare(
                 f"{name} said {tokens[name]:,} tokens and maskbench {tokens['maskbench']:,}; the lengths are not forced"
             )
         if name != "maskbench":
-            seen = " / ".join(f"{Spread.of(found[who]).median:,.1f}" for who in ("maskbench", name))
-            spread = ratios(found["maskbench"], found[name])
-            results.add(case, "sentences/s", name, spread, seen=f"{seen} sentences/s")
+            results.compare(case, "sentences/s", found, "maskbench", name, "sentences/s", digits=1)
 
 
 def main() -> None:

@@ -106,6 +106,31 @@ class Results:
         if self.as_json:
             print(json.dumps(line.document()), flush=True)
 
+    def compare(
+        self,
+        case: str,
+        figure: str,
+        found: Mapping[str, Sequence[float]],
+        own: str,
+        other: str,
+        unit: str,
+        *,
+        digits: int = 0,
+        scale: float = 1.0,
+        against: str | None = None,
+        length: int | None = None,
+    ) -> None:
+        """Add the ratio of two contestants, with both medians beside it.
+
+        Args:
+            found: what each contestant measured in each repeat.
+            unit: of the medians times `scale`, shown with `digits` decimals.
+            against: the text for `other`, if it is not its name.
+        """
+        medians = " / ".join(f"{scale * Spread.of(found[name]).median:,.{digits}f}" for name in (own, other))
+        spread = ratios(found[own], found[other])
+        self.add(case, figure, against or other, spread, length=length, seen=f"{medians} {unit}")
+
     def skip(self, what: str, why: str) -> None:
         """Note that something was not measured, and why."""
         self.skipped[what] = why
@@ -230,6 +255,12 @@ def add_checkout(found: argparse.ArgumentParser, what: str) -> None:
         metavar="DIR",
         help=f"another checkout of maskbench with its own .venv; {what} in turn with this one",
     )
+
+
+def checkouts_of(options: argparse.Namespace) -> dict[str, Path | None]:
+    """Return the checkouts to measure by name: this one, which is None, then the one of --against."""
+    other = options.against
+    return {"this": None} | ({str(other): other} if other else {})
 
 
 def repeats_of(options: argparse.Namespace, default: int = REPEATS) -> int:

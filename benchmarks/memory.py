@@ -29,7 +29,17 @@ import psutil
 import yaml
 
 from benchmarks.children import Worker, environment
-from benchmarks.harness import ROOT, BenchmarkError, Results, Spread, add_checkout, parser, python_of, run
+from benchmarks.harness import (
+    ROOT,
+    BenchmarkError,
+    Results,
+    Spread,
+    add_checkout,
+    checkouts_of,
+    parser,
+    python_of,
+    run,
+)
 from benchmarks.reference import BATCH_TOKENS, DROPOUT, add_corpus
 
 CASES = ("quickstart", "reference", "window-2048", "audit")
@@ -63,7 +73,7 @@ def measure(options: argparse.Namespace, results: Results) -> None:
     """Measure what the options ask for, several processes at a time."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(psutil.cpu_count() or 1) as pool:
         place = Path(folder)
-        checkouts: list[Path | None] = [None, *([options.against] if options.against else [])]
+        checkouts = checkouts_of(options).values()
         jobs = {}
         for case in options.cases:
             for checkout in checkouts:

@@ -25,10 +25,10 @@ from benchmarks.harness import (
     Results,
     Spread,
     add_checkout,
+    checkouts_of,
     interleave,
     parser,
     python_of,
-    ratios,
     repeats_of,
     run,
 )
@@ -42,9 +42,7 @@ QUICKSTART = ROOT / "experiments" / "quickstart.yaml"
 
 def measure(options: argparse.Namespace, results: Results) -> None:
     """Measure what the options ask for."""
-    checkouts: dict[str, Path | None] = {"this": None}
-    if options.against:
-        checkouts[str(options.against)] = options.against
+    checkouts = checkouts_of(options)
     with tempfile.TemporaryDirectory() as folder:
         finished = write_runs(Path(folder), options.sentences) if "compare" in options.cases else None
         for case in options.cases:
@@ -55,8 +53,7 @@ def measure(options: argparse.Namespace, results: Results) -> None:
             found = interleave(contestants, repeats_of(options))
             own, *others = checkouts
             for other in others:
-                seen = " / ".join(f"{Spread.of(found[name]).median:.2f}" for name in (own, other))
-                results.add(case, "processor time", other, ratios(found[own], found[other]), seen=f"{seen} s")
+                results.compare(case, "processor time", found, own, other, "s", digits=2)
             spread = Spread.of(found[own])
             results.add(case, "processor time", "1 second", spread, seen=f"{spread.median:.2f} s")
 

@@ -28,10 +28,10 @@ from benchmarks.harness import (
     Results,
     Spread,
     add_checkout,
+    checkouts_of,
     interleave,
     parser,
     python_of,
-    ratios,
     repeats_of,
     run,
 )
@@ -63,18 +63,17 @@ def side_by_side(options: argparse.Namespace, results: Results) -> None:
     results.progress(name)
     contestants = {"sweep": partial(sweep, alone * cores, cores), "single": partial(sweep, alone, 1)}
     found = interleave(contestants, repeats_of(options, 3), warm_up=0)
-    seen = " / ".join(f"{Spread.of(found[which]).median:.1f}" for which in ("sweep", "single"))
-    spread = ratios(found["sweep"], found["single"])
-    results.add(f"side-by-side, {name}", "clock", f"{alone} runs on 1 core", spread, seen=f"{seen} s")
+    against = f"{alone} runs on 1 core"
+    results.compare(
+        f"side-by-side, {name}", "clock", found, "sweep", "single", "s", digits=1, against=against
+    )
 
 
 def quickstart(options: argparse.Namespace, results: Results) -> None:
     """Compare the quickstart of this checkout with another one's."""
     given = ["--quick"] if options.quick or options.short else []
     case = "quickstart, quick form" if given else "quickstart"
-    checkouts: dict[str, Path | None] = {"this": None}
-    if options.against:
-        checkouts[str(options.against)] = options.against
+    checkouts = checkouts_of(options)
     verdicts: dict[str, Any] = {}
 
     def whole(name: str) -> float:
@@ -90,8 +89,7 @@ def quickstart(options: argparse.Namespace, results: Results) -> None:
     for other in others:
         if verdicts[own] != verdicts[other]:
             raise BenchmarkError(f"the verdicts differ: {verdicts[own]} here, {verdicts[other]} in {other}")
-        seen = " / ".join(f"{Spread.of(found[name]).median:.1f}" for name in (own, other))
-        results.add(case, "clock", other, ratios(found[own], found[other]), seen=f"{seen} s, same verdicts")
+        results.compare(case, "clock", found, own, other, "s, same verdicts", digits=1)
     if not others:
         spread = Spread.of([wall / 60 for wall in found[own]])
         results.add(case, "clock", "1 minute", spread, seen=f"{60 * spread.median:.1f} s")

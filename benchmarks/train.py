@@ -145,10 +145,7 @@ class _Contest:
         found = interleave(contestants, self._repeats)
         own, *others = contestants
         for other in others:
-            seen = " / ".join(f"{Spread.of(found[name]).median:,.0f}" for name in (own, other))
-            self._results.add(
-                case, "tokens/s", other, ratios(found[own], found[other]), seen=f"{seen} tokens/s"
-            )
+            self._results.compare(case, "tokens/s", found, own, other, "tokens/s")
 
     def _alone(self, worker: Worker, clock: str) -> float:
         answer = worker.ask("steps", count=self._options.steps)

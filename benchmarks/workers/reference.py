@@ -8,7 +8,6 @@ from typing import Any
 from maskbench.config.schema.experiment import (
     CorpusConfig,
     ModelConfig,
-    PlacementConfig,
     RunConfig,
     TrainConfig,
 )
@@ -40,18 +39,6 @@ def reference_config(multi30k: str | None, precision: str, threads: int = 1) -> 
         {"steps": 10_000, "batch_tokens": BATCH_TOKENS, "precision": precision, "threads": threads}
     )
     return RunConfig(corpus=corpus, model=MODEL, train=train, masks=())
-
-
-def window_config() -> RunConfig:
-    """Return the settings of a model that trains on 2,048-token sentences with a window."""
-    corpus = CorpusConfig(
-        name="copy", options={"pairs": 64, "min_length": 900, "max_length": 1000, "valid": 8, "test": 8}
-    )
-    masks = tuple(
-        PlacementConfig.model_validate({"site": site, "mask": "window", "options": {"radius": 32}})
-        for site in ("encoder_self", "decoder_self")
-    )
-    return RunConfig(corpus=corpus, model=MODEL, train=TrainConfig(steps=100, batch_tokens=4096), masks=masks)
 
 
 def load(config: RunConfig, cache: str) -> Corpus:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from maskbench.audit.subject import Subject
+from maskbench.audit.subject import BLOCKED, Subject
 from maskbench.config.schema.experiment import ArmConfig, Experiment, RunConfig
 from maskbench.data import load_corpus
 from maskbench.data.batches import Batch, BatchSchedule, collate
@@ -85,8 +85,7 @@ def audited_paths(config: RunConfig, max_length: int) -> PathRules:
     """
     if not may_leave_dense(config.model, max_length):
         return DENSE_ONLY
-    never = 2.0
-    return PathRules(smallest=1, rows=4, fused_share=never if config.model.dropout else AUTO.fused_share)
+    return BLOCKED if config.model.dropout else replace(BLOCKED, fused_share=AUTO.fused_share)
 
 
 def _audited_batch(train: Split) -> Batch:

@@ -35,6 +35,9 @@ A process that audits holds about 350 MB anyway. A proof of causality scores a c
 in one pass take memory with the cube of the length.
 """
 
+BLOCKED = PathRules(smallest=1, rows=4, fused_share=2.0)
+"""Every layer in blocks of four queries, never by the fused kernel, so that short sentences have several blocks."""
+
 MID_TRAINING, FINAL_EVALUATION = (
     Clock("train", 30, 100, epoch=2, steps_per_epoch=15),
     Clock.evaluation(100, 100),

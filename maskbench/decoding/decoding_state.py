@@ -105,7 +105,8 @@ class DecodingState:
     def mask_forbidden(self, scores: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
         """Return the scores with -inf for `FORBIDDEN_TOKENS` and for tokens that logit masks hide.
 
-        Where no logit mask acts, the result is `scores` itself, changed in place. The end mark is never masked; otherwise a sentence could have no allowed token.
+        Where no logit mask acts, the result is `scores` itself, changed in place. The end mark is never masked;
+        otherwise a sentence could have no allowed token.
         """
         here = torch.arange(self.length, self.length + 1, device=self.tokens.device)
         context = LogitContext(self.tokens, here, self.original.ids, self.original.lengths, self.clock)

@@ -13,10 +13,8 @@ from maskbench.decoding.best_tokens import stable_topk
 from maskbench.decoding.decoding_state import DecodingState, evaluation_mode, length_limits
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import SourceBatch
+from maskbench.model.cache import FULL_ENOUGH
 from maskbench.model.transformer import EncoderDecoder
-
-_FULL_ENOUGH = 0.75
-"""Largest unfinished share of a batch at which ended sentences are dropped; each drop copies the cache."""
 
 
 def greedy_search(
@@ -43,7 +41,7 @@ def greedy_search(
         ended = torch.zeros_like(rows, dtype=torch.bool)
         state = DecodingState.start(model, source, clock, int(limits.max()), cached)
         while not ended.all():
-            if len(ended) - int(ended.sum()) <= _FULL_ENOUGH * len(ended):
+            if len(ended) - int(ended.sum()) <= FULL_ENOUGH * len(ended):
                 left = (~ended).nonzero().flatten()
                 state.select(left)
                 limits, rows, ended = limits[left], rows[left], ended[left]

@@ -129,15 +129,21 @@ def take_turns(
 
 def _is_precise(seconds: Mapping[str, Sequence[float]]) -> bool:
     """Return whether every arm's step time relative to the first one's is known within `PRECISION`."""
-    ratios = _relative_step_times(seconds).values()
+    ratios = _relative_step_times(_logs(seconds)).values()
     return all(found.half_width is not None and found.half_width <= PRECISION for found in ratios)
 
 
-def _relative_step_times(seconds: Mapping[str, Sequence[float]]) -> dict[str, RatioEstimate]:
-    """Return the ratio of every arm's step time to the first one's."""
-    from maskbench.statistics.effect import batch_mean_logs, geometric_mean_ratio
+def _logs(seconds: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Return what an interval of a ratio of step times is made of, by arm."""
+    from maskbench.statistics.effect import batch_mean_logs
 
-    logs = {name: batch_mean_logs(own) for name, own in seconds.items()}
+    return {name: batch_mean_logs(own) for name, own in seconds.items()}
+
+
+def _relative_step_times(logs: Mapping[str, Sequence[float]]) -> dict[str, RatioEstimate]:
+    """Return the ratio of every arm's step time to the first one's."""
+    from maskbench.statistics.effect import geometric_mean_ratio
+
     baseline = logs[next(iter(logs))]
     ratios = {name: geometric_mean_ratio(own, baseline) for name, own in logs.items()}
     return {name: found for name, found in ratios.items() if found}
@@ -152,10 +158,8 @@ def summarise(times: StepTimes, identities: Mapping[str, str]) -> dict[str, Any]
         times: the baseline's first; at least one step.
         identities: by arm, the hash of what was measured; kept so that it is measured once.
     """
-    from maskbench.statistics.effect import batch_mean_logs
-
-    baseline = next(iter(times.seconds))
-    ratios = _relative_step_times(times.seconds)
+    baseline, logs = next(iter(times.seconds)), _logs(times.seconds)
+    ratios = _relative_step_times(logs)
     return {
         "relative_step_time": {name: found.value for name, found in ratios.items()},
         "tokens_per_second": {
@@ -163,7 +167,7 @@ def summarise(times: StepTimes, identities: Mapping[str, str]) -> dict[str, Any]
             for name, seconds in times.seconds.items()
         },
         "step_seconds": {name: statistics.median(seconds) for name, seconds in times.seconds.items()},
-        "log_step_seconds": {name: batch_mean_logs(seconds) for name, seconds in times.seconds.items()},
+        "log_step_seconds": logs,
         "steps": len(times.seconds[baseline]),
         "baseline": baseline,
         "identities": dict(identities),

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from maskbench.config.schema.experiment import ATTENTION_SITES, RunConfig
 from maskbench.data.batches import Batch, collate
 from maskbench.data.corpus import Corpus
 from maskbench.forecast.trial_steps import ArmName
-from maskbench.masks.block_decision import decide_blocks, reason_for_dense
+from maskbench.masks.block_decision import reason_for_dense
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import Annotations, AttentionRequest
+from maskbench.masks.context import SourceBatch
 from maskbench.masks.plan import MaskPlan
-from maskbench.model.attention import legal_pairs
-from maskbench.model.attention_path import Path, rules_of
+from maskbench.model.attention import AttentionInputs
+from maskbench.model.attention_path import Path, PathRules, may_leave_dense, rules_of
 from maskbench.model.transformer import collect_sizes
 from maskbench.training.environment import compute_dtype, pick_device
 
@@ -45,58 +46,43 @@ class SitePath:
 
 def forecast_paths(config: RunConfig, corpus: Corpus, seed: int) -> list[SitePath]:
     """Return how training computes each attention site on the longest sentences; empty where all are short."""
-    rules, split = rules_of(config.model), corpus.splits["train"]
-    sizes = collect_sizes(config, corpus)
-    if not rules.is_long_enough(sizes.max_length, sizes.max_length):
+    if not may_leave_dense(config.model, corpus.max_length):
         return []
+    sizes, split, found = collect_sizes(config, corpus), corpus.splits["train"], []
     plan = MaskPlan(config.masks, seed=seed, streams=config.streams, sizes=sizes).train()
     longest = int((split.src.lengths + split.tgt.lengths).argmax())
-    batch, clock, found = collate(split, torch.tensor([longest]).numpy()), Clock("train", 0, 1), []
+    batch = collate(split, np.array([longest]))
+    dtype = compute_dtype(config.train.precision, config.model.d_model, pick_device())
     for site in ATTENTION_SITES:
-        request = _request(site, batch, clock, sizes.n_heads)
-        q_len, kv_len = len(request.q_idx), len(request.kv_idx)
-        if not rules.is_long_enough(q_len, kv_len):
+        scene = _scene(site, plan, batch, rules_of(config.model))
+        q_len, kv_len = len(scene.q_idx), len(scene.kv_idx)
+        if not scene.paths.is_long_enough(q_len, kv_len):
             continue
-        each = [_layer_path(plan, site, layer, request, config) for layer in range(sizes.layers(site))]
+        # Masks that a layer may have in blocks do not read the content, so it is left out.
+        query, key = (torch.zeros(1, sizes.n_heads, n, 0, dtype=dtype) for n in (q_len, kv_len))
+        each = []
+        for layer in range(sizes.layers(site)):
+            path, decided = scene.choose_path(layer, query, key, query[:, 0], drops=config.model.dropout > 0)
+            share = None if decided is None else round(decided.share, 4)
+            each.append((path, share, reason_for_dense(plan, site, layer, scene.clock)))
         for way in dict.fromkeys(each):
             layers = tuple(layer for layer, own in enumerate(each) if own == way)
             found.append(SitePath(site, layers, q_len, kv_len, *way))
     return found
 
 
-def _layer_path(
-    plan: MaskPlan, site: str, layer: int, request: AttentionRequest, config: RunConfig
-) -> tuple[Path, float | None, str | None]:
-    reason = reason_for_dense(plan, site, layer, request.clock)
-    if reason is not None:
-        return "dense", None, reason
-    rules = rules_of(config.model)
-
-    def legal(q_idx: torch.Tensor, kv_idx: torch.Tensor) -> torch.Tensor:
-        return legal_pairs(site, q_idx, kv_idx, request.src_lengths, plan.legality(site))
-
-    decided = decide_blocks(plan, site, layer, request, legal, rows=rules.rows_of(len(request.q_idx)))
-    path = rules.choose(
-        decided.share,
-        drops=config.model.dropout > 0,
-        has_bias=decided.has_bias,
-        itemsize=compute_dtype(config.train.precision, config.model.d_model, pick_device()).itemsize,
-    )
-    return path, round(decided.share, 4), None
-
-
-def _request(site: str, batch: Batch, clock: Clock, n_heads: int) -> AttentionRequest:
+def _scene(site: str, plan: MaskPlan, batch: Batch, rules: PathRules) -> AttentionInputs:
+    """Return what the layers of a site share in the first training step with this batch."""
     src, tgt = torch.arange(batch.src.shape[1]), torch.arange(batch.tgt_in.shape[1])
-    q_idx = src if site == "encoder_self" else tgt
-    kv_idx = tgt if site == "decoder_self" else src
-    request = AttentionRequest.of_positions(q_idx, kv_idx, batch.ids, clock, n_heads)
-    own = site == "decoder_self"
-    return replace(
-        request,
-        src_lengths=None if own else batch.src_lengths,
-        src_ids=None if own else batch.src,
+    return AttentionInputs(
+        site,
+        plan,
+        q_idx=src if site == "encoder_self" else tgt,
+        kv_idx=tgt if site == "decoder_self" else src,
+        source=SourceBatch.of(batch),
         tgt_ids=None if site == "encoder_self" else batch.tgt_in,
-        annotations=Annotations() if own else Annotations(batch.junk, batch.links),
+        clock=Clock("train", 0, 1),
+        paths=rules,
     )
 
 

@@ -6,7 +6,7 @@ padding, masks that read the batch, and masks drawn for each example are asked a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -21,7 +21,6 @@ from maskbench.masks.blocks import (
     crop_blocks,
     derive_blocks,
     group_queries,
-    index_length,
     indices_of,
     restrict_blocks,
     share_of_pairs,
@@ -86,17 +85,12 @@ def decide_blocks(
         _position_blocks(plan, site, layer, request, by_position, causal, rows), q_len, kv_len
     )
 
-    def context(placed: PlacedStrategy, part: AttentionRequest) -> AttentionContext:
-        return AttentionContext(
-            part, site, layer, plan.sizes.n_heads, placed.draws(part.clock, part.examples)
-        )
-
     def of_batch(q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-        keep = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device) if causal else legal(q_idx, kv_idx)
+        keep = _everything(device) if causal else legal(q_idx, kv_idx)
         part = _part(request, q_idx, legal)
         for placed in others:
             # Asked for all keys: some masks look along the whole row, such as one that never hides all of it.
-            pattern = _keep(placed, context(placed, part))
+            pattern = _keep(placed, plan.context(placed, layer, part))
             keep = keep & (pattern if len(kv_idx) == kv_len else pattern[..., kv_idx])
         return keep
 
@@ -104,14 +98,19 @@ def decide_blocks(
         blocks = restrict_blocks(blocks, of_batch, device)
     biases = [placed for placed, strategy in acting if isinstance(strategy, ScoreBias | ScoreGate)]
     if biases:
-        blocks = [_with_bias(block, biases, context, request, legal) for block in blocks]
+        blocks = [_with_bias(block, biases, plan, layer, request, legal) for block in blocks]
     gate = None
     for placed, strategy in acting:
         if isinstance(strategy, HeadGate):
-            options = placed.options_at(request.clock, layer, request.examples)
-            own = placed.restrict_to_heads(strategy.head_gate(options, context(placed, request)), 1.0)
+            ctx = plan.context(placed, layer, request)
+            own = placed.head_gate(placed.options_in(ctx), ctx)
             gate = own if gate is None else gate * own
     return BlockDecision(blocks, share_of_pairs(blocks, q_len, kv_len), gate, bool(biases))
+
+
+def _everything(device: torch.device) -> Bool[Tensor, "1 1 1 1"]:
+    """Return a pattern that keeps every pair."""
+    return torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
 
 
 def _all_real(request: AttentionRequest) -> bool:
@@ -121,8 +120,7 @@ def _all_real(request: AttentionRequest) -> bool:
 
 def _keep(placed: PlacedStrategy, ctx: AttentionContext) -> Bool[Tensor, "#batch #heads q kv"]:
     """Return the pattern of one attention mask, not through its cache of whole patterns."""
-    options = placed.options_at(ctx.request.clock, ctx.layer, ctx.request.examples)
-    return placed.keep_on_heads(cast(AttentionMask, placed.strategy).keep(options, ctx))
+    return placed.compute_keep(placed.options_in(ctx), ctx)
 
 
 def _part(
@@ -153,44 +151,33 @@ def _position_blocks(
     rows: int,
 ) -> list[Block]:
     """Return the blocks of the masks that depend on positions alone, for the next power of two of both lengths."""
-    clock, device, heads = request.clock, request.q_idx.device, plan.sizes.n_heads
+    clock, device = request.clock, request.q_idx.device
     n = 1 << (max(len(request.q_idx), len(request.kv_idx)) - 1).bit_length()
     if not masks and causal is None:
         return _whole_blocks(n, rows, device)
-    # A cached pattern is the same for all examples.
-    one = request.examples[:1]
-    drawn = {placed.label: placed.draws(clock, one) for placed in masks}
 
     def pattern(q_idx: Tensor, kv_idx: Tensor) -> Tensor:
-        keep = (
-            torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
-            if causal is None
-            else causal(q_idx, kv_idx)
-        )
-        part = AttentionRequest.of_positions(q_idx, kv_idx, one, clock, heads)
+        keep = _everything(device) if causal is None else causal(q_idx, kv_idx)
+        # One example is enough: a pattern with a cache is the same for all examples.
+        part = AttentionRequest.of_positions(q_idx, kv_idx, request.examples[:1], clock, plan.sizes.n_heads)
         for placed in masks:
-            keep = keep & _keep(placed, AttentionContext(part, site, layer, heads, drawn[placed.label]))
+            keep = keep & _keep(placed, plan.context(placed, layer, part))
         return keep.expand(-1, -1, len(q_idx), len(kv_idx))
 
     def compute() -> list[Block]:
-        periods = {1} | {_period(placed, clock, layer) for placed in masks}
+        strategies = [
+            (cast(AttentionMask, placed.strategy), placed.options_at(clock, layer)) for placed in masks
+        ]
+        periods = {1} | {strategy.period(options) for strategy, options in strategies}
         tried = [
             derive_blocks(pattern, group_queries(n, rows, period, device), n, device)
             for period in sorted(periods)
         ]
         return min(tried, key=lambda blocks: share_of_pairs(blocks, n, n))
 
-    parts = [
-        (placed.label, placed.options_json(clock, layer), None if draws is None else draws.key.words)
-        for placed in masks
-        for draws in [drawn[placed.label]]
-    ]
+    parts = [(placed.label, placed.situation(plan.context(placed, layer, request))) for placed in masks]
     key = (site, layer, n, rows, device, plan.legality(site), tuple(parts))
     return plan.block_cache.get(key, compute)
-
-
-def _period(placed: PlacedStrategy, clock: Clock, layer: int) -> int:
-    return cast(AttentionMask, placed.strategy).period(placed.options_at(clock, layer))
 
 
 def _whole_blocks(n: int, rows: int, device: torch.device) -> list[Block]:
@@ -201,29 +188,21 @@ def _whole_blocks(n: int, rows: int, device: torch.device) -> list[Block]:
 def _with_bias(
     block: Block,
     biases: Sequence[PlacedStrategy],
-    context: Callable[[PlacedStrategy, AttentionRequest], AttentionContext],
+    plan: MaskPlan,
+    layer: int,
     request: AttentionRequest,
     legal: Pattern,
 ) -> Block:
-    """Return the block with the sum of the biases of its pairs."""
-    device = request.q_idx.device
-    if not index_length(block.rows) or not index_length(block.keys):
+    """Return the block with the sum of the biases of its pairs, less the pairs that a gate hides."""
+    device, keep, total = request.q_idx.device, block.keep, None
+    if not block.n_pairs:
         return block
-    q_idx, kv_idx = indices_of(block.rows, device), indices_of(block.keys, device)
-    part = _part(request, q_idx, legal, kv_idx)
-    total: Tensor | None = None
-    keep = block.keep
+    part = _part(request, indices_of(block.rows, device), legal, indices_of(block.keys, device))
     for placed in biases:
-        strategy, ctx = placed.strategy, context(placed, part)
-        options = placed.options_at(ctx.request.clock, ctx.layer, ctx.request.examples)
-        if isinstance(strategy, ScoreGate):
-            bias = placed.restrict_to_heads(strategy.log_gate(options, ctx), 0.0)
-            if strategy.hides:
-                shown = bias > -torch.inf
-                keep = shown if keep is None else keep & shown
-                bias = bias.masked_fill(~shown, 0.0)
-        else:
-            bias = placed.restrict_to_heads(cast(ScoreBias, strategy).bias(options, ctx), 0.0)
+        ctx = plan.context(placed, layer, part)
+        bias, shown = placed.bias(placed.options_in(ctx), ctx)
+        if shown is not None:
+            keep = shown if keep is None else keep & shown
         total = bias if total is None else total + bias
     return replace(block, keep=keep, bias=None if total is None else total.detach())
 
@@ -239,8 +218,7 @@ def tell_patterns(
     if observer is None:
         return
     for placed, strategy in plan.acting(site, Strategy, request.clock, layer):
-        draws = placed.draws(request.clock, request.examples)
-        ctx = AttentionContext(request, site, layer, plan.sizes.n_heads, draws)
+        ctx = plan.context(placed, layer, request)
         observer.observe_pattern(placed, ctx, None)
         if not isinstance(strategy, AttentionMask) or not observer.measures_pairs:
             continue

@@ -284,7 +284,7 @@ class MaskAudit:
             share.add((keep & legal).sum(), legal.sum())
         elif isinstance(placed.strategy, Normaliser):
             visible = legal.sum(-1)
-            kept = placed.strategy.kept(placed.options_at(r.clock, ctx.layer, r.examples), visible)
+            kept = placed.strategy.kept(placed.options_in(ctx), visible)
             if kept is not None:
                 seen = visible.expand(-1, ctx.n_heads, -1).double()
                 share.add(placed.restrict_to_heads(kept.double().expand_as(seen), seen).sum(), seen.sum())
@@ -403,7 +403,7 @@ def _pictures(
     request = AttentionRequest.of_positions(index, index, examples, clock, n_heads)
     context = AttentionContext(request, placed.site, layer, n_heads, draws)
     options = placed.options_at(clock, layer, examples)
-    keep = placed.keep_on_heads(placed.strategy.keep(options, context)).expand(batch, n_heads, n, n)
+    keep = placed.compute_keep(options, context).expand(batch, n_heads, n, n)
     digests = [_digest(np.packbits(pattern).tobytes()) for pattern in keep.numpy()]
     # The example id is part of a per-example pattern, so equal patterns of two examples count as two.
     return list(zip(examples.tolist(), digests, strict=True)) if per_example else list(digests)

@@ -20,7 +20,15 @@ from maskbench.config.resolve.placement_rules import (
 )
 from maskbench.config.schema.experiment import PlacementConfig, Refresh
 from maskbench.errors import ConfigError
-from maskbench.masks.base import ATTENTION_SITES, AttentionMask, Strategy, StrategyOptions
+from maskbench.masks.base import (
+    ATTENTION_SITES,
+    AttentionMask,
+    HeadGate,
+    ScoreBias,
+    ScoreGate,
+    Strategy,
+    StrategyOptions,
+)
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import AttentionContext, AttentionRequest, Sizes
 from maskbench.masks.pattern_cache import PatternCache
@@ -121,6 +129,10 @@ class PlacedStrategy:
             return self._resolve(clock, layer, self._sampler.example_uniforms(clock, examples))
         return self._resolved_at(clock, layer).options
 
+    def options_in(self, ctx: AttentionContext) -> StrategyOptions:
+        """Return the options that hold at the clock, layer and examples of a context."""
+        return self.options_at(ctx.request.clock, ctx.layer, ctx.request.examples)
+
     def options_json(self, clock: Clock, layer: int = 0) -> str:
         """Return the options at `clock` as JSON; schedules per example have their evaluation value."""
         return self._resolved_at(clock, layer).json
@@ -161,24 +173,50 @@ class PlacedStrategy:
 
     def keep(self, options: Any, ctx: AttentionContext) -> Bool[Tensor, "b _ q kv"]:
         """Return an attention mask's pattern; all True in heads the placement does not act on."""
-        strategy = self.strategy
-        assert isinstance(strategy, AttentionMask)
         if self.pattern_cache is None or not len(ctx.request.q_idx) or not len(ctx.request.kv_idx):
-            return self.keep_on_heads(strategy.keep(options, ctx))
+            return self.compute_keep(options, ctx)
 
         def compute(q_idx: Tensor, kv_idx: Tensor) -> Tensor:
             # One example is enough: a cached pattern is the same for all examples.
             one = ctx.request.examples[:1]
             wide = AttentionRequest.of_positions(q_idx, kv_idx, one, ctx.request.clock, ctx.n_heads)
-            return self.keep_on_heads(strategy.keep(options, replace(ctx, request=wide)))
+            return self.compute_keep(options, replace(ctx, request=wide))
 
+        return self.pattern_cache.get(self.situation(ctx), ctx.request.q_idx, ctx.request.kv_idx, compute)
+
+    def situation(self, ctx: AttentionContext) -> tuple[str, object, int]:
+        """Return all that a pattern with a cache depends on besides positions: options, draws and layer."""
         words = None if ctx.draws is None else ctx.draws.key.words
-        situation = (self.options_json(ctx.request.clock, ctx.layer), words, ctx.layer)
-        return self.pattern_cache.get(situation, ctx.request.q_idx, ctx.request.kv_idx, compute)
+        return self.options_json(ctx.request.clock, ctx.layer), words, ctx.layer
 
-    def keep_on_heads(self, keep: Bool[Tensor, "b _ q kv"]) -> Bool[Tensor, "b _ q kv"]:
-        """Return `keep` with all True in the heads the placement does not act on."""
+    def compute_keep(self, options: Any, ctx: AttentionContext) -> Bool[Tensor, "b _ q kv"]:
+        """Return `keep` without its cache of whole patterns."""
+        assert isinstance(self.strategy, AttentionMask)
+        keep = self.strategy.keep(options, ctx)
         return keep if self._heads is None else keep | ~self._heads.to(keep.device)
+
+    def bias(
+        self, options: Any, ctx: AttentionContext
+    ) -> tuple[Float[Tensor, "#batch #heads #q #kv"], Bool[Tensor, "#batch #heads #q #kv"] | None]:
+        """Return what a score bias or gate adds to the scores, 0 in heads it does not act on, and which pairs it leaves.
+
+        The second is None for a strategy that hides no pair. A pair with gate 0 has log-gate -inf. It is hidden, so that
+        the empty-row rule applies to it, and has bias 0, so that a sum of biases stays finite.
+        """
+        strategy = self.strategy
+        if isinstance(strategy, ScoreBias):
+            return self.restrict_to_heads(strategy.bias(options, ctx), 0.0), None
+        assert isinstance(strategy, ScoreGate)
+        bias = self.restrict_to_heads(strategy.log_gate(options, ctx), 0.0)
+        if not strategy.hides:
+            return bias, None
+        keep = bias > -torch.inf
+        return bias.masked_fill(~keep, 0.0), keep
+
+    def head_gate(self, options: Any, ctx: AttentionContext) -> Float[Tensor, "#batch #heads"]:
+        """Return the factor of every head's output; 1 in heads the placement does not act on."""
+        assert isinstance(self.strategy, HeadGate)
+        return self.restrict_to_heads(self.strategy.head_gate(options, ctx), 1.0)
 
     def restrict_to_heads(self, value: Float[Tensor, "..."], otherwise: Tensor | float) -> Tensor:
         """Return `value` in the placement's heads and `otherwise` in the other heads; heads are axis 1."""

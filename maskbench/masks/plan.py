@@ -267,9 +267,7 @@ class MaskPlan(nn.Module):
         # without any kept pair stays empty here; under `apply: hard` attention outputs zeros for it.
         decision = AttentionDecision(request.legal, apply=self.application(site), fill=self.fill(site))
         for placed, _ in self.acting(site, Strategy, request.clock, layer):
-            draws = placed.draws(request.clock, request.examples)
-            context = AttentionContext(request, site, layer, self.sizes.n_heads, draws)
-            decision = self._combine(decision, placed, context)
+            decision = self._combine(decision, placed, self.context(placed, layer, request))
         if self.observer is not None:
             self.observer.observe_decision(site, layer, decision)
         return decision
@@ -278,34 +276,26 @@ class MaskPlan(nn.Module):
         self, placed: PlacedStrategy, layer: int, request: AttentionRequest
     ) -> AttentionDecision:
         """Return an attention layer's decision as if `placed` were the only placement; for pictures."""
-        draws = placed.draws(request.clock, request.examples)
-        context = AttentionContext(request, placed.site, layer, self.sizes.n_heads, draws)
+        context = self.context(placed, layer, request)
         return self._combine(AttentionDecision(request.legal), placed, context)
+
+    def context(self, placed: PlacedStrategy, layer: int, request: AttentionRequest) -> AttentionContext:
+        """Return what a placement's attention strategy is asked with, its random draws included."""
+        draws = placed.draws(request.clock, request.examples)
+        return AttentionContext(request, placed.site, layer, self.sizes.n_heads, draws)
 
     def _combine(
         self, decision: AttentionDecision, placed: PlacedStrategy, ctx: AttentionContext
     ) -> AttentionDecision:
-        strategy, options = (
-            placed.strategy,
-            placed.options_at(ctx.request.clock, ctx.layer, ctx.request.examples),
-        )
+        strategy, options = placed.strategy, placed.options_in(ctx)
         # AND, sum and product do not depend on the order of the placements (up to rounding).
         keep = None
         if isinstance(strategy, AttentionMask):
             keep = placed.keep(options, ctx)
             decision = replace(decision, keep=decision.keep & keep)
         elif isinstance(strategy, ScoreBias | ScoreGate):
-            bias = (
-                strategy.bias(options, ctx)
-                if isinstance(strategy, ScoreBias)
-                else strategy.log_gate(options, ctx)
-            )
-            bias = placed.restrict_to_heads(bias, 0.0)
-            if isinstance(strategy, ScoreGate) and strategy.hides:
-                # A pair with gate 0 has log-gate -inf. It goes into `keep`: the empty-row rule applies to
-                # it, and the sum of biases stays finite.
-                keep = bias > -torch.inf
-                bias = bias.masked_fill(~keep, 0.0)
+            bias, keep = placed.bias(options, ctx)
+            if keep is not None:
                 decision = replace(decision, keep=decision.keep & keep)
             decision = replace(decision, bias=bias if decision.bias is None else decision.bias + bias)
         elif isinstance(strategy, WeightMask):
@@ -313,7 +303,7 @@ class MaskPlan(nn.Module):
             factors = factors if decision.factors is None else decision.factors * factors
             decision = replace(decision, factors=factors)
         elif isinstance(strategy, HeadGate):
-            gate = placed.restrict_to_heads(strategy.head_gate(options, ctx), 1.0)
+            gate = placed.head_gate(options, ctx)
             decision = replace(
                 decision, head_gate=gate if decision.head_gate is None else decision.head_gate * gate
             )

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 
 from maskbench.config.schema.experiment import Legality
 from maskbench.data.padding import are_real
-from maskbench.masks.block_decision import decide_blocks, reason_for_dense, tell_patterns
+from maskbench.masks.block_decision import BlockDecision, decide_blocks, reason_for_dense, tell_patterns
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import Annotations, AttentionDecision, AttentionRequest, SourceBatch
 from maskbench.masks.plan import MaskPlan
 from maskbench.masks.softmax import softmax
-from maskbench.model.attention_path import AUTO, PathRules
+from maskbench.model.attention_path import AUTO, Path, PathRules
 from maskbench.model.blocked_attention import blocked_attention
 from maskbench.model.cache import LayerCache
 from maskbench.model.dropout import Dropout
@@ -203,29 +203,41 @@ class AttentionInputs:
         dropout: Dropout,
     ) -> Float[Tensor, "batch heads q d"]:
         """Return the attention output of one layer, on the path that `paths` chooses."""
-        if not self._may_leave_dense(layer):
+        p = dropout.p if dropout.training else 0.0
+        path, decided = self.choose_path(layer, query, key, x, drops=p > 0)
+        if decided is None:
             decision = self.decide(layer, query, key, x)
             return attend(query, key, value, decision, dropout, self._watch(layer), self.groups)
-        # The legality of all pairs would be a matrix; the blocks ask for that of their own pairs.
-        anything = torch.ones(1, 1, 1, len(self.kv_idx), dtype=torch.bool, device=query.device)
-        request = self._request(query, key, x, anything)
-        decided = decide_blocks(
-            self.plan, self.site, layer, request, self.legal_at, rows=self.paths.rows_of(len(self.q_idx))
-        )
-        p = dropout.p if dropout.training else 0.0
-        path = self.paths.choose(
-            decided.share, drops=p > 0, has_bias=decided.has_bias, itemsize=query.dtype.itemsize
-        )
         if path == "fused":
             is_causal = self.site == "decoder_self" and self.plan.is_empty(self.site)
             keep = None if is_causal else self.decide(layer, query, key, x).keep
             context = fused_attention(query, key, value, keep, is_causal=is_causal)
         else:
-            tell_patterns(
-                self.plan, self.site, layer, request, self.legal_at, rows=self.paths.rows_of(len(self.q_idx))
-            )
+            request = self._request_in_blocks(query, key, x)
+            tell_patterns(self.plan, self.site, layer, request, self.legal_at, rows=self._rows)
             context = blocked_attention(query, key, value, decided.blocks, p)
         return _gated(context, decided.head_gate)
+
+    def choose_path(
+        self, layer: int, query: Tensor, key: Tensor, x: Tensor, *, drops: bool
+    ) -> tuple[Path, BlockDecision | None]:
+        """Return the path of a layer, and the blocks of its mask; None on the dense path.
+
+        Args:
+            drops: whether dropout acts on the weights.
+        """
+        if not self._may_leave_dense(layer):
+            return "dense", None
+        request = self._request_in_blocks(query, key, x)
+        decided = decide_blocks(self.plan, self.site, layer, request, self.legal_at, rows=self._rows)
+        size = query.dtype.itemsize
+        path = self.paths.choose(decided.share, drops=drops, has_bias=decided.has_bias, itemsize=size)
+        return path, decided
+
+    @property
+    def _rows(self) -> int:
+        """Largest number of queries in a block."""
+        return self.paths.rows_of(len(self.q_idx))
 
     def _may_leave_dense(self, layer: int) -> bool:
         """Whether this layer is long enough, nothing reads its weights, and no mask needs all of them at once."""
@@ -249,6 +261,12 @@ class AttentionInputs:
     def _watch(self, layer: int) -> Callable[[Tensor, Tensor], None] | None:
         """Return the watcher's callback for `layer`; None without a watcher."""
         return None if self.watcher is None else partial(self.watcher, self.site, layer)
+
+    def _request_in_blocks(self, query: Tensor, key: Tensor, x: Tensor) -> AttentionRequest:
+        """Return a request in which all pairs are legal; the blocks ask for the legality of their own pairs."""
+        # That of all pairs would be a matrix.
+        anything = torch.ones(1, 1, 1, len(self.kv_idx), dtype=torch.bool, device=query.device)
+        return self._request(query, key, x, anything)
 
     def _request(self, query: Tensor, key: Tensor, x: Tensor, legal: Tensor) -> AttentionRequest:
         own = self.site == "decoder_self"

@@ -6,8 +6,8 @@ matrix for the backward pass, and `fused` (`F.scaled_dot_product_attention`) is 
 are left, but has no dropout on a CPU and skips nothing except the causal half. docs/speed.md has the measurements.
 
 Which way is chosen depends on the lengths, the masks, the phase and the number format, never on a measurement, so that
-a run has the same bytes on every machine of a kind. `PATHS_VERSION` is part of a run's identity where a length is reached at which a
-layer may leave the dense path.
+a run has the same bytes on every machine of a kind. `PATHS_VERSION` is part of a run's identity where a length is
+reached at which a layer may leave the dense path.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def rules_of(model: ModelConfig) -> PathRules:
 
 def may_leave_dense(model: ModelConfig, max_length: int) -> bool:
     """Return whether some batch of a run may leave the dense path; `max_length` is that of its corpus, in tokens."""
-    return model.attention == "auto" and max_length >= AUTO.smallest
+    return rules_of(model).is_long_enough(max_length, max_length)
 
 
 def paths_version(model: ModelConfig, max_length: int) -> int | None:

@@ -98,16 +98,11 @@ class _BlockedAttention(torch.autograd.Function):
         # is the product of the output and its gradient.
         row_sums = (grad * output).sum(-1, keepdim=True, dtype=log_sums.dtype)
         for number, (part, block) in enumerate(_parts(query, ctx.blocks)):
-            keys = block.keys
-            q, k, v, g = (
-                query[part][:, :, block.rows],
-                key[part][:, :, keys],
-                value[part][:, :, keys],
-                grad[part],
-            )
-            g = g[:, :, block.rows]
+            rows, keys = block.rows, block.keys
+            q, g = query[part][:, :, rows], grad[part][:, :, rows]
+            k, v = key[part][:, :, keys], value[part][:, :, keys]
             weights = _scores(query[part], key[part], _of_part(block, part))
-            weights = weights.sub_(log_sums[part][:, :, block.rows]).exp_()
+            weights = weights.sub_(log_sums[part][:, :, rows]).exp_()
             d_weights = (g @ v.transpose(-1, -2)).to(weights.dtype)
             used = weights
             if ctx.noise is not None:
@@ -115,8 +110,8 @@ class _BlockedAttention(torch.autograd.Function):
                 d_weights.mul_(factors)
                 used = factors.mul_(weights)
             _add(d_value[part], keys, used.to(g.dtype).transpose(-1, -2) @ g)
-            d_scores = d_weights.sub_(row_sums[part][:, :, block.rows]).mul_(weights).to(q.dtype)
-            d_query[part][:, :, block.rows] = d_scores @ k
+            d_scores = d_weights.sub_(row_sums[part][:, :, rows]).mul_(weights).to(q.dtype)
+            d_query[part][:, :, rows] = d_scores @ k
             _add(d_key[part], keys, d_scores.transpose(-1, -2) @ q)
         scale = query.shape[-1] ** -0.5
         return d_query.mul_(scale), d_key.mul_(scale), d_value, None, None

@@ -17,9 +17,9 @@ from maskbench.model.row_groups import RowGroups
 _SPARE = 8
 """Positions by which a full buffer grows. Few, because the products of attention read compact keys twice as
 fast as keys between unused positions."""
-_FULL_ENOUGH = 0.75
-"""Largest share of sentences with rows at which the keys and values of the others are dropped; it copies
-them."""
+FULL_ENOUGH = 0.75
+"""Largest unfinished share of a batch at which ended sentences are dropped; each drop copies the keys and
+values of the others."""
 
 
 class LayerCache:
@@ -122,7 +122,7 @@ class DecoderCache:
             sentence = self.groups.sentence[rows]
         has_rows = sentence.bincount(minlength=self._sentences) > 0
         left = has_rows.nonzero().flatten()
-        if len(left) <= _FULL_ENOUGH * self._sentences:
+        if len(left) <= FULL_ENOUGH * self._sentences:
             for layer in self.layers:
                 layer.select_memory(left)
             sentence, self._sentences = (has_rows.cumsum(0) - 1)[sentence], len(left)

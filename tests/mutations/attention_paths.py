@@ -15,7 +15,7 @@ ATTENTION_PATHS = family(
     ("empty rows", KERNEL, "sums.masked_fill_(sums == 0, 1.0)", "pass", T),
     ("dropout", KERNEL, "(self.seed + number)", "(self.seed + 0 * number)", T),
     ("gradient", KERNEL, "d_weights.mul_(factors)", "pass", T),
-    ("gradient", KERNEL, "d_weights.sub_(row_sums[part][:, :, block.rows])", "d_weights", T),
+    ("gradient", KERNEL, "d_weights.sub_(row_sums[part][:, :, rows])", "d_weights", T),
     ("gradient", KERNEL, "total[:, :, keys] += part", "total[:, :, keys] = part", T),
     ("scale", KERNEL, "d_key.mul_(scale)", "d_key", T),
     ("off by one", BLOCKS, "slice(first, last + 1)", "slice(first, last)", f"{IN_BLOCKS} {T}"),

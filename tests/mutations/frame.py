@@ -11,10 +11,8 @@ CONFORMS = "masks/strategies/test_conformance.py"
 _AND = (
     "keep = placed.keep(options, ctx)\n            decision = replace(decision, keep=decision.keep {} keep)"
 )
-_HIDES = "bias = bias.masked_fill(~keep, 0.0)"
-_HIDES_AND = _HIDES + "\n                decision = replace(decision, keep=decision.keep & keep)"
 _SUM = "bias=bias if decision.bias is None else decision.bias + bias)"
-_HEAD_GATE = "placed.restrict_to_heads(strategy.head_gate(options, ctx), {})"
+_HEAD_GATE = "self.restrict_to_heads(self.strategy.head_gate(options, ctx), {})"
 _WITH_SOFTMAX = "placed.restrict_to_heads(strategy.weights(options, scores, keep, ctx), softmax(scores))"
 
 FRAME = family(
@@ -27,11 +25,17 @@ FRAME = family(
         T,
     ),
     ("combination", PLAN, _AND.format("&"), _AND.format("|"), T),
-    ("legality", PLAN, _HIDES_AND, _HIDES, "masks/strategies/scores/test_learned.py"),
+    ("legality", PLAN, "if keep is not None:", "if False:", "masks/strategies/scores/test_learned.py"),
     ("combination", PLAN, _SUM, "bias=bias)", T),
     ("combination", PLAN, "decision.factors * factors", "factors", T),
-    ("heads", PLAN, "bias = placed.restrict_to_heads(bias, 0.0)", "bias = bias.clone()", T),
-    ("heads", PLAN, _HEAD_GATE.format("1.0"), _HEAD_GATE.format("0.0"), T),
+    (
+        "heads",
+        PLACED,
+        "self.restrict_to_heads(strategy.bias(options, ctx), 0.0)",
+        "strategy.bias(options, ctx)",
+        T,
+    ),
+    ("heads", PLACED, _HEAD_GATE.format("1.0"), _HEAD_GATE.format("0.0"), T),
     (
         "heads",
         PLAN,
@@ -109,8 +113,8 @@ FRAME = family(
     (
         "axes",
         PLACED,
-        "return self.pattern_cache.get(situation, ctx.request.q_idx, ctx.request.kv_idx, compute)",
-        "return self.pattern_cache.get(situation, ctx.request.kv_idx, ctx.request.q_idx, compute).mT",
+        "return self.pattern_cache.get(self.situation(ctx), ctx.request.q_idx, ctx.request.kv_idx, compute)",
+        "return self.pattern_cache.get(self.situation(ctx), ctx.request.kv_idx, ctx.request.q_idx, compute).mT",
         "masks/test_pattern_cache.py",
     ),
 )

@@ -58,7 +58,7 @@ TIME = family(
     ("key", DRAWS, '"schedule-example", clock, clock.epoch)', '"schedule-example", clock, 0)', IN_PLAN),
     ("off by one", CLOCK, "self.step <= stop", "self.step < 0", IN_FREEZING),
     ("epoch", CLOCK, "stop // self.steps_per_epoch if", "self.epoch if", IN_FREEZING),
-    ("key", PLACED, "words, ctx.layer)", "words)", IN_BANK),
+    ("key", PLACED, "words, ctx.layer", "words, 0", IN_BANK),
     ("key", PLACED, "words = None if ctx.draws is None else ctx.draws.key.words", "words = None", IN_BANK),
     ("denominator", PROOF, "picked.sum(), eligible.sum()", "picked.sum(), eligible.sum() + 1", IN_PROOF),
     ("denominator", PROOF, "legal = (r.legal & real)", "legal = (r.legal | real)", IN_PROOF),

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from maskbench.audit.proofs.leaks import EXACT, largest_score
 from maskbench.audit.proofs.registry import ProofResult, proof
-from maskbench.audit.subject import AuditCase, largest_difference
+from maskbench.audit.subject import BLOCKED, AuditCase, largest_difference
+from maskbench.config.schema.experiment import ATTENTION_SITES
+from maskbench.data.padding import real_tokens
 from maskbench.masks.block_decision import reason_for_dense
 from maskbench.masks.clock import Clock
-from maskbench.model.attention_path import DENSE_ONLY, PathRules
+from maskbench.model.attention_path import DENSE_ONLY
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.randomness import seed_torch
 
-BLOCKED = PathRules(smallest=1, rows=4, fused_share=2.0)
-"""Every layer in blocks of four queries, so that short sentences have several blocks."""
-FUSED = PathRules(smallest=1, rows=4, fused_share=0.0)
+FUSED = replace(BLOCKED, fused_share=0.0)
 """Every layer without biases by the fused kernel."""
 
 
@@ -26,9 +27,15 @@ FUSED = PathRules(smallest=1, rows=4, fused_share=0.0)
 def attention_paths(case: AuditCase) -> Iterable[ProofResult]:
     """Do attention in blocks and the fused kernel give the scores and gradients of one matrix of weights?"""
     model = case.build()
-    dense = [reason for clock in case.clocks for reason in _reasons(model, clock)]
-    if dense and not any(_may_leave(model, clock) for clock in case.clocks):
-        yield ProofResult.skipped(dense[0])
+    reasons = [
+        reason_for_dense(model.masks, site, layer, clock)
+        for clock in case.clocks
+        for site in ATTENTION_SITES
+        for layer in range(model.masks.sizes.layers(site))
+        if not model.masks.is_empty(site)
+    ]
+    if reasons and all(reasons):
+        yield ProofResult.skipped(str(reasons[0]))
         return
     for clock in case.clocks:
         model.attention_paths = DENSE_ONLY
@@ -41,23 +48,6 @@ def attention_paths(case: AuditCase) -> Iterable[ProofResult]:
             yield ProofResult.at_most(moved, limit, f"{clock.phase}, {name}")
 
 
-def _layers(model: EncoderDecoder) -> Iterator[tuple[str, int]]:
-    for site in ("encoder_self", "decoder_self", "cross"):
-        yield from ((site, layer) for layer in range(model.masks.sizes.layers(site)))
-
-
-def _reasons(model: EncoderDecoder, clock: Clock) -> list[str]:
-    """Return why layers need one matrix of weights; empty if none does."""
-    found = (reason_for_dense(model.masks, site, layer, clock) for site, layer in _layers(model))
-    return [reason for reason in found if reason is not None]
-
-
-def _may_leave(model: EncoderDecoder, clock: Clock) -> bool:
-    """Whether some layer of a site with placements may be computed in another way."""
-    placed = [(site, layer) for site, layer in _layers(model) if not model.masks.is_empty(site)]
-    return any(reason_for_dense(model.masks, site, layer, clock) is None for site, layer in placed)
-
-
 def _scores_and_gradients(case: AuditCase, model: EncoderDecoder, clock: Clock) -> list[Tensor]:
     """Return the logits, and the gradient of a projection of the real ones in every parameter that has one."""
     model.train(False)
@@ -65,6 +55,6 @@ def _scores_and_gradients(case: AuditCase, model: EncoderDecoder, clock: Clock) 
     seed_torch(3, case.subject.device)
     logits = model(case.batch, clock)
     direction = torch.linspace(0.3, 1.7, logits.shape[-1], device=logits.device, dtype=logits.dtype).cos()
-    real = torch.arange(logits.shape[1], device=logits.device) < case.batch.tgt_lengths[:, None]
+    real = real_tokens(case.batch.tgt_lengths, logits.shape[1])
     (logits @ direction)[real].sum().backward()
     return [logits.detach()[real], *(p.grad.clone() for p in model.parameters() if p.grad is not None)]

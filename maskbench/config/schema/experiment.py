@@ -204,9 +204,10 @@ class RunConfig(StartConfig):
     def identity(self) -> dict[str, Any]:
         """Return, as plain JSON, every setting that can change a result: the input of a run's hash.
 
-        Of `evaluate.keep` only the masks count that the run has or is lent. Left out are `save_every`, the folders of the corpus and of the starting weights (their content is
-        hashed separately), `unsafe`, the one of `steps` and `epochs` that has no effect, and `model.attention`, which
-        is hashed as `attention_paths` where it has an effect.
+        Of `evaluate.keep` only the masks count that the run has or is lent. Left out are `save_every`, the
+        folders of the corpus and of the starting weights (their content is hashed separately), `unsafe`, the
+        one of `steps` and `epochs` that has no effect, and `model.attention`, which is hashed as
+        `attention_paths` where it has an effect.
         """
         identity = self.model_dump(mode="json", exclude={"init_from"})
         del identity["model"]["attention"]
