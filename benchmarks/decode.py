@@ -1,9 +1,9 @@
 """Compare the speed of translation with JoeyNMT's and CTranslate2's, all with the same weights.
 
 The reference model (3+3 layers, width 256, joint BPE of 8,000) with random weights translates sentences of Multi30k's
-test_2016_flickr, of all its lengths, greedily and with a beam of 5, with one thread each. All get the same batches, sorted
-by length, and every translation has as many tokens as the longest source of its batch, so all search equally far. First
-the peers' scores of the reference translations are held against maskbench's: a difference above 1e-4 nats ends the
+test_2016_flickr, of all its lengths, greedily and with a beam of 5, with one thread each. All get the same batches, those
+of an evaluation, and every translation has as many tokens as the longest source of its batch, so all search equally
+far. First the peers' scores of the reference translations are held against maskbench's: a difference above 1e-4 nats ends the
 benchmark.
 
 Figures are sentences a second of processor time. CTranslate2's int8 is there for information: it computes other scores.
@@ -33,6 +33,7 @@ from benchmarks.peers import missing_peer, python_of_peers
 from benchmarks.reference import add_corpus, cache_folder
 
 CASES = {"greedy": 1, "beam-5": 5}
+BATCH_TOKENS = 4096
 COMPUTE_TYPES = ("float32", "int8")
 TOLERANCE = 1e-4
 """Largest difference of a token's log-likelihood between two implementations, in nats."""
@@ -44,6 +45,7 @@ def measure(options: argparse.Namespace, results: Results) -> None:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         about = {"multi30k": options.multi30k, "cache": str(cache_folder()), "sentences": options.sentences}
         about |= {"batch_tokens": options.batch_tokens, "threads": options.threads}
+        about["beams"] = [CASES[case] for case in options.cases]
         ours = stack.enter_context(Worker(python_of(None), "decode_maskbench", threads=options.threads))
         n_sentences = ours.ask("start", **about)
         ours.ask("export", folder=folder)
@@ -124,22 +126,22 @@ def compare(
 
 def main() -> None:
     """Read the options and measure."""
-    found = parser(__doc__ or "", "about 4 minutes")
+    found = parser(__doc__ or "", "about 8 minutes")
     add_corpus(found)
     add_checkout(found, "translates")
     found.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     found.add_argument("--threads", type=int, default=1, help="of every contestant")
     found.add_argument(
-        "--sentences", type=int, default=None, help="translated a repeat (default 128; quick: 20)"
+        "--sentences", type=int, default=None, help="translated a repeat (default 256; quick: 20)"
     )
     found.add_argument(
         "--batch-tokens",
         type=int,
-        default=1024,
-        help="source tokens of a batch (default %(default)s)",
+        default=BATCH_TOKENS,
+        help="of a batch over all hypotheses of a step (default %(default)s, as in an evaluation)",
     )
     options = found.parse_args()
-    options.sentences = options.sentences or (20 if options.quick else 128)
+    options.sentences = options.sentences or (20 if options.quick else 256)
     run("decode", measure, options)
 
 

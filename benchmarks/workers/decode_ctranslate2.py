@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def start(folder: str, compute_type: str, threads: int) -> str:
         str(converted), device="cpu", compute_type=compute_type, inter_threads=1, intra_threads=threads
     )
     batches = json.loads((place / "batches.json").read_text())
-    for batch in batches:
+    for batch in chain.from_iterable(batches.values()):
         for side in ("sources", "targets"):
             batch[side] = [[_token(n) for n in row] for row in batch[side]]
     STATE["batches"] = batches
@@ -36,7 +37,7 @@ def start(folder: str, compute_type: str, threads: int) -> str:
 
 def scores() -> list[list[float]]:
     """Return the log-likelihood of every target token of the first batch, end mark included, in nats."""
-    batch = STATE["batches"][0]
+    batch = next(iter(STATE["batches"].values()))[0]
     targets = [row[:-1] for row in batch["targets"]]
     return [list(found.log_probs) for found in STATE["translator"].score_batch(batch["sources"], targets)]
 
@@ -45,7 +46,7 @@ def translate(beam: int) -> dict[str, Any]:
     """Translate every batch to as many tokens as its longest source has; return seconds and tokens."""
     answer: dict[str, Any] = {"tokens": 0}
     with timed(answer):
-        for batch in STATE["batches"]:
+        for batch in STATE["batches"][str(beam)]:
             length = batch["length"]
             found = STATE["translator"].translate_batch(
                 batch["sources"],

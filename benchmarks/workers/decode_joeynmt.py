@@ -33,7 +33,7 @@ def start(folder: str, threads: int) -> None:
 @torch.inference_mode()
 def scores() -> list[list[float]]:
     """Return the log-likelihood of every target token of the first batch, end mark included, in nats."""
-    batch, built = STATE["batches"][0], STATE["model"]
+    batch, built = next(iter(STATE["batches"].values()))[0], STATE["model"]
     source = _sources(batch, built)
     rows = [joey_ids(torch.tensor(row)).tolist() for row in batch["targets"]]
     width = max(map(len, rows))
@@ -55,7 +55,7 @@ def translate(beam: int) -> dict[str, Any]:
     built: Model = STATE["model"]
     answer: dict[str, Any] = {"tokens": 0}
     with timed(answer):
-        for batch in STATE["batches"]:
+        for batch in STATE["batches"][str(beam)]:
             length = batch["length"]
             said, _, _ = search(
                 model=built,

@@ -25,12 +25,15 @@ STATE: dict[str, Any] = {}
 _NEVER = -1e9
 
 
-def start(multi30k: str | None, cache: str, sentences: int, batch_tokens: int, threads: int) -> int:
-    """Build the model with random weights and the batches; return the number of sentences.
+def start(
+    multi30k: str | None, cache: str, sentences: int, batch_tokens: int, threads: int, beams: list[int]
+) -> int:
+    """Build the model with random weights and the batches of each beam size; return the number of sentences.
 
     Args:
         sentences: how many of the test sentences are translated, spread evenly over all lengths.
-        batch_tokens: source tokens of one batch, padding included; the batches are the same for the peers.
+        batch_tokens: tokens of one batch over all hypotheses of a step, padding included, as in an evaluation;
+            the batches are the same for the peers.
     """
     torch.set_num_threads(threads)
     config = reference_config(multi30k, "float32", threads)
@@ -38,7 +41,9 @@ def start(multi30k: str | None, cache: str, sentences: int, batch_tokens: int, t
     split = corpus.splits[SPLIT]
     in_order = np.concatenate(plan_evaluation_batches(split, batch_tokens))
     chosen = in_order[np.linspace(0, len(in_order) - 1, min(sentences, len(in_order))).astype(int)]
-    batches = [collate(split, ids) for ids in _cut(split, chosen, batch_tokens)]
+    batches = {
+        beam: [collate(split, ids) for ids in _cut(split, chosen, batch_tokens // beam)] for beam in beams
+    }
     STATE.update(model=build_model(config, corpus, 0).eval(), batches=batches)
     return len(chosen)
 
@@ -55,26 +60,31 @@ def _cut(split: Split, ids: Ids, batch_tokens: int) -> list[Ids]:
 
 
 def export(folder: str) -> None:
-    """Write the weights, the position vectors and the batches."""
+    """Write the weights, the position vectors and, by beam size, the batches."""
     model: EncoderDecoder = STATE["model"]
     place = Path(folder)
     weights = {name: value.numpy() for name, value in model.state_dict().items()}
     np.savez(place / "weights.npz", positions=sinusoids(512, model.config.d_model).numpy(), **weights)
-    found = [
-        {
-            "sources": [row[:n] for row, n in zip(b.src.tolist(), b.src_lengths.tolist(), strict=True)],
-            "targets": [row[:n] for row, n in zip(b.tgt_out.tolist(), b.tgt_lengths.tolist(), strict=True)],
-            "length": int(b.src_lengths.max()),
-        }
-        for b in STATE["batches"]
-    ]
+    found = {
+        beam: [
+            {
+                "sources": [row[:n] for row, n in zip(b.src.tolist(), b.src_lengths.tolist(), strict=True)],
+                "targets": [
+                    row[:n] for row, n in zip(b.tgt_out.tolist(), b.tgt_lengths.tolist(), strict=True)
+                ],
+                "length": int(b.src_lengths.max()),
+            }
+            for b in batches
+        ]
+        for beam, batches in STATE["batches"].items()
+    }
     (place / "batches.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 @torch.inference_mode()
 def scores() -> list[list[float]]:
     """Return the log-likelihood of every target token of the first batch, end mark included, in nats."""
-    batch, model = STATE["batches"][0], STATE["model"]
+    batch, model = next(iter(STATE["batches"].values()))[0], STATE["model"]
     found = model(batch, Clock.evaluation(0, 1)).log_softmax(-1).gather(2, batch.tgt_out[..., None])[..., 0]
     return [row[:n] for row, n in zip(found.tolist(), batch.tgt_lengths.tolist(), strict=True)]
 
@@ -94,7 +104,7 @@ def translate(beam: int) -> dict[str, Any]:
     model.logits = without_end  # type: ignore[method-assign]
     try:
         with timed(answer):
-            for batch in STATE["batches"]:
+            for batch in STATE["batches"][beam]:
                 model.max_length = int(batch.src_lengths.max())
                 source, clock = SourceBatch.of(batch), Clock.evaluation(0, 1)
                 if beam == 1:
