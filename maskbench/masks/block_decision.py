@@ -133,7 +133,7 @@ def _part(
     return replace(
         request,
         query=request.query[:, :, rows],
-        key=request.key if keys is None else request.key[:, :, keys],
+        keys=request.keys if keys is None else request.keys[:, :, keys],
         x=request.x[:, rows],
         q_idx=rows,
         kv_idx=request.kv_idx if keys is None else keys,

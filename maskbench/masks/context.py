@@ -151,7 +151,8 @@ class AttentionRequest:
     """Input of `MaskPlan.decide_attention`: queries, keys, positions and what is known of the batch."""
 
     query: Float[Tensor, "batch heads q d"]
-    key: Float[Tensor, "batch heads kv d"]
+    keys: Float[Tensor, "sentences heads kv d"]
+    """Keys of every sentence; `key` has those of every row."""
     x: Float[Tensor, "batch q d_model"]
     q_idx: Int[Tensor, "q"]
     """Positions of the queries; one position in cached decoding."""
@@ -169,6 +170,13 @@ class AttentionRequest:
     """Decoder inputs up to the last query; None at `encoder_self`. A query may use those up to its
     position."""
     annotations: Annotations = field(default_factory=Annotations)
+    sentence: Int[Tensor, "batch"] | None = None
+    """Index of each row's sentence in `keys`, where hypotheses of a sentence share them; None: row i has keys i."""
+
+    @property
+    def key(self) -> Float[Tensor, "batch heads kv d"]:
+        """Keys of every row; copied where rows share them."""
+        return self.keys if self.sentence is None else self.keys.index_select(0, self.sentence)
 
     @classmethod
     def of_positions(

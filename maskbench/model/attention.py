@@ -272,7 +272,7 @@ class AttentionInputs:
         own = self.site == "decoder_self"
         return AttentionRequest(
             query=query,
-            key=key if self.groups is None else key.index_select(0, self.groups.sentence),
+            keys=key,
             x=x,
             q_idx=self.q_idx,
             kv_idx=self.kv_idx,
@@ -283,6 +283,7 @@ class AttentionInputs:
             src_ids=None if own else self.source.ids,
             tgt_ids=self.tgt_ids,
             annotations=Annotations() if own else self.source.annotations,
+            sentence=None if self.groups is None else self.groups.sentence,
         )
 
 

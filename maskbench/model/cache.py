@@ -102,9 +102,13 @@ class DecoderCache:
         return self.tokens
 
     def select(self, rows: Int[Tensor, "kept"]) -> None:
-        """Keep these rows of the batch, in this order; a row may occur several times."""
+        """Keep these rows of the batch, in this order; a row may occur several times.
+
+        Raises:
+            RuntimeError: nothing is decoded yet, so there are no rows.
+        """
         if self.tokens is None:
-            return
+            raise RuntimeError("a decoder cache has no rows before the first position is decoded")
         self._group(rows, len(self.tokens))
         self.tokens = self.tokens[rows]
         for layer in self.layers:

@@ -105,7 +105,7 @@ class SamplePair:
         reads_source = site != "decoder_self"
         return AttentionRequest(
             query=keyed_normal("query", 1, heads, n_q, width // heads),
-            key=keyed_normal("key", 1, heads, n_kv, width // heads),
+            keys=keyed_normal("key", 1, heads, n_kv, width // heads),
             x=keyed_normal("x", 1, n_q, width),
             q_idx=q_idx,
             kv_idx=kv_idx,

@@ -50,7 +50,7 @@ def step_of(asked: AttentionRequest, i: int, keys: int | None = None) -> Attenti
     return replace(
         asked,
         query=asked.query[:, :, i : i + 1],
-        key=asked.key[:, :, :keys],
+        keys=asked.keys[:, :, :keys],
         x=asked.x[:, i : i + 1],
         q_idx=asked.q_idx[i : i + 1],
         kv_idx=asked.kv_idx[:keys],

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import torch
-from helpers import plan, tiny_batch, tiny_model
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from typing import Any
 
+import pytest
+import torch
+from helpers import placement, plan, tiny_batch, tiny_model
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from maskbench.masks.base import ScoreBias, StrategyOptions
 from maskbench.masks.clock import Clock
-from maskbench.masks.context import SourceBatch, TokenInput
+from maskbench.masks.context import AttentionContext, SourceBatch, TokenInput
 from maskbench.model.cache import DecoderCache, LayerCache
+from maskbench.registry import Registry
 
 EVAL = Clock.evaluation(3, 10)
 CAPACITY = 30
@@ -36,10 +42,32 @@ def test_a_layer_returns_the_past_of_every_row(moves):
             assert torch.equal(keys, past) and torch.equal(values, -past)
 
 
-@settings(max_examples=25)
-@given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=6), min_size=1, max_size=4))
-def test_rows_that_share_a_sentence_get_the_states_of_rows_that_do_not(selections):
-    model, batch = tiny_model(plan()).eval(), tiny_batch()
+class KeyReader(ScoreBias):
+    """A bias that is the sum of each key of the row's own sentence."""
+
+    sites = frozenset({"cross"})
+    source = "test"
+    Options = StrategyOptions
+    depends_on = frozenset({"input"})
+
+    def bias(self, options: Any, ctx: AttentionContext) -> Tensor:
+        return ctx.request.key.sum(-1)[:, :, None].expand(-1, -1, len(ctx.request.q_idx), -1)
+
+
+@pytest.fixture
+def key_reader(monkeypatch: pytest.MonkeyPatch) -> str:
+    registry: Registry[Any] = Registry("mask strategy")
+    registry.register("keyreader")(KeyReader)
+    monkeypatch.setattr("maskbench.masks.placement.MASKS", registry)
+    return "keyreader"
+
+
+@pytest.mark.parametrize("reads_keys", [False, True])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(selections=st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=6), min_size=1, max_size=4))
+def test_rows_that_share_a_sentence_get_the_states_of_rows_that_do_not(key_reader, reads_keys, selections):
+    arm = plan(placement("cross", key_reader)) if reads_keys else plan()
+    model, batch = tiny_model(arm).eval(), tiny_batch()
     source = SourceBatch.of(batch)
     cache, tokens, sentence = DecoderCache(2, 8), batch.tgt_in[:, :1], torch.arange(len(batch.ids))
     with torch.no_grad():
@@ -55,6 +83,11 @@ def test_rows_that_share_a_sentence_get_the_states_of_rows_that_do_not(selection
             found = model.decode(TokenInput(new), memory, few, EVAL, cache)
             whole = model.decode(TokenInput(tokens), memory[sentence], few, EVAL)
             torch.testing.assert_close(found[:, -1], whole[:, -1], rtol=1e-10, atol=1e-10)
+
+
+def test_a_cache_without_positions_has_no_rows_to_select():
+    with pytest.raises(RuntimeError, match="no rows"):
+        DecoderCache(2, 8).select(torch.tensor([0]))
 
 
 def test_keys_of_the_source_are_kept_once_a_sentence_and_only_of_sentences_with_rows():

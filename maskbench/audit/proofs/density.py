@@ -80,7 +80,7 @@ def request_of(case: AuditCase, examples: Tensor, clock: Clock, q_len: int, kv_l
     rows = len(examples)
     return AttentionRequest(
         plain.query,
-        plain.key,
+        plain.keys,
         plain.x,
         plain.q_idx,
         plain.kv_idx,

@@ -76,7 +76,7 @@ def test_heads_layers_examples_and_pairs_are_drawn_independently(site, n_heads):
     asked = replace(
         asked,
         query=torch.zeros(300, n_heads, 6, 4, dtype=torch.float64),
-        key=torch.zeros(300, n_heads, 9, 4, dtype=torch.float64),
+        keys=torch.zeros(300, n_heads, 9, 4, dtype=torch.float64),
         x=torch.zeros(300, 6, 4 * n_heads, dtype=torch.float64),
     )
     first, second = (arm.decide_attention(site, layer, asked).factors for layer in (0, 1))
@@ -99,7 +99,7 @@ def test_what_is_dropped_does_not_depend_on_lengths_or_batch_mates(name, site, o
     row = replace(
         asked,
         query=asked.query[2:3, :, 3:4],
-        key=asked.key[2:3],
+        keys=asked.keys[2:3],
         x=asked.x[2:3, 3:4],
         q_idx=asked.q_idx[3:4],
         legal=asked.legal[:, :, 3:4],
