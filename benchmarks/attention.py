@@ -49,17 +49,18 @@ SPARE = 0.7
 def measure(options: argparse.Namespace, results: Results) -> None:
     """Measure what the options ask for."""
     curves: Curves = {}
+    known: dict[tuple[str, float], tuple[int, float]] = {}
     for dropout in options.dropout:
-        # New processes each time: the one that is timed keeps the memory that the longest sentences took.
-        with ExitStack() as stack:
-            python = python_of(None)
-            workers = [
-                stack.enter_context(Worker(python, "attend", threads=options.threads)) for _ in range(2)
-            ]
-            for worker, as_in_a_run in zip(workers, (True, False), strict=True):
-                worker.ask("prepare", threads=options.threads, as_in_a_run=as_in_a_run)
-            contest = _Contest(*workers, repeats_of(options, 3), results)
-            for length in [n for n in options.lengths if not dropout or options.chosen or n <= LONGEST]:
+        for length in [n for n in options.lengths if not dropout or options.chosen or n <= LONGEST]:
+            # New processes each time: the one that is timed keeps the memory that it once had, as a run does.
+            with ExitStack() as stack:
+                workers = [
+                    stack.enter_context(Worker(python_of(None), "attend", threads=options.threads))
+                    for _ in range(2)
+                ]
+                for worker, as_in_a_run in zip(workers, (True, False), strict=True):
+                    worker.ask("prepare", threads=options.threads, as_in_a_run=as_in_a_run)
+                contest = _Contest(*workers, repeats_of(options, 3), results, known)
                 contest.compare(options.cases, length, dropout, curves)
     if options.figure:
         options.figure.write_text(draw_curves(curves), encoding="utf-8")
@@ -68,10 +69,22 @@ def measure(options: argparse.Namespace, results: Results) -> None:
 class _Contest:
     """Measures the cases at one length after the other."""
 
-    def __init__(self, for_time: Worker, for_memory: Worker, repeats: int, results: Results) -> None:
+    def __init__(
+        self,
+        for_time: Worker,
+        for_memory: Worker,
+        repeats: int,
+        results: Results,
+        known: dict[tuple[str, float], tuple[int, float]],
+    ) -> None:
+        """Take the workers.
+
+        Args:
+            known: by case and dropout, the last length that was measured and its memory; kept up to date.
+        """
         self._for_time, self._for_memory = for_time, for_memory
         self._repeats, self._results = repeats, results
-        self._last: dict[tuple[str, float], tuple[int, float]] = {}
+        self._last = known
 
     def compare(self, cases: list[str], length: int, dropout: float, curves: Curves) -> None:
         """Measure the cases at one length and add their ratios."""

@@ -52,11 +52,12 @@ def measure(options: argparse.Namespace, results: Results) -> None:
             }
             results.progress(f"{case}: {', '.join(checkouts)}")
             for name in list(contestants)[1:]:
-                # An older state of the code may not read the runs that this one writes.
                 try:
                     contestants[name]()
-                except BenchmarkError as error:
-                    results.skip(f"{case} of {name}", str(error))
+                except BenchmarkError:
+                    results.skip(
+                        f"{case} of {name}", "it does not read the runs that this state of the code writes"
+                    )
                     del contestants[name]
             found = interleave(contestants, repeats_of(options))
             own, *others = contestants

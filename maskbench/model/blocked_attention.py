@@ -73,9 +73,10 @@ class _BlockedAttention(torch.autograd.Function):
         output = torch.empty_like(query)
         log_sums = query.new_empty(*query.shape[:3], 1, dtype=_at_least_float32(query.dtype))
         for number, (part, block) in enumerate(_parts(query, blocks)):
-            scores = _scores(query[part], key[part], _of_part(block, part))
+            here = _of_part(block, part)
+            scores = _scores(query[part], key[part], here)
             largest = _row_maximum(scores)
-            weights = scores.sub_(largest).exp_()
+            weights = _exponential(scores.sub_(largest), here)
             sums = weights.sum(-1, keepdim=True)
             sums.masked_fill_(sums == 0, 1.0)
             if noise is not None:
@@ -101,8 +102,9 @@ class _BlockedAttention(torch.autograd.Function):
             rows, keys = block.rows, block.keys
             q, g = query[part][:, :, rows], grad[part][:, :, rows]
             k, v = key[part][:, :, keys], value[part][:, :, keys]
-            weights = _scores(query[part], key[part], _of_part(block, part))
-            weights = weights.sub_(log_sums[part][:, :, rows]).exp_()
+            here = _of_part(block, part)
+            scores = _scores(query[part], key[part], here)
+            weights = _exponential(scores.sub_(log_sums[part][:, :, rows]), here)
             d_weights = (g @ v.transpose(-1, -2)).to(weights.dtype)
             used = weights
             if ctx.noise is not None:
@@ -154,8 +156,17 @@ def _scores(query: Tensor, key: Tensor, block: Block) -> Float[Tensor, "batch he
     if block.bias is not None:
         scores += block.bias
     if block.keep is not None:
-        scores.masked_fill_(~block.keep, -math.inf)
+        # A sum is seven times as fast as `masked_fill_` where the pattern is shared by the examples and heads.
+        scores += torch.zeros_like(block.keep, dtype=scores.dtype).masked_fill_(~block.keep, -math.inf)
     return scores
+
+
+def _exponential(scores: Tensor, block: Block) -> Float[Tensor, "batch heads rows keys"]:
+    """Return exp of the scores, exactly 0 at hidden pairs; changes `scores`."""
+    # `exp_` takes twice as long for infinities, and ten times as long for results near the smallest normal number; a
+    # weight as small as this adds nothing to a sum.
+    weights: Tensor = scores.clamp_min_(0.9 * math.log(torch.finfo(scores.dtype).tiny)).exp_()
+    return weights if block.keep is None else weights.mul_(block.keep.to(weights.dtype))
 
 
 def _add(total: Tensor, keys: slice | Tensor, part: Tensor) -> None:

@@ -94,6 +94,21 @@ def test_blocks_give_the_output_and_the_gradients_of_the_formula(problem):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1e4])
+def test_a_hidden_pair_weighs_exactly_nothing_however_large_its_score_is(factor):
+    # Query 1 does not keep key 2, which query 0 of the same block keeps; its score for it is the largest of all.
+    keep = torch.tensor([[[[True, True, True], [True, True, False]]]])
+    query, key, value = (tensor.detach() for tensor in tensors(2, 3))
+    key[:, :, 2] = factor * query[:, :, 1]
+    inputs = [tensor.requires_grad_() for tensor in (query, key, value)]
+    blocked = blocked_attention(*inputs, [Block(slice(0, 2), slice(0, 3), keep)])
+    weights = torch.softmax(query[:, :, 1:] @ key[:, :, :2].mT / HEAD_DIM**0.5, -1)
+    torch.testing.assert_close(blocked[:, :, 1:], weights @ value[:, :, :2], rtol=0, atol=1e-12)
+    (_, d_key, d_value) = torch.autograd.grad(blocked[:, :, 1].sum(), inputs)
+    assert not d_key[:, :, 2].any() and not d_value[:, :, 2].any()
+    assert d_key[:, :, :2].any() and d_value[:, :, :2].all()
+
+
 def test_a_batch_that_is_split_gives_the_same_bits(monkeypatch):
     keep = torch.rand(BATCH, 1, 8, 6, generator=torch.Generator().manual_seed(2)) < 0.5
     inputs, blocks = tensors(8, 6), blocks_of(keep, 3, 1)

@@ -10,7 +10,9 @@ T, IN_BLOCKS = "model/test_blocked_attention.py", "masks/test_blocks.py"
 
 ATTENTION_PATHS = family(
     "attention_paths",
-    ("polarity", KERNEL, "scores.masked_fill_(~block.keep, -math.inf)", "pass", T),
+    ("polarity", KERNEL, "masked_fill_(~block.keep, -math.inf)", "masked_fill_(block.keep, -math.inf)", T),
+    ("hidden pairs", KERNEL, ".masked_fill_(~block.keep, -math.inf)", "", T),
+    ("hidden pairs", KERNEL, "weights.mul_(block.keep.to(weights.dtype))", "weights", T),
     ("bias", KERNEL, "scores += block.bias", "pass", T),
     ("empty rows", KERNEL, "sums.masked_fill_(sums == 0, 1.0)", "pass", T),
     ("dropout", KERNEL, "(self.seed + number)", "(self.seed + 0 * number)", T),
