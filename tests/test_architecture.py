@@ -16,7 +16,7 @@ LAYERS = [
     {"errors"},
     {"registry", "randomness", "text", "files"},
     {"executors"},
-    {"statistics"},
+    {"statistics", "model_audit"},
     {"config"},
     {"data"},
     {"masks"},
@@ -27,7 +27,7 @@ LAYERS = [
     {"records"},
     {"comparison"},
     {"report", "tensorboard"},
-    {"training", "audit"},
+    {"training", "audit", "testing"},
     {"experiment", "explain", "verification", "forecast"},
     {"cli"},
 ]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from maskbench.audit.subject import Subject
 
 _ENDINGS = (".yaml", ".yml")
+MODEL = "Any model"
+"""Heading of the options of --model in the help."""
 
 
 def audit(
@@ -32,20 +34,72 @@ def audit(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print every proof as JSON, and nothing else.")
     ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET",
+            help="Audit any model: package.module:function or file.py:function (returns a torch module or a "
+            "maskbench.testing.ModelSubject), hf:ClassName (Hugging Face transformers, built small with random weights), or "
+            "the folder of a saved Hugging Face model.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    config: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="A setting of the configuration of hf:ClassName.", rich_help_panel=MODEL
+        ),
+    ] = None,
+    proofs: Annotated[
+        list[str] | None,
+        typer.Option("--proof", metavar="NAME", help="Only this proof of a model.", rich_help_panel=MODEL),
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the proofs as JUnit XML.", rich_help_panel=MODEL),
+    ] = None,
+    sarif: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the broken promises as SARIF.", rich_help_panel=MODEL),
+    ] = None,
+    reproduction: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-reproduction",
+            metavar="FILE",
+            help="Write a script that shows the first broken promise without maskbench.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
     plugins: Plugins = None,
     runs_dir: RunsDir = RUNS,
 ) -> None:
     """Prove that masks leak nothing and keep their other promises; exit with 3 if one is broken.
 
-    Every arm is tried as a whole model, in float64 and in the number format it trains in.
+    Every arm is tried as a whole model, in float64 and in the number format it trains in. With --model, any model is.
     """
     from maskbench.errors import ConfigError
     from maskbench.plugins import load_plugins
 
+    only_models = {"--config": config, "--proof": proofs, "--junit": junit, "--sarif": sarif}
+    only_models |= {"--write-reproduction": reproduction}
+    if model is not None:
+        if targets or everything:
+            raise ConfigError(
+                "--model audits one model; leave out the experiment files, strategies and --all"
+            )
+        from .audit_model import audit_one_model
+
+        files = {"junit": junit, "sarif": sarif, "reproduction": reproduction}
+        audit_one_model(model, config or [], proofs or None, files, as_json=as_json)
+        return
+    if unused := [name for name, value in only_models.items() if value]:
+        raise ConfigError(f"{unused[0]} belongs to --model")
     load_plugins(plugins or [])
     if bool(targets) == everything:
         raise ConfigError(
-            "name an experiment file, strategies or presets to audit, or give --all for the whole catalogue"
+            "name an experiment file, strategies or presets to audit, or give --all for the whole catalogue, or --model for "
+            "any model"
         )
     if everything:
         found = _whole_catalogue(plugins or [])

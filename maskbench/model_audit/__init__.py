@@ -1,0 +1,27 @@
+"""The audit of any sequence model: proofs that it keeps the promises of its masks.
+
+A `ModelSubject` says how a model is called; `audit_subject` runs every proof of `MODEL_PROOFS` on it. Nothing but torch is
+imported here.
+"""
+
+from maskbench.model_audit.audit import ModelFinding, audit_subject
+from maskbench.model_audit.inputs import Inputs, Tokens
+from maskbench.model_audit.proofs import batch, caching, doors, future, modes, numbers, padding, parts, reach
+from maskbench.model_audit.subject import ModelSubject
+
+__all__ = [
+    "Inputs",
+    "ModelFinding",
+    "ModelSubject",
+    "Tokens",
+    "audit_subject",
+    "batch",
+    "caching",
+    "doors",
+    "future",
+    "modes",
+    "numbers",
+    "padding",
+    "parts",
+    "reach",
+]

@@ -1,0 +1,105 @@
+"""Runs every proof on a model, in float64 and float32, and finds the module where a broken promise is first seen."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from maskbench.model_audit.case import ModelCase
+from maskbench.model_audit.locate import first_broken_module
+from maskbench.model_audit.proofs.registry import Answer, Family, ModelProof, model_proofs_in_order
+from maskbench.model_audit.subject import ModelSubject
+
+FORMATS = (torch.float64, torch.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFinding:
+    """The worst answer of one proof on a model, over all number formats."""
+
+    proof: str
+    family: Family
+    question: str
+    dtype: str
+    answer: Answer
+    module: str | None = None
+    """Where a broken promise is first seen, in the order in which modules finish; None: not known."""
+    not_made: tuple[str, ...] = ()
+    """Checks of the proof that were not made, and why."""
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the promise is kept; None: no check was made."""
+        return self.answer.passed
+
+    @property
+    def sentence(self) -> str:
+        """What happened, and where it is first seen."""
+        where = f"; first seen in {self.module}" if self.module else ""
+        return f"{self.answer.detail}{where}"
+
+
+def audit_subject(
+    subject: ModelSubject,
+    proofs: Sequence[str] | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Iterator[ModelFinding]:
+    """Yield one finding per proof.
+
+    Args:
+        proofs: names of the proofs to run; None: all.
+        told: called with the name of each proof before it runs.
+
+    Raises:
+        ValueError: an unknown proof.
+    """
+    known = {proof.name: proof for proof in model_proofs_in_order()}
+    wanted = list(known) if proofs is None else list(proofs)
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"no proof is called {unknown[0]!r}; there are: {', '.join(known)}")
+    cases = [ModelCase(subject, dtype) for dtype in FORMATS]
+    # A model that does not compute in float64, such as one with a fill of float32, is proved in float32 alone.
+    cases = [case for case in cases if case.is_finite] or cases[-1:]
+    for name in wanted:
+        told(name)
+        yield _examine(known[name], cases)
+
+
+def _examine(proof: ModelProof, cases: Iterable[ModelCase]) -> ModelFinding:
+    """Return the worst answer of a proof over all formats: the failure with the largest value, else such a pass."""
+    found: list[tuple[ModelCase, Answer]] = []
+    for case in cases:
+        found += [(case, answer) for answer in _answers(proof, case)]
+    missing = tuple(dict.fromkeys(answer.detail for _, answer in found if answer.passed is None))
+    ranked = [pair for pair in found if pair[1].passed is False] or [pair for pair in found if pair[1].passed]
+    if not ranked:
+        case, answer = found[0] if found else (next(iter(cases)), Answer.not_made("nothing to check"))
+        return ModelFinding(proof.name, proof.family, proof.question, _name(case), answer, None, missing)
+    case, answer = max(ranked, key=lambda pair: _excess(pair[1]))
+    module = None
+    if answer.passed is False and answer.change is not None:
+        module = first_broken_module(case, answer.change, answer.limit or 0.0)
+    return ModelFinding(proof.name, proof.family, proof.question, _name(case), answer, module, missing)
+
+
+def _answers(proof: ModelProof, case: ModelCase) -> list[Answer]:
+    try:
+        return list(proof.ask(case))
+    except Exception as error:  # a model that raises fails the proof; the remaining proofs still run
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        first = (str(error).splitlines() or [""])[0]
+        return [Answer(False, detail=f"{type(error).__name__}: {first} ({frame.filename}:{frame.lineno})")]
+
+
+def _excess(answer: Answer) -> float:
+    """Return how many times its limit a value is."""
+    if answer.value is None:
+        return float("inf") if answer.passed is False else 0.0
+    return answer.value / answer.limit if answer.limit else answer.value
+
+
+def _name(case: ModelCase) -> str:
+    return str(case.dtype).removeprefix("torch.")

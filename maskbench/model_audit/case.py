@@ -1,0 +1,200 @@
+"""One model in one number format with its test inputs: computes scores in every mode, and keeps those asked for again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from maskbench.model_audit.changes import with_other_mates
+from maskbench.model_audit.inputs import Inputs, Side, make_tokens, stack
+from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, difference, largest
+from maskbench.model_audit.subject import ModelSubject
+
+T = TypeVar("T")
+
+SOURCE_LENGTHS, TARGET_LENGTHS = (9, 5, 7), (11, 8, 10)
+"""Lengths of the test sentences in tokens. All sizes of a batch differ; an offset of 10 tokens is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a model is run."""
+
+    name: str
+    training: bool = False
+    """Whether the module is in training mode, with its dropout."""
+    gradients: bool = False
+    """Whether gradients are recorded; fast paths of some modules run only without."""
+
+
+EVALUATION = Mode("evaluation")
+WITH_GRADIENTS = Mode("evaluation with gradients", gradients=True)
+TRAINING = Mode("training", training=True, gradients=True)
+MODES = (EVALUATION, WITH_GRADIENTS, TRAINING)
+
+
+class ModelCase:
+    """A subject in one number format."""
+
+    def __init__(self, subject: ModelSubject, dtype: torch.dtype, inputs: Inputs | None = None) -> None:
+        self.untouched = subject
+        """The subject that was given; its module is copied and never run."""
+        self.subject = subject.converted(dtype)
+        self.dtype = dtype
+        self.inputs = make_inputs(subject) if inputs is None else inputs
+        self._known: dict[Hashable, Any] = {}
+        self._state = {name: buffer.clone() for name, buffer in self.subject.module.named_buffers()}
+
+    def scores(
+        self, inputs: Inputs, mode: Mode = EVALUATION, compute: Callable[[Inputs], Tensor] | None = None
+    ) -> Float[Tensor, "batch len outputs"]:
+        """Return the scores of one pass, in at least float32; the same draws in every pass, and the same buffers before it.
+
+        Args:
+            compute: another way than `logits`.
+        """
+        with self.running(mode):
+            found = (compute or self.subject.logits)(inputs).detach()
+        return found if found.dtype.itemsize >= 4 else found.float()
+
+    @contextmanager
+    def running(self, mode: Mode) -> Iterator[None]:
+        """Within the context the module is in `mode`, its buffers are those of the start, and draws begin at one seed."""
+        module = self.subject.module
+        module.train(mode.training)
+        with torch.no_grad():
+            for name, buffer in module.named_buffers():
+                if name in self._state and buffer.shape == self._state[name].shape:
+                    buffer.copy_(self._state[name])
+        grad = torch.enable_grad() if mode.gradients else torch.no_grad()
+        with torch.random.fork_rng(devices=[]), grad:
+            torch.manual_seed(3)
+            yield
+
+    def unchanged(self, mode: Mode = EVALUATION) -> Tensor:
+        """Return the scores of the unchanged inputs; computed once."""
+        return self.once(("scores", mode), lambda: self.scores(self.inputs, mode))
+
+    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return the kept result for `key`; the first call computes it."""
+        if key not in self._known:
+            self._known[key] = compute()
+        known: T = self._known[key]
+        return known
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all scores at real positions are finite; False also where the model raises."""
+
+        def ask() -> bool:
+            try:
+                return bool(self.unchanged()[self.inputs.target.real].isfinite().all())
+            except (RuntimeError, TypeError, ValueError):
+                return False
+
+        return self.once("is finite", ask)
+
+    @property
+    def narrowest(self) -> torch.dtype:
+        """Narrowest number format in which a pass computes."""
+
+        def observe() -> torch.dtype:
+            with NarrowestFormat() as seen:
+                self.scores(self.inputs)
+            found: torch.dtype = max(seen.dtype, self.dtype, key=lambda dtype: torch.finfo(dtype).eps)
+            return found
+
+        return self.once("narrowest", observe)
+
+    def limit(self, *scores: Tensor) -> float:
+        """Return how far rounding may move these scores."""
+        eps = torch.finfo(self.narrowest).eps
+        return ROUNDINGS * eps * max([1.0, *map(largest, scores)])
+
+    def compare(
+        self, variants: Sequence[Inputs], mode: Mode, like: Inputs | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield, for every variant, the scores of the unchanged inputs and of the variant, at equal shapes.
+
+        Variants pass the model together with as many copies of the unchanged inputs, so that each has the same row of a
+        pass of the same shape as its copy. Where a row's scores depend on the other rows, each passes alone.
+        """
+        base = self.inputs if like is None else like
+        if not variants:
+            return
+        if not self.mixes_rows(mode):
+            together = len(variants)
+            before = self.scores(stack([base] * together), mode).view(together, base.batch, *self._tail(mode))
+            after = self.scores(stack(list(variants)), mode).view(before.shape)
+            yield from zip(before, after, strict=True)
+            return
+        alone = self.scores(base, mode)
+        for variant in variants:
+            yield alone, self.scores(variant, mode)
+
+    def _tail(self, mode: Mode) -> torch.Size:
+        return self.unchanged(mode).shape[1:]
+
+    def mixes_rows(self, mode: Mode) -> bool:
+        """Whether the scores of a row change when the other rows hold other tokens."""
+
+        def ask() -> bool:
+            changed = with_other_mates(self.inputs, 0, self.subject.words)
+            before = self.unchanged(mode)
+            return difference(self.scores(changed, mode)[0], before[0]) > self.limit(before)
+
+        return self.once(("mixes rows", mode), ask)
+
+
+def make_inputs(subject: ModelSubject, *, left: bool = False) -> Inputs:
+    """Return the test sentences of a model: three rows of different lengths, or of one where it takes no padding.
+
+    Args:
+        left: whether padding comes first.
+
+    Raises:
+        ValueError: the model takes only sequences that are too short to test.
+    """
+
+    def lengths(side: Side, wanted: tuple[int, ...]) -> tuple[int, ...]:
+        m = subject.multiple
+        longest = -(-wanted[0] // m) * m
+        if longest > subject.max_length:
+            longest = subject.max_length // m * m
+        if longest < 4:
+            raise ValueError(
+                f"{subject.name} takes sequences of at most {subject.max_length} tokens in multiples of {m}; the "
+                "proofs need 4"
+            )
+        if side not in subject.padding:
+            return (longest,) * len(wanted)
+        return tuple(max(2, longest - (wanted[0] - n)) for n in wanted)
+
+    words, pad = subject.words, subject.pad
+    target = make_tokens(lengths("target", TARGET_LENGTHS), words, pad, salt=1, left=left)
+    if subject.kind != "encoder-decoder":
+        return Inputs(target)
+    return Inputs(target, make_tokens(lengths("source", SOURCE_LENGTHS), words, pad, salt=2, left=left))
+
+
+@contextmanager
+def quiet(module: nn.Module) -> Iterator[None]:
+    """Within the context no dropout acts, whatever the mode: probabilities of the usual names are 0."""
+    before: list[tuple[nn.Module, str, float]] = []
+    for part in module.modules():
+        for name in ("p", "dropout", "dropout_p", "attention_dropout", "attn_dropout", "activation_dropout"):
+            value = getattr(part, name, None)
+            if isinstance(value, float) and value > 0.0:
+                before.append((part, name, value))
+                setattr(part, name, 0.0)
+    try:
+        yield
+    finally:
+        for part, name, value in before:
+            setattr(part, name, value)

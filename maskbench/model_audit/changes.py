@@ -1,0 +1,55 @@
+"""Changed copies of test inputs: other words in padding or in other rows, more padding, one row alone, another order."""
+
+from __future__ import annotations
+
+import torch
+
+from maskbench.model_audit.inputs import Inputs, Side, Tokens, other_words, pad_more
+
+
+def with_other_padding(inputs: Inputs, side: Side, words: tuple[int, int], shift: int = 0) -> Inputs:
+    """Return the inputs with ordinary words in the padding of one side; what is real does not change."""
+    tokens = inputs.of(side)
+    column = torch.arange(tokens.length).expand_as(tokens.ids)
+    new = words[0] + (column + shift) % words[1]
+    return inputs.change(side, Tokens(torch.where(tokens.real, tokens.ids, new), tokens.real))
+
+
+def with_more_padding(inputs: Inputs, side: Side, columns: int, pad: int, *, left: bool = False) -> Inputs:
+    """Return the inputs with more columns of padding on one side."""
+    return inputs.change(side, pad_more(inputs.of(side), columns, pad, left=left))
+
+
+def with_other_mates(inputs: Inputs, row: int, words: tuple[int, int]) -> Inputs:
+    """Return the inputs with other words in all rows but `row`; lengths do not change."""
+    same = (torch.arange(inputs.batch) == row)[:, None]
+    for side in inputs.sides:
+        tokens = inputs.of(side)
+        new = torch.where(same | ~tokens.real, tokens.ids, other_words(tokens.ids, words, 3))
+        inputs = inputs.change(side, Tokens(new, tokens.real))
+    return inputs
+
+
+def row_alone(inputs: Inputs, row: int, multiple: int = 1) -> Inputs:
+    """Return one row as a batch of its own, without the columns that are padding in it.
+
+    Args:
+        multiple: lengths stay multiples of this.
+    """
+    one = inputs.rows(torch.tensor([row]))
+    for side in one.sides:
+        tokens = one.of(side)
+        columns = tokens.real[0].nonzero().flatten()
+        start, end = int(columns[0]), int(columns[-1]) + 1
+        end = min(tokens.length, start + -(-(end - start) // multiple) * multiple)
+        one = one.change(side, tokens.columns(start, end))
+    return one
+
+
+def with_shifted_start(inputs: Inputs, side: Side) -> Inputs:
+    """Return the inputs with the padding of one side before the tokens instead of behind them, or the other way round."""
+    tokens = inputs.of(side)
+    order = torch.argsort(
+        tokens.real.int() if bool(tokens.real[:, 0].all()) else (~tokens.real).int(), stable=True
+    )
+    return inputs.change(side, Tokens(tokens.ids.gather(1, order), tokens.real.gather(1, order)))

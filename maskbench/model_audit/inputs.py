@@ -1,0 +1,144 @@
+"""Token sequences of an audited model, and changed copies of them.
+
+Axes: batch, len. `real` is True at tokens and False at padding, everywhere. Lengths of source and target, batch size and
+widths all differ, so that an axis of a tensor is recognised by its length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+Side = Literal["source", "target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Token sequences of one length, with padding."""
+
+    ids: Int[Tensor, "batch len"]
+    real: Bool[Tensor, "batch len"]
+    """True at tokens, False at padding."""
+
+    @property
+    def length(self) -> int:
+        """Number of columns, padding included."""
+        return self.ids.shape[1]
+
+    @property
+    def lengths(self) -> Int[Tensor, "batch"]:
+        """Number of tokens of every row."""
+        return self.real.sum(1)
+
+    @property
+    def has_padding(self) -> bool:
+        """Whether some column of some row is padding."""
+        return not bool(self.real.all())
+
+    def rows(self, index: Int[Tensor, "rows"]) -> Tokens:
+        """Return some rows, in the order of `index`; a row may occur several times."""
+        return Tokens(self.ids[index], self.real[index])
+
+    def columns(self, start: int, end: int) -> Tokens:
+        """Return the columns from `start` to before `end`."""
+        return Tokens(self.ids[:, start:end], self.real[:, start:end])
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Input of a model: the tokens that predictions are made for, and the source where the model has one."""
+
+    target: Tokens
+    source: Tokens | None = None
+
+    def of(self, side: Side) -> Tokens:
+        """Return the tokens of one side.
+
+        Raises:
+            ValueError: the model has no source.
+        """
+        tokens = self.target if side == "target" else self.source
+        if tokens is None:
+            raise ValueError("these inputs have no source")
+        return tokens
+
+    def change(self, side: Side, tokens: Tokens) -> Inputs:
+        """Return the inputs with other tokens on one side."""
+        return replace(self, target=tokens) if side == "target" else replace(self, source=tokens)
+
+    def rows(self, index: Int[Tensor, "rows"]) -> Inputs:
+        """Return some rows of both sides."""
+        return Inputs(self.target.rows(index), None if self.source is None else self.source.rows(index))
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The sides that there are."""
+        return ("target",) if self.source is None else ("target", "source")
+
+    @property
+    def batch(self) -> int:
+        """Number of rows."""
+        return len(self.target.ids)
+
+
+def make_tokens(
+    lengths: tuple[int, ...], vocab: tuple[int, int], pad: int, *, salt: int, left: bool = False
+) -> Tokens:
+    """Return token sequences of these lengths; neighbouring tokens of a row differ.
+
+    Args:
+        vocab: first id of an ordinary token, and the number of them.
+        pad: id written into padding.
+        salt: other numbers give other tokens.
+        left: whether padding comes before the tokens.
+    """
+    first, n = vocab
+    longest = max(lengths)
+    place = torch.arange(longest)
+    row = torch.arange(len(lengths))[:, None]
+    ids = first + (place * (2 * row + 3) + 5 * row + 7 * salt + place * place % 5) % n
+    size = torch.tensor(lengths)[:, None]
+    real = place >= longest - size if left else place < size
+    if left:
+        # A row has the tokens of its right-padded form, moved to the end.
+        ids = torch.gather(ids, 1, (place - (longest - size)).clamp(min=0))
+    return Tokens(torch.where(real, ids, pad), real)
+
+
+def other_words(
+    ids: Int[Tensor, "batch len"], vocab: tuple[int, int], shift: int
+) -> Int[Tensor, "batch len"]:
+    """Return ids of ordinary tokens, at every place another one than in `ids`.
+
+    Args:
+        vocab: first id of an ordinary token, and the number of them (at least 2).
+        shift: at least 0; other shifts give other tokens.
+    """
+    first, n = vocab
+    return first + (ids - first + 1 + shift % (n - 1)) % n
+
+
+def stack(parts: list[Inputs]) -> Inputs:
+    """Return inputs of equal shapes as one batch."""
+
+    def joined(sides: list[Tokens]) -> Tokens:
+        return Tokens(torch.cat([t.ids for t in sides]), torch.cat([t.real for t in sides]))
+
+    target = joined([part.target for part in parts])
+    sources = [part.source for part in parts if part.source is not None]
+    return Inputs(target, joined(sources) if sources else None)
+
+
+def pad_more(tokens: Tokens, columns: int, pad: int, *, left: bool = False) -> Tokens:
+    """Return the tokens with `columns` more columns of padding, at the end or in front."""
+    n = len(tokens.ids)
+    ids, real = tokens.ids.new_full((n, columns), pad), tokens.real.new_zeros(n, columns)
+    ids_parts, real_parts = [tokens.ids, ids], [tokens.real, real]
+    if left:
+        ids_parts.reverse()
+        real_parts.reverse()
+    return Tokens(torch.cat(ids_parts, 1), torch.cat(real_parts, 1))

@@ -1,0 +1,80 @@
+"""The gradient of every prediction in the vectors of every token, from one forward pass and one backward pass a position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskbench.model_audit.case import WITH_GRADIENTS, ModelCase
+from maskbench.model_audit.inputs import Side
+
+
+@contextmanager
+def add_probes(modules: list[nn.Module], probes: dict[int, Tensor]) -> Iterator[set[int]]:
+    """Within the context, add to each module's output the probe of its length; yields the lengths that were met."""
+    met: set[int] = set()
+
+    def add(_module: nn.Module, _inputs: object, output: Any) -> Any:
+        if not isinstance(output, Tensor) or output.ndim != 3 or output.shape[1] not in probes:
+            return output
+        met.add(output.shape[1])
+        return output + probes[output.shape[1]].to(output.dtype)
+
+    handles = [module.register_forward_hook(add) for module in modules]
+    try:
+        yield met
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
+    """Return, by side, the largest absolute gradient of each prediction in each token's vector, `[batch outputs tokens]`.
+
+    A prediction is projected to one number in a fixed direction. The text is the reason why there is none.
+    """
+    return case.once("jacobian", lambda: _jacobian(case))
+
+
+def _jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
+    inputs, modules = case.inputs, list(case.subject.embeddings())
+    if not modules:
+        return "no module is known whose outputs are the vectors of tokens (`embeddings`)"
+    widths = {module: _width(module) for module in modules}
+    if None in widths.values() or len(set(widths.values())) != 1:
+        return "the width of the vectors of tokens is not known"
+    width = next(iter(widths.values()))
+    assert width is not None
+    like = next(iter(modules[0].parameters()))
+    sides: dict[int, Side] = {inputs.of(side).length: side for side in inputs.sides}
+    probes = {
+        length: torch.zeros(inputs.batch, length, width, dtype=like.dtype, requires_grad=True)
+        for length in sides
+    }
+    with case.running(WITH_GRADIENTS), add_probes(modules, probes) as met:
+        scores = case.subject.logits(inputs)
+        if not met:
+            return "the vectors of tokens did not pass the modules that `embeddings` names"
+        direction = torch.linspace(0.3, 1.7, scores.shape[-1]).cos().to(scores.dtype)
+        lengths = sorted(met)
+        found: dict[int, list[Tensor]] = {length: [] for length in lengths}
+        for i in range(scores.shape[1]):
+            gradients = torch.autograd.grad(
+                (scores[:, i] * direction).sum(),
+                [probes[length] for length in lengths],
+                retain_graph=True,
+                materialize_grads=True,
+            )
+            for length, gradient in zip(lengths, gradients, strict=True):
+                found[length].append(gradient.abs().amax(-1))
+    return {sides[length]: torch.stack(found[length], 1) for length in lengths}
+
+
+def _width(module: nn.Module) -> int | None:
+    """Return the width of a module's output, from the last axis of its first parameter."""
+    parameter = next(iter(module.parameters()), None)
+    return None if parameter is None or parameter.ndim != 2 else parameter.shape[1]

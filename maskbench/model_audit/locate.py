@@ -1,0 +1,105 @@
+"""Finds the module where a broken promise is first seen: the first one to finish whose output moves and must not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from maskbench.model_audit.case import Mode, ModelCase
+from maskbench.model_audit.inputs import Inputs
+from maskbench.model_audit.proofs.registry import Change
+from maskbench.model_audit.rounding import difference
+
+
+def first_broken_module(case: ModelCase, change: Change, limit: float) -> str | None:
+    """Return the name of the module, or None if no single module shows the change.
+
+    Looked at are outputs with an axis of the target's length, at columns that the change may not move, or of the source's
+    length, at real tokens. Modules finish inner ones first.
+
+    Args:
+        change: two inputs, the row and the position of the prediction that moved.
+        limit: differences up to this are rounding.
+    """
+    if change.before.target.length > change.after.target.length:
+        common = change.after.target.length
+    else:
+        common = change.before.target.length
+    before, after = (_outputs(case, inputs, change.mode) for inputs in (change.before, change.after))
+    for name, one in before.items():
+        other = after.get(name)
+        if other is None:
+            continue
+        kept = [
+            _kept(output, inputs, change, common)
+            for output, inputs in ((one, change.before), (other, change.after))
+        ]
+        if kept[0] is None or kept[1] is None or kept[0].shape != kept[1].shape:
+            continue
+        if difference(kept[0], kept[1]) > limit:
+            return name or case.subject.name
+    return None
+
+
+def _outputs(case: ModelCase, inputs: Inputs, mode: Mode) -> dict[str, Tensor]:
+    """Return the first output of every module in the order in which modules finish."""
+    found: dict[str, Tensor] = {}
+
+    def note(name: str) -> Any:
+        def noted(_module: nn.Module, _inputs: object, output: Any) -> None:
+            tensor = output if isinstance(output, Tensor) else None
+            if (
+                tensor is None
+                and isinstance(output, tuple | list)
+                and output
+                and isinstance(output[0], Tensor)
+            ):
+                tensor = output[0]
+            if tensor is None and isinstance(output, dict):
+                tensor = next((value for value in output.values() if isinstance(value, Tensor)), None)
+            if (
+                tensor is not None
+                and not tensor.is_nested
+                and tensor.is_floating_point()
+                and name not in found
+            ):
+                found[name] = tensor.detach().clone()
+
+        return noted
+
+    handles = [
+        module.register_forward_hook(note(name)) for name, module in case.subject.module.named_modules()
+    ]
+    try:
+        case.scores(inputs, mode)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _kept(output: Tensor, inputs: Inputs, change: Change, common: int) -> Tensor | None:
+    """Return those parts of a module's output that the change may not move; None where they are not known."""
+    if output.ndim < 2 or output.shape[0] != inputs.batch:
+        return None
+    row = output[change.row]
+    target, source = inputs.target, inputs.source
+    earlier = min(change.position + 1, common)
+    for axis, size in enumerate(row.shape[:-1] if row.ndim > 1 else row.shape):
+        if size == target.length:
+            real = target.real[change.row].nonzero().flatten()
+            columns = real[: _n_kept(change, real, earlier)]
+            return row.index_select(axis, columns)
+        if source is not None and size == source.length:
+            return row.index_select(axis, source.real[change.row].nonzero().flatten())
+    return None
+
+
+def _n_kept(change: Change, real: Tensor, earlier: int) -> int:
+    """Return how many real columns stay: those up to the moved prediction where later ones were changed."""
+    same = change.before.target.length == change.after.target.length
+    if same and torch.equal(change.before.target.ids, change.after.target.ids):
+        return len(real)
+    return int((real < earlier).sum())

@@ -1,0 +1,1 @@
+"""The proofs on any model, one file for each family."""

@@ -1,0 +1,53 @@
+"""Proof that every part of a model works: parameters that no score depends on, and submodules that never run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from maskbench.model_audit.case import TRAINING, ModelCase, quiet
+from maskbench.model_audit.proofs.registry import Answer, model_proof
+
+
+@model_proof("every part works", "parts")
+def every_part(case: ModelCase) -> Iterable[Answer]:
+    """Does every parameter get a gradient, and does every submodule run?"""
+    module, inputs = case.subject.module, case.inputs
+    ran: set[nn.Module] = set()
+    handles = [part.register_forward_hook(lambda m, _i, _o: ran.add(m)) for part in module.modules()]
+    module.zero_grad(set_to_none=True)
+    try:
+        with case.running(TRAINING), quiet(module):
+            scores = case.subject.logits(inputs)
+            direction = torch.linspace(0.3, 1.7, scores.shape[-1]).cos().to(scores.dtype)
+            if scores.requires_grad:
+                (scores * direction)[inputs.target.real].sum().backward()  # type: ignore[no-untyped-call]
+    finally:
+        for handle in handles:
+            handle.remove()
+    unreached = [n for n, p in module.named_parameters() if p.requires_grad and p.grad is None]
+    module.zero_grad(set_to_none=True)
+    names = _by_module(module, unreached, ran)
+    said = f"no score depends on {', '.join(names[:5])}" if names else ""
+    yield Answer.at_most(
+        float(len(names)), 0.0, said + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    )
+
+
+def _by_module(module: nn.Module, unreached: list[str], ran: set[nn.Module]) -> list[str]:
+    """Return the unreached parameters; a submodule that never ran, and of which all are unreached, in their place."""
+    found: list[str] = []
+    for name in unreached:
+        path = name.split(".")
+        for depth in range(1, len(path)):
+            prefix = ".".join(path[:depth])
+            part = module.get_submodule(prefix)
+            own = [f"{prefix}.{n}" for n, p in part.named_parameters() if p.requires_grad]
+            if part not in ran and set(own) <= set(unreached):
+                name = f"{prefix} (never runs)"
+                break
+        if name not in found:
+            found.append(name)
+    return found

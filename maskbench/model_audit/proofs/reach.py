@@ -1,0 +1,50 @@
+"""Proof that what may be read is read. A model that reads nothing passes every proof of a leak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from maskbench.model_audit.case import EVALUATION, ModelCase
+from maskbench.model_audit.inputs import Side, Tokens, other_words
+from maskbench.model_audit.proofs.registry import Answer, model_proof
+
+
+def unread(case: ModelCase, side: Side) -> list[tuple[int, int]]:
+    """Return the row and column of every real token of one side that moves no prediction that may read it."""
+    inputs, subject = case.inputs, case.subject
+    tokens = inputs.of(side)
+    columns = range(tokens.length)
+    variants = []
+    for place in columns:
+        chosen = (torch.arange(tokens.length) == place) & tokens.real
+        new = other_words(tokens.ids, subject.words, place)
+        variants.append(inputs.change(side, Tokens(torch.where(chosen, new, tokens.ids), tokens.real)))
+    left = []
+    for place, (before, after) in zip(columns, case.compare(variants, EVALUATION), strict=True):
+        moved = (before != after).any(-1) & inputs.target.real
+        asked = tokens.real[:, place].clone()
+        if side == "target" and subject.causal:
+            # A token's own prediction reads it in any case; that a later one does is the promise.
+            moved[:, : place + 1] = False
+            asked &= inputs.target.real[:, place + 1 :].any(1)
+        left += [(int(row), place) for row in (asked & ~moved.any(1)).nonzero().flatten()]
+    return left
+
+
+@model_proof("reach", "reach")
+def reach(case: ModelCase) -> Iterable[Answer]:
+    """Does every earlier target token and every real source token move some prediction?"""
+    for side in case.inputs.sides:
+        left = unread(case, side)
+        total = int(case.inputs.of(side).real.sum())
+        said = f"{side}: all {total} tokens are read"
+        if left:
+            row, place = left[0]
+            said = (
+                f"{side}: {len(left)} of {total} tokens move nothing, the first is token {place} of row {row}"
+            )
+            if len(left) == total:
+                said += "; a proof that nothing leaks from this side says nothing"
+        yield Answer.at_most(float(len(left)), 0.0, said)

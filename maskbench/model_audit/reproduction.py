@@ -1,0 +1,96 @@
+"""Writes a script that shows a broken promise with the model's own library alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from maskbench.model_audit.case import ModelCase
+from maskbench.model_audit.inputs import Inputs, Tokens
+from maskbench.model_audit.proofs.registry import Change
+from maskbench.model_audit.rounding import difference
+from maskbench.model_audit.subject import ModelSubject
+
+_SCRIPT = '''"""{title}"""
+
+import torch
+
+{build}
+
+{call}
+
+def tokens(rows, lengths):
+    """Return ids and, True at tokens, what is no padding."""
+    ids = torch.tensor(rows)
+    return ids, torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]
+
+
+before = scores({before})
+after = scores({after})
+moved = (before[{row}, {position}] - after[{row}, {position}]).detach().abs().max().item()
+print(f"{what} moves the prediction at {position} by {{moved:.3g}}; it must not (rounding: {limit:.1g})")
+raise SystemExit(moved > {limit!r})
+'''
+
+
+def smallest_change(case: ModelCase, change: Change, limit: float) -> Change:
+    """Return a change that shows the same with one row and as few columns as are tried: from the end, one by one."""
+    best = change
+    one = torch.tensor([change.row])
+    alone = replace(change, before=change.before.rows(one), after=change.after.rows(one), row=0)
+    if moved_by(case, alone) > limit:
+        best = alone
+    step = case.subject.multiple
+    while best.before.target.length == best.after.target.length > best.position + 1 + step:
+        end = best.before.target.length - step
+        shorter = replace(best, before=_cut(best.before, end), after=_cut(best.after, end))
+        if not bool(shorter.before.target.real.any(1).all()) or moved_by(case, shorter) <= limit:
+            break
+        best = shorter
+    return best
+
+
+def _cut(inputs: Inputs, end: int) -> Inputs:
+    return inputs.change("target", inputs.target.columns(0, end))
+
+
+def moved_by(case: ModelCase, change: Change) -> float:
+    """Return how far the change moves its prediction."""
+    before, after = (case.scores(inputs, change.mode) for inputs in (change.before, change.after))
+    place = change.row, change.position
+    return difference(before[place], after[place])
+
+
+def write_reproduction(subject: ModelSubject, change: Change, limit: float, sentence: str) -> str | None:
+    """Return the script; None where the model cannot be built or called without maskbench."""
+    call, build = subject.call_lines(), subject.build_lines
+    if call is None or not build or not (_is_right_padded(change.before) and _is_right_padded(change.after)):
+        return None
+    return _SCRIPT.format(
+        title=sentence.replace('"""', "'''").replace("\\", "\\\\"),
+        build="\n".join(build),
+        call="\n".join(call),
+        before=_arguments(change.before),
+        after=_arguments(change.after),
+        row=change.row,
+        position=change.position,
+        what=change.what,
+        limit=limit,
+    )
+
+
+def _is_right_padded(inputs: Inputs) -> bool:
+    return all(
+        torch.equal(
+            inputs.of(side).real, torch.arange(inputs.of(side).length) < inputs.of(side).lengths[:, None]
+        )
+        for side in inputs.sides
+    )
+
+
+def _arguments(inputs: Inputs) -> str:
+    def text(tokens: Tokens) -> str:
+        return f"*tokens({tokens.ids.tolist()}, {tokens.lengths.tolist()})"
+
+    return ", ".join(text(inputs.of(side)) for side in inputs.sides)

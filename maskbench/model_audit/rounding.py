@@ -1,0 +1,54 @@
+"""How far rounding alone may move a score: from the narrowest number format in which the model computes.
+
+A model in float64 may compute parts of itself in float32, such as a softmax or the rotation of positions, so the format
+of its weights does not tell. Here every operation of a pass is observed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+ROUNDINGS = 256
+"""Allowed change in units in the last place of the largest score, in the narrowest format in which a pass computes.
+
+A sum of n terms of random sign errs by about the square root of n units; a model of a few layers of width up to 1,000
+chains a few such sums.
+"""
+
+
+class NarrowestFormat(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Within the context, notes the narrowest floating format that an operation returned."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.dtype = torch.float64
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and look at its results."""
+        found = func(*args, **(kwargs or {}))
+        for part in found if isinstance(found, tuple | list) else (found,):
+            if isinstance(part, Tensor) and part.is_floating_point() and part.numel() > 1:
+                self.dtype = max(self.dtype, part.dtype, key=lambda dtype: torch.finfo(dtype).eps)
+        return found
+
+
+def largest(scores: Tensor) -> float:
+    """Return the largest absolute finite number; 0 if there is none."""
+    finite = scores.detach().nan_to_num(nan=0.0, neginf=0.0, posinf=0.0)
+    return float(finite.abs().max()) if finite.numel() else 0.0
+
+
+def difference(one: Tensor, other: Tensor) -> float:
+    """Return the largest absolute difference; NaN, or infinity against a number, gives the largest float."""
+    if not one.numel():
+        return 0.0
+    one, other = one.detach().double(), other.detach().double()
+    apart = torch.where(one == other, 0.0, (one - other).abs())
+    # Two NaN at one place are the same answer.
+    apart = torch.where(one.isnan() & other.isnan(), 0.0, apart)
+    most = torch.finfo(torch.float64).max
+    return float(apart.nan_to_num(nan=most, posinf=most).max())

@@ -1,0 +1,130 @@
+"""A model under audit: one small class per library tells the proofs how to call it.
+
+A subclass of `ModelSubject` says how predictions are computed (`logits`), how they are computed token by token from a
+cache (`step`), and where tokens become vectors (`embeddings`). Everything else has a default. What a subclass does not
+offer is not proved, and the report says so.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from maskbench.model_audit.inputs import Inputs, Side
+
+Kind = Literal["encoder-decoder", "decoder", "encoder", "layer"]
+"""What is audited. An encoder's and a layer's predictions stand at the same positions as its inputs."""
+
+
+class ModelSubject:
+    """A model, and how it is called."""
+
+    kind: ClassVar[Kind]
+    name: str
+    module: nn.Module
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        vocab_size: int,
+        name: str | None = None,
+        pad: int = 0,
+        first_word: int = 4,
+        max_length: int = 64,
+        causal: bool | None = None,
+        padding: Sequence[Side] | None = None,
+        left_padding: bool = False,
+        multiple: int = 1,
+    ) -> None:
+        """Describe a model.
+
+        Args:
+            vocab_size: number of token ids.
+            name: for the report; None: the class of the module.
+            pad: id written into padding.
+            first_word: the first id of an ordinary token; smaller ids are never changed into.
+            max_length: longest sequence that the model takes.
+            causal: whether a prediction promises not to read later target tokens; None: all kinds do but an encoder.
+            padding: sides on which the model is told what is padding; None: all that it has.
+            left_padding: whether padding may come before the tokens.
+            multiple: every length must be a multiple of this.
+
+        Raises:
+            ValueError: fewer than three ordinary tokens.
+        """
+        if vocab_size - first_word < 3:
+            raise ValueError(
+                f"{vocab_size} token ids of which ordinary ones begin at {first_word}: the proofs change tokens into "
+                "others and need at least three ordinary ones"
+            )
+        self.module, self.name = module, name or type(module).__name__
+        self.pad, self.max_length, self.multiple = pad, max_length, multiple
+        self.words = (first_word, vocab_size - first_word)
+        """First id of an ordinary token, and how many there are."""
+        self.causal = self.kind != "encoder" if causal is None else causal
+        sides: tuple[Side, ...] = ("source", "target") if self.kind == "encoder-decoder" else ("target",)
+        self.padding = frozenset(sides if padding is None else padding)
+        self.left_padding = left_padding
+        self.build_lines: Sequence[str] = ()
+        """Python lines that build `model` without maskbench; none where that is not known."""
+
+    def logits(self, inputs: Inputs) -> Float[Tensor, "batch len outputs"]:
+        """Return the scores at every position of the target, computed in one pass."""
+        raise NotImplementedError
+
+    def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Float[Tensor, "batch new outputs"], Any]:
+        """Return the scores of the target's positions from `start` on, computed from a cache, and the next state.
+
+        Args:
+            inputs: the whole target up to now; columns before `start` are in the cache.
+            state: what the last step returned; None in the first one.
+        """
+        raise NotImplementedError
+
+    def embeddings(self) -> Sequence[nn.Module]:
+        """Return the modules whose outputs `[batch len width]` are the vectors of tokens, one for each position."""
+        return [m for m in self.module.modules() if isinstance(m, nn.Embedding) and self._is_of_words(m)]
+
+    def _is_of_words(self, table: nn.Embedding) -> bool:
+        return table.num_embeddings >= sum(self.words)
+
+    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
+        """Return other ways to compute `logits`, by name; all of them must give the same numbers."""
+        return {}
+
+    def implementations(self) -> Mapping[str, Callable[[], Self]]:
+        """Return, by name, functions that build the same model with other kernels of attention."""
+        return {}
+
+    def call_lines(self) -> Sequence[str] | None:
+        """Return Python lines that define `scores(target, target_real[, source, source_real])` for a model called `model`.
+
+        They call the model as `logits` does, with torch and the model's library alone; None where that is not known.
+        """
+        return None
+
+    @property
+    def has_step(self) -> bool:
+        """Whether `step` is there."""
+        return type(self).step is not ModelSubject.step
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Which token sequences the model reads."""
+        return ("target", "source") if self.kind == "encoder-decoder" else ("target",)
+
+    def with_module(self, module: nn.Module) -> Self:
+        """Return this subject around another module of the same class."""
+        other = copy.copy(self)
+        other.module = module
+        return other
+
+    def converted(self, dtype: torch.dtype) -> Self:
+        """Return this subject around a copy of its module in a number format."""
+        return self.with_module(copy.deepcopy(self.module).to(dtype))

@@ -1,0 +1,271 @@
+"""From what a user names to a subject: `package.module:build`, `file.py:build`, `hf:ClassName`, or a folder of a saved model."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from maskbench.errors import ConfigError
+from maskbench.model_audit.adapters.torch_modules import (
+    Layer,
+    PlainDecoder,
+    PlainEncoderDecoder,
+    TorchEncoder,
+    TorchTransformer,
+)
+from maskbench.model_audit.subject import ModelSubject
+
+SMALL: Mapping[str, int] = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "d_model": 32,
+    "n_embd": 32,
+    "embed_dim": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "num_hidden_layers": 2,
+    "num_encoder_layers": 2,
+    "num_decoder_layers": 2,
+    "num_layers": 2,
+    "n_layer": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "num_encoder_attention_heads": 4,
+    "num_decoder_attention_heads": 4,
+    "num_attention_heads": 4,
+    "num_heads": 4,
+    "n_head": 4,
+    "num_key_value_heads": 2,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "intermediate_size": 64,
+    "d_ff": 64,
+    "ffn_dim": 64,
+    "d_kv": 8,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+    "n_positions": 64,
+}
+"""Settings of a Hugging Face configuration that are made small unless the user sets them; each where it is known."""
+
+
+def load_target(target: str, config: Mapping[str, str] | None = None, **further: Any) -> ModelSubject:
+    """Return the subject that a user names.
+
+    Args:
+        target: see the module.
+        config: settings of the configuration of a Hugging Face class, as text.
+        further: what `ModelSubject` takes.
+
+    Raises:
+        ConfigError: it cannot be found, built or audited; the message says why and what to do.
+    """
+    if target.startswith("hf:"):
+        model, lines = _hugging_face(target.removeprefix("hf:"), config or {})
+        return _checked(target, model, further, lines)
+    if config:
+        raise ConfigError(f"--config belongs to hf:ClassName; {target!r} is built by its own function")
+    if Path(target).is_dir():
+        model = _saved(Path(target))
+        lines = (
+            "import transformers",
+            f"model = transformers.{type(model).__name__}.from_pretrained({target!r}).eval()",
+        )
+        return _checked(target, model, further, lines)
+    place, colon, name = target.rpartition(":")
+    if not colon or not place or not name:
+        raise ConfigError(
+            f"{target!r} names no model: write package.module:function, file.py:function, hf:ClassName, or the folder of a "
+            "saved Hugging Face model"
+        )
+    module = _imported_file(Path(place)) if place.endswith(".py") else _imported(place)
+    build = getattr(module, name, None)
+    if not callable(build):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise ConfigError(
+            f"{place} has no function {name!r}" + (f"; it has {', '.join(known[:10])}" if known else "")
+        )
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            built = build()
+    except Exception as error:
+        raise ConfigError(f"{target} failed: {type(error).__name__}: {error}") from error
+    if place.endswith(".py"):
+        lines = (
+            "import runpy",
+            "torch.manual_seed(0)",
+            f"model = runpy.run_path({place!r})[{name!r}]().eval()",
+        )
+    else:
+        lines = (
+            "import importlib",
+            "torch.manual_seed(0)",
+            f"model = importlib.import_module({place!r}).{name}().eval()",
+        )
+    return _checked(target, built, further, lines)
+
+
+def _checked(target: str, built: object, further: Mapping[str, Any], lines: Sequence[str]) -> ModelSubject:
+    """Return the subject of what was built.
+
+    Args:
+        lines: Python that builds it without maskbench.
+    """
+    if isinstance(built, ModelSubject):
+        return built
+    if not isinstance(built, nn.Module):
+        raise ConfigError(
+            f"{target} returned {type(built).__name__}; it must return a torch.nn.Module or a ModelSubject"
+        )
+    try:
+        subject = subject_for(built, **{"name": type(built).__name__, **further})
+        subject.build_lines = lines
+        return subject
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{target}: {error}") from error
+
+
+def subject_for(module: nn.Module, **further: Any) -> ModelSubject:
+    """Return the subject of a module, by its class and how it can be called.
+
+    Raises:
+        ValueError: it is not known how the module is called.
+    """
+    library = type(module).__module__.split(".")[0]
+    if isinstance(module, nn.Transformer):
+        return TorchTransformer(module, **further)
+    if isinstance(module, nn.TransformerEncoder | nn.TransformerEncoderLayer):
+        return TorchEncoder(module, **further)
+    if any(base.__module__.startswith("transformers.") for base in type(module).__mro__):
+        from maskbench.model_audit.adapters import hugging_face
+
+        return hugging_face.subject_of(module, **further)
+    if library == "x_transformers":
+        from maskbench.model_audit.adapters import x_transformers
+
+        return x_transformers.subject_of(module, **further)
+    return _plain(module, further)
+
+
+def _plain(module: nn.Module, further: Mapping[str, Any]) -> ModelSubject:
+    """Return the subject of a module of the user's: it is called with ids if it has a table of words, else with vectors."""
+    tables = [part for part in module.modules() if isinstance(part, nn.Embedding)]
+    if not tables:
+        return Layer(module, **further)
+    words = max(table.num_embeddings for table in tables)
+    others = [
+        table.num_embeddings for table in tables if table.num_embeddings < words and table.num_embeddings >= 4
+    ]
+    given = {"vocab_size": words, "max_length": min([64, *others]), **further}
+    required = _required(module)
+    if required == 1:
+        return PlainDecoder(module, **given)
+    if required == 2:
+        return PlainEncoderDecoder(module, **given)
+    raise ValueError(
+        f"forward of {type(module).__name__} has {required} required arguments; one (token ids) and two (source ids, target "
+        "ids) are known. Return a ModelSubject from your function to say how it is called"
+    )
+
+
+def _required(module: nn.Module) -> int:
+    import inspect
+
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    found = inspect.signature(module.forward).parameters.values()
+    return sum(parameter.default is parameter.empty and parameter.kind in kinds for parameter in found)
+
+
+def _imported(name: str) -> Any:
+    sys.path.insert(0, "")
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"the module {name!r} cannot be imported: {error}") from error
+    finally:
+        sys.path.remove("")
+
+
+def _imported_file(file: Path) -> Any:
+    if not file.is_file():
+        raise ConfigError(f"there is no file {file}")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module
+    sys.path.insert(0, str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(file.parent))
+    return module
+
+
+def _transformers() -> Any:
+    try:
+        return importlib.import_module("transformers")
+    except ImportError as error:
+        raise ConfigError(
+            f"this needs Hugging Face transformers: pip install transformers ({error})"
+        ) from error
+
+
+def _hugging_face(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequence[str]]:
+    """Return a small model of a class of transformers with random weights, and Python lines that build it."""
+    library = _transformers()
+    cls: Any = getattr(library, name, None)
+    settings_class: Any = getattr(cls, "config_class", None)
+    if settings_class is None:
+        raise ConfigError(f"transformers {library.__version__} has no model class {name!r}")
+    defaults = settings_class()
+    known = {**getattr(defaults, "attribute_map", {}), **defaults.to_dict()}
+    wanted: dict[str, Any] = {key: value for key, value in SMALL.items() if key in known}
+    for key, text in config.items():
+        if key not in known:
+            raise ConfigError(f"{settings_class.__name__} has no setting {key!r}")
+        try:
+            wanted[key] = json.loads(text)
+        except json.JSONDecodeError:
+            wanted[key] = text
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            built: nn.Module = cls(settings_class(**wanted))
+    except Exception as error:
+        shown = ", ".join(f"{key}={value}" for key, value in wanted.items())
+        raise ConfigError(
+            f"{name} cannot be built with {shown}: {type(error).__name__}: {error}; other sizes: --config key=value"
+        ) from error
+    given = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
+    lines = (
+        "import transformers",
+        "torch.manual_seed(0)",
+        f"config = transformers.{settings_class.__name__}({given})",
+        f"model = transformers.{name}(config).eval()",
+    )
+    return built.eval(), lines
+
+
+def _saved(folder: Path) -> nn.Module:
+    """Return a model that was saved with `save_pretrained`; nothing is downloaded."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise ConfigError(f"{folder} has no config.json, so it is no saved Hugging Face model")
+    library = _transformers()
+    names = json.loads(file.read_text(encoding="utf-8")).get("architectures") or []
+    cls = next((getattr(library, name) for name in names if hasattr(library, name)), None)
+    if cls is None:
+        raise ConfigError(f"{file} names no class of transformers {library.__version__}: {names}")
+    built: nn.Module = cls.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+    return built.eval()
