@@ -6,7 +6,18 @@ imported here.
 
 from maskbench.model_audit.audit import ModelFinding, audit_subject
 from maskbench.model_audit.inputs import Inputs, Tokens
-from maskbench.model_audit.proofs import batch, caching, doors, future, modes, numbers, padding, parts, reach
+from maskbench.model_audit.proofs import (
+    batch,
+    caching,
+    doors,
+    future,
+    modes,
+    numbers,
+    padding,
+    parts,
+    reach,
+    structure,
+)
 from maskbench.model_audit.subject import ModelSubject
 
 __all__ = [
@@ -24,4 +35,5 @@ __all__ = [
     "padding",
     "parts",
     "reach",
+    "structure",
 ]

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskbench.model_audit.changes import with_other_mates
-from maskbench.model_audit.inputs import Inputs, Side, make_tokens, stack
+from maskbench.model_audit.inputs import Inputs, Side, Tokens, make_tokens, other_words, stack
 from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, difference, largest
 from maskbench.model_audit.subject import ModelSubject
 
@@ -62,6 +62,33 @@ class ModelCase:
         with self.running(mode):
             found = (compute or self.subject.logits)(inputs).detach()
         return found if found.dtype.itemsize >= 4 else found.float()
+
+    def draws_of(self, inputs: Inputs, mode: Mode) -> Tensor:
+        """Return the state of torch's generator after a pass: it tells how many numbers the pass drew."""
+        with self.running(mode):
+            self.subject.logits(inputs)
+            return torch.get_rng_state()
+
+    def draws(self, mode: Mode) -> bool:
+        """Whether a pass draws random numbers."""
+        with self.running(mode):
+            start = torch.get_rng_state()
+        return not torch.equal(self.draws_of(self.inputs, mode), start)
+
+    def draws_depend_on_tokens(self) -> bool:
+        """Whether other tokens make a training pass draw more or fewer numbers; then all later draws are others as well."""
+
+        def ask() -> bool:
+            words, inputs = self.subject.words, self.inputs
+            for side in inputs.sides:
+                tokens = inputs.of(side)
+                new = torch.where(tokens.real, other_words(tokens.ids, words, 1), tokens.ids)
+                changed = inputs.change(side, Tokens(new, tokens.real))
+                if not torch.equal(self.draws_of(changed, TRAINING), self.draws_of(inputs, TRAINING)):
+                    return True
+            return False
+
+        return self.once("draws depend on tokens", ask)
 
     @contextmanager
     def running(self, mode: Mode) -> Iterator[None]:

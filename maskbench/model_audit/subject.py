@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskbench.model_audit.inputs import Inputs, Side
@@ -41,6 +41,7 @@ class ModelSubject:
         padding: Sequence[Side] | None = None,
         left_padding: bool = False,
         multiple: int = 1,
+        may_read: Callable[[int], Bool[Tensor, "len len"]] | None = None,
     ) -> None:
         """Describe a model.
 
@@ -54,6 +55,8 @@ class ModelSubject:
             padding: sides on which the model is told what is padding; None: all that it has.
             left_padding: whether padding may come before the tokens.
             multiple: every length must be a multiple of this.
+            may_read: returns, for a length, True where the prediction at a row's position may read the target token at a
+                column's, over all layers; such as `windowed` or `in_documents`. None: no structure is declared.
 
         Raises:
             ValueError: fewer than three ordinary tokens.
@@ -71,6 +74,7 @@ class ModelSubject:
         sides: tuple[Side, ...] = ("source", "target") if self.kind == "encoder-decoder" else ("target",)
         self.padding = frozenset(sides if padding is None else padding)
         self.left_padding = left_padding
+        self.may_read = may_read
         self.build_lines: Sequence[str] = ()
         """Python lines that build `model` without maskbench; none where that is not known."""
 
@@ -97,6 +101,10 @@ class ModelSubject:
     def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
         """Return other ways to compute `logits`, by name; all of them must give the same numbers."""
         return {}
+
+    def generate(self, inputs: Inputs, count: int) -> Int[Tensor, "batch count"] | None:
+        """Return `count` tokens that the library's own greedy generation appends to the target; None: it has none."""
+        return None
 
     def implementations(self) -> Mapping[str, Callable[[], Self]]:
         """Return, by name, functions that build the same model with other kernels of attention."""

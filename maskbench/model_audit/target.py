@@ -23,6 +23,9 @@ from maskbench.model_audit.adapters.torch_modules import (
 )
 from maskbench.model_audit.subject import ModelSubject
 
+MARKS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
+"""Ids of marks; a small vocabulary has them at 0, 1, 2, 3."""
+
 SMALL: Mapping[str, int] = {
     "vocab_size": 60,
     "hidden_size": 32,
@@ -231,6 +234,11 @@ def _hugging_face(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequ
     defaults = settings_class()
     known = {**getattr(defaults, "attribute_map", {}), **defaults.to_dict()}
     wanted: dict[str, Any] = {key: value for key, value in SMALL.items() if key in known}
+    words = int(config.get("vocab_size", SMALL["vocab_size"]))
+    for place, key in enumerate(MARKS):
+        # Without a padding id, or with one that the small vocabulary does not have, the class may not build.
+        if key in known and not (isinstance(known[key], int) and 0 <= known[key] < words):
+            wanted[key] = place
     for key, text in config.items():
         if key not in known:
             raise ConfigError(f"{settings_class.__name__} has no setting {key!r}")

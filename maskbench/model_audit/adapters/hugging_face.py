@@ -49,6 +49,20 @@ class _HuggingFace(ModelSubject):
         return self.with_module(other)
 
 
+def _generated(model: Any, count: int, pad: int, start: int | None = None, **how: Any) -> Tensor:
+    """Return `count` tokens of a greedy generation; no end mark ends it, and nothing else of the model's settings acts.
+
+    Args:
+        start: the token with which every decoder prompt begins.
+    """
+    from transformers import GenerationConfig
+
+    plain = GenerationConfig(pad_token_id=pad, decoder_start_token_id=start, do_sample=False, num_beams=1)
+    model.generation_config = plain
+    found: Tensor = model.generate(**how, max_new_tokens=count)
+    return found[:, -count:]
+
+
 def _positions(tokens: Tokens) -> Tensor:
     """Return the position of every token among the real ones of its row, from 0; 0 in padding before them."""
     return (tokens.real.cumsum(1) - 1).clamp(min=0)
@@ -61,6 +75,7 @@ class CausalLanguageModel(_HuggingFace):
 
     def __init__(self, module: nn.Module, **further: Any) -> None:
         super().__init__(module, **{"left_padding": True, **further})
+        self._cache = "past_key_values" if "past_key_values" in self._takes else "cache_params"
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the scores at every position."""
@@ -86,11 +101,23 @@ class CausalLanguageModel(_HuggingFace):
         mask = {"attention_mask": tokens.real.long()} if self.padding else {}
         out: Any = self.module(
             input_ids=tokens.ids[:, start:],
-            past_key_values=state,
             use_cache=True,
+            **{self._cache: state},
             **self._with(position_ids=_positions(tokens)[:, start:], **mask),
         )
-        return out.logits, out.past_key_values
+        return out.logits, getattr(out, self._cache)
+
+    @property
+    def has_step(self) -> bool:
+        """Whether the model takes a cache."""
+        return self._cache in self._takes
+
+    def generate(self, inputs: Inputs, count: int) -> Tensor | None:
+        """Return the tokens of `generate`, greedily."""
+        tokens = inputs.target
+        return _generated(
+            self.module, count, self.pad, input_ids=tokens.ids, attention_mask=tokens.real.long()
+        )
 
     def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
         """Return the scores with a cache that is filled but not read, and from embeddings."""
@@ -189,6 +216,19 @@ class Seq2SeqLanguageModel(_HuggingFace):
             **self._with(decoder_attention_mask=inputs.target.real.long()),
         )
         return out.logits, (encoded, out.past_key_values)
+
+    def generate(self, inputs: Inputs, count: int) -> Tensor | None:
+        """Return the tokens of `generate`, greedily."""
+        source = inputs.of("source")
+        return _generated(
+            self.module,
+            count,
+            self.pad,
+            int(inputs.target.ids[0, 0]),
+            input_ids=source.ids,
+            attention_mask=source.real.long(),
+            decoder_input_ids=inputs.target.ids,
+        )
 
     def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
         """Return the scores with a cache that is filled, from an encoder output, and from embeddings."""

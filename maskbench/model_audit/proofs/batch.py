@@ -8,6 +8,7 @@ import torch
 
 from maskbench.model_audit.case import EVALUATION, MODES, ModelCase
 from maskbench.model_audit.changes import row_alone, with_other_mates
+from maskbench.model_audit.proofs.future import ROUTED_DRAWS
 from maskbench.model_audit.proofs.registry import Answer, Change, model_proof
 from maskbench.model_audit.rounding import difference
 
@@ -17,6 +18,9 @@ def batch_mates(case: ModelCase) -> Iterable[Answer]:
     """Do a row's predictions stay when the other rows hold other tokens?"""
     real = case.inputs.target.real
     for mode in MODES:
+        if mode.training and case.draws_depend_on_tokens():
+            yield Answer.not_made(ROUTED_DRAWS)
+            continue
         before = case.unchanged(mode)
         limit = case.limit(before)
         for row in range(case.inputs.batch):

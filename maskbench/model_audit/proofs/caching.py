@@ -11,8 +11,11 @@ from torch import Tensor
 
 from maskbench.model_audit.case import EVALUATION, ModelCase
 from maskbench.model_audit.changes import with_shifted_start
-from maskbench.model_audit.inputs import Inputs
+from maskbench.model_audit.inputs import Inputs, Tokens
 from maskbench.model_audit.proofs.registry import Answer, model_proof
+
+GENERATED = 6
+"""Tokens that a generation appends."""
 
 
 def in_steps(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]]) -> Tensor:
@@ -87,3 +90,45 @@ def left_padded_prompts(case: ModelCase) -> Iterable[Answer]:
     prompt = int((~shifted.target.real).sum(1).max()) + 1
     pieces = _pieces(shifted.target.length, 1, first=prompt)
     yield _compare(case, shifted, pieces, "prompts padded on the left")
+
+
+@model_proof("generation", "cache")
+def generation(case: ModelCase) -> Iterable[Answer]:
+    """Does the library's own greedy generation say the tokens with the greatest scores of the whole pass?"""
+    prompt = case.inputs
+    prompt = prompt.change("target", _as_prompt(prompt.target.columns(0, 3)))
+    count = min(GENERATED, case.subject.max_length - prompt.target.length)
+    said: list[Tensor] = []
+
+    def generate(inputs: Inputs) -> Tensor:
+        found = case.subject.generate(inputs, count)
+        if found is not None:
+            said.append(found)
+        return torch.zeros(1)
+
+    case.scores(prompt, EVALUATION, generate)
+    if not said:
+        yield Answer.not_made("the library's own generation is not known (`generate`)")
+        return
+    ids = torch.cat((prompt.target.ids, said[0]), 1)
+    whole = case.scores(
+        prompt.change("target", Tokens(ids, torch.ones_like(ids, dtype=torch.bool))), EVALUATION
+    )
+    scores = whole[:, prompt.target.length - 1 : -1]
+    # A token within rounding of the greatest score is as good.
+    short = scores.amax(-1) - scores.gather(-1, said[0][..., None])[..., 0]
+    value, limit = float(short.max()), case.limit(scores)
+    first = int((short > limit).any(0).nonzero()[0]) if value > limit else 0
+    detail = (
+        f"generated token {first} scores {value:.2g} less than the best of the whole pass"
+        if value > limit
+        else ""
+    )
+    yield Answer.at_most(value, limit, detail)
+
+
+def _as_prompt(tokens: Tokens) -> Tokens:
+    """Return the tokens without padding and with one first token, as every decoder prompt begins."""
+    ids = tokens.ids.clone()
+    ids[:, 0] = ids[0, 0]
+    return Tokens(ids, torch.ones_like(tokens.real))

@@ -34,11 +34,27 @@ def training_mode(case: ModelCase) -> Iterable[Answer]:
         yield Answer.not_made("the model normalises over the batch in training")
         return
     with quiet(module):
+        if case.draws(TRAINING):
+            yield Answer.not_made("the model draws random numbers in training besides dropout")
+            return
         train = _at_real(case, case.scores(case.inputs, TRAINING))
         evaluation = _at_real(case, case.scores(case.inputs, WITH_GRADIENTS))
     moved, limit = difference(train, evaluation), case.limit(evaluation)
     said = f"scores differ by {moved:.2g} in training mode without dropout" if moved > limit else ""
     yield Answer.at_most(moved, limit, said)
+
+
+@model_proof("draws", "modes")
+def draws(case: ModelCase) -> Iterable[Answer]:
+    """Is the number of random draws of a training pass the same whatever the tokens are?"""
+    if not case.draws(TRAINING):
+        yield Answer.not_made("a training pass draws nothing")
+        return
+    if case.draws_depend_on_tokens():
+        detail = "other tokens make a training pass draw more or fewer numbers, as routing does; it is no leak by itself"
+        yield Answer(False, 1.0, 0.0, detail)
+        return
+    yield Answer.at_most(0.0, 0.0)
 
 
 @model_proof("repeats", "modes")

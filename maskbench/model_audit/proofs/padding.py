@@ -11,6 +11,7 @@ from maskbench.model_audit.case import EVALUATION, MODES, Mode, ModelCase
 from maskbench.model_audit.changes import with_more_padding, with_other_padding, with_shifted_start
 from maskbench.model_audit.inputs import Inputs, Side
 from maskbench.model_audit.jacobian import jacobian
+from maskbench.model_audit.proofs.future import ROUTED_DRAWS
 from maskbench.model_audit.proofs.registry import Answer, Change, model_proof
 
 
@@ -48,6 +49,9 @@ def padding_content(case: ModelCase) -> Iterable[Answer]:
             continue
         changed = with_other_padding(case.inputs, side, case.subject.words)
         for mode in MODES:
+            if mode.training and case.draws_depend_on_tokens():
+                yield Answer.not_made(ROUTED_DRAWS)
+                continue
             yield _answer(case, mode, changed, case.scores(changed, mode), f"other words in {side} padding")
 
 
