@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from maskbench.model_audit import Inputs, ModelFinding, ModelSubject, Tokens, audit_subject
+from maskbench.model_audit import Inputs, ModelFinding, ModelSubject, PaddedTokens, audit_subject
 from maskbench.model_audit.proofs.registry import Family, model_proofs_in_order
 from maskbench.model_audit.target import subject_for
 
@@ -24,7 +24,7 @@ __all__ = [
     "Inputs",
     "ModelFinding",
     "ModelSubject",
-    "Tokens",
+    "PaddedTokens",
     "assert_cache_exact",
     "assert_causal",
     "assert_padding_invariant",

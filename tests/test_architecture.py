@@ -27,7 +27,7 @@ LAYERS = [
     {"records"},
     {"comparison"},
     {"report", "tensorboard"},
-    {"training", "audit", "testing"},
+    {"training", "audit", "testing", "pytest_plugin"},
     {"experiment", "explain", "verification", "forecast"},
     {"cli"},
 ]

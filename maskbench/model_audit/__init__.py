@@ -5,7 +5,7 @@ imported here.
 """
 
 from maskbench.model_audit.audit import ModelFinding, audit_subject
-from maskbench.model_audit.inputs import Inputs, Tokens
+from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.proofs import (
     batch,
     caching,
@@ -24,7 +24,7 @@ __all__ = [
     "Inputs",
     "ModelFinding",
     "ModelSubject",
-    "Tokens",
+    "PaddedTokens",
     "audit_subject",
     "batch",
     "caching",

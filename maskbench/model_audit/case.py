@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskbench.model_audit.changes import with_other_mates
-from maskbench.model_audit.inputs import Inputs, Side, Tokens, make_tokens, other_words, stack
+from maskbench.model_audit.inputs import Inputs, PaddedTokens, Side, make_tokens, other_words, stack
 from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, difference, largest
 from maskbench.model_audit.subject import ModelSubject
 
@@ -83,7 +83,7 @@ class ModelCase:
             for side in inputs.sides:
                 tokens = inputs.of(side)
                 new = torch.where(tokens.real, other_words(tokens.ids, words, 1), tokens.ids)
-                changed = inputs.change(side, Tokens(new, tokens.real))
+                changed = inputs.change(side, PaddedTokens(new, tokens.real))
                 if not torch.equal(self.draws_of(changed, TRAINING), self.draws_of(inputs, TRAINING)):
                     return True
             return False

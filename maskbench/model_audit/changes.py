@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from maskbench.model_audit.inputs import Inputs, Side, Tokens, other_words, pad_more
+from maskbench.model_audit.inputs import Inputs, PaddedTokens, Side, other_words, pad_more
 
 
 def with_other_padding(inputs: Inputs, side: Side, words: tuple[int, int], shift: int = 0) -> Inputs:
@@ -12,7 +12,7 @@ def with_other_padding(inputs: Inputs, side: Side, words: tuple[int, int], shift
     tokens = inputs.of(side)
     column = torch.arange(tokens.length).expand_as(tokens.ids)
     new = words[0] + (column + shift) % words[1]
-    return inputs.change(side, Tokens(torch.where(tokens.real, tokens.ids, new), tokens.real))
+    return inputs.change(side, PaddedTokens(torch.where(tokens.real, tokens.ids, new), tokens.real))
 
 
 def with_more_padding(inputs: Inputs, side: Side, columns: int, pad: int, *, left: bool = False) -> Inputs:
@@ -26,7 +26,7 @@ def with_other_mates(inputs: Inputs, row: int, words: tuple[int, int]) -> Inputs
     for side in inputs.sides:
         tokens = inputs.of(side)
         new = torch.where(same | ~tokens.real, tokens.ids, other_words(tokens.ids, words, 3))
-        inputs = inputs.change(side, Tokens(new, tokens.real))
+        inputs = inputs.change(side, PaddedTokens(new, tokens.real))
     return inputs
 
 
@@ -52,4 +52,4 @@ def with_shifted_start(inputs: Inputs, side: Side) -> Inputs:
     order = torch.argsort(
         tokens.real.int() if bool(tokens.real[:, 0].all()) else (~tokens.real).int(), stable=True
     )
-    return inputs.change(side, Tokens(tokens.ids.gather(1, order), tokens.real.gather(1, order)))
+    return inputs.change(side, PaddedTokens(tokens.ids.gather(1, order), tokens.real.gather(1, order)))

@@ -17,7 +17,7 @@ Side = Literal["source", "target"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class PaddedTokens:
     """Token sequences of one length, with padding."""
 
     ids: Int[Tensor, "batch len"]
@@ -39,23 +39,23 @@ class Tokens:
         """Whether some column of some row is padding."""
         return not bool(self.real.all())
 
-    def rows(self, index: Int[Tensor, "rows"]) -> Tokens:
+    def rows(self, index: Int[Tensor, "rows"]) -> PaddedTokens:
         """Return some rows, in the order of `index`; a row may occur several times."""
-        return Tokens(self.ids[index], self.real[index])
+        return PaddedTokens(self.ids[index], self.real[index])
 
-    def columns(self, start: int, end: int) -> Tokens:
+    def columns(self, start: int, end: int) -> PaddedTokens:
         """Return the columns from `start` to before `end`."""
-        return Tokens(self.ids[:, start:end], self.real[:, start:end])
+        return PaddedTokens(self.ids[:, start:end], self.real[:, start:end])
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """Input of a model: the tokens that predictions are made for, and the source where the model has one."""
 
-    target: Tokens
-    source: Tokens | None = None
+    target: PaddedTokens
+    source: PaddedTokens | None = None
 
-    def of(self, side: Side) -> Tokens:
+    def of(self, side: Side) -> PaddedTokens:
         """Return the tokens of one side.
 
         Raises:
@@ -66,7 +66,7 @@ class Inputs:
             raise ValueError("these inputs have no source")
         return tokens
 
-    def change(self, side: Side, tokens: Tokens) -> Inputs:
+    def change(self, side: Side, tokens: PaddedTokens) -> Inputs:
         """Return the inputs with other tokens on one side."""
         return replace(self, target=tokens) if side == "target" else replace(self, source=tokens)
 
@@ -87,7 +87,7 @@ class Inputs:
 
 def make_tokens(
     lengths: tuple[int, ...], vocab: tuple[int, int], pad: int, *, salt: int, left: bool = False
-) -> Tokens:
+) -> PaddedTokens:
     """Return token sequences of these lengths; neighbouring tokens of a row differ.
 
     Args:
@@ -106,7 +106,7 @@ def make_tokens(
     if left:
         # A row has the tokens of its right-padded form, moved to the end.
         ids = torch.gather(ids, 1, (place - (longest - size)).clamp(min=0))
-    return Tokens(torch.where(real, ids, pad), real)
+    return PaddedTokens(torch.where(real, ids, pad), real)
 
 
 def other_words(
@@ -125,15 +125,15 @@ def other_words(
 def stack(parts: list[Inputs]) -> Inputs:
     """Return inputs of equal shapes as one batch."""
 
-    def joined(sides: list[Tokens]) -> Tokens:
-        return Tokens(torch.cat([t.ids for t in sides]), torch.cat([t.real for t in sides]))
+    def joined(sides: list[PaddedTokens]) -> PaddedTokens:
+        return PaddedTokens(torch.cat([t.ids for t in sides]), torch.cat([t.real for t in sides]))
 
     target = joined([part.target for part in parts])
     sources = [part.source for part in parts if part.source is not None]
     return Inputs(target, joined(sources) if sources else None)
 
 
-def pad_more(tokens: Tokens, columns: int, pad: int, *, left: bool = False) -> Tokens:
+def pad_more(tokens: PaddedTokens, columns: int, pad: int, *, left: bool = False) -> PaddedTokens:
     """Return the tokens with `columns` more columns of padding, at the end or in front."""
     n = len(tokens.ids)
     ids, real = tokens.ids.new_full((n, columns), pad), tokens.real.new_zeros(n, columns)
@@ -141,4 +141,4 @@ def pad_more(tokens: Tokens, columns: int, pad: int, *, left: bool = False) -> T
     if left:
         ids_parts.reverse()
         real_parts.reverse()
-    return Tokens(torch.cat(ids_parts, 1), torch.cat(real_parts, 1))
+    return PaddedTokens(torch.cat(ids_parts, 1), torch.cat(real_parts, 1))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from maskbench.model_audit.case import ModelCase
-from maskbench.model_audit.inputs import Inputs, Tokens
+from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.proofs.registry import Change
 from maskbench.model_audit.rounding import difference
 from maskbench.model_audit.subject import ModelSubject
@@ -90,7 +90,7 @@ def _is_right_padded(inputs: Inputs) -> bool:
 
 
 def _arguments(inputs: Inputs) -> str:
-    def text(tokens: Tokens) -> str:
+    def text(tokens: PaddedTokens) -> str:
         return f"*tokens({tokens.ids.tolist()}, {tokens.lengths.tolist()})"
 
     return ", ".join(text(inputs.of(side)) for side in inputs.sides)

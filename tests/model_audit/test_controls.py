@@ -37,7 +37,6 @@ CAUGHT_BY = {
     "counts its calls": ("no trace",),
     "counts in a buffer": ("no trace",),
     "evaluation turns dropout off": ("no trace",),
-    "half inside": (),
     "another door": ("one function, many doors",),
     "source unread": ("reach", "every part works"),
     "only itself": ("reach",),
@@ -64,12 +63,13 @@ SOUND = {
 
 @pytest.mark.parametrize("fault", CAUGHT_BY)
 def test_a_planted_fault_is_caught(fault):
-    findings = {finding.proof: finding for finding in audit_subject(control(fault))}
-    missed = [proof for proof in CAUGHT_BY[fault] if findings[proof].passed is not False]
-    assert not missed, {proof: findings[proof] for proof in missed}
+    missed = [
+        finding for finding in audit_subject(control(fault), CAUGHT_BY[fault]) if finding.passed is not False
+    ]
+    assert missed == []
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))])
 @pytest.mark.parametrize("how", SOUND.values(), ids=SOUND)
 def test_a_model_that_holds_is_not_accused(how, seed):
     broken = [f for f in audit_subject(control(seed=seed, **how)) if f.passed is False]
@@ -81,6 +81,7 @@ def test_a_model_that_holds_is_not_accused(how, seed):
 def test_every_proof_has_a_fault_that_it_catches():
     caught = {proof for proofs in CAUGHT_BY.values() for proof in proofs}
     elsewhere = {"batch order", "padding side", "prompts padded on the left", "implementations", "formats"}
+    elsewhere |= {"declared structure", "generation", "draws"}
     assert {proof.name for proof in model_proofs_in_order()} - caught == elsewhere
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from maskbench.model_audit.inputs import Inputs, Tokens
+from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.subject import ModelSubject
 
 KERNELS = ("eager", "sdpa")
@@ -63,7 +63,7 @@ def _generated(model: Any, count: int, pad: int, start: int | None = None, **how
     return found[:, -count:]
 
 
-def _positions(tokens: Tokens) -> Tensor:
+def _positions(tokens: PaddedTokens) -> Tensor:
     """Return the position of every token among the real ones of its row, from 0; 0 in padding before them."""
     return (tokens.real.cumsum(1) - 1).clamp(min=0)
 
@@ -81,7 +81,7 @@ class CausalLanguageModel(_HuggingFace):
         """Return the scores at every position."""
         return self._call(inputs.target, input_ids=inputs.target.ids)
 
-    def _call(self, tokens: Tokens, **how: Any) -> Tensor:
+    def _call(self, tokens: PaddedTokens, **how: Any) -> Tensor:
         mask = {"attention_mask": tokens.real.long()} if self.padding else {}
         further = self._with(position_ids=_positions(tokens), use_cache=False, **mask)
         found: Tensor = self.module(**{**further, **how}).logits

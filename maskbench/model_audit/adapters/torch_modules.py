@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maskbench.model_audit.inputs import Inputs, Tokens
+from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.subject import ModelSubject
 
 TABLE = 40
@@ -33,7 +33,7 @@ class _WithTable(nn.Module):
         """Not called: the subject calls `inner`."""
         raise NotImplementedError
 
-    def vectors(self, tokens: Tokens) -> Float[Tensor, "batch len width"]:
+    def vectors(self, tokens: PaddedTokens) -> Float[Tensor, "batch len width"]:
         """Return the vectors of tokens, each plus a part that depends on its position."""
         found: Tensor = self.words(tokens.ids)
         place = torch.arange(tokens.length, dtype=found.dtype)[:, None]

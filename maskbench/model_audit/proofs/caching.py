@@ -11,11 +11,11 @@ from torch import Tensor
 
 from maskbench.model_audit.case import EVALUATION, ModelCase
 from maskbench.model_audit.changes import with_shifted_start
-from maskbench.model_audit.inputs import Inputs, Tokens
+from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.proofs.registry import Answer, model_proof
 
 GENERATED = 6
-"""Tokens that a generation appends."""
+"""PaddedTokens that a generation appends."""
 
 
 def in_steps(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]]) -> Tensor:
@@ -112,7 +112,7 @@ def generation(case: ModelCase) -> Iterable[Answer]:
         return
     ids = torch.cat((prompt.target.ids, said[0]), 1)
     whole = case.scores(
-        prompt.change("target", Tokens(ids, torch.ones_like(ids, dtype=torch.bool))), EVALUATION
+        prompt.change("target", PaddedTokens(ids, torch.ones_like(ids, dtype=torch.bool))), EVALUATION
     )
     scores = whole[:, prompt.target.length - 1 : -1]
     # A token within rounding of the greatest score is as good.
@@ -127,8 +127,8 @@ def generation(case: ModelCase) -> Iterable[Answer]:
     yield Answer.at_most(value, limit, detail)
 
 
-def _as_prompt(tokens: Tokens) -> Tokens:
+def _as_prompt(tokens: PaddedTokens) -> PaddedTokens:
     """Return the tokens without padding and with one first token, as every decoder prompt begins."""
     ids = tokens.ids.clone()
     ids[:, 0] = ids[0, 0]
-    return Tokens(ids, torch.ones_like(tokens.real))
+    return PaddedTokens(ids, torch.ones_like(tokens.real))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from maskbench.model_audit.case import EVALUATION, MODES, Mode, ModelCase
-from maskbench.model_audit.inputs import Inputs, Tokens, other_words
+from maskbench.model_audit.inputs import Inputs, PaddedTokens, other_words
 from maskbench.model_audit.proofs.registry import Answer, Change, model_proof
 from maskbench.model_audit.rounding import difference
 
@@ -26,7 +26,9 @@ def changed_after(inputs: Inputs, words: tuple[int, int], place: int, *, alone: 
     column = torch.arange(target.length)
     chosen = (column == place) if alone else (column >= place)
     new = other_words(target.ids, words, place)
-    return inputs.change("target", Tokens(torch.where(chosen & target.real, new, target.ids), target.real))
+    return inputs.change(
+        "target", PaddedTokens(torch.where(chosen & target.real, new, target.ids), target.real)
+    )
 
 
 def moved_before(before: Tensor, after: Tensor, real: Tensor, place: int) -> tuple[float, int, int]:

@@ -8,7 +8,7 @@ import torch
 
 from maskbench.model_audit.case import EVALUATION, ModelCase
 from maskbench.model_audit.changes import with_other_padding
-from maskbench.model_audit.inputs import Inputs, Tokens
+from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.proofs.future import changed_after, moved_before
 from maskbench.model_audit.proofs.registry import Answer, model_proof
 from maskbench.model_audit.rounding import difference
@@ -69,7 +69,7 @@ def empty_rows(case: ModelCase) -> Iterable[Answer]:
     real = inputs.source.real.clone()
     real[1] = False
     ids = torch.where(real, inputs.source.ids, subject.pad)
-    emptied = Inputs(inputs.target, Tokens(ids, real))
+    emptied = Inputs(inputs.target, PaddedTokens(ids, real))
     after, before = case.scores(emptied, EVALUATION), case.unchanged(EVALUATION)
     bad = int((~after[inputs.target.real].isfinite()).sum())
     yield Answer.at_most(float(bad), 0.0, f"{bad} scores are not finite" if bad else "")

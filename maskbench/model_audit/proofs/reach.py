@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 
 from maskbench.model_audit.case import EVALUATION, ModelCase
-from maskbench.model_audit.inputs import Side, Tokens, other_words
+from maskbench.model_audit.inputs import PaddedTokens, Side, other_words
 from maskbench.model_audit.proofs.registry import Answer, model_proof
 
 
@@ -20,7 +20,7 @@ def unread(case: ModelCase, side: Side) -> list[tuple[int, int]]:
     for place in columns:
         chosen = (torch.arange(tokens.length) == place) & tokens.real
         new = other_words(tokens.ids, subject.words, place)
-        variants.append(inputs.change(side, Tokens(torch.where(chosen, new, tokens.ids), tokens.real)))
+        variants.append(inputs.change(side, PaddedTokens(torch.where(chosen, new, tokens.ids), tokens.real)))
     left = []
     for place, (before, after) in zip(columns, case.compare(variants, EVALUATION), strict=True):
         moved = (before != after).any(-1) & inputs.target.real

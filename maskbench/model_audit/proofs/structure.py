@@ -1,0 +1,47 @@
+"""Proof that a model reads what its declared structure allows, and no more: a window, a prefix, packed documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+from maskbench.model_audit.case import EVALUATION, ModelCase
+from maskbench.model_audit.proofs.future import changed_after
+from maskbench.model_audit.proofs.registry import Answer, Change, model_proof
+
+
+@model_proof("declared structure", "future")
+def declared_structure(case: ModelCase) -> Iterable[Answer]:
+    """Does every prediction read only the target tokens that the declared structure lets it read?"""
+    subject, inputs = case.subject, case.inputs
+    if subject.may_read is None:
+        yield Answer.not_made("no structure is declared (`may_read`)")
+        return
+    n = inputs.target.length
+    allowed = subject.may_read(n)
+    variants = [changed_after(inputs, subject.words, place, alone=True) for place in range(n)]
+    worst, found, limit, unread = 0.0, None, 0.0, []
+    for place, (variant, (before, after)) in enumerate(
+        zip(variants, case.compare(variants, EVALUATION), strict=True)
+    ):
+        limit = max(limit, case.limit(before))
+        apart = (before - after).abs().amax(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
+        apart = apart * inputs.target.real
+        outside = torch.where(allowed[:, place], 0.0, apart)
+        value = float(outside.max())
+        if value > worst:
+            row, position = (int(i) for i in torch.unravel_index(outside.argmax(), outside.shape))
+            worst, found = value, Change(inputs, variant, row, position, f"changing target token {place}")
+        inside = allowed[:, place] & (torch.arange(n) != place)
+        unread += [
+            (place, t) for t in inside.nonzero().flatten().tolist() if not bool((apart[:, t] > 0).any())
+        ]
+    said = ""
+    if found is not None and worst > limit:
+        said = f"{found.what} moves the prediction at {found.position} by {worst:.2g}, which must not read it"
+    yield Answer.at_most(worst, limit, said, found)
+    said = (
+        f"the prediction at {unread[0][1]} does not read token {unread[0][0]}, which it may" if unread else ""
+    )
+    yield Answer.at_most(float(len(unread)), 0.0, said)

@@ -1,0 +1,141 @@
+"""Torch's own modules, and plain modules of a user's: how they are called, and the faults that calls have."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from maskbench.model_audit import audit_subject
+from maskbench.model_audit.adapters.torch_modules import (
+    Layer,
+    PlainDecoder,
+    PlainEncoderDecoder,
+    TorchEncoder,
+    TorchTransformer,
+    width_of,
+)
+from maskbench.model_audit.target import subject_for
+
+# Torch says so where its fast path cannot be taken.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:enable_nested_tensor"),
+    pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors"),
+]
+FEW = ["future tokens", "padding content", "alone", "gradient mode", "reach"]
+
+
+def broken(subject, proofs=None):
+    return {f.proof: f for f in audit_subject(subject, proofs) if f.passed is False}
+
+
+def seeded(build):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return build().eval()
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_transformer_of_torch_keeps_its_promises(batch_first):
+    module = seeded(lambda: nn.Transformer(24, 4, 2, 2, 40, batch_first=batch_first))
+    assert broken(TorchTransformer(module), FEW) == {}
+
+
+class WithoutMemoryMask(TorchTransformer):
+    """The mistake of many programs: `memory_key_padding_mask` is forgotten."""
+
+    def logits(self, inputs) -> Tensor:
+        whole, source = self.module, inputs.of("source")
+        n = inputs.target.length
+        return whole.inner(
+            whole.vectors(source),
+            whole.vectors(inputs.target),
+            tgt_mask=torch.ones(n, n, dtype=torch.bool).triu(1),
+            src_key_padding_mask=~source.real,
+            tgt_key_padding_mask=~inputs.target.real,
+        )
+
+
+def test_a_forgotten_memory_mask_is_found_though_the_fast_path_hides_it_in_evaluation():
+    module = seeded(lambda: nn.Transformer(24, 4, 2, 2, 40, batch_first=True))
+    found = broken(WithoutMemoryMask(module), FEW)
+    assert found.keys() == {"padding content", "alone", "gradient mode"}
+    assert "source padding" in found["padding content"].sentence
+    assert "decoder.layers.0" in found["padding content"].sentence
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_encoder_of_torch_keeps_its_promises(causal, whole):
+    layer = nn.TransformerEncoderLayer(24, 4, 40, batch_first=True)
+    module = seeded(lambda: nn.TransformerEncoder(layer, 2) if whole else layer)
+    assert broken(TorchEncoder(module, causal=causal), FEW) == {}
+
+
+class Mean(nn.Module):
+    """Reads the mean of all positions up to its own, or of all."""
+
+    def __init__(self, causal: bool) -> None:
+        super().__init__()
+        self.map, self.causal = nn.Linear(18, 18), causal
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        mean = x.cumsum(1) / torch.arange(1, x.shape[1] + 1, dtype=x.dtype)[:, None]
+        return self.map(x + (mean if self.causal else x.mean(1, keepdim=True))).tanh(), None
+
+
+def test_a_bare_layer_is_told_from_a_leaking_one():
+    assert broken(Layer(Mean(True).eval()), ["future tokens", "truncation", "reach"]) == {}
+    found = broken(Layer(Mean(False).eval()), ["future tokens", "truncation", "future gradients"])
+    assert len(found) == 3
+    assert found["future tokens"].module == "inner.map"
+
+
+def test_the_width_of_a_layer_is_told_from_its_parts():
+    assert width_of(nn.Linear(7, 3)) == 7
+    assert width_of(nn.MultiheadAttention(12, 3)) == 12
+    assert width_of(nn.ReLU()) is None
+    with pytest.raises(ValueError, match="width"):
+        Layer(nn.ReLU())
+
+
+class LastAlone(nn.Module):
+    """A decoder that computes the last position alone unless it gets targets, as some small GPTs do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.head = nn.Embedding(30, 18), nn.Linear(18, 30)
+
+    def forward(self, ids: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        x = self.words(ids).cumsum(1).tanh()
+        return (self.head(x[:, -1:]), None) if targets is None else (self.head(x), torch.zeros(()))
+
+
+def test_plain_modules_are_called_with_what_they_take():
+    decoder = subject_for(LastAlone().eval())
+    assert isinstance(decoder, PlainDecoder) and decoder.words == (4, 26)
+    assert broken(decoder, ["future tokens", "reach"]) == {}
+
+    class Pair(LastAlone):
+        def forward(self, source: Tensor, target: Tensor) -> Tensor:
+            return self.head(self.words(target).cumsum(1) + self.words(source).mean(1, keepdim=True))
+
+    pair = subject_for(Pair().eval())
+    assert isinstance(pair, PlainEncoderDecoder)
+    assert broken(pair, ["future tokens", "reach", "padding content"]) == {}
+
+    class Three(LastAlone):
+        def forward(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+            return a
+
+    with pytest.raises(ValueError, match="3 required arguments"):
+        subject_for(Three())
+
+
+def test_scores_of_another_shape_are_refused():
+    class Pooled(LastAlone):
+        def forward(self, ids: Tensor) -> Tensor:
+            return self.head(self.words(ids).mean(1))
+
+    (finding,) = audit_subject(subject_for(Pooled()), ["future tokens"])
+    assert finding.passed is False and "[batch, length, outputs]" in finding.sentence
