@@ -33,27 +33,29 @@ def print_model_findings(name: str, findings: Sequence[ModelFinding], file: Text
     for finding in findings:
         if finding.passed is False:
             out.write(
-                f"\n{sanitize(finding.proof)} is broken ({finding.dtype}): {sanitize(finding.sentence)}\n"
+                f"\n{sanitize(finding.question)} No, in {finding.dtype}:\n  {sanitize(finding.sentence)}\n"
             )
-    missing = [(finding.proof, reason) for finding in findings for reason in finding.not_made]
+    missing: dict[str, list[str]] = {}
+    for finding in findings:
+        for reason in finding.not_made:
+            missing.setdefault(reason, []).append(finding.proof)
     if missing:
         out.write("\nnot checked:\n")
-        out.writelines(f"  {sanitize(proof)}: {sanitize(reason)}\n" for proof, reason in missing)
+        out.writelines(f"  {', '.join(proofs)}: {sanitize(reason)}\n" for reason, proofs in missing.items())
     out.write(f"\n{totals(name, findings)}\n")
 
 
 def findings_table(findings: Sequence[ModelFinding]) -> Table:
-    """Return one row per proof: its verdict, the measured number, how much rounding may do, and the question."""
+    """Return one row per proof: its verdict, the measured number, and how much rounding may do."""
     table = Table(box=None, pad_edge=False)
     table.add_column("proof", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("moved", justify="right", no_wrap=True)
     table.add_column("allowed", justify="right", no_wrap=True)
-    table.add_column("question")
     for finding in findings:
         word, style = _WORDS[finding.passed]
         numbers = ["" if n is None else f"{n:.2g}" for n in (finding.answer.value, finding.answer.limit)]
-        table.add_row(finding.proof, Text(word, style=style), *numbers, Text(finding.question))
+        table.add_row(finding.proof, Text(word, style=style), *numbers)
     return table
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.locate import first_broken_module
 from maskbench.model_audit.proofs.registry import Answer, Family, ModelProof, model_proofs_in_order
+from maskbench.model_audit.reproduction import smallest_change
 from maskbench.model_audit.subject import ModelSubject
 
 FORMATS = (torch.float64, torch.float32)
@@ -81,7 +82,9 @@ def _examine(proof: ModelProof, cases: Iterable[ModelCase]) -> ModelFinding:
     case, answer = max(ranked, key=lambda pair: _excess(pair[1]))
     module = None
     if answer.passed is False and answer.change is not None:
-        module = first_broken_module(case, answer.change, answer.limit or 0.0)
+        limit = answer.limit or 0.0
+        change = smallest_change(case, answer.change, limit)
+        answer, module = replace(answer, change=change), first_broken_module(case, change, limit)
     return ModelFinding(proof.name, proof.family, proof.question, _name(case), answer, module, missing)
 
 

@@ -18,6 +18,8 @@ from maskbench.model_audit.subject import ModelSubject
 
 T = TypeVar("T")
 
+PASS_BYTES = 256 << 20
+"""Largest size of a pass of several variants, in bytes, unless a single one needs more."""
 SOURCE_LENGTHS, TARGET_LENGTHS = (9, 5, 7), (11, 8, 10)
 """Lengths of the test sentences in tokens. All sizes of a batch differ; an offset of 10 tokens is tried."""
 
@@ -144,29 +146,27 @@ class ModelCase:
         eps = torch.finfo(self.narrowest).eps
         return ROUNDINGS * eps * max([1.0, *map(largest, scores)])
 
-    def compare(
-        self, variants: Sequence[Inputs], mode: Mode, like: Inputs | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def compare(self, variants: Sequence[Inputs], mode: Mode) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield, for every variant, the scores of the unchanged inputs and of the variant, at equal shapes.
 
-        Variants pass the model together with as many copies of the unchanged inputs, so that each has the same row of a
-        pass of the same shape as its copy. Where a row's scores depend on the other rows, each passes alone.
+        Variants pass the model together, and so do as many copies of the unchanged inputs, so that each variant has the
+        same row of a pass of the same shape as its copy. Where a row's scores depend on the other rows, each passes alone.
         """
-        base = self.inputs if like is None else like
-        if not variants:
+        before = self.unchanged(mode)
+        if self.mixes_rows(mode):
+            yield from ((before, self.scores(variant, mode)) for variant in variants)
             return
-        if not self.mixes_rows(mode):
-            together = len(variants)
-            before = self.scores(stack([base] * together), mode).view(together, base.batch, *self._tail(mode))
-            after = self.scores(stack(list(variants)), mode).view(before.shape)
-            yield from zip(before, after, strict=True)
-            return
-        alone = self.scores(base, mode)
-        for variant in variants:
-            yield alone, self.scores(variant, mode)
+        # A pass holds about six arrays of the size of its scores.
+        at_once = max(1, PASS_BYTES // (6 * before.numel() * before.itemsize))
+        for start in range(0, len(variants), at_once):
+            piece = list(variants[start : start + at_once])
+            copies = self._copies(len(piece), mode)
+            shape = (len(piece), *before.shape)
+            yield from zip(copies.view(shape), self.scores(stack(piece), mode).view(shape), strict=True)
 
-    def _tail(self, mode: Mode) -> torch.Size:
-        return self.unchanged(mode).shape[1:]
+    def _copies(self, count: int, mode: Mode) -> Tensor:
+        """Return the scores of so many copies of the unchanged inputs in one pass; computed once."""
+        return self.once(("copies", mode, count), lambda: self.scores(stack([self.inputs] * count), mode))
 
     def mixes_rows(self, mode: Mode) -> bool:
         """Whether the scores of a row change when the other rows hold other tokens."""

@@ -232,20 +232,22 @@ def _hugging_face(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequ
     if settings_class is None:
         raise ConfigError(f"transformers {library.__version__} has no model class {name!r}")
     defaults = settings_class()
-    known = {**getattr(defaults, "attribute_map", {}), **defaults.to_dict()}
-    wanted: dict[str, Any] = {key: value for key, value in SMALL.items() if key in known}
-    words = int(config.get("vocab_size", SMALL["vocab_size"]))
+    own = defaults.to_dict()
+    # Many classes take a setting by several names.
+    names: dict[str, str] = getattr(defaults, "attribute_map", {})
+    wanted: dict[str, Any] = {}
+    for key, value in SMALL.items():
+        if names.get(key, key) in own:
+            wanted.setdefault(names.get(key, key), value)
+    for key, text in config.items():
+        if names.get(key, key) not in own:
+            raise ConfigError(f"{settings_class.__name__} has no setting {key!r}")
+        wanted[names.get(key, key)] = _value(text)
+    words = wanted.get("vocab_size", own.get("vocab_size", 0))
     for place, key in enumerate(MARKS):
         # Without a padding id, or with one that the small vocabulary does not have, the class may not build.
-        if key in known and not (isinstance(known[key], int) and 0 <= known[key] < words):
+        if key in own and key not in wanted and not (isinstance(own[key], int) and 0 <= own[key] < words):
             wanted[key] = place
-    for key, text in config.items():
-        if key not in known:
-            raise ConfigError(f"{settings_class.__name__} has no setting {key!r}")
-        try:
-            wanted[key] = json.loads(text)
-        except json.JSONDecodeError:
-            wanted[key] = text
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -263,6 +265,14 @@ def _hugging_face(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequ
         f"model = transformers.{name}(config).eval()",
     )
     return built.eval(), lines
+
+
+def _value(text: str) -> Any:
+    """Return a setting's value: JSON where it is, else the text."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def _saved(folder: Path) -> nn.Module:

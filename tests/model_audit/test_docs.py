@@ -28,7 +28,7 @@ def run(folder, *arguments):
 
 
 def test_the_broken_decoder_is_found_and_the_script_shows_it_without_maskbench(files):
-    done = run(files, "decoder.py:build", "--write-reproduction", "shown.py", "--proof", "future tokens")
+    done = run(files, "decoder.py:build", "--write-reproduction", "shown.py", "--proof", "causality")
     assert done.returncode == 3
     assert re.search(
         r"changing target token \d+ moves the prediction at \d+ by .*; first seen in layer", done.stdout
@@ -46,7 +46,7 @@ def test_the_mended_decoder_holds(files):
     file.write_text(file.read_text().replace("triu(2)", "triu(1)"))
     done = run(files, "decoder.py:build", "--json")
     found = {one["proof"]: one["passed"] for one in json.loads(done.stdout)}
-    assert done.returncode == 0 and found["future tokens"] and found["large scores"]
+    assert done.returncode == 0 and found["causality"] and found["large scores"]
     assert found["padding content"] is None and False not in found.values()
 
 

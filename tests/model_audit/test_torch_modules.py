@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:enable_nested_tensor"),
     pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors"),
 ]
-FEW = ["future tokens", "padding content", "alone", "gradient mode", "reach"]
+FEW = ["causality", "padding content", "alone", "gradient mode", "reach"]
 
 
 def broken(subject, proofs=None):
@@ -85,10 +85,10 @@ class Mean(nn.Module):
 
 
 def test_a_bare_layer_is_told_from_a_leaking_one():
-    assert broken(Layer(Mean(True).eval()), ["future tokens", "truncation", "reach"]) == {}
-    found = broken(Layer(Mean(False).eval()), ["future tokens", "truncation", "future gradients"])
+    assert broken(Layer(Mean(True).eval()), ["causality", "truncation", "reach"]) == {}
+    found = broken(Layer(Mean(False).eval()), ["causality", "truncation", "future gradients"])
     assert len(found) == 3
-    assert found["future tokens"].module == "inner.map"
+    assert found["causality"].module == "inner.map"
 
 
 def test_the_width_of_a_layer_is_told_from_its_parts():
@@ -114,7 +114,7 @@ class LastAlone(nn.Module):
 def test_plain_modules_are_called_with_what_they_take():
     decoder = subject_for(LastAlone().eval())
     assert isinstance(decoder, PlainDecoder) and decoder.words == (4, 26)
-    assert broken(decoder, ["future tokens", "reach"]) == {}
+    assert broken(decoder, ["causality", "reach"]) == {}
 
     class Pair(LastAlone):
         def forward(self, source: Tensor, target: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def test_plain_modules_are_called_with_what_they_take():
 
     pair = subject_for(Pair().eval())
     assert isinstance(pair, PlainEncoderDecoder)
-    assert broken(pair, ["future tokens", "reach", "padding content"]) == {}
+    assert broken(pair, ["causality", "reach", "padding content"]) == {}
 
     class Three(LastAlone):
         def forward(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
@@ -137,5 +137,5 @@ def test_scores_of_another_shape_are_refused():
         def forward(self, ids: Tensor) -> Tensor:
             return self.head(self.words(ids).mean(1))
 
-    (finding,) = audit_subject(subject_for(Pooled()), ["future tokens"])
+    (finding,) = audit_subject(subject_for(Pooled()), ["causality"])
     assert finding.passed is False and "[batch, length, outputs]" in finding.sentence

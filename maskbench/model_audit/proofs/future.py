@@ -39,7 +39,7 @@ def moved_before(before: Tensor, after: Tensor, real: Tensor, place: int) -> tup
     return float(apart.max()), worst // place, worst % place
 
 
-@model_proof("future tokens", "future")
+@model_proof("causality", "future")
 def future_tokens(case: ModelCase) -> Iterable[Answer]:
     """Do predictions stay when later target tokens change, all of them and each alone?"""
     if not case.subject.causal:

@@ -57,7 +57,7 @@ def draws(case: ModelCase) -> Iterable[Answer]:
     yield Answer.at_most(0.0, 0.0)
 
 
-@model_proof("repeats", "modes")
+@model_proof("evaluation repeats", "modes")
 def repeats(case: ModelCase) -> Iterable[Answer]:
     """Does an evaluation give the same scores again, in another state of torch's generator?"""
     before = case.unchanged(EVALUATION)
