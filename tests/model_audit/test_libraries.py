@@ -49,9 +49,11 @@ def checked(subject, proofs):
 def test_a_model_of_transformers_that_holds_is_not_accused(name, subject_class):
     subject = load_target(f"hf:{name}")
     assert type(subject) is subject_class
-    assert broken(subject, QUICK) == {}
+    # Mamba's state takes one token at a time.
+    proofs = [proof for proof in QUICK if not (name.startswith("Mamba") and proof == "several tokens a step")]
+    assert broken(subject, proofs) == {}
     if subject_class is not hugging_face.MaskedLanguageModel:
-        assert checked(subject, QUICK) >= {"causality", "cached decoding", "generation", "reach"}
+        assert checked(subject, proofs) >= {"causality", "cached decoding", "generation", "reach"}
 
 
 def test_prompts_padded_on_the_left_are_continued_by_a_causal_model():

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.subject import ModelSubject
 
+CACHES = ("cache", "past_key_values", "cache_params")
+"""Names under which models take and return a cache, by the version of transformers."""
 KERNELS = ("eager", "sdpa")
 """Kernels that run on every device; flex attention compiles for half a minute and is for the asking."""
 
@@ -32,6 +34,18 @@ class _HuggingFace(ModelSubject):
         }
         super().__init__(module, **{**given, **further})
         self._takes = set(inspect.signature(module.forward).parameters)
+        self._cache = next((name for name in CACHES if name in self._takes), None)
+
+    @property
+    def has_step(self) -> bool:
+        """Whether the model takes a cache."""
+        return super().has_step and self._cache is not None
+
+    def _continue(self, cache: Any, **how: Any) -> tuple[Tensor, Any]:
+        """Return the scores of a call with a cache, and the cache after it."""
+        assert self._cache is not None
+        out: Any = self.module(use_cache=True, **{self._cache: cache}, **how)
+        return out.logits, getattr(out, self._cache)
 
     def _with(self, **wanted: Any) -> dict[str, Any]:
         """Return those arguments that the model's forward takes."""
@@ -57,7 +71,8 @@ def _generated(model: Any, count: int, pad: int, start: int | None = None, **how
     """
     from transformers import GenerationConfig
 
-    plain = GenerationConfig(pad_token_id=pad, decoder_start_token_id=start, do_sample=False, num_beams=1)
+    settings: Any = GenerationConfig
+    plain = settings(pad_token_id=pad, decoder_start_token_id=start, do_sample=False, num_beams=1)
     model.generation_config = plain
     found: Tensor = model.generate(**how, max_new_tokens=count)
     return found[:, -count:]
@@ -75,7 +90,6 @@ class CausalLanguageModel(_HuggingFace):
 
     def __init__(self, module: nn.Module, **further: Any) -> None:
         super().__init__(module, **{"left_padding": True, **further})
-        self._cache = "past_key_values" if "past_key_values" in self._takes else "cache_params"
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the scores at every position."""
@@ -96,21 +110,13 @@ class CausalLanguageModel(_HuggingFace):
         return ("def scores(target, target_real):", f"    return model(input_ids=target, {how}).logits")
 
     def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
-        """Return the scores of the positions from `start` on, computed from `past_key_values`."""
+        """Return the scores of the positions from `start` on, computed from the cache."""
         tokens = inputs.target
-        mask = {"attention_mask": tokens.real.long()} if self.padding else {}
-        out: Any = self.module(
-            input_ids=tokens.ids[:, start:],
-            use_cache=True,
-            **{self._cache: state},
-            **self._with(position_ids=_positions(tokens)[:, start:], **mask),
-        )
-        return out.logits, getattr(out, self._cache)
-
-    @property
-    def has_step(self) -> bool:
-        """Whether the model takes a cache."""
-        return self._cache in self._takes
+        # Attention needs to know what is padding in the cache; a recurrent state has left it out already.
+        first = start if getattr(self.module, "_is_stateful", False) else 0
+        mask = {"attention_mask": tokens.real[:, first:].long()} if self.padding else {}
+        further = self._with(position_ids=_positions(tokens)[:, start:], **mask)
+        return self._continue(state, input_ids=tokens.ids[:, start:], **further)
 
     def generate(self, inputs: Inputs, count: int) -> Tensor | None:
         """Return the tokens of `generate`, greedily."""
@@ -205,17 +211,16 @@ class Seq2SeqLanguageModel(_HuggingFace):
         return self.module.get_encoder()(input_ids=source.ids, attention_mask=source.real.long())  # type: ignore[operator]
 
     def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
-        """Return the scores of the positions from `start` on, computed from `past_key_values`."""
+        """Return the scores of the positions from `start` on, computed from the cache."""
         encoded, past = (self._encoded(inputs), None) if state is None else state
-        out: Any = self.module(
+        scores, past = self._continue(
+            past,
             encoder_outputs=encoded,
             attention_mask=inputs.of("source").real.long(),
             decoder_input_ids=inputs.target.ids[:, start:],
-            past_key_values=past,
-            use_cache=True,
             **self._with(decoder_attention_mask=inputs.target.real.long()),
         )
-        return out.logits, (encoded, out.past_key_values)
+        return scores, (encoded, past)
 
     def generate(self, inputs: Inputs, count: int) -> Tensor | None:
         """Return the tokens of `generate`, greedily."""
