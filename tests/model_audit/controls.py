@@ -108,10 +108,16 @@ class Control(nn.Module):
     """An encoder-decoder, or a decoder alone."""
 
     def __init__(
-        self, fault: str = "", *, source: bool = True, norm: str = "layer", cell: str = "attention"
+        self,
+        fault: str = "",
+        *,
+        source: bool = True,
+        norm: str = "layer",
+        cell: str = "attention",
+        layer_drop: float = 0.0,
     ) -> None:
         super().__init__()
-        self.fault, self.cell = fault, cell
+        self.fault, self.cell, self.layer_drop = fault, cell, layer_drop
 
         def make_norm() -> nn.Module:
             return {"layer": nn.LayerNorm, "rms": nn.RMSNorm, "none": lambda _: nn.Identity()}[norm](WIDTH)
@@ -172,6 +178,8 @@ class Control(nn.Module):
             for layer, old in zip(self.decoder, before, strict=True):
                 if self.fault == "cache forgets" and old is not None:
                     old = old[:, -2:]
+                if self.layer_drop and self.training and torch.rand(()) < self.layer_drop:
+                    continue
                 x, keys = layer(x, memory, real, old)
                 kept.append(keys)
         if self.batch_norm is not None:

@@ -56,6 +56,7 @@ SOUND = {
     "no norm": {"norm": "none"},
     "decoder": {"source": False},
     "decoder, rms norm": {"source": False, "norm": "rms"},
+    "layers skipped in training": {"source": False, "layer_drop": 0.9},
     "gru": {"source": False, "cell": "gru"},
     "causal convolution": {"source": False, "cell": "conv"},
 }

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from maskbench.model_audit.case import TRAINING, ModelCase, quiet
+from maskbench.model_audit.case import TRAINING, WITH_GRADIENTS, ModelCase, quiet
 from maskbench.model_audit.proofs.registry import Answer, model_proof
 
 
@@ -19,11 +19,13 @@ def every_part(case: ModelCase) -> Iterable[Answer]:
     handles = [part.register_forward_hook(lambda m, _i, _o: ran.add(m)) for part in module.modules()]
     module.zero_grad(set_to_none=True)
     try:
-        with case.running(TRAINING), quiet(module):
-            scores = case.subject.logits(inputs)
-            direction = torch.linspace(0.3, 1.7, scores.shape[-1]).cos().to(scores.dtype)
-            if scores.requires_grad:
-                (scores * direction)[inputs.target.real].sum().backward()  # type: ignore[no-untyped-call]
+        # A layer that training skips by chance runs in evaluation, and some parts run in training alone.
+        for mode in (TRAINING, WITH_GRADIENTS):
+            with case.running(mode), quiet(module):
+                scores = case.subject.logits(inputs)
+                direction = torch.linspace(0.3, 1.7, scores.shape[-1]).cos().to(scores.dtype)
+                if scores.requires_grad:
+                    (scores * direction)[inputs.target.real].sum().backward()  # type: ignore[no-untyped-call]
     finally:
         for handle in handles:
             handle.remove()
