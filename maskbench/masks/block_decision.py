@@ -95,7 +95,11 @@ def decide_blocks(
         return keep
 
     if others or (causal is None and not _all_real(request)):
-        blocks = restrict_blocks(blocks, of_batch, device)
+        # The dropout bits of a block depend on which keys it has. Where queries are target positions, these must not
+        # depend on later target tokens, which a mask that reads its input would make them.
+        reads_input = any("input" in placed.strategy.depends_on for placed in others)
+        tighten = site == "encoder_self" or not reads_input
+        blocks = restrict_blocks(blocks, of_batch, device, tighten=tighten)
     biases = [placed for placed, strategy in acting if isinstance(strategy, ScoreBias | ScoreGate)]
     if biases:
         blocks = [_with_bias(block, biases, plan, layer, request, legal) for block in blocks]

@@ -95,13 +95,19 @@ def derive_blocks(
     return blocks
 
 
-def restrict_blocks(blocks: Sequence[Block], pattern: Pattern, device: torch.device) -> list[Block]:
-    """Return the blocks with only the pairs that `pattern`, asked at the indices of each block, keeps as well."""
+def restrict_blocks(
+    blocks: Sequence[Block], pattern: Pattern, device: torch.device, *, tighten: bool = True
+) -> list[Block]:
+    """Return the blocks with only the pairs that `pattern`, asked at the indices of each block, keeps as well.
+
+    Args:
+        tighten: whether keys that no query of a block keeps leave it.
+    """
     restricted = []
     for block in blocks:
         also = pattern(indices_of(block.rows, device), indices_of(block.keys, device))
         keep = also if block.keep is None else block.keep & also
-        restricted.append(_tightened(block.rows, block.keys, keep))
+        restricted.append(_tightened(block.rows, block.keys, keep) if tighten else replace(block, keep=keep))
     return restricted
 
 

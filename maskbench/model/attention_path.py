@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 
 from maskbench.config.schema.experiment import ModelConfig
 
-PATHS_VERSION = 1
+PATHS_VERSION = 2
 """Version of the rules and kernels below; increased whenever a change of them changes results."""
 
 _MAX_BLOCKS = 128

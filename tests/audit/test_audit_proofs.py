@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import maskbench.masks  # noqa: F401  (fills the registry)
-from maskbench.audit import Finding, audit
+from maskbench.audit import Finding, audit, is_sound
 from maskbench.audit.catalogue import list_names, make_catalogue_subject, make_catalogue_subjects
 from maskbench.audit.proofs import paths
 from maskbench.audit.proofs.changes import with_more_padding
@@ -227,6 +227,15 @@ def test_the_whole_catalogue_keeps_every_promise() -> None:
         if f.passed is False
     }
     assert not broken_ones
+
+
+def test_dropout_in_blocks_does_not_depend_on_later_words_where_a_mask_reads_them() -> None:
+    causality = [proof for proof in proofs_in_order() if proof.name == "causality"]
+    subjects = [one for one in make_catalogue_subjects(["document"]) if one.site in ("cross", "decoder_self")]
+    assert {one.site for one in subjects} == {"cross", "decoder_self"}
+    assert all(one.model.dropout > 0 for one in subjects)
+    for found in audit([replace(one, attention_paths=paths.BLOCKED) for one in subjects], causality):
+        assert found and is_sound(found)
 
 
 @pytest.mark.slow

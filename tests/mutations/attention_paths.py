@@ -25,6 +25,7 @@ ATTENTION_PATHS = family(
     ("lost pairs", BLOCKS, "keep.flatten(0, 2).any(0)", "keep.flatten(0, 2).all(0)", f"{IN_BLOCKS} {T}"),
     ("padding", DECISION, "if others or (causal is None and not _all_real(request)):", "if others:", T),
     ("lost mask", DECISION, "keep = keep & (pattern if", "keep = (pattern if", T),
+    ("draws", DECISION, 'site == "encoder_self" or not reads_input', "True", "audit/test_audit_proofs.py"),
     ("path", PATH, "min(q_len, kv_len) >= self.smallest", "min(q_len, kv_len) > self.smallest", T),
     ("path", PATH, "and not drops and", "and", T),
     ("fused", ATTENTION, "attn_mask=keep, is_causal=is_causal", "is_causal=is_causal", T),
