@@ -15,7 +15,7 @@ from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.proofs.registry import Answer, model_proof
 
 GENERATED = 6
-"""PaddedTokens that a generation appends."""
+"""Number of tokens that a generation appends."""
 
 
 def in_steps(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]]) -> Tensor:
