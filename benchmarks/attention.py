@@ -16,7 +16,8 @@ more memory than there is, is skipped. `--figure FILE` also draws both by length
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -49,19 +50,10 @@ SPARE = 0.7
 def measure(options: argparse.Namespace, results: Results) -> None:
     """Measure what the options ask for."""
     curves: Curves = {}
-    known: dict[tuple[str, float], tuple[int, float]] = {}
+    contest = _Contest(options.threads, repeats_of(options, 3), results)
     for dropout in options.dropout:
         for length in [n for n in options.lengths if not dropout or options.chosen or n <= LONGEST]:
-            # New processes each time: the one that is timed keeps the memory that it once had, as a run does.
-            with ExitStack() as stack:
-                workers = [
-                    stack.enter_context(Worker(python_of(None), "attend", threads=options.threads))
-                    for _ in range(2)
-                ]
-                for worker, as_in_a_run in zip(workers, (True, False), strict=True):
-                    worker.ask("prepare", threads=options.threads, as_in_a_run=as_in_a_run)
-                contest = _Contest(*workers, repeats_of(options, 3), results, known)
-                contest.compare(options.cases, length, dropout, curves)
+            contest.compare(options.cases, length, dropout, curves)
     if options.figure:
         options.figure.write_text(draw_curves(curves), encoding="utf-8")
 
@@ -69,22 +61,9 @@ def measure(options: argparse.Namespace, results: Results) -> None:
 class _Contest:
     """Measures the cases at one length after the other."""
 
-    def __init__(
-        self,
-        for_time: Worker,
-        for_memory: Worker,
-        repeats: int,
-        results: Results,
-        known: dict[tuple[str, float], tuple[int, float]],
-    ) -> None:
-        """Take the workers.
-
-        Args:
-            known: by case and dropout, the last length that was measured and its memory; kept up to date.
-        """
-        self._for_time, self._for_memory = for_time, for_memory
-        self._repeats, self._results = repeats, results
-        self._last = known
+    def __init__(self, threads: int, repeats: int, results: Results) -> None:
+        self._threads, self._repeats, self._results = threads, repeats, results
+        self._last: dict[tuple[str, float], tuple[int, float]] = {}
 
     def compare(self, cases: list[str], length: int, dropout: float, curves: Curves) -> None:
         """Measure the cases at one length and add their ratios."""
@@ -97,8 +76,15 @@ class _Contest:
         count = 3 if length <= SHORT else 1
         # Memory hardly varies, and a case that takes seconds takes them here as well.
         rounds = self._repeats if length <= SHORT else 1
-        memory = interleave({case: partial(self._memory, case, about) for case in fitting}, rounds, warm_up=0)
-        times = interleave({case: partial(self._time, case, about, count) for case in fitting}, self._repeats)
+        # New processes each time: the one that is timed keeps the memory that it once had, as a run does.
+        with self._worker(as_in_a_run=False) as worker:
+            memory = interleave(
+                {case: partial(_memory, worker, case, about) for case in fitting}, rounds, warm_up=0
+            )
+        with self._worker(as_in_a_run=True) as worker:
+            times = interleave(
+                {case: partial(_time, worker, case, about, count) for case in fitting}, self._repeats
+            )
         suffix = f"+dropout-{dropout:g}" if dropout else ""
         for case in fitting:
             self._last[case, dropout] = length, max(memory[case])
@@ -122,11 +108,20 @@ class _Contest:
         self._results.skip(f"{case} at {length:,} tokens, dropout {dropout:g}", why)
         return False
 
-    def _memory(self, case: str, about: dict[str, float]) -> float:
-        return float(self._for_memory.ask("memory", case=case, **about))
+    @contextmanager
+    def _worker(self, *, as_in_a_run: bool) -> Iterator[Worker]:
+        """Yield a new process that measures; `as_in_a_run`: its allocator keeps freed memory, as training does."""
+        with Worker(python_of(None), "attend", threads=self._threads) as worker:
+            worker.ask("prepare", threads=self._threads, as_in_a_run=as_in_a_run)
+            yield worker
 
-    def _time(self, case: str, about: dict[str, float], count: int) -> float:
-        return float(self._for_time.ask("iterate", case=case, count=count, **about)["processor"] / count)
+
+def _memory(worker: Worker, case: str, about: dict[str, float]) -> float:
+    return float(worker.ask("memory", case=case, **about))
+
+
+def _time(worker: Worker, case: str, about: dict[str, float], count: int) -> float:
+    return float(worker.ask("iterate", case=case, count=count, **about)["processor"] / count)
 
 
 def main() -> None:

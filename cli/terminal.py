@@ -94,6 +94,16 @@ def strip_lines(console: Console) -> Iterator[None]:
     console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
+def print_whole(console: Console, table: Table) -> None:
+    """Print a table; where that is no terminal, as wide as it is and without spaces at the ends of lines."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = max(DEFAULT_WIDTH, width_of(table))
+    with strip_lines(console):
+        console.print(table)
+
+
 def bare_table(glyphs: Glyphs, gap: int = 2) -> Table:
     """Return a table with a rule under its headings and nothing else around its cells.
 

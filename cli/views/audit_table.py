@@ -11,7 +11,7 @@ from rich.text import Text
 
 from maskbench.text import sanitize
 
-from ..terminal import DEFAULT_WIDTH, console_on, strip_lines, width_of
+from ..terminal import console_on, print_whole
 from .mask_table import SHORT_SITES
 
 if TYPE_CHECKING:
@@ -32,13 +32,7 @@ _BROKEN = "x"
 def print_findings(found: Sequence[Sequence[Finding]], file: TextIO | None = None) -> None:
     """Print the table, the broken promises and the totals; a file gets no styles and the full width."""
     console = console_on(file or sys.stdout)
-    table = findings_table(found)
-    if console.is_terminal:
-        console.print(table)
-    else:
-        console.width = max(DEFAULT_WIDTH, width_of(table))
-        with strip_lines(console):
-            console.print(table)
+    print_whole(console, findings_table(found))
     if broken := [finding for one in found for finding in _broken(one)]:
         console.file.write("\n")
         console.file.writelines(f"{sanitize(broken_promise(finding))}\n" for finding in broken)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from maskbench.text import sanitize
 
-from ..terminal import DEFAULT_WIDTH, console_on, strip_lines, width_of
+from ..terminal import console_on, print_whole
 
 if TYPE_CHECKING:
     from maskbench.model_audit import ModelFinding
@@ -22,13 +22,7 @@ _WORDS = {True: ("holds", "green"), False: ("BROKEN", "bold red"), None: ("not c
 def print_model_findings(name: str, findings: Sequence[ModelFinding], file: TextIO | None = None) -> None:
     """Print the table, the broken promises, what was not checked, and the totals."""
     console = console_on(file or sys.stdout)
-    table = findings_table(findings)
-    if console.is_terminal:
-        console.print(table)
-    else:
-        console.width = max(DEFAULT_WIDTH, width_of(table))
-        with strip_lines(console):
-            console.print(table)
+    print_whole(console, findings_table(findings))
     out = console.file
     for finding in findings:
         if finding.passed is False:

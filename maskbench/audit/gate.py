@@ -15,19 +15,14 @@ import torch
 from maskbench.audit.arms import make_arm_subject
 from maskbench.audit.generators import find_shared_draws, preserve_generators
 from maskbench.audit.proofs.changes import with_other_mates, with_other_padding
-from maskbench.audit.proofs.leaks import (
-    largest_score,
-    leak_limit,
-    measure_future_leak,
-    score_variants,
-    truncation,
-)
+from maskbench.audit.proofs.leaks import leak_limit, measure_future_leak, score_variants, truncation
 from maskbench.audit.proofs.paths import attention_paths
 from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
 from maskbench.errors import LeakError
+from maskbench.model_audit.rounding import largest_score
 
 _FOUND = {
     "the future": "target tokens move predictions that come before them",

@@ -10,7 +10,7 @@ import torch
 
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.locate import first_broken_module
-from maskbench.model_audit.proofs.registry import Answer, Family, ModelProof, model_proofs_in_order
+from maskbench.model_audit.proofs.registry import Family, ModelProof, ProofResult, model_proofs_in_order
 from maskbench.model_audit.reproduction import smallest_change
 from maskbench.model_audit.subject import ModelSubject
 
@@ -25,7 +25,7 @@ class ModelFinding:
     family: Family
     question: str
     dtype: str
-    answer: Answer
+    answer: ProofResult
     module: str | None = None
     """Where a broken promise is first seen, in the order in which modules finish; None: not known."""
     not_made: tuple[str, ...] = ()
@@ -71,13 +71,13 @@ def audit_subject(
 
 def _examine(proof: ModelProof, cases: Iterable[ModelCase]) -> ModelFinding:
     """Return the worst answer of a proof over all formats: the failure with the largest value, else such a pass."""
-    found: list[tuple[ModelCase, Answer]] = []
+    found: list[tuple[ModelCase, ProofResult]] = []
     for case in cases:
         found += [(case, answer) for answer in _answers(proof, case)]
     missing = tuple(dict.fromkeys(answer.detail for _, answer in found if answer.passed is None))
     ranked = [pair for pair in found if pair[1].passed is False] or [pair for pair in found if pair[1].passed]
     if not ranked:
-        case, answer = found[0] if found else (next(iter(cases)), Answer.not_made("nothing to check"))
+        case, answer = found[0] if found else (next(iter(cases)), ProofResult.skipped("nothing to check"))
         return ModelFinding(proof.name, proof.family, proof.question, _name(case), answer, None, missing)
     case, answer = max(ranked, key=lambda pair: _excess(pair[1]))
     module = None
@@ -88,16 +88,18 @@ def _examine(proof: ModelProof, cases: Iterable[ModelCase]) -> ModelFinding:
     return ModelFinding(proof.name, proof.family, proof.question, _name(case), answer, module, missing)
 
 
-def _answers(proof: ModelProof, case: ModelCase) -> list[Answer]:
+def _answers(proof: ModelProof, case: ModelCase) -> list[ProofResult]:
     try:
         return list(proof.ask(case))
     except Exception as error:  # a model that raises fails the proof; the remaining proofs still run
         frame = traceback.extract_tb(error.__traceback__)[-1]
         first = (str(error).splitlines() or [""])[0]
-        return [Answer(False, detail=f"{type(error).__name__}: {first} ({frame.filename}:{frame.lineno})")]
+        return [
+            ProofResult(False, detail=f"{type(error).__name__}: {first} ({frame.filename}:{frame.lineno})")
+        ]
 
 
-def _excess(answer: Answer) -> float:
+def _excess(answer: ProofResult) -> float:
     """Return how many times its limit a value is."""
     if answer.value is None:
         return float("inf") if answer.passed is False else 0.0

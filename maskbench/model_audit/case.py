@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskbench.model_audit.changes import with_other_mates
-from maskbench.model_audit.inputs import Inputs, PaddedTokens, Side, make_tokens, other_words, stack
-from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, difference, largest
+from maskbench.model_audit.inputs import Inputs, Side, make_tokens, other_words, stack
+from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, difference, largest_score
 from maskbench.model_audit.subject import ModelSubject
 
 T = TypeVar("T")
@@ -38,6 +38,7 @@ class Mode:
 EVALUATION = Mode("evaluation")
 WITH_GRADIENTS = Mode("evaluation with gradients", gradients=True)
 TRAINING = Mode("training", training=True, gradients=True)
+ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so passes cannot be compared"
 MODES = (EVALUATION, WITH_GRADIENTS, TRAINING)
 
 
@@ -84,13 +85,18 @@ class ModelCase:
             words, inputs = self.subject.words, self.inputs
             for side in inputs.sides:
                 tokens = inputs.of(side)
-                new = torch.where(tokens.real, other_words(tokens.ids, words, 1), tokens.ids)
-                changed = inputs.change(side, PaddedTokens(new, tokens.real))
+                new = tokens.with_words(tokens.real, other_words(tokens.ids, words, 1))
+                changed = inputs.change(side, new)
                 if not torch.equal(self.draws_of(changed, TRAINING), self.draws_of(inputs, TRAINING)):
                     return True
             return False
 
         return self.once("draws depend on tokens", ask)
+
+    def comparable_modes(self) -> Iterator[tuple[Mode, str]]:
+        """Yield every mode and why its passes cannot be compared; an empty text if they can."""
+        for mode in MODES:
+            yield mode, ROUTED_DRAWS if mode.training and self.draws_depend_on_tokens() else ""
 
     @contextmanager
     def running(self, mode: Mode) -> Iterator[None]:
@@ -144,7 +150,7 @@ class ModelCase:
     def limit(self, *scores: Tensor) -> float:
         """Return how far rounding may move these scores."""
         eps = torch.finfo(self.narrowest).eps
-        return ROUNDINGS * eps * max([1.0, *map(largest, scores)])
+        return ROUNDINGS * eps * max([1.0, *map(largest_score, scores)])
 
     def compare(self, variants: Sequence[Inputs], mode: Mode) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield, for every variant, the scores of the unchanged inputs and of the variant, at equal shapes.
@@ -179,11 +185,8 @@ class ModelCase:
         return self.once(("mixes rows", mode), ask)
 
 
-def make_inputs(subject: ModelSubject, *, left: bool = False) -> Inputs:
+def make_inputs(subject: ModelSubject) -> Inputs:
     """Return the test sentences of a model: three rows of different lengths, or of one where it takes no padding.
-
-    Args:
-        left: whether padding comes first.
 
     Raises:
         ValueError: the model takes only sequences that are too short to test.
@@ -204,10 +207,10 @@ def make_inputs(subject: ModelSubject, *, left: bool = False) -> Inputs:
         return tuple(max(2, longest - (wanted[0] - n)) for n in wanted)
 
     words, pad = subject.words, subject.pad
-    target = make_tokens(lengths("target", TARGET_LENGTHS), words, pad, salt=1, left=left)
+    target = make_tokens(lengths("target", TARGET_LENGTHS), words, pad, salt=1)
     if subject.kind != "encoder-decoder":
         return Inputs(target)
-    return Inputs(target, make_tokens(lengths("source", SOURCE_LENGTHS), words, pad, salt=2, left=left))
+    return Inputs(target, make_tokens(lengths("source", SOURCE_LENGTHS), words, pad, salt=2))
 
 
 @contextmanager

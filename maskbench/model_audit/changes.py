@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
-from maskbench.model_audit.inputs import Inputs, PaddedTokens, Side, other_words, pad_more
+from maskbench.model_audit.inputs import Inputs, PaddedTokens, Side, other_words
 
 
-def with_other_padding(inputs: Inputs, side: Side, words: tuple[int, int], shift: int = 0) -> Inputs:
+def with_other_padding(inputs: Inputs, side: Side, words: tuple[int, int]) -> Inputs:
     """Return the inputs with ordinary words in the padding of one side; what is real does not change."""
     tokens = inputs.of(side)
     column = torch.arange(tokens.length).expand_as(tokens.ids)
-    new = words[0] + (column + shift) % words[1]
-    return inputs.change(side, PaddedTokens(torch.where(tokens.real, tokens.ids, new), tokens.real))
+    return inputs.change(side, tokens.with_words(~tokens.real, words[0] + column % words[1]))
 
 
-def with_more_padding(inputs: Inputs, side: Side, columns: int, pad: int, *, left: bool = False) -> Inputs:
-    """Return the inputs with more columns of padding on one side."""
-    return inputs.change(side, pad_more(inputs.of(side), columns, pad, left=left))
+def with_more_padding(inputs: Inputs, side: Side, columns: int, pad: int) -> Inputs:
+    """Return the inputs with more columns of padding at the end of one side."""
+    tokens = inputs.of(side)
+    ids, real = F.pad(tokens.ids, (0, columns), value=pad), F.pad(tokens.real, (0, columns))
+    return inputs.change(side, PaddedTokens(ids, real))
 
 
 def with_other_mates(inputs: Inputs, row: int, words: tuple[int, int]) -> Inputs:
@@ -25,8 +27,8 @@ def with_other_mates(inputs: Inputs, row: int, words: tuple[int, int]) -> Inputs
     same = (torch.arange(inputs.batch) == row)[:, None]
     for side in inputs.sides:
         tokens = inputs.of(side)
-        new = torch.where(same | ~tokens.real, tokens.ids, other_words(tokens.ids, words, 3))
-        inputs = inputs.change(side, PaddedTokens(new, tokens.real))
+        other = other_words(tokens.ids, words, 3)
+        inputs = inputs.change(side, tokens.with_words(~same & tokens.real, other))
     return inputs
 
 

@@ -43,6 +43,10 @@ class PaddedTokens:
         """Return some rows, in the order of `index`; a row may occur several times."""
         return PaddedTokens(self.ids[index], self.real[index])
 
+    def with_words(self, chosen: Bool[Tensor, "#batch #len"], ids: Int[Tensor, "batch len"]) -> PaddedTokens:
+        """Return the tokens with those of `ids` where `chosen` is True; what is real does not change."""
+        return PaddedTokens(torch.where(chosen, ids, self.ids), self.real)
+
     def columns(self, start: int, end: int) -> PaddedTokens:
         """Return the columns from `start` to before `end`."""
         return PaddedTokens(self.ids[:, start:end], self.real[:, start:end])
@@ -85,16 +89,13 @@ class Inputs:
         return len(self.target.ids)
 
 
-def make_tokens(
-    lengths: tuple[int, ...], vocab: tuple[int, int], pad: int, *, salt: int, left: bool = False
-) -> PaddedTokens:
+def make_tokens(lengths: tuple[int, ...], vocab: tuple[int, int], pad: int, *, salt: int) -> PaddedTokens:
     """Return token sequences of these lengths; neighbouring tokens of a row differ.
 
     Args:
         vocab: first id of an ordinary token, and the number of them.
         pad: id written into padding.
         salt: other numbers give other tokens.
-        left: whether padding comes before the tokens.
     """
     first, n = vocab
     longest = max(lengths)
@@ -102,10 +103,7 @@ def make_tokens(
     row = torch.arange(len(lengths))[:, None]
     ids = first + (place * (2 * row + 3) + 5 * row + 7 * salt + place * place % 5) % n
     size = torch.tensor(lengths)[:, None]
-    real = place >= longest - size if left else place < size
-    if left:
-        # A row has the tokens of its right-padded form, moved to the end.
-        ids = torch.gather(ids, 1, (place - (longest - size)).clamp(min=0))
+    real = place < size
     return PaddedTokens(torch.where(real, ids, pad), real)
 
 
@@ -131,14 +129,3 @@ def stack(parts: list[Inputs]) -> Inputs:
     target = joined([part.target for part in parts])
     sources = [part.source for part in parts if part.source is not None]
     return Inputs(target, joined(sources) if sources else None)
-
-
-def pad_more(tokens: PaddedTokens, columns: int, pad: int, *, left: bool = False) -> PaddedTokens:
-    """Return the tokens with `columns` more columns of padding, at the end or in front."""
-    n = len(tokens.ids)
-    ids, real = tokens.ids.new_full((n, columns), pad), tokens.real.new_zeros(n, columns)
-    ids_parts, real_parts = [tokens.ids, ids], [tokens.real, real]
-    if left:
-        ids_parts.reverse()
-        real_parts.reverse()
-    return PaddedTokens(torch.cat(ids_parts, 1), torch.cat(real_parts, 1))

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from maskbench.model_audit.case import WITH_GRADIENTS, ModelCase
 from maskbench.model_audit.inputs import Side
+from maskbench.model_audit.proofs.registry import ProofResult
+from maskbench.model_audit.rounding import largest_score
 
 
 @contextmanager
@@ -78,3 +81,25 @@ def _width(module: nn.Module) -> int | None:
     """Return the width of a module's output, from the last axis of its first parameter."""
     parameter = next(iter(module.parameters()), None)
     return None if parameter is None or parameter.ndim != 2 else parameter.shape[1]
+
+
+def gradients_at(
+    case: ModelCase, side: Side, pairs: Bool[Tensor, "batch outputs tokens"], what: str
+) -> ProofResult:
+    """Return whether the gradient of predictions in the vectors of one side's tokens is 0 at some pairs.
+
+    Args:
+        what: what the tokens of these pairs are, such as "source padding at".
+    """
+    found = jacobian(case)
+    if isinstance(found, str):
+        return ProofResult.skipped(found)
+    if side not in found:
+        reason = f"the vectors of {side} tokens did not pass the modules that `embeddings` names"
+        return ProofResult.skipped(reason)
+    strength = found[side]
+    outside = torch.where(pairs, strength.nan_to_num(nan=torch.inf), 0.0)
+    limit, value = case.limit() * max(1.0, largest_score(strength)), float(outside.max())
+    row, t, j = (int(n) for n in torch.unravel_index(outside.argmax(), outside.shape))
+    detail = f"{what} {j} has a gradient of {value:.2g} in the prediction at {t} (row {row})"
+    return ProofResult.at_most(value, limit, detail if value > limit else side)

@@ -23,10 +23,7 @@ def first_broken_module(case: ModelCase, change: Change, limit: float) -> str | 
         change: two inputs, the row and the position of the prediction that moved.
         limit: differences up to this are rounding.
     """
-    if change.before.target.length > change.after.target.length:
-        common = change.after.target.length
-    else:
-        common = change.before.target.length
+    common = min(change.before.target.length, change.after.target.length)
     before, after = (_outputs(case, inputs, change.mode) for inputs in (change.before, change.after))
     for name, one in before.items():
         other = after.get(name)
@@ -49,22 +46,8 @@ def _outputs(case: ModelCase, inputs: Inputs, mode: Mode) -> dict[str, Tensor]:
 
     def note(name: str) -> Any:
         def noted(_module: nn.Module, _inputs: object, output: Any) -> None:
-            tensor = output if isinstance(output, Tensor) else None
-            if (
-                tensor is None
-                and isinstance(output, tuple | list)
-                and output
-                and isinstance(output[0], Tensor)
-            ):
-                tensor = output[0]
-            if tensor is None and isinstance(output, dict):
-                tensor = next((value for value in output.values() if isinstance(value, Tensor)), None)
-            if (
-                tensor is not None
-                and not tensor.is_nested
-                and tensor.is_floating_point()
-                and name not in found
-            ):
+            tensor = _first_tensor(output)
+            if tensor is not None and name not in found:
                 found[name] = tensor.detach().clone()
 
         return noted
@@ -78,6 +61,19 @@ def _outputs(case: ModelCase, inputs: Inputs, mode: Mode) -> dict[str, Tensor]:
         for handle in handles:
             handle.remove()
     return found
+
+
+def _first_tensor(output: Any) -> Tensor | None:
+    """Return the first tensor of numbers of a module's output; None where there is none that has a shape."""
+    parts = (
+        output.values()
+        if isinstance(output, dict)
+        else output
+        if isinstance(output, tuple | list)
+        else [output]
+    )
+    first = next((part for part in parts if isinstance(part, Tensor)), None)
+    return None if first is None or first.is_nested or not first.is_floating_point() else first
 
 
 def _kept(output: Tensor, inputs: Inputs, change: Change, common: int) -> Tensor | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -36,7 +37,7 @@ class NarrowestFormat(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return found
 
 
-def largest(scores: Tensor) -> float:
+def largest_score(scores: Tensor) -> float:
     """Return the largest absolute finite number; 0 if there is none."""
     finite = scores.detach().nan_to_num(nan=0.0, neginf=0.0, posinf=0.0)
     return float(finite.abs().max()) if finite.numel() else 0.0
@@ -52,3 +53,15 @@ def difference(one: Tensor, other: Tensor) -> float:
     apart = torch.where(one.isnan() & other.isnan(), 0.0, apart)
     most = torch.finfo(torch.float64).max
     return float(apart.nan_to_num(nan=most, posinf=most).max())
+
+
+def apart_at(one: Tensor, other: Tensor, real: Bool[Tensor, "batch len"]) -> Float[Tensor, "batch len"]:
+    """Return how far the scores of every position are apart; 0 at padding, infinity where a difference is no number."""
+    apart = (one - other).abs().amax(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
+    return torch.where(real, apart, 0.0)
+
+
+def largest_at(apart: Float[Tensor, "batch len"]) -> tuple[float, int, int]:
+    """Return the largest number, its row and its position."""
+    row, position = (int(place) for place in torch.unravel_index(apart.argmax(), apart.shape))
+    return float(apart[row, position]), row, position

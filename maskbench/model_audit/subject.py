@@ -122,11 +122,6 @@ class ModelSubject:
         """Whether `step` is there."""
         return type(self).step is not ModelSubject.step
 
-    @property
-    def sides(self) -> tuple[Side, ...]:
-        """Which token sequences the model reads."""
-        return ("target", "source") if self.kind == "encoder-decoder" else ("target",)
-
     def with_module(self, module: nn.Module) -> Self:
         """Return this subject around another module of the same class."""
         other = copy.copy(self)

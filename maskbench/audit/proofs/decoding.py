@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from maskbench.audit.generators import find_shared_draws
-from maskbench.audit.proofs.leaks import EXACT, largest_score
+from maskbench.audit.proofs.leaks import EXACT
 from maskbench.audit.proofs.registry import ProofResult, proof
 from maskbench.audit.subject import AuditCase, largest_difference
 from maskbench.data.padding import real_tokens
 from maskbench.masks.context import LogitContext
 from maskbench.model.cache import DecoderCache
+from maskbench.model_audit.rounding import largest_score
 
 
 def decoded(case: AuditCase, pieces: Sequence[tuple[int, int]], cache: DecoderCache | None) -> Tensor:

@@ -20,9 +20,10 @@ from maskbench.audit.proofs.changes import (
     with_other_mates,
     with_other_padding,
 )
-from maskbench.audit.proofs.leaks import EXACT, largest_score, leak_limit, score_variants
+from maskbench.audit.proofs.leaks import EXACT, leak_limit, score_variants
 from maskbench.audit.proofs.registry import ProofResult, proof
 from maskbench.audit.subject import AuditCase, largest_difference
+from maskbench.model_audit.rounding import largest_score
 
 ROUNDINGS = 64
 """Allowed change in low precision if shapes change, in units in the last place of the largest score."""

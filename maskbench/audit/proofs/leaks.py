@@ -33,6 +33,7 @@ from maskbench.masks.base import Normaliser
 from maskbench.masks.clock import Clock
 from maskbench.model.attention import CrossAttention, SelfAttention
 from maskbench.model.transformer import EncoderDecoder
+from maskbench.model_audit.rounding import largest_score
 
 T = TypeVar("T")
 
@@ -118,11 +119,6 @@ def leak_limit(case: AuditCase, scale: float) -> float:
     if not case.renormalises():
         return 0.0
     return 1e-12 if case.dtype == torch.float64 else 64 * case.eps * max(1.0, scale)
-
-
-def largest_score(scores: torch.Tensor) -> float:
-    """Return the largest absolute finite score."""
-    return float(scores.nan_to_num(neginf=0.0, posinf=0.0).abs().max())
 
 
 def later_changes(batch: Batch, vocab_size: int, *, single: bool) -> Iterator[tuple[int, Batch]]:

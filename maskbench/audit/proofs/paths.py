@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from maskbench.audit.proofs.leaks import EXACT, largest_score
+from maskbench.audit.proofs.leaks import EXACT
 from maskbench.audit.proofs.registry import ProofResult, proof
 from maskbench.audit.subject import BLOCKED, AuditCase, largest_difference
 from maskbench.config.schema.experiment import ATTENTION_SITES
@@ -17,6 +17,7 @@ from maskbench.masks.block_decision import reason_for_dense
 from maskbench.masks.clock import Clock
 from maskbench.model.attention_path import DENSE_ONLY
 from maskbench.model.transformer import EncoderDecoder
+from maskbench.model_audit.rounding import largest_score
 from maskbench.randomness import seed_torch
 
 FUSED = replace(BLOCKED, fused_share=0.0)

@@ -12,34 +12,14 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from maskbench.audit.subject import AuditCase
+from maskbench.model_audit.proofs.registry import ProofResult, add_proof, order_by_family, question_of
+
+__all__ = ["PROOFS", "Formats", "Proof", "ProofFamily", "ProofResult", "proof", "proofs_in_order"]
 
 ProofFamily = Literal["leaks", "reach", "invariance", "rows", "gradients", "decoding", "draws", "density"]
 """Families of proofs; the columns of the audit table."""
 Formats = Literal["exact", "both", "own"]
 """Number formats of a proof: float64 only, float64 and the run's own, or the run's own only."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProofResult:
-    """Result of one check of a proof on a case."""
-
-    passed: bool | None
-    """None: the proof does not apply; `detail` gives the reason."""
-    value: float | None = None
-    """Measured number."""
-    limit: float | None = None
-    """Largest allowed value (smallest, if `detail` says so)."""
-    detail: str = ""
-
-    @classmethod
-    def at_most(cls, value: float, limit: float, detail: str = "") -> ProofResult:
-        """Return a result that passes if value <= limit."""
-        return cls(value <= limit, value, limit, detail)
-
-    @classmethod
-    def skipped(cls, reason: str) -> ProofResult:
-        """Return the result of a proof that does not apply."""
-        return cls(None, detail=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +40,7 @@ PROOFS: Final[list[Proof]] = []
 
 def proofs_in_order() -> list[Proof]:
     """Return all proofs, ordered by family."""
-    families = get_args(ProofFamily)
-    return sorted(PROOFS, key=lambda proof: families.index(proof.family))
+    return order_by_family(PROOFS, get_args(ProofFamily))
 
 
 def proof(
@@ -76,10 +55,7 @@ def proof(
     def enter(
         ask: Callable[[AuditCase], Iterable[ProofResult]],
     ) -> Callable[[AuditCase], Iterable[ProofResult]]:
-        if any(other.name == name for other in PROOFS):
-            raise ValueError(f"two proofs are called {name!r}")
-        question = (ask.__doc__ or "").strip().split("\n")[0]
-        PROOFS.append(Proof(name, family, formats, question, ask))
+        add_proof(PROOFS, Proof(name, family, formats, question_of(ask), ask))
         return ask
 
     return enter

@@ -6,20 +6,19 @@ from collections.abc import Iterable
 
 import torch
 
-from maskbench.model_audit.case import EVALUATION, MODES, ModelCase
+from maskbench.model_audit.case import EVALUATION, ModelCase
 from maskbench.model_audit.changes import row_alone, with_other_mates
-from maskbench.model_audit.proofs.future import ROUTED_DRAWS
-from maskbench.model_audit.proofs.registry import Answer, Change, model_proof
+from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
 from maskbench.model_audit.rounding import difference
 
 
 @model_proof("batch mates", "batch")
-def batch_mates(case: ModelCase) -> Iterable[Answer]:
+def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
     """Do a row's predictions stay when the other rows hold other tokens?"""
     real = case.inputs.target.real
-    for mode in MODES:
-        if mode.training and case.draws_depend_on_tokens():
-            yield Answer.not_made(ROUTED_DRAWS)
+    for mode, reason in case.comparable_modes():
+        if reason:
+            yield ProofResult.skipped(reason)
             continue
         before = case.unchanged(mode)
         limit = case.limit(before)
@@ -29,23 +28,23 @@ def batch_mates(case: ModelCase) -> Iterable[Answer]:
             moved = difference(after[row][real[row]], before[row][real[row]])
             what = "other words in the other rows"
             said = f"{mode.name}: {what} move row {row} by {moved:.2g}" if moved > limit else mode.name
-            yield Answer.at_most(moved, limit, said, Change(case.inputs, changed, row, 0, what, mode))
+            yield ProofResult.at_most(moved, limit, said, Change(case.inputs, changed, row, 0, what, mode))
 
 
 @model_proof("batch order", "batch")
-def batch_order(case: ModelCase) -> Iterable[Answer]:
+def batch_order(case: ModelCase) -> Iterable[ProofResult]:
     """Do a row's predictions stay when it stands in another row?"""
     order = torch.arange(case.inputs.batch - 1, -1, -1)
     before, real = case.unchanged(EVALUATION), case.inputs.target.real
     after = case.scores(case.inputs.rows(order), EVALUATION)[order]
     moved, limit = difference(after[real], before[real]), case.limit(before)
-    yield Answer.at_most(
+    yield ProofResult.at_most(
         moved, limit, f"rows in another order move scores by {moved:.2g}" if moved > limit else ""
     )
 
 
 @model_proof("alone", "batch")
-def alone(case: ModelCase) -> Iterable[Answer]:
+def alone(case: ModelCase) -> Iterable[ProofResult]:
     """Are a row's predictions those that it has alone, without padding?"""
     before = case.unchanged(EVALUATION)
     for row in range(case.inputs.batch):
@@ -54,4 +53,4 @@ def alone(case: ModelCase) -> Iterable[Answer]:
         after = case.scores(one, EVALUATION)[0][one.target.real[0]]
         moved, limit = difference(after, before[row][own]), case.limit(before)
         said = f"row {row} alone has other scores, by {moved:.2g}" if moved > limit else ""
-        yield Answer.at_most(moved, limit, said)
+        yield ProofResult.at_most(moved, limit, said)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,8 @@ from torch import Tensor
 from maskbench.model_audit.case import EVALUATION, ModelCase
 from maskbench.model_audit.changes import with_shifted_start
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
-from maskbench.model_audit.proofs.registry import Answer, model_proof
+from maskbench.model_audit.proofs.registry import ProofResult, model_proof
+from maskbench.model_audit.rounding import apart_at
 
 GENERATED = 6
 """Number of tokens that a generation appends."""
@@ -39,17 +39,16 @@ def _pieces(length: int, size: int, first: int = 1) -> list[tuple[int, int]]:
     return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
-def _compare(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]], what: str) -> Answer:
+def _compare(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]], what: str) -> ProofResult:
     whole = case.scores(inputs, EVALUATION)
-    found: Any = in_steps(case, inputs, pieces)
+    found = in_steps(case, inputs, pieces)
     real, limit = inputs.target.real, case.limit(whole)
-    apart = (found - whole).abs().amax(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
-    apart = torch.where(real, apart, 0.0)
+    apart = apart_at(found, whole, real)
     value = float(apart.max())
     if value > limit:
         first = (apart > limit).any(0).nonzero()[0].item()
         what += f": from position {first} on, scores from the cache differ, by up to {value:.2g}"
-    return Answer.at_most(value, limit, what)
+    return ProofResult.at_most(value, limit, what)
 
 
 def _not_cached(case: ModelCase) -> str:
@@ -57,20 +56,20 @@ def _not_cached(case: ModelCase) -> str:
 
 
 @model_proof("cached decoding", "cache")
-def cached_decoding(case: ModelCase) -> Iterable[Answer]:
+def cached_decoding(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores from a cache, token by token, those of the whole pass?"""
     if reason := _not_cached(case):
-        yield Answer.not_made(reason)
+        yield ProofResult.skipped(reason)
         return
     length = case.inputs.target.length
     yield _compare(case, case.inputs, _pieces(length, 1), "token by token")
 
 
 @model_proof("several tokens a step", "cache")
-def several_tokens(case: ModelCase) -> Iterable[Answer]:
+def several_tokens(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores from a cache those of the whole pass after a prompt, and with several tokens a step?"""
     if reason := _not_cached(case):
-        yield Answer.not_made(reason)
+        yield ProofResult.skipped(reason)
         return
     length = case.inputs.target.length
     yield _compare(case, case.inputs, _pieces(length, 1, first=length // 2), "after a prompt")
@@ -78,13 +77,13 @@ def several_tokens(case: ModelCase) -> Iterable[Answer]:
 
 
 @model_proof("prompts padded on the left", "cache")
-def left_padded_prompts(case: ModelCase) -> Iterable[Answer]:
+def left_padded_prompts(case: ModelCase) -> Iterable[ProofResult]:
     """Are prompts of several lengths, padded on the left, continued from the cache as by the whole pass?"""
     if reason := _not_cached(case):
-        yield Answer.not_made(reason)
+        yield ProofResult.skipped(reason)
         return
     if not case.subject.left_padding or "target" not in case.subject.padding:
-        yield Answer.not_made("the model does not take padding before the tokens")
+        yield ProofResult.skipped("the model does not take padding before the tokens")
         return
     shifted = with_shifted_start(case.inputs, "target")
     prompt = int((~shifted.target.real).sum(1).max()) + 1
@@ -93,7 +92,7 @@ def left_padded_prompts(case: ModelCase) -> Iterable[Answer]:
 
 
 @model_proof("generation", "cache")
-def generation(case: ModelCase) -> Iterable[Answer]:
+def generation(case: ModelCase) -> Iterable[ProofResult]:
     """Does the library's own greedy generation say the tokens with the greatest scores of the whole pass?"""
     prompt = case.inputs
     prompt = prompt.change("target", _as_prompt(prompt.target.columns(0, 3)))
@@ -108,7 +107,7 @@ def generation(case: ModelCase) -> Iterable[Answer]:
 
     case.scores(prompt, EVALUATION, generate)
     if not said:
-        yield Answer.not_made("the library's own generation is not known (`generate`)")
+        yield ProofResult.skipped("the library's own generation is not known (`generate`)")
         return
     ids = torch.cat((prompt.target.ids, said[0]), 1)
     whole = case.scores(
@@ -124,7 +123,7 @@ def generation(case: ModelCase) -> Iterable[Answer]:
         if value > limit
         else ""
     )
-    yield Answer.at_most(value, limit, detail)
+    yield ProofResult.at_most(value, limit, detail)
 
 
 def _as_prompt(tokens: PaddedTokens) -> PaddedTokens:

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from maskbench.model_audit.case import EVALUATION, ModelCase
-from maskbench.model_audit.proofs.registry import Answer, model_proof
+from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
 from maskbench.model_audit.rounding import difference
 
 
 @model_proof("one function, many doors", "doors")
-def doors(case: ModelCase) -> Iterable[Answer]:
+def doors(case: ModelCase) -> Iterable[ProofResult]:
     """Do all ways to compute the scores give the same numbers?"""
     ways = case.subject.doors()
     if not ways:
-        yield Answer.not_made("one way to compute the scores is known (`doors`)")
+        yield ProofResult.skipped("one way to compute the scores is known (`doors`)")
         return
     before, real = case.unchanged(EVALUATION), case.inputs.target.real
     for name, compute in ways.items():
         try:
             after = case.scores(case.inputs, EVALUATION, compute)
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
-            yield Answer.not_made(f"{name}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            yield not_able(name, error)
             continue
         moved, limit = difference(after[real], before[real]), case.limit(before)
-        yield Answer.at_most(moved, limit, f"{name}: scores differ by {moved:.2g}" if moved > limit else name)
+        yield ProofResult.at_most(
+            moved, limit, f"{name}: scores differ by {moved:.2g}" if moved > limit else name
+        )

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from maskbench.model_audit.case import EVALUATION, TRAINING, WITH_GRADIENTS, ModelCase, quiet
-from maskbench.model_audit.proofs.registry import Answer, model_proof
-from maskbench.model_audit.rounding import ROUNDINGS, difference, largest
+from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
+from maskbench.model_audit.rounding import ROUNDINGS, difference, largest_score
 
 
 def _at_real(case: ModelCase, scores: Tensor) -> Tensor:
@@ -18,58 +18,58 @@ def _at_real(case: ModelCase, scores: Tensor) -> Tensor:
 
 
 @model_proof("gradient mode", "modes")
-def gradient_mode(case: ModelCase) -> Iterable[Answer]:
+def gradient_mode(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores the same with and without recording gradients?"""
     without, recorded = (_at_real(case, case.unchanged(mode)) for mode in (EVALUATION, WITH_GRADIENTS))
     moved, limit = difference(without, recorded), case.limit(without)
     said = f"scores differ by {moved:.2g} without gradients" if moved > limit else ""
-    yield Answer.at_most(moved, limit, said)
+    yield ProofResult.at_most(moved, limit, said)
 
 
 @model_proof("training mode", "modes")
-def training_mode(case: ModelCase) -> Iterable[Answer]:
+def training_mode(case: ModelCase) -> Iterable[ProofResult]:
     """Are the scores of the training mode, without dropout, those of the evaluation?"""
     module = case.subject.module
     if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()):
-        yield Answer.not_made("the model normalises over the batch in training")
+        yield ProofResult.skipped("the model normalises over the batch in training")
         return
     with quiet(module):
         if case.draws(TRAINING):
-            yield Answer.not_made("the model draws random numbers in training besides dropout")
+            yield ProofResult.skipped("the model draws random numbers in training besides dropout")
             return
         train = _at_real(case, case.scores(case.inputs, TRAINING))
         evaluation = _at_real(case, case.scores(case.inputs, WITH_GRADIENTS))
     moved, limit = difference(train, evaluation), case.limit(evaluation)
     said = f"scores differ by {moved:.2g} in training mode without dropout" if moved > limit else ""
-    yield Answer.at_most(moved, limit, said)
+    yield ProofResult.at_most(moved, limit, said)
 
 
 @model_proof("draws", "modes")
-def draws(case: ModelCase) -> Iterable[Answer]:
+def draws(case: ModelCase) -> Iterable[ProofResult]:
     """Is the number of random draws of a training pass the same whatever the tokens are?"""
     if not case.draws(TRAINING):
-        yield Answer.not_made("a training pass draws nothing")
+        yield ProofResult.skipped("a training pass draws nothing")
         return
     if case.draws_depend_on_tokens():
         detail = "other tokens make a training pass draw more or fewer numbers, as routing does; it is no leak by itself"
-        yield Answer(False, 1.0, 0.0, detail)
+        yield ProofResult(False, 1.0, 0.0, detail)
         return
-    yield Answer.at_most(0.0, 0.0)
+    yield ProofResult.at_most(0.0, 0.0)
 
 
 @model_proof("evaluation repeats", "modes")
-def repeats(case: ModelCase) -> Iterable[Answer]:
+def repeats(case: ModelCase) -> Iterable[ProofResult]:
     """Does an evaluation give the same scores again, in another state of torch's generator?"""
     before = case.unchanged(EVALUATION)
     with case.running(EVALUATION):
         torch.manual_seed(4)
         after = case.subject.logits(case.inputs)
     moved = difference(_at_real(case, after), _at_real(case, before))
-    yield Answer.at_most(moved, case.limit(before), f"scores move by {moved:.2g}" if moved else "")
+    yield ProofResult.at_most(moved, case.limit(before), f"scores move by {moved:.2g}" if moved else "")
 
 
 @model_proof("formats", "modes")
-def formats(case: ModelCase) -> Iterable[Answer]:
+def formats(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores in float32 and bfloat16 those of float64, up to rounding?"""
     if case.dtype != torch.float64:
         return
@@ -80,19 +80,19 @@ def formats(case: ModelCase) -> Iterable[Answer]:
             other = ModelCase(case.untouched, dtype, case.inputs)
             found = _at_real(case, other.scores(case.inputs, EVALUATION))
         except (RuntimeError, TypeError, ValueError) as error:
-            yield Answer.not_made(f"{name}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            yield not_able(name, error)
             continue
-        limit = ROUNDINGS * torch.finfo(dtype).eps * max(1.0, largest(exact))
+        limit = ROUNDINGS * torch.finfo(dtype).eps * max(1.0, largest_score(exact))
         moved = difference(found.double(), exact)
-        yield Answer.at_most(moved, limit, f"{name} differs by {moved:.2g}")
+        yield ProofResult.at_most(moved, limit, f"{name} differs by {moved:.2g}")
 
 
 @model_proof("implementations", "modes")
-def implementations(case: ModelCase) -> Iterable[Answer]:
+def implementations(case: ModelCase) -> Iterable[ProofResult]:
     """Do all kernels of attention give the same scores?"""
     built = case.subject.implementations()
     if not built:
-        yield Answer.not_made("one implementation of attention is known")
+        yield ProofResult.skipped("one implementation of attention is known")
         return
     before = case.unchanged(EVALUATION)
     weights = case.subject.module.state_dict()
@@ -103,16 +103,16 @@ def implementations(case: ModelCase) -> Iterable[Answer]:
             rebuilt = ModelCase(other, case.dtype, case.inputs)
             found = rebuilt.scores(case.inputs, EVALUATION)
         except (RuntimeError, ImportError, NotImplementedError, ValueError) as error:
-            yield Answer.not_made(f"{name}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            yield not_able(name, error)
             continue
         moved = difference(_at_real(case, found), _at_real(case, before))
         # One kernel may compute in a narrower format than the other.
         limit = max(case.limit(before), rebuilt.limit(before))
-        yield Answer.at_most(moved, limit, f"{name} differs by {moved:.2g}" if moved > limit else name)
+        yield ProofResult.at_most(moved, limit, f"{name} differs by {moved:.2g}" if moved > limit else name)
 
 
 @model_proof("no trace", "modes")
-def no_trace(case: ModelCase) -> Iterable[Answer]:
+def no_trace(case: ModelCase) -> Iterable[ProofResult]:
     """Do evaluating, decoding and switching modes leave a later training pass as it was, bit for bit?"""
     used = ModelCase(case.untouched, case.dtype, case.inputs)
     fresh = ModelCase(case.untouched, case.dtype, case.inputs)
@@ -140,7 +140,7 @@ def no_trace(case: ModelCase) -> Iterable[Answer]:
     said = f"a training pass after it differs by {moved:.2g}" if moved else ""
     if changed:
         said += f"{'; ' if said else ''}changed: {', '.join(changed[:5])}"
-    yield Answer.at_most(moved, 0.0, said)
+    yield ProofResult.at_most(moved, 0.0, said)
 
 
 def _state(module: nn.Module) -> dict[str, object]:

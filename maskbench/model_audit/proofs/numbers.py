@@ -10,7 +10,7 @@ from maskbench.model_audit.case import EVALUATION, ModelCase
 from maskbench.model_audit.changes import with_other_padding
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.proofs.future import changed_after, moved_before
-from maskbench.model_audit.proofs.registry import Answer, model_proof
+from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 from maskbench.model_audit.rounding import difference
 
 FACTORS = (10.0, 100.0, 1000.0)
@@ -18,7 +18,7 @@ FACTORS = (10.0, 100.0, 1000.0)
 
 
 @model_proof("large scores", "numbers")
-def large_scores(case: ModelCase) -> Iterable[Answer]:
+def large_scores(case: ModelCase) -> Iterable[ProofResult]:
     """Does what is hidden stay hidden when attention scores are large?"""
     tried = False
     for factor in FACTORS:
@@ -33,10 +33,10 @@ def large_scores(case: ModelCase) -> Iterable[Answer]:
         tried = True
         yield from _leaks(large, factor)
     if not tried:
-        yield Answer.not_made("scores overflow when the weights are larger")
+        yield ProofResult.skipped("scores overflow when the weights are larger")
 
 
-def _leaks(large: ModelCase, factor: float) -> Iterable[Answer]:
+def _leaks(large: ModelCase, factor: float) -> Iterable[ProofResult]:
     inputs, subject = large.inputs, large.subject
     words, real = subject.words, inputs.target.real
     before = large.unchanged(EVALUATION)
@@ -48,7 +48,7 @@ def _leaks(large: ModelCase, factor: float) -> Iterable[Answer]:
         said = f"weights times {factor:g}: later target tokens"
         if moved > limit:
             said += f" move the prediction at {position} of row {row} by {moved:.2g}"
-        yield Answer.at_most(moved, limit, said)
+        yield ProofResult.at_most(moved, limit, said)
     for side in inputs.sides:
         if side in subject.padding and inputs.of(side).has_padding:
             changed = large.scores(with_other_padding(inputs, side, words), EVALUATION)
@@ -56,15 +56,15 @@ def _leaks(large: ModelCase, factor: float) -> Iterable[Answer]:
             said = f"weights times {factor:g}: {side} padding" + (
                 f" moves scores by {moved:.2g}" if moved > limit else ""
             )
-            yield Answer.at_most(moved, limit, said)
+            yield ProofResult.at_most(moved, limit, said)
 
 
 @model_proof("empty rows", "numbers")
-def empty_rows(case: ModelCase) -> Iterable[Answer]:
+def empty_rows(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores finite when a row's source is all padding, and the other rows' scores as before?"""
     inputs, subject = case.inputs, case.subject
     if inputs.source is None or "source" not in subject.padding:
-        yield Answer.not_made("the model has no source with padding")
+        yield ProofResult.skipped("the model has no source with padding")
         return
     real = inputs.source.real.clone()
     real[1] = False
@@ -72,8 +72,8 @@ def empty_rows(case: ModelCase) -> Iterable[Answer]:
     emptied = Inputs(inputs.target, PaddedTokens(ids, real))
     after, before = case.scores(emptied, EVALUATION), case.unchanged(EVALUATION)
     bad = int((~after[inputs.target.real].isfinite()).sum())
-    yield Answer.at_most(float(bad), 0.0, f"{bad} scores are not finite" if bad else "")
+    yield ProofResult.at_most(float(bad), 0.0, f"{bad} scores are not finite" if bad else "")
     others = torch.arange(inputs.batch) != 1
     kept = inputs.target.real & others[:, None]
     moved, limit = difference(after[kept], before[kept]), case.limit(before)
-    yield Answer.at_most(moved, limit, f"the other rows move by {moved:.2g}" if moved > limit else "")
+    yield ProofResult.at_most(moved, limit, f"the other rows move by {moved:.2g}" if moved > limit else "")

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from maskbench.model_audit.case import TRAINING, WITH_GRADIENTS, ModelCase, quiet
-from maskbench.model_audit.proofs.registry import Answer, model_proof
+from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 
 
 @model_proof("every part works", "parts")
-def every_part(case: ModelCase) -> Iterable[Answer]:
+def every_part(case: ModelCase) -> Iterable[ProofResult]:
     """Does every parameter get a gradient, and does every submodule run?"""
     module, inputs = case.subject.module, case.inputs
     ran: set[nn.Module] = set()
@@ -33,7 +33,7 @@ def every_part(case: ModelCase) -> Iterable[Answer]:
     module.zero_grad(set_to_none=True)
     names = _by_module(module, unreached, ran)
     said = f"no score depends on {', '.join(names[:5])}" if names else ""
-    yield Answer.at_most(
+    yield ProofResult.at_most(
         float(len(names)), 0.0, said + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     )
 

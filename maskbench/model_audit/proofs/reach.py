@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import torch
 
 from maskbench.model_audit.case import EVALUATION, ModelCase
-from maskbench.model_audit.inputs import PaddedTokens, Side, other_words
-from maskbench.model_audit.proofs.registry import Answer, model_proof
+from maskbench.model_audit.inputs import Side, other_words
+from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 
 
 def unread(case: ModelCase, side: Side) -> list[tuple[int, int]]:
@@ -20,7 +20,7 @@ def unread(case: ModelCase, side: Side) -> list[tuple[int, int]]:
     for place in columns:
         chosen = (torch.arange(tokens.length) == place) & tokens.real
         new = other_words(tokens.ids, subject.words, place)
-        variants.append(inputs.change(side, PaddedTokens(torch.where(chosen, new, tokens.ids), tokens.real)))
+        variants.append(inputs.change(side, tokens.with_words(chosen, new)))
     left = []
     for place, (before, after) in zip(columns, case.compare(variants, EVALUATION), strict=True):
         moved = (before != after).any(-1) & inputs.target.real
@@ -34,7 +34,7 @@ def unread(case: ModelCase, side: Side) -> list[tuple[int, int]]:
 
 
 @model_proof("reach", "reach")
-def reach(case: ModelCase) -> Iterable[Answer]:
+def reach(case: ModelCase) -> Iterable[ProofResult]:
     """Does every earlier target token and every real source token move some prediction?"""
     for side in case.inputs.sides:
         left = unread(case, side)
@@ -47,4 +47,4 @@ def reach(case: ModelCase) -> Iterable[Answer]:
             )
             if len(left) == total:
                 said += "; a proof that nothing leaks from this side says nothing"
-        yield Answer.at_most(float(len(left)), 0.0, said)
+        yield ProofResult.at_most(float(len(left)), 0.0, said)

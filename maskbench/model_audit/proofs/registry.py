@@ -1,13 +1,13 @@
 """Defines the proofs on any model and their answers, and keeps the list of all of them.
 
-A proof is a function from a `ModelCase` to `Answer`s, decorated with `@model_proof`.
+A proof is a function from a `ModelCase` to `ProofResult`s, decorated with `@model_proof`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Protocol, TypeVar, get_args
 
 from maskbench.model_audit.case import EVALUATION, Mode, ModelCase
 from maskbench.model_audit.inputs import Inputs
@@ -31,29 +31,72 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The result of one check of a proof."""
+class ProofResult:
+    """Result of one check of a proof."""
 
     passed: bool | None
-    """None: the check was not made; `detail` says why."""
+    """None: the check was not made, as the proof does not apply; `detail` gives the reason."""
     value: float | None = None
     """Measured number."""
     limit: float | None = None
-    """Largest allowed value."""
+    """Largest allowed value (smallest, if `detail` says so)."""
     detail: str = ""
     change: Change | None = None
-    """What to change to see it, where a change shows it."""
+    """What to change in a model's inputs to see it, where a change shows it."""
 
     @classmethod
-    def at_most(cls, value: float, limit: float, detail: str = "", change: Change | None = None) -> Answer:
-        """Return an answer that passes if value <= limit."""
+    def at_most(
+        cls, value: float, limit: float, detail: str = "", change: Change | None = None
+    ) -> ProofResult:
+        """Return a result that passes if value <= limit."""
         passed = value <= limit
         return cls(passed, value, limit, detail, None if passed else change)
 
     @classmethod
-    def not_made(cls, reason: str) -> Answer:
-        """Return the answer of a check that was not made."""
+    def skipped(cls, reason: str) -> ProofResult:
+        """Return the result of a check that was not made."""
         return cls(None, detail=reason)
+
+
+def not_able(what: str, error: Exception) -> ProofResult:
+    """Return the result of a check that a model cannot take part in, because it raises."""
+    return ProofResult.skipped(f"{what}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+
+
+class RegisteredProof(Protocol):
+    """What the proofs of both audits have."""
+
+    @property
+    def name(self) -> str:
+        """The name by which users ask for it."""
+
+    @property
+    def family(self) -> str:
+        """The column or part of the report in which it stands."""
+
+
+P = TypeVar("P", bound=RegisteredProof)
+
+
+def add_proof(proofs: list[P], entry: P) -> None:
+    """Add a proof to a list.
+
+    Raises:
+        ValueError: another proof has the name.
+    """
+    if any(other.name == entry.name for other in proofs):
+        raise ValueError(f"two proofs are called {entry.name!r}")
+    proofs.append(entry)
+
+
+def question_of(ask: Callable[..., object]) -> str:
+    """Return the question of a proof: the first docstring line of its function."""
+    return (ask.__doc__ or "").strip().split("\n")[0]
+
+
+def order_by_family(proofs: Sequence[P], families: Sequence[str]) -> list[P]:
+    """Return proofs in the order of their families, then of registration."""
+    return sorted(proofs, key=lambda proof: families.index(proof.family))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +107,7 @@ class ModelProof:
     family: Family
     question: str
     """First docstring line of the function `ask`."""
-    ask: Callable[[ModelCase], Iterable[Answer]]
+    ask: Callable[[ModelCase], Iterable[ProofResult]]
 
 
 MODEL_PROOFS: Final[list[ModelProof]] = []
@@ -73,11 +116,10 @@ MODEL_PROOFS: Final[list[ModelProof]] = []
 
 def model_proofs_in_order() -> list[ModelProof]:
     """Return all proofs on any model, ordered by family."""
-    families = get_args(Family)
-    return sorted(MODEL_PROOFS, key=lambda proof: families.index(proof.family))
+    return order_by_family(MODEL_PROOFS, get_args(Family))
 
 
-Ask = Callable[[ModelCase], Iterable[Answer]]
+Ask = Callable[[ModelCase], Iterable[ProofResult]]
 
 
 def model_proof(name: str, family: Family) -> Callable[[Ask], Ask]:
@@ -88,9 +130,7 @@ def model_proof(name: str, family: Family) -> Callable[[Ask], Ask]:
     """
 
     def enter(ask: Ask) -> Ask:
-        if any(other.name == name for other in MODEL_PROOFS):
-            raise ValueError(f"two proofs are called {name!r}")
-        MODEL_PROOFS.append(ModelProof(name, family, (ask.__doc__ or "").strip().split("\n")[0], ask))
+        add_proof(MODEL_PROOFS, ModelProof(name, family, question_of(ask), ask))
         return ask
 
     return enter

@@ -8,15 +8,16 @@ import torch
 
 from maskbench.model_audit.case import EVALUATION, ModelCase
 from maskbench.model_audit.proofs.future import changed_after
-from maskbench.model_audit.proofs.registry import Answer, Change, model_proof
+from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
+from maskbench.model_audit.rounding import apart_at, largest_at
 
 
 @model_proof("declared structure", "future")
-def declared_structure(case: ModelCase) -> Iterable[Answer]:
+def declared_structure(case: ModelCase) -> Iterable[ProofResult]:
     """Does every prediction read only the target tokens that the declared structure lets it read?"""
     subject, inputs = case.subject, case.inputs
     if subject.may_read is None:
-        yield Answer.not_made("no structure is declared (`may_read`)")
+        yield ProofResult.skipped("no structure is declared (`may_read`)")
         return
     n = inputs.target.length
     allowed = subject.may_read(n)
@@ -26,12 +27,9 @@ def declared_structure(case: ModelCase) -> Iterable[Answer]:
         zip(variants, case.compare(variants, EVALUATION), strict=True)
     ):
         limit = max(limit, case.limit(before))
-        apart = (before - after).abs().amax(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
-        apart = apart * inputs.target.real
-        outside = torch.where(allowed[:, place], 0.0, apart)
-        value = float(outside.max())
+        apart = apart_at(before, after, inputs.target.real)
+        value, row, position = largest_at(torch.where(allowed[:, place], 0.0, apart))
         if value > worst:
-            row, position = (int(i) for i in torch.unravel_index(outside.argmax(), outside.shape))
             worst, found = value, Change(inputs, variant, row, position, f"changing target token {place}")
         inside = allowed[:, place] & (torch.arange(n) != place)
         unread += [
@@ -40,8 +38,8 @@ def declared_structure(case: ModelCase) -> Iterable[Answer]:
     said = ""
     if found is not None and worst > limit:
         said = f"{found.what} moves the prediction at {found.position} by {worst:.2g}, which must not read it"
-    yield Answer.at_most(worst, limit, said, found)
+    yield ProofResult.at_most(worst, limit, said, found)
     said = (
         f"the prediction at {unread[0][1]} does not read token {unread[0][0]}, which it may" if unread else ""
     )
-    yield Answer.at_most(float(len(unread)), 0.0, said)
+    yield ProofResult.at_most(float(len(unread)), 0.0, said)
