@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from maskbench.model_audit.changes import with_other_mates
 from maskbench.model_audit.inputs import Inputs, Side, make_tokens, other_words, stack
+from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, difference, largest_score
 from maskbench.model_audit.subject import ModelSubject
 
@@ -22,24 +23,7 @@ PASS_BYTES = 256 << 20
 """Largest size of a pass of several variants, in bytes, unless a single one needs more."""
 SOURCE_LENGTHS, TARGET_LENGTHS = (9, 5, 7), (11, 8, 10)
 """Lengths of the test sentences in tokens. All sizes of a batch differ; an offset of 10 tokens is tried."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """How a model is run."""
-
-    name: str
-    training: bool = False
-    """Whether the module is in training mode, with its dropout."""
-    gradients: bool = False
-    """Whether gradients are recorded; fast paths of some modules run only without."""
-
-
-EVALUATION = Mode("evaluation")
-WITH_GRADIENTS = Mode("evaluation with gradients", gradients=True)
-TRAINING = Mode("training", training=True, gradients=True)
 ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so passes cannot be compared"
-MODES = (EVALUATION, WITH_GRADIENTS, TRAINING)
 
 
 class ModelCase:
@@ -54,17 +38,32 @@ class ModelCase:
         self._known: dict[Hashable, Any] = {}
         self._state = {name: buffer.clone() for name, buffer in self.subject.module.named_buffers()}
 
+    @property
+    def evaluation(self) -> Mode:
+        """The mode of an evaluation."""
+        return self.subject.settled_modes[-1]
+
+    @property
+    def training(self) -> Mode:
+        """The mode of a training pass with dropout."""
+        return next(mode for mode in self.subject.modes if mode.training)
+
     def scores(
-        self, inputs: Inputs, mode: Mode = EVALUATION, compute: Callable[[Inputs], Tensor] | None = None
+        self, inputs: Inputs, mode: Mode | None = None, compute: Callable[[Inputs], Tensor] | None = None
     ) -> Float[Tensor, "batch len outputs"]:
         """Return the scores of one pass, in at least float32; the same draws in every pass, and the same buffers before it.
 
         Args:
+            mode: None: the evaluation.
             compute: another way than `logits`.
         """
-        with self.running(mode):
-            found = (compute or self.subject.logits)(inputs).detach()
+        with self.running(mode or self.evaluation):
+            found = (compute or self.subject.logits)(inputs).detach().cpu()
         return found if found.dtype.itemsize >= 4 else found.float()
+
+    def outputs(self, inputs: Inputs, mode: Mode) -> Float[Tensor, "batch len outputs"]:
+        """Return what a row alone must decide, of one pass."""
+        return self.scores(inputs, mode, self.subject.outputs)
 
     def draws_of(self, inputs: Inputs, mode: Mode) -> Tensor:
         """Return the state of torch's generator after a pass: it tells how many numbers the pass drew."""
@@ -78,8 +77,8 @@ class ModelCase:
             start = torch.get_rng_state()
         return not torch.equal(self.draws_of(self.inputs, mode), start)
 
-    def draws_depend_on_tokens(self) -> bool:
-        """Whether other tokens make a training pass draw more or fewer numbers; then all later draws are others as well."""
+    def draws_depend_on_tokens(self, mode: Mode) -> bool:
+        """Whether other tokens make a pass draw more or fewer numbers; then all later draws are others as well."""
 
         def ask() -> bool:
             words, inputs = self.subject.words, self.inputs
@@ -87,22 +86,22 @@ class ModelCase:
                 tokens = inputs.of(side)
                 new = tokens.with_words(tokens.real, other_words(tokens.ids, words, 1))
                 changed = inputs.change(side, new)
-                if not torch.equal(self.draws_of(changed, TRAINING), self.draws_of(inputs, TRAINING)):
+                if not torch.equal(self.draws_of(changed, mode), self.draws_of(inputs, mode)):
                     return True
             return False
 
-        return self.once("draws depend on tokens", ask)
+        return self.once(("draws depend on tokens", mode), ask)
 
     def comparable_modes(self) -> Iterator[tuple[Mode, str]]:
         """Yield every mode and why its passes cannot be compared; an empty text if they can."""
-        for mode in MODES:
-            yield mode, ROUTED_DRAWS if mode.training and self.draws_depend_on_tokens() else ""
+        for mode in self.subject.modes:
+            yield mode, ROUTED_DRAWS if mode.training and self.draws_depend_on_tokens(mode) else ""
 
     @contextmanager
     def running(self, mode: Mode) -> Iterator[None]:
         """Within the context the module is in `mode`, its buffers are those of the start, and draws begin at one seed."""
         module = self.subject.module
-        module.train(mode.training)
+        self.subject.set_mode(mode)
         with torch.no_grad():
             for name, buffer in module.named_buffers():
                 if name in self._state and buffer.shape == self._state[name].shape:
@@ -112,9 +111,13 @@ class ModelCase:
             torch.manual_seed(3)
             yield
 
-    def unchanged(self, mode: Mode = EVALUATION) -> Tensor:
-        """Return the scores of the unchanged inputs; computed once."""
-        return self.once(("scores", mode), lambda: self.scores(self.inputs, mode))
+    def unchanged(self, mode: Mode | None = None, *, outputs: bool = False) -> Tensor:
+        """Return the scores of the unchanged inputs, or all outputs; computed once."""
+        mode, compute = mode or self.evaluation, self._compute(outputs)
+        return self.once(("scores", mode, compute), lambda: self.scores(self.inputs, mode, compute))
+
+    def _compute(self, outputs: bool) -> Callable[[Inputs], Tensor]:
+        return self.subject.outputs if outputs and self.subject.has_outputs else self.subject.logits
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return the kept result for `key`; the first call computes it."""
@@ -147,32 +150,38 @@ class ModelCase:
 
         return self.once("narrowest", observe)
 
-    def limit(self, *scores: Tensor) -> float:
-        """Return how far rounding may move these scores."""
-        eps = torch.finfo(self.narrowest).eps
-        return ROUNDINGS * eps * max([1.0, *map(largest_score, scores)])
+    def limit(self, *scores: Tensor, same_shape: bool = False) -> float:
+        """Return how far rounding may move these scores.
 
-    def compare(self, variants: Sequence[Inputs], mode: Mode) -> Iterator[tuple[Tensor, Tensor]]:
+        Args:
+            same_shape: whether the passes that are compared have the same shape.
+        """
+        largest = max([1.0, *map(largest_score, scores)])
+        own = self.subject.rounding(largest, same_shape=same_shape)
+        return ROUNDINGS * torch.finfo(self.narrowest).eps * largest if own is None else own
+
+    def compare(
+        self, variants: Sequence[Inputs], mode: Mode, *, outputs: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield, for every variant, the scores of the unchanged inputs and of the variant, at equal shapes.
 
         Variants pass the model together, and so do as many copies of the unchanged inputs, so that each variant has the
         same row of a pass of the same shape as its copy. Where a row's scores depend on the other rows, each passes alone.
         """
-        before = self.unchanged(mode)
+        before, compute = self.unchanged(mode, outputs=outputs), self._compute(outputs)
         if self.mixes_rows(mode):
-            yield from ((before, self.scores(variant, mode)) for variant in variants)
+            yield from ((before, self.scores(variant, mode, compute)) for variant in variants)
             return
-        # A pass holds about six arrays of the size of its scores.
-        at_once = max(1, PASS_BYTES // (6 * before.numel() * before.itemsize))
+        at_once = max(1, PASS_BYTES // self.subject.pass_bytes(self.inputs, before))
         for start in range(0, len(variants), at_once):
             piece = list(variants[start : start + at_once])
-            copies = self._copies(len(piece), mode)
+            same = stack([self.inputs] * len(piece))
+            copies = self.once(
+                ("copies", mode, compute, len(piece)), partial(self.scores, same, mode, compute)
+            )
+            after = self.scores(stack(piece), mode, compute)
             shape = (len(piece), *before.shape)
-            yield from zip(copies.view(shape), self.scores(stack(piece), mode).view(shape), strict=True)
-
-    def _copies(self, count: int, mode: Mode) -> Tensor:
-        """Return the scores of so many copies of the unchanged inputs in one pass; computed once."""
-        return self.once(("copies", mode, count), lambda: self.scores(stack([self.inputs] * count), mode))
+            yield from zip(copies.view(shape), after.view(shape), strict=True)
 
     def mixes_rows(self, mode: Mode) -> bool:
         """Whether the scores of a row change when the other rows hold other tokens."""
@@ -180,7 +189,7 @@ class ModelCase:
         def ask() -> bool:
             changed = with_other_mates(self.inputs, 0, self.subject.words)
             before = self.unchanged(mode)
-            return difference(self.scores(changed, mode)[0], before[0]) > self.limit(before)
+            return difference(self.scores(changed, mode)[0], before[0]) > self.limit(before, same_shape=True)
 
         return self.once(("mixes rows", mode), ask)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 
@@ -23,8 +25,10 @@ def with_more_padding(inputs: Inputs, side: Side, columns: int, pad: int) -> Inp
 
 
 def with_other_mates(inputs: Inputs, row: int, words: tuple[int, int]) -> Inputs:
-    """Return the inputs with other words in all rows but `row`; lengths do not change."""
-    same = (torch.arange(inputs.batch) == row)[:, None]
+    """Return the inputs with other sentences of the same lengths in all rows but `row`."""
+    here = torch.arange(inputs.batch) == row
+    others = torch.where(here, inputs.sentences, inputs.sentences + inputs.batch)
+    inputs, same = replace(inputs, examples=others), here[:, None]
     for side in inputs.sides:
         tokens = inputs.of(side)
         other = other_words(tokens.ids, words, 3)

@@ -58,6 +58,9 @@ class Inputs:
 
     target: PaddedTokens
     source: PaddedTokens | None = None
+    examples: Int[Tensor, "batch"] | None = None
+    """Which test sentence every row is, for a model that draws by sentence; rows with other words are other sentences. None:
+    0, 1, 2 and so on."""
 
     def of(self, side: Side) -> PaddedTokens:
         """Return the tokens of one side.
@@ -76,7 +79,13 @@ class Inputs:
 
     def rows(self, index: Int[Tensor, "rows"]) -> Inputs:
         """Return some rows of both sides."""
-        return Inputs(self.target.rows(index), None if self.source is None else self.source.rows(index))
+        source = None if self.source is None else self.source.rows(index)
+        return Inputs(self.target.rows(index), source, self.sentences[index])
+
+    @property
+    def sentences(self) -> Int[Tensor, "batch"]:
+        """Which test sentence every row is."""
+        return torch.arange(self.batch) if self.examples is None else self.examples
 
     @property
     def sides(self) -> tuple[Side, ...]:
@@ -128,4 +137,5 @@ def stack(parts: list[Inputs]) -> Inputs:
 
     target = joined([part.target for part in parts])
     sources = [part.source for part in parts if part.source is not None]
-    return Inputs(target, joined(sources) if sources else None)
+    sentences = torch.cat([part.sentences for part in parts])
+    return Inputs(target, joined(sources) if sources else None, sentences)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from maskbench.model_audit.case import WITH_GRADIENTS, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.inputs import Side
 from maskbench.model_audit.proofs.registry import ProofResult
 from maskbench.model_audit.rounding import largest_score
@@ -58,7 +58,7 @@ def _jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
         length: torch.zeros(inputs.batch, length, width, dtype=like.dtype, requires_grad=True)
         for length in sides
     }
-    with case.running(WITH_GRADIENTS), add_probes(modules, probes) as met:
+    with case.running(case.evaluation.with_gradients()), add_probes(modules, probes) as met:
         scores = case.subject.logits(inputs)
         if not met:
             return "the vectors of tokens did not pass the modules that `embeddings` names"

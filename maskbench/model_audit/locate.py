@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskbench.model_audit.case import Mode, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.inputs import Inputs
+from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.proofs.registry import Change
 from maskbench.model_audit.rounding import difference
 

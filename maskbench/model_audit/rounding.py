@@ -6,6 +6,7 @@ of its weights does not tell. Here every operation of a pass is observed.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -43,22 +44,20 @@ def largest_score(scores: Tensor) -> float:
     return float(finite.abs().max()) if finite.numel() else 0.0
 
 
+def apart(one: Tensor, other: Tensor) -> Tensor:
+    """Return the absolute difference of every two numbers, in float64; infinity where it is no number."""
+    far = torch.where(one == other, 0.0, (one.detach().double() - other.detach().double()).abs())
+    return far.nan_to_num(nan=torch.inf, posinf=torch.inf)
+
+
 def difference(one: Tensor, other: Tensor) -> float:
     """Return the largest absolute difference; NaN, or infinity against a number, gives the largest float."""
-    if not one.numel():
-        return 0.0
-    one, other = one.detach().double(), other.detach().double()
-    apart = torch.where(one == other, 0.0, (one - other).abs())
-    # Two NaN at one place are the same answer.
-    apart = torch.where(one.isnan() & other.isnan(), 0.0, apart)
-    most = torch.finfo(torch.float64).max
-    return float(apart.nan_to_num(nan=most, posinf=most).max())
+    return min(float(apart(one, other).max()), sys.float_info.max) if one.numel() else 0.0
 
 
 def apart_at(one: Tensor, other: Tensor, real: Bool[Tensor, "batch len"]) -> Float[Tensor, "batch len"]:
     """Return how far the scores of every position are apart; 0 at padding, infinity where a difference is no number."""
-    apart = (one - other).abs().amax(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
-    return torch.where(real, apart, 0.0)
+    return torch.where(real, apart(one, other).amax(-1), 0.0)
 
 
 def largest_at(apart: Float[Tensor, "batch len"]) -> tuple[float, int, int]:

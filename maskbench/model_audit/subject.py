@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskbench.model_audit.inputs import Inputs, Side
+from maskbench.model_audit.mode import EVALUATION, TRAINING, WITH_GRADIENTS, Mode
 
 Kind = Literal["encoder-decoder", "decoder", "encoder", "layer"]
 """What is audited. An encoder's and a layer's predictions stand at the same positions as its inputs."""
@@ -27,6 +28,14 @@ class ModelSubject:
     kind: ClassVar[Kind]
     name: str
     module: nn.Module
+    modes: Sequence[Mode] = (EVALUATION, WITH_GRADIENTS, TRAINING)
+    """Modes in which passes of equal shapes are compared."""
+    settled_modes: Sequence[Mode] = (EVALUATION,)
+    """Modes without dropout, in which passes of different shapes are compared; the last one is the evaluation."""
+    repeated: Mode = EVALUATION
+    """A later evaluation, which must be the same."""
+    enlargements: Sequence[float] = (10.0, 100.0, 1000.0)
+    """Factors of `enlarge` that are tried."""
 
     def __init__(
         self,
@@ -82,6 +91,12 @@ class ModelSubject:
         """Return the scores at every position of the target, computed in one pass."""
         raise NotImplementedError
 
+    def outputs(self, inputs: Inputs) -> Float[Tensor, "batch len outputs"]:
+        """Return all that a row alone must decide: the scores, and other numbers where the model has them, such as weights of
+        its loss. They may depend on later tokens.
+        """
+        return self.logits(inputs)
+
     def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Float[Tensor, "batch new outputs"], Any]:
         """Return the scores of the target's positions from `start` on, computed from a cache, and the next state.
 
@@ -116,6 +131,37 @@ class ModelSubject:
         They call the model as `logits` does, with torch and the model's library alone; None where that is not known.
         """
         return None
+
+    def set_mode(self, mode: Mode) -> None:
+        """Bring the module into a mode."""
+        self.module.train(mode.training)
+
+    def enlarge(self, factor: float) -> None:
+        """Multiply weights so that attention scores grow: all matrices but those of words, by which scores grow with the
+        square of `factor`.
+        """
+        with torch.no_grad():
+            for name, parameter in self.module.named_parameters():
+                if parameter.ndim >= 2 and "embed" not in name:
+                    parameter.mul_(factor)
+
+    def rounding(self, largest: float, *, same_shape: bool) -> float | None:
+        """Return how far rounding may move scores; None: as far as the narrowest number format in which a pass computes does.
+
+        Args:
+            largest: the largest absolute score.
+            same_shape: whether both passes have the same shape, so that sums run in the same order.
+        """
+        return None
+
+    def pass_bytes(self, inputs: Inputs, scores: Tensor) -> int:
+        """Return about how many bytes a pass without gradients takes: six arrays of the size of its scores."""
+        return 6 * scores.numel() * scores.itemsize
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether `outputs` are more than the scores."""
+        return type(self).outputs is not ModelSubject.outputs
 
     @property
     def has_step(self) -> bool:

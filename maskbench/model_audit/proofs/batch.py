@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from maskbench.model_audit.case import EVALUATION, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import row_alone, with_other_mates
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
 from maskbench.model_audit.rounding import difference
@@ -20,11 +20,10 @@ def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
         if reason:
             yield ProofResult.skipped(reason)
             continue
-        before = case.unchanged(mode)
-        limit = case.limit(before)
-        for row in range(case.inputs.batch):
-            changed = with_other_mates(case.inputs, row, case.subject.words)
-            after = case.scores(changed, mode)
+        changes = [with_other_mates(case.inputs, row, case.subject.words) for row in range(case.inputs.batch)]
+        compared = case.compare(changes, mode, outputs=True)
+        for row, (changed, (before, after)) in enumerate(zip(changes, compared, strict=True)):
+            limit = case.limit(before, same_shape=True)
             moved = difference(after[row][real[row]], before[row][real[row]])
             what = "other words in the other rows"
             said = f"{mode.name}: {what} move row {row} by {moved:.2g}" if moved > limit else mode.name
@@ -34,23 +33,24 @@ def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
 @model_proof("batch order", "batch")
 def batch_order(case: ModelCase) -> Iterable[ProofResult]:
     """Do a row's predictions stay when it stands in another row?"""
-    order = torch.arange(case.inputs.batch - 1, -1, -1)
-    before, real = case.unchanged(EVALUATION), case.inputs.target.real
-    after = case.scores(case.inputs.rows(order), EVALUATION)[order]
-    moved, limit = difference(after[real], before[real]), case.limit(before)
-    yield ProofResult.at_most(
-        moved, limit, f"rows in another order move scores by {moved:.2g}" if moved > limit else ""
-    )
+    order, real = torch.arange(case.inputs.batch - 1, -1, -1), case.inputs.target.real
+    for mode in case.subject.settled_modes:
+        before = case.unchanged(mode, outputs=True)
+        after = case.outputs(case.inputs.rows(order), mode)[order]
+        moved, limit = difference(after[real], before[real]), case.limit(before)
+        said = f"rows in another order move scores by {moved:.2g}" if moved > limit else "rows turned around"
+        yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")
 
 
 @model_proof("alone", "batch")
 def alone(case: ModelCase) -> Iterable[ProofResult]:
     """Are a row's predictions those that it has alone, without padding?"""
-    before = case.unchanged(EVALUATION)
-    for row in range(case.inputs.batch):
-        one = row_alone(case.inputs, row, case.subject.multiple)
-        own = case.inputs.target.real[row]
-        after = case.scores(one, EVALUATION)[0][one.target.real[0]]
-        moved, limit = difference(after, before[row][own]), case.limit(before)
-        said = f"row {row} alone has other scores, by {moved:.2g}" if moved > limit else ""
-        yield ProofResult.at_most(moved, limit, said)
+    for mode in case.subject.settled_modes:
+        before = case.unchanged(mode, outputs=True)
+        for row in range(case.inputs.batch):
+            one = row_alone(case.inputs, row, case.subject.multiple)
+            own = case.inputs.target.real[row]
+            after = case.outputs(one, mode)[0][one.target.real[0]]
+            moved, limit = difference(after, before[row][own]), case.limit(before)
+            said = f"row {row} alone" + (f" has other scores, by {moved:.2g}" if moved > limit else "")
+            yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from maskbench.model_audit.case import EVALUATION, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import with_shifted_start
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
@@ -30,7 +30,7 @@ def in_steps(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]])
             found.append(scores)
         return torch.cat(found, 1)
 
-    return case.scores(inputs, EVALUATION, decode)
+    return case.scores(inputs, compute=decode)
 
 
 def _pieces(length: int, size: int, first: int = 1) -> list[tuple[int, int]]:
@@ -40,7 +40,7 @@ def _pieces(length: int, size: int, first: int = 1) -> list[tuple[int, int]]:
 
 
 def _compare(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]], what: str) -> ProofResult:
-    whole = case.scores(inputs, EVALUATION)
+    whole = case.scores(inputs)
     found = in_steps(case, inputs, pieces)
     real, limit = inputs.target.real, case.limit(whole)
     apart = apart_at(found, whole, real)
@@ -105,14 +105,12 @@ def generation(case: ModelCase) -> Iterable[ProofResult]:
             said.append(found)
         return torch.zeros(1)
 
-    case.scores(prompt, EVALUATION, generate)
+    case.scores(prompt, compute=generate)
     if not said:
         yield ProofResult.skipped("the library's own generation is not known (`generate`)")
         return
     ids = torch.cat((prompt.target.ids, said[0]), 1)
-    whole = case.scores(
-        prompt.change("target", PaddedTokens(ids, torch.ones_like(ids, dtype=torch.bool))), EVALUATION
-    )
+    whole = case.scores(prompt.change("target", PaddedTokens(ids, torch.ones_like(ids, dtype=torch.bool))))
     scores = whole[:, prompt.target.length - 1 : -1]
     # A token within rounding of the greatest score is as good.
     short = scores.amax(-1) - scores.gather(-1, said[0][..., None])[..., 0]

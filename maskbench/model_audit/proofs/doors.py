@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from maskbench.model_audit.case import EVALUATION, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
 from maskbench.model_audit.rounding import difference
 
@@ -16,10 +16,10 @@ def doors(case: ModelCase) -> Iterable[ProofResult]:
     if not ways:
         yield ProofResult.skipped("one way to compute the scores is known (`doors`)")
         return
-    before, real = case.unchanged(EVALUATION), case.inputs.target.real
+    before, real = case.unchanged(), case.inputs.target.real
     for name, compute in ways.items():
         try:
-            after = case.scores(case.inputs, EVALUATION, compute)
+            after = case.scores(case.inputs, compute=compute)
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             yield not_able(name, error)
             continue

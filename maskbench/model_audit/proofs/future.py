@@ -6,14 +6,15 @@ finds one leak in 64.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
-from maskbench.model_audit.case import EVALUATION, Mode, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.inputs import Inputs, other_words
 from maskbench.model_audit.jacobian import gradients_at
+from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
 from maskbench.model_audit.rounding import apart_at, largest_at
 
@@ -53,7 +54,7 @@ def _largest_leak(case: ModelCase, mode: Mode) -> ProofResult:
     for (place, alone), variant, (before, after) in zip(
         tries, variants, case.compare(variants, mode), strict=True
     ):
-        limit = max(limit, case.limit(before))
+        limit = max(limit, case.limit(before, same_shape=True))
         moved, row, position = moved_before(before, after, inputs.target.real, place)
         # One changed token says more than many.
         rank = (alone and moved > limit, moved)
@@ -69,29 +70,27 @@ def _largest_leak(case: ModelCase, mode: Mode) -> ProofResult:
 @model_proof("truncation", "future")
 def truncation(case: ModelCase) -> Iterable[ProofResult]:
     """Do predictions stay when the target ends after them?"""
-    subject, inputs = case.subject, case.inputs
-    if not subject.causal:
+    if not case.subject.causal:
         yield ProofResult.skipped(_BIDIRECTIONAL)
         return
-    whole = case.unchanged(EVALUATION)
+    for mode in case.subject.settled_modes:
+        yield _largest_by_cutting(case, mode)
+
+
+def _largest_by_cutting(case: ModelCase, mode: Mode) -> ProofResult:
+    inputs, m = case.inputs, case.subject.multiple
+    whole = case.unchanged(mode)
     worst, found = 0.0, None
-    for length in _lengths(case):
+    for length in range(m, inputs.target.length, m):
         cut = inputs.change("target", inputs.target.columns(0, length))
-        left = case.scores(cut, EVALUATION)
-        moved, row, position = moved_before(whole, left, inputs.target.real, length)
+        moved, row, position = moved_before(whole, case.scores(cut, mode), inputs.target.real, length)
         if moved > worst:
-            worst, found = (
-                moved,
-                Change(inputs, cut, row, position, f"cutting the target after {length} tokens"),
-            )
-    said = "" if found is None else f"{found.what} moves the prediction at {found.position} by {worst:.2g}"
-    limit = case.limit(whole)
-    yield ProofResult.at_most(worst, limit, said if worst > limit else "", found)
-
-
-def _lengths(case: ModelCase) -> Iterator[int]:
-    m = case.subject.multiple
-    yield from range(m, case.inputs.target.length, m)
+            what = f"cutting the target after {length} tokens"
+            worst, found = moved, Change(inputs, cut, row, position, what, mode)
+    said, limit = mode.name, case.limit(whole)
+    if found is not None and worst > limit:
+        said += f": {found.what} moves the prediction at {found.position} by {worst:.2g}"
+    return ProofResult.at_most(worst, limit, said, found)
 
 
 @model_proof("future gradients", "future")

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from maskbench.model_audit.case import EVALUATION, TRAINING, WITH_GRADIENTS, ModelCase, quiet
+from maskbench.model_audit.case import ModelCase, quiet
+from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
 from maskbench.model_audit.rounding import ROUNDINGS, difference, largest_score
 
@@ -20,7 +21,9 @@ def _at_real(case: ModelCase, scores: Tensor) -> Tensor:
 @model_proof("gradient mode", "modes")
 def gradient_mode(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores the same with and without recording gradients?"""
-    without, recorded = (_at_real(case, case.unchanged(mode)) for mode in (EVALUATION, WITH_GRADIENTS))
+    without, recorded = (
+        _at_real(case, case.unchanged(mode)) for mode in (case.evaluation, case.evaluation.with_gradients())
+    )
     moved, limit = difference(without, recorded), case.limit(without)
     said = f"scores differ by {moved:.2g} without gradients" if moved > limit else ""
     yield ProofResult.at_most(moved, limit, said)
@@ -34,11 +37,11 @@ def training_mode(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped("the model normalises over the batch in training")
         return
     with quiet(module):
-        if case.draws(TRAINING):
+        if case.draws(case.training):
             yield ProofResult.skipped("the model draws random numbers in training besides dropout")
             return
-        train = _at_real(case, case.scores(case.inputs, TRAINING))
-        evaluation = _at_real(case, case.scores(case.inputs, WITH_GRADIENTS))
+        train = _at_real(case, case.scores(case.inputs, case.training))
+        evaluation = _at_real(case, case.scores(case.inputs, case.evaluation.with_gradients()))
     moved, limit = difference(train, evaluation), case.limit(evaluation)
     said = f"scores differ by {moved:.2g} in training mode without dropout" if moved > limit else ""
     yield ProofResult.at_most(moved, limit, said)
@@ -47,10 +50,10 @@ def training_mode(case: ModelCase) -> Iterable[ProofResult]:
 @model_proof("draws", "modes")
 def draws(case: ModelCase) -> Iterable[ProofResult]:
     """Is the number of random draws of a training pass the same whatever the tokens are?"""
-    if not case.draws(TRAINING):
+    if not case.draws(case.training):
         yield ProofResult.skipped("a training pass draws nothing")
         return
-    if case.draws_depend_on_tokens():
+    if case.draws_depend_on_tokens(case.training):
         detail = "other tokens make a training pass draw more or fewer numbers, as routing does; it is no leak by itself"
         yield ProofResult(False, 1.0, 0.0, detail)
         return
@@ -60,12 +63,18 @@ def draws(case: ModelCase) -> Iterable[ProofResult]:
 @model_proof("evaluation repeats", "modes")
 def repeats(case: ModelCase) -> Iterable[ProofResult]:
     """Does an evaluation give the same scores again, in another state of torch's generator?"""
-    before = case.unchanged(EVALUATION)
-    with case.running(EVALUATION):
+
+    def compute(inputs: Inputs) -> Tensor:
         torch.manual_seed(4)
-        after = case.subject.logits(case.inputs)
-    moved = difference(_at_real(case, after), _at_real(case, before))
-    yield ProofResult.at_most(moved, case.limit(before), f"scores move by {moved:.2g}" if moved else "")
+        return case.subject.outputs(inputs)
+
+    before = case.unchanged(outputs=True)
+    after = case.scores(case.inputs, case.subject.repeated, compute)
+    moved, limit = (
+        difference(_at_real(case, after), _at_real(case, before)),
+        case.limit(before, same_shape=True),
+    )
+    yield ProofResult.at_most(moved, limit, f"scores move by {moved:.2g}" if moved else "")
 
 
 @model_proof("formats", "modes")
@@ -73,12 +82,12 @@ def formats(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores in float32 and bfloat16 those of float64, up to rounding?"""
     if case.dtype != torch.float64:
         return
-    exact = _at_real(case, case.unchanged(EVALUATION))
+    exact = _at_real(case, case.unchanged())
     for dtype in (torch.float32, torch.bfloat16):
         name = str(dtype).removeprefix("torch.")
         try:
             other = ModelCase(case.untouched, dtype, case.inputs)
-            found = _at_real(case, other.scores(case.inputs, EVALUATION))
+            found = _at_real(case, other.scores(case.inputs))
         except (RuntimeError, TypeError, ValueError) as error:
             yield not_able(name, error)
             continue
@@ -94,14 +103,14 @@ def implementations(case: ModelCase) -> Iterable[ProofResult]:
     if not built:
         yield ProofResult.skipped("one implementation of attention is known")
         return
-    before = case.unchanged(EVALUATION)
+    before = case.unchanged()
     weights = case.subject.module.state_dict()
     for name, build in built.items():
         try:
             other = build()
             other.module.to(case.dtype).load_state_dict(weights)
             rebuilt = ModelCase(other, case.dtype, case.inputs)
-            found = rebuilt.scores(case.inputs, EVALUATION)
+            found = rebuilt.scores(case.inputs)
         except (RuntimeError, ImportError, NotImplementedError, ValueError) as error:
             yield not_able(name, error)
             continue
@@ -117,24 +126,24 @@ def no_trace(case: ModelCase) -> Iterable[ProofResult]:
     used = ModelCase(case.untouched, case.dtype, case.inputs)
     fresh = ModelCase(case.untouched, case.dtype, case.inputs)
     module = used.subject.module
-    module.train()
+    used.subject.set_mode(case.training)
     before = copy.deepcopy(_state(module))
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        module.eval()
+        used.subject.set_mode(case.evaluation)
         used.subject.logits(used.inputs)
         if used.subject.has_step:
             _scores, state = used.subject.step(
                 used.inputs.change("target", used.inputs.target.columns(0, 2)), 0, None
             )
             used.subject.step(used.inputs.change("target", used.inputs.target.columns(0, 3)), 2, state)
-        module.train()
+        used.subject.set_mode(case.training)
     changed = sorted(name for name, value in _differences(before, _state(module)))
     # Not through `running`, which restores the buffers.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         after = used.subject.logits(used.inputs).detach()
         torch.manual_seed(3)
-        fresh.subject.module.train()
+        fresh.subject.set_mode(case.training)
         expected = fresh.subject.logits(fresh.inputs).detach()
     moved = difference(after, expected)
     said = f"a training pass after it differs by {moved:.2g}" if moved else ""

@@ -6,28 +6,23 @@ from collections.abc import Iterable
 
 import torch
 
-from maskbench.model_audit.case import EVALUATION, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import with_other_padding
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
+from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.proofs.future import changed_after, moved_before
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 from maskbench.model_audit.rounding import difference
-
-FACTORS = (10.0, 100.0, 1000.0)
-"""Factors on all matrices of a model: attention scores grow with their square."""
 
 
 @model_proof("large scores", "numbers")
 def large_scores(case: ModelCase) -> Iterable[ProofResult]:
     """Does what is hidden stay hidden when attention scores are large?"""
     tried = False
-    for factor in FACTORS:
+    for factor in case.subject.enlargements:
         large = ModelCase(case.untouched, case.dtype, case.inputs)
-        with torch.no_grad():
-            for name, parameter in large.subject.module.named_parameters():
-                if parameter.ndim >= 2 and "embed" not in name:
-                    parameter.mul_(factor)
-        before = large.unchanged(EVALUATION)
+        large.subject.enlarge(factor)
+        before = large.unchanged()
         if not bool(before[case.inputs.target.real].isfinite().all()):
             break
         tried = True
@@ -38,25 +33,29 @@ def large_scores(case: ModelCase) -> Iterable[ProofResult]:
 
 def _leaks(large: ModelCase, factor: float) -> Iterable[ProofResult]:
     inputs, subject = large.inputs, large.subject
-    words, real = subject.words, inputs.target.real
-    before = large.unchanged(EVALUATION)
-    limit = large.limit(before)
-    if subject.causal:
-        place = inputs.target.length // 2
-        variant = changed_after(inputs, words, place, alone=False)
-        moved, row, position = moved_before(before, large.scores(variant, EVALUATION), real, place)
-        said = f"weights times {factor:g}: later target tokens"
-        if moved > limit:
-            said += f" move the prediction at {position} of row {row} by {moved:.2g}"
-        yield ProofResult.at_most(moved, limit, said)
-    for side in inputs.sides:
-        if side in subject.padding and inputs.of(side).has_padding:
-            changed = large.scores(with_other_padding(inputs, side, words), EVALUATION)
-            moved = difference(changed[real], before[real])
-            said = f"weights times {factor:g}: {side} padding" + (
-                f" moves scores by {moved:.2g}" if moved > limit else ""
-            )
-            yield ProofResult.at_most(moved, limit, said)
+    for mode in subject.settled_modes:
+        before, said = large.unchanged(mode), f"{mode.name}, weights times {factor:g}"
+        limit = large.limit(before, same_shape=True)
+        if subject.causal:
+            yield _future(large, mode, limit, said)
+        for side in inputs.sides:
+            if side in subject.padding and inputs.of(side).has_padding:
+                after = large.scores(with_other_padding(inputs, side, subject.words), mode)
+                moved = difference(after[inputs.target.real], before[inputs.target.real])
+                found = f": {side} padding moves scores by {moved:.2g}" if moved > limit else ""
+                yield ProofResult.at_most(moved, limit, said + found)
+
+
+def _future(large: ModelCase, mode: Mode, limit: float, said: str) -> ProofResult:
+    """Return whether later target tokens move a prediction; in each of some copies, those after one position change."""
+    inputs, worst = large.inputs, (0.0, 0, 0)
+    places = range(1, inputs.target.length)
+    variants = [changed_after(inputs, large.subject.words, place, alone=False) for place in places]
+    for place, (before, after) in zip(places, large.compare(variants, mode), strict=True):
+        worst = max(worst, moved_before(before, after, inputs.target.real, place))
+    moved, row, position = worst
+    found = f": later target tokens move the prediction at {position} of row {row} by {moved:.2g}"
+    return ProofResult.at_most(moved, limit, said + (found if moved > limit else ""))
 
 
 @model_proof("empty rows", "numbers")
@@ -70,7 +69,7 @@ def empty_rows(case: ModelCase) -> Iterable[ProofResult]:
     real[1] = False
     ids = torch.where(real, inputs.source.ids, subject.pad)
     emptied = Inputs(inputs.target, PaddedTokens(ids, real))
-    after, before = case.scores(emptied, EVALUATION), case.unchanged(EVALUATION)
+    after, before = case.scores(emptied), case.unchanged()
     bad = int((~after[inputs.target.real].isfinite()).sum())
     yield ProofResult.at_most(float(bad), 0.0, f"{bad} scores are not finite" if bad else "")
     others = torch.arange(inputs.batch) != 1

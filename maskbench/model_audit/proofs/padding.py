@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from maskbench.model_audit.case import EVALUATION, Mode, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import with_more_padding, with_other_padding, with_shifted_start
 from maskbench.model_audit.inputs import Inputs, Side
 from maskbench.model_audit.jacobian import gradients_at
+from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
 from maskbench.model_audit.rounding import apart_at, largest_at
 
@@ -22,10 +23,12 @@ def _unpadded(case: ModelCase, side: Side) -> str:
     return "" if case.inputs.of(side).has_padding else f"no row has {side} padding"
 
 
-def _answer(case: ModelCase, mode: Mode, changed: Inputs, after: Tensor, what: str) -> ProofResult:
-    before = case.unchanged(mode)
+def _answer(
+    case: ModelCase, mode: Mode, changed: Inputs, after: Tensor, what: str, *, same_shape: bool
+) -> ProofResult:
+    before = case.unchanged(mode, outputs=True)
     moved, row, position = largest_at(apart_at(before, after, case.inputs.target.real))
-    limit = case.limit(before)
+    limit = case.limit(before, same_shape=same_shape)
     said = f"{mode.name}: {what}"
     if moved > limit:
         said += f" moves the prediction at {position} of row {row} by {moved:.2g}"
@@ -44,7 +47,8 @@ def padding_content(case: ModelCase) -> Iterable[ProofResult]:
             if routed:
                 yield ProofResult.skipped(routed)
                 continue
-            yield _answer(case, mode, changed, case.scores(changed, mode), f"other words in {side} padding")
+            what = f"other words in {side} padding"
+            yield _answer(case, mode, changed, case.outputs(changed, mode), what, same_shape=True)
 
 
 @model_proof("padding amount", "padding")
@@ -62,9 +66,11 @@ def padding_amount(case: ModelCase) -> Iterable[ProofResult]:
             continue
         more = min(spare, 3 * subject.multiple)
         changed = with_more_padding(inputs, side, more, subject.pad)
-        # Dropout draws other numbers for other shapes, so the training mode cannot be compared.
-        after = case.scores(changed, EVALUATION)[:, : inputs.target.length]
-        yield _answer(case, EVALUATION, changed, after, f"{more} more columns of {side} padding")
+        what = f"{more} more columns of {side} padding"
+        # Dropout draws other numbers for other shapes, so the modes that have it cannot be compared.
+        for mode in subject.settled_modes:
+            after = case.outputs(changed, mode)[:, : inputs.target.length]
+            yield _answer(case, mode, changed, after, what, same_shape=False)
 
 
 @model_proof("padding side", "padding")
@@ -74,18 +80,19 @@ def padding_side(case: ModelCase) -> Iterable[ProofResult]:
     if not subject.left_padding:
         yield ProofResult.skipped("the model does not take padding before the tokens")
         return
-    before = case.unchanged(EVALUATION)
+    before = case.unchanged(outputs=True)
     for side in inputs.sides:
         if reason := _unpadded(case, side):
             yield ProofResult.skipped(reason)
             continue
         changed = with_shifted_start(inputs, side)
-        after = case.scores(changed, EVALUATION)
+        after = case.outputs(changed, case.evaluation)
         if side == "target":
             moved_back = torch.zeros_like(after)
             moved_back[inputs.target.real] = after[changed.target.real]
             after = torch.where(inputs.target.real[..., None], moved_back, before)
-        yield _answer(case, EVALUATION, changed, after, f"{side} padding on the left")
+        what = f"{side} padding on the left"
+        yield _answer(case, case.evaluation, changed, after, what, same_shape=False)
 
 
 @model_proof("padding gradients", "padding")

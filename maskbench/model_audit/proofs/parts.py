@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from maskbench.model_audit.case import TRAINING, WITH_GRADIENTS, ModelCase, quiet
+from maskbench.model_audit.case import ModelCase, quiet
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 
 
@@ -20,7 +20,7 @@ def every_part(case: ModelCase) -> Iterable[ProofResult]:
     module.zero_grad(set_to_none=True)
     try:
         # A layer that training skips by chance runs in evaluation, and some parts run in training alone.
-        for mode in (TRAINING, WITH_GRADIENTS):
+        for mode in (case.training, case.evaluation.with_gradients()):
             with case.running(mode), quiet(module):
                 scores = case.subject.logits(inputs)
                 direction = torch.linspace(0.3, 1.7, scores.shape[-1]).cos().to(scores.dtype)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from maskbench.model_audit.case import EVALUATION, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.inputs import Side, other_words
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 
@@ -22,7 +22,7 @@ def unread(case: ModelCase, side: Side) -> list[tuple[int, int]]:
         new = other_words(tokens.ids, subject.words, place)
         variants.append(inputs.change(side, tokens.with_words(chosen, new)))
     left = []
-    for place, (before, after) in zip(columns, case.compare(variants, EVALUATION), strict=True):
+    for place, (before, after) in zip(columns, case.compare(variants, case.evaluation), strict=True):
         moved = (before != after).any(-1) & inputs.target.real
         asked = tokens.real[:, place].clone()
         if side == "target" and subject.causal:

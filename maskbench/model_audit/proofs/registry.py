@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeVar, get_args
 
-from maskbench.model_audit.case import EVALUATION, Mode, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.inputs import Inputs
+from maskbench.model_audit.mode import EVALUATION, Mode
 
 Family = Literal["future", "padding", "batch", "cache", "modes", "doors", "reach", "numbers", "parts"]
 """Families of proofs, in the order of the report."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from maskbench.model_audit.case import EVALUATION, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.proofs.future import changed_after
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
 from maskbench.model_audit.rounding import apart_at, largest_at
@@ -24,7 +24,7 @@ def declared_structure(case: ModelCase) -> Iterable[ProofResult]:
     variants = [changed_after(inputs, subject.words, place, alone=True) for place in range(n)]
     worst, found, limit, unread = 0.0, None, 0.0, []
     for place, (variant, (before, after)) in enumerate(
-        zip(variants, case.compare(variants, EVALUATION), strict=True)
+        zip(variants, case.compare(variants, case.evaluation), strict=True)
     ):
         limit = max(limit, case.limit(before))
         apart = apart_at(before, after, inputs.target.real)
