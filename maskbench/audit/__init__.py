@@ -6,14 +6,13 @@ case into `ProofResult`s, and `audit` collects them as `Finding`s.
 """
 
 from maskbench.audit.proofs import (
-    decoding,
     density,
     draws,
+    effect,
     gradients,
-    invariance,
-    leaks,
     paths,
     rows,
+    shared,
     support,
 )
 from maskbench.audit.report import Finding, audit, is_sound
@@ -21,14 +20,13 @@ from maskbench.audit.report import Finding, audit, is_sound
 __all__ = [
     "Finding",
     "audit",
-    "decoding",
     "density",
     "draws",
+    "effect",
     "gradients",
-    "invariance",
     "is_sound",
-    "leaks",
     "paths",
     "rows",
+    "shared",
     "support",
 ]

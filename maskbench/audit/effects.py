@@ -19,13 +19,15 @@ from torch import Tensor
 
 from maskbench.audit.arms import make_arm_subject
 from maskbench.audit.generators import preserve_generators
-from maskbench.audit.subject import PASS_BYTES, AuditCase, largest_difference
+from maskbench.audit.subject import AuditCase
 from maskbench.config.schema.experiment import CONTROLS, ArmConfig, PlacementConfig
 from maskbench.data.batches import Batch, collate
 from maskbench.data.corpus import Corpus, Split
 from maskbench.errors import ConfigError
 from maskbench.masks.base import Strategy
 from maskbench.masks.clock import Clock
+from maskbench.model_audit.case import PASS_BYTES
+from maskbench.model_audit.rounding import difference
 from maskbench.registry import MASKS
 from maskbench.text import count_of
 
@@ -104,7 +106,7 @@ def _batches(case: AuditCase, split: Split) -> tuple[Batch, ...]:
     """Return the sentences of a split that are looked at, in one batch if a pass of the audit takes them all."""
     ids = _pick(split)
     whole = collate(split, ids)
-    at_once = case.rows_at_once(whole)
+    at_once = max(1, PASS_BYTES // case.bytes_of_pair(whole.src.shape[1], whole.tgt_in.shape[1]))
     if len(ids) <= at_once:
         return (whole.to(case.subject.device),)
     pieces = (ids[start : start + at_once] for start in range(0, len(ids), at_once))
@@ -183,7 +185,7 @@ def _acts(others: tuple[PlacementConfig, ...], looks: _Looks, phases: tuple[str,
         return True, True
 
     def is_moved(batch: Batch, clock: Clock, whole: Tensor) -> bool:
-        return largest_difference(whole, case.answers(without, batch, clock)) > ROUNDING
+        return difference(whole, case.answers(without, batch, clock)) > ROUNDING
 
     if "train" in phases and any(
         is_moved(batch, clock, looks.known.of(looks.trained, index, clock))

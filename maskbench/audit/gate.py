@@ -8,21 +8,17 @@ test runs in float64. Masks must draw from keyed generators, which is tested fir
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
 from maskbench.audit.arms import make_arm_subject
 from maskbench.audit.generators import find_shared_draws, preserve_generators
-from maskbench.audit.proofs.changes import with_other_mates, with_other_padding
-from maskbench.audit.proofs.leaks import leak_limit, measure_future_leak, score_variants, truncation
 from maskbench.audit.proofs.paths import attention_paths
-from maskbench.audit.subject import AuditCase, largest_difference
+from maskbench.audit.proofs.shared import ask_model
+from maskbench.audit.subject import AuditCase
 from maskbench.config.schema.experiment import ArmConfig
-from maskbench.data.batches import Batch
 from maskbench.data.corpus import Corpus
 from maskbench.errors import LeakError
-from maskbench.model_audit.rounding import largest_score
 
 _FOUND = {
     "the future": "target tokens move predictions that come before them",
@@ -52,48 +48,31 @@ class Leak:
         return f"{_FOUND[self.of]} (by up to {self.amount:.3g}, allowed: {self.limit:.3g})"
 
 
+MEASURED = (
+    ("the future", "causality"),
+    ("the length", "truncation"),
+    ("padding", "padding content"),
+    ("batch mates", "batch mates"),
+)
+"""Kinds of leak that every arm is measured for, and the proofs that measure them."""
+
+
 def find_leaks(case: AuditCase) -> list[Leak]:
     """Return the leaks that the short audit measures; an empty list if there are none."""
-    return [leak for leak in _measured(case) if leak.amount > leak.limit]
-
-
-def _measured(case: AuditCase) -> list[Leak]:
-    subject, clock, vocabulary = case.subject, case.subject.train, case.subject.sizes.vocab_size
-    futures = [
-        measure_future_leak(case, case.model, at, dropout=at is clock) for at in (clock, subject.evaluation)
+    exact = AuditCase(case.subject, torch.float64)
+    found = [
+        (of, answer)
+        for of, name in MEASURED
+        for answer in ask_model(name, exact if name == "truncation" else case)
     ]
-    future, size = (max(found[i] for found in futures) for i in (0, 2))
-    worst = {"padding": 0.0, "batch mates": 0.0}
-    for moment in (clock, subject.evaluation):
-        changed: list[tuple[int | None, Batch]] = [(None, with_other_padding(case.batch, vocabulary))]
-        changed += [
-            (row, with_other_mates(case.batch, row, vocabulary)) for row in range(len(case.batch.ids))
-        ]
-        for row, before, after in score_variants(
-            case, case.model, changed, partial(case.answers, clock=moment)
-        ):
-            of = "padding" if row is None else "batch mates"
-            moved = (
-                largest_difference(after, before)
-                if row is None
-                else largest_difference(after[row], before[row])
-            )
-            worst[of] = max(worst[of], moved)
-            size = max(size, largest_score(before))
-    limit = leak_limit(case, size)
-    # The proof measures training and evaluation; what is reported is the larger of both, once.
-    cut_off = max(
-        (
-            Leak("the length", v.value or 0.0, v.limit or 0.0)
-            for v in truncation(AuditCase(subject, torch.float64))
-        ),
-        key=lambda leak: leak.amount - leak.limit,
-    )
-    found = [Leak("the future", future, limit), cut_off]
-    if subject.attention_paths.may_leave_dense:
-        exact = attention_paths(AuditCase(subject, torch.float64))
-        found += [Leak("the path", v.value, v.limit or 0.0) for v in exact if v.value is not None]
-    return [*found, *(Leak(of, amount, limit) for of, amount in worst.items())]
+    if case.subject.attention_paths.may_leave_dense:
+        found += [("the path", answer) for answer in attention_paths(exact)]
+    worst: dict[str, Leak] = {}
+    for of, answer in found:
+        if answer.passed is False:
+            leak = Leak(of, answer.value or 0.0, answer.limit or 0.0)
+            worst[of] = max(leak, worst.get(of, leak), key=lambda one: one.amount - one.limit)
+    return list(worst.values())
 
 
 def check_before_training(arm: ArmConfig, corpus: Corpus, seed: int) -> str | None:

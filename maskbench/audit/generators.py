@@ -13,8 +13,9 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from maskbench.audit.subject import AuditCase, largest_difference
+from maskbench.audit.subject import AuditCase
 from maskbench.masks.clock import Clock
+from maskbench.model_audit.rounding import difference
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def find_shared_draws(case: AuditCase, clock: Clock) -> list[str]:
     if moved:
         return moved
     again = case.answers(model, case.batch, clock, seed=None)
-    return ["a generator of its own, with another seed each time"] if largest_difference(again, first) else []
+    return ["a generator of its own, with another seed each time"] if difference(again, first) else []
 
 
 def _states(device: torch.device) -> dict[str, object]:

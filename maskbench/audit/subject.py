@@ -28,12 +28,8 @@ T = TypeVar("T")
 SPREAD = 0.4
 """Root mean square of the values given to learned parameters, so that masks that start as identity act."""
 
-PASS_BYTES = 256 << 20
-"""Largest size of one pass of an audit in bytes, unless a single sentence needs more.
-
-A process that audits holds about 350 MB anyway. A proof of causality scores a changed batch for every offset; all offsets
-in one pass take memory with the cube of the length.
-"""
+EXACT = 1e-10
+"""Allowed float64 difference, relative to scores above 1, if shapes and so the order of sums differ."""
 
 BLOCKED = PathRules(smallest=1, rows=4, fused_share=2.0)
 """Every layer in blocks of four queries, never by the fused kernel, so that short sentences have several blocks."""
@@ -135,20 +131,29 @@ class AuditCase:
             perturb_learned(masks, subject.seed)
         return model.to(subject.device, self.weights_dtype)
 
-    def rows_at_once(self, batch: Batch) -> int:
-        """Return how many sentence pairs of the lengths of `batch` one pass without gradient takes in `PASS_BYTES`.
+    def bytes_of_pair(self, src: int, tgt: int) -> int:
+        """Return about how many bytes a pass without gradients takes for a sentence pair of these lengths.
 
         Counted are six arrays of one layer's attention weights, and four of the vocabulary scores and of the widest
-        layer's output: the most that a pass holds at once. At least 1.
+        layer's output: the most that a pass holds at once.
         """
-        sizes, tgt, src = self.subject.sizes, batch.tgt_in.shape[1], batch.src.shape[1]
-        longer = max(tgt, src)
+        sizes, longer = self.subject.sizes, max(tgt, src)
         per_token = 6 * sizes.n_heads * longer + 4 * (sizes.vocab_size + self.subject.model.d_ff)
-        return max(1, PASS_BYTES // (longer * per_token * self.weights_dtype.itemsize))
+        return longer * per_token * self.weights_dtype.itemsize
 
     def renormalises(self) -> bool:
         """Whether a site masks after the softmax and divides by the remaining sum, which rounds."""
         return any(self.plan.application(site) == "renormalise" for site in ATTENTION_SITES)
+
+    def hidden_rounding(self, largest: float) -> float:
+        """Return how far what is hidden may move a score of at most `largest`: 0, or the rounding of `renormalise`.
+
+        `renormalise` rounds weights three times; in low precision one rounding of a weight can change a sum of a few dozen
+        terms by as many units in the last place.
+        """
+        if not self.renormalises():
+            return 0.0
+        return 1e-12 if self.dtype == torch.float64 else 64 * self.eps * max(1.0, largest)
 
     def precise(self) -> torch.autocast:
         """Return the autocast context in which the model computes in `dtype`."""
@@ -191,15 +196,8 @@ class AuditCase:
     def answers(self, model: EncoderDecoder, batch: Batch, clock: Clock, *, seed: int | None = 3) -> Tensor:
         """Return `[batch tgt vocab+1]`: logits and, last, the token's loss weight; zeros on padding."""
         logits = self.logits(model, batch, clock, seed=seed)
+        weights = loss_weights(model, logits, batch, clock)
         real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
-
-        def losses() -> Tensor:
-            found = torch.zeros(real.shape, device=real.device)
-            found[real] = nll_of(logits.nan_to_num(neginf=-1e3)[real], batch.tgt_out[real])
-            return found
-
-        weights = model.masks.loss_weights(real, batch.ids, clock, losses)
-        weights = real if weights is None else weights
         return torch.cat((logits, weights[..., None].to(logits.dtype)), -1).masked_fill(~real[..., None], 0.0)
 
 
@@ -212,6 +210,19 @@ def apply_logit_masks(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: C
     return model.masks.mask_logits(gated, context, None, batch.ids)
 
 
+def loss_weights(model: EncoderDecoder, logits: Tensor, batch: Batch, clock: Clock) -> Tensor:
+    """Return `[batch tgt]` weights of the target tokens in the loss; True and False where no mask weighs them."""
+    real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
+
+    def losses() -> Tensor:
+        found = torch.zeros(real.shape, device=real.device)
+        found[real] = nll_of(logits.nan_to_num(neginf=-1e3)[real], batch.tgt_out[real])
+        return found
+
+    weights = model.masks.loss_weights(real, batch.ids, clock, losses)
+    return real if weights is None else weights
+
+
 @torch.no_grad()
 def perturb_learned(masks: nn.Module, seed: int) -> None:
     """Fill learned mask parameters with |N(0, SPREAD)| draws keyed by name; values below 0 act as 0."""
@@ -219,12 +230,3 @@ def perturb_learned(masks: nn.Module, seed: int) -> None:
         generator = torch_generator(Key.of(seed, "audit", name))
         noise = torch.empty(parameter.shape).normal_(0.0, SPREAD, generator=generator).abs_()
         parameter.copy_(noise)
-
-
-def largest_difference(one: Tensor, other: Tensor) -> float:
-    """Return the largest absolute difference; NaN, or infinity against a number, gives the largest float."""
-    if not one.numel():
-        return 0.0
-    apart = torch.where(one == other, 0.0, (one - other).abs().double())
-    most = torch.finfo(torch.float64).max
-    return float(apart.nan_to_num(nan=most, posinf=most).max())

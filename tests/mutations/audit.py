@@ -20,7 +20,7 @@ AUDIT = family(
         'states["Python\'s random module"] = None',
         T,
     ),
-    ("unseen", GENERATORS, "if largest_difference(again, first) else []", "if False else []", T),
+    ("unseen", GENERATORS, "if difference(again, first) else []", "if False else []", T),
     (
         "blame",
         GENERATORS,

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from maskbench.audit.generators import find_shared_draws
 from maskbench.audit.proofs.registry import ProofResult, proof
 from maskbench.audit.proofs.rows import recompute_weights
 from maskbench.audit.subject import AuditCase
@@ -172,3 +173,12 @@ def _promised(refresh: Refresh) -> int:
     if refresh.per == "run":
         return 1
     return VISITS if refresh.variants == UNLIMITED else min(VISITS, int(refresh.variants))
+
+
+@proof("own randomness", "draws", "own")
+def own_draws_only(case: AuditCase) -> Iterable[ProofResult]:
+    """Does a pass without dropout draw from keyed generators alone?"""
+    for clock in case.clocks:
+        used = find_shared_draws(case, clock)
+        said = f"{clock.phase}: a mask draws from {' and '.join(used)}" if used else clock.phase
+        yield ProofResult.at_most(float(len(used)), 0.0, said)

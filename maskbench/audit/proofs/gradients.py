@@ -7,10 +7,11 @@ from collections.abc import Iterable
 import torch
 
 from maskbench.audit.proofs.registry import ProofResult, proof
-from maskbench.audit.subject import AuditCase, largest_difference
+from maskbench.audit.subject import AuditCase
 from maskbench.config.schema.experiment import TrainConfig
 from maskbench.masks.plan import MaskPlan
 from maskbench.model.attention_path import DENSE_ONLY
+from maskbench.model_audit.rounding import difference
 from maskbench.training.objective import Objective
 
 
@@ -33,7 +34,7 @@ def identity_at_the_start(case: AuditCase) -> Iterable[ProofResult]:
     # differently; the promise is the mask's.
     fresh.attention_paths = plain.attention_paths = DENSE_ONLY
     for clock in case.clocks:
-        moved = largest_difference(
+        moved = difference(
             case.logits(fresh, case.batch, clock, dropout=clock.phase == "train"),
             case.logits(plain, case.batch, clock, dropout=clock.phase == "train"),
         )

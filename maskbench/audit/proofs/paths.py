@@ -8,16 +8,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from maskbench.audit.proofs.leaks import EXACT
 from maskbench.audit.proofs.registry import ProofResult, proof
-from maskbench.audit.subject import BLOCKED, AuditCase, largest_difference
+from maskbench.audit.subject import BLOCKED, EXACT, AuditCase
 from maskbench.config.schema.experiment import ATTENTION_SITES
 from maskbench.data.padding import real_tokens
 from maskbench.masks.block_decision import reason_for_dense
 from maskbench.masks.clock import Clock
 from maskbench.model.attention_path import DENSE_ONLY
 from maskbench.model.transformer import EncoderDecoder
-from maskbench.model_audit.rounding import largest_score
+from maskbench.model_audit.rounding import difference, largest_score
 from maskbench.randomness import seed_torch
 
 FUSED = replace(BLOCKED, fused_share=0.0)
@@ -45,7 +44,7 @@ def attention_paths(case: AuditCase) -> Iterable[ProofResult]:
         for name, rules in (("in blocks", BLOCKED), ("fused", FUSED)):
             model.attention_paths = rules
             after = _scores_and_gradients(case, model, clock)
-            moved = max(largest_difference(a, b) for a, b in zip(after, before, strict=True))
+            moved = max(difference(a, b) for a, b in zip(after, before, strict=True))
             yield ProofResult.at_most(moved, limit, f"{clock.phase}, {name}")
 
 

@@ -11,9 +11,12 @@ from torch import Tensor
 from maskbench.audit.plans import RecordedDecision
 from maskbench.audit.proofs.registry import ProofResult, proof
 from maskbench.audit.subject import AuditCase
+from maskbench.config.schema.experiment import ATTENTION_SITES
 from maskbench.data.padding import real_tokens
+from maskbench.masks.base import Normaliser
 from maskbench.masks.context import AttentionDecision, AttentionRequest
 from maskbench.model.attention import attention_weights
+from maskbench.model_audit.rounding import difference
 
 
 def recompute_weights(request: AttentionRequest, decision: AttentionDecision) -> Tensor:
@@ -112,3 +115,28 @@ def empty_rows(case: AuditCase) -> Iterable[ProofResult]:
         if broken:
             detail += f": gradient not finite in {', '.join(broken[:3])}"
         yield ProofResult.at_most(float(bad + len(broken)), 0.0, detail)
+
+
+AGREEMENT = 1e-6
+"""Largest allowed difference of float64 logits between `hard` and `renormalise`."""
+
+
+@proof("hard and renormalise agree", "rows", "exact")
+def hard_and_renormalise_agree(case: AuditCase) -> Iterable[ProofResult]:
+    """Do hiding before the softmax and dividing by what is left after it give the same scores?"""
+    arm = case.subject.arm
+    sites = {p.site for p in case.plan.placed if p.site in ATTENTION_SITES}
+    normalised = {p.site for p in case.plan.placed if isinstance(p.strategy, Normaliser)}
+    if case.plan.is_unsafe or not sites - normalised:
+        yield ProofResult.skipped("no attention site is masked in one of the two ways")
+        return
+    clock = case.subject.train
+    models = [
+        case.build([p.model_copy(update={"apply": how}) if p.site in sites - normalised else p for p in arm])
+        for how in ("hard", "renormalise")
+        if how == "renormalise" or case.renormalises()
+    ]
+    real = real_tokens(case.batch.tgt_lengths, case.batch.tgt_in.shape[1])
+    first = case.model if len(models) == 1 else models[0]
+    hard, other = (case.logits(model, case.batch, clock)[real] for model in (first, models[-1]))
+    yield ProofResult.at_most(difference(hard, other), AGREEMENT)

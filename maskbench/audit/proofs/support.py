@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from maskbench.audit.proofs.leaks import leak_limit
 from maskbench.audit.proofs.reach import DecisionRecorder, Reach, compute_reach
 from maskbench.audit.proofs.registry import ProofResult, proof
-from maskbench.audit.subject import AuditCase, largest_difference
+from maskbench.audit.subject import AuditCase
 from maskbench.data.padding import real_tokens
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import SourceBatch
 from maskbench.model.transformer import EncoderDecoder
+from maskbench.model_audit.rounding import difference
 
 USED = 0.99
 """Share of reachable pairs whose gradient must be non-zero."""
@@ -149,7 +149,7 @@ def _outside(case: AuditCase, clock: Clock, name: str, strength: Tensor, cut_off
     what = f"{clock.phase}: {BLOCKS[name]}, {int(cut_off.sum())} pairs cut off"
     outside = torch.where(cut_off, strength.nan_to_num(nan=torch.inf), 0.0)
     worst = float(outside.max()) if outside.numel() else 0.0
-    limit = leak_limit(case, 1.0)
+    limit = case.hidden_rounding(1.0)
     if worst <= limit:
         return ProofResult.at_most(worst, limit, what)
     if not _depends(case, clock, name, outside > limit):
@@ -174,7 +174,7 @@ def _depends(case: AuditCase, clock: Clock, name: str, suspects: Tensor) -> bool
                 (after.memory, before.memory) if name == "memory" else (after.predictions, before.predictions)
             )
             hit = suspects[:, :, j]
-            if largest_difference(pair[0][hit], pair[1][hit]) > leak_limit(case, 1.0):
+            if difference(pair[0][hit], pair[1][hit]) > case.hidden_rounding(1.0):
                 return True
     return False
 
