@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import broken_strategies as broken
@@ -13,16 +13,16 @@ import torch
 
 import maskbench.masks  # noqa: F401  (fills the registry)
 from maskbench.audit import Finding, audit, is_sound
+from maskbench.audit.arm_model import ArmModel, inputs_of, make_model_case
 from maskbench.audit.catalogue import list_names, make_catalogue_subject, make_catalogue_subjects
 from maskbench.audit.proofs import paths
-from maskbench.audit.proofs.changes import with_more_padding
-from maskbench.audit.proofs.leaks import measure_future_leak
 from maskbench.audit.proofs.registry import PROOFS, proofs_in_order
 from maskbench.audit.proofs.support import jacobian
 from maskbench.audit.subject import AuditCase
 from maskbench.config.schema.experiment import ATTENTION_SITES, PlacementConfig
 from maskbench.masks.base import Strategy
 from maskbench.masks.catalogue import example_arm
+from maskbench.model_audit.changes import with_more_padding, with_other_mates, with_other_padding
 
 
 def placed(site: str, mask: str, options: dict[str, Any] | None = None, **keys: Any) -> PlacementConfig:
@@ -133,6 +133,7 @@ def test_a_map_that_has_nothing_to_map_is_said_to_learn_nothing() -> None:
         (broken.ReadsTargetLength, "decoder_self", "truncation"),
         (broken.SeesTheFuture, "decoder_self", "causality"),
         (broken.DrawsByRow, "encoder_self", "batch order"),
+        (broken.DrawsByRow, "encoder_self", "alone"),
         (broken.HidesByPadding, "encoder_self", "padding amount"),
         (broken.RandomInEvaluation, "encoder_self", "evaluation repeats"),
         (broken.RandomInEvaluation, "decoder_self", "own randomness"),
@@ -166,49 +167,36 @@ def test_a_mask_that_does_nothing_is_said_to_do_nothing() -> None:
     assert failed(found) == {"differs"}
 
 
-def test_the_leak_that_is_measured_is_the_leak_of_every_offset() -> None:
-    arm = placed("decoder_self", "none", legality="no_causal", unsafe=True)
-    case = AuditCase(make_catalogue_subject("trial", arm), torch.float64)
-    alone, _, _ = measure_future_leak(case, case.model, case.subject.train, dropout=False, single=False)
-    each, _, _ = measure_future_leak(case, case.model, case.subject.train, dropout=False)
-    assert each >= alone > 0
-
-
-def test_a_leak_is_the_same_in_passes_of_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    arm = placed("decoder_self", "none", legality="no_causal", unsafe=True)
-    case = AuditCase(make_catalogue_subject("trial", arm), torch.float64)
-    rows, offsets = len(case.batch.ids), case.batch.tgt_in.shape[1] - 1
-    passes: list[int] = []
-    logits = case.logits
-
-    def counted(model, batch, clock, **how):
-        passes.append(len(batch.ids))
-        return logits(model, batch, clock, **how)
-
-    monkeypatch.setattr(case, "logits", counted)
-    found = []
-    for at_once in (1_000_000, 5 * rows, 1):
-        monkeypatch.setattr(case, "rows_at_once", lambda batch, n=at_once: n)
-        found.append(measure_future_leak(case, case.model, case.subject.train, dropout=False))
-    assert found[0][0] > 0
-    for other in found[1:]:
-        assert other[0] == pytest.approx(found[0][0]) and other[1:] == found[0][1:]
-    # Two changes per offset: copies and variants at once, in pieces of five batches, and one by one.
-    n = 2 * offsets
-    last = [] if n % 5 == 0 else [n % 5]
-    fives = [5] * (n // 5) + last
-    assert [size // rows for size in passes] == [n, n, 5, *fives[: n // 5], *(2 * last), 1, *[1] * n]
-
-
-def test_fewer_sentences_pass_at_once_where_they_are_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pair_takes_more_memory_where_it_is_longer() -> None:
     case = AuditCase(make_catalogue_subject("trial", placed("cross", "window", {"radius": 1})), torch.float64)
-    (row, tgt), src = case.batch.tgt_in.shape, case.batch.src.shape[1]
-    own = case.rows_at_once(case.batch)
-    longer = with_more_padding(case.batch, 0, 30 * max(src, tgt) - tgt)
+    src, tgt = case.batch.src.shape[1], case.batch.tgt_in.shape[1]
+    own, longer = case.bytes_of_pair(src, tgt), case.bytes_of_pair(src, 30 * max(src, tgt))
     # The weights of attention grow with the square of the length.
-    assert own / 900 < case.rows_at_once(longer) < own / 30
-    monkeypatch.setattr("maskbench.audit.subject.PASS_BYTES", 1)
-    assert row > case.rows_at_once(case.batch) == 1
+    assert 30 * own < longer < 900 * own
+    # A pass holds all rows of the batch; its two scores are of no importance.
+    model_case = make_model_case(case)
+    inputs = model_case.inputs
+    assert model_case.subject.pass_bytes(inputs, torch.zeros(2)) == len(case.batch.ids) * own
+
+
+def test_a_batch_is_made_again_from_what_the_engine_was_given() -> None:
+    case = AuditCase(make_catalogue_subject("trial", placed("cross", "window", {"radius": 1})), torch.float64)
+    model, batch = ArmModel(case), case.batch
+    inputs = inputs_of(batch)
+    again = model.batch_of(inputs)
+    assert batch.junk is not None and batch.links is not None
+    for field in fields(batch):
+        assert torch.equal(getattr(again, field.name), getattr(batch, field.name)), field.name
+    other = model.batch_of(with_other_mates(inputs, 1, model.words))
+    assert (other.ids == batch.ids).tolist() == [False, True, False]
+    assert other.junk is not None and torch.equal(other.junk, batch.junk)
+    # Words in padding are marked in every annotation; padding that is only longer is not.
+    filled = model.batch_of(with_other_padding(inputs, "source", model.words))
+    padding = torch.arange(batch.src.shape[1]) >= batch.src_lengths[:, None]
+    assert filled.junk is not None and torch.equal(filled.junk, batch.junk | padding) and padding.any()
+    wider = model.batch_of(with_more_padding(inputs, "source", 2, model.pad))
+    assert wider.junk is not None and not wider.junk[:, -2:].any()
+    assert wider.links is not None and wider.links.shape[2] == batch.links.shape[2] + 2
 
 
 def test_torchs_generator_is_left_as_it_was() -> None:

@@ -86,7 +86,7 @@ def test_the_same_is_told_sentence_by_sentence(
 ) -> None:
     told = find_idle(arm_of(tmp_path, f"[{placement}]"), corpus, 0)
     # So little memory that one sentence passes at a time and no answer is kept.
-    monkeypatch.setattr("maskbench.audit.subject.PASS_BYTES", 1)
+    monkeypatch.setattr("maskbench.audit.effects.PASS_BYTES", 1)
     monkeypatch.setattr("maskbench.audit.effects.PASS_BYTES", 1)
     assert find_idle(arm_of(tmp_path, f"[{placement}]"), corpus, 0) == told
 

@@ -7,12 +7,13 @@ from mutations.mutant import family
 GENERATORS = "audit/generators.py"
 T = "audit/test_audit_gate.py"
 
-LEAKS, IN_PROOFS = "audit/proofs/leaks.py", "audit/test_audit_proofs.py -k bounded"
+CASE, COMPARED = "model_audit/case.py", "model_audit/test_compare.py"
 
 AUDIT = family(
     "audit",
-    ("budget", LEAKS, "case.rows_at_once(case.batch) // len(case.batch.ids)", "10_000", IN_PROOFS),
-    ("stale", LEAKS, "if len(before) != len(piece):", "if not len(before):", IN_PROOFS),
+    ("budget", CASE, "PASS_BYTES // self.subject.pass_bytes(self.inputs, before)", "10_000", COMPARED),
+    ("stale", CASE, '("copies", mode, compute, len(piece))', '("copies", mode, compute)', COMPARED),
+    ("mixed", CASE, "if self.mixes_rows(mode):", "if False:", COMPARED),
     (
         "unseen",
         GENERATORS,

@@ -49,6 +49,7 @@ SHARED: tuple[tuple[str, ProofFamily, Formats, Callable[[AuditCase], str]], ...]
     ("batch mates", "invariance", "both", _never),
     ("batch order", "invariance", "both", turns_on_rounding),
     ("alone", "invariance", "both", turns_on_rounding),
+    ("gradient mode", "invariance", "both", _never),
     ("cached decoding", "decoding", "exact", recomputes_the_prefix),
     ("several tokens a step", "decoding", "exact", recomputes_the_prefix),
     ("evaluation repeats", "decoding", "both", _never),

@@ -21,12 +21,11 @@ def _at_real(case: ModelCase, scores: Tensor) -> Tensor:
 @model_proof("gradient mode", "modes")
 def gradient_mode(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores the same with and without recording gradients?"""
-    without, recorded = (
-        _at_real(case, case.unchanged(mode)) for mode in (case.evaluation, case.evaluation.with_gradients())
-    )
-    moved, limit = difference(without, recorded), case.limit(without)
-    said = f"scores differ by {moved:.2g} without gradients" if moved > limit else ""
-    yield ProofResult.at_most(moved, limit, said)
+    for mode in case.subject.settled_modes:
+        without, recorded = (_at_real(case, case.unchanged(how)) for how in (mode, mode.with_gradients()))
+        moved, limit = difference(without, recorded), case.limit(without)
+        said = f": scores differ by {moved:.2g} without gradients" if moved > limit else ""
+        yield ProofResult.at_most(moved, limit, mode.name + said)
 
 
 @model_proof("training mode", "modes")
