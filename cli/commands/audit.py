@@ -39,8 +39,8 @@ def audit(
         typer.Option(
             metavar="TARGET",
             help="Audit any model: package.module:function or file.py:function (returns a torch module or a "
-            "maskbench.testing.ModelSubject), hf:ClassName (Hugging Face transformers, built small with random weights), or "
-            "the folder of a saved Hugging Face model.",
+            "maskbench.testing.ModelSubject), hf:ClassName (Hugging Face transformers, built small with random weights), the "
+            "folder of a saved Hugging Face model, or the folder of a finished run (ARM/seed-N).",
             rich_help_panel=MODEL,
         ),
     ] = None,
@@ -83,6 +83,7 @@ def audit(
 
     only_models = {"--config": config, "--proof": proofs, "--junit": junit, "--sarif": sarif}
     only_models |= {"--write-reproduction": reproduction}
+    load_plugins(plugins or [])
     if model is not None:
         if targets or everything:
             raise ConfigError(
@@ -95,7 +96,6 @@ def audit(
         return
     if unused := [name for name, value in only_models.items() if value]:
         raise ConfigError(f"{unused[0]} belongs to --model")
-    load_plugins(plugins or [])
     if bool(targets) == everything:
         raise ConfigError(
             "name an experiment file, strategies or presets to audit, or give --all for the whole catalogue, or --model for "

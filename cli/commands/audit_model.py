@@ -32,11 +32,10 @@ def audit_one_model(
     """
     from maskbench import __version__
     from maskbench.model_audit.formats import as_document, as_junit, as_sarif
-    from maskbench.model_audit.target import load_target
 
     for file in filter(None, files.values()):
         refuse_output(file)
-    subject = load_target(target, _settings(config))
+    subject = _subject(target, _settings(config))
     findings = _findings(subject, proofs)
     if as_json:
         typer.echo(json.dumps(as_document(target, findings), indent=1))
@@ -52,6 +51,18 @@ def audit_one_model(
         _reproduce(subject, findings, reproduction)
     if any(finding.passed is False for finding in findings):
         raise typer.Exit(3)
+
+
+def _subject(target: str, settings: Mapping[str, str]) -> ModelSubject:
+    """Return the subject that a user names; the folder of a run of maskbench is one."""
+    from maskbench.model_audit.target import load_target
+    from maskbench.verification.audited_run import is_run, load_audited_run
+
+    if not settings and is_run(Path(target)):
+        import maskbench.masks  # noqa: F401  (registers the strategies)
+
+        return load_audited_run(Path(target))
+    return load_target(target, settings)
 
 
 def _settings(config: Sequence[str]) -> dict[str, str]:

@@ -6,19 +6,22 @@ which computes with hidden values and divides them out, is allowed its rounding.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from maskbench.audit.subject import EXACT, AuditCase, apply_logit_masks, loss_weights
+from maskbench.audit.subject import BLOCKED, EXACT, AuditCase, apply_logit_masks, loss_weights
 from maskbench.data.batches import Batch
 from maskbench.data.padding import real_tokens
 from maskbench.data.vocabulary import EOS, N_SPECIAL, PAD
 from maskbench.masks.context import LogitContext
 from maskbench.model.attention import CrossAttention, SelfAttention
+from maskbench.model.attention_path import DENSE_ONLY, PathRules
 from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.model_audit.case import ModelCase
@@ -55,6 +58,7 @@ class ArmModel(ModelSubject):
         later = replace(subject.evaluation, epoch=subject.evaluation.epoch + 7)
         self.repeated = replace(evaluation, moment=later)
         self.clock = subject.evaluation
+        self.test_inputs = inputs_of(subject.batch)
 
     @property
     def model(self) -> EncoderDecoder:
@@ -65,6 +69,10 @@ class ArmModel(ModelSubject):
     def converted(self, dtype: torch.dtype) -> ArmModel:
         """Return the same arm in a number format, with a model of its own."""
         return ArmModel(AuditCase(self.case.subject, dtype))
+
+    def embeddings(self) -> Sequence[nn.Module]:
+        """Return the modules after which words have their positions, before any mask."""
+        return [self.model.encoder.positions, self.model.decoder.positions]
 
     def set_mode(self, mode: Mode) -> None:
         """Bring the model into a mode and to its moment."""
@@ -137,6 +145,15 @@ class ArmModel(ModelSubject):
         context = LogitContext(batch.tgt_in, places, batch.src, batch.src_lengths, clock)
         return model.masks.mask_logits(gated, context, None, batch.ids), state
 
+    def implementations(self) -> Mapping[str, Callable[[], ArmModel]]:
+        """Return the arm computed with one matrix of weights a layer, and with all layers in blocks."""
+
+        def build(rules: PathRules) -> ArmModel:
+            subject = replace(self.case.subject, attention_paths=rules)
+            return ArmModel(AuditCase(subject, self.case.dtype))
+
+        return {"one matrix": partial(build, DENSE_ONLY), "blocks": partial(build, BLOCKED)}
+
     def enlarge(self, factor: float) -> None:
         """Multiply all queries and keys by `factor`: attention scores of 0.1 become 100,000 for 1,000."""
         with torch.no_grad():
@@ -171,6 +188,4 @@ def inputs_of(batch: Batch) -> Inputs:
 
 def make_model_case(case: AuditCase) -> ModelCase:
     """Return the case of an arm for the proofs on any model; computed once."""
-    return case.once(
-        "model case", lambda: ModelCase(ArmModel(case), case.dtype, inputs_of(case.subject.batch))
-    )
+    return case.once("model case", lambda: ModelCase(ArmModel(case), case.dtype))

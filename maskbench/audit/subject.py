@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -69,6 +69,8 @@ class Subject:
     """Clock of the audit in training."""
     evaluation: Clock = FINAL_EVALUATION
     """Clock of the audit in evaluation."""
+    weights: Mapping[str, Tensor] | None = None
+    """Trained weights of the whole arm by name; None: the initial ones, with random values in learned masks."""
 
     @property
     def arm(self) -> tuple[PlacementConfig, ...]:
@@ -127,7 +129,9 @@ class AuditCase:
         model = EncoderDecoder(subject.model, masks, subject.sizes.vocab_size, subject.sizes.max_length)
         model.attention_paths = subject.attention_paths
         initialise(model, subject.seed, subject.streams)
-        if moved:
+        if placements is None and subject.weights is not None:
+            model.load_state_dict(subject.weights)
+        elif moved:
             perturb_learned(masks, subject.seed)
         return model.to(subject.device, self.weights_dtype)
 

@@ -10,10 +10,9 @@ from maskbench.comparison.results import ComparisonOptions
 from maskbench.comparison.table import tabulate
 from maskbench.config.schema.experiment import ArmConfig
 from maskbench.config.schema.metrics import MetricName, is_metric, metric_name
-from maskbench.data import load_corpus
 from maskbench.data.corpus import Corpus
 from maskbench.errors import ConfigError, RunDirectoryError
-from maskbench.experiment.plan import CACHE
+from maskbench.experiment.recorded_corpus import load_recorded_corpus
 from maskbench.explain.examples import Example, ExampleReader
 from maskbench.explain.sentence_gains import (
     PermutationNull,
@@ -235,15 +234,7 @@ def _load_corpus(
     found: FoundPanel, arm: ArmConfig, seed: int, gains: SentenceGains, name: MetricName
 ) -> Corpus:
     """Return the corpus that the runs were trained on."""
-    path = found.directory.path
-    runs_dir = (path.parent if found.panel.name else path).parent
-    corpus = load_corpus(arm.config.corpus, runs_dir / CACHE)
-    record = found.directory.run(arm.name, seed).record() or {}
-    if corpus.sha256 != (record.get("identity") or {}).get("data_sha256"):
-        raise RunDirectoryError(
-            f"the corpus {corpus.name} is not the one that the runs in {path} saw: its files or this version's way to "
-            "build it have changed since; bring those back, or train the experiment again"
-        )
+    corpus, path = load_recorded_corpus(found, arm, seed), found.directory.path
     if len(corpus.splits[name.split]) != gains.gains.shape[1]:
         raise RunDirectoryError(
             f"{path}: the runs kept numbers of {gains.gains.shape[1]} sentences of {name.split}, which has "

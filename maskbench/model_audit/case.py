@@ -195,11 +195,14 @@ class ModelCase:
 
 
 def make_inputs(subject: ModelSubject) -> Inputs:
-    """Return the test sentences of a model: three rows of different lengths, or of one where it takes no padding.
+    """Return the test sentences of a model: its own, or three rows of different lengths, or of one where it takes no padding.
 
     Raises:
         ValueError: the model takes only sequences that are too short to test.
     """
+
+    if subject.test_inputs is not None:
+        return subject.test_inputs
 
     def lengths(side: Side, wanted: tuple[int, ...]) -> tuple[int, ...]:
         m = subject.multiple

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from maskbench.model_audit.case import ModelCase
@@ -17,22 +17,48 @@ from maskbench.model_audit.rounding import largest_score
 
 
 @contextmanager
-def add_probes(modules: list[nn.Module], probes: dict[int, Tensor]) -> Iterator[set[int]]:
-    """Within the context, add to each module's output the probe of its length; yields the lengths that were met."""
-    met: set[int] = set()
+def add_probes(modules: list[nn.Module], lengths: Collection[int]) -> Iterator[dict[int, Tensor]]:
+    """Within the context, add zeros to the outputs of modules, one probe for each length; yields the probes that were met."""
+    probes: dict[int, Tensor] = {}
 
     def add(_module: nn.Module, _inputs: object, output: Any) -> Any:
-        if not isinstance(output, Tensor) or output.ndim != 3 or output.shape[1] not in probes:
+        if not isinstance(output, Tensor) or output.ndim != 3 or output.shape[1] not in lengths:
             return output
-        met.add(output.shape[1])
-        return output + probes[output.shape[1]].to(output.dtype)
+        probe = probes.setdefault(output.shape[1], torch.zeros_like(output).requires_grad_())
+        return output + probe if probe.shape == output.shape else output
 
     handles = [module.register_forward_hook(add) for module in modules]
     try:
-        yield met
+        yield probes
     finally:
         for handle in handles:
             handle.remove()
+
+
+def strongest_gradients(scores: Tensor, probes: Sequence[Tensor]) -> list[Tensor]:
+    """Return, for every probe, the largest absolute gradient of each position's scores in each of its vectors.
+
+    Args:
+        scores: `[batch outputs anything]`, projected to one number a position in a fixed direction.
+        probes: each `[batch len width]`.
+
+    Returns:
+        for every probe `[batch outputs len]`.
+    """
+    projected = scores @ fixed_direction(scores)
+    found: list[list[Tensor]] = [[] for _ in probes]
+    for i in range(scores.shape[1]):
+        gradients = torch.autograd.grad(
+            projected[:, i].sum(), list(probes), retain_graph=True, materialize_grads=True
+        )
+        for rows, gradient in zip(found, gradients, strict=True):
+            rows.append(gradient.abs().amax(-1))
+    return [torch.stack(rows, 1) for rows in found]
+
+
+def fixed_direction(scores: Tensor) -> Float[Tensor, "outputs"]:
+    """Return a direction in which scores are projected to one number; no two of its entries are equal."""
+    return torch.linspace(0.3, 1.7, scores.shape[-1], device=scores.device, dtype=scores.dtype).cos()
 
 
 def jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
@@ -47,40 +73,13 @@ def _jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
     inputs, modules = case.inputs, list(case.subject.embeddings())
     if not modules:
         return "no module is known whose outputs are the vectors of tokens (`embeddings`)"
-    widths = {module: _width(module) for module in modules}
-    if None in widths.values() or len(set(widths.values())) != 1:
-        return "the width of the vectors of tokens is not known"
-    width = next(iter(widths.values()))
-    assert width is not None
-    like = next(iter(modules[0].parameters()))
     sides: dict[int, Side] = {inputs.of(side).length: side for side in inputs.sides}
-    probes = {
-        length: torch.zeros(inputs.batch, length, width, dtype=like.dtype, requires_grad=True)
-        for length in sides
-    }
-    with case.running(case.evaluation.with_gradients()), add_probes(modules, probes) as met:
+    with case.running(case.evaluation.with_gradients()), add_probes(modules, sides) as probes:
         scores = case.subject.logits(inputs)
-        if not met:
+        if not probes:
             return "the vectors of tokens did not pass the modules that `embeddings` names"
-        direction = torch.linspace(0.3, 1.7, scores.shape[-1]).cos().to(scores.dtype)
-        lengths = sorted(met)
-        found: dict[int, list[Tensor]] = {length: [] for length in lengths}
-        for i in range(scores.shape[1]):
-            gradients = torch.autograd.grad(
-                (scores[:, i] * direction).sum(),
-                [probes[length] for length in lengths],
-                retain_graph=True,
-                materialize_grads=True,
-            )
-            for length, gradient in zip(lengths, gradients, strict=True):
-                found[length].append(gradient.abs().amax(-1))
-    return {sides[length]: torch.stack(found[length], 1) for length in lengths}
-
-
-def _width(module: nn.Module) -> int | None:
-    """Return the width of a module's output, from the last axis of its first parameter."""
-    parameter = next(iter(module.parameters()), None)
-    return None if parameter is None or parameter.ndim != 2 else parameter.shape[1]
+        found = strongest_gradients(scores, list(probes.values()))
+    return {sides[length]: strength for length, strength in zip(probes, found, strict=True)}
 
 
 def gradients_at(

@@ -84,6 +84,8 @@ class ModelSubject:
         self.padding = frozenset(sides if padding is None else padding)
         self.left_padding = left_padding
         self.may_read = may_read
+        self.test_inputs: Inputs | None = None
+        """Inputs on which the proofs are made; None: sentences of different lengths that the audit makes."""
         self.build_lines: Sequence[str] = ()
         """Python lines that build `model` without maskbench; none where that is not known."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from maskbench.audit.proofs.registry import ProofResult, proof
@@ -16,6 +15,7 @@ from maskbench.masks.block_decision import reason_for_dense
 from maskbench.masks.clock import Clock
 from maskbench.model.attention_path import DENSE_ONLY
 from maskbench.model.transformer import EncoderDecoder
+from maskbench.model_audit.jacobian import fixed_direction
 from maskbench.model_audit.rounding import difference, largest_score
 from maskbench.randomness import seed_torch
 
@@ -54,7 +54,6 @@ def _scores_and_gradients(case: AuditCase, model: EncoderDecoder, clock: Clock) 
     model.zero_grad(set_to_none=True)
     seed_torch(3, case.subject.device)
     logits = model(case.batch, clock)
-    direction = torch.linspace(0.3, 1.7, logits.shape[-1], device=logits.device, dtype=logits.dtype).cos()
     real = real_tokens(case.batch.tgt_lengths, logits.shape[1])
-    (logits @ direction)[real].sum().backward()
+    (logits @ fixed_direction(logits))[real].sum().backward()
     return [logits.detach()[real], *(p.grad.clone() for p in model.parameters() if p.grad is not None)]

@@ -8,7 +8,7 @@ non-zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from maskbench.data.padding import real_tokens
 from maskbench.masks.clock import Clock
 from maskbench.masks.context import SourceBatch
 from maskbench.model.transformer import EncoderDecoder
+from maskbench.model_audit.jacobian import strongest_gradients
 from maskbench.model_audit.rounding import difference
 
 USED = 0.99
@@ -97,21 +98,9 @@ def _jacobian(case: AuditCase, clock: Clock) -> tuple[dict[str, Tensor], SourceB
     probes = {side: zeros.requires_grad_() for side, zeros in make_zero_probes(case, clock).items()}
     out = forward_with_probes(case, case.model, clock, probes)
 
-    def rows(output: Tensor, sides: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
-        direction = torch.linspace(0.3, 1.7, output.shape[-1], device=output.device, dtype=output.dtype).cos()
-        for i in range(output.shape[1]):
-            gradients = torch.autograd.grad(
-                (output[:, i] * direction).sum(),
-                [probes[side] for side in sides],
-                retain_graph=True,
-                materialize_grads=True,
-            )
-            yield tuple(gradient.abs().amax(-1) for gradient in gradients)
-
-    targets, sources = zip(*rows(out.predictions, ("target", "source")), strict=True)
-    (memories,) = zip(*rows(out.memory, ("source",)), strict=True)
-    blocks = {"target": targets, "source": sources, "memory": memories}
-    return {name: torch.stack(found, 1) for name, found in blocks.items()}, out.source
+    target, source = strongest_gradients(out.predictions, [probes["target"], probes["source"]])
+    (memory,) = strongest_gradients(out.memory, [probes["source"]])
+    return {"target": target, "source": source, "memory": memory}, out.source
 
 
 def record_reach(case: AuditCase, clock: Clock, source: SourceBatch) -> tuple[Reach, DecisionRecorder]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
 from torch import nn
 
 from maskbench.model_audit.case import ModelCase, quiet
+from maskbench.model_audit.jacobian import fixed_direction
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 
 
@@ -23,9 +23,8 @@ def every_part(case: ModelCase) -> Iterable[ProofResult]:
         for mode in (case.training, case.evaluation.with_gradients()):
             with case.running(mode), quiet(module):
                 scores = case.subject.logits(inputs)
-                direction = torch.linspace(0.3, 1.7, scores.shape[-1]).cos().to(scores.dtype)
                 if scores.requires_grad:
-                    (scores * direction)[inputs.target.real].sum().backward()  # type: ignore[no-untyped-call]
+                    (scores @ fixed_direction(scores))[inputs.target.real].sum().backward()  # type: ignore[no-untyped-call]
     finally:
         for handle in handles:
             handle.remove()
