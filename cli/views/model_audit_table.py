@@ -1,11 +1,13 @@
-"""The audit of a model as terminal text: one line per proof, then every broken promise, and what was not checked."""
+"""The audit of a model as terminal text: one line per proof that was made, every broken promise, and what was not checked."""
 
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +18,7 @@ from ..terminal import console_on, print_whole
 if TYPE_CHECKING:
     from maskbench.model_audit import ModelFinding
 
-_WORDS = {True: ("holds", "green"), False: ("BROKEN", "bold red"), None: ("not checked", "dim")}
+_WORDS = {True: ("holds", "green"), False: ("BROKEN", "bold red")}
 
 
 def print_model_findings(name: str, findings: Sequence[ModelFinding], file: TextIO | None = None) -> None:
@@ -26,31 +28,56 @@ def print_model_findings(name: str, findings: Sequence[ModelFinding], file: Text
     out = console.file
     for finding in findings:
         if finding.passed is False:
-            out.write(
-                f"\n{sanitize(finding.question)} No, in {finding.dtype}:\n  {sanitize(finding.sentence)}\n"
-            )
+            question = f"{finding.question} No, in {finding.dtype}:"
+            out.write(f"\n{_wrapped(question, console, '')}\n{_wrapped(finding.sentence, console, '  ')}\n")
     missing: dict[str, list[str]] = {}
     for finding in findings:
         for reason in finding.not_made:
             missing.setdefault(reason, []).append(finding.proof)
     if missing:
         out.write("\nnot checked:\n")
-        out.writelines(f"  {', '.join(proofs)}: {sanitize(reason)}\n" for reason, proofs in missing.items())
+        out.writelines(
+            _wrapped(f"{', '.join(proofs)}: {reason}", console, "  ") + "\n"
+            for reason, proofs in missing.items()
+        )
     out.write(f"\n{totals(name, findings)}\n")
 
 
+def _wrapped(text: str, console: Console, indent: str) -> str:
+    """Return a sentence in lines that fit the terminal; a file gets one line."""
+    said = sanitize(text)
+    if not console.is_terminal:
+        return indent + said
+    return textwrap.fill(
+        said,
+        console.width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def findings_table(findings: Sequence[ModelFinding]) -> Table:
-    """Return one row per proof: its verdict, the measured number, and how much rounding may do."""
+    """Return one row per proof that was made: its verdict, the measured difference or count, and what is allowed."""
     table = Table(box=None, pad_edge=False)
     table.add_column("proof", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    table.add_column("moved", justify="right", no_wrap=True)
+    table.add_column("found", justify="right", no_wrap=True)
     table.add_column("allowed", justify="right", no_wrap=True)
     for finding in findings:
+        if finding.passed is None:
+            continue
         word, style = _WORDS[finding.passed]
-        numbers = ["" if n is None else f"{n:.2g}" for n in (finding.answer.value, finding.answer.limit)]
+        numbers = [_number(n) for n in (finding.answer.value, finding.answer.limit)]
         table.add_row(finding.proof, Text(word, style=style), *numbers)
     return table
+
+
+def _number(n: float | None) -> str:
+    if n is None:
+        return ""
+    return f"{n:.2g}" if n < sys.float_info.max else "not finite"
 
 
 def totals(name: str, findings: Sequence[ModelFinding]) -> str:

@@ -25,7 +25,7 @@ from maskbench.model.attention_path import DENSE_ONLY, PathRules
 from maskbench.model.cache import DecoderCache
 from maskbench.model.transformer import EncoderDecoder
 from maskbench.model_audit.case import ModelCase
-from maskbench.model_audit.inputs import Inputs, PaddedTokens
+from maskbench.model_audit.inputs import Inputs, PaddedTokens, Side
 from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.subject import ModelSubject
 
@@ -39,6 +39,7 @@ class ArmModel(ModelSubject):
 
     kind = "encoder-decoder"
     enlargements = (1000.0,)
+    follows_default_dtype = False
 
     def __init__(self, case: AuditCase) -> None:
         """Build the model of a case anew; no other proof has run it."""
@@ -70,9 +71,9 @@ class ArmModel(ModelSubject):
         """Return the same arm in a number format, with a model of its own."""
         return ArmModel(AuditCase(self.case.subject, dtype))
 
-    def embeddings(self) -> Sequence[nn.Module]:
+    def embeddings(self) -> Mapping[Side, Sequence[nn.Module]]:
         """Return the modules after which words have their positions, before any mask."""
-        return [self.model.encoder.positions, self.model.decoder.positions]
+        return {"source": [self.model.encoder.positions], "target": [self.model.decoder.positions]}
 
     def set_mode(self, mode: Mode) -> None:
         """Bring the model into a mode and to its moment."""

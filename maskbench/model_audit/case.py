@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -24,6 +26,10 @@ PASS_BYTES = 256 << 20
 SOURCE_LENGTHS, TARGET_LENGTHS = (9, 5, 7), (11, 8, 10)
 """Lengths of the test sentences in tokens. All sizes of a batch differ; an offset of 10 tokens is tried."""
 ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so passes cannot be compared"
+
+
+class ModelCallError(ValueError):
+    """A model cannot be called as its subject does."""
 
 
 class ModelCase:
@@ -58,7 +64,11 @@ class ModelCase:
             compute: another way than `logits`.
         """
         with self.running(mode or self.evaluation):
-            found = (compute or self.subject.logits)(inputs).detach().cpu()
+            found = (compute or self.subject.logits)(inputs)
+        if not isinstance(found, Tensor) or not found.is_floating_point():
+            kind = f"a tensor of {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
+            raise TypeError(f"scores are a tensor of floating numbers, and the model returned {kind}")
+        found = found.detach().cpu()
         return found if found.dtype.itemsize >= 4 else found.float()
 
     def outputs(self, inputs: Inputs, mode: Mode) -> Float[Tensor, "batch len outputs"]:
@@ -107,7 +117,8 @@ class ModelCase:
                 if name in self._state and buffer.shape == self._state[name].shape:
                     buffer.copy_(self._state[name])
         grad = torch.enable_grad() if mode.gradients else torch.no_grad()
-        with torch.random.fork_rng(devices=[]), grad:
+        follows = self.subject.follows_default_dtype and self.dtype == torch.float64
+        with torch.random.fork_rng(devices=[]), grad, default_dtype(torch.float64 if follows else None):
             torch.manual_seed(3)
             yield
 
@@ -133,10 +144,32 @@ class ModelCase:
         def ask() -> bool:
             try:
                 return bool(self.unchanged()[self.inputs.target.real].isfinite().all())
-            except (RuntimeError, TypeError, ValueError):
+            except Exception:  # whatever a model raises in a format that it was not written for
                 return False
 
         return self.once("is finite", ask)
+
+    def check_call(self) -> None:
+        """Compute the scores once.
+
+        Raises:
+            ModelCallError: the model raises, or returns something else than scores at every position of the target.
+        """
+        tokens = self.inputs.target.ids
+        called = f"{self.subject.name} cannot be called with ids {list(tokens.shape)}"
+        try:
+            found = self.unchanged()
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            is_own = Path(frame.filename).is_relative_to(Path(__file__).parent)
+            where = "" if is_own else f" ({frame.filename}:{frame.lineno})"
+            raise ModelCallError(f"{called}: {said}{where}") from error
+        if found.ndim != 3 or found.shape[:2] != tokens.shape:
+            raise ModelCallError(
+                f"{called}: it returned {list(found.shape)}, and scores at every position are "
+                f"{[*tokens.shape, 'outputs']}"
+            )
 
     @property
     def narrowest(self) -> torch.dtype:
@@ -223,6 +256,17 @@ def make_inputs(subject: ModelSubject) -> Inputs:
     if subject.kind != "encoder-decoder":
         return Inputs(target)
     return Inputs(target, make_tokens(lengths("source", SOURCE_LENGTHS), words, pad, salt=2))
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype | None) -> Iterator[None]:
+    """Within the context, new tensors have this number format; None: the format is left as it is."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype or before)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @contextmanager

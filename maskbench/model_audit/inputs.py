@@ -49,7 +49,7 @@ class PaddedTokens:
 
     def columns(self, start: int, end: int) -> PaddedTokens:
         """Return the columns from `start` to before `end`."""
-        return PaddedTokens(self.ids[:, start:end], self.real[:, start:end])
+        return PaddedTokens(self.ids[:, start:end].contiguous(), self.real[:, start:end].contiguous())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,17 +17,22 @@ from maskbench.model_audit.rounding import largest_score
 
 
 @contextmanager
-def add_probes(modules: list[nn.Module], lengths: Collection[int]) -> Iterator[dict[int, Tensor]]:
-    """Within the context, add zeros to the outputs of modules, one probe for each length; yields the probes that were met."""
-    probes: dict[int, Tensor] = {}
+def add_probes(sides: Mapping[nn.Module, Mapping[int, Side]]) -> Iterator[dict[Side, Tensor]]:
+    """Within the context, add zeros to the outputs of modules, one probe for each side; yields the probes that were met.
 
-    def add(_module: nn.Module, _inputs: object, output: Any) -> Any:
-        if not isinstance(output, Tensor) or output.ndim != 3 or output.shape[1] not in lengths:
+    Args:
+        sides: for every module, which side an output of a length is.
+    """
+    probes: dict[Side, Tensor] = {}
+
+    def add(module: nn.Module, _inputs: object, output: Any) -> Any:
+        if not isinstance(output, Tensor) or output.ndim != 3 or output.shape[1] not in sides[module]:
             return output
-        probe = probes.setdefault(output.shape[1], torch.zeros_like(output).requires_grad_())
+        side = sides[module][output.shape[1]]
+        probe = probes.setdefault(side, torch.zeros_like(output).requires_grad_())
         return output + probe if probe.shape == output.shape else output
 
-    handles = [module.register_forward_hook(add) for module in modules]
+    handles = [module.register_forward_hook(add) for module in sides]
     try:
         yield probes
     finally:
@@ -70,16 +75,23 @@ def jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
 
 
 def _jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
-    inputs, modules = case.inputs, list(case.subject.embeddings())
-    if not modules:
+    inputs, found = case.inputs, case.subject.embeddings()
+    lengths: dict[int, Side] = {inputs.of(side).length: side for side in inputs.sides}
+    if isinstance(found, Mapping):
+        by_module = {
+            module: {inputs.of(side).length: side} for side, modules in found.items() for module in modules
+        }
+    elif len(lengths) < len(inputs.sides):
+        return "source and target have the same length, so that vectors of one are not told from those of the other"
+    else:
+        by_module = {module: lengths for module in found}
+    if not by_module:
         return "no module is known whose outputs are the vectors of tokens (`embeddings`)"
-    sides: dict[int, Side] = {inputs.of(side).length: side for side in inputs.sides}
-    with case.running(case.evaluation.with_gradients()), add_probes(modules, sides) as probes:
+    with case.running(case.evaluation.with_gradients()), add_probes(by_module) as probes:
         scores = case.subject.logits(inputs)
         if not probes:
             return "the vectors of tokens did not pass the modules that `embeddings` names"
-        found = strongest_gradients(scores, list(probes.values()))
-    return {sides[length]: strength for length, strength in zip(probes, found, strict=True)}
+        return dict(zip(probes, strongest_gradients(scores, list(probes.values())), strict=True))
 
 
 def gradients_at(

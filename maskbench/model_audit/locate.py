@@ -36,7 +36,8 @@ def first_broken_module(case: ModelCase, change: Change, limit: float) -> str | 
         ]
         if kept[0] is None or kept[1] is None or kept[0].shape != kept[1].shape:
             continue
-        if difference(kept[0], kept[1]) > limit:
+        # What is no number in both, such as the weights of a row without keys, has not moved.
+        if difference(kept[0].nan_to_num(), kept[1].nan_to_num()) > limit:
             return name or case.subject.name
     return None
 
@@ -84,7 +85,7 @@ def _kept(output: Tensor, inputs: Inputs, change: Change, common: int) -> Tensor
     row = output[change.row]
     target, source = inputs.target, inputs.source
     earlier = min(change.position + 1, common)
-    for axis, size in enumerate(row.shape[:-1] if row.ndim > 1 else row.shape):
+    for axis, size in enumerate(row.shape):
         if size == target.length:
             real = target.real[change.row].nonzero().flatten()
             columns = real[: _n_kept(change, real, earlier)]

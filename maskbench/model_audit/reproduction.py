@@ -26,8 +26,16 @@ def tokens(rows, lengths):
     return ids, torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]
 
 
-before = scores({before})
-after = scores({after})
+def computed(*inputs):
+    """Return the scores with the same random draws in every pass."""
+    torch.manual_seed(3)
+    return scores(*inputs)
+
+
+model.train({training})
+torch.set_grad_enabled({gradients})
+before = computed({before})
+after = computed({after})
 moved = (before[{row}, {position}] - after[{row}, {position}]).detach().abs().max().item()
 print(f"{what} moves the prediction at {position} by {{moved:.3g}}; it must not (rounding: {limit:.1g})")
 raise SystemExit(moved > {limit!r})
@@ -41,9 +49,12 @@ def smallest_change(case: ModelCase, change: Change, limit: float) -> Change:
     alone = replace(change, before=change.before.rows(one), after=change.after.rows(one), row=0)
     if moved_by(case, alone) > limit:
         best = alone
-    step = case.subject.multiple
-    while best.before.target.length == best.after.target.length > best.position + 1 + step:
-        end = best.before.target.length - step
+    length, step = best.before.target.length, case.subject.multiple
+    ends = range(length - step, best.position + 1, -step) if best.after.target.length == length else ()
+    for end in ends:
+        if best.before.source is not None and best.before.source.length == end:
+            # Source and target are told apart by their lengths.
+            continue
         shorter = replace(best, before=_cut(best.before, end), after=_cut(best.after, end))
         if not bool(shorter.before.target.real.any(1).all()) or moved_by(case, shorter) <= limit:
             break
@@ -77,6 +88,8 @@ def write_reproduction(subject: ModelSubject, change: Change, limit: float, sent
         position=change.position,
         what=change.what,
         limit=limit,
+        training=change.mode.training,
+        gradients=change.mode.gradients,
     )
 
 

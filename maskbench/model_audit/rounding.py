@@ -55,6 +55,11 @@ def difference(one: Tensor, other: Tensor) -> float:
     return min(float(apart(one, other).max()), sys.float_info.max) if one.numel() else 0.0
 
 
+def by(amount: float) -> str:
+    """Return how far a score moved, as the end of a sentence."""
+    return f"by {amount:.2g}" if amount < sys.float_info.max else "to what is no number"
+
+
 def apart_at(one: Tensor, other: Tensor, real: Bool[Tensor, "batch len"]) -> Float[Tensor, "batch len"]:
     """Return how far the scores of every position are apart; 0 at padding, infinity where a difference is no number."""
     return torch.where(real, apart(one, other).amax(-1), 0.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,6 +34,9 @@ class ModelSubject:
     """Modes without dropout, in which passes of different shapes are compared; the last one is the evaluation."""
     repeated: Mode = EVALUATION
     """A later evaluation, which must be the same."""
+    follows_default_dtype: bool = True
+    """Whether tensors that the module makes in a pass are to have the number format of its weights, as if it had been written
+    for it."""
     enlargements: Sequence[float] = (10.0, 100.0, 1000.0)
     """Factors of `enlarge` that are tried."""
 
@@ -68,12 +71,19 @@ class ModelSubject:
                 column's, over all layers; such as `windowed` or `in_documents`. None: no structure is declared.
 
         Raises:
+            TypeError: the module is none, or the class has no kind.
             ValueError: fewer than three ordinary tokens.
         """
         if vocab_size - first_word < 3:
             raise ValueError(
                 f"{vocab_size} token ids of which ordinary ones begin at {first_word}: the proofs change tokens into "
-                "others and need at least three ordinary ones"
+                "others and need at least three ordinary ones; lower `first_word` if marks have other ids"
+            )
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"a model is a torch.nn.Module, not {type(module).__name__}")
+        if getattr(self, "kind", None) not in get_args(Kind):
+            raise TypeError(
+                f'{type(self).__name__} has to say its kind, one of {", ".join(get_args(Kind))}: `kind = "decoder"`'
             )
         self.module, self.name = module, name or type(module).__name__
         self.pad, self.max_length, self.multiple = pad, max_length, multiple
@@ -91,7 +101,7 @@ class ModelSubject:
 
     def logits(self, inputs: Inputs) -> Float[Tensor, "batch len outputs"]:
         """Return the scores at every position of the target, computed in one pass."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no `logits`")
 
     def outputs(self, inputs: Inputs) -> Float[Tensor, "batch len outputs"]:
         """Return all that a row alone must decide: the scores, and other numbers where the model has them, such as weights of
@@ -108,8 +118,11 @@ class ModelSubject:
         """
         raise NotImplementedError
 
-    def embeddings(self) -> Sequence[nn.Module]:
-        """Return the modules whose outputs `[batch len width]` are the vectors of tokens, one for each position."""
+    def embeddings(self) -> Sequence[nn.Module] | Mapping[Side, Sequence[nn.Module]]:
+        """Return the modules whose outputs `[batch len width]` are the vectors of tokens, one for each position.
+
+        By side where each side has modules of its own; otherwise the length of an output tells its side.
+        """
         return [m for m in self.module.modules() if isinstance(m, nn.Embedding) and self._is_of_words(m)]
 
     def _is_of_words(self, table: nn.Embedding) -> bool:

@@ -40,7 +40,7 @@ def test_a_broken_model_fails_and_the_message_says_what_is_broken(assertion, fau
 def test_an_assertion_that_could_not_check_anything_fails():
     subject = control(source=False)
     subject.padding = frozenset()
-    with pytest.raises(AssertionError, match="no check could be made: the model is not told"):
+    with pytest.raises(AssertionError, match="no check could be made: the audit does not tell"):
         assert_padding_invariant(subject)
 
 

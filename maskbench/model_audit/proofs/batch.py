@@ -9,7 +9,7 @@ import torch
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import row_alone, with_other_mates
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
-from maskbench.model_audit.rounding import difference
+from maskbench.model_audit.rounding import by, difference
 
 
 @model_proof("batch mates", "batch")
@@ -26,7 +26,7 @@ def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
             limit = case.limit(before, same_shape=True)
             moved = difference(after[row][real[row]], before[row][real[row]])
             what = "other words in the other rows"
-            said = f"{mode.name}: {what} move row {row} by {moved:.2g}" if moved > limit else mode.name
+            said = f"{mode.name}: {what} move row {row} {by(moved)}" if moved > limit else mode.name
             yield ProofResult.at_most(moved, limit, said, Change(case.inputs, changed, row, 0, what, mode))
 
 
@@ -38,7 +38,7 @@ def batch_order(case: ModelCase) -> Iterable[ProofResult]:
         before = case.unchanged(mode, outputs=True)
         after = case.outputs(case.inputs.rows(order), mode)[order]
         moved, limit = difference(after[real], before[real]), case.limit(before)
-        said = f"rows in another order move scores by {moved:.2g}" if moved > limit else "rows turned around"
+        said = f"rows in another order move scores {by(moved)}" if moved > limit else "rows turned around"
         yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")
 
 
@@ -52,5 +52,5 @@ def alone(case: ModelCase) -> Iterable[ProofResult]:
             own = case.inputs.target.real[row]
             after = case.outputs(one, mode)[0][one.target.real[0]]
             moved, limit = difference(after, before[row][own]), case.limit(before)
-            said = f"row {row} alone" + (f" has other scores, by {moved:.2g}" if moved > limit else "")
+            said = f"row {row} alone" + (f" has other scores, {by(moved)}" if moved > limit else "")
             yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")

@@ -11,6 +11,7 @@ from torch import Tensor
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import with_shifted_start
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
+from maskbench.model_audit.proofs.padding import NOT_ON_THE_LEFT
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 from maskbench.model_audit.rounding import apart_at
 
@@ -26,7 +27,14 @@ def in_steps(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]])
         nonlocal state
         for start, end in pieces:
             so_far = whole.change("target", whole.target.columns(0, end))
-            scores, state = subject.step(so_far, start, state)
+            returned = subject.step(so_far, start, state)
+            if not isinstance(returned, tuple) or len(returned) != 2:
+                raise TypeError("`step` returns scores and the next state")
+            scores, state = returned
+            if scores.ndim != 3 or scores.shape[1] != end - start:
+                raise TypeError(
+                    f"`step` returned scores of shape {list(scores.shape)} for {end - start} new columns"
+                )
             found.append(scores)
         return torch.cat(found, 1)
 
@@ -39,7 +47,10 @@ def _pieces(length: int, size: int, first: int = 1) -> list[tuple[int, int]]:
     return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
-def _compare(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]], what: str) -> ProofResult:
+def compare_steps(
+    case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]], what: str
+) -> ProofResult:
+    """Return whether scores of a target from a cache, piece by piece, are those of the whole pass."""
     whole = case.scores(inputs)
     found = in_steps(case, inputs, pieces)
     real, limit = inputs.target.real, case.limit(whole)
@@ -52,7 +63,7 @@ def _compare(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]],
 
 
 def _not_cached(case: ModelCase) -> str:
-    return "" if case.subject.has_step else "the model has no decoding with a cache that is known (`step`)"
+    return "" if case.subject.has_step else "no decoding with a cache is known (`step` of its subject)"
 
 
 @model_proof("cached decoding", "cache")
@@ -62,7 +73,7 @@ def cached_decoding(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped(reason)
         return
     length = case.inputs.target.length
-    yield _compare(case, case.inputs, _pieces(length, 1), "token by token")
+    yield compare_steps(case, case.inputs, _pieces(length, 1), "token by token")
 
 
 @model_proof("several tokens a step", "cache")
@@ -72,8 +83,8 @@ def several_tokens(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped(reason)
         return
     length = case.inputs.target.length
-    yield _compare(case, case.inputs, _pieces(length, 1, first=length // 2), "after a prompt")
-    yield _compare(case, case.inputs, _pieces(length, 3, first=2), "three tokens a step")
+    yield compare_steps(case, case.inputs, _pieces(length, 1, first=length // 2), "after a prompt")
+    yield compare_steps(case, case.inputs, _pieces(length, 3, first=2), "three tokens a step")
 
 
 @model_proof("prompts padded on the left", "cache")
@@ -83,12 +94,12 @@ def left_padded_prompts(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped(reason)
         return
     if not case.subject.left_padding or "target" not in case.subject.padding:
-        yield ProofResult.skipped("the model does not take padding before the tokens")
+        yield ProofResult.skipped(NOT_ON_THE_LEFT)
         return
     shifted = with_shifted_start(case.inputs, "target")
     prompt = int((~shifted.target.real).sum(1).max()) + 1
     pieces = _pieces(shifted.target.length, 1, first=prompt)
-    yield _compare(case, shifted, pieces, "prompts padded on the left")
+    yield compare_steps(case, shifted, pieces, "prompts padded on the left")
 
 
 @model_proof("generation", "cache")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
-from maskbench.model_audit.rounding import difference
+from maskbench.model_audit.rounding import by, difference
 
 
 @model_proof("one function, many doors", "doors")
@@ -25,5 +25,5 @@ def doors(case: ModelCase) -> Iterable[ProofResult]:
             continue
         moved, limit = difference(after[real], before[real]), case.limit(before)
         yield ProofResult.at_most(
-            moved, limit, f"{name}: scores differ by {moved:.2g}" if moved > limit else name
+            moved, limit, f"{name}: scores differ {by(moved)}" if moved > limit else name
         )

@@ -6,7 +6,7 @@ finds one leak in 64.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from maskbench.model_audit.inputs import Inputs, other_words
 from maskbench.model_audit.jacobian import gradients_at
 from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
-from maskbench.model_audit.rounding import apart_at, largest_at
+from maskbench.model_audit.rounding import apart_at, by, largest_at
 
 _BIDIRECTIONAL = "the model does not promise to hide later tokens"
 
@@ -41,13 +41,18 @@ def future_tokens(case: ModelCase) -> Iterable[ProofResult]:
     if not case.subject.causal:
         yield ProofResult.skipped(_BIDIRECTIONAL)
         return
+    tries = [(place, alone) for place in range(1, case.inputs.target.length) for alone in (True, False)]
     for mode, reason in case.comparable_modes():
-        yield ProofResult.skipped(reason) if reason else _largest_leak(case, mode)
+        yield ProofResult.skipped(reason) if reason else largest_leak(case, mode, tries)
 
 
-def _largest_leak(case: ModelCase, mode: Mode) -> ProofResult:
+def largest_leak(case: ModelCase, mode: Mode, tries: Sequence[tuple[int, bool]]) -> ProofResult:
+    """Return whether changes of target tokens move predictions before them.
+
+    Args:
+        tries: the first token that changes, and whether it changes alone or with all later ones.
+    """
     inputs, words = case.inputs, case.subject.words
-    tries = [(place, alone) for place in range(1, inputs.target.length) for alone in (True, False)]
     variants = [changed_after(inputs, words, place, alone=alone) for place, alone in tries]
     worst: tuple[bool, float] = (False, 0.0)
     found, limit = None, 0.0
@@ -63,7 +68,7 @@ def _largest_leak(case: ModelCase, mode: Mode) -> ProofResult:
             worst, found = rank, Change(inputs, variant, row, position, what, mode)
     said, moved = mode.name, worst[1]
     if found is not None and moved > limit:
-        said += f": {found.what} moves the prediction at {found.position} by {moved:.2g}"
+        said += f": {found.what} moves the prediction at {found.position} {by(moved)}"
     return ProofResult.at_most(moved, limit, said, found)
 
 
@@ -74,14 +79,15 @@ def truncation(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped(_BIDIRECTIONAL)
         return
     for mode in case.subject.settled_modes:
-        yield _largest_by_cutting(case, mode)
+        m = case.subject.multiple
+        yield largest_by_cutting(case, mode, range(m, case.inputs.target.length, m))
 
 
-def _largest_by_cutting(case: ModelCase, mode: Mode) -> ProofResult:
-    inputs, m = case.inputs, case.subject.multiple
-    whole = case.unchanged(mode)
+def largest_by_cutting(case: ModelCase, mode: Mode, lengths: Iterable[int]) -> ProofResult:
+    """Return whether predictions move where the target ends after so many tokens."""
+    inputs, whole = case.inputs, case.unchanged(mode)
     worst, found = 0.0, None
-    for length in range(m, inputs.target.length, m):
+    for length in lengths:
         cut = inputs.change("target", inputs.target.columns(0, length))
         moved, row, position = moved_before(whole, case.scores(cut, mode), inputs.target.real, length)
         if moved > worst:
@@ -89,7 +95,7 @@ def _largest_by_cutting(case: ModelCase, mode: Mode) -> ProofResult:
             worst, found = moved, Change(inputs, cut, row, position, what, mode)
     said, limit = mode.name, case.limit(whole)
     if found is not None and worst > limit:
-        said += f": {found.what} moves the prediction at {found.position} by {worst:.2g}"
+        said += f": {found.what} moves the prediction at {found.position} {by(worst)}"
     return ProofResult.at_most(worst, limit, said, found)
 
 

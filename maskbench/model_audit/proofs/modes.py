@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from maskbench.model_audit.case import ModelCase, quiet
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
-from maskbench.model_audit.rounding import ROUNDINGS, difference, largest_score
+from maskbench.model_audit.rounding import ROUNDINGS, by, difference, largest_score
 
 
 def _at_real(case: ModelCase, scores: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def gradient_mode(case: ModelCase) -> Iterable[ProofResult]:
     for mode in case.subject.settled_modes:
         without, recorded = (_at_real(case, case.unchanged(how)) for how in (mode, mode.with_gradients()))
         moved, limit = difference(without, recorded), case.limit(without)
-        said = f": scores differ by {moved:.2g} without gradients" if moved > limit else ""
+        said = f": scores differ {by(moved)} without gradients" if moved > limit else ""
         yield ProofResult.at_most(moved, limit, mode.name + said)
 
 
@@ -42,7 +42,7 @@ def training_mode(case: ModelCase) -> Iterable[ProofResult]:
         train = _at_real(case, case.scores(case.inputs, case.training))
         evaluation = _at_real(case, case.scores(case.inputs, case.evaluation.with_gradients()))
     moved, limit = difference(train, evaluation), case.limit(evaluation)
-    said = f"scores differ by {moved:.2g} in training mode without dropout" if moved > limit else ""
+    said = f"scores differ {by(moved)} in training mode without dropout" if moved > limit else ""
     yield ProofResult.at_most(moved, limit, said)
 
 
@@ -73,7 +73,7 @@ def repeats(case: ModelCase) -> Iterable[ProofResult]:
         difference(_at_real(case, after), _at_real(case, before)),
         case.limit(before, same_shape=True),
     )
-    yield ProofResult.at_most(moved, limit, f"scores move by {moved:.2g}" if moved else "")
+    yield ProofResult.at_most(moved, limit, f"scores move {by(moved)}" if moved else "")
 
 
 @model_proof("formats", "modes")
@@ -92,7 +92,7 @@ def formats(case: ModelCase) -> Iterable[ProofResult]:
             continue
         limit = ROUNDINGS * torch.finfo(dtype).eps * max(1.0, largest_score(exact))
         moved = difference(found.double(), exact)
-        yield ProofResult.at_most(moved, limit, f"{name} differs by {moved:.2g}")
+        yield ProofResult.at_most(moved, limit, f"{name} differs {by(moved)}")
 
 
 @model_proof("implementations", "modes")
@@ -116,7 +116,7 @@ def implementations(case: ModelCase) -> Iterable[ProofResult]:
         moved = difference(_at_real(case, found), _at_real(case, before))
         # One kernel may compute in a narrower format than the other.
         limit = max(case.limit(before), rebuilt.limit(before))
-        yield ProofResult.at_most(moved, limit, f"{name} differs by {moved:.2g}" if moved > limit else name)
+        yield ProofResult.at_most(moved, limit, f"{name} differs {by(moved)}" if moved > limit else name)
 
 
 @model_proof("no trace", "modes")
@@ -145,7 +145,7 @@ def no_trace(case: ModelCase) -> Iterable[ProofResult]:
         fresh.subject.set_mode(case.training)
         expected = fresh.subject.logits(fresh.inputs).detach()
     moved = difference(after, expected)
-    said = f"a training pass after it differs by {moved:.2g}" if moved else ""
+    said = f"a training pass after it differs {by(moved)}" if moved else ""
     if changed:
         said += f"{'; ' if said else ''}changed: {', '.join(changed[:5])}"
     yield ProofResult.at_most(moved, 0.0, said)

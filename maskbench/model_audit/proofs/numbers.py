@@ -12,12 +12,15 @@ from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.proofs.future import changed_after, moved_before
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
-from maskbench.model_audit.rounding import difference
+from maskbench.model_audit.rounding import by, difference
 
 
 @model_proof("large scores", "numbers")
 def large_scores(case: ModelCase) -> Iterable[ProofResult]:
     """Does what is hidden stay hidden when attention scores are large?"""
+    if any(answer.passed is False for answer in _leaks(case, 1.0)):
+        yield ProofResult.skipped("what is hidden is read at the model's own scale already")
+        return
     tried = False
     for factor in case.subject.enlargements:
         large = ModelCase(case.untouched, case.dtype, case.inputs)
@@ -42,7 +45,7 @@ def _leaks(large: ModelCase, factor: float) -> Iterable[ProofResult]:
             if side in subject.padding and inputs.of(side).has_padding:
                 after = large.scores(with_other_padding(inputs, side, subject.words), mode)
                 moved = difference(after[inputs.target.real], before[inputs.target.real])
-                found = f": {side} padding moves scores by {moved:.2g}" if moved > limit else ""
+                found = f": {side} padding moves scores {by(moved)}" if moved > limit else ""
                 yield ProofResult.at_most(moved, limit, said + found)
 
 
@@ -54,7 +57,7 @@ def _future(large: ModelCase, mode: Mode, limit: float, said: str) -> ProofResul
     for place, (before, after) in zip(places, large.compare(variants, mode), strict=True):
         worst = max(worst, moved_before(before, after, inputs.target.real, place))
     moved, row, position = worst
-    found = f": later target tokens move the prediction at {position} of row {row} by {moved:.2g}"
+    found = f": later target tokens move the prediction at {position} of row {row} {by(moved)}"
     return ProofResult.at_most(moved, limit, said + (found if moved > limit else ""))
 
 
@@ -75,4 +78,4 @@ def empty_rows(case: ModelCase) -> Iterable[ProofResult]:
     others = torch.arange(inputs.batch) != 1
     kept = inputs.target.real & others[:, None]
     moved, limit = difference(after[kept], before[kept]), case.limit(before)
-    yield ProofResult.at_most(moved, limit, f"the other rows move by {moved:.2g}" if moved > limit else "")
+    yield ProofResult.at_most(moved, limit, f"the other rows move {by(moved)}" if moved > limit else "")

@@ -13,13 +13,16 @@ from maskbench.model_audit.inputs import Inputs, Side
 from maskbench.model_audit.jacobian import gradients_at
 from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
-from maskbench.model_audit.rounding import apart_at, largest_at
+from maskbench.model_audit.rounding import apart_at, by, largest_at
+
+NOT_TOLD = "the audit does not tell the model what is {} padding (`padding` of its subject)"
+NOT_ON_THE_LEFT = "it is not said that padding may come before the tokens (`left_padding` of its subject)"
 
 
 def _unpadded(case: ModelCase, side: Side) -> str:
     """Return why a side's padding cannot be tested; an empty string if it can."""
     if side not in case.subject.padding:
-        return f"the model is not told what is {side} padding"
+        return NOT_TOLD.format(side)
     return "" if case.inputs.of(side).has_padding else f"no row has {side} padding"
 
 
@@ -31,7 +34,7 @@ def _answer(
     limit = case.limit(before, same_shape=same_shape)
     said = f"{mode.name}: {what}"
     if moved > limit:
-        said += f" moves the prediction at {position} of row {row} by {moved:.2g}"
+        said += f" moves the prediction at {position} of row {row} {by(moved)}"
     return ProofResult.at_most(moved, limit, said, Change(case.inputs, changed, row, position, what, mode))
 
 
@@ -58,7 +61,7 @@ def padding_amount(case: ModelCase) -> Iterable[ProofResult]:
     for side in inputs.sides:
         tokens = inputs.of(side)
         if side not in subject.padding:
-            yield ProofResult.skipped(f"the model is not told what is {side} padding")
+            yield ProofResult.skipped(NOT_TOLD.format(side))
             continue
         spare = (subject.max_length - tokens.length) // subject.multiple * subject.multiple
         if spare < 1:
@@ -78,7 +81,7 @@ def padding_side(case: ModelCase) -> Iterable[ProofResult]:
     """Do predictions stay when padding comes before the tokens?"""
     subject, inputs = case.subject, case.inputs
     if not subject.left_padding:
-        yield ProofResult.skipped("the model does not take padding before the tokens")
+        yield ProofResult.skipped(NOT_ON_THE_LEFT)
         return
     before = case.unchanged(outputs=True)
     for side in inputs.sides:

@@ -9,7 +9,7 @@ import torch
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.proofs.future import changed_after
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
-from maskbench.model_audit.rounding import apart_at, largest_at
+from maskbench.model_audit.rounding import apart_at, by, largest_at
 
 
 @model_proof("declared structure", "future")
@@ -37,7 +37,7 @@ def declared_structure(case: ModelCase) -> Iterable[ProofResult]:
         ]
     said = ""
     if found is not None and worst > limit:
-        said = f"{found.what} moves the prediction at {found.position} by {worst:.2g}, which must not read it"
+        said = f"{found.what} moves the prediction at {found.position} {by(worst)}, which must not read it"
     yield ProofResult.at_most(worst, limit, said, found)
     said = (
         f"the prediction at {unread[0][1]} does not read token {unread[0][0]}, which it may" if unread else ""
