@@ -70,7 +70,10 @@ SHORT = ("causality", "truncation", "padding content", "padding amount", "alone"
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("chunks see their end", "64 tokens, evaluation: cutting the target after 16 tokens moves the prediction"),
+        (
+            "chunks see their end",
+            "64 tokens, evaluation: cutting the target after 16 tokens moves the prediction",
+        ),
         ("mean of a long row", "cutting the target after 32 tokens"),
         ("reads one ahead at an edge", "changing target tokens from 48 on moves the prediction at 47"),
         ("scaled by the width", "cutting the target after 16 tokens"),
