@@ -80,13 +80,17 @@ class ArmModel(ModelSubject):
         super().set_mode(mode)
         self.clock = mode.moment  # type: ignore[assignment]
 
-    def batch_of(self, inputs: Inputs) -> Batch:
+    def batch_of(self, inputs: Inputs, *, known_targets: bool = False) -> Batch:
         """Return the inputs as a batch on the model's device, with the annotations of the audited sentences.
 
         Words in padding are junk and linked to every target token, so that a mask that reads annotations there is seen.
+
+        Args:
+            known_targets: whether links are those of the whole audited targets, as decoding knows them from its start.
         """
         assert inputs.source is not None
         known, source, target = self.case.subject.batch, inputs.source, inputs.target
+        linked = max(target.length, known.tgt_in.shape[1]) if known_targets else target.length
         visit, row = inputs.sentences // len(known.ids), inputs.sentences % len(known.ids)
         filled = ~source.real & (source.ids != PAD)
         following = torch.cat((target.ids[:, 1:], torch.full_like(target.ids[:, :1], EOS)), 1)
@@ -107,9 +111,7 @@ class ArmModel(ModelSubject):
             tgt_out=torch.where(target.real, torch.where(last, EOS, following), PAD),
             tgt_lengths=target.lengths,
             junk=None if known.junk is None else fit(known.junk, source.length) | filled,
-            links=None
-            if known.links is None
-            else fit(known.links, target.length, source.length) | filled[:, None],
+            links=None if known.links is None else fit(known.links, linked, source.length) | filled[:, None],
         ).to(self.case.subject.device)
 
     def logits(self, inputs: Inputs) -> Tensor:
@@ -130,7 +132,7 @@ class ArmModel(ModelSubject):
 
     def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
         """Return `[batch new vocab]` scores of the columns from `start` on, and the memory, source and cache."""
-        model, batch, clock = self.model, self.batch_of(inputs), self.clock
+        model, batch, clock = self.model, self.batch_of(inputs, known_targets=True), self.clock
         if state is None:
             masked, source = model.read(batch, clock)
             cache = DecoderCache(self.case.subject.sizes.decoder_layers, self.max_length)

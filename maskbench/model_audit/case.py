@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,16 +97,33 @@ class ModelCase:
                 tokens = inputs.of(side)
                 new = tokens.with_words(tokens.real, other_words(tokens.ids, words, 1))
                 changed = inputs.change(side, new)
-                if not torch.equal(self.draws_of(changed, mode), self.draws_of(inputs, mode)):
+                if self._draws_otherwise(changed, mode):
                     return True
             return False
 
         return self.once(("draws depend on tokens", mode), ask)
 
-    def comparable_modes(self) -> Iterator[tuple[Mode, str]]:
-        """Yield every mode and why its passes cannot be compared; an empty text if they can."""
+    def _draws_otherwise(self, changed: Inputs, mode: Mode) -> bool:
+        """Whether a pass of changed inputs draws more or fewer numbers than one of the unchanged."""
+        before = self.once(("draws", mode), lambda: self.draws_of(self.inputs, mode))
+        return not torch.equal(self.draws_of(changed, mode), before)
+
+    def comparable_modes(self, changed: Inputs) -> Iterator[tuple[Mode, str]]:
+        """Yield every mode and why its passes cannot be compared; an empty text if they can.
+
+        Where a training pass of the changed inputs draws more or fewer numbers, the same mode without dropout takes its place,
+        if the model has it.
+        """
         for mode in self.subject.modes:
-            yield mode, ROUTED_DRAWS if mode.training and self.draws_depend_on_tokens(mode) else ""
+            without = replace(mode, training=False)
+            if not mode.training or not (
+                self.draws_depend_on_tokens(mode) or self._draws_otherwise(changed, mode)
+            ):
+                yield mode, ""
+            elif without in self.subject.settled_modes:
+                yield without, ""
+            else:
+                yield mode, ROUTED_DRAWS
 
     @contextmanager
     def running(self, mode: Mode) -> Iterator[None]:
@@ -139,13 +157,14 @@ class ModelCase:
 
     @property
     def is_finite(self) -> bool:
-        """Whether all scores at real positions are finite; False also where the model raises."""
+        """Whether all scores at real positions are numbers, or hidden by -inf; False also where the model raises."""
 
         def ask() -> bool:
             try:
-                return bool(self.unchanged()[self.inputs.target.real].isfinite().all())
+                found = self.unchanged()[self.inputs.target.real]
             except Exception:  # whatever a model raises in a format that it was not written for
                 return False
+            return bool((found < torch.inf).all() and found.isfinite().any(-1).all())
 
         return self.once("is finite", ask)
 
@@ -261,7 +280,7 @@ def make_inputs(subject: ModelSubject) -> Inputs:
 def seed_generators(seed: int) -> None:
     """Seed torch's generators as `torch.manual_seed` does, which takes as long as a small pass where there is no device."""
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
 
 

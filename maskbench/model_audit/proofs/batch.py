@@ -16,11 +16,11 @@ from maskbench.model_audit.rounding import by, difference
 def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
     """Do a row's predictions stay when the other rows hold other tokens?"""
     real = case.inputs.target.real
-    for mode, reason in case.comparable_modes():
+    changes = [with_other_mates(case.inputs, row, case.subject.words) for row in range(case.inputs.batch)]
+    for mode, reason in case.comparable_modes(changes[0]):
         if reason:
             yield ProofResult.skipped(reason)
             continue
-        changes = [with_other_mates(case.inputs, row, case.subject.words) for row in range(case.inputs.batch)]
         compared = case.compare(changes, mode, outputs=True)
         for row, (changed, (before, after)) in enumerate(zip(changes, compared, strict=True)):
             limit = case.limit(before, same_shape=True)

@@ -42,7 +42,8 @@ def future_tokens(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped(_BIDIRECTIONAL)
         return
     tries = [(place, alone) for place in range(1, case.inputs.target.length) for alone in (True, False)]
-    for mode, reason in case.comparable_modes():
+    changed = changed_after(case.inputs, case.subject.words, 1, alone=False)
+    for mode, reason in case.comparable_modes(changed):
         yield ProofResult.skipped(reason) if reason else largest_leak(case, mode, tries)
 
 

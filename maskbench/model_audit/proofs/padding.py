@@ -46,7 +46,7 @@ def padding_content(case: ModelCase) -> Iterable[ProofResult]:
             yield ProofResult.skipped(reason)
             continue
         changed = with_other_padding(case.inputs, side, case.subject.words)
-        for mode, routed in case.comparable_modes():
+        for mode, routed in case.comparable_modes(changed):
             if routed:
                 yield ProofResult.skipped(routed)
                 continue
