@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,9 +12,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskbench.model_audit.changes import with_other_mates
+from maskbench.model_audit.generators import seeded, states
 from maskbench.model_audit.inputs import Inputs, Side, make_tokens, other_words, stack
-from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, difference, largest_score
+from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, are_scores, difference, largest_score
 from maskbench.model_audit.subject import ModelSubject
+from maskbench.model_audit.widened import Widened, is_narrow
 
 T = TypeVar("T")
 
@@ -39,6 +41,9 @@ EVALUATION = Mode("evaluation")
 WITH_GRADIENTS = Mode("evaluation with gradients", gradients=True)
 TRAINING = Mode("training", training=True, gradients=True)
 ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so passes cannot be compared"
+DIFFERENT_AGAIN = (
+    "two equal passes differ, though all generators start at one seed, so passes cannot be compared"
+)
 MODES = (EVALUATION, WITH_GRADIENTS, TRAINING)
 
 
@@ -66,17 +71,17 @@ class ModelCase:
             found = (compute or self.subject.logits)(inputs).detach()
         return found if found.dtype.itemsize >= 4 else found.float()
 
-    def draws_of(self, inputs: Inputs, mode: Mode) -> Tensor:
-        """Return the state of torch's generator after a pass: it tells how many numbers the pass drew."""
+    def draws_of(self, inputs: Inputs, mode: Mode) -> tuple[object, ...]:
+        """Return the states of the generators after a pass: they tell how many numbers the pass drew."""
         with self.running(mode):
             self.subject.logits(inputs)
-            return torch.get_rng_state()
+            return states()
 
     def draws(self, mode: Mode) -> bool:
         """Whether a pass draws random numbers."""
         with self.running(mode):
-            start = torch.get_rng_state()
-        return not torch.equal(self.draws_of(self.inputs, mode), start)
+            start = states()
+        return self.draws_of(self.inputs, mode) != start
 
     def draws_depend_on_tokens(self) -> bool:
         """Whether other tokens make a training pass draw more or fewer numbers; then all later draws are others as well."""
@@ -87,7 +92,7 @@ class ModelCase:
                 tokens = inputs.of(side)
                 new = tokens.with_words(tokens.real, other_words(tokens.ids, words, 1))
                 changed = inputs.change(side, new)
-                if not torch.equal(self.draws_of(changed, TRAINING), self.draws_of(inputs, TRAINING)):
+                if self.draws_of(changed, TRAINING) != self.draws_of(inputs, TRAINING):
                     return True
             return False
 
@@ -96,11 +101,47 @@ class ModelCase:
     def comparable_modes(self) -> Iterator[tuple[Mode, str]]:
         """Yield every mode and why its passes cannot be compared; an empty text if they can."""
         for mode in MODES:
-            yield mode, ROUTED_DRAWS if mode.training and self.draws_depend_on_tokens() else ""
+            if not self.repeats(mode):
+                yield mode, f"{mode.name}: {DIFFERENT_AGAIN}"
+            else:
+                yield mode, ROUTED_DRAWS if mode.training and self.draws_depend_on_tokens() else ""
+
+    def repeats(self, mode: Mode) -> bool:
+        """Whether a second pass gives the same scores; not so where a model counts its passes or has a generator of its own."""
+
+        def ask() -> bool:
+            before = self.unchanged(mode)
+            return difference(self.scores(self.inputs, mode), before) <= self.limit(before)
+
+        return self.once(("repeats", mode), ask)
 
     @contextmanager
     def running(self, mode: Mode) -> Iterator[None]:
-        """Within the context the module is in `mode`, its buffers are those of the start, and draws begin at one seed."""
+        """Within the context the module is in `mode`, its buffers are those of the start, and draws begin at one seed.
+
+        What the model computes in 16 bits is computed in the format of its weights.
+        """
+        wide = Widened(self.dtype) if self._has_narrow_parts else nullcontext()
+        with self.running_as_it_is(mode), wide:
+            yield
+
+    @property
+    def _has_narrow_parts(self) -> bool:
+        """Whether a model with weights of at least 32 bits computes in 16."""
+
+        def observe() -> bool:
+            try:
+                with self.running_as_it_is(EVALUATION), NarrowestFormat() as seen:
+                    self.subject.logits(self.inputs)
+            except Exception:  # the proofs say what a model raises
+                return False
+            return is_narrow(seen.dtype)
+
+        return not is_narrow(self.dtype) and self.once("has narrow parts", observe)
+
+    @contextmanager
+    def running_as_it_is(self, mode: Mode) -> Iterator[None]:
+        """Like `running`; what the model computes in 16 bits stays so."""
         module = self.subject.module
         module.train(mode.training)
         with torch.no_grad():
@@ -108,8 +149,7 @@ class ModelCase:
                 if name in self._state and buffer.shape == self._state[name].shape:
                     buffer.copy_(self._state[name])
         grad = torch.enable_grad() if mode.gradients else torch.no_grad()
-        with torch.random.fork_rng(devices=[]), grad:
-            torch.manual_seed(3)
+        with seeded(3), grad:
             yield
 
     def unchanged(self, mode: Mode = EVALUATION) -> Tensor:
@@ -125,12 +165,12 @@ class ModelCase:
 
     @property
     def is_finite(self) -> bool:
-        """Whether all scores at real positions are finite; False also where the model raises."""
+        """Whether all real positions have scores (`are_scores`); False also where the model raises."""
 
         def ask() -> bool:
             try:
-                return bool(self.unchanged()[self.inputs.target.real].isfinite().all())
-            except (RuntimeError, TypeError, ValueError):
+                return bool(are_scores(self.unchanged())[self.inputs.target.real].all())
+            except Exception:  # the proofs say what a model raises
                 return False
 
         return self.once("is finite", ask)
@@ -175,12 +215,18 @@ class ModelCase:
         return self.once(("copies", mode, count), lambda: self.scores(stack([self.inputs] * count), mode))
 
     def mixes_rows(self, mode: Mode) -> bool:
-        """Whether the scores of a row change when the other rows hold other tokens."""
+        """Whether the scores of a row change when the other rows hold other tokens, or when it stands elsewhere in a pass."""
 
         def ask() -> bool:
-            changed = with_other_mates(self.inputs, 0, self.subject.words)
             before = self.unchanged(mode)
-            return difference(self.scores(changed, mode)[0], before[0]) > self.limit(before)
+            limit = self.limit(before)
+            for row in range(self.inputs.batch):
+                changed = with_other_mates(self.inputs, row, self.subject.words)
+                if difference(self.scores(changed, mode)[row], before[row]) > limit:
+                    return True
+            # Dropout draws other numbers for more rows; where a row stands is asked without it.
+            again = self._copies(2, EVALUATION).view(2, *before.shape)
+            return difference(again, self.unchanged().expand_as(again)) > self.limit(before)
 
         return self.once(("mixes rows", mode), ask)
 

@@ -55,9 +55,19 @@ def difference(one: Tensor, other: Tensor) -> float:
     return float(apart.nan_to_num(nan=most, posinf=most).max())
 
 
+def are_scores(scores: Tensor) -> Bool[Tensor, "..."]:
+    """Return, for every position, whether its scores are usable: none is NaN or plus infinity, and one is finite.
+
+    Minus infinity is the score of an output that is never chosen.
+    """
+    return ~(scores.isnan() | scores.isposinf()).any(-1) & scores.isfinite().any(-1)
+
+
 def apart_at(one: Tensor, other: Tensor, real: Bool[Tensor, "batch len"]) -> Float[Tensor, "batch len"]:
     """Return how far the scores of every position are apart; 0 at padding, infinity where a difference is no number."""
-    apart = (one - other).abs().amax(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
+    # Infinity less infinity is no number, but the same score.
+    apart = torch.where(one == other, 0.0, (one - other).abs())
+    apart = apart.amax(-1).nan_to_num(nan=torch.inf, posinf=torch.inf)
     return torch.where(real, apart, 0.0)
 
 
