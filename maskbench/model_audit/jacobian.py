@@ -60,6 +60,8 @@ def _jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
     }
     with case.running(WITH_GRADIENTS), add_probes(modules, probes) as met:
         scores = case.subject.logits(inputs)
+        if not scores.requires_grad:
+            return "the scores carry no gradient"
         if not met:
             return "the vectors of tokens did not pass the modules that `embeddings` names"
         direction = torch.linspace(0.3, 1.7, scores.shape[-1]).cos().to(scores.dtype)

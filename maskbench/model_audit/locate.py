@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskbench.model_audit.case import Mode, ModelCase
+from maskbench.model_audit.case import EVALUATION, Mode, ModelCase
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.proofs.registry import Change
 from maskbench.model_audit.rounding import difference
@@ -36,6 +36,16 @@ def first_broken_module(case: ModelCase, change: Change, limit: float) -> str | 
         if kept[0] is None or kept[1] is None or kept[0].shape != kept[1].shape:
             continue
         if difference(kept[0], kept[1]) > limit:
+            return name or case.subject.name
+    return None
+
+
+def first_module_without_numbers(case: ModelCase) -> str | None:
+    """Return the name of the first module to finish whose output holds NaN or infinity at real positions."""
+    real = case.inputs.target.real
+    for name, output in _outputs(case, case.inputs, EVALUATION).items():
+        at_real = output[real] if output.shape[:2] == real.shape else output
+        if not bool(at_real.isfinite().all()):
             return name or case.subject.name
     return None
 
