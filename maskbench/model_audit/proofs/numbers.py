@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from maskbench.model_audit.case import EVALUATION, ModelCase
 from maskbench.model_audit.changes import with_other_padding
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.proofs.future import changed_after, moved_before
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
-from maskbench.model_audit.rounding import difference
+from maskbench.model_audit.rounding import are_scores, difference
 
 FACTORS = (10.0, 100.0, 1000.0)
 """Factors on all matrices of a model: attention scores grow with their square."""
+LARGEST_ATTENTION_SCORE = 1e8
+"""A factor that makes larger attention scores says nothing: no model has them, and a fill of -1e9 is meant to be below all."""
 
 
 @model_proof("large scores", "numbers")
@@ -27,13 +31,32 @@ def large_scores(case: ModelCase) -> Iterable[ProofResult]:
             for name, parameter in large.subject.module.named_parameters():
                 if parameter.ndim >= 2 and "embed" not in name:
                     parameter.mul_(factor)
-        before = large.unchanged(EVALUATION)
-        if not bool(before[case.inputs.target.real].isfinite().all()):
+        if not large.is_finite or _largest_softmax_input(large) > LARGEST_ATTENTION_SCORE:
             break
         tried = True
         yield from _leaks(large, factor)
     if not tried:
         yield ProofResult.skipped("scores overflow when the weights are larger")
+
+
+class _SoftmaxInputs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Within the context, notes the largest number of which a softmax was computed."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.largest = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and look at its input."""
+        if func in (torch.ops.aten._softmax.default, torch.ops.aten._safe_softmax.default):
+            self.largest = max(self.largest, float(args[0].max()))
+        return func(*args, **(kwargs or {}))
+
+
+def _largest_softmax_input(case: ModelCase) -> float:
+    with _SoftmaxInputs() as seen:
+        case.scores(case.inputs, EVALUATION)
+    return float(seen.largest)
 
 
 def _leaks(large: ModelCase, factor: float) -> Iterable[ProofResult]:
@@ -71,8 +94,9 @@ def empty_rows(case: ModelCase) -> Iterable[ProofResult]:
     ids = torch.where(real, inputs.source.ids, subject.pad)
     emptied = Inputs(inputs.target, PaddedTokens(ids, real))
     after, before = case.scores(emptied, EVALUATION), case.unchanged(EVALUATION)
-    bad = int((~after[inputs.target.real].isfinite()).sum())
-    yield ProofResult.at_most(float(bad), 0.0, f"{bad} scores are not finite" if bad else "")
+    bad = int((~are_scores(after)[inputs.target.real]).sum())
+    said = f"the scores of {bad} predictions are not finite" if bad else ""
+    yield ProofResult.at_most(float(bad), 0.0, said)
     others = torch.arange(inputs.batch) != 1
     kept = inputs.target.real & others[:, None]
     moved, limit = difference(after[kept], before[kept]), case.limit(before)
