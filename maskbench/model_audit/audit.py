@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from maskbench.model_audit.case import ModelCase
-from maskbench.model_audit.locate import first_broken_module
+from maskbench.model_audit.locate import first_broken_module, first_module_without_numbers
 from maskbench.model_audit.proofs.registry import Family, ModelProof, ProofResult, model_proofs_in_order
 from maskbench.model_audit.reproduction import smallest_change
 from maskbench.model_audit.subject import ModelSubject
@@ -100,13 +100,18 @@ def _examine(proof: ModelProof, cases: Iterable[ModelCase]) -> ModelFinding:
 
 def _answers(proof: ModelProof, case: ModelCase) -> list[ProofResult]:
     try:
-        return list(proof.ask(case))
+        found = list(proof.ask(case))
     except Exception as error:  # a model that raises fails the proof; the remaining proofs still run
         frame = traceback.extract_tb(error.__traceback__)[-1]
         first = (str(error).splitlines() or [""])[0]
         return [
             ProofResult(False, detail=f"{type(error).__name__}: {first} ({frame.filename}:{frame.lineno})")
         ]
+    if case.is_finite:
+        return found
+    where = first_module_without_numbers(case)
+    detail = "scores are NaN or infinite" + (f", first in the output of {where}" if where else "")
+    return [answer if answer.passed is None else ProofResult(False, detail=detail) for answer in found]
 
 
 def _in_training(answer: ProofResult) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskbench.model_audit.changes import with_other_mates
+from maskbench.model_audit.generators import seeded, states
 from maskbench.model_audit.inputs import Inputs, Side, make_tokens, other_words, stack
 from maskbench.model_audit.mode import Mode
-from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, difference, largest_score
+from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, are_scores, difference, largest_score
 from maskbench.model_audit.subject import ModelSubject
+from maskbench.model_audit.widened import Widened, is_narrow
 
 T = TypeVar("T")
 
@@ -27,6 +29,9 @@ PASS_BYTES = 256 << 20
 SOURCE_LENGTHS, TARGET_LENGTHS = (9, 5, 7), (11, 8, 10)
 """Lengths of the test sentences in tokens. All sizes of a batch differ; an offset of 10 tokens is tried."""
 ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so passes cannot be compared"
+DIFFERENT_AGAIN = (
+    "two equal passes differ, though all generators start at one seed, so passes cannot be compared"
+)
 
 
 class ModelCallError(ValueError):
@@ -66,9 +71,8 @@ class ModelCase:
         """
         with self.running(mode or self.evaluation):
             found = (compute or self.subject.logits)(inputs)
-        if not isinstance(found, Tensor) or not found.is_floating_point():
-            kind = f"a tensor of {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
-            raise TypeError(f"scores are a tensor of floating numbers, and the model returned {kind}")
+        if not isinstance(found, Tensor):
+            raise TypeError(f"scores are a tensor, and the model returned {type(found).__name__}")
         found = found.detach().cpu()
         return found if found.dtype.itemsize >= 4 else found.float()
 
@@ -76,17 +80,17 @@ class ModelCase:
         """Return what a row alone must decide, of one pass."""
         return self.scores(inputs, mode, self.subject.outputs)
 
-    def draws_of(self, inputs: Inputs, mode: Mode) -> Tensor:
-        """Return the state of torch's generator after a pass: it tells how many numbers the pass drew."""
+    def draws_of(self, inputs: Inputs, mode: Mode) -> tuple[object, ...]:
+        """Return the states of the generators after a pass: they tell how many numbers the pass drew."""
         with self.running(mode):
             self.subject.logits(inputs)
-            return torch.get_rng_state()
+            return states()
 
     def draws(self, mode: Mode) -> bool:
         """Whether a pass draws random numbers."""
         with self.running(mode):
-            start = torch.get_rng_state()
-        return not torch.equal(self.draws_of(self.inputs, mode), start)
+            start = states()
+        return self.draws_of(self.inputs, mode) != start
 
     def draws_depend_on_tokens(self, mode: Mode) -> bool:
         """Whether other tokens make a pass draw more or fewer numbers; then all later draws are others as well."""
@@ -106,7 +110,7 @@ class ModelCase:
     def _draws_otherwise(self, changed: Inputs, mode: Mode) -> bool:
         """Whether a pass of changed inputs draws more or fewer numbers than one of the unchanged."""
         before = self.once(("draws", mode), lambda: self.draws_of(self.inputs, mode))
-        return not torch.equal(self.draws_of(changed, mode), before)
+        return self.draws_of(changed, mode) != before
 
     def comparable_modes(self, changed: Inputs) -> Iterator[tuple[Mode, str]]:
         """Yield every mode and why its passes cannot be compared; an empty text if they can.
@@ -116,7 +120,9 @@ class ModelCase:
         """
         for mode in self.subject.modes:
             without = replace(mode, training=False)
-            if not mode.training or not (
+            if not self.repeats(mode):
+                yield mode, f"{mode.name}: {DIFFERENT_AGAIN}"
+            elif not mode.training or not (
                 self.draws_depend_on_tokens(mode) or self._draws_otherwise(changed, mode)
             ):
                 yield mode, ""
@@ -125,9 +131,44 @@ class ModelCase:
             else:
                 yield mode, ROUTED_DRAWS
 
+    def repeats(self, mode: Mode) -> bool:
+        """Whether a second pass gives the same scores; not so where a model counts its passes or has a generator of its own."""
+
+        def ask() -> bool:
+            before, again = self.unchanged(mode), self.scores(self.inputs, mode)
+            # What is no number both times repeats.
+            moved = difference(again.nan_to_num(), before.nan_to_num())
+            return moved <= self.limit(before, same_shape=True)
+
+        return self.once(("repeats", mode), ask)
+
     @contextmanager
     def running(self, mode: Mode) -> Iterator[None]:
-        """Within the context the module is in `mode`, its buffers are those of the start, and draws begin at one seed."""
+        """Within the context the module is in `mode`, its buffers are those of the start, and draws begin at one seed.
+
+        What the model computes in 16 bits is computed in the format of its weights.
+        """
+        wide = Widened(self.dtype) if self._has_narrow_parts else nullcontext()
+        with self.running_as_it_is(mode), wide:
+            yield
+
+    @property
+    def _has_narrow_parts(self) -> bool:
+        """Whether a model with weights of at least 32 bits computes in 16."""
+
+        def observe() -> bool:
+            try:
+                with self.running_as_it_is(self.evaluation), NarrowestFormat() as seen:
+                    self.subject.logits(self.inputs)
+            except Exception:  # the proofs say what a model raises
+                return False
+            return is_narrow(seen.dtype)
+
+        return not is_narrow(self.dtype) and self.once("has narrow parts", observe)
+
+    @contextmanager
+    def running_as_it_is(self, mode: Mode) -> Iterator[None]:
+        """Like `running`; what the model computes in 16 bits stays so."""
         module = self.subject.module
         self.subject.set_mode(mode)
         with torch.no_grad():
@@ -136,8 +177,7 @@ class ModelCase:
                     buffer.copy_(self._state[name])
         grad = torch.enable_grad() if mode.gradients else torch.no_grad()
         follows = self.subject.follows_default_dtype and self.dtype == torch.float64
-        with torch.random.fork_rng(devices=[]), grad, default_dtype(torch.float64 if follows else None):
-            seed_generators(3)
+        with seeded(3), grad, default_dtype(torch.float64 if follows else None):
             yield
 
     def unchanged(self, mode: Mode | None = None, *, outputs: bool = False) -> Tensor:
@@ -157,14 +197,13 @@ class ModelCase:
 
     @property
     def is_finite(self) -> bool:
-        """Whether all scores at real positions are numbers, or hidden by -inf; False also where the model raises."""
+        """Whether all real positions have scores (`are_scores`); False also where the model raises."""
 
         def ask() -> bool:
             try:
-                found = self.unchanged()[self.inputs.target.real]
+                return bool(are_scores(self.unchanged())[self.inputs.target.real].all())
             except Exception:  # whatever a model raises in a format that it was not written for
                 return False
-            return bool((found < torch.inf).all() and found.isfinite().any(-1).all())
 
         return self.once("is finite", ask)
 
@@ -236,12 +275,19 @@ class ModelCase:
             yield from zip(copies.view(shape), after.view(shape), strict=True)
 
     def mixes_rows(self, mode: Mode) -> bool:
-        """Whether the scores of a row change when the other rows hold other tokens."""
+        """Whether the scores of a row change when the other rows hold other tokens, or when it stands elsewhere in a pass."""
 
         def ask() -> bool:
-            changed = with_other_mates(self.inputs, 0, self.subject.words)
             before = self.unchanged(mode)
-            return difference(self.scores(changed, mode)[0], before[0]) > self.limit(before, same_shape=True)
+            limit = self.limit(before, same_shape=True)
+            for row in range(self.inputs.batch):
+                changed = with_other_mates(self.inputs, row, self.subject.words)
+                if difference(self.scores(changed, mode)[row], before[row]) > limit:
+                    return True
+            # Dropout draws other numbers for more rows; where a row stands is asked without it.
+            one = self.unchanged()
+            again = self.scores(stack([self.inputs] * 2)).view(2, *one.shape)
+            return difference(again, one.expand_as(again)) > self.limit(one)
 
         return self.once(("mixes rows", mode), ask)
 
@@ -275,13 +321,6 @@ def make_inputs(subject: ModelSubject) -> Inputs:
     if subject.kind != "encoder-decoder":
         return Inputs(target)
     return Inputs(target, make_tokens(lengths("source", SOURCE_LENGTHS), words, pad, salt=2))
-
-
-def seed_generators(seed: int) -> None:
-    """Seed torch's generators as `torch.manual_seed` does, which takes as long as a small pass where there is no device."""
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed_all(seed)
 
 
 @contextmanager

@@ -89,6 +89,8 @@ def _jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
         return "no module is known whose outputs are the vectors of tokens (`embeddings`)"
     with case.running(case.evaluation.with_gradients()), add_probes(by_module) as probes:
         scores = case.subject.logits(inputs)
+        if not scores.requires_grad:
+            return "the scores carry no gradient"
         if not probes:
             return "the vectors of tokens did not pass the modules that `embeddings` names"
         return dict(zip(probes, strongest_gradients(scores, list(probes.values())), strict=True))

@@ -42,6 +42,16 @@ def first_broken_module(case: ModelCase, change: Change, limit: float) -> str | 
     return None
 
 
+def first_module_without_numbers(case: ModelCase) -> str | None:
+    """Return the name of the first module to finish whose output holds NaN or infinity at real positions."""
+    real = case.inputs.target.real
+    for name, output in _outputs(case, case.inputs, case.evaluation).items():
+        at_real = output[real] if output.shape[:2] == real.shape else output
+        if not bool(at_real.isfinite().all()):
+            return name or case.subject.name
+    return None
+
+
 def _outputs(case: ModelCase, inputs: Inputs, mode: Mode) -> dict[str, Tensor]:
     """Return the first output of every module in the order in which modules finish."""
     found: dict[str, Tensor] = {}

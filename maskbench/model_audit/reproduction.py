@@ -47,7 +47,7 @@ def smallest_change(case: ModelCase, change: Change, limit: float) -> Change:
     best = change
     one = torch.tensor([change.row])
     alone = replace(change, before=change.before.rows(one), after=change.after.rows(one), row=0)
-    if moved_by(case, alone) > limit:
+    if _moves(case, alone, limit):
         best = alone
     length, step = best.before.target.length, case.subject.multiple
     ends = range(length - step, best.position + 1, -step) if best.after.target.length == length else ()
@@ -56,7 +56,7 @@ def smallest_change(case: ModelCase, change: Change, limit: float) -> Change:
             # Source and target are told apart by their lengths.
             continue
         shorter = replace(best, before=_cut(best.before, end), after=_cut(best.after, end))
-        if not bool(shorter.before.target.real.any(1).all()) or moved_by(case, shorter) <= limit:
+        if not bool(shorter.before.target.real.any(1).all()) or not _moves(case, shorter, limit):
             break
         best = shorter
     return best
@@ -64,6 +64,14 @@ def smallest_change(case: ModelCase, change: Change, limit: float) -> Change:
 
 def _cut(inputs: Inputs, end: int) -> Inputs:
     return inputs.change("target", inputs.target.columns(0, end))
+
+
+def _moves(case: ModelCase, change: Change, limit: float) -> bool:
+    """Whether a change moves its prediction; False also where the model cannot take inputs as small as these."""
+    try:
+        return moved_by(case, change) > limit
+    except Exception:  # a model may raise at any shape
+        return False
 
 
 def moved_by(case: ModelCase, change: Change) -> float:

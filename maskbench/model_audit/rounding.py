@@ -60,6 +60,14 @@ def by(amount: float) -> str:
     return f"by {amount:.2g}" if amount < sys.float_info.max else "to what is no number"
 
 
+def are_scores(scores: Tensor) -> Bool[Tensor, "..."]:
+    """Return, for every position, whether its scores are usable: none is NaN or plus infinity, and one is finite.
+
+    Minus infinity is the score of an output that is never chosen.
+    """
+    return ~(scores.isnan() | scores.isposinf()).any(-1) & scores.isfinite().any(-1)
+
+
 def apart_at(one: Tensor, other: Tensor, real: Bool[Tensor, "batch len"]) -> Float[Tensor, "batch len"]:
     """Return how far the scores of every position are apart; 0 at padding, infinity where a difference is no number."""
     return torch.where(real, apart(one, other).amax(-1), 0.0)

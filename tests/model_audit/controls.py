@@ -144,6 +144,10 @@ class Control(nn.Module):
             x, _ = layer(x, None, real, None)
         if self.fault == "mean of padding":
             x = x + x.mean(1, keepdim=True)
+        if self.fault == "mean of no tokens":
+            x = x + (x * real[..., None]).sum(1, keepdim=True) / real.sum(1)[:, None, None]
+        if self.fault == "log of the length":
+            x = x * real.sum(1).to(x.dtype).log()[:, None, None]
         if self.fault == "source unread":
             x = torch.zeros_like(x) + self.places.weight[0]
         return x
@@ -267,3 +271,47 @@ def control(fault: str = "", seed: int = 0, *, source: bool = True, **how: Any) 
     if source:
         return ControlSubject(module.eval(), padding=("source", "target"))
     return ControlDecoder(module.eval())
+
+
+CAUGHT_BY = {
+    "causal mask forgotten": ("causality", "truncation", "future gradients", "cached decoding"),
+    "causal mask transposed": ("causality", "truncation", "future gradients"),
+    "causal mask shifted": ("causality", "truncation", "future gradients"),
+    "mean of the target": ("causality", "truncation", "future gradients", "cached decoding"),
+    "conv": ("causality", "truncation", "future gradients"),
+    "fill -5": ("causality", "padding content", "padding gradients"),
+    "no mask in training": ("causality", "training mode"),
+    "no mask with gradients": ("causality", "gradient mode"),
+    "source mask forgotten": ("padding content", "padding amount", "padding gradients", "alone"),
+    "source mask inverted": ("padding content", "padding gradients", "reach"),
+    "source mask shifted": ("padding content", "padding gradients", "alone"),
+    "padding by id": ("padding content",),
+    "mean of padding": ("padding content", "padding amount", "alone"),
+    "positions from the end": ("padding amount", "alone"),
+    "mean of the batch": ("batch mates", "alone"),
+    "batch norm": ("batch mates",),
+    "cache forgets": ("cached decoding", "several tokens a step"),
+    "cache counts from 0": ("cached decoding", "several tokens a step"),
+    "cache one late": ("cached decoding", "several tokens a step"),
+    "scale by gradients": ("gradient mode",),
+    "scale by mode": ("training mode",),
+    "skips in training": ("training mode",),
+    "dropout in evaluation": ("evaluation repeats",),
+    "noise": ("evaluation repeats",),
+    "counts its calls": ("no trace",),
+    "counts in a buffer": ("no trace",),
+    "evaluation turns dropout off": ("no trace",),
+    "another door": ("one function, many doors",),
+    "source unread": ("reach", "every part works"),
+    "only itself": ("reach",),
+    "blind to the first": ("reach",),
+    "fill -100": ("large scores",),
+    "fill -1e4": ("large scores",),
+    "no guard": ("empty rows",),
+    "mean of no tokens": ("empty rows",),
+    "log of the length": ("empty rows",),
+    "idle layer": ("every part works",),
+    "idle parameter": ("every part works",),
+    "cut off": ("every part works",),
+}
+"""Faults, and proofs that must catch them."""

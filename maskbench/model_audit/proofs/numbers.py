@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import with_other_padding
@@ -12,7 +14,10 @@ from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.proofs.future import changed_after, moved_before
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
-from maskbench.model_audit.rounding import by, difference
+from maskbench.model_audit.rounding import are_scores, by, difference
+
+LARGEST_ATTENTION_SCORE = 1e8
+"""A factor that makes larger attention scores says nothing: no model has them, and a fill of -1e9 is meant to be below all."""
 
 
 @model_proof("large scores", "numbers")
@@ -22,7 +27,7 @@ def large_scores(case: ModelCase) -> Iterable[ProofResult]:
     for factor in case.subject.enlargements:
         large = ModelCase(case.untouched, case.dtype, case.inputs)
         large.subject.enlarge(factor)
-        if not large.is_finite:
+        if not large.is_finite or _largest_softmax_input(large) > LARGEST_ATTENTION_SCORE:
             break
         found += _leaks(large, factor)
     if not found:
@@ -31,6 +36,26 @@ def large_scores(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped("what is hidden is read at the model's own scale already")
     else:
         yield from found
+
+
+class _SoftmaxInputs(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Within the context, notes the largest number of which a softmax was computed."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.largest = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and look at its input."""
+        if func in (torch.ops.aten._softmax.default, torch.ops.aten._safe_softmax.default):
+            self.largest = max(self.largest, float(args[0].max()))
+        return func(*args, **(kwargs or {}))
+
+
+def _largest_softmax_input(case: ModelCase) -> float:
+    with _SoftmaxInputs() as seen:
+        case.scores(case.inputs)
+    return float(seen.largest)
 
 
 def _leaks(large: ModelCase, factor: float) -> Iterable[ProofResult]:
@@ -72,8 +97,9 @@ def empty_rows(case: ModelCase) -> Iterable[ProofResult]:
     ids = torch.where(real, inputs.source.ids, subject.pad)
     emptied = Inputs(inputs.target, PaddedTokens(ids, real))
     after, before = case.scores(emptied), case.unchanged()
-    bad = int((~after[inputs.target.real].isfinite()).sum())
-    yield ProofResult.at_most(float(bad), 0.0, f"{bad} scores are not finite" if bad else "")
+    bad = int((~are_scores(after)[inputs.target.real]).sum())
+    said = f"the scores of {bad} predictions are not finite" if bad else ""
+    yield ProofResult.at_most(float(bad), 0.0, said)
     others = torch.arange(inputs.batch) != 1
     kept = inputs.target.real & others[:, None]
     moved, limit = difference(after[kept], before[kept]), case.limit(before)

@@ -15,6 +15,9 @@ from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 def every_part(case: ModelCase) -> Iterable[ProofResult]:
     """Does every parameter get a gradient, and does every submodule run?"""
     module, inputs = case.subject.module, case.inputs
+    if not any(p.requires_grad for p in module.parameters()):
+        yield ProofResult.skipped("no parameter is trained")
+        return
     ran: set[nn.Module] = set()
     handles = [part.register_forward_hook(lambda m, _i, _o: ran.add(m)) for part in module.modules()]
     module.zero_grad(set_to_none=True)
@@ -23,6 +26,9 @@ def every_part(case: ModelCase) -> Iterable[ProofResult]:
         for mode in (case.training, case.evaluation.with_gradients()):
             with case.running(mode), quiet(module):
                 scores = case.subject.logits(inputs)
+                if not scores.is_floating_point():
+                    yield ProofResult.skipped("the scores are whole numbers, which carry no gradient")
+                    return
                 if scores.requires_grad:
                     (scores @ fixed_direction(scores))[inputs.target.real].sum().backward()  # type: ignore[no-untyped-call]
     finally:
@@ -45,6 +51,8 @@ def _by_module(module: nn.Module, unreached: list[str], ran: set[nn.Module]) -> 
         for depth in range(1, len(path)):
             prefix = ".".join(path[:depth])
             part = module.get_submodule(prefix)
+            if isinstance(part, nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict):
+                continue  # containers never run
             own = [f"{prefix}.{n}" for n, p in part.named_parameters() if p.requires_grad]
             if part not in ran and set(own) <= set(unreached):
                 name = f"{prefix} (never runs)"

@@ -1,0 +1,25 @@
+"""A fault is caught by the proofs that are about it, and others do not take the blame."""
+
+from __future__ import annotations
+
+import pytest
+from controls import CAUGHT_BY
+from planted_faults import FAULTS
+
+from maskbench.model_audit import audit_subject
+from maskbench.model_audit.proofs.registry import model_proofs_in_order
+
+
+@pytest.mark.parametrize(("must", "must_not", "build"), FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_caught_and_others_are_not_blamed(must, must_not, build):
+    found = {finding.proof: finding for finding in audit_subject(build(), [*must, *must_not])}
+    assert [proof for proof in must if found[proof].passed is not False] == []
+    assert [found[proof] for proof in must_not if found[proof].passed is False] == []
+
+
+def test_every_proof_has_three_faults_that_it_catches():
+    # `test_long_inputs` has five faults for the proof on long sentences, which no other model here shows.
+    caught = 3 * ["long sentences"]
+    caught += [proof for proofs in CAUGHT_BY.values() for proof in proofs]
+    caught += [proof for must, _, _ in FAULTS.values() for proof in must]
+    assert [proof.name for proof in model_proofs_in_order() if caught.count(proof.name) < 3] == []

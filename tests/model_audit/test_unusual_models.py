@@ -1,0 +1,179 @@
+"""Models that give no scores, other numbers than scores, or other numbers in every pass: what is said of them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from trunk import Trunk, TrunkSubject, trunk
+
+from maskbench.model_audit import ModelFinding, ModelSubject, audit_subject
+from maskbench.model_audit.case import ModelCallError
+from maskbench.model_audit.inputs import Inputs
+from maskbench.model_audit.target import subject_for
+
+
+def audited(subject: ModelSubject, proofs: list[str] | None = None) -> dict[str, ModelFinding]:
+    return {finding.proof: finding for finding in audit_subject(subject, proofs)}
+
+
+def broken(subject: ModelSubject, proofs: list[str] | None = None) -> list[ModelFinding]:
+    return [finding for finding in audited(subject, proofs).values() if finding.passed is False]
+
+
+def spoiled(spoil: Any) -> TrunkSubject:
+    return trunk(subject=TrunkSubject, spoil=spoil)
+
+
+def scored(spoil: Any) -> TrunkSubject:
+    return trunk(subject=TrunkSubject, spoil_scores=spoil)
+
+
+def test_scores_of_minus_infinity_are_scores():
+    """Words that are never chosen have them: one word, all but the five best, the word just read."""
+    first = torch.tensor([0])
+    assert broken(scored(lambda _, scores, ids: scores.index_fill(-1, first, -torch.inf))) == []
+    best = scored(lambda _, s, ids: s.where(s >= s.topk(5).values[..., -1:], -torch.inf))
+    assert broken(best) == []
+    assert broken(scored(lambda _, s, ids: s.scatter(-1, ids[..., None], -torch.inf))) == []
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_a_model_without_numbers_proves_nothing_and_the_first_module_is_named(number):
+    found = audited(
+        spoiled(lambda _, x, ids: x * number),
+        ["causality", "batch mates", "evaluation repeats", "generation"],
+    )
+    for proof in ("causality", "batch mates", "evaluation repeats"):
+        assert found[proof].passed is False
+        assert found[proof].sentence == "scores are NaN or infinite, first in the output of norms.2"
+    assert found["generation"].passed is None
+
+
+def test_whole_numbers_are_compared_but_have_no_gradient():
+    found = audited(scored(lambda _, scores, ids: scores.argmax(-1, keepdim=True)))
+    assert [finding for finding in found.values() if finding.passed is False] == []
+    assert found["causality"].passed is True
+    assert found["future gradients"].sentence == "the scores carry no gradient"
+    assert (
+        "whole numbers" in found["reach"].sentence and "whole numbers" in found["every part works"].sentence
+    )
+    leaking = scored(lambda _, scores, ids: scores.argmax(-1, keepdim=True) + ids[:, -1:, None])
+    assert [finding.proof for finding in broken(leaking, ["causality", "batch mates"])] == ["causality"]
+
+
+def test_scores_cut_off_from_all_parameters_are_said_to_carry_no_gradient():
+    found = audited(scored(lambda _, scores, ids: scores.detach()), ["future gradients", "every part works"])
+    assert found["future gradients"].sentence == "the scores carry no gradient"
+    assert found["every part works"].passed is False
+    frozen = trunk()
+    frozen.module.requires_grad_(False)
+    assert audited(frozen, ["every part works"])["every part works"].sentence == "no parameter is trained"
+
+
+def test_a_container_is_not_said_to_never_run():
+    found = audited(scored(lambda _, scores, ids: scores.detach()), ["every part works"])
+    assert "mixers (never runs)" not in found["every part works"].sentence
+
+
+IN_TRAINING = ["causality", "padding content", "batch mates", "training mode", "no trace", "draws"]
+
+
+def test_draws_from_the_generators_of_python_and_numpy_are_the_same_in_every_pass():
+    def dropped(module: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        return x * 0.5 if module.training and random.random() < 0.5 else x
+
+    def noisy(module: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        return x + torch.from_numpy(np.random.randn(*x.shape)).to(x.dtype) if module.training else x
+
+    states = random.getstate(), np.random.get_state()[1].tolist()
+    for spoil in (dropped, noisy):
+        found = audited(spoiled(spoil), IN_TRAINING)
+        assert [finding for finding in found.values() if finding.passed is False] == []
+        assert found["causality"].not_made == ()
+        assert "besides dropout" in found["training mode"].sentence
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == states
+
+
+@pytest.mark.parametrize("draw", [lambda: random.random(), lambda: np.random.rand()])
+def test_draws_from_the_generators_of_python_and_numpy_in_evaluation_are_found(draw):
+    assert broken(spoiled(lambda _, x, ids: x * draw()), ["evaluation repeats"]) != []
+
+
+def test_a_generator_of_the_model_itself_makes_training_passes_incomparable():
+    own = torch.Generator().manual_seed(0)
+
+    def noisy(module: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        return x + torch.randn(x.shape, generator=own).to(x.dtype) if module.training else x
+
+    found = audited(spoiled(noisy), IN_TRAINING)
+    assert [finding for finding in found.values() if finding.passed is False] == []
+    assert found["causality"].passed is True
+    assert "training: two equal passes differ" in found["causality"].not_made[0]
+    assert "two fresh copies differ" in found["no trace"].sentence
+
+
+def test_a_model_that_counts_its_passes_is_not_said_to_leak():
+    class Counting(TrunkSubject):
+        passes = 0
+
+        def logits(self, inputs: Inputs) -> Tensor:
+            type(self).passes += 1
+            return super().logits(inputs) * (1 + 0.01 * self.passes)
+
+    found = audited(trunk(subject=Counting), ["causality", "batch mates", "evaluation repeats"])
+    assert found["causality"].passed is None and found["batch mates"].passed is None
+    assert found["evaluation repeats"].passed is False
+
+
+class OnlyTogether(TrunkSubject):
+    """A model that reads later tokens and cannot take a row alone."""
+
+    def logits(self, inputs: Inputs) -> Tensor:
+        if inputs.batch == 1:
+            raise IndexError("one row")
+        return super().logits(inputs)
+
+
+def test_a_model_that_raises_for_smaller_inputs_is_still_audited():
+    subject = trunk(subject=OnlyTogether, spoil=lambda _, x, ids: x + x.mean(1, keepdim=True))
+    found = audited(subject, ["causality", "alone"])
+    assert "moves the prediction at" in found["causality"].sentence
+    assert "IndexError: one row" in found["alone"].sentence
+
+
+def test_a_model_that_cannot_be_called_is_refused_before_any_proof():
+    class Raising(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.head = nn.Embedding(30, 8), nn.Linear(8, 30)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            assert ids.shape[1] <= 8, "at most 8 tokens"
+            return self.head(self.words(ids).cumsum(1))
+
+    with pytest.raises(
+        ModelCallError, match=r"Raising cannot be called with ids \[3, 11\]: AssertionError: at most 8"
+    ):
+        audited(subject_for(Raising().eval()), ["causality", "reach"])
+    assert broken(subject_for(Raising().eval(), max_length=8)) == []
+
+
+def test_lengths_that_are_too_short_are_refused():
+    with pytest.raises(ValueError, match="at most 3 tokens"):
+        audited(trunk(how={"max_length": 3}))
+    assert broken(trunk(how={"max_length": 4})) == []
+
+
+def test_a_leak_is_found_though_the_model_computes_in_16_bits():
+    """Rounding to bfloat16 moves scores by more than the leak does."""
+
+    def spoil(_: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        return (x + 0.02 * x.mean(1, keepdim=True)).bfloat16().to(x.dtype)
+
+    found = audited(trunk(spoil=spoil), ["causality", "truncation", "future gradients", "cached decoding"])
+    assert [finding.passed for finding in found.values()] == [False] * 4
