@@ -164,7 +164,8 @@ class ModelCase:
                 return False
             return is_narrow(seen.dtype)
 
-        return not is_narrow(self.dtype) and self.once("has narrow parts", observe)
+        knows_its_rounding = self.subject.rounding(1.0, same_shape=True) is not None
+        return not knows_its_rounding and not is_narrow(self.dtype) and self.once("has narrow parts", observe)
 
     @contextmanager
     def running_as_it_is(self, mode: Mode) -> Iterator[None]:
