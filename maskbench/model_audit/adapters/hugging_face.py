@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
@@ -24,13 +25,14 @@ class _HuggingFace(ModelSubject):
 
     def __init__(self, module: nn.Module, **further: Any) -> None:
         config: Any = module.config
-        pad = config.pad_token_id
+        pad = getattr(config, "pad_token_id", None)
         text = config.get_text_config() if hasattr(config, "get_text_config") else config
         longest = getattr(text, "max_position_embeddings", None) or 512
         given = {
             "vocab_size": int(text.vocab_size),
             "pad": 0 if pad is None else int(pad),
             "max_length": min(64, int(longest) - 4),
+            "multiple": _multiple(config),
         }
         super().__init__(module, **{**given, **further})
         self._takes = set(inspect.signature(module.forward).parameters)
@@ -63,6 +65,13 @@ class _HuggingFace(ModelSubject):
         return self.with_module(other)
 
 
+def _multiple(config: Any) -> int:
+    """Return the number of which every length must be a multiple: Reformer trains on whole chunks alone."""
+    if getattr(config, "model_type", "") != "reformer":
+        return 1
+    return math.lcm(config.lsh_attn_chunk_length, config.local_attn_chunk_length)
+
+
 def _generated(model: Any, count: int, pad: int, start: int | None = None, **how: Any) -> Tensor:
     """Return `count` tokens of a greedy generation; no end mark ends it, and nothing else of the model's settings acts.
 
@@ -76,11 +85,6 @@ def _generated(model: Any, count: int, pad: int, start: int | None = None, **how
     model.generation_config = plain
     found: Tensor = model.generate(**how, max_new_tokens=count)
     return found[:, -count:]
-
-
-def _positions(tokens: PaddedTokens) -> Tensor:
-    """Return the position of every token among the real ones of its row, from 0; 0 in padding before them."""
-    return (tokens.real.cumsum(1) - 1).clamp(min=0)
 
 
 class CausalLanguageModel(_HuggingFace):
@@ -97,7 +101,7 @@ class CausalLanguageModel(_HuggingFace):
 
     def _call(self, tokens: PaddedTokens, **how: Any) -> Tensor:
         mask = {"attention_mask": tokens.real.long()} if self.padding else {}
-        further = self._with(position_ids=_positions(tokens), use_cache=False, **mask)
+        further = self._with(position_ids=tokens.positions, use_cache=False, **mask)
         found: Tensor = self.module(**{**further, **how}).logits
         return found
 
@@ -115,7 +119,7 @@ class CausalLanguageModel(_HuggingFace):
         # Attention needs to know what is padding in the cache; a recurrent state has left it out already.
         first = start if getattr(self.module, "_is_stateful", False) else 0
         mask = {"attention_mask": tokens.real[:, first:].long()} if self.padding else {}
-        further = self._with(position_ids=_positions(tokens)[:, start:], **mask)
+        further = self._with(position_ids=tokens.positions[:, start:], **mask)
         return self._continue(state, input_ids=tokens.ids[:, start:], **further)
 
     def generate(self, inputs: Inputs, count: int) -> Tensor | None:
