@@ -39,6 +39,7 @@ EVALUATION = Mode("evaluation")
 WITH_GRADIENTS = Mode("evaluation with gradients", gradients=True)
 TRAINING = Mode("training", training=True, gradients=True)
 ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so passes cannot be compared"
+STATISTICS = "in training the model keeps statistics over all rows, so rows and positions read one another"
 MODES = (EVALUATION, WITH_GRADIENTS, TRAINING)
 
 
@@ -96,7 +97,28 @@ class ModelCase:
     def comparable_modes(self) -> Iterator[tuple[Mode, str]]:
         """Yield every mode and why its passes cannot be compared; an empty text if they can."""
         for mode in MODES:
-            yield mode, ROUTED_DRAWS if mode.training and self.draws_depend_on_tokens() else ""
+            yield mode, self._why_incomparable() if mode.training else ""
+
+    def _why_incomparable(self) -> str:
+        if self.keeps_statistics():
+            return STATISTICS
+        return ROUTED_DRAWS if self.draws_depend_on_tokens() else ""
+
+    def keeps_statistics(self) -> bool:
+        """Whether a training pass writes what depends on the tokens into buffers, as batch norm does."""
+
+        def after(inputs: Inputs) -> dict[str, Tensor]:
+            with self.running(TRAINING):
+                self.subject.logits(inputs)
+            return {name: buffer.clone() for name, buffer in self.subject.module.named_buffers()}
+
+        def ask() -> bool:
+            if not any(buffer.is_floating_point() for buffer in self.subject.module.buffers()):
+                return False
+            one, other = after(self.inputs), after(with_other_mates(self.inputs, 0, self.subject.words))
+            return any(not torch.equal(one[name], other[name]) for name in one.keys() & other.keys())
+
+        return self.once("keeps statistics", ask)
 
     @contextmanager
     def running(self, mode: Mode) -> Iterator[None]:

@@ -25,7 +25,6 @@ CAUGHT_BY = {
     "mean of padding": ("padding content", "padding amount", "alone"),
     "positions from the end": ("padding amount", "alone"),
     "mean of the batch": ("batch mates", "alone"),
-    "batch norm": ("batch mates",),
     "cache forgets": ("cached decoding", "several tokens a step"),
     "cache counts from 0": ("cached decoding", "several tokens a step"),
     "cache one late": ("cached decoding", "several tokens a step"),

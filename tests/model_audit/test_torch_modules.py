@@ -240,3 +240,28 @@ def test_scores_of_another_shape_are_refused():
 
     (finding,) = audit_subject(subject_for(Pooled()), ["causality"])
     assert finding.passed is False and "[batch, length, outputs]" in finding.sentence
+
+
+class Normed(nn.Module):
+    """A causal decoder with a batch norm; it also reads a mean over all positions if `leaks`."""
+
+    def __init__(self, leaks: bool = False, running: bool = True) -> None:
+        super().__init__()
+        self.words, self.head = nn.Embedding(30, 18), nn.Linear(18, 30)
+        self.norm, self.leaks = nn.BatchNorm1d(18, track_running_stats=running), leaks
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.words(ids)
+        x = x + (x.mean(1, keepdim=True) if self.leaks else x.cumsum(1))
+        return self.head(self.norm(x.mT).mT.tanh())
+
+
+def test_batch_norm_is_no_leak_in_training_and_hides_none_in_evaluation():
+    proofs = ["causality", "batch mates", "training mode"]
+    found = {f.proof: f for f in audit_subject(subject_for(seeded(Normed)), proofs)}
+    assert [found[name].passed for name in proofs] == [True, True, None]
+    assert all("statistics over all rows" in " ".join(f.not_made) for f in found.values())
+    leak = broken(subject_for(seeded(lambda: Normed(leaks=True))), proofs)
+    assert leak.keys() == {"causality"} and "evaluation" in leak["causality"].sentence
+    # Without running numbers, the rows of an evaluation read one another as well.
+    assert "batch mates" in broken(subject_for(seeded(lambda: Normed(running=False))), proofs)
