@@ -72,7 +72,7 @@ def empty_rows(case: ModelCase) -> Iterable[ProofResult]:
     emptied = Inputs(inputs.target, PaddedTokens(ids, real))
     after, before = case.scores(emptied, EVALUATION), case.unchanged(EVALUATION)
     bad = int((~after[inputs.target.real].isfinite()).sum())
-    yield ProofResult.at_most(float(bad), 0.0, f"{bad} scores are not finite" if bad else "")
+    yield ProofResult.at_most(torch.inf if bad else 0.0, 0.0, f"{bad} scores are not finite" if bad else "")
     others = torch.arange(inputs.batch) != 1
     kept = inputs.target.real & others[:, None]
     moved, limit = difference(after[kept], before[kept]), case.limit(before)
