@@ -79,13 +79,17 @@ def padding_side(case: ModelCase) -> Iterable[ProofResult]:
         if reason := _unpadded(case, side):
             yield ProofResult.skipped(reason)
             continue
-        changed = with_shifted_start(inputs, side)
-        after = case.scores(changed, EVALUATION)
-        if side == "target":
-            moved_back = torch.zeros_like(after)
-            moved_back[inputs.target.real] = after[changed.target.real]
-            after = torch.where(inputs.target.real[..., None], moved_back, before)
-        yield _answer(case, EVALUATION, changed, after, f"{side} padding on the left")
+        shifted = with_shifted_start(inputs, side)
+        for changed, what in (
+            (shifted, f"{side} padding on the left"),
+            (with_other_padding(shifted, side, subject.words), f"other words in {side} padding on the left"),
+        ):
+            after = case.scores(changed, EVALUATION)
+            if side == "target":
+                moved_back = torch.zeros_like(after)
+                moved_back[inputs.target.real] = after[changed.target.real]
+                after = torch.where(inputs.target.real[..., None], moved_back, before)
+            yield _answer(case, EVALUATION, changed, after, what)
 
 
 @model_proof("padding gradients", "padding")
