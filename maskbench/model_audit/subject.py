@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from maskbench.model_audit.door import Door
 from maskbench.model_audit.inputs import Inputs, Side
 
 Kind = Literal["encoder-decoder", "decoder", "encoder", "layer"]
@@ -98,8 +99,15 @@ class ModelSubject:
     def _is_of_words(self, table: nn.Embedding) -> bool:
         return table.num_embeddings >= sum(self.words)
 
-    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
-        """Return other ways to compute `logits`, by name; all of them must give the same numbers."""
+    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor] | Door]:
+        """Return other ways to compute `logits`, by name; all of them must give the same numbers.
+
+        A function is compared with `logits`, a `Door` with what it names. One that raises is reported as not made.
+        """
+        return {}
+
+    def idle_parts(self) -> Mapping[str, str]:
+        """Return the submodules and parameters that plain calls do not run, by name, and what runs them."""
         return {}
 
     def generate(self, inputs: Inputs, count: int) -> Int[Tensor, "batch count"] | None:

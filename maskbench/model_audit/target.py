@@ -205,7 +205,8 @@ def _hugging_face(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequ
     defaults = settings_class()
     own, names = defaults.to_dict(), getattr(defaults, "attribute_map", {})
     wanted = small_settings(defaults)
-    if "is_decoder" in own and name.endswith(("ForCausalLM", "LMHeadModel", "ModelWithLMHead")):
+    heads = importlib.import_module("transformers.models.auto.modeling_auto")
+    if "is_decoder" in own and name in heads.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
         wanted["is_decoder"] = True
     for key, text in config.items():
         if names.get(key, key) not in own:

@@ -79,32 +79,43 @@ SMALL: Mapping[str, int] = {
     "mamba_n_heads": 4,
     "mamba_d_head": 16,
     "mamba_d_state": 8,
+    "mamba_chunk_size": 4,
+    "chunk_size": 4,
     "lru_width": 32,
 }
 """Settings that are made small unless the user sets them; each where the configuration knows it."""
 
+SWITCHES = ("sliding_window", "q_lora_rank", "kv_lora_rank")
+"""Settings that None switches off; with None elsewhere, a class computes a setting from others."""
+
 FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "axk1": {"first_k_dense_replace": 1},
+    "bailing_hybrid": {"layer_types": ["linear_attention", "full_attention"]},
     "bamba": {"attn_layer_indices": [1]},
     "big_bird": {"block_size": 4, "num_random_blocks": 1},
     "bigbird_pegasus": {"block_size": 4, "num_random_blocks": 1},
+    "codegen": {"rotary_dim": 4},
     "cpmant": {"dim_head": 8, "dim_ff": 64, "prompt_length": 4},
     "ctrl": {"dff": 64},
     "dbrx": {
-        "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0},
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0},
         "ffn_config": {"ffn_hidden_size": 64, "moe_num_experts": 4},
     },
     "deberta": {"pooler_hidden_size": 32},
     "deberta-v2": {"pooler_hidden_size": 32},
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "first_k_dense_replace": 1},
     "encoder-decoder": {
         "encoder": {"model_type": "bert"},
         "decoder": {"model_type": "bert", "is_decoder": True, "add_cross_attention": True},
         "pad_token_id": 0,
         "decoder_start_token_id": 3,
     },
-    "falcon_h1": {"mamba_d_ssm": 64, "mamba_d_head": 16, "mamba_n_heads": 4},
+    "esm": {"vocab_size": 60, "mask_token_id": 4},
+    "esmc": {"num_key_value_heads": 4},
+    "falcon_h1": {"num_hidden_layers": 2, "mamba_d_ssm": 64, "mamba_d_head": 16, "mamba_n_heads": 4},
     "funnel": {"block_sizes": [1, 1], "num_decoder_layers": 1, "max_position_embeddings": 64},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "window_size": 6},
+    "gptj": {"rotary_dim": 4},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_dt_rank": 4},
     "led": {"attention_window": [8, 8]},
@@ -114,6 +125,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1, "state_size": 8},
     "mobilebert": {"true_hidden_size": 32, "intra_bottleneck_size": 32},
     "mvp": {"prompt_length": 4, "prompt_mid_dim": 16},
+    "neomme": {"head_dim": 16},
     "nemotron_h": {
         "layers_block_type": ["mamba", "attention", "moe"],
         "mamba_num_heads": 4,
@@ -121,10 +133,14 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
         "n_groups": 1,
         "ssm_state_size": 8,
     },
+    "pegasus_x": {"block_size": 4, "num_global_tokens": 2},
+    "qwen3_5_moe_text": {"layer_types": ["linear_attention", "full_attention"]},
+    "qwen3_5_text": {"layer_types": ["linear_attention", "full_attention"]},
+    "qwen3_next": {"layer_types": ["linear_attention", "full_attention"]},
+    "qwen4_exp_text": {"layer_types": ["linear_attention", "full_attention"]},
     "recurrent_gemma": {"attention_window_size": 6, "block_types": ["recurrent", "attention"]},
     "reformer": {
-        "axial_pos_shape": [8, 8],
-        "axial_pos_embds_dim": [16, 16],
+        "axial_pos_embds": False,
         "attention_head_size": 8,
         "feed_forward_size": 64,
         "lsh_attn_chunk_length": 4,
@@ -133,8 +149,16 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
         "num_buckets": 4,
         "hash_seed": 0,
     },
+    "roc_bert": {
+        "shape_embed_dim": 8,
+        "shape_vocab_size": 60,
+        "pronunciation_embed_dim": 8,
+        "pronunciation_vocab_size": 60,
+    },
     "rwkv": {"attention_hidden_size": 32},
     "xlnet": {"d_head": 8},
+    "xmod": {"default_language": "en_XX"},
+    "zaya": {"num_experts_per_tok": 1},
     "zamba": {
         "attention_hidden_size": 64,
         "attention_head_dim": 16,
@@ -171,16 +195,18 @@ def small_settings(defaults: Any) -> dict[str, Any]:
     if "kv_lora_rank" in own:  # each head has its own keys, made from a few numbers
         wanted.setdefault("num_key_value_heads", SMALL["num_attention_heads"])
     for key, value in SMALL.items():
-        # None switches a part off, such as a window; but a width of heads is then computed.
-        if own.get(names.get(key, key)) is not None or (key == "head_dim" and key in own):
-            wanted.setdefault(names.get(key, key), value)
+        name = names.get(key, key)
+        if name in own and not (own[name] is None and key in SWITCHES):
+            wanted.setdefault(name, value)
     for name in getattr(defaults, "sub_configs", {}):
         inner = getattr(defaults, name, None)
         if inner is not None:
             wanted[name] = {**small_settings(inner), **wanted.get(name, {})}
-    words = wanted.get("vocab_size", own.get("vocab_size", 0))
+    words = wanted.get("vocab_size") or own.get("vocab_size") or 0
     for place, key in enumerate(MARKS):
         # Without a padding id, or with one that the small vocabulary does not have, the class may not build.
         if key in own and key not in wanted and not (isinstance(own[key], int) and 0 <= own[key] < words):
             wanted[key] = place
+    if own.get("is_encoder_decoder"):
+        wanted.setdefault("decoder_start_token_id", MARKS.index("decoder_start_token_id"))
     return wanted

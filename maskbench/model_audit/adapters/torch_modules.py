@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskbench.model_audit.door import Door
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.subject import ModelSubject
 
@@ -115,11 +116,14 @@ class _TorchModule(ModelSubject):
         """Return the module's output vectors."""
         return self._call(inputs)
 
-    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
+    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor] | Door]:
         """Return the calls with masks of numbers, and with the word that the mask is causal."""
-        ways: dict[str, Callable[[Inputs], Tensor]] = {"masks of numbers": partial(self._call, numbers=True)}
+        ways: dict[str, Callable[[Inputs], Tensor] | Door] = {
+            "masks of numbers": partial(self._call, numbers=True)
+        }
         if self.causal:
-            ways[self.causal_argument] = partial(self._call, **{self.causal_argument: True})
+            hint: dict[str, Any] = {self.causal_argument: True}
+            ways[self.causal_argument] = partial(self._call, **hint)
         return ways
 
 
@@ -204,7 +208,7 @@ class TorchAttention(_TorchModule):
         later = {"attn_mask": _hidden_later(inputs.target.length)} if self.causal else {}
         return {"key_padding_mask": ~inputs.target.real, **later}
 
-    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
+    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor] | Door]:
         """Return further the call that does not ask for the weights, which runs another kernel."""
         return {**super().doors(), "need_weights=False": partial(self._call, need_weights=False)}
 

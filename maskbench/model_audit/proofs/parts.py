@@ -31,6 +31,14 @@ def every_part(case: ModelCase) -> Iterable[ProofResult]:
             handle.remove()
     unreached = [n for n, p in module.named_parameters() if p.requires_grad and p.grad is None]
     module.zero_grad(set_to_none=True)
+    excused: dict[str, list[str]] = {}
+    for part, reason in case.subject.idle_parts().items():
+        own = [name for name in unreached if name == part or name.startswith(f"{part}.")]
+        if own:
+            excused.setdefault(reason, []).append(part)
+            unreached = [name for name in unreached if name not in own]
+    for reason, parts in excused.items():
+        yield ProofResult.skipped(f"{', '.join(parts)}: {reason}")
     names = _by_module(module, unreached, ran)
     said = f"no score depends on {', '.join(names[:5])}" if names else ""
     yield ProofResult.at_most(
