@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,17 +68,17 @@ class ModelCase:
             found = (compute or self.subject.logits)(inputs).detach()
         return found if found.dtype.itemsize >= 4 else found.float()
 
-    def draws_of(self, inputs: Inputs, mode: Mode) -> Tensor:
-        """Return the state of torch's generator after a pass: it tells how many numbers the pass drew."""
+    def draws_of(self, inputs: Inputs, mode: Mode) -> Hashable:
+        """Return the state of the generators after a pass: it tells how many numbers the pass drew."""
         with self.running(mode):
             self.subject.logits(inputs)
-            return torch.get_rng_state()
+            return _generators()
 
     def draws(self, mode: Mode) -> bool:
         """Whether a pass draws random numbers."""
         with self.running(mode):
-            start = torch.get_rng_state()
-        return not torch.equal(self.draws_of(self.inputs, mode), start)
+            start = _generators()
+        return self.draws_of(self.inputs, mode) != start
 
     def draws_depend_on_tokens(self) -> bool:
         """Whether other tokens make a training pass draw more or fewer numbers; then all later draws are others as well."""
@@ -88,7 +89,7 @@ class ModelCase:
                 tokens = inputs.of(side)
                 new = tokens.with_words(tokens.real, other_words(tokens.ids, words, 1))
                 changed = inputs.change(side, new)
-                if not torch.equal(self.draws_of(changed, TRAINING), self.draws_of(inputs, TRAINING)):
+                if self.draws_of(changed, TRAINING) != self.draws_of(inputs, TRAINING):
                     return True
             return False
 
@@ -130,8 +131,7 @@ class ModelCase:
                 if name in self._state and buffer.shape == self._state[name].shape:
                     buffer.copy_(self._state[name])
         grad = torch.enable_grad() if mode.gradients else torch.no_grad()
-        with torch.random.fork_rng(devices=[]), grad:
-            torch.manual_seed(3)
+        with seeded(3), grad:
             yield
 
     def unchanged(self, mode: Mode = EVALUATION) -> Tensor:
@@ -152,7 +152,7 @@ class ModelCase:
         def ask() -> bool:
             try:
                 return bool(self.unchanged()[self.inputs.target.real].isfinite().all())
-            except (RuntimeError, TypeError, ValueError):
+            except (RuntimeError, TypeError, ValueError, AssertionError, IndexError):
                 return False
 
         return self.once("is finite", ask)
@@ -205,6 +205,24 @@ class ModelCase:
             return difference(self.scores(changed, mode)[0], before[0]) > self.limit(before)
 
         return self.once(("mixes rows", mode), ask)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within the context, torch and Python draw from this seed; afterwards both go on as if nothing had been drawn."""
+    state = random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(state)
+
+
+def _generators() -> Hashable:
+    """Return the states of torch's and Python's generator; some layers are skipped by Python's."""
+    return bytes(torch.get_rng_state().tolist()), random.getstate()
 
 
 def make_inputs(subject: ModelSubject) -> Inputs:

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from maskbench.model_audit.case import EVALUATION, STATISTICS, TRAINING, WITH_GRADIENTS, ModelCase, quiet
+from maskbench.model_audit.case import (
+    EVALUATION,
+    STATISTICS,
+    TRAINING,
+    WITH_GRADIENTS,
+    ModelCase,
+    quiet,
+    seeded,
+)
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
 from maskbench.model_audit.rounding import ROUNDINGS, difference, largest_score
 
@@ -119,7 +127,7 @@ def no_trace(case: ModelCase) -> Iterable[ProofResult]:
     module = used.subject.module
     module.train()
     before = copy.deepcopy(_state(module))
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with seeded(3), torch.no_grad():
         module.eval()
         used.subject.logits(used.inputs)
         if used.subject.has_step:
@@ -130,10 +138,9 @@ def no_trace(case: ModelCase) -> Iterable[ProofResult]:
         module.train()
     changed = sorted(name for name, value in _differences(before, _state(module)))
     # Not through `running`, which restores the buffers.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
+    with seeded(3):
         after = used.subject.logits(used.inputs).detach()
-        torch.manual_seed(3)
+    with seeded(3):
         fresh.subject.module.train()
         expected = fresh.subject.logits(fresh.inputs).detach()
     moved = difference(after, expected)
