@@ -10,6 +10,11 @@ from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.subject import ModelSubject
 
 
+def can_cache(wrapper: nn.Module) -> bool:
+    """Whether the library itself decodes a `TransformerWrapper` with a cache; not with memory tokens, for instance."""
+    return bool(getattr(wrapper, "can_cache_kv", True))
+
+
 class XDecoder(ModelSubject):
     """A `TransformerWrapper` around a `Decoder`; it is not told what is padding, as padding follows the tokens."""
 
@@ -24,6 +29,11 @@ class XDecoder(ModelSubject):
         """Return the scores at every position."""
         found: Tensor = self.module(inputs.target.ids)
         return found
+
+    @property
+    def has_step(self) -> bool:
+        """Whether the library decodes the model with a cache."""
+        return can_cache(self.module)
 
     def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
         """Return the scores of the positions from `start` on; the wrapper takes all ids and reads the new ones."""
@@ -78,6 +88,12 @@ class XEncoderDecoder(ModelSubject):
         context = {"context": self._encoded(inputs), "context_mask": inputs.of("source").real}
         found: Tensor = parts.decoder.net(inputs.target.ids, **context)
         return found
+
+    @property
+    def has_step(self) -> bool:
+        """Whether the library decodes the model with a cache."""
+        parts: Any = self.module
+        return can_cache(parts.decoder.net)
 
     def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
         """Return the scores of the positions from `start` on, computed from the decoder's cache."""
