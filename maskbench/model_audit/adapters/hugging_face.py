@@ -33,8 +33,19 @@ OTHER_INPUTS: Mapping[str, tuple[str, ...]] = {
         "audio_tower",
         "embed_vision",
         "embed_audio",
+        "vision_embed_tokens",
+        "patch_embeddings",
     ),
-    "runs for entities": ("entity_embeddings", "w2e_query", "e2w_query", "e2e_query"),
+    "runs for entities": (
+        "entity_embeddings",
+        "w2e_query",
+        "e2w_query",
+        "e2e_query",
+        "entity_predictions",
+    ),
+    "runs for contacts of a protein": ("contact_head",),
+    "chooses keys by rank, through which no gradient passes": ("indexer",),
+    "reads blocks that are longer than the test sentences": ("compressor",),
     "runs for `token_type_ids`": ("r_s_bias", "seg_embed"),
     "runs for `target_mapping`": ("mask_emb",),
 }
@@ -119,15 +130,17 @@ class _HuggingFace(ModelSubject):
         ids, real = inputs.target.ids, inputs.target.real
         table = model.get_input_embeddings().weight
         model.train()
+        # Older versions of transformers have the name `gradient_checkpointing_enable` alone.
+        kept = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
         if checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            getattr(model, f"{kept}_checkpointing_enable")({"use_reentrant": False})
         try:
             with quiet(model), torch.enable_grad():
                 scores = self.logits(inputs)
                 (gradient,) = torch.autograd.grad(scores[real].square().sum(), table)
         finally:
             if checkpointing:
-                model.gradient_checkpointing_disable()
+                getattr(model, f"{kept}_checkpointing_disable")()
             model.eval()
         return torch.cat((scores, gradient[ids]), -1)
 
