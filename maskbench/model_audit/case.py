@@ -125,7 +125,9 @@ class ModelCase:
     def running(self, mode: Mode) -> Iterator[None]:
         """Within the context the module is in `mode`, its buffers are those of the start, and draws begin at one seed."""
         module = self.subject.module
-        module.train(mode.training)
+        # Asking is cheaper than setting: the models of transformers have a slow `train`.
+        if any(part.training != mode.training for part in module.modules()):
+            module.train(mode.training)
         with torch.no_grad():
             for name, buffer in module.named_buffers():
                 if name in self._state and buffer.shape == self._state[name].shape:
@@ -212,7 +214,8 @@ def seeded(seed: int) -> Iterator[None]:
     """Within the context, torch and Python draw from this seed; afterwards both go on as if nothing had been drawn."""
     state = random.getstate()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # `torch.manual_seed` looks for accelerators each time, which takes as long as a small pass.
+        torch.default_generator.manual_seed(seed)
         random.seed(seed)
         try:
             yield
@@ -222,7 +225,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 def _generators() -> Hashable:
     """Return the states of torch's and Python's generator; some layers are skipped by Python's."""
-    return bytes(torch.get_rng_state().tolist()), random.getstate()
+    return torch.get_rng_state().numpy().tobytes(), random.getstate()
 
 
 def make_inputs(subject: ModelSubject) -> Inputs:

@@ -205,9 +205,10 @@ def _hugging_face(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequ
     defaults = settings_class()
     own, names = defaults.to_dict(), getattr(defaults, "attribute_map", {})
     wanted = small_settings(defaults)
-    heads = importlib.import_module("transformers.models.auto.modeling_auto")
-    if "is_decoder" in own and name in heads.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
-        wanted["is_decoder"] = True
+    if "is_decoder" in own and not own.get("is_encoder_decoder"):
+        heads = importlib.import_module("transformers.models.auto.modeling_auto")
+        if name in heads.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
+            wanted["is_decoder"] = True
     for key, text in config.items():
         if names.get(key, key) not in own:
             raise ConfigError(f"{settings_class.__name__} has no setting {key!r}")
