@@ -257,6 +257,20 @@ def first_tensor(output: Any) -> Tensor:
     raise TypeError(f"a model must return its scores as a tensor; this one returns {type(output).__name__}")
 
 
+def scores_for(ids: Tensor, found: Tensor) -> Tensor:
+    """Return scores that stand at the positions of ids `[batch len]`.
+
+    Raises:
+        TypeError: their shape is not [batch, length, outputs].
+    """
+    if found.ndim != 3 or found.shape[:2] != ids.shape:
+        raise TypeError(
+            f"for ids of shape {tuple(ids.shape)} the model returns scores of shape {tuple(found.shape)}; the proofs "
+            "need [batch, length, outputs]. Return a ModelSubject from your function to say how it is called"
+        )
+    return found
+
+
 class PlainDecoder(ModelSubject):
     """A module that maps token ids `[batch len]` to scores `[batch len outputs]` and is not told what is padding."""
 
@@ -274,12 +288,7 @@ class PlainDecoder(ModelSubject):
         if found.ndim == 3 and found.shape[1] != ids.shape[1] and self._targets is not None:
             # Some decoders compute the last position alone unless they get the targets of a loss.
             found = first_tensor(self.module(ids, **{self._targets: ids}))
-        if found.ndim != 3 or found.shape[:2] != ids.shape:
-            raise TypeError(
-                f"for ids of shape {tuple(ids.shape)} the model returns scores of shape {tuple(found.shape)}; the proofs "
-                "need [batch, length, outputs]. Return a ModelSubject from your function to say how it is called"
-            )
-        return found
+        return scores_for(ids, found)
 
     def call_lines(self) -> Sequence[str]:
         """Return the call of `logits`."""

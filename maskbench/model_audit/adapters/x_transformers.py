@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from maskbench.model_audit.adapters.torch_modules import scores_for
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.subject import ModelSubject
 
@@ -27,8 +28,7 @@ class XDecoder(ModelSubject):
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the scores at every position."""
-        found: Tensor = self.module(inputs.target.ids)
-        return found
+        return scores_for(inputs.target.ids, self.module(inputs.target.ids))
 
     @property
     def has_step(self) -> bool:
@@ -60,8 +60,8 @@ class XEncoder(ModelSubject):
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the scores at every position."""
-        found: Tensor = self.module(inputs.target.ids, mask=inputs.target.real)
-        return found
+        tokens = inputs.target
+        return scores_for(tokens.ids, self.module(tokens.ids, mask=tokens.real))
 
 
 class XEncoderDecoder(ModelSubject):
