@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +15,9 @@ from maskbench.model_audit.reproduction import smallest_change
 from maskbench.model_audit.subject import ModelSubject
 
 FORMATS = (torch.float64, torch.float32)
+OVERFLOW = (
+    "float64: not finite in a part that the model computes in a narrower format, so float32 alone is asked"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,17 @@ def audit_subject(
         yield _examine(known[name], cases)
 
 
-def _examine(proof: ModelProof, cases: Iterable[ModelCase]) -> ModelFinding:
+def _examine(proof: ModelProof, cases: Sequence[ModelCase]) -> ModelFinding:
     """Return the worst answer of a proof over all formats: the failure with the largest value, else such a pass."""
     found: list[tuple[ModelCase, ProofResult]] = []
     for case in cases:
-        found += [(case, answer) for answer in _answers(proof, case)]
+        for answer in _answers(proof, case):
+            overflow = case is not cases[-1] and _overflows(case, answer)
+            found.append((case, ProofResult.skipped(OVERFLOW) if overflow else answer))
     missing = tuple(dict.fromkeys(answer.detail for _, answer in found if answer.passed is None))
     ranked = [pair for pair in found if pair[1].passed is False] or [pair for pair in found if pair[1].passed]
     if not ranked:
-        case, answer = found[0] if found else (next(iter(cases)), ProofResult.skipped("nothing to check"))
+        case, answer = found[0] if found else (cases[0], ProofResult.skipped("nothing to check"))
         return ModelFinding(proof.name, proof.family, proof.question, _name(case), answer, None, missing)
     # What an evaluation shows is easier to see again than what training shows.
     case, answer = max(ranked, key=lambda pair: (not _in_training(pair[1]), _excess(pair[1])))
@@ -116,6 +121,18 @@ def _answers(proof: ModelProof, case: ModelCase) -> list[ProofResult]:
 
 def _in_training(answer: ProofResult) -> bool:
     return answer.change is not None and answer.change.mode.training
+
+
+def _overflows(case: ModelCase, answer: ProofResult) -> bool:
+    """Whether a failure is that numbers of the case's format do not fit a part that the model computes in a narrower one.
+
+    Such is a fill of the smallest number of float64 before a softmax in float32: a row without a key becomes NaN.
+    """
+    return (
+        answer.passed is False
+        and (answer.value or 0.0) >= torch.finfo(torch.float64).max
+        and case.narrowest != case.dtype
+    )
 
 
 def _excess(answer: ProofResult) -> float:

@@ -32,6 +32,7 @@ ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so
 DIFFERENT_AGAIN = (
     "two equal passes differ, though all generators start at one seed, so passes cannot be compared"
 )
+STATISTICS = "in training the model keeps statistics over all rows, so rows and positions read one another"
 
 
 class ModelCallError(ValueError):
@@ -122,6 +123,8 @@ class ModelCase:
             without = replace(mode, training=False)
             if not self.repeats(mode):
                 yield mode, f"{mode.name}: {DIFFERENT_AGAIN}"
+            elif mode.training and self.keeps_statistics():
+                yield mode, STATISTICS
             elif not mode.training or not (
                 self.draws_depend_on_tokens(mode) or self._draws_otherwise(changed, mode)
             ):
@@ -141,6 +144,22 @@ class ModelCase:
             return moved <= self.limit(before, same_shape=True)
 
         return self.once(("repeats", mode), ask)
+
+    def keeps_statistics(self) -> bool:
+        """Whether a training pass writes what depends on the tokens into buffers, as batch norm does."""
+
+        def after(inputs: Inputs) -> dict[str, Tensor]:
+            with self.running(self.training):
+                self.subject.logits(inputs)
+            return {name: buffer.clone() for name, buffer in self.subject.module.named_buffers()}
+
+        def ask() -> bool:
+            if not any(buffer.is_floating_point() for buffer in self.subject.module.buffers()):
+                return False
+            one, other = after(self.inputs), after(with_other_mates(self.inputs, 0, self.subject.words))
+            return any(not torch.equal(one[name], other[name]) for name in one.keys() & other.keys())
+
+        return self.once("keeps statistics", ask)
 
     @contextmanager
     def running(self, mode: Mode) -> Iterator[None]:

@@ -35,6 +35,11 @@ class PaddedTokens:
         return self.real.sum(1)
 
     @property
+    def positions(self) -> Int[Tensor, "batch len"]:
+        """Position of every token among the real ones of its row, from 0; 0 in padding before them."""
+        return (self.real.cumsum(1) - 1).clamp(min=0)
+
+    @property
     def has_padding(self) -> bool:
         """Whether some column of some row is padding."""
         return not bool(self.real.all())

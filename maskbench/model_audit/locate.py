@@ -95,13 +95,16 @@ def _kept(output: Tensor, inputs: Inputs, change: Change, common: int) -> Tensor
     row = output[change.row]
     target, source = inputs.target, inputs.source
     earlier = min(change.position + 1, common)
+    real = target.real[change.row].nonzero().flatten()
+    columns = real[: _n_kept(change, real, earlier)]
     for axis, size in enumerate(row.shape):
-        if size == target.length:
-            real = target.real[change.row].nonzero().flatten()
-            columns = real[: _n_kept(change, real, earlier)]
-            return row.index_select(axis, columns)
         if source is not None and size == source.length:
-            return row.index_select(axis, source.real[change.row].nonzero().flatten())
+            kept = source.real[change.row].nonzero().flatten()
+            if size == target.length:  # which of the two it is cannot be told
+                kept = kept[torch.isin(kept, columns)]
+            return row.index_select(axis, kept)
+        if size == target.length:
+            return row.index_select(axis, columns)
     return None
 
 

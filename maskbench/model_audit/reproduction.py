@@ -75,8 +75,11 @@ def _moves(case: ModelCase, change: Change, limit: float) -> bool:
 
 
 def moved_by(case: ModelCase, change: Change) -> float:
-    """Return how far the change moves its prediction."""
-    before, after = (case.scores(inputs, change.mode) for inputs in (change.before, change.after))
+    """Return how far the change moves its prediction; 0 where the model does not take such small inputs."""
+    try:
+        before, after = (case.scores(inputs, change.mode) for inputs in (change.before, change.after))
+    except (RuntimeError, ValueError):
+        return 0.0
     place = change.row, change.position
     return difference(before[place], after[place])
 

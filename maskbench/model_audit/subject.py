@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from maskbench.model_audit.door import Door
 from maskbench.model_audit.inputs import Inputs, Side
 from maskbench.model_audit.mode import EVALUATION, TRAINING, WITH_GRADIENTS, Mode
 
@@ -128,8 +129,15 @@ class ModelSubject:
     def _is_of_words(self, table: nn.Embedding) -> bool:
         return table.num_embeddings >= sum(self.words)
 
-    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
-        """Return other ways to compute `logits`, by name; all of them must give the same numbers."""
+    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor] | Door]:
+        """Return other ways to compute `logits`, by name; all of them must give the same numbers.
+
+        A function is compared with `logits`, a `Door` with what it names. One that raises is reported as not made.
+        """
+        return {}
+
+    def idle_parts(self) -> Mapping[str, str]:
+        """Return the submodules and parameters that plain calls do not run, by name, and what runs them."""
         return {}
 
     def generate(self, inputs: Inputs, count: int) -> Int[Tensor, "batch count"] | None:
@@ -149,7 +157,9 @@ class ModelSubject:
 
     def set_mode(self, mode: Mode) -> None:
         """Bring the module into a mode."""
-        self.module.train(mode.training)
+        # Asking is cheaper than setting: the models of transformers have a slow `train`.
+        if any(part.training != mode.training for part in self.module.modules()):
+            self.module.train(mode.training)
 
     def enlarge(self, factor: float) -> None:
         """Multiply weights so that attention scores grow: all matrices but those of words, by which scores grow with the

@@ -14,50 +14,17 @@ import torch
 from torch import nn
 
 from maskbench.errors import ConfigError
+from maskbench.model_audit.adapters.small_configurations import small_settings
 from maskbench.model_audit.adapters.torch_modules import (
     Layer,
     PlainDecoder,
     PlainEncoderDecoder,
+    TorchAttention,
+    TorchDecoder,
     TorchEncoder,
     TorchTransformer,
 )
 from maskbench.model_audit.subject import ModelSubject
-
-MARKS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
-"""Ids of marks; a small vocabulary has them at 0, 1, 2, 3."""
-
-SMALL: Mapping[str, int] = {
-    "vocab_size": 60,
-    "hidden_size": 32,
-    "d_model": 32,
-    "n_embd": 32,
-    "embed_dim": 32,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "num_hidden_layers": 2,
-    "num_encoder_layers": 2,
-    "num_decoder_layers": 2,
-    "num_layers": 2,
-    "n_layer": 2,
-    "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4,
-    "num_encoder_attention_heads": 4,
-    "num_decoder_attention_heads": 4,
-    "num_attention_heads": 4,
-    "num_heads": 4,
-    "n_head": 4,
-    "num_key_value_heads": 2,
-    "encoder_ffn_dim": 64,
-    "decoder_ffn_dim": 64,
-    "intermediate_size": 64,
-    "d_ff": 64,
-    "ffn_dim": 64,
-    "d_kv": 8,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-    "n_positions": 64,
-}
-"""Settings of a Hugging Face configuration that are made small unless the user sets them; each where it is known."""
 
 
 def load_target(target: str, config: Mapping[str, str] | None = None, **further: Any) -> ModelSubject:
@@ -148,6 +115,10 @@ def subject_for(module: nn.Module, **further: Any) -> ModelSubject:
         return TorchTransformer(module, **further)
     if isinstance(module, nn.TransformerEncoder | nn.TransformerEncoderLayer):
         return TorchEncoder(module, **further)
+    if isinstance(module, nn.TransformerDecoder | nn.TransformerDecoderLayer):
+        return TorchDecoder(module, **further)
+    if isinstance(module, nn.MultiheadAttention):
+        return TorchAttention(module, **further)
     if any(base.__module__.startswith("transformers.") for base in type(module).__mro__):
         from maskbench.model_audit.adapters import hugging_face
 
@@ -232,22 +203,16 @@ def _hugging_face(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequ
     if settings_class is None:
         raise ConfigError(f"transformers {library.__version__} has no model class {name!r}")
     defaults = settings_class()
-    own = defaults.to_dict()
-    # Many classes take a setting by several names.
-    names: dict[str, str] = getattr(defaults, "attribute_map", {})
-    wanted: dict[str, Any] = {}
-    for key, value in SMALL.items():
-        if names.get(key, key) in own:
-            wanted.setdefault(names.get(key, key), value)
+    own, names = defaults.to_dict(), getattr(defaults, "attribute_map", {})
+    wanted = small_settings(defaults)
+    if "is_decoder" in own and not own.get("is_encoder_decoder"):
+        heads = importlib.import_module("transformers.models.auto.modeling_auto")
+        if name in heads.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
+            wanted["is_decoder"] = True
     for key, text in config.items():
         if names.get(key, key) not in own:
             raise ConfigError(f"{settings_class.__name__} has no setting {key!r}")
         wanted[names.get(key, key)] = _value(text)
-    words = wanted.get("vocab_size", own.get("vocab_size", 0))
-    for place, key in enumerate(MARKS):
-        # Without a padding id, or with one that the small vocabulary does not have, the class may not build.
-        if key in own and key not in wanted and not (isinstance(own[key], int) and 0 <= own[key] < words):
-            wanted[key] = place
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

@@ -11,6 +11,8 @@ from maskbench.model_audit.adapters.torch_modules import (
     Layer,
     PlainDecoder,
     PlainEncoderDecoder,
+    TorchAttention,
+    TorchDecoder,
     TorchEncoder,
     TorchTransformer,
     width_of,
@@ -34,6 +36,105 @@ def seeded(build):
     with torch.random.fork_rng():
         torch.manual_seed(1)
         return build().eval()
+
+
+class Mixes(nn.Linear):
+    """A map of vectors that adds the mean over all positions: no mask can hide anything from it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + x.mean(1, keepdim=True))
+
+
+class Unmasked(nn.MultiheadAttention):
+    """An attention that forgets what is padding among its keys."""
+
+    def forward(self, *vectors: Tensor, key_padding_mask: Tensor | None = None, **further) -> tuple:
+        return super().forward(*vectors, **further)
+
+
+class UnmaskedMemory(nn.TransformerDecoderLayer):
+    """A layer that forgets what is padding in its memory."""
+
+    def _mha_block(self, x: Tensor, memory: Tensor, hidden, padding, is_causal: bool = False) -> Tensor:
+        return super()._mha_block(x, memory, hidden, None, is_causal)
+
+
+class LeavesLater(nn.TransformerDecoder):
+    """A decoder that does not hand on the mask of later positions."""
+
+    def forward(self, tgt: Tensor, memory: Tensor, tgt_mask: Tensor | None = None, **further) -> Tensor:
+        return super().forward(tgt, memory, **further)
+
+
+def encoder_layer():
+    return nn.TransformerEncoderLayer(24, 4, 40, batch_first=True)
+
+
+def mixing_layer():
+    layer = encoder_layer()
+    layer.linear1 = Mixes(24, 40)
+    return layer
+
+
+def decoder_layer():
+    return nn.TransformerDecoderLayer(24, 4, 40, batch_first=True)
+
+
+FAST_PATH = {"decoder": "padding side"}
+"""Proofs that torch's fast path breaks; a test below looks at the cause."""
+
+TORCH_PARTS = {
+    "decoder": (lambda: nn.TransformerDecoder(decoder_layer(), 2), TorchDecoder, {}),
+    "decoder layer": (decoder_layer, TorchDecoder, {}),
+    "encoder layer": (encoder_layer, TorchEncoder, {}),
+    "causal encoder layer": (encoder_layer, TorchEncoder, {"causal": True}),
+    "attention": (lambda: nn.MultiheadAttention(24, 4, batch_first=True), TorchAttention, {}),
+    "causal attention": (lambda: nn.MultiheadAttention(24, 4), TorchAttention, {"causal": True}),
+}
+
+
+@pytest.mark.parametrize("part", TORCH_PARTS)
+def test_a_part_of_torch_is_found_by_its_class_and_keeps_its_promises(part):
+    build, adapter, how = TORCH_PARTS[part]
+    subject = subject_for(seeded(build), **how)
+    assert type(subject) is adapter
+    found = {f.proof: f for f in audit_subject(subject)}
+    assert {
+        name: f.sentence for name, f in found.items() if f.passed is False and name != FAST_PATH.get(part)
+    } == {}
+    made = {"padding content", "padding amount", "padding gradients", "batch mates", "alone"}
+    made |= {"one function, many doors", "training mode", "formats", "reach", "large scores"}
+    made |= {"causality", "truncation", "future gradients"} if subject.causal else set()
+    made |= {"empty rows"} if adapter is TorchDecoder else set()
+    assert {name for name, f in found.items() if f.passed} >= made
+
+
+FAULTS = {
+    "decoder": (lambda: LeavesLater(decoder_layer(), 2), "causality"),
+    "decoder layer": (lambda: UnmaskedMemory(24, 4, 40, batch_first=True), "padding content"),
+    "encoder layer": (mixing_layer, "padding content"),
+    "attention": (lambda: Unmasked(24, 4, batch_first=True), "padding content"),
+}
+
+
+@pytest.mark.parametrize("part", FAULTS)
+def test_a_fault_planted_in_a_part_of_torch_is_found(part):
+    build, proof = FAULTS[part]
+    assert broken(subject_for(seeded(build)), ["causality", "padding content"]).keys() == {proof}
+
+
+def test_an_attention_to_other_vectors_is_refused():
+    with pytest.raises(ValueError, match="keys of width 8"):
+        subject_for(nn.MultiheadAttention(24, 4, kdim=8))
+
+
+@pytest.mark.parametrize(("batch_first", "holds"), [(True, False), (False, True)])
+def test_the_fast_path_of_torch_spreads_not_a_number_from_padding_before_causal_tokens(batch_first, holds):
+    """A row of the mask without a key gives NaN in the fast path, which needs `batch_first`, and 0 elsewhere."""
+    layer = nn.TransformerEncoderLayer(24, 4, 40, batch_first=batch_first)
+    subject = subject_for(seeded(lambda: nn.TransformerEncoder(layer, 2)), causal=True)
+    (finding,) = audit_subject(subject, ["padding side"])
+    assert finding.passed is holds
 
 
 @pytest.mark.parametrize("batch_first", [True, False])
@@ -140,3 +241,33 @@ def test_scores_of_another_shape_are_refused():
 
     with pytest.raises(ModelCallError, match="returns scores of shape"):
         list(audit_subject(subject_for(Pooled()), ["causality"]))
+
+
+class Normed(nn.Module):
+    """A causal decoder with a batch norm; it also reads a mean over all positions if `leaks`."""
+
+    def __init__(self, leaks: bool = False, running: bool = True) -> None:
+        super().__init__()
+        self.words, self.head = nn.Embedding(30, 18), nn.Linear(18, 30)
+        self.norm, self.leaks = nn.BatchNorm1d(18, track_running_stats=running), leaks
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.words(ids)
+        x = x + (x.mean(1, keepdim=True) if self.leaks else x.cumsum(1))
+        return self.head(self.norm(x.mT).mT.tanh())
+
+
+def test_batch_norm_mixes_rows_in_training_and_is_blamed_for_nothing_else():
+    proofs = ["causality", "batch mates", "training mode"]
+    found = {f.proof: f for f in audit_subject(subject_for(seeded(Normed)), proofs)}
+    assert [found[name].passed for name in proofs] == [True, False, None]
+    assert found["batch mates"].sentence.startswith("training: other words in the other rows move row")
+    assert "statistics over all rows" in found["batch mates"].sentence
+    assert all(
+        "statistics over all rows" in " ".join(found[name].not_made)
+        for name in ("causality", "training mode")
+    )
+    leak = broken(subject_for(seeded(lambda: Normed(leaks=True))), proofs)
+    assert leak.keys() == {"causality", "batch mates"} and "evaluation" in leak["causality"].sentence
+    # Without running numbers, the rows of an evaluation read one another as well.
+    assert "batch mates" in broken(subject_for(seeded(lambda: Normed(running=False))), proofs)

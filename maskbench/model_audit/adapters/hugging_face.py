@@ -4,19 +4,54 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
+from maskbench.model_audit.case import quiet
+from maskbench.model_audit.door import Door
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.subject import ModelSubject
 
-CACHES = ("cache", "past_key_values", "cache_params")
+CACHES = ("cache", "past_key_values", "cache_params", "state")
 """Names under which models take and return a cache, by the version of transformers."""
 KERNELS = ("eager", "sdpa")
 """Kernels that run on every device; flex attention compiles for half a minute and is for the asking."""
+UNMASKED = ("rwkv", "xlstm")
+"""Families that take no notice of `attention_mask`, and say so."""
+OTHER_INPUTS: Mapping[str, tuple[str, ...]] = {
+    "runs for a `global_attention_mask`": ("query_global", "key_global", "value_global"),
+    "runs for images or sound": (
+        "vision_tower",
+        "vision_model",
+        "multi_modal_projector",
+        "connector",
+        "audio_tower",
+        "embed_vision",
+        "embed_audio",
+        "vision_embed_tokens",
+        "patch_embeddings",
+    ),
+    "runs for entities": (
+        "entity_embeddings",
+        "w2e_query",
+        "e2w_query",
+        "e2e_query",
+        "entity_predictions",
+    ),
+    "runs for contacts of a protein": ("contact_head",),
+    "chooses keys by rank, through which no gradient passes": ("indexer",),
+    "reads blocks that are longer than the test sentences": ("compressor",),
+    "runs for `token_type_ids`": ("r_s_bias", "seg_embed"),
+    "runs for `target_mapping`": ("mask_emb",),
+}
+"""By what runs them: submodules and parameters that plain calls of text do not run, by the last part of their names."""
+FROM_ENCODER = ("encoder_attn", "encoder_attn_layer_norm", "cross_attn", "cross_attn_layer_norm")
+"""Submodules that read the output of an encoder."""
 
 
 class _HuggingFace(ModelSubject):
@@ -24,16 +59,22 @@ class _HuggingFace(ModelSubject):
 
     def __init__(self, module: nn.Module, **further: Any) -> None:
         config: Any = module.config
-        pad = config.pad_token_id
+        pad = getattr(config, "pad_token_id", None)
         text = config.get_text_config() if hasattr(config, "get_text_config") else config
         longest = getattr(text, "max_position_embeddings", None) or 512
-        given = {
+        if longest < 0:  # XLNet's word for: any
+            longest = 512
+        given: dict[str, Any] = {
             "vocab_size": int(text.vocab_size),
             "pad": 0 if pad is None else int(pad),
             "max_length": min(64, int(longest) - 4),
+            "multiple": _multiple(config),
         }
+        takes = inspect.signature(module.forward).parameters
+        if "attention_mask" not in takes or getattr(config, "model_type", "") in UNMASKED:
+            given |= {"padding": (), "left_padding": False}
         super().__init__(module, **{**given, **further})
-        self._takes = set(inspect.signature(module.forward).parameters)
+        self._takes = set(takes)
         self._cache = next((name for name in CACHES if name in self._takes), None)
 
     @property
@@ -45,11 +86,67 @@ class _HuggingFace(ModelSubject):
         """Return the scores of a call with a cache, and the cache after it."""
         assert self._cache is not None
         out: Any = self.module(use_cache=True, **{self._cache: cache}, **how)
-        return out.logits, getattr(out, self._cache)
+        return out.logits, getattr(out, self._cache, cache)
 
     def _with(self, **wanted: Any) -> dict[str, Any]:
         """Return those arguments that the model's forward takes."""
         return {name: value for name, value in wanted.items() if name in self._takes}
+
+    def idle_parts(self) -> Mapping[str, str]:
+        """Return the parts that read what plain calls of text do not give."""
+        return self._named(OTHER_INPUTS)
+
+    def _named(self, parts: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+        """Return the reasons of `parts` by the full names of the parts that the model has."""
+        reasons = {part: reason for reason, ends in parts.items() for part in ends}
+        names = [name for name, _ in (*self.module.named_modules(), *self.module.named_parameters())]
+        ends = {name: name.rpartition(".")[2] for name in names}
+        return {name: reasons[end] for name, end in ends.items() if end in reasons}
+
+    def _vectors(self, ids: Tensor, argument: str = "inputs_embeds") -> Tensor:
+        """Return the vectors of tokens.
+
+        Raises:
+            NotImplementedError: the model takes no such argument.
+        """
+        self._require(argument)
+        found: Tensor = self.module.get_input_embeddings()(ids)  # type: ignore[operator]
+        return found
+
+    def _require(self, argument: str) -> None:
+        if argument not in self._takes:
+            raise NotImplementedError(f"{type(self.module).__name__} takes no {argument}")
+
+    def _trained(self, inputs: Inputs, checkpointing: bool) -> Tensor:
+        """Return the scores in training mode without dropout, and the gradient of their sum in the target's vectors.
+
+        Args:
+            checkpointing: whether layers are computed again on the way back instead of kept.
+
+        Raises:
+            ValueError: the model has no gradient checkpointing.
+        """
+        model: Any = self.module
+        ids, real = inputs.target.ids, inputs.target.real
+        table = model.get_input_embeddings().weight
+        model.train()
+        # Older versions of transformers have the name `gradient_checkpointing_enable` alone.
+        kept = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
+        if checkpointing:
+            getattr(model, f"{kept}_checkpointing_enable")({"use_reentrant": False})
+        try:
+            with quiet(model), torch.enable_grad():
+                scores = self.logits(inputs)
+                (gradient,) = torch.autograd.grad(scores[real].square().sum(), table)
+        finally:
+            if checkpointing:
+                getattr(model, f"{kept}_checkpointing_disable")()
+            model.eval()
+        return torch.cat((scores, gradient[ids]), -1)
+
+    def _checkpointed(self) -> Door:
+        """Return the door of gradient checkpointing."""
+        return Door(partial(self._trained, checkpointing=True), partial(self._trained, checkpointing=False))
 
     def implementations(self) -> Mapping[str, Callable[[], Self]]:
         """Return the same model with the other kernels of attention that it may be built with."""
@@ -61,6 +158,13 @@ class _HuggingFace(ModelSubject):
         other: Any = copy.deepcopy(self.module)
         other.set_attn_implementation(kernel)
         return self.with_module(other)
+
+
+def _multiple(config: Any) -> int:
+    """Return the number of which every length must be a multiple: Reformer trains on whole chunks alone."""
+    if getattr(config, "model_type", "") != "reformer":
+        return 1
+    return math.lcm(config.lsh_attn_chunk_length, config.local_attn_chunk_length)
 
 
 def _generated(model: Any, count: int, pad: int, start: int | None = None, **how: Any) -> Tensor:
@@ -78,18 +182,17 @@ def _generated(model: Any, count: int, pad: int, start: int | None = None, **how
     return found[:, -count:]
 
 
-def _positions(tokens: PaddedTokens) -> Tensor:
-    """Return the position of every token among the real ones of its row, from 0; 0 in padding before them."""
-    return (tokens.real.cumsum(1) - 1).clamp(min=0)
-
-
 class CausalLanguageModel(_HuggingFace):
     """A decoder-only model of transformers."""
 
     kind = "decoder"
 
     def __init__(self, module: nn.Module, **further: Any) -> None:
-        super().__init__(module, **{"left_padding": True, **further})
+        takes = inspect.signature(module.forward).parameters
+        # Positions that are not given and are looked up in a table count the padding before the tokens.
+        tables = [name for name, part in module.named_modules() if isinstance(part, nn.Embedding)]
+        counts_padding = "position_ids" not in takes and any("position" in name for name in tables)
+        super().__init__(module, **{"left_padding": not counts_padding, **further})
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the scores at every position."""
@@ -97,7 +200,7 @@ class CausalLanguageModel(_HuggingFace):
 
     def _call(self, tokens: PaddedTokens, **how: Any) -> Tensor:
         mask = {"attention_mask": tokens.real.long()} if self.padding else {}
-        further = self._with(position_ids=_positions(tokens), use_cache=False, **mask)
+        further = self._with(position_ids=tokens.positions, use_cache=False, **mask)
         found: Tensor = self.module(**{**further, **how}).logits
         return found
 
@@ -112,11 +215,22 @@ class CausalLanguageModel(_HuggingFace):
     def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
         """Return the scores of the positions from `start` on, computed from the cache."""
         tokens = inputs.target
-        # Attention needs to know what is padding in the cache; a recurrent state has left it out already.
-        first = start if getattr(self.module, "_is_stateful", False) else 0
+        # Without attention, the mask is that of the new tokens: the state has left out what was padding before.
+        alone = getattr(self.module, "_is_stateful", False) and "position_ids" not in self._takes
+        first = start if alone else 0
         mask = {"attention_mask": tokens.real[:, first:].long()} if self.padding else {}
-        further = self._with(position_ids=_positions(tokens)[:, start:], **mask)
+        further = self._with(position_ids=tokens.positions[:, start:], **mask)
+        config: Any = self.module.config
+        if state is None and config.model_type == "recurrent_gemma":
+            from transformers import DynamicCache
+
+            # It does not return the cache that it makes.
+            state = DynamicCache(config=config)
         return self._continue(state, input_ids=tokens.ids[:, start:], **further)
+
+    def idle_parts(self) -> Mapping[str, str]:
+        """Return further the parts that read an encoder's output, which a decoder alone does not get."""
+        return {**super().idle_parts(), **self._named({"runs for the output of an encoder": FROM_ENCODER})}
 
     def generate(self, inputs: Inputs, count: int) -> Tensor | None:
         """Return the tokens of `generate`, greedily."""
@@ -125,21 +239,36 @@ class CausalLanguageModel(_HuggingFace):
             self.module, count, self.pad, input_ids=tokens.ids, attention_mask=tokens.real.long()
         )
 
-    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
-        """Return the scores with a cache that is filled but not read, and from embeddings."""
-        table = self.module.get_input_embeddings()  # type: ignore[operator]
-        ways: dict[str, Callable[[Inputs], Tensor]] = {
-            "use_cache": lambda inputs: self._call(inputs.target, input_ids=inputs.target.ids, use_cache=True)
+    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor] | Door]:
+        """Return the scores with a cache that is filled but not read, from embeddings, with labels, and checkpointed."""
+
+        def from_vectors(inputs: Inputs) -> Tensor:
+            return self._call(inputs.target, inputs_embeds=self._vectors(inputs.target.ids))
+
+        def with_labels(inputs: Inputs) -> Tensor:
+            self._require("labels")
+            return self._call(inputs.target, input_ids=inputs.target.ids, labels=_labels(inputs.target))
+
+        return {
+            "use_cache": lambda inputs: self._call(
+                inputs.target, input_ids=inputs.target.ids, use_cache=True
+            ),
+            "inputs_embeds": from_vectors,
+            "labels": with_labels,
+            "gradient checkpointing": self._checkpointed(),
         }
-        if "inputs_embeds" in self._takes:
-            ways["inputs_embeds"] = lambda inputs: self._call(
-                inputs.target, inputs_embeds=table(inputs.target.ids)
-            )
-        if "labels" in self._takes:
-            ways["labels"] = lambda inputs: self._call(
-                inputs.target, input_ids=inputs.target.ids, labels=inputs.target.ids
-            )
-        return ways
+
+
+def _labels(tokens: PaddedTokens) -> Tensor:
+    """Return the ids with -100, the mark of no label, at padding."""
+    return torch.where(tokens.real, tokens.ids, -100)
+
+
+def _hides_later(config: Any) -> bool:
+    """Whether a model with a language model's head is called causally: the attention of XLNet and XLM goes both ways."""
+    both_ways = {"xlnet": getattr(config, "attn_type", "") == "bi"}
+    both_ways |= dict.fromkeys(("xlm", "flaubert"), not getattr(config, "causal", False))
+    return not both_ways.get(getattr(config, "model_type", ""), False)
 
 
 class MaskedLanguageModel(_HuggingFace):
@@ -149,29 +278,32 @@ class MaskedLanguageModel(_HuggingFace):
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the scores at every position."""
-        tokens = inputs.target
-        found: Tensor = self.module(input_ids=tokens.ids, attention_mask=tokens.real.long()).logits
+        return self._call(inputs, input_ids=inputs.target.ids)
+
+    def _call(self, inputs: Inputs, **how: Any) -> Tensor:
+        mask = {"attention_mask": inputs.target.real.long()} if self.padding else {}
+        found: Tensor = self.module(**mask, **how).logits
         return found
 
     def call_lines(self) -> Sequence[str]:
         """Return the call of `logits`."""
-        return (
-            "def scores(target, target_real):",
-            "    return model(input_ids=target, attention_mask=target_real.long()).logits",
-        )
+        mask = ", attention_mask=target_real.long()" if self.padding else ""
+        return ("def scores(target, target_real):", f"    return model(input_ids=target{mask}).logits")
 
-    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
-        """Return the scores from embeddings."""
-        if "inputs_embeds" not in self._takes:
-            return {}
-        table = self.module.get_input_embeddings()  # type: ignore[operator]
+    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor] | Door]:
+        """Return the scores from embeddings, with labels, and checkpointed."""
 
-        def from_vectors(inputs: Inputs) -> Tensor:
-            mask = inputs.target.real.long()
-            found: Tensor = self.module(inputs_embeds=table(inputs.target.ids), attention_mask=mask).logits
-            return found
+        def with_labels(inputs: Inputs) -> Tensor:
+            self._require("labels")
+            return self._call(inputs, input_ids=inputs.target.ids, labels=_labels(inputs.target))
 
-        return {"inputs_embeds": from_vectors}
+        return {
+            "inputs_embeds": lambda inputs: self._call(
+                inputs, inputs_embeds=self._vectors(inputs.target.ids)
+            ),
+            "labels": with_labels,
+            "gradient checkpointing": self._checkpointed(),
+        }
 
 
 class Seq2SeqLanguageModel(_HuggingFace):
@@ -235,25 +367,48 @@ class Seq2SeqLanguageModel(_HuggingFace):
             decoder_input_ids=inputs.target.ids,
         )
 
-    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor]]:
-        """Return the scores with a cache that is filled, from an encoder output, and from embeddings."""
-        table = self.module.get_input_embeddings()  # type: ignore[operator]
+    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor] | Door]:
+        """Return the scores with a cache, from an encoder output, from embeddings, from labels, and checkpointed."""
 
         def whole(inputs: Inputs, **how: Any) -> Tensor:
             source = {"input_ids": inputs.of("source").ids, "decoder_input_ids": inputs.target.ids}
             return self._call(inputs, **{**source, **how})
 
-        ways: dict[str, Callable[[Inputs], Tensor]] = {
+        def from_vectors(inputs: Inputs) -> Tensor:
+            return whole(inputs, input_ids=None, inputs_embeds=self._vectors(inputs.of("source").ids))
+
+        def from_target_vectors(inputs: Inputs) -> Tensor:
+            self._require("decoder_inputs_embeds")
+            table = self.module.get_decoder().get_input_embeddings()  # type: ignore[operator]
+            return whole(inputs, decoder_input_ids=None, decoder_inputs_embeds=table(inputs.target.ids))
+
+        return {
             "use_cache": lambda inputs: whole(inputs, use_cache=True),
             "encoder_outputs": lambda inputs: whole(
                 inputs, input_ids=None, encoder_outputs=self._encoded(inputs)
             ),
+            "inputs_embeds": from_vectors,
+            "decoder_inputs_embeds": from_target_vectors,
+            "labels": Door(
+                lambda inputs: whole(inputs, decoder_input_ids=None, labels=_labels(inputs.target)),
+                lambda inputs: whole(inputs, decoder_input_ids=self._shifted(inputs.target)),
+            ),
+            "gradient checkpointing": self._checkpointed(),
         }
-        if "inputs_embeds" in self._takes:
-            ways["inputs_embeds"] = lambda inputs: whole(
-                inputs, input_ids=None, inputs_embeds=table(inputs.of("source").ids)
+
+    def _shifted(self, tokens: PaddedTokens) -> Tensor:
+        """Return the decoder's ids for labels, as the library's collators make them.
+
+        Raises:
+            NotImplementedError: the model does not say how.
+        """
+        shift = getattr(self.module, "prepare_decoder_input_ids_from_labels", None)
+        if shift is None:
+            raise NotImplementedError(
+                f"{type(self.module).__name__} does not say how labels become decoder ids"
             )
-        return ways
+        found: Tensor = shift(labels=_labels(tokens))
+        return found
 
 
 def subject_of(module: nn.Module, **further: Any) -> ModelSubject:
@@ -261,6 +416,6 @@ def subject_of(module: nn.Module, **further: Any) -> ModelSubject:
     config: Any = module.config
     if getattr(config, "is_encoder_decoder", False):
         return Seq2SeqLanguageModel(module, **further)
-    if "ForMaskedLM" in type(module).__name__:
+    if "ForMaskedLM" in type(module).__name__ or not _hides_later(config):
         return MaskedLanguageModel(module, **further)
     return CausalLanguageModel(module, **further)

@@ -1,15 +1,17 @@
-"""Subjects for `torch.nn.Transformer`, its encoder and decoder, their layers, and plain modules."""
+"""Subjects for `torch.nn.Transformer`, its encoder and decoder, their layers, its attention, and plain modules."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskbench.model_audit.door import Door
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.subject import ModelSubject
 
@@ -34,9 +36,9 @@ class _WithTable(nn.Module):
         raise NotImplementedError
 
     def vectors(self, tokens: PaddedTokens) -> Float[Tensor, "batch len width"]:
-        """Return the vectors of tokens, each plus a part that depends on its position."""
+        """Return the vectors of tokens, each plus a part that depends on its position among the tokens of its row."""
         found: Tensor = self.words(tokens.ids)
-        place = torch.arange(tokens.length, dtype=found.dtype)[:, None]
+        place = tokens.positions[..., None].to(found.dtype)
         wave = (place * torch.linspace(0.9, 0.1, found.shape[-1], dtype=found.dtype)).sin()
         return found + wave
 
@@ -60,59 +62,155 @@ def _hidden_later(n: int) -> Tensor:
     return torch.ones(n, n, dtype=torch.bool).triu(1)
 
 
-class TorchTransformer(ModelSubject):
+class _TorchModule(ModelSubject):
+    """What torch's own modules share: vectors in the order of axes of the module, and masks by the name of the argument."""
+
+    causal_argument: ClassVar[str]
+    """The argument that says that the mask of target positions is causal; the mask is given as well."""
+
+    def __init__(self, module: nn.Module, **further: Any) -> None:
+        """Describe a module.
+
+        Raises:
+            ValueError: the width of its vectors cannot be told from its parts.
+        """
+        width = width_of(module)
+        if width is None:
+            raise ValueError(
+                f"the width of the vectors of {type(module).__name__} cannot be told from its parts"
+            )
+        given = {"name": f"nn.{type(module).__name__}", "vocab_size": TABLE, "left_padding": True, **further}
+        super().__init__(_WithTable(module, width), **given)
+        attention = next((part for part in module.modules() if isinstance(part, nn.MultiheadAttention)), None)
+        self._batch_first = attention is None or attention.batch_first
+
+    def _read(self, inputs: Inputs) -> Sequence[PaddedTokens]:
+        """Return the tokens whose vectors are the first arguments."""
+        raise NotImplementedError
+
+    def _hidden(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Return the masks, True where something is hidden."""
+        raise NotImplementedError
+
+    def _call(self, inputs: Inputs, *, numbers: bool = False, **further: Any) -> Tensor:
+        """Return the module's output.
+
+        Args:
+            numbers: whether masks are given as numbers to add, 0 and minus infinity.
+        """
+        whole = self.module
+        assert isinstance(whole, _WithTable)
+        vectors = [whole.vectors(tokens) for tokens in self._read(inputs)]
+        dtype, masks = vectors[0].dtype, self._hidden(inputs)
+        if numbers:
+            masks = {
+                name: torch.zeros_like(mask, dtype=dtype).masked_fill(mask, -torch.inf)
+                for name, mask in masks.items()
+            }
+        if not self._batch_first:
+            vectors = [part.transpose(0, 1) for part in vectors]
+        out = first_tensor(whole.inner(*vectors, **masks, **further))
+        return out if self._batch_first else out.transpose(0, 1)
+
+    def logits(self, inputs: Inputs) -> Tensor:
+        """Return the module's output vectors."""
+        return self._call(inputs)
+
+    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor] | Door]:
+        """Return the calls with masks of numbers, and with the word that the mask is causal."""
+        ways: dict[str, Callable[[Inputs], Tensor] | Door] = {
+            "masks of numbers": partial(self._call, numbers=True)
+        }
+        if self.causal:
+            hint: dict[str, Any] = {self.causal_argument: True}
+            ways[self.causal_argument] = partial(self._call, **hint)
+        return ways
+
+
+class TorchTransformer(_TorchModule):
     """`torch.nn.Transformer` with a causal target mask and all three padding masks."""
 
     kind = "encoder-decoder"
+    causal_argument = "tgt_is_causal"
 
-    def __init__(self, module: nn.Transformer, **further: Any) -> None:
-        super().__init__(
-            _WithTable(module, module.d_model), vocab_size=TABLE, **{"name": "nn.Transformer", **further}
-        )
+    def _read(self, inputs: Inputs) -> Sequence[PaddedTokens]:
+        return inputs.of("source"), inputs.target
 
-    def logits(self, inputs: Inputs) -> Tensor:
-        """Return the decoder's output vectors."""
-        whole, source = self.module, inputs.of("source")
-        assert isinstance(whole, _WithTable)
-        inner: Any = whole.inner
-        vectors = [whole.vectors(tokens) for tokens in (source, inputs.target)]
-        if not inner.batch_first:
-            vectors = [part.transpose(0, 1) for part in vectors]
-        out: Tensor = inner(
-            *vectors,
-            tgt_mask=_hidden_later(inputs.target.length),
-            src_key_padding_mask=~source.real,
-            tgt_key_padding_mask=~inputs.target.real,
-            memory_key_padding_mask=~source.real,
-        )
-        return out if inner.batch_first else out.transpose(0, 1)
+    def _hidden(self, inputs: Inputs) -> dict[str, Tensor]:
+        source = inputs.of("source")
+        return {
+            "tgt_mask": _hidden_later(inputs.target.length),
+            "src_key_padding_mask": ~source.real,
+            "tgt_key_padding_mask": ~inputs.target.real,
+            "memory_key_padding_mask": ~source.real,
+        }
 
 
-class TorchEncoder(ModelSubject):
+class TorchDecoder(_TorchModule):
+    """`torch.nn.TransformerDecoder` or its layer; its memory is the vectors of the source tokens."""
+
+    kind = "encoder-decoder"
+    causal_argument = "tgt_is_causal"
+
+    def _read(self, inputs: Inputs) -> Sequence[PaddedTokens]:
+        return inputs.target, inputs.of("source")
+
+    def _hidden(self, inputs: Inputs) -> dict[str, Tensor]:
+        return {
+            "tgt_mask": _hidden_later(inputs.target.length),
+            "tgt_key_padding_mask": ~inputs.target.real,
+            "memory_key_padding_mask": ~inputs.of("source").real,
+        }
+
+
+class TorchEncoder(_TorchModule):
     """`torch.nn.TransformerEncoder` or its layer, with a padding mask; causal where asked for."""
 
     kind = "encoder"
+    causal_argument = "is_causal"
 
-    def __init__(self, module: nn.Module, *, causal: bool = False, **further: Any) -> None:
-        width = width_of(module)
-        if width is None:
-            raise ValueError("the width of the encoder's vectors cannot be told from its parts")
-        super().__init__(_WithTable(module, width), vocab_size=TABLE, causal=causal, **further)
+    def _read(self, inputs: Inputs) -> Sequence[PaddedTokens]:
+        return (inputs.target,)
 
-    def logits(self, inputs: Inputs) -> Tensor:
-        """Return the encoder's output vectors."""
-        whole = self.module
-        assert isinstance(whole, _WithTable)
-        inner: Any = whole.inner
-        first = next(m for m in inner.modules() if isinstance(m, nn.MultiheadAttention))
-        x = whole.vectors(inputs.target)
-        x = x if first.batch_first else x.transpose(0, 1)
-        how: dict[str, Any] = {"src_key_padding_mask": ~inputs.target.real}
+    def _hidden(self, inputs: Inputs) -> dict[str, Tensor]:
+        masks = {"src_key_padding_mask": ~inputs.target.real}
         if self.causal:
-            name = "mask" if isinstance(inner, nn.TransformerEncoder) else "src_mask"
-            how[name] = _hidden_later(inputs.target.length)
-        out: Tensor = inner(x, **how)
-        return out if first.batch_first else out.transpose(0, 1)
+            whole = self.module
+            assert isinstance(whole, _WithTable)
+            name = "mask" if isinstance(whole.inner, nn.TransformerEncoder) else "src_mask"
+            masks[name] = _hidden_later(inputs.target.length)
+        return masks
+
+
+class TorchAttention(_TorchModule):
+    """`torch.nn.MultiheadAttention` of a sequence to itself, with a padding mask; causal where asked for."""
+
+    kind = "encoder"
+    causal_argument = "is_causal"
+
+    def __init__(self, module: nn.MultiheadAttention, **further: Any) -> None:
+        """Describe an attention.
+
+        Raises:
+            ValueError: its keys or values have another width than its queries.
+        """
+        if not module.embed_dim == module.kdim == module.vdim:
+            raise ValueError(
+                f"an attention from vectors of width {module.embed_dim} to keys of width {module.kdim} and values of width "
+                f"{module.vdim} cannot read one sequence; return a ModelSubject from your function to say how it is called"
+            )
+        super().__init__(module, **further)
+
+    def _read(self, inputs: Inputs) -> Sequence[PaddedTokens]:
+        return (inputs.target,) * 3
+
+    def _hidden(self, inputs: Inputs) -> dict[str, Tensor]:
+        later = {"attn_mask": _hidden_later(inputs.target.length)} if self.causal else {}
+        return {"key_padding_mask": ~inputs.target.real, **later}
+
+    def doors(self) -> Mapping[str, Callable[[Inputs], Tensor] | Door]:
+        """Return further the call that does not ask for the weights, which runs another kernel."""
+        return {**super().doors(), "need_weights=False": partial(self._call, need_weights=False)}
 
 
 class Layer(ModelSubject):
@@ -159,6 +257,20 @@ def first_tensor(output: Any) -> Tensor:
     raise TypeError(f"a model must return its scores as a tensor; this one returns {type(output).__name__}")
 
 
+def scores_for(ids: Tensor, found: Tensor) -> Tensor:
+    """Return scores that stand at the positions of ids `[batch len]`.
+
+    Raises:
+        TypeError: their shape is not [batch, length, outputs].
+    """
+    if found.ndim != 3 or found.shape[:2] != ids.shape:
+        raise TypeError(
+            f"for ids of shape {tuple(ids.shape)} the model returns scores of shape {tuple(found.shape)}; the proofs "
+            "need [batch, length, outputs]. Return a ModelSubject from your function to say how it is called"
+        )
+    return found
+
+
 class PlainDecoder(ModelSubject):
     """A module that maps token ids `[batch len]` to scores `[batch len outputs]` and is not told what is padding."""
 
@@ -176,12 +288,7 @@ class PlainDecoder(ModelSubject):
         if found.ndim == 3 and found.shape[1] != ids.shape[1] and self._targets is not None:
             # Some decoders compute the last position alone unless they get the targets of a loss.
             found = first_tensor(self.module(ids, **{self._targets: ids}))
-        if found.ndim != 3 or found.shape[:2] != ids.shape:
-            raise TypeError(
-                f"for ids of shape {tuple(ids.shape)} the model returns scores of shape {tuple(found.shape)}; the proofs "
-                "need [batch, length, outputs]. Return a ModelSubject from your function to say how it is called"
-            )
-        return found
+        return scores_for(ids, found)
 
     def call_lines(self) -> Sequence[str]:
         """Return the call of `logits`."""

@@ -6,8 +6,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from maskbench.model_audit.adapters.torch_modules import scores_for
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.subject import ModelSubject
+
+
+def can_cache(wrapper: nn.Module) -> bool:
+    """Whether the library itself decodes a `TransformerWrapper` with a cache; not with memory tokens, for instance."""
+    return bool(getattr(wrapper, "can_cache_kv", True))
 
 
 class XDecoder(ModelSubject):
@@ -22,8 +28,12 @@ class XDecoder(ModelSubject):
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the scores at every position."""
-        found: Tensor = self.module(inputs.target.ids)
-        return found
+        return scores_for(inputs.target.ids, self.module(inputs.target.ids))
+
+    @property
+    def has_step(self) -> bool:
+        """Whether the library decodes the model with a cache."""
+        return can_cache(self.module)
 
     def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
         """Return the scores of the positions from `start` on; the wrapper takes all ids and reads the new ones."""
@@ -50,8 +60,8 @@ class XEncoder(ModelSubject):
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the scores at every position."""
-        found: Tensor = self.module(inputs.target.ids, mask=inputs.target.real)
-        return found
+        tokens = inputs.target
+        return scores_for(tokens.ids, self.module(tokens.ids, mask=tokens.real))
 
 
 class XEncoderDecoder(ModelSubject):
@@ -78,6 +88,12 @@ class XEncoderDecoder(ModelSubject):
         context = {"context": self._encoded(inputs), "context_mask": inputs.of("source").real}
         found: Tensor = parts.decoder.net(inputs.target.ids, **context)
         return found
+
+    @property
+    def has_step(self) -> bool:
+        """Whether the library decodes the model with a cache."""
+        parts: Any = self.module
+        return can_cache(parts.decoder.net)
 
     def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
         """Return the scores of the positions from `start` on, computed from the decoder's cache."""

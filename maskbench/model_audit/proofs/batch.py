@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from maskbench.model_audit.case import ModelCase
+from maskbench.model_audit.case import STATISTICS, ModelCase
 from maskbench.model_audit.changes import row_alone, with_other_mates
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
 from maskbench.model_audit.rounding import by, difference
@@ -18,7 +18,8 @@ def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
     real = case.inputs.target.real
     changes = [with_other_mates(case.inputs, row, case.subject.words) for row in range(case.inputs.batch)]
     for mode, reason in case.comparable_modes(changes[0]):
-        if reason:
+        # Statistics over all rows are what this proof looks for; the other proofs do not blame them on tokens.
+        if reason and reason != STATISTICS:
             yield ProofResult.skipped(reason)
             continue
         compared = case.compare(changes, mode, outputs=True)
@@ -27,6 +28,8 @@ def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
             moved = difference(after[row][real[row]], before[row][real[row]])
             what = "other words in the other rows"
             said = f"{mode.name}: {what} move row {row} {by(moved)}" if moved > limit else mode.name
+            if reason and moved > limit:
+                said += f"; {reason}"
             yield ProofResult.at_most(moved, limit, said, Change(case.inputs, changed, row, 0, what, mode))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from maskbench.model_audit.case import ModelCase
+from maskbench.model_audit.door import Door
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
 from maskbench.model_audit.rounding import by, difference
 
@@ -16,11 +17,14 @@ def doors(case: ModelCase) -> Iterable[ProofResult]:
     if not ways:
         yield ProofResult.skipped("one way to compute the scores is known (`doors`)")
         return
-    before, real = case.unchanged(), case.inputs.target.real
-    for name, compute in ways.items():
+    real = case.inputs.target.real
+    for name, way in ways.items():
         try:
-            after = case.scores(case.inputs, compute=compute)
-        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+            if isinstance(way, Door):
+                before, after = (case.scores(case.inputs, compute=f) for f in (way.expected, way.compute))
+            else:
+                before, after = case.unchanged(), case.scores(case.inputs, compute=way)
+        except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
             yield not_able(name, error)
             continue
         moved, limit = difference(after[real], before[real]), case.limit(before)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from maskbench.model_audit.case import DIFFERENT_AGAIN, ModelCase, quiet
+from maskbench.model_audit.case import DIFFERENT_AGAIN, STATISTICS, ModelCase, quiet
 from maskbench.model_audit.generators import seeded
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
@@ -33,8 +33,8 @@ def gradient_mode(case: ModelCase) -> Iterable[ProofResult]:
 def training_mode(case: ModelCase) -> Iterable[ProofResult]:
     """Are the scores of the training mode, without dropout, those of the evaluation?"""
     module = case.subject.module
-    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()):
-        yield ProofResult.skipped("the model normalises over the batch in training")
+    if case.keeps_statistics():
+        yield ProofResult.skipped(STATISTICS)
         return
     with quiet(module):
         train, again = (_at_real(case, case.scores(case.inputs, case.training)) for _ in range(2))

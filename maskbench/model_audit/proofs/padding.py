@@ -88,14 +88,17 @@ def padding_side(case: ModelCase) -> Iterable[ProofResult]:
         if reason := _unpadded(case, side):
             yield ProofResult.skipped(reason)
             continue
-        changed = with_shifted_start(inputs, side)
-        after = case.outputs(changed, case.evaluation)
-        if side == "target":
-            moved_back = torch.zeros_like(after)
-            moved_back[inputs.target.real] = after[changed.target.real]
-            after = torch.where(inputs.target.real[..., None], moved_back, before)
-        what = f"{side} padding on the left"
-        yield _answer(case, case.evaluation, changed, after, what, same_shape=False)
+        shifted = with_shifted_start(inputs, side)
+        for changed, what in (
+            (shifted, f"{side} padding on the left"),
+            (with_other_padding(shifted, side, subject.words), f"other words in {side} padding on the left"),
+        ):
+            after = case.outputs(changed, case.evaluation)
+            if side == "target":
+                moved_back = torch.zeros_like(after)
+                moved_back[inputs.target.real] = after[changed.target.real]
+                after = torch.where(inputs.target.real[..., None], moved_back, before)
+            yield _answer(case, case.evaluation, changed, after, what, same_shape=False)
 
 
 @model_proof("padding gradients", "padding")

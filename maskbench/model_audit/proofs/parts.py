@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from torch import nn
@@ -29,13 +30,24 @@ def every_part(case: ModelCase) -> Iterable[ProofResult]:
                 if not scores.is_floating_point():
                     yield ProofResult.skipped("the scores are whole numbers, which carry no gradient")
                     return
-                if scores.requires_grad:
-                    (scores @ fixed_direction(scores))[inputs.target.real].sum().backward()  # type: ignore[no-untyped-call]
+                # Some libraries refuse gradients in evaluation, and say so by an assertion.
+                with contextlib.suppress(*([] if mode.training else [AssertionError])):
+                    if scores.requires_grad:
+                        projected = scores @ fixed_direction(scores)
+                        projected[inputs.target.real].sum().backward()  # type: ignore[no-untyped-call]
     finally:
         for handle in handles:
             handle.remove()
     unreached = [n for n, p in module.named_parameters() if p.requires_grad and p.grad is None]
     module.zero_grad(set_to_none=True)
+    excused: dict[str, list[str]] = {}
+    for part, reason in case.subject.idle_parts().items():
+        own = [name for name in unreached if name == part or name.startswith(f"{part}.")]
+        if own:
+            excused.setdefault(reason, []).append(part)
+            unreached = [name for name in unreached if name not in own]
+    for reason, parts in excused.items():
+        yield ProofResult.skipped(f"{', '.join(parts)}: {reason}")
     names = _by_module(module, unreached, ran)
     said = f"no score depends on {', '.join(names[:5])}" if names else ""
     yield ProofResult.at_most(
