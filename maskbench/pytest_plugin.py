@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def model_audit() -> Callable[..., list[ModelFinding]]:
     """`maskbench.testing.audit_model`: takes a model, returns one finding per proof."""
 
-    def audit(model: Any, *proofs: str, **how: Any) -> list[ModelFinding]:
+    def audit(model: Any, proofs: Sequence[str] | None = None, **how: Any) -> list[ModelFinding]:
         from maskbench.testing import audit_model
 
-        return audit_model(model, proofs or None, **how)
+        return audit_model(model, proofs, **how)
 
     return audit

@@ -42,8 +42,13 @@ def audit_model(
         how: what `ModelSubject` takes, for a module.
 
     Raises:
-        ValueError: it is not known how the module is called, or a proof is unknown.
+        TypeError: it is no model.
+        ValueError: it is not known how the module is called, it cannot be called, or a proof is unknown.
     """
+    if not isinstance(model, nn.Module | ModelSubject):
+        raise TypeError(
+            f"a model is a torch.nn.Module or a ModelSubject, not {type(model).__name__}; give what your function returns"
+        )
     subject = model if isinstance(model, ModelSubject) else subject_for(model, **how)
     return list(audit_subject(subject, proofs))
 

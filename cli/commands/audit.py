@@ -120,10 +120,15 @@ def _subjects(targets: Sequence[str], plugins: Sequence[Path], runs_dir: Path) -
     """Yield the subjects of the audit in the order of `targets`; unknown names are refused first."""
     from maskbench.audit.arms import make_experiment_subjects
     from maskbench.audit.catalogue import make_catalogue_subjects
+    from maskbench.errors import ConfigError
     from maskbench.experiment.plan import CACHE
 
     from ..loading import hint_at_plugins, load, locate_problems
 
+    if code := next((target for target in targets if target.endswith(".py")), None):
+        raise ConfigError(
+            f"{code} is Python, not an experiment; a model in it is audited by --model {code}:FUNCTION"
+        )
     files = [target for target in targets if target.endswith(_ENDINGS) or Path(target).is_file()]
     with hint_at_plugins(runs_dir):
         yield from make_catalogue_subjects([target for target in targets if target not in files])

@@ -42,7 +42,7 @@ def audit_one_model(
     else:
         from ..views.model_audit_table import print_model_findings
 
-        print_model_findings(subject.name, findings)
+        print_model_findings(subject.name, subject.call_note, findings)
     if (junit := files.get("junit")) is not None:
         save_output(as_junit(target, findings).encode(), junit)
     if (sarif := files.get("sarif")) is not None:

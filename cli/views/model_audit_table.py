@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 _WORDS = {True: ("holds", "green"), False: ("BROKEN", "bold red")}
 
 
-def print_model_findings(name: str, findings: Sequence[ModelFinding], file: TextIO | None = None) -> None:
-    """Print the table, the broken promises, what was not checked, and the totals."""
+def print_model_findings(
+    name: str, call_note: str, findings: Sequence[ModelFinding], file: TextIO | None = None
+) -> None:
+    """Print how the model was called, the table, the broken promises, what was not checked, and the totals."""
     console = console_on(file or sys.stdout)
+    if call_note:
+        console.file.write(_wrapped(f"{name}: {call_note}", console, "") + "\n\n")
     print_whole(console, findings_table(findings))
     out = console.file
     for finding in findings:

@@ -97,6 +97,8 @@ class ModelSubject:
         self.may_read = may_read
         self.test_inputs: Inputs | None = None
         """Inputs on which the proofs are made; None: sentences of different lengths that the audit makes."""
+        self.call_note = ""
+        """How the audit calls the model, for the report."""
         self.build_lines: Sequence[str] = ()
         """Python lines that build `model` without maskbench; none where that is not known."""
 

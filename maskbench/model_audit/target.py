@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,6 @@ from torch import nn
 from maskbench.errors import ConfigError
 from maskbench.model_audit.adapters.small_configurations import small_settings
 from maskbench.model_audit.adapters.torch_modules import (
-    Layer,
-    PlainDecoder,
-    PlainEncoderDecoder,
     TorchAttention,
     TorchDecoder,
     TorchEncoder,
@@ -57,31 +56,50 @@ def load_target(target: str, config: Mapping[str, str] | None = None, **further:
             "saved Hugging Face model"
         )
     module = _imported_file(Path(place)) if place.endswith(".py") else _imported(place)
-    build = getattr(module, name, None)
-    if not callable(build):
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ConfigError(
-            f"{place} has no function {name!r}" + (f"; it has {', '.join(known[:10])}" if known else "")
-        )
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            built = build()
-    except Exception as error:
-        raise ConfigError(f"{target} failed: {type(error).__name__}: {error}") from error
+    built, call = _built(target, place, name, module)
     if place.endswith(".py"):
         lines = (
             "import runpy",
             "torch.manual_seed(0)",
-            f"model = runpy.run_path({place!r})[{name!r}]().eval()",
+            f"model = runpy.run_path({place!r})[{name!r}]{call}.eval()",
         )
     else:
         lines = (
             "import importlib",
             "torch.manual_seed(0)",
-            f"model = importlib.import_module({place!r}).{name}().eval()",
+            f"model = importlib.import_module({place!r}).{name}{call}.eval()",
         )
     return _checked(target, built, further, lines)
+
+
+def _built(target: str, place: str, name: str, module: Any) -> tuple[object, str]:
+    """Return what a name of a module builds, and how it is called in Python; a model itself is not called."""
+    build = getattr(module, name, None)
+    if isinstance(build, nn.Module | ModelSubject):
+        return build, ""
+    if not callable(build):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        near = get_close_matches(name, known, 3) or known[:10]
+        raise ConfigError(
+            f"{place} has no function {name!r}" + (f"; it has {', '.join(near)}" if near else "")
+        )
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return build(), "()"
+    except (Exception, SystemExit) as error:
+        said = f"{target} failed: {type(error).__name__}: {error}"
+        if _needs_arguments(build):
+            said += f"; it is called without arguments: write a function that returns {name}(...)"
+        raise ConfigError(said) from error
+
+
+def _needs_arguments(build: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(build).bind()
+    except TypeError:
+        return True
+    return False
 
 
 def _checked(target: str, built: object, further: Mapping[str, Any], lines: Sequence[str]) -> ModelSubject:
@@ -93,9 +111,8 @@ def _checked(target: str, built: object, further: Mapping[str, Any], lines: Sequ
     if isinstance(built, ModelSubject):
         return built
     if not isinstance(built, nn.Module):
-        raise ConfigError(
-            f"{target} returned {type(built).__name__}; it must return a torch.nn.Module or a ModelSubject"
-        )
+        what = f"the class {built.__name__}" if isinstance(built, type) else type(built).__name__
+        raise ConfigError(f"{target} returned {what}; it must return a torch.nn.Module or a ModelSubject")
     try:
         subject = subject_for(built, **{"name": type(built).__name__, **further})
         subject.build_lines = lines
@@ -127,44 +144,17 @@ def subject_for(module: nn.Module, **further: Any) -> ModelSubject:
         from maskbench.model_audit.adapters import x_transformers
 
         return x_transformers.subject_of(module, **further)
-    return _plain(module, further)
+    from maskbench.model_audit.adapters import plain
 
-
-def _plain(module: nn.Module, further: Mapping[str, Any]) -> ModelSubject:
-    """Return the subject of a module of the user's: it is called with ids if it has a table of words, else with vectors."""
-    tables = [part for part in module.modules() if isinstance(part, nn.Embedding)]
-    if not tables:
-        return Layer(module, **further)
-    words = max(table.num_embeddings for table in tables)
-    others = [
-        table.num_embeddings for table in tables if table.num_embeddings < words and table.num_embeddings >= 4
-    ]
-    given = {"vocab_size": words, "max_length": min([64, *others]), **further}
-    required = _required(module)
-    if required == 1:
-        return PlainDecoder(module, **given)
-    if required == 2:
-        return PlainEncoderDecoder(module, **given)
-    raise ValueError(
-        f"forward of {type(module).__name__} has {required} required arguments; one (token ids) and two (source ids, target "
-        "ids) are known. Return a ModelSubject from your function to say how it is called"
-    )
-
-
-def _required(module: nn.Module) -> int:
-    import inspect
-
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    found = inspect.signature(module.forward).parameters.values()
-    return sum(parameter.default is parameter.empty and parameter.kind in kinds for parameter in found)
+    return plain.subject_of(module, **further)
 
 
 def _imported(name: str) -> Any:
     sys.path.insert(0, "")
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(f"the module {name!r} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"the module {name!r} cannot be imported: {_said(error)}") from error
     finally:
         sys.path.remove("")
 
@@ -172,18 +162,26 @@ def _imported(name: str) -> Any:
 def _imported_file(file: Path) -> Any:
     if not file.is_file():
         raise ConfigError(f"there is no file {file}")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    # A name of its own, so that a file called `random.py` does not take the place of a module of Python.
+    name = f"_audited_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
+    sys.modules[name] = module
     sys.path.insert(0, str(file.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise ConfigError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{file} cannot be imported: {_said(error)}") from error
     finally:
         sys.path.remove(str(file.parent))
     return module
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return "it ends the program; put what it does as a script under `if __name__ == '__main__':`"
+    return f"{type(error).__name__}: {error}"
 
 
 def _transformers() -> Any:

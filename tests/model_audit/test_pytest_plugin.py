@@ -6,6 +6,6 @@ from controls import control
 
 
 def test_the_fixture_returns_findings(model_audit):
-    (finding,) = model_audit(control("causal mask forgotten"), "causality")
+    (finding,) = model_audit(control("causal mask forgotten"), ["causality"])
     assert finding.passed is False
-    assert [f.passed for f in model_audit(control(), "causality", "batch order")] == [True, True]
+    assert [f.passed for f in model_audit(control(), ["causality", "batch order"])] == [True, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -32,12 +33,26 @@ def nothing():
 
 def fails():
     raise RuntimeError("no weights")
+
+def ends():
+    raise SystemExit(7)
+
+class Sized(Decoder):
+    def __init__(self, size):
+        super().__init__()
+
+def kind():
+    return Decoder
+
+READY = Decoder()
 """
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(MODEL)
+    (tmp_path / "script.py").write_text("import sys\nsys.exit(0)\n")
+    (tmp_path / "random.py").write_text(MODEL)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -49,6 +64,18 @@ def test_a_file_and_a_module_are_the_same_model(folder):
     assert weights[0].equal(weights[1])
 
 
+def test_a_model_itself_is_taken_as_it_is(folder):
+    subject = load_target("mine.py:READY")
+    assert subject.name == "Decoder" and subject.build_lines[-1].endswith("['READY'].eval()")
+
+
+def test_a_file_does_not_take_the_place_of_a_module_of_python(folder):
+    import random
+
+    assert load_target("random.py:build").name == "Decoder"
+    assert sys.modules["random"] is random
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
@@ -56,9 +83,13 @@ def test_a_file_and_a_module_are_the_same_model(folder):
         ("mine.py:", "names no model"),
         ("other.py:build", "there is no file other.py"),
         ("no_such_module:build", "cannot be imported"),
-        ("mine.py:bild", "has no function 'bild'; it has Decoder, build, nothing, fails"),
+        ("mine.py:bild", "has no function 'bild'; it has build$"),
         ("mine.py:nothing", "returned int; it must return"),
         ("mine.py:fails", "failed: RuntimeError: no weights"),
+        ("mine.py:ends", "failed: SystemExit: 7"),
+        ("mine.py:Sized", "it is called without arguments: write a function that returns Sized"),
+        ("mine.py:kind", "returned the class Decoder; it must return"),
+        ("script.py:build", "it ends the program; put what it does as a script under"),
         (".", "has no config.json"),
     ],
 )

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from maskbench.model_audit import audit_subject
 from maskbench.model_audit.adapters.torch_modules import (
     Layer,
-    PlainDecoder,
-    PlainEncoderDecoder,
     TorchAttention,
     TorchDecoder,
     TorchEncoder,
@@ -211,27 +209,6 @@ class LastAlone(nn.Module):
     def forward(self, ids: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         x = self.words(ids).cumsum(1).tanh()
         return (self.head(x[:, -1:]), None) if targets is None else (self.head(x), torch.zeros(()))
-
-
-def test_plain_modules_are_called_with_what_they_take():
-    decoder = subject_for(LastAlone().eval())
-    assert isinstance(decoder, PlainDecoder) and decoder.words == (4, 26)
-    assert broken(decoder, ["causality", "reach"]) == {}
-
-    class Pair(LastAlone):
-        def forward(self, source: Tensor, target: Tensor) -> Tensor:
-            return self.head(self.words(target).cumsum(1) + self.words(source).mean(1, keepdim=True))
-
-    pair = subject_for(Pair().eval())
-    assert isinstance(pair, PlainEncoderDecoder)
-    assert broken(pair, ["causality", "reach", "padding content"]) == {}
-
-    class Three(LastAlone):
-        def forward(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-            return a
-
-    with pytest.raises(ValueError, match="3 required arguments"):
-        subject_for(Three())
 
 
 def test_scores_of_another_shape_are_refused():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskbench.model_audit.adapters.outputs import first_tensor
 from maskbench.model_audit.door import Door
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.subject import ModelSubject
@@ -229,89 +229,10 @@ class Layer(ModelSubject):
             raise ValueError("the width of the layer's vectors cannot be told from its parts; give `width`")
         further = {"name": type(module).__name__, "padding": (), **further}
         super().__init__(_WithTable(module, width), vocab_size=TABLE, **further)
+        self.width = width
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the layer's output vectors."""
         whole = self.module
         assert isinstance(whole, _WithTable)
         return first_tensor(whole.inner(whole.vectors(inputs.target)))
-
-
-def first_tensor(output: Any) -> Tensor:
-    """Return the tensor of scores of a module's output: itself, the field `logits`, or the first one of a tuple.
-
-    Raises:
-        TypeError: there is none.
-    """
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(output, dict) and isinstance(output.get("logits"), Tensor):
-        found: Tensor = output["logits"]
-        return found
-    if isinstance(getattr(output, "logits", None), Tensor):
-        found = output.logits
-        return found
-    if isinstance(output, tuple | list) and output and isinstance(output[0], Tensor):
-        found = output[0]
-        return found
-    raise TypeError(f"a model must return its scores as a tensor; this one returns {type(output).__name__}")
-
-
-def scores_for(ids: Tensor, found: Tensor) -> Tensor:
-    """Return scores that stand at the positions of ids `[batch len]`.
-
-    Raises:
-        TypeError: their shape is not [batch, length, outputs].
-    """
-    if found.ndim != 3 or found.shape[:2] != ids.shape:
-        raise TypeError(
-            f"for ids of shape {tuple(ids.shape)} the model returns scores of shape {tuple(found.shape)}; the proofs "
-            "need [batch, length, outputs]. Return a ModelSubject from your function to say how it is called"
-        )
-    return found
-
-
-class PlainDecoder(ModelSubject):
-    """A module that maps token ids `[batch len]` to scores `[batch len outputs]` and is not told what is padding."""
-
-    kind = "decoder"
-
-    def __init__(self, module: nn.Module, **further: Any) -> None:
-        super().__init__(module, **{"padding": (), **further})
-        names = list(inspect.signature(module.forward).parameters)
-        self._targets = next((n for n in names[1:] if n in ("targets", "labels", "target")), None)
-
-    def logits(self, inputs: Inputs) -> Tensor:
-        """Return the scores at every position."""
-        ids = inputs.target.ids
-        found = first_tensor(self.module(ids))
-        if found.ndim == 3 and found.shape[1] != ids.shape[1] and self._targets is not None:
-            # Some decoders compute the last position alone unless they get the targets of a loss.
-            found = first_tensor(self.module(ids, **{self._targets: ids}))
-        return scores_for(ids, found)
-
-    def call_lines(self) -> Sequence[str]:
-        """Return the call of `logits`."""
-        further = "" if self._targets is None else f", {self._targets}=target"
-        return ("def scores(target, target_real):", f"    found = model(target{further})", _FIRST)
-
-
-_FIRST = "    return found if isinstance(found, torch.Tensor) else found.logits if hasattr(found, 'logits') else found[0]"
-
-
-class PlainEncoderDecoder(ModelSubject):
-    """A module that maps source and target ids to scores `[batch tgt outputs]` and is not told what is padding."""
-
-    kind = "encoder-decoder"
-
-    def __init__(self, module: nn.Module, **further: Any) -> None:
-        super().__init__(module, **{"padding": (), **further})
-
-    def logits(self, inputs: Inputs) -> Tensor:
-        """Return the scores at every position of the target."""
-        return first_tensor(self.module(inputs.of("source").ids, inputs.target.ids))
-
-    def call_lines(self) -> Sequence[str]:
-        """Return the call of `logits`."""
-        head = "def scores(target, target_real, source, source_real):"
-        return (head, "    found = model(source, target)", _FIRST)

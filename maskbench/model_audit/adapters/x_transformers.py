@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from maskbench.model_audit.adapters.torch_modules import scores_for
+from maskbench.model_audit.adapters.outputs import scores_for
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.subject import ModelSubject
 
