@@ -68,12 +68,15 @@ def _jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
         lengths = sorted(met)
         found: dict[int, list[Tensor]] = {length: [] for length in lengths}
         for i in range(scores.shape[1]):
-            gradients = torch.autograd.grad(
-                (scores[:, i] * direction).sum(),
-                [probes[length] for length in lengths],
-                retain_graph=True,
-                materialize_grads=True,
-            )
+            try:
+                gradients = torch.autograd.grad(
+                    (scores[:, i] * direction).sum(),
+                    [probes[length] for length in lengths],
+                    retain_graph=True,
+                    materialize_grads=True,
+                )
+            except RuntimeError as error:  # such as a checkpoint that allows only `backward`
+                return f"no gradient can be computed: {str(error).splitlines()[0]}"
             for length, gradient in zip(lengths, gradients, strict=True):
                 found[length].append(gradient.abs().amax(-1))
     return {sides[length]: torch.stack(found[length], 1) for length in lengths}

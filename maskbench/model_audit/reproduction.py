@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from maskbench.model_audit.case import ModelCase
+from maskbench.model_audit.case import SEED, Mode, ModelCase
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.proofs.registry import Change
 from maskbench.model_audit.rounding import difference
@@ -26,7 +26,10 @@ def tokens(rows, lengths):
     return ids, torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]
 
 
+{mode}
+torch.manual_seed({seed})
 before = scores({before})
+torch.manual_seed({seed})
 after = scores({after})
 moved = (before[{row}, {position}] - after[{row}, {position}]).detach().abs().max().item()
 print(f"{what} moves the prediction at {position} by {{moved:.3g}}; it must not (rounding: {limit:.1g})")
@@ -70,8 +73,14 @@ def moved_by(case: ModelCase, change: Change) -> float:
     return difference(before[place], after[place])
 
 
-def write_reproduction(subject: ModelSubject, change: Change, limit: float, sentence: str) -> str | None:
-    """Return the script; None where the model cannot be built or called without maskbench."""
+def write_reproduction(
+    subject: ModelSubject, change: Change, limit: float, sentence: str, dtype: str
+) -> str | None:
+    """Return the script; None where the model cannot be built or called without maskbench.
+
+    Args:
+        dtype: the number format in which the change was seen, such as "float64".
+    """
     call, build = subject.call_lines(), subject.build_lines
     if call is None or not build or not (_is_right_padded(change.before) and _is_right_padded(change.after)):
         return None
@@ -79,6 +88,8 @@ def write_reproduction(subject: ModelSubject, change: Change, limit: float, sent
         title=sentence.replace('"""', "'''").replace("\\", "\\\\"),
         build="\n".join(build),
         call="\n".join(call),
+        mode=_mode_lines(change.mode, dtype),
+        seed=SEED,
         before=_arguments(change.before),
         after=_arguments(change.after),
         row=change.row,
@@ -86,6 +97,12 @@ def write_reproduction(subject: ModelSubject, change: Change, limit: float, sent
         what=change.what,
         limit=limit,
     )
+
+
+def _mode_lines(mode: Mode, dtype: str) -> str:
+    """Return Python lines that bring the model into the mode and format in which the change was seen."""
+    state = "model.train()" if mode.training else "model.eval()"
+    return f"model.to(torch.{dtype})\n{state}\ntorch.set_grad_enabled({mode.gradients})"
 
 
 def _is_right_padded(inputs: Inputs) -> bool:
