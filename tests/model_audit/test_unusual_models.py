@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from trunk import Trunk, TrunkSubject, trunk
+from trunk import CachedTrunk, Trunk, TrunkSubject, trunk
 
 from maskbench.model_audit import ModelFinding, ModelSubject, audit_subject
 from maskbench.model_audit.inputs import Inputs
@@ -189,6 +189,18 @@ def test_a_model_that_raises_is_said_to():
     assert {f.proof for f in found.values() if f.passed is None} >= {"declared structure", "padding content"}
     assert found["causality"].passed is found["every part works"].passed is False
     assert broken(subject_for(Raising().eval(), max_length=8)) == []
+
+
+def test_a_cache_that_takes_one_token_a_step_is_said_to():
+    class OneByOne(CachedTrunk):
+        def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
+            if inputs.target.length - start > 1:
+                raise NotImplementedError("one token a step")
+            return super().step(inputs, start, state)
+
+    found = audited(trunk(subject=OneByOne), ["cached decoding", "several tokens a step", "no trace"])
+    assert [finding.passed for finding in found.values()] == [True, None, True]
+    assert "NotImplementedError: one token a step" in found["several tokens a step"].sentence
 
 
 def test_lengths_that_are_too_short_are_refused():

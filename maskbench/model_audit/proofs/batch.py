@@ -34,13 +34,15 @@ def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
 @model_proof("batch order", "batch")
 def batch_order(case: ModelCase) -> Iterable[ProofResult]:
     """Do a row's predictions stay when it stands in another row?"""
-    order = torch.arange(case.inputs.batch - 1, -1, -1)
     before, real = case.unchanged(EVALUATION), case.inputs.target.real
-    after = case.scores(case.inputs.rows(order), EVALUATION)[order]
-    moved, limit = difference(after[real], before[real]), case.limit(before)
-    yield ProofResult.at_most(
-        moved, limit, f"rows in another order move scores by {moved:.2g}" if moved > limit else ""
-    )
+    rows = torch.arange(case.inputs.batch)
+    # A model that reverses or rotates the rows gives the same scores in one of these orders. Each is its own inverse.
+    for order in (rows.flip(0), torch.cat((rows[:2].flip(0), rows[2:]))):
+        after = case.scores(case.inputs.rows(order), EVALUATION)[order]
+        moved, limit = difference(after[real], before[real]), case.limit(before)
+        yield ProofResult.at_most(
+            moved, limit, f"rows in another order move scores by {moved:.2g}" if moved > limit else ""
+        )
 
 
 @model_proof("alone", "batch")

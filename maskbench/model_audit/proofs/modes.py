@@ -140,9 +140,9 @@ def no_trace(case: ModelCase) -> Iterable[ProofResult]:
         used.subject.logits(used.inputs)
         if used.subject.has_step:
             _scores, state = used.subject.step(
-                used.inputs.change("target", used.inputs.target.columns(0, 2)), 0, None
+                used.inputs.change("target", used.inputs.target.columns(0, 1)), 0, None
             )
-            used.subject.step(used.inputs.change("target", used.inputs.target.columns(0, 3)), 2, state)
+            used.subject.step(used.inputs.change("target", used.inputs.target.columns(0, 2)), 1, state)
         module.train()
     changed = sorted(name for name, value in _differences(before, _state(module)))
     # Not through `running`, which restores the buffers.
