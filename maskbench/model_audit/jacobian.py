@@ -17,15 +17,21 @@ from maskbench.model_audit.rounding import largest_score
 
 
 @contextmanager
-def add_probes(modules: list[nn.Module], probes: dict[int, Tensor]) -> Iterator[set[int]]:
-    """Within the context, add to each module's output the probe of its length; yields the lengths that were met."""
-    met: set[int] = set()
+def add_probes(
+    modules: list[nn.Module], probes: dict[tuple[int, int], Tensor]
+) -> Iterator[set[tuple[int, int]]]:
+    """Within the context, add to each module's output the probe of its length and width; yields those that were met."""
+    met: set[tuple[int, int]] = set()
 
     def add(_module: nn.Module, _inputs: object, output: Any) -> Any:
-        if not isinstance(output, Tensor) or output.ndim != 3 or output.shape[1] not in probes:
+        if not isinstance(output, Tensor) or output.ndim != 3:
             return output
-        met.add(output.shape[1])
-        return output + probes[output.shape[1]].to(output.dtype)
+        size = output.shape[1], output.shape[2]
+        # A table of relative positions gives [len len heads].
+        if size not in probes or output.shape[0] not in (1, len(probes[size])):
+            return output
+        met.add(size)
+        return output + probes[size].to(output.dtype)
 
     handles = [module.register_forward_hook(add) for module in modules]
     try:
@@ -47,16 +53,15 @@ def _jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
     inputs, modules = case.inputs, list(case.subject.embeddings())
     if not modules:
         return "no module is known whose outputs are the vectors of tokens (`embeddings`)"
-    widths = {module: _width(module) for module in modules}
-    if None in widths.values() or len(set(widths.values())) != 1:
+    widths = {width for module in modules if (width := _width(module)) is not None}
+    if not widths:
         return "the width of the vectors of tokens is not known"
-    width = next(iter(widths.values()))
-    assert width is not None
     like = next(iter(modules[0].parameters()))
     sides: dict[int, Side] = {inputs.of(side).length: side for side in inputs.sides}
     probes = {
-        length: torch.zeros(inputs.batch, length, width, dtype=like.dtype, requires_grad=True)
+        (length, width): torch.zeros(inputs.batch, length, width, dtype=like.dtype, requires_grad=True)
         for length in sides
+        for width in widths
     }
     with case.running(WITH_GRADIENTS), add_probes(modules, probes) as met:
         scores = case.subject.logits(inputs)
@@ -65,21 +70,26 @@ def _jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
         if not met:
             return "the vectors of tokens did not pass the modules that `embeddings` names"
         direction = torch.linspace(0.3, 1.7, scores.shape[-1]).cos().to(scores.dtype)
-        lengths = sorted(met)
-        found: dict[int, list[Tensor]] = {length: [] for length in lengths}
+        sizes = sorted(met)
+        found: dict[Side, list[Tensor]] = {sides[length]: [] for length, _ in sizes}
         for i in range(scores.shape[1]):
             try:
                 gradients = torch.autograd.grad(
                     (scores[:, i] * direction).sum(),
-                    [probes[length] for length in lengths],
+                    [probes[size] for size in sizes],
                     retain_graph=True,
                     materialize_grads=True,
                 )
             except RuntimeError as error:  # such as a checkpoint that allows only `backward`
                 return f"no gradient can be computed: {str(error).splitlines()[0]}"
-            for length, gradient in zip(lengths, gradients, strict=True):
-                found[length].append(gradient.abs().amax(-1))
-    return {sides[length]: torch.stack(found[length], 1) for length in lengths}
+            for side, of_side in found.items():
+                parts = [
+                    gradient.abs().amax(-1)
+                    for (length, _), gradient in zip(sizes, gradients, strict=True)
+                    if sides[length] == side
+                ]
+                of_side.append(torch.stack(parts).amax(0))
+    return {side: torch.stack(of_side, 1) for side, of_side in found.items()}
 
 
 def _width(module: nn.Module) -> int | None:

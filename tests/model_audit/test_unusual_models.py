@@ -53,6 +53,13 @@ def test_a_model_without_numbers_proves_nothing_and_the_first_module_is_named(nu
     assert found["generation"].passed is None
 
 
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_one_output_that_is_no_number_is_enough(number):
+    first = torch.tensor([0])
+    found = audited(scored(lambda _, scores, ids: scores.index_fill(-1, first, number)), ["batch mates"])
+    assert found["batch mates"].sentence == "scores are NaN or infinite, first in the output of Trunk"
+
+
 def test_whole_numbers_are_compared_but_have_no_gradient():
     found = audited(scored(lambda _, scores, ids: scores.argmax(-1, keepdim=True)))
     assert [finding for finding in found.values() if finding.passed is False] == []
@@ -201,6 +208,41 @@ def test_a_cache_that_takes_one_token_a_step_is_said_to():
     found = audited(trunk(subject=OneByOne), ["cached decoding", "several tokens a step", "no trace"])
     assert [finding.passed for finding in found.values()] == [True, None, True]
     assert "NotImplementedError: one token a step" in found["several tokens a step"].sentence
+
+
+@pytest.mark.parametrize("room", [3, 10])
+def test_a_model_with_room_for_few_rows_is_audited(room):
+    class Narrow(TrunkSubject):
+        def logits(self, inputs: Inputs) -> Tensor:
+            if inputs.batch > room:
+                raise ValueError(f"room for {room} rows")
+            return super().logits(inputs)
+
+    few = ["causality", "reach", "declared structure", "batch mates"]
+    assert broken(trunk(subject=Narrow), few) == []
+    leaking = trunk(subject=Narrow, spoil=lambda _, x, ids: x + x.mean(1, keepdim=True))
+    assert [finding.proof for finding in broken(leaking, few)] == ["causality"]
+
+
+def test_a_large_table_of_relative_positions_is_no_table_of_words():
+    def related(module: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        place = torch.arange(x.shape[1])
+        bias = module.relative(place[:, None] - place + 20)[..., 0]
+        return x + bias.tril() @ x + module.narrow(_ids) @ module.widen
+
+    subject = trunk(subject=TrunkSubject, spoil=related)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        subject.module.relative, subject.module.narrow = nn.Embedding(60, 3), nn.Embedding(50, 5)
+        subject.module.widen = nn.Parameter(torch.randn(5, 24))
+    found = audited(subject, ["future gradients", "causality"])
+    assert [finding.passed for finding in found.values()] == [True, True]
+
+    def leaking(module: Trunk, x: Tensor, ids: Tensor) -> Tensor:
+        return related(module, x, ids) + (module.narrow(ids) @ module.widen).roll(-1, 1)
+
+    subject.module.spoil = leaking
+    assert audited(subject, ["future gradients"])["future gradients"].passed is False
 
 
 def test_lengths_that_are_too_short_are_refused():
