@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import Any
 
 import numpy as np
@@ -243,6 +244,31 @@ def test_a_large_table_of_relative_positions_is_no_table_of_words():
 
     subject.module.spoil = leaking
     assert audited(subject, ["future gradients"])["future gradients"].passed is False
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.parametrize(
+    "normed",
+    [
+        nn.utils.weight_norm,
+        nn.utils.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+    ],
+)
+def test_weights_that_are_computed_are_copied(normed):
+    subject = trunk(subject=TrunkSubject)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        normed(subject.module.inner[0])
+    assert broken(subject, [*IN_TRAINING, "evaluation repeats", "every part works", "formats"]) == []
+
+
+def test_a_model_that_cannot_be_copied_is_refused():
+    subject = trunk()
+    subject.module.lock = threading.Lock()
+    with pytest.raises(ValueError, match="Trunk cannot be copied"):
+        audited(subject)
 
 
 def test_lengths_that_are_too_short_are_refused():

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from maskbench.model_audit.case import (
     DIFFERENT_AGAIN,
@@ -42,6 +44,9 @@ def training_mode(case: ModelCase) -> Iterable[ProofResult]:
     if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()):
         yield ProofResult.skipped("the model normalises over the batch in training")
         return
+    if any(_iterates_a_norm(part) for part in module.modules()):
+        yield ProofResult.skipped("the model improves its spectral norm in every training pass")
+        return
     with quiet(module):
         train, again = (_at_real(case, case.scores(case.inputs, TRAINING)) for _ in range(2))
         if case.draws(TRAINING) or difference(train, again) > case.limit(train):
@@ -51,6 +56,13 @@ def training_mode(case: ModelCase) -> Iterable[ProofResult]:
     moved, limit = difference(train, evaluation), case.limit(evaluation)
     said = f"scores differ by {moved:.2g} in training mode without dropout" if moved > limit else ""
     yield ProofResult.at_most(moved, limit, said)
+
+
+def _iterates_a_norm(part: nn.Module) -> bool:
+    """Whether a module computes a spectral norm, which a training pass brings nearer to its limit."""
+    return isinstance(part, _SpectralNorm) or any(
+        isinstance(hook, SpectralNorm) for hook in part._forward_pre_hooks.values()
+    )
 
 
 @model_proof("draws", "modes")
