@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -116,5 +117,6 @@ def gradients_at(
     outside = torch.where(pairs, strength.nan_to_num(nan=torch.inf), 0.0)
     limit, value = case.limit() * max(1.0, largest_score(strength)), float(outside.max())
     row, t, j = (int(n) for n in torch.unravel_index(outside.argmax(), outside.shape))
-    detail = f"{what} {j} has a gradient of {value:.2g} in the prediction at {t} (row {row})"
+    size = f"of {value:.2g}" if math.isfinite(value) else "that is no number"
+    detail = f"{what} {j} has a gradient {size} in the prediction at {t} (row {row})"
     return ProofResult.at_most(value, limit, detail if value > limit else side)

@@ -73,6 +73,18 @@ def test_whole_numbers_are_compared_but_have_no_gradient():
     assert [finding.proof for finding in broken(leaking, ["causality", "batch mates"])] == ["causality"]
 
 
+def test_a_gradient_that_is_no_number_is_said_to_be_none():
+    """A query without a key: its row of NaN is replaced in the scores, and stays in the gradient."""
+
+    def strict(_: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        hidden = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(0)
+        return x + ((x @ x.mT).masked_fill(hidden, -torch.inf).softmax(-1) @ x).nan_to_num()
+
+    found = audited(spoiled(strict), ["causality", "future gradients"])
+    assert found["causality"].passed is True
+    assert "has a gradient that is no number in the prediction at 0" in found["future gradients"].sentence
+
+
 def test_scores_cut_off_from_all_parameters_are_said_to_carry_no_gradient():
     found = audited(scored(lambda _, scores, ids: scores.detach()), ["future gradients", "every part works"])
     assert found["future gradients"].sentence == "the scores carry no gradient"
