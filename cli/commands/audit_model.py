@@ -107,7 +107,7 @@ def _reproduce(subject: ModelSubject, findings: Sequence[ModelFinding], file: Pa
     for finding in findings:
         if finding.passed is False and finding.answer.change is not None:
             script = write_reproduction(
-                subject, finding.answer.change, finding.answer.limit or 0.0, finding.sentence
+                subject, finding.answer.change, finding.answer.limit or 0.0, finding.sentence, finding.dtype
             )
             if script is not None:
                 save_output(script.encode(), file)

@@ -112,7 +112,7 @@ def _answers(proof: ModelProof, case: ModelCase) -> list[ProofResult]:
         return [
             ProofResult(False, detail=f"{type(error).__name__}: {first} ({frame.filename}:{frame.lineno})")
         ]
-    if case.is_finite:
+    if case.is_finite or all(answer.passed is None for answer in found):
         return found
     where = first_module_without_numbers(case)
     detail = "scores are NaN or infinite" + (f", first in the output of {where}" if where else "")

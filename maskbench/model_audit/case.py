@@ -28,9 +28,11 @@ PASS_BYTES = 256 << 20
 """Largest size of a pass of several variants, in bytes, unless a single one needs more."""
 SOURCE_LENGTHS, TARGET_LENGTHS = (9, 5, 7), (11, 8, 10)
 """Lengths of the test sentences in tokens. All sizes of a batch differ; an offset of 10 tokens is tried."""
+SEED = 3
+"""Every pass begins with the generators of random numbers at this seed."""
 ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so passes cannot be compared"
 DIFFERENT_AGAIN = (
-    "two equal passes differ, though all generators start at one seed, so passes cannot be compared"
+    "a pass after another gives other scores, though all generators start at one seed: it cannot be compared"
 )
 STATISTICS = "in training the model keeps statistics over all rows, so rows and positions read one another"
 
@@ -135,12 +137,17 @@ class ModelCase:
                 yield mode, ROUTED_DRAWS
 
     def repeats(self, mode: Mode) -> bool:
-        """Whether a second pass gives the same scores; not so where a model counts its passes or has a generator of its own."""
+        """Whether a pass gives the same scores after one of other tokens.
+
+        Not so where a model counts its passes, keeps what it has read, or has a generator of its own.
+        """
 
         def ask() -> bool:
-            before, again = self.unchanged(mode), self.scores(self.inputs, mode)
+            before, target = self.unchanged(mode), self.inputs.target
+            new = target.with_words(target.real, other_words(target.ids, self.subject.words, 2))
+            self.scores(self.inputs.change("target", new), mode)
             # What is no number both times repeats.
-            moved = difference(again.nan_to_num(), before.nan_to_num())
+            moved = difference(self.scores(self.inputs, mode).nan_to_num(), before.nan_to_num())
             return moved <= self.limit(before, same_shape=True)
 
         return self.once(("repeats", mode), ask)
@@ -197,7 +204,7 @@ class ModelCase:
                     buffer.copy_(self._state[name])
         grad = torch.enable_grad() if mode.gradients else torch.no_grad()
         follows = self.subject.follows_default_dtype and self.dtype == torch.float64
-        with seeded(3), grad, default_dtype(torch.float64 if follows else None):
+        with seeded(SEED), grad, default_dtype(torch.float64 if follows else None):
             yield
 
     def unchanged(self, mode: Mode | None = None, *, outputs: bool = False) -> Tensor:
@@ -287,9 +294,13 @@ class ModelCase:
         for start in range(0, len(variants), at_once):
             piece = list(variants[start : start + at_once])
             same = stack([self.inputs] * len(piece))
-            copies = self.once(
-                ("copies", mode, compute, len(piece)), partial(self.scores, same, mode, compute)
-            )
+            try:
+                copies = self.once(
+                    ("copies", mode, compute, len(piece)), partial(self.scores, same, mode, compute)
+                )
+            except Exception:  # a model may have room for few rows
+                yield from ((before, self.scores(variant, mode, compute)) for variant in piece)
+                continue
             after = self.scores(stack(piece), mode, compute)
             shape = (len(piece), *before.shape)
             yield from zip(copies.view(shape), after.view(shape), strict=True)
@@ -306,7 +317,10 @@ class ModelCase:
                     return True
             # Dropout draws other numbers for more rows; where a row stands is asked without it.
             one = self.unchanged()
-            again = self.scores(stack([self.inputs] * 2)).view(2, *one.shape)
+            try:
+                again = self.scores(stack([self.inputs] * 2)).view(2, *one.shape)
+            except Exception:  # a model may have room for few rows
+                return True
             return difference(again, one.expand_as(again)) > self.limit(one)
 
         return self.once(("mixes rows", mode), ask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,20 +18,27 @@ from maskbench.model_audit.rounding import largest_score
 
 
 @contextmanager
-def add_probes(sides: Mapping[nn.Module, Mapping[int, Side]]) -> Iterator[dict[Side, Tensor]]:
-    """Within the context, add zeros to the outputs of modules, one probe for each side; yields the probes that were met.
+def add_probes(
+    sides: Mapping[nn.Module, Mapping[int, Side]], batch: int
+) -> Iterator[dict[tuple[Side, int], Tensor]]:
+    """Within the context, add zeros to the outputs of modules, one probe for each side and width; yields the probes.
 
     Args:
         sides: for every module, which side an output of a length is.
+        batch: number of rows.
     """
-    probes: dict[Side, Tensor] = {}
+    probes: dict[tuple[Side, int], Tensor] = {}
 
     def add(module: nn.Module, _inputs: object, output: Any) -> Any:
         if not isinstance(output, Tensor) or output.ndim != 3 or output.shape[1] not in sides[module]:
             return output
-        side = sides[module][output.shape[1]]
-        probe = probes.setdefault(side, torch.zeros_like(output).requires_grad_())
-        return output + probe if probe.shape == output.shape else output
+        # A table of relative positions gives [len len heads].
+        if output.shape[0] not in (1, batch):
+            return output
+        place = sides[module][output.shape[1]], output.shape[2]
+        if place not in probes:
+            probes[place] = output.new_zeros(batch, *output.shape[1:]).requires_grad_()
+        return output + probes[place].to(output.dtype)
 
     handles = [module.register_forward_hook(add) for module in sides]
     try:
@@ -94,13 +102,20 @@ def _jacobian(case: ModelCase) -> dict[Side, Tensor] | str:
         by_module = {module: lengths for module in found}
     if not by_module:
         return "no module is known whose outputs are the vectors of tokens (`embeddings`)"
-    with case.running(case.evaluation.with_gradients()), add_probes(by_module) as probes:
+    with case.running(case.evaluation.with_gradients()), add_probes(by_module, inputs.batch) as probes:
         scores = case.subject.logits(inputs)
         if not scores.requires_grad:
             return "the scores carry no gradient"
         if not probes:
             return "the vectors of tokens did not pass the modules that `embeddings` names"
-        return dict(zip(probes, strongest_gradients(scores, list(probes.values())), strict=True))
+        try:
+            gradients = strongest_gradients(scores, list(probes.values()))
+        except RuntimeError as error:  # such as a checkpoint that allows only `backward`
+            return f"no gradient can be computed: {str(error).splitlines()[0]}"
+    strongest: dict[Side, Tensor] = {}
+    for (side, _width), strength in zip(probes, gradients, strict=True):
+        strongest[side] = torch.maximum(strongest[side], strength) if side in strongest else strength
+    return strongest
 
 
 def gradients_at(
@@ -121,5 +136,6 @@ def gradients_at(
     outside = torch.where(pairs, strength.nan_to_num(nan=torch.inf), 0.0)
     limit, value = case.limit() * max(1.0, largest_score(strength)), float(outside.max())
     row, t, j = (int(n) for n in torch.unravel_index(outside.argmax(), outside.shape))
-    detail = f"{what} {j} has a gradient of {value:.2g} in the prediction at {t} (row {row})"
+    size = f"of {value:.2g}" if math.isfinite(value) else "that is no number"
+    detail = f"{what} {j} has a gradient {size} in the prediction at {t} (row {row})"
     return ProofResult.at_most(value, limit, detail if value > limit else side)

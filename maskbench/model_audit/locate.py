@@ -43,9 +43,13 @@ def first_broken_module(case: ModelCase, change: Change, limit: float) -> str | 
 
 
 def first_module_without_numbers(case: ModelCase) -> str | None:
-    """Return the name of the first module to finish whose output holds NaN or infinity at real positions."""
+    """Return the name of the first module to finish whose output holds NaN or infinity at real positions; None: not known."""
     real = case.inputs.target.real
-    for name, output in _outputs(case, case.inputs, case.evaluation).items():
+    try:
+        outputs = _outputs(case, case.inputs, case.evaluation)
+    except Exception:  # a proof may compute scores where the model itself raises
+        return None
+    for name, output in outputs.items():
         at_real = output[real] if output.shape[:2] == real.shape else output
         if not bool(at_real.isfinite().all()):
             return name or case.subject.name
@@ -97,6 +101,7 @@ def _kept(output: Tensor, inputs: Inputs, change: Change, common: int) -> Tensor
     earlier = min(change.position + 1, common)
     real = target.real[change.row].nonzero().flatten()
     columns = real[: _n_kept(change, real, earlier)]
+    # The last axis, usually the width, is looked at last; a convolution's output has its positions there.
     for axis, size in enumerate(row.shape):
         if source is not None and size == source.length:
             kept = source.real[change.row].nonzero().flatten()

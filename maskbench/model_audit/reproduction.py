@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import torch
 
-from maskbench.model_audit.case import ModelCase
+from maskbench.model_audit.case import SEED, ModelCase
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
+from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.proofs.registry import Change
 from maskbench.model_audit.rounding import difference
 from maskbench.model_audit.subject import ModelSubject
@@ -26,16 +27,11 @@ def tokens(rows, lengths):
     return ids, torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]
 
 
-def computed(*inputs):
-    """Return the scores with the same random draws in every pass."""
-    torch.manual_seed(3)
-    return scores(*inputs)
-
-
-model.train({training})
-torch.set_grad_enabled({gradients})
-before = computed({before})
-after = computed({after})
+{mode}
+torch.manual_seed({seed})
+before = scores({before})
+torch.manual_seed({seed})
+after = scores({after})
 moved = (before[{row}, {position}] - after[{row}, {position}]).detach().abs().max().item()
 print(f"{what} moves the prediction at {position} by {{moved:.3g}}; it must not (rounding: {limit:.1g})")
 raise SystemExit(moved > {limit!r})
@@ -75,17 +71,20 @@ def _moves(case: ModelCase, change: Change, limit: float) -> bool:
 
 
 def moved_by(case: ModelCase, change: Change) -> float:
-    """Return how far the change moves its prediction; 0 where the model does not take such small inputs."""
-    try:
-        before, after = (case.scores(inputs, change.mode) for inputs in (change.before, change.after))
-    except (RuntimeError, ValueError):
-        return 0.0
+    """Return how far the change moves its prediction."""
+    before, after = (case.scores(inputs, change.mode) for inputs in (change.before, change.after))
     place = change.row, change.position
     return difference(before[place], after[place])
 
 
-def write_reproduction(subject: ModelSubject, change: Change, limit: float, sentence: str) -> str | None:
-    """Return the script; None where the model cannot be built or called without maskbench."""
+def write_reproduction(
+    subject: ModelSubject, change: Change, limit: float, sentence: str, dtype: str
+) -> str | None:
+    """Return the script; None where the model cannot be built or called without maskbench.
+
+    Args:
+        dtype: the number format in which the change was seen, such as "float64".
+    """
     call, build = subject.call_lines(), subject.build_lines
     if call is None or not build or not (_is_right_padded(change.before) and _is_right_padded(change.after)):
         return None
@@ -93,6 +92,8 @@ def write_reproduction(subject: ModelSubject, change: Change, limit: float, sent
         title=sentence.replace('"""', "'''").replace("\\", "\\\\"),
         build="\n".join(build),
         call="\n".join(call),
+        mode=_mode_lines(change.mode, dtype),
+        seed=SEED,
         before=_arguments(change.before),
         after=_arguments(change.after),
         row=change.row,
@@ -102,6 +103,12 @@ def write_reproduction(subject: ModelSubject, change: Change, limit: float, sent
         training=change.mode.training,
         gradients=change.mode.gradients,
     )
+
+
+def _mode_lines(mode: Mode, dtype: str) -> str:
+    """Return Python lines that bring the model into the mode and format in which the change was seen."""
+    state = "model.train()" if mode.training else "model.eval()"
+    return f"model.to(torch.{dtype})\n{state}\ntorch.set_grad_enabled({mode.gradients})"
 
 
 def _is_right_padded(inputs: Inputs) -> bool:

@@ -202,5 +202,21 @@ class ModelSubject:
         return other
 
     def converted(self, dtype: torch.dtype) -> Self:
-        """Return this subject around a copy of its module in a number format."""
-        return self.with_module(copy.deepcopy(self.module).to(dtype))
+        """Return this subject around a copy of its module in a number format.
+
+        Raises:
+            ValueError: the module cannot be copied.
+        """
+        # Computed tensors, such as a weight of `torch.nn.utils.weight_norm`, refuse to be copied with their history.
+        computed = {
+            id(value): value.detach().clone()
+            for part in self.module.modules()
+            for value in vars(part).values()
+            if isinstance(value, Tensor) and not value.is_leaf
+        }
+        try:
+            return self.with_module(copy.deepcopy(self.module, computed).to(dtype))
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"{self.name} cannot be copied, and the proofs change copies of it: {error}"
+            ) from error

@@ -215,6 +215,11 @@ FAULTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Callable[..., Model
         ("causality", "truncation", "future gradients"),
         spoiled(lambda x, _: x + x[:1]),
     ),
+    "rows reversed": (
+        ("batch order", "batch mates"),
+        FUTURE,
+        spoiled(lambda x, _: x + x.flip(0)),
+    ),
     "number of the row": (
         ("batch order", "alone"),
         ("causality", "batch mates"),
@@ -396,3 +401,12 @@ FAULTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Callable[..., Model
     "squares that overflow": (("formats",), FUTURE, spoiled(lambda x, _: careless_norm(x))),
 }
 """By fault: proofs that must catch it, proofs that must not accuse it, and the model."""
+
+WITHOUT_FAULT: Mapping[str, Callable[..., ModelSubject]] = {
+    "generation": made(Greedy),
+    "implementations": made(Kernels, mixers=(partial(Heads, kernel="sdpa"),) * 2, left_padding=True),
+    "one function, many doors": made(Doors, door=lambda module, ids: module(ids)[0]),
+    "prompts padded on the left": in_steps(lambda real: real),
+    "draws": drawing(lambda x, _ids: torch.rand(len(x))),
+}
+"""By proof: a model of which it is true, with what the faults above have."""

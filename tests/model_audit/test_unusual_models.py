@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from trunk import Trunk, TrunkSubject, trunk
+from trunk import CachedTrunk, Trunk, TrunkSubject, trunk
 
 from maskbench.model_audit import ModelFinding, ModelSubject, audit_subject
 from maskbench.model_audit.case import ModelCallError
@@ -54,6 +55,13 @@ def test_a_model_without_numbers_proves_nothing_and_the_first_module_is_named(nu
     assert found["generation"].passed is None
 
 
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_one_output_that_is_no_number_is_enough(number):
+    first = torch.tensor([0])
+    found = audited(scored(lambda _, scores, ids: scores.index_fill(-1, first, number)), ["batch mates"])
+    assert found["batch mates"].sentence == "scores are NaN or infinite, first in the output of Trunk"
+
+
 def test_whole_numbers_are_compared_but_have_no_gradient():
     found = audited(scored(lambda _, scores, ids: scores.argmax(-1, keepdim=True)))
     assert [finding for finding in found.values() if finding.passed is False] == []
@@ -64,6 +72,18 @@ def test_whole_numbers_are_compared_but_have_no_gradient():
     )
     leaking = scored(lambda _, scores, ids: scores.argmax(-1, keepdim=True) + ids[:, -1:, None])
     assert [finding.proof for finding in broken(leaking, ["causality", "batch mates"])] == ["causality"]
+
+
+def test_a_gradient_that_is_no_number_is_said_to_be_none():
+    """A query without a key: its row of NaN is replaced in the scores, and stays in the gradient."""
+
+    def strict(_: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        hidden = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).triu(0)
+        return x + ((x @ x.mT).masked_fill(hidden, -torch.inf).softmax(-1) @ x).nan_to_num()
+
+    found = audited(spoiled(strict), ["causality", "future gradients"])
+    assert found["causality"].passed is True
+    assert "has a gradient that is no number in the prediction at 0" in found["future gradients"].sentence
 
 
 def test_scores_cut_off_from_all_parameters_are_said_to_carry_no_gradient():
@@ -113,7 +133,7 @@ def test_a_generator_of_the_model_itself_makes_training_passes_incomparable():
     found = audited(spoiled(noisy), IN_TRAINING)
     assert [finding for finding in found.values() if finding.passed is False] == []
     assert found["causality"].passed is True
-    assert "training: two equal passes differ" in found["causality"].not_made[0]
+    assert "training: a pass after another gives other scores" in found["causality"].not_made[0]
     assert "two fresh copies differ" in found["no trace"].sentence
 
 
@@ -128,6 +148,35 @@ def test_a_model_that_counts_its_passes_is_not_said_to_leak():
     found = audited(trunk(subject=Counting), ["causality", "batch mates", "evaluation repeats"])
     assert found["causality"].passed is None and found["batch mates"].passed is None
     assert found["evaluation repeats"].passed is False
+
+
+def test_a_model_that_keeps_what_it_read_is_not_said_to_leak():
+    def remembered(module: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        last = getattr(module, "last", None)
+        module.last = x.detach()
+        return x if last is None or last.shape != x.shape else x + 0.1 * last
+
+    found = audited(spoiled(remembered), ["causality", "evaluation repeats", "no trace"])
+    assert [finding.passed for finding in found.values()] == [None, False, False]
+
+
+def test_random_directions_that_begin_at_one_seed_are_no_other_function_in_another_format():
+    def turned(_: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        return x @ torch.randn(x.shape[-1], x.shape[-1], dtype=x.dtype)
+
+    assert broken(spoiled(turned)) == []
+
+
+def test_a_checkpoint_without_a_gradient_of_inputs_is_said_and_no_leak():
+    def checkpointed(module: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return module.norms[0](x)
+        return torch.utils.checkpoint.checkpoint(module.norms[0], x, use_reentrant=True)
+
+    found = audited(spoiled(checkpointed), ["causality", "future gradients", "every part works"])
+    assert [finding.passed for finding in found.values()] == [True, None, True]
+    assert "use_reentrant" in found["future gradients"].sentence
 
 
 class OnlyTogether(TrunkSubject):
@@ -159,8 +208,80 @@ def test_a_model_that_cannot_be_called_is_refused_before_any_proof():
     with pytest.raises(
         ModelCallError, match=r"Raising cannot be called with ids \[3, 11\]: AssertionError: at most 8"
     ):
-        audited(subject_for(Raising().eval()), ["causality", "reach"])
-    assert broken(subject_for(Raising().eval(), max_length=8)) == []
+        audited(subject_for(Raising().eval(), max_length=64), ["causality", "reach"])
+    assert broken(subject_for(Raising().eval())) == []
+
+
+def test_a_cache_that_takes_one_token_a_step_is_said_to():
+    class OneByOne(CachedTrunk):
+        def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
+            if inputs.target.length - start > 1:
+                raise NotImplementedError("one token a step")
+            return super().step(inputs, start, state)
+
+    found = audited(trunk(subject=OneByOne), ["cached decoding", "several tokens a step", "no trace"])
+    assert [finding.passed for finding in found.values()] == [True, None, True]
+    assert "NotImplementedError: one token a step" in found["several tokens a step"].sentence
+
+
+@pytest.mark.parametrize("room", [3, 10])
+def test_a_model_with_room_for_few_rows_is_audited(room):
+    class Narrow(TrunkSubject):
+        def logits(self, inputs: Inputs) -> Tensor:
+            if inputs.batch > room:
+                raise ValueError(f"room for {room} rows")
+            return super().logits(inputs)
+
+    few = ["causality", "reach", "declared structure", "batch mates"]
+    assert broken(trunk(subject=Narrow), few) == []
+    leaking = trunk(subject=Narrow, spoil=lambda _, x, ids: x + x.mean(1, keepdim=True))
+    assert [finding.proof for finding in broken(leaking, few)] == ["causality"]
+
+
+def test_a_large_table_of_relative_positions_is_no_table_of_words():
+    def related(module: Trunk, x: Tensor, _ids: Tensor) -> Tensor:
+        place = torch.arange(x.shape[1])
+        bias = module.relative(place[:, None] - place + 20)[..., 0]
+        return x + bias.tril() @ x + module.narrow(_ids) @ module.widen
+
+    subject = trunk(subject=TrunkSubject, spoil=related)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        subject.module.relative, subject.module.narrow = nn.Embedding(60, 3), nn.Embedding(50, 5)
+        subject.module.widen = nn.Parameter(torch.randn(5, 24))
+    found = audited(subject, ["future gradients", "causality"])
+    assert [finding.passed for finding in found.values()] == [True, True]
+
+    def leaking(module: Trunk, x: Tensor, ids: Tensor) -> Tensor:
+        return related(module, x, ids) + (module.narrow(ids) @ module.widen).roll(-1, 1)
+
+    subject.module.spoil = leaking
+    assert audited(subject, ["future gradients"])["future gradients"].passed is False
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.parametrize(
+    "normed",
+    [
+        nn.utils.weight_norm,
+        nn.utils.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+    ],
+)
+def test_weights_that_are_computed_are_copied(normed):
+    subject = trunk(subject=TrunkSubject)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        normed(subject.module.inner[0])
+    assert broken(subject, [*IN_TRAINING, "evaluation repeats", "every part works", "formats"]) == []
+
+
+def test_a_model_that_cannot_be_copied_is_refused():
+    subject = trunk()
+    subject.module.lock = threading.Lock()
+    with pytest.raises(ValueError, match="Trunk cannot be copied"):
+        audited(subject)
 
 
 def test_lengths_that_are_too_short_are_refused():

@@ -15,6 +15,7 @@ from mutations.frame import FRAME
 from mutations.learned import LEARNED
 from mutations.lending import LENDING
 from mutations.model import MODEL
+from mutations.model_audit import MODEL_AUDIT
 from mutations.normalisers import NORMALISERS
 from mutations.output import OUTPUT
 from mutations.plugins import PLUGINS
@@ -47,6 +48,7 @@ MUTANTS = [
     *SAMENESS,
     *SCORES,
     *AUDIT,
+    *MODEL_AUDIT,
     *WORDS,
     *PLUGINS,
     *BENCHMARKS,

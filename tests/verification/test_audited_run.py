@@ -42,7 +42,14 @@ def test_the_weights_are_those_that_were_trained(experiment: Path) -> None:
 
 
 def test_its_promises_are_proved(experiment: Path) -> None:
-    proofs = ["causality", "padding content", "future gradients", "cached decoding", "implementations", "reach"]
+    proofs = [
+        "causality",
+        "padding content",
+        "future gradients",
+        "cached decoding",
+        "implementations",
+        "reach",
+    ]
     found = {f.proof: f for f in audit_subject(load_audited_run(experiment / "none" / "seed-1"), proofs)}
     assert [name for name, one in found.items() if one.passed is False] == []
     made = {name for name, one in found.items() if one.passed}

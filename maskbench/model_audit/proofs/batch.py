@@ -36,13 +36,19 @@ def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
 @model_proof("batch order", "batch")
 def batch_order(case: ModelCase) -> Iterable[ProofResult]:
     """Do a row's predictions stay when it stands in another row?"""
-    order, real = torch.arange(case.inputs.batch - 1, -1, -1), case.inputs.target.real
+    rows, real = torch.arange(case.inputs.batch), case.inputs.target.real
     for mode in case.subject.settled_modes:
         before = case.unchanged(mode, outputs=True)
-        after = case.outputs(case.inputs.rows(order), mode)[order]
-        moved, limit = difference(after[real], before[real]), case.limit(before)
-        said = f"rows in another order move scores {by(moved)}" if moved > limit else "rows turned around"
-        yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")
+        # A model that reverses or rotates the rows gives the same scores in one of these orders. Each is its own inverse.
+        for order in (rows.flip(0), torch.cat((rows[:2].flip(0), rows[2:]))):
+            after = case.outputs(case.inputs.rows(order), mode)[order]
+            moved, limit = difference(after[real], before[real]), case.limit(before)
+            said = (
+                f"rows in another order move scores {by(moved)}"
+                if moved > limit
+                else f"rows {order.tolist()}"
+            )
+            yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")
 
 
 @model_proof("alone", "batch")

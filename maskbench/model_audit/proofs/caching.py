@@ -83,12 +83,9 @@ def several_tokens(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped(reason)
         return
     length = case.inputs.target.length
-    for pieces, what in (
-        (_pieces(length, 1, first=length // 2), "after a prompt"),
-        (_pieces(length, 3, first=2), "three tokens a step"),
-    ):
+    for size, first, what in ((1, length // 2, "after a prompt"), (3, 2, "three tokens a step")):
         try:
-            yield compare_steps(case, case.inputs, pieces, what)
+            yield compare_steps(case, case.inputs, _pieces(length, size, first=first), what)
         except (AssertionError, NotImplementedError, ValueError) as error:
             # The library refuses more than one new token; a wrong shape is another error.
             yield not_able(what, error)
