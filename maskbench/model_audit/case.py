@@ -40,6 +40,7 @@ EVALUATION = Mode("evaluation")
 WITH_GRADIENTS = Mode("evaluation with gradients", gradients=True)
 TRAINING = Mode("training", training=True, gradients=True)
 ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so passes cannot be compared"
+UNSEEDED = "the model seeds torch anew in training, so its passes draw other numbers under one seed"
 STATISTICS = "in training the model keeps statistics over all rows, so rows and positions read one another"
 MODES = (EVALUATION, WITH_GRADIENTS, TRAINING)
 
@@ -100,7 +101,15 @@ class ModelCase:
         for mode in MODES:
             yield mode, self._why_incomparable() if mode.training else ""
 
+    def is_seeded(self) -> bool:
+        """Whether a training pass draws the same numbers again under one seed; not if it seeds torch by itself."""
+        return self.once(
+            "is seeded", lambda: self.draws_of(self.inputs, TRAINING) == self.draws_of(self.inputs, TRAINING)
+        )
+
     def _why_incomparable(self) -> str:
+        if not self.is_seeded():
+            return UNSEEDED
         if self.keeps_statistics():
             return STATISTICS
         return ROUTED_DRAWS if self.draws_depend_on_tokens() else ""

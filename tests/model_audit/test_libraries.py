@@ -145,6 +145,13 @@ def test_parts_that_read_other_inputs_are_named_and_not_accused():
     assert finding.passed and "runs for the output of an encoder" in finding.not_made[0]
 
 
+def test_a_model_that_seeds_torch_by_itself_is_not_compared_in_training():
+    """Reformer keeps seeds of its own for the layers that it computes again on the way back."""
+    found = list(audit_subject(load_target("hf:ReformerForMaskedLM"), ["draws", "no trace", "batch mates"]))
+    assert [f.passed for f in found] == [None, None, True]
+    assert all("seeds torch anew" in " ".join(f.not_made) for f in found)
+
+
 def test_what_a_class_does_not_promise_is_not_asked():
     assert not load_target("hf:BartForCausalLM").left_padding  # its positions count padding
     assert load_target("hf:RwkvForCausalLM").padding == frozenset()  # it says that it reads no mask

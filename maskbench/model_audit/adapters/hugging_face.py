@@ -21,7 +21,7 @@ CACHES = ("cache", "past_key_values", "cache_params", "state")
 """Names under which models take and return a cache, by the version of transformers."""
 KERNELS = ("eager", "sdpa")
 """Kernels that run on every device; flex attention compiles for half a minute and is for the asking."""
-UNMASKED = ("rwkv", "xlstm")
+UNMASKED = ("cpmant", "rwkv", "xlstm")
 """Families that take no notice of `attention_mask`, and say so."""
 OTHER_INPUTS: Mapping[str, tuple[str, ...]] = {
     "runs for a `global_attention_mask`": ("query_global", "key_global", "value_global"),
@@ -265,8 +265,11 @@ def _labels(tokens: PaddedTokens) -> Tensor:
 
 
 def _hides_later(config: Any) -> bool:
-    """Whether a model with a language model's head is called causally: the attention of XLNet and XLM goes both ways."""
-    both_ways = {"xlnet": getattr(config, "attn_type", "") == "bi"}
+    """Whether a model with a language model's head is called causally.
+
+    The attention of XLNet and XLM goes both ways, and for CPM-Ant the whole input is a prefix that all tokens read.
+    """
+    both_ways = {"xlnet": getattr(config, "attn_type", "") == "bi", "cpmant": True}
     both_ways |= dict.fromkeys(("xlm", "flaubert"), not getattr(config, "causal", False))
     return not both_ways.get(getattr(config, "model_type", ""), False)
 

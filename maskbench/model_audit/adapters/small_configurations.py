@@ -13,6 +13,7 @@ SMALL: Mapping[str, int] = {
     "src_vocab_size": 60,
     "tgt_vocab_size": 60,
     "decoder_vocab_size": 60,
+    "unpadded_vocab_size": 60,
     "vocab_size_per_layer_input": 60,
     "hidden_size": 32,
     "d_model": 32,
@@ -103,6 +104,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     },
     "deberta": {"pooler_hidden_size": 32},
     "deberta-v2": {"pooler_hidden_size": 32},
+    "dory": {"num_hidden_layers": 3, "n_input_layers": 1, "n_recurrent_layers": 1, "n_output_layers": 1},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "first_k_dense_replace": 1},
     "encoder-decoder": {
         "encoder": {"model_type": "bert"},
@@ -157,6 +159,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     },
     "rwkv": {"attention_hidden_size": 32},
     "xlnet": {"d_head": 8},
+    "xlstm": {"hidden_size": 128, "num_heads": 2},
     "xmod": {"default_language": "en_XX"},
     "zaya": {"num_experts_per_tok": 1},
     "zamba": {

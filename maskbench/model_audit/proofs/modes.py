@@ -12,6 +12,7 @@ from maskbench.model_audit.case import (
     EVALUATION,
     STATISTICS,
     TRAINING,
+    UNSEEDED,
     WITH_GRADIENTS,
     ModelCase,
     quiet,
@@ -57,6 +58,9 @@ def draws(case: ModelCase) -> Iterable[ProofResult]:
     """Is the number of random draws of a training pass the same whatever the tokens are?"""
     if not case.draws(TRAINING):
         yield ProofResult.skipped("a training pass draws nothing")
+        return
+    if not case.is_seeded():
+        yield ProofResult.skipped(UNSEEDED)
         return
     if case.draws_depend_on_tokens():
         detail = "other tokens make a training pass draw more or fewer numbers, as routing does; it is no leak by itself"
@@ -122,6 +126,9 @@ def implementations(case: ModelCase) -> Iterable[ProofResult]:
 @model_proof("no trace", "modes")
 def no_trace(case: ModelCase) -> Iterable[ProofResult]:
     """Do evaluating, decoding and switching modes leave a later training pass as it was, bit for bit?"""
+    if not case.is_seeded():
+        yield ProofResult.skipped(UNSEEDED)
+        return
     used = ModelCase(case.untouched, case.dtype, case.inputs)
     fresh = ModelCase(case.untouched, case.dtype, case.inputs)
     module = used.subject.module
