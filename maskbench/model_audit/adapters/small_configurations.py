@@ -210,6 +210,10 @@ def small_settings(defaults: Any) -> dict[str, Any]:
         # Without a padding id, or with one that the small vocabulary does not have, the class may not build.
         if key in own and key not in wanted and not (isinstance(own[key], int) and 0 <= own[key] < words):
             wanted[key] = place
+    words = words or wanted.get("text_config", {}).get("vocab_size", 0)
+    for key, value in own.items():
+        if key.endswith(("_token_id", "_token_index")) and isinstance(value, int) and value >= words > 0:
+            wanted.setdefault(key, len(MARKS) - 1)  # such as that of an image; no ordinary token has it
     if own.get("is_encoder_decoder"):
         wanted.setdefault("decoder_start_token_id", MARKS.index("decoder_start_token_id"))
     return wanted
