@@ -77,6 +77,8 @@ SMALL: Mapping[str, int] = {
     "linear_num_value_heads": 4,
     "linear_key_head_dim": 8,
     "linear_value_head_dim": 8,
+    "linear_num_heads": 4,
+    "linear_head_dim": 8,
     "mamba_n_heads": 4,
     "mamba_d_head": 16,
     "mamba_d_state": 8,
