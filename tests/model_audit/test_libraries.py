@@ -234,10 +234,10 @@ def wrapped(layers=Decoder, options=None, **how):
     return subject_for(module.eval())
 
 
-def test_projected_values_of_x_transformers_read_later_tokens():
-    """Guards against x-transformers: `orthog_project` sums over positions."""
-    found = broken(wrapped(attn_orthog_projected_values=True), ["causality", "truncation", "cached decoding"])
-    assert len(found) == 3
+@pytest.mark.parametrize("option", ["attn_orthog_projected_values", "orthog_residual", "mv_split_residual"])
+def test_projections_and_means_of_x_transformers_read_later_tokens(option):
+    """Guards against x-transformers: `orthog_project` sums over positions, and the split residual takes their mean."""
+    assert len(broken(wrapped(**{option: True}), ["causality", "truncation", "cached decoding"])) == 3
 
 
 def test_layers_skipped_by_the_generator_of_python_are_no_leak():
