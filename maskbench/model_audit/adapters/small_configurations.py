@@ -127,6 +127,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "longcat_flash": {"zero_expert_num": 1},
     "longformer": {"attention_window": [8, 8]},
+    "longt5": {"local_radius": 3, "global_block_size": 4},
     "luke": {"entity_vocab_size": 20, "entity_emb_size": 16},
     "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1, "state_size": 8},
     "mobilebert": {"true_hidden_size": 32, "intra_bottleneck_size": 32},
