@@ -145,6 +145,13 @@ def test_parts_that_read_other_inputs_are_named_and_not_accused():
     assert finding.passed and "runs for the output of an encoder" in finding.not_made[0]
 
 
+def test_a_model_that_seeds_torch_by_itself_is_not_compared_in_training():
+    """Reformer keeps seeds of its own for the layers that it computes again on the way back."""
+    found = list(audit_subject(load_target("hf:ReformerForMaskedLM"), ["draws", "no trace", "batch mates"]))
+    assert [f.passed for f in found] == [None, None, True]
+    assert all("though all generators start at one seed" in " ".join(f.not_made) for f in found)
+
+
 def test_what_a_class_does_not_promise_is_not_asked():
     assert not load_target("hf:BartForCausalLM").left_padding  # its positions count padding
     assert load_target("hf:RwkvForCausalLM").padding == frozenset()  # it says that it reads no mask
@@ -227,10 +234,10 @@ def wrapped(layers=Decoder, options=None, **how):
     return subject_for(module.eval())
 
 
-def test_projected_values_of_x_transformers_read_later_tokens():
-    """Guards against x-transformers: `orthog_project` sums over positions."""
-    found = broken(wrapped(attn_orthog_projected_values=True), ["causality", "truncation", "cached decoding"])
-    assert len(found) == 3
+@pytest.mark.parametrize("option", ["attn_orthog_projected_values", "orthog_residual", "mv_split_residual"])
+def test_projections_and_means_of_x_transformers_read_later_tokens(option):
+    """Guards against x-transformers: `orthog_project` sums over positions, and the split residual takes their mean."""
+    assert len(broken(wrapped(**{option: True}), ["causality", "truncation", "cached decoding"])) == 3
 
 
 def test_layers_skipped_by_the_generator_of_python_are_no_leak():

@@ -21,7 +21,7 @@ CACHES = ("cache", "past_key_values", "cache_params", "state")
 """Names under which models take and return a cache, by the version of transformers."""
 KERNELS = ("eager", "sdpa")
 """Kernels that run on every device; flex attention compiles for half a minute and is for the asking."""
-UNMASKED = ("rwkv", "xlstm")
+UNMASKED = ("cpmant", "rwkv", "xlstm")
 """Families that take no notice of `attention_mask`, and say so."""
 OTHER_INPUTS: Mapping[str, tuple[str, ...]] = {
     "runs for a `global_attention_mask`": ("query_global", "key_global", "value_global"),
@@ -33,6 +33,8 @@ OTHER_INPUTS: Mapping[str, tuple[str, ...]] = {
         "audio_tower",
         "embed_vision",
         "embed_audio",
+        "image_embed",
+        "audio_embed",
         "vision_embed_tokens",
         "patch_embeddings",
     ),
@@ -83,10 +85,17 @@ class _HuggingFace(ModelSubject):
         return super().has_step and self._cache is not None
 
     def _continue(self, cache: Any, **how: Any) -> tuple[Tensor, Any]:
-        """Return the scores of a call with a cache, and the cache after it."""
+        """Return the scores of a call with a cache, and the cache after it.
+
+        Raises:
+            NotImplementedError: the model neither got a cache nor returned one.
+        """
         assert self._cache is not None
         out: Any = self.module(use_cache=True, **{self._cache: cache}, **how)
-        return out.logits, getattr(out, self._cache, cache)
+        after = getattr(out, self._cache, cache)
+        if after is None:
+            raise NotImplementedError(f"{type(self.module).__name__} returns no {self._cache}")
+        return out.logits, after
 
     def _with(self, **wanted: Any) -> dict[str, Any]:
         """Return those arguments that the model's forward takes."""
@@ -103,13 +112,13 @@ class _HuggingFace(ModelSubject):
         ends = {name: name.rpartition(".")[2] for name in names}
         return {name: reasons[end] for name, end in ends.items() if end in reasons}
 
-    def _vectors(self, ids: Tensor, argument: str = "inputs_embeds") -> Tensor:
+    def _vectors(self, ids: Tensor) -> Tensor:
         """Return the vectors of tokens.
 
         Raises:
-            NotImplementedError: the model takes no such argument.
+            NotImplementedError: the model takes no vectors.
         """
-        self._require(argument)
+        self._require("inputs_embeds")
         found: Tensor = self.module.get_input_embeddings()(ids)  # type: ignore[operator]
         return found
 
@@ -265,8 +274,11 @@ def _labels(tokens: PaddedTokens) -> Tensor:
 
 
 def _hides_later(config: Any) -> bool:
-    """Whether a model with a language model's head is called causally: the attention of XLNet and XLM goes both ways."""
-    both_ways = {"xlnet": getattr(config, "attn_type", "") == "bi"}
+    """Whether a model with a language model's head is called causally.
+
+    The attention of XLNet and XLM goes both ways, and for CPM-Ant the whole input is a prefix that all tokens read.
+    """
+    both_ways = {"xlnet": getattr(config, "attn_type", "") == "bi", "cpmant": True}
     both_ways |= dict.fromkeys(("xlm", "flaubert"), not getattr(config, "causal", False))
     return not both_ways.get(getattr(config, "model_type", ""), False)
 

@@ -13,6 +13,7 @@ SMALL: Mapping[str, int] = {
     "src_vocab_size": 60,
     "tgt_vocab_size": 60,
     "decoder_vocab_size": 60,
+    "unpadded_vocab_size": 60,
     "vocab_size_per_layer_input": 60,
     "hidden_size": 32,
     "d_model": 32,
@@ -76,6 +77,8 @@ SMALL: Mapping[str, int] = {
     "linear_num_value_heads": 4,
     "linear_key_head_dim": 8,
     "linear_value_head_dim": 8,
+    "linear_num_heads": 4,
+    "linear_head_dim": 8,
     "mamba_n_heads": 4,
     "mamba_d_head": 16,
     "mamba_d_state": 8,
@@ -103,6 +106,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     },
     "deberta": {"pooler_hidden_size": 32},
     "deberta-v2": {"pooler_hidden_size": 32},
+    "dory": {"num_hidden_layers": 3, "n_input_layers": 1, "n_recurrent_layers": 1, "n_output_layers": 1},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "first_k_dense_replace": 1},
     "encoder-decoder": {
         "encoder": {"model_type": "bert"},
@@ -118,9 +122,12 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "gptj": {"rotary_dim": 4},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_dt_rank": 4},
+    "kimi_linear": {"layer_types": ["linear_attention", "full_attention"]},
     "led": {"attention_window": [8, 8]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "longcat_flash": {"zero_expert_num": 1},
     "longformer": {"attention_window": [8, 8]},
+    "longt5": {"local_radius": 3, "global_block_size": 4},
     "luke": {"entity_vocab_size": 20, "entity_emb_size": 16},
     "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1, "state_size": 8},
     "mobilebert": {"true_hidden_size": 32, "intra_bottleneck_size": 32},
@@ -137,7 +144,14 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "qwen3_5_moe_text": {"layer_types": ["linear_attention", "full_attention"]},
     "qwen3_5_text": {"layer_types": ["linear_attention", "full_attention"]},
     "qwen3_next": {"layer_types": ["linear_attention", "full_attention"]},
-    "qwen4_exp_text": {"layer_types": ["linear_attention", "full_attention"]},
+    "qwen4_exp_text": {
+        "layer_types": ["linear_attention", "full_attention"],
+        "indexer_n_heads": 2,
+        "indexer_kv_heads": 1,
+        "indexer_head_dim": 8,
+        "indexer_budget": 64,
+        "indexer_compress_ratio": 4,
+    },
     "recurrent_gemma": {"attention_window_size": 6, "block_types": ["recurrent", "attention"]},
     "reformer": {
         "axial_pos_embds": False,
@@ -157,6 +171,7 @@ FAMILIES: Mapping[str, Mapping[str, Any]] = {
     },
     "rwkv": {"attention_hidden_size": 32},
     "xlnet": {"d_head": 8},
+    "xlstm": {"hidden_size": 128, "num_heads": 2},
     "xmod": {"default_language": "en_XX"},
     "zaya": {"num_experts_per_tok": 1},
     "zamba": {
@@ -207,6 +222,10 @@ def small_settings(defaults: Any) -> dict[str, Any]:
         # Without a padding id, or with one that the small vocabulary does not have, the class may not build.
         if key in own and key not in wanted and not (isinstance(own[key], int) and 0 <= own[key] < words):
             wanted[key] = place
+    words = words or wanted.get("text_config", {}).get("vocab_size", 0)
+    for key, value in own.items():
+        if key.endswith(("_token_id", "_token_index")) and isinstance(value, int) and value >= words > 0:
+            wanted.setdefault(key, len(MARKS) - 1)  # such as that of an image; no ordinary token has it
     if own.get("is_encoder_decoder"):
         wanted.setdefault("decoder_start_token_id", MARKS.index("decoder_start_token_id"))
     return wanted

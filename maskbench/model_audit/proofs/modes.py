@@ -65,6 +65,9 @@ def draws(case: ModelCase) -> Iterable[ProofResult]:
     if not case.draws(case.training):
         yield ProofResult.skipped("a training pass draws nothing")
         return
+    if not case.repeats(case.training):
+        yield ProofResult.skipped(DIFFERENT_AGAIN)
+        return
     if case.draws_depend_on_tokens(case.training):
         detail = "other tokens make a training pass draw more or fewer numbers, as routing does; it is no leak by itself"
         yield ProofResult(False, 1.0, 0.0, detail)
