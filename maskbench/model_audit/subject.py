@@ -99,6 +99,8 @@ class ModelSubject:
         """Inputs on which the proofs are made; None: sentences of different lengths that the audit makes."""
         self.call_note = ""
         """How the audit calls the model, for the report."""
+        self.awakened: Sequence[str] = ()
+        """Parameters that were 0 and have other values in this copy (`maskbench.model_audit.dormant`)."""
         self.build_lines: Sequence[str] = ()
         """Python lines that build `model` without maskbench; none where that is not known."""
 

@@ -11,8 +11,15 @@ from maskbench.model_audit.inputs import Side, other_words
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 
 
-def unread(case: ModelCase, side: Side) -> list[tuple[int, int]]:
-    """Return the row and column of every real token of one side that moves no prediction that may read it."""
+def unread(case: ModelCase, side: Side) -> tuple[list[tuple[int, int]], int]:
+    """Return the row and column of every real token of one side that moves no prediction that may read it.
+
+    And the number of tokens that some prediction may read.
+    """
+    return case.once(("unread", side), lambda: _unread(case, side))
+
+
+def _unread(case: ModelCase, side: Side) -> tuple[list[tuple[int, int]], int]:
     inputs, subject = case.inputs, case.subject
     tokens = inputs.of(side)
     columns = range(tokens.length)
@@ -21,7 +28,7 @@ def unread(case: ModelCase, side: Side) -> list[tuple[int, int]]:
         chosen = (torch.arange(tokens.length) == place) & tokens.real
         new = other_words(tokens.ids, subject.words, place)
         variants.append(inputs.change(side, tokens.with_words(chosen, new)))
-    left = []
+    left, total = [], 0
     for place, (before, after) in zip(columns, case.compare(variants, case.evaluation), strict=True):
         moved = (before != after).any(-1) & inputs.target.real
         asked = tokens.real[:, place].clone()
@@ -33,7 +40,8 @@ def unread(case: ModelCase, side: Side) -> list[tuple[int, int]]:
             others = subject.may_read(tokens.length)[:, place] & (torch.arange(tokens.length) != place)
             asked &= (inputs.target.real & others).any(1)
         left += [(int(row), place) for row in (asked & ~moved.any(1)).nonzero().flatten()]
-    return left
+        total += int(asked.sum())
+    return left, total
 
 
 @model_proof("reach", "reach")
@@ -43,9 +51,10 @@ def reach(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped("the scores are whole numbers: what is read need not change them")
         return
     for side in case.inputs.sides:
-        left = unread(case, side)
-        total = int(case.inputs.of(side).real.sum())
+        left, total = unread(case, side)
         said = f"{side}: all {total} tokens are read"
+        if n := len(case.subject.awakened):
+            said += f", with other values in {n} parameter{'s that are' if n > 1 else ' that is'} 0"
         if left:
             row, place = left[0]
             said = (
