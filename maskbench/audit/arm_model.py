@@ -174,6 +174,14 @@ class ArmModel(ModelSubject):
             return self.case.hidden_rounding(largest)
         return EXACT * largest if exact else low
 
+    @property
+    def width_depends_on_rows(self) -> bool:
+        """Whether a mask replaces spans of the source by fewer tokens, as many as it draws for the sentence."""
+        width = self.case.batch.src.shape[1]
+        return any(
+            self.model.read(self.case.batch, clock)[0].ids.shape[1] != width for clock in self.case.clocks
+        )
+
     def pass_bytes(self, inputs: Inputs, scores: Tensor) -> int:
         """Return about how many bytes a pass without gradients takes."""
         source = 0 if inputs.source is None else inputs.source.length

@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskbench.model_audit.changes import with_other_mates
-from maskbench.model_audit.generators import seeded, states
-from maskbench.model_audit.inputs import Inputs, Side, make_tokens, other_words, stack
+from maskbench.model_audit.generators import seeded
+from maskbench.model_audit.inputs import Inputs, Side, make_tokens, stack
 from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, are_scores, difference, largest_score
 from maskbench.model_audit.subject import ModelSubject
@@ -30,11 +29,6 @@ SOURCE_LENGTHS, TARGET_LENGTHS = (9, 5, 7), (11, 8, 10)
 """Lengths of the test sentences in tokens. All sizes of a batch differ; an offset of 10 tokens is tried."""
 SEED = 3
 """Every pass begins with the generators of random numbers at this seed."""
-ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so passes cannot be compared"
-DIFFERENT_AGAIN = (
-    "a pass after another gives other scores, though all generators start at one seed: it cannot be compared"
-)
-STATISTICS = "in training the model keeps statistics over all rows, so rows and positions read one another"
 
 
 class ModelCallError(ValueError):
@@ -82,91 +76,6 @@ class ModelCase:
     def outputs(self, inputs: Inputs, mode: Mode) -> Float[Tensor, "batch len outputs"]:
         """Return what a row alone must decide, of one pass."""
         return self.scores(inputs, mode, self.subject.outputs)
-
-    def draws_of(self, inputs: Inputs, mode: Mode) -> tuple[object, ...]:
-        """Return the states of the generators after a pass: they tell how many numbers the pass drew."""
-        with self.running(mode):
-            self.subject.logits(inputs)
-            return states()
-
-    def draws(self, mode: Mode) -> bool:
-        """Whether a pass draws random numbers."""
-        with self.running(mode):
-            start = states()
-        return self.draws_of(self.inputs, mode) != start
-
-    def draws_depend_on_tokens(self, mode: Mode) -> bool:
-        """Whether other tokens make a pass draw more or fewer numbers; then all later draws are others as well."""
-
-        def ask() -> bool:
-            words, inputs = self.subject.words, self.inputs
-            for side in inputs.sides:
-                tokens = inputs.of(side)
-                new = tokens.with_words(tokens.real, other_words(tokens.ids, words, 1))
-                changed = inputs.change(side, new)
-                if self._draws_otherwise(changed, mode):
-                    return True
-            return False
-
-        return self.once(("draws depend on tokens", mode), ask)
-
-    def _draws_otherwise(self, changed: Inputs, mode: Mode) -> bool:
-        """Whether a pass of changed inputs draws more or fewer numbers than one of the unchanged."""
-        before = self.once(("draws", mode), lambda: self.draws_of(self.inputs, mode))
-        return self.draws_of(changed, mode) != before
-
-    def comparable_modes(self, changed: Inputs) -> Iterator[tuple[Mode, str]]:
-        """Yield every mode and why its passes cannot be compared; an empty text if they can.
-
-        Where a training pass of the changed inputs draws more or fewer numbers, the same mode without dropout takes its place,
-        if the model has it.
-        """
-        for mode in self.subject.modes:
-            without = replace(mode, training=False)
-            if not self.repeats(mode):
-                yield mode, f"{mode.name}: {DIFFERENT_AGAIN}"
-            elif mode.training and self.keeps_statistics():
-                yield mode, STATISTICS
-            elif not mode.training or not (
-                self.draws_depend_on_tokens(mode) or self._draws_otherwise(changed, mode)
-            ):
-                yield mode, ""
-            elif without in self.subject.settled_modes:
-                yield without, ""
-            else:
-                yield mode, ROUTED_DRAWS
-
-    def repeats(self, mode: Mode) -> bool:
-        """Whether a pass gives the same scores after one of other tokens.
-
-        Not so where a model counts its passes, keeps what it has read, or has a generator of its own.
-        """
-
-        def ask() -> bool:
-            before, target = self.unchanged(mode), self.inputs.target
-            new = target.with_words(target.real, other_words(target.ids, self.subject.words, 2))
-            self.scores(self.inputs.change("target", new), mode)
-            # What is no number both times repeats.
-            moved = difference(self.scores(self.inputs, mode).nan_to_num(), before.nan_to_num())
-            return moved <= self.limit(before, same_shape=True)
-
-        return self.once(("repeats", mode), ask)
-
-    def keeps_statistics(self) -> bool:
-        """Whether a training pass writes what depends on the tokens into buffers, as batch norm does."""
-
-        def after(inputs: Inputs) -> dict[str, Tensor]:
-            with self.running(self.training):
-                self.subject.logits(inputs)
-            return {name: buffer.clone() for name, buffer in self.subject.module.named_buffers()}
-
-        def ask() -> bool:
-            if not any(buffer.is_floating_point() for buffer in self.subject.module.buffers()):
-                return False
-            one, other = after(self.inputs), after(with_other_mates(self.inputs, 0, self.subject.words))
-            return any(not torch.equal(one[name], other[name]) for name in one.keys() & other.keys())
-
-        return self.once("keeps statistics", ask)
 
     @contextmanager
     def running(self, mode: Mode) -> Iterator[None]:
@@ -310,7 +219,7 @@ class ModelCase:
 
         def ask() -> bool:
             before = self.unchanged(mode)
-            limit = self.limit(before, same_shape=True)
+            limit = self.limit(before, same_shape=not self.subject.width_depends_on_rows)
             for row in range(self.inputs.batch):
                 changed = with_other_mates(self.inputs, row, self.subject.words)
                 if difference(self.scores(changed, mode)[row], before[row]) > limit:

@@ -188,6 +188,11 @@ class ModelSubject:
         return 6 * scores.numel() * scores.itemsize
 
     @property
+    def width_depends_on_rows(self) -> bool:
+        """Whether other sentences in a batch change the number of columns that the model computes, and so the order of sums."""
+        return False
+
+    @property
     def has_outputs(self) -> bool:
         """Whether `outputs` are more than the scores."""
         return type(self).outputs is not ModelSubject.outputs

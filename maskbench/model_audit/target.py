@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -16,7 +15,7 @@ import torch
 from torch import nn
 
 from maskbench.errors import ConfigError
-from maskbench.model_audit.adapters.small_configurations import small_settings
+from maskbench.model_audit.adapters.hugging_face.build import build_small, load_saved
 from maskbench.model_audit.adapters.torch_modules import (
     TorchAttention,
     TorchDecoder,
@@ -38,12 +37,12 @@ def load_target(target: str, config: Mapping[str, str] | None = None, **further:
         ConfigError: it cannot be found, built or audited; the message says why and what to do.
     """
     if target.startswith("hf:"):
-        model, lines = _hugging_face(target.removeprefix("hf:"), config or {})
+        model, lines = build_small(target.removeprefix("hf:"), config or {})
         return _checked(target, model, further, lines)
     if config:
         raise ConfigError(f"--config belongs to hf:ClassName; {target!r} is built by its own function")
     if Path(target).is_dir():
-        model = _saved(Path(target))
+        model = load_saved(Path(target))
         lines = (
             "import transformers",
             f"model = transformers.{type(model).__name__}.from_pretrained({target!r}).eval()",
@@ -182,71 +181,3 @@ def _said(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return "it ends the program; put what it does as a script under `if __name__ == '__main__':`"
     return f"{type(error).__name__}: {error}"
-
-
-def _transformers() -> Any:
-    try:
-        return importlib.import_module("transformers")
-    except ImportError as error:
-        raise ConfigError(
-            f"this needs Hugging Face transformers: pip install transformers ({error})"
-        ) from error
-
-
-def _hugging_face(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequence[str]]:
-    """Return a small model of a class of transformers with random weights, and Python lines that build it."""
-    library = _transformers()
-    cls: Any = getattr(library, name, None)
-    settings_class: Any = getattr(cls, "config_class", None)
-    if settings_class is None:
-        raise ConfigError(f"transformers {library.__version__} has no model class {name!r}")
-    defaults = settings_class()
-    own, names = defaults.to_dict(), getattr(defaults, "attribute_map", {})
-    wanted = small_settings(defaults)
-    if "is_decoder" in own and not own.get("is_encoder_decoder"):
-        heads = importlib.import_module("transformers.models.auto.modeling_auto")
-        if name in heads.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values():
-            wanted["is_decoder"] = True
-    for key, text in config.items():
-        if names.get(key, key) not in own:
-            raise ConfigError(f"{settings_class.__name__} has no setting {key!r}")
-        wanted[names.get(key, key)] = _value(text)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            built: nn.Module = cls(settings_class(**wanted))
-    except Exception as error:
-        shown = ", ".join(f"{key}={value}" for key, value in wanted.items())
-        raise ConfigError(
-            f"{name} cannot be built with {shown}: {type(error).__name__}: {error}; other sizes: --config key=value"
-        ) from error
-    given = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
-    lines = (
-        "import transformers",
-        "torch.manual_seed(0)",
-        f"config = transformers.{settings_class.__name__}({given})",
-        f"model = transformers.{name}(config).eval()",
-    )
-    return built.eval(), lines
-
-
-def _value(text: str) -> Any:
-    """Return a setting's value: JSON where it is, else the text."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
-
-
-def _saved(folder: Path) -> nn.Module:
-    """Return a model that was saved with `save_pretrained`; nothing is downloaded."""
-    file = folder / "config.json"
-    if not file.is_file():
-        raise ConfigError(f"{folder} has no config.json, so it is no saved Hugging Face model")
-    library = _transformers()
-    names = json.loads(file.read_text(encoding="utf-8")).get("architectures") or []
-    cls = next((getattr(library, name) for name in names if hasattr(library, name)), None)
-    if cls is None:
-        raise ConfigError(f"{file} names no class of transformers {library.__version__}: {names}")
-    built: nn.Module = cls.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
-    return built.eval()

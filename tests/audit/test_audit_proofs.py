@@ -167,6 +167,21 @@ def test_a_mask_that_does_nothing_is_said_to_do_nothing() -> None:
     assert failed(found) == {"differs"}
 
 
+def test_links_are_known_to_an_arm_that_decodes_from_the_start() -> None:
+    (aligned,) = (one for one in make_catalogue_subjects(["align_window"]) if one.site == "cross")
+    decoding = [
+        proof for proof in proofs_in_order() if proof.name in ("cached decoding", "several tokens a step")
+    ]
+    (found,) = audit([aligned], decoding)
+    assert [f.passed for f in found] == [True, True]
+
+
+def test_dropout_is_left_out_where_other_sentences_change_the_width_of_a_batch() -> None:
+    (infill,) = make_catalogue_subjects(["infill"])
+    (found,) = audit([infill], [proof for proof in proofs_in_order() if proof.name == "batch mates"])
+    assert [f.passed for f in found] == [True, True]
+
+
 def test_a_pair_takes_more_memory_where_it_is_longer() -> None:
     case = AuditCase(make_catalogue_subject("trial", placed("cross", "window", {"radius": 1})), torch.float64)
     src, tgt = case.batch.src.shape[1], case.batch.tgt_in.shape[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mutations.mutant import family
 
-GENERATORS = "audit/generators.py"
+GENERATORS, ARM = "audit/generators.py", "audit/arm_model.py"
 T = "audit/test_audit_gate.py"
 
 CASE, COMPARED = "model_audit/case.py", "model_audit/test_compare.py"
@@ -14,6 +14,21 @@ AUDIT = family(
     ("budget", CASE, "PASS_BYTES // self.subject.pass_bytes(self.inputs, before)", "10_000", COMPARED),
     ("stale", CASE, '("copies", mode, compute, len(piece))', '("copies", mode, compute)', COMPARED),
     ("mixed", CASE, "if self.mixes_rows(mode):", "if False:", COMPARED),
+    (
+        "links",
+        ARM,
+        "linked = max(target.length, known.tgt_in.shape[1]) if known_targets else target.length",
+        "linked = target.length",
+        "audit/test_audit_proofs.py -k decodes",
+    ),
+    ("annotations", ARM, "| filled,", ",", "audit/test_audit_proofs.py -k batch_is_made"),
+    (
+        "sentences",
+        ARM,
+        "known.ids[row] + 1000 * visit",
+        "known.ids[row]",
+        "audit/test_audit_proofs.py -k batch_is_made",
+    ),
     (
         "unseen",
         GENERATORS,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from mutations.mutant import family
 
 CASE, PROOFS = "model_audit/case.py", "model_audit/proofs"
+COMPARABLE, PLAIN = "model_audit/comparable.py", "model_audit/adapters/plain.py"
 SOUND, FAULTS = "model_audit/test_architectures.py", "model_audit/test_planted_faults.py"
 CONTROLS, UNUSUAL = "model_audit/test_model_controls.py", "model_audit/test_unusual_models.py"
+LONG, TORCH = "model_audit/test_long_inputs.py", "model_audit/test_torch_modules.py"
 STRUCTURES, SCRIPTS = "model_audit/test_structure.py", "model_audit/test_reproduction.py"
 
 MODEL_AUDIT = family(
@@ -21,7 +23,7 @@ MODEL_AUDIT = family(
     (
         "unseen",
         f"{PROOFS}/future.py",
-        "for place in range(1, inputs.target.length) for alone",
+        "for place in range(1, case.inputs.target.length) for alone",
         "for place in range(1, 4) for alone",
         FAULTS,
     ),
@@ -36,23 +38,23 @@ MODEL_AUDIT = family(
     ),
     ("polarity", f"{PROOFS}/padding.py", "real[:, :, None] & ~case", "real[:, :, None] & case", CONTROLS),
     ("axes", f"{PROOFS}/padding.py", "after[changed.target.real]", "after[inputs.target.real]", SOUND),
-    ("axes", f"{PROOFS}/batch.py", "rows(order), EVALUATION)[order]", "rows(order), EVALUATION)", SOUND),
+    ("axes", f"{PROOFS}/batch.py", "rows(order), mode)[order]", "rows(order), mode)", SOUND),
     ("off by one", "model_audit/changes.py", "int(columns[-1]) + 1", "int(columns[-1])", CONTROLS),
     ("blame", CASE, "for row in range(self.inputs.batch):", "for row in range(1):", FAULTS),
     (
         "unseen",
         CASE,
-        "return difference(again, self.unchanged().expand_as(again)) > self.limit(before)",
+        "return difference(again, one.expand_as(again)) > self.limit(one)",
         "return False",
         FAULTS,
     ),
-    ("blame", CASE, "if not self.repeats(mode):", "if False:", UNUSUAL),
+    ("blame", COMPARABLE, "if not is_repeatable(case, mode):", "if False:", UNUSUAL),
     ("unseen", CASE, "if self._has_narrow_parts else nullcontext()", "if False else nullcontext()", UNUSUAL),
     (
         "infinity",
         "model_audit/rounding.py",
-        "apart = torch.where(one == other, 0.0, (one - other).abs())\n    apart = apart.amax(-1)",
-        "apart = (one - other).abs()\n    apart = apart.amax(-1)",
+        "far = torch.where(one == other, 0.0, (one.detach().double() - other.detach().double()).abs())",
+        "far = (one.detach().double() - other.detach().double()).abs()",
         UNUSUAL,
     ),
     (
@@ -78,12 +80,12 @@ MODEL_AUDIT = family(
         "LARGEST_ATTENTION_SCORE = 1e30",
         SOUND,
     ),
-    ("unseen", f"{PROOFS}/numbers.py", "FACTORS = (10.0, 100.0, 1000.0)", "FACTORS = (1.0,)", FAULTS),
+    ("unseen", "model_audit/subject.py", "= (10.0, 100.0, 1000.0)", "= (1.0,)", FAULTS),
     (
         "blame",
         f"{PROOFS}/parts.py",
-        "for mode in (TRAINING, WITH_GRADIENTS):",
-        "for mode in (TRAINING,):",
+        "for mode in (case.training, case.evaluation.with_gradients()):",
+        "for mode in (case.training,):",
         CONTROLS,
     ),
     (
@@ -103,8 +105,8 @@ MODEL_AUDIT = family(
     (
         "unseen",
         f"{PROOFS}/modes.py",
-        "with case.running(EVALUATION), seeded(4):",
-        "with case.running(EVALUATION), seeded(SEED):",
+        "with seeded(4):",
+        "with seeded(SEED):",
         CONTROLS,
     ),
     (
@@ -119,11 +121,30 @@ MODEL_AUDIT = family(
     (
         "axes",
         "model_audit/jacobian.py",
-        "torch.stack(of_side, 1)",
-        "torch.stack(of_side, 2)",
+        "[torch.stack(rows, 1) for rows in found]",
+        "[torch.stack(rows, 2) for rows in found]",
         SOUND,
     ),
     ("unseen", "model_audit/audit.py", "for dtype in FORMATS]", "for dtype in FORMATS[:1]]", FAULTS),
     ("axes", "model_audit/locate.py", "enumerate(row.shape):", "enumerate(row.shape[:-1]):", SCRIPTS),
+    (
+        "unseen",
+        "model_audit/audit.py",
+        "if awake[0].is_finite and count_unread(awake[0]) < missed:",
+        "if False:",
+        "model_audit/test_dormant.py",
+    ),
+    ("unseen", f"{PROOFS}/length.py", "{*range(3, n, STRIDE), *EDGES}", "{*range(3, n, STRIDE)}", LONG),
+    ("unseen", f"{PROOFS}/length.py", "[0, *range(n // 2, min(n, n // 2 + STRIDE)), n]", "[0, n]", LONG),
+    ("stale", PLAIN, "copy.deepcopy(module).eval()", "module.eval()", "model_audit/test_plain_modules.py"),
+    (
+        "blame",
+        PLAIN,
+        "min(self._words, default",
+        "max(self._words, default",
+        "model_audit/test_plain_modules.py",
+    ),
+    ("blame", COMPARABLE, "elif mode.training and keeps_statistics(case):", "elif False:", TORCH),
+    ("unseen", f"{PROOFS}/batch.py", "if reason and reason != STATISTICS:", "if reason:", CONTROLS),
     ("stale", "model_audit/reproduction.py", "if mode.training else", "if not mode.training else", SCRIPTS),
 )

@@ -36,7 +36,7 @@ def subject_of(module: nn.Module, **further: Any) -> ModelSubject:
     if not _tables(module) and len(arguments) == 1 and (layer := _layer(module, further)) is not None:
         return layer
     kind = _kind(module, arguments)
-    trial = _Trial(module, len(arguments))
+    trial = _TrialCalls(module, len(arguments))
     given = {"vocab_size": trial.vocab_size, "max_length": trial.max_length, **further}
     subject = kind(module, **{name: value for name, value in given.items() if value is not None})
     subject.call_note = _call_note(module, arguments, subject)
@@ -100,7 +100,7 @@ def _kind(module: nn.Module, arguments: Sequence[str]) -> Callable[..., ModelSub
     )
 
 
-class _Trial:
+class _TrialCalls:
     """What a few passes tell of a module that reads ids."""
 
     def __init__(self, module: nn.Module, n_arguments: int) -> None:

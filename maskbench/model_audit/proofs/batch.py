@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import torch
 
-from maskbench.model_audit.case import STATISTICS, ModelCase
+from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import row_alone, with_other_mates
+from maskbench.model_audit.comparable import STATISTICS, comparable_modes
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
 from maskbench.model_audit.rounding import by, difference
 
@@ -17,14 +18,14 @@ def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
     """Do a row's predictions stay when the other rows hold other tokens?"""
     real = case.inputs.target.real
     changes = [with_other_mates(case.inputs, row, case.subject.words) for row in range(case.inputs.batch)]
-    for mode, reason in case.comparable_modes(changes[0]):
+    for mode, reason in comparable_modes(case, changes[0]):
         # Statistics over all rows are what this proof looks for; the other proofs do not blame them on tokens.
         if reason and reason != STATISTICS:
             yield ProofResult.skipped(reason)
             continue
         compared = case.compare(changes, mode, outputs=True)
         for row, (changed, (before, after)) in enumerate(zip(changes, compared, strict=True)):
-            limit = case.limit(before, same_shape=True)
+            limit = case.limit(before, same_shape=not case.subject.width_depends_on_rows)
             moved = difference(after[row][real[row]], before[row][real[row]])
             what = "other words in the other rows"
             said = f"{mode.name}: {what} move row {row} {by(moved)}" if moved > limit else mode.name

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from maskbench.model_audit.case import ModelCase
+from maskbench.model_audit.comparable import comparable_modes
 from maskbench.model_audit.inputs import Inputs, other_words
 from maskbench.model_audit.jacobian import gradients_at
 from maskbench.model_audit.mode import Mode
@@ -43,7 +44,7 @@ def future_tokens(case: ModelCase) -> Iterable[ProofResult]:
         return
     tries = [(place, alone) for place in range(1, case.inputs.target.length) for alone in (True, False)]
     changed = changed_after(case.inputs, case.subject.words, 1, alone=False)
-    for mode, reason in case.comparable_modes(changed):
+    for mode, reason in comparable_modes(case, changed):
         yield ProofResult.skipped(reason) if reason else largest_leak(case, mode, tries)
 
 

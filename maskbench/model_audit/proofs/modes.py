@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
-from maskbench.model_audit.case import DIFFERENT_AGAIN, SEED, STATISTICS, ModelCase, quiet
+from maskbench.model_audit.case import SEED, ModelCase, quiet
+from maskbench.model_audit.comparable import (
+    DIFFERENT_AGAIN,
+    STATISTICS,
+    draws_depend_on_tokens,
+    draws_numbers,
+    is_repeatable,
+    keeps_statistics,
+)
 from maskbench.model_audit.generators import seeded
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
@@ -35,7 +43,7 @@ def gradient_mode(case: ModelCase) -> Iterable[ProofResult]:
 def training_mode(case: ModelCase) -> Iterable[ProofResult]:
     """Are the scores of the training mode, without dropout, those of the evaluation?"""
     module = case.subject.module
-    if case.keeps_statistics():
+    if keeps_statistics(case):
         yield ProofResult.skipped(STATISTICS)
         return
     if any(_iterates_a_norm(part) for part in module.modules()):
@@ -43,7 +51,7 @@ def training_mode(case: ModelCase) -> Iterable[ProofResult]:
         return
     with quiet(module):
         train, again = (_at_real(case, case.scores(case.inputs, case.training)) for _ in range(2))
-        if case.draws(case.training) or difference(train, again) > case.limit(train):
+        if draws_numbers(case, case.training) or difference(train, again) > case.limit(train):
             yield ProofResult.skipped("the model draws random numbers in training besides dropout")
             return
         evaluation = _at_real(case, case.scores(case.inputs, case.evaluation.with_gradients()))
@@ -62,13 +70,13 @@ def _iterates_a_norm(part: nn.Module) -> bool:
 @model_proof("draws", "modes")
 def draws(case: ModelCase) -> Iterable[ProofResult]:
     """Is the number of random draws of a training pass the same whatever the tokens are?"""
-    if not case.draws(case.training):
+    if not draws_numbers(case, case.training):
         yield ProofResult.skipped("a training pass draws nothing")
         return
-    if not case.repeats(case.training):
+    if not is_repeatable(case, case.training):
         yield ProofResult.skipped(DIFFERENT_AGAIN)
         return
-    if case.draws_depend_on_tokens(case.training):
+    if draws_depend_on_tokens(case, case.training):
         detail = "other tokens make a training pass draw more or fewer numbers, as routing does; it is no leak by itself"
         yield ProofResult(False, 1.0, 0.0, detail)
         return
@@ -90,7 +98,7 @@ def repeats(case: ModelCase) -> Iterable[ProofResult]:
         case.limit(before, same_shape=True),
     )
     yield ProofResult.at_most(moved, limit, f"scores move {by(moved)}" if moved else "")
-    if not case.repeats(case.evaluation):
+    if not is_repeatable(case, case.evaluation):
         yield ProofResult(False, detail=f"evaluation: {DIFFERENT_AGAIN}")
 
 
@@ -99,7 +107,7 @@ def formats(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores in float32 and bfloat16 those of float64, up to rounding?"""
     if case.dtype != torch.float64:
         return
-    if case.draws(case.evaluation):
+    if draws_numbers(case, case.evaluation):
         yield ProofResult.skipped("an evaluation draws random numbers, other ones in every format")
         return
     exact = _at_real(case, case.unchanged())

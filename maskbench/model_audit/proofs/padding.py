@@ -9,6 +9,7 @@ from torch import Tensor
 
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import with_more_padding, with_other_padding, with_shifted_start
+from maskbench.model_audit.comparable import comparable_modes
 from maskbench.model_audit.inputs import Inputs, Side
 from maskbench.model_audit.jacobian import gradients_at
 from maskbench.model_audit.mode import Mode
@@ -46,7 +47,7 @@ def padding_content(case: ModelCase) -> Iterable[ProofResult]:
             yield ProofResult.skipped(reason)
             continue
         changed = with_other_padding(case.inputs, side, case.subject.words)
-        for mode, routed in case.comparable_modes(changed):
+        for mode, routed in comparable_modes(case, changed):
             if routed:
                 yield ProofResult.skipped(routed)
                 continue
