@@ -18,7 +18,7 @@ from ..terminal import console_on, print_whole
 if TYPE_CHECKING:
     from maskbench.model_audit import ModelFinding
 
-_WORDS = {True: ("holds", "green"), False: ("BROKEN", "bold red")}
+_STYLES = {"holds": "green", "BROKEN": "bold red"}
 
 
 def print_model_findings(
@@ -34,6 +34,9 @@ def print_model_findings(
         if finding.passed is False:
             question = f"{finding.question} No, in {finding.dtype}:"
             out.write(f"\n{_wrapped(question, console, '')}\n{_wrapped(finding.sentence, console, '  ')}\n")
+        elif finding.answer.verdict:
+            said = f"{finding.proof}: {finding.verdict}. {finding.sentence}"
+            out.write(f"\n{_wrapped(said, console, '')}\n")
     missing: dict[str, list[str]] = {}
     for finding in findings:
         for reason in finding.not_made:
@@ -72,9 +75,9 @@ def findings_table(findings: Sequence[ModelFinding]) -> Table:
     for finding in findings:
         if finding.passed is None:
             continue
-        word, style = _WORDS[finding.passed]
+        word = "BROKEN" if finding.passed is False else finding.verdict
         numbers = [_number(n) for n in (finding.answer.value, finding.answer.limit)]
-        table.add_row(finding.proof, Text(word, style=style), *numbers)
+        table.add_row(finding.proof, Text(word, style=_STYLES.get(word, "yellow")), *numbers)
     return table
 
 

@@ -45,6 +45,12 @@ class ModelFinding:
         return self.answer.passed
 
     @property
+    def verdict(self) -> str:
+        """One word: `holds`, `broken` or `not checked`; or the proof's own, such as `routed`."""
+        words = {True: "holds", False: "broken", None: "not checked"}
+        return self.answer.verdict or words[self.passed]
+
+    @property
     def sentence(self) -> str:
         """What happened, and where it is first seen."""
         where = f"; first seen in {self.module}" if self.module else ""

@@ -21,6 +21,7 @@ def as_document(target: str, findings: Sequence[ModelFinding]) -> list[dict[str,
             "family": finding.family,
             "dtype": finding.dtype,
             "passed": finding.passed,
+            "verdict": finding.verdict,
             # JSON has no infinity.
             "value": None if finding.answer.value is None else min(finding.answer.value, sys.float_info.max),
             "limit": finding.answer.limit,

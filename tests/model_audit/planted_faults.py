@@ -375,21 +375,6 @@ FAULTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Callable[..., Model
         ("gradient mode",),
         partial(trunk, *heads("full attention in evaluation"), subject=TrunkSubject),
     ),
-    "draws for some words": (
-        ("draws",),
-        ("causality", "no trace"),
-        drawing(lambda _x, ids: torch.rand(int((ids < 20).sum()))),
-    ),
-    "draws for wrong guesses": (
-        ("draws",),
-        ("causality",),
-        drawing(lambda x, ids: F.dropout(x[x.argmax(-1) < 8], 0.1)),
-    ),
-    "Python draws for some words": (
-        ("draws",),
-        ("causality",),
-        drawing(lambda _x, ids: [__import__("random").random() for word in ids.flatten() if word < 20]),
-    ),
     "random directions": (
         ("evaluation repeats",),
         (),
@@ -401,6 +386,15 @@ FAULTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Callable[..., Model
     "squares that overflow": (("formats",), FUTURE, spoiled(lambda x, _: careless_norm(x))),
 }
 """By fault: proofs that must catch it, proofs that must not accuse it, and the model."""
+
+ROUTED: Mapping[str, Callable[..., ModelSubject]] = {
+    "draws for some words": drawing(lambda _x, ids: torch.rand(int((ids < 20).sum()))),
+    "draws for wrong guesses": drawing(lambda x, ids: F.dropout(x[x.argmax(-1) < 8], 0.1)),
+    "Python draws for some words": drawing(
+        lambda _x, ids: [__import__("random").random() for word in ids.flatten() if word < 20]
+    ),
+}
+"""Models whose tokens decide how many random numbers training draws."""
 
 WITHOUT_FAULT: Mapping[str, Callable[..., ModelSubject]] = {
     "generation": made(Greedy),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from controls import CAUGHT_BY
-from planted_faults import FAULTS, WITHOUT_FAULT
+from planted_faults import FAULTS, ROUTED, WITHOUT_FAULT
 
 from maskbench.model_audit import audit_subject
 from maskbench.model_audit.proofs.registry import model_proofs_in_order
@@ -49,10 +49,18 @@ def test_the_same_without_the_fault_holds(proof, build):
     assert finding.passed is True
 
 
+@pytest.mark.parametrize("build", ROUTED.values(), ids=ROUTED)
+def test_draws_that_depend_on_tokens_are_a_verdict_of_their_own_and_no_leak(build):
+    found = {f.proof: f for f in audit_subject(build(), ["draws", "causality", "no trace"])}
+    assert found["draws"].passed and found["draws"].verdict == "routed"
+    assert found["causality"].passed is not False and found["no trace"].passed is not False
+    assert "number of random draws depends on the tokens" in " ".join(found["causality"].not_made)
+
+
 def test_every_proof_has_three_faults_that_it_catches():
     assert FAULTS.keys() > SIMILAR
     # `test_long_inputs` has five faults for the proof on long sentences, which no other model here shows.
-    caught = 3 * ["long sentences"]
+    caught = 3 * ["long sentences"] + len(ROUTED) * ["draws"]
     caught += [proof for proofs in CAUGHT_BY.values() for proof in proofs]
     caught += [proof for name, (must, _, _) in FAULTS.items() for proof in must if name not in SIMILAR]
     assert [proof.name for proof in model_proofs_in_order() if caught.count(proof.name) < 3] == []

@@ -67,6 +67,10 @@ def _iterates_a_norm(part: nn.Module) -> bool:
     )
 
 
+ROUTED = "routed"
+"""Verdict on a model whose tokens decide how many random numbers training draws."""
+
+
 @model_proof("draws", "modes")
 def draws(case: ModelCase) -> Iterable[ProofResult]:
     """Is the number of random draws of a training pass the same whatever the tokens are?"""
@@ -78,7 +82,7 @@ def draws(case: ModelCase) -> Iterable[ProofResult]:
         return
     if draws_depend_on_tokens(case, case.training):
         detail = "other tokens make a training pass draw more or fewer numbers, as routing does; it is no leak by itself"
-        yield ProofResult(False, 1.0, 0.0, detail)
+        yield ProofResult(True, detail=detail, verdict=ROUTED)
         return
     yield ProofResult.at_most(0.0, 0.0)
 

@@ -42,6 +42,8 @@ class ProofResult:
     limit: float | None = None
     """Largest allowed value (smallest, if `detail` says so)."""
     detail: str = ""
+    verdict: str = ""
+    """A word in place of `holds`, where something is to be known that is no broken promise."""
     change: Change | None = None
     """What to change in a model's inputs to see it, where a change shows it."""
 
@@ -51,7 +53,7 @@ class ProofResult:
     ) -> ProofResult:
         """Return a result that passes if value <= limit."""
         passed = value <= limit
-        return cls(passed, value, limit, detail, None if passed else change)
+        return cls(passed, value, limit, detail, change=None if passed else change)
 
     @classmethod
     def skipped(cls, reason: str) -> ProofResult:
