@@ -79,11 +79,9 @@ def audit(
     Every arm is tried as a whole model, in float64 and in the number format it trains in. With --model, any model is.
     """
     from maskbench.errors import ConfigError
-    from maskbench.plugins import load_plugins
 
     only_models = {"--config": config, "--proof": proofs, "--junit": junit, "--sarif": sarif}
     only_models |= {"--write-reproduction": reproduction}
-    load_plugins(plugins or [])
     if model is not None:
         if targets or everything:
             raise ConfigError(
@@ -92,10 +90,13 @@ def audit(
         from .audit_model import audit_one_model
 
         files = {"junit": junit, "sarif": sarif, "reproduction": reproduction}
-        audit_one_model(model, config or [], proofs or None, files, as_json=as_json)
+        audit_one_model(model, config or [], proofs or None, files, plugins or [], as_json=as_json)
         return
     if unused := [name for name, value in only_models.items() if value]:
         raise ConfigError(f"{unused[0]} belongs to --model")
+    from maskbench.plugins import load_plugins
+
+    load_plugins(plugins or [])
     if bool(targets) == everything:
         raise ConfigError(
             "name an experiment file, strategies or presets to audit, or give --all for the whole catalogue, or --model for "

@@ -21,6 +21,7 @@ def audit_one_model(
     config: Sequence[str],
     proofs: Sequence[str] | None,
     files: Mapping[str, Path | None],
+    plugins: Sequence[Path],
     *,
     as_json: bool,
 ) -> None:
@@ -29,13 +30,14 @@ def audit_one_model(
     Args:
         config: settings as KEY=VALUE.
         files: by format (junit, sarif, reproduction), where to write it; None: nowhere.
+        plugins: files that register what a run of maskbench takes from them.
     """
     from maskbench import __version__
     from maskbench.model_audit.formats import as_document, as_junit, as_sarif
 
     for file in filter(None, files.values()):
         refuse_output(file)
-    subject = _subject(target, _settings(config))
+    subject = _subject(target, _settings(config), plugins)
     findings = _findings(subject, proofs)
     if as_json:
         typer.echo(json.dumps(as_document(target, findings), indent=1))
@@ -53,14 +55,15 @@ def audit_one_model(
         raise typer.Exit(3)
 
 
-def _subject(target: str, settings: Mapping[str, str]) -> ModelSubject:
+def _subject(target: str, settings: Mapping[str, str], plugins: Sequence[Path]) -> ModelSubject:
     """Return the subject that a user names; the folder of a run of maskbench is one."""
     from maskbench.model_audit.target import load_target
-    from maskbench.verification.audited_run import is_run, load_audited_run
 
-    if not settings and is_run(Path(target)):
-        import maskbench.masks  # noqa: F401  (registers the strategies)
+    if not settings and (Path(target) / "run.json").is_file():
+        from maskbench.plugins import load_plugins
+        from maskbench.verification.audited_run import load_audited_run
 
+        load_plugins(plugins)
         return load_audited_run(Path(target))
     return load_target(target, settings)
 

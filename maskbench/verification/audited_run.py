@@ -17,11 +17,6 @@ from maskbench.records.locate import find_panels
 from maskbench.verification.finished_runs import FinishedRun, refuse_missing_plugins
 
 
-def is_run(directory: Path) -> bool:
-    """Whether a directory is that of a run."""
-    return (directory / "run.json").is_file()
-
-
 def load_audited_run(directory: Path) -> ArmModel:
     """Return the model that a finished run was measured with, on sentences of its corpus.
 
