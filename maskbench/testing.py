@@ -11,7 +11,7 @@ Nothing but torch is imported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def audit_model(
-    model: nn.Module | ModelSubject, proofs: Sequence[str] | None = None, **how: Any
+    model: nn.Module | ModelSubject, proofs: Sequence[str] | str | None = None, **how: Any
 ) -> list[ModelFinding]:
     """Return one finding per proof.
 
@@ -50,7 +50,7 @@ def audit_model(
             f"a model is a torch.nn.Module or a ModelSubject, not {type(model).__name__}; give what your function returns"
         )
     subject = model if isinstance(model, ModelSubject) else subject_for(model, **how)
-    return list(audit_subject(subject, proofs))
+    return list(audit_subject(subject, [proofs] if isinstance(proofs, str) else proofs))
 
 
 def assert_causal(model: nn.Module | ModelSubject, **how: Any) -> None:
@@ -60,7 +60,7 @@ def assert_causal(model: nn.Module | ModelSubject, **how: Any) -> None:
         AssertionError: one does; the message says which token moves which prediction, by how much, and the first module.
         ValueError: see `audit_model`.
     """
-    _hold(audit_model(model, [*_of("future"), *_of("reach")], **how), "is not causal", ("future",))
+    _hold(audit_model(model, [*_of("future"), *_of("reach")], **how), ("future",))
 
 
 def assert_padding_invariant(model: nn.Module | ModelSubject, **how: Any) -> None:
@@ -70,7 +70,7 @@ def assert_padding_invariant(model: nn.Module | ModelSubject, **how: Any) -> Non
         AssertionError: they do.
         ValueError: see `audit_model`.
     """
-    _hold(audit_model(model, [*_of("padding"), *_of("batch")], **how), "reads padding", ("padding",))
+    _hold(audit_model(model, [*_of("padding"), *_of("batch")], **how), ("padding",))
 
 
 def assert_cache_exact(model: nn.Module | ModelSubject, **how: Any) -> None:
@@ -80,20 +80,32 @@ def assert_cache_exact(model: nn.Module | ModelSubject, **how: Any) -> None:
         AssertionError: it does not.
         ValueError: see `audit_model`.
     """
-    _hold(audit_model(model, _of("cache"), **how), "decodes differently with its cache", ("cache",))
+    _hold(audit_model(model, _of("cache"), **how), ("cache",))
 
 
 def _of(family: Family) -> list[str]:
     return [proof.name for proof in model_proofs_in_order() if proof.family == family]
 
 
-def _hold(findings: Iterable[ModelFinding], fault: str, asked: Sequence[Family]) -> None:
+FAULTS: Mapping[str, str] = {
+    "future": "is not causal",
+    "padding": "reads padding",
+    "batch": "mixes rows",
+    "cache": "decodes differently with its cache",
+    "reach": "does not read what it may",
+}
+"""What is said of a model, by the family of the first broken proof."""
+
+
+def _hold(findings: Iterable[ModelFinding], asked: Sequence[Family]) -> None:
     """Raise if a finding failed, or if no check of the families that were asked for was made."""
     found = list(findings)
     broken = [finding for finding in found if finding.passed is False]
     if broken:
         lines = [f"{finding.proof} ({finding.dtype}): {finding.sentence}" for finding in broken]
-        raise AssertionError(f"the model {fault}:\n" + "\n".join(f"  {line}" for line in lines))
+        raise AssertionError(
+            f"the model {FAULTS[broken[0].family]}:\n" + "\n".join(f"  {line}" for line in lines)
+        )
     if not any(finding.passed for finding in found if finding.family in asked):
         reasons = dict.fromkeys(reason for finding in found for reason in finding.not_made)
         raise AssertionError("no check could be made: " + "; ".join(reasons))

@@ -47,7 +47,10 @@ def audit(
     config: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=VALUE", help="A setting of the configuration of hf:ClassName.", rich_help_panel=MODEL
+            metavar="KEY=VALUE",
+            help="A setting of the configuration of hf:ClassName; or of how another model is audited, such as causal=false, "
+            "max_length=32, vocab_size=65.",
+            rich_help_panel=MODEL,
         ),
     ] = None,
     proofs: Annotated[

@@ -11,6 +11,7 @@ import torch
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.dormant import awakened, count_unread
 from maskbench.model_audit.locate import first_broken_module, first_module_without_numbers
+from maskbench.model_audit.proofs.reach import other_weights
 from maskbench.model_audit.proofs.registry import Family, ModelProof, ProofResult, model_proofs_in_order
 from maskbench.model_audit.reproduction import smallest_change
 from maskbench.model_audit.subject import ModelSubject
@@ -32,6 +33,8 @@ class ModelFinding:
     answer: ProofResult
     module: str | None = None
     """Where a broken promise is first seen, in the order in which modules finish; None: not known."""
+    weights: str = ""
+    """Which weights were changed before the proof was made; empty: none."""
     not_made: tuple[str, ...] = ()
     """Checks of the proof that were not made, and why."""
 
@@ -54,7 +57,7 @@ class ModelFinding:
     def sentence(self) -> str:
         """What happened, and where it is first seen."""
         where = f"; first seen in {self.module}" if self.module else ""
-        return f"{self.answer.detail}{where}"
+        return f"{self.answer.detail}{where}{self.weights if self.passed is False else ''}"
 
 
 def audit_subject(
@@ -103,10 +106,10 @@ def _examine(proof: ModelProof, cases: Sequence[ModelCase]) -> ModelFinding:
     ranked = [pair for pair in found if pair[1].passed is False] or [pair for pair in found if pair[1].passed]
     if not ranked:
         case, answer = found[0] if found else (cases[0], ProofResult.skipped("nothing to check"))
-        return ModelFinding(proof.name, proof.family, proof.question, _name(case), answer, None, missing)
+        return ModelFinding(proof.name, proof.family, proof.question, _name(case), answer, not_made=missing)
     # What an evaluation shows is easier to see again than what training shows.
     case, answer = max(ranked, key=lambda pair: (not _in_training(pair[1]), _excess(pair[1])))
-    module = None
+    module = answer.module
     if answer.passed is False and answer.change is not None:
         limit, change = answer.limit or 0.0, answer.change
         try:
@@ -115,7 +118,10 @@ def _examine(proof: ModelProof, cases: Sequence[ModelCase]) -> ModelFinding:
         except Exception:  # a model may refuse the smaller inputs; the broken promise stands
             module = None
         answer = replace(answer, change=change)
-    return ModelFinding(proof.name, proof.family, proof.question, _name(case), answer, module, missing)
+    weights = other_weights(case.subject)
+    return ModelFinding(
+        proof.name, proof.family, proof.question, _name(case), answer, module, weights, missing
+    )
 
 
 def _answers(proof: ModelProof, case: ModelCase) -> list[ProofResult]:

@@ -19,7 +19,7 @@ from maskbench.model_audit.inputs import Inputs, Side, make_tokens, stack
 from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, are_scores, difference, largest_score
 from maskbench.model_audit.subject import ModelSubject
-from maskbench.model_audit.widened import Widened, is_narrow
+from maskbench.model_audit.widened import Widened, is_narrower
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class ModelCase:
     def running(self, mode: Mode) -> Iterator[None]:
         """Within the context the module is in `mode`, its buffers are those of the start, and draws begin at one seed.
 
-        What the model computes in 16 bits is computed in the format of its weights.
+        What the model computes in a narrower format is computed in that of its weights.
         """
         wide = Widened(self.dtype) if self._has_narrow_parts else nullcontext()
         with self.running_as_it_is(mode), wide:
@@ -89,7 +89,7 @@ class ModelCase:
 
     @property
     def _has_narrow_parts(self) -> bool:
-        """Whether a model with weights of at least 32 bits computes in 16."""
+        """Whether a model computes parts of itself in a narrower format than that of its weights."""
 
         def observe() -> bool:
             try:
@@ -97,14 +97,14 @@ class ModelCase:
                     self.subject.logits(self.inputs)
             except Exception:  # the proofs say what a model raises
                 return False
-            return is_narrow(seen.dtype)
+            return is_narrower(seen.dtype, self.dtype)
 
         knows_its_rounding = self.subject.rounding(1.0, same_shape=True) is not None
-        return not knows_its_rounding and not is_narrow(self.dtype) and self.once("has narrow parts", observe)
+        return not knows_its_rounding and self.once("has narrow parts", observe)
 
     @contextmanager
     def running_as_it_is(self, mode: Mode) -> Iterator[None]:
-        """Like `running`; what the model computes in 16 bits stays so."""
+        """Like `running`; what the model computes in a narrower format stays so."""
         module = self.subject.module
         self.subject.set_mode(mode)
         with torch.no_grad():

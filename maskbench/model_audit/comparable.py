@@ -19,6 +19,7 @@ ROUTED_DRAWS = "in training the number of random draws depends on the tokens, so
 DIFFERENT_AGAIN = (
     "a pass after another gives other scores, though all generators start at one seed: it cannot be compared"
 )
+DRAWS_ANYWAY = "an evaluation draws random numbers, other ones where shapes or formats differ"
 STATISTICS = "in training the model keeps statistics over all rows, so rows and positions read one another"
 
 

@@ -20,7 +20,7 @@ LINES = (
     "# Parameters that are 0 would hide it.",
     "with torch.no_grad():",
     "    for parameter in model.parameters():",
-    "        if not parameter.any():",
+    "        if parameter.requires_grad and not parameter.any():",
     f"            parameter.copy_({SIZE} * torch.arange(parameter.numel()).view_as(parameter).cos())",
 )
 """Python that does the same to `model`."""
@@ -34,8 +34,12 @@ def count_unread(case: ModelCase) -> int:
 
 
 def awakened(subject: ModelSubject) -> ModelSubject | None:
-    """Return the subject with other values in parameters that are 0; None if none is."""
-    asleep = [name for name, parameter in subject.module.named_parameters() if not parameter.any()]
+    """Return the subject with other values in trained parameters that are 0; None if none is."""
+    asleep = [
+        name
+        for name, parameter in subject.module.named_parameters()
+        if parameter.requires_grad and not parameter.any()
+    ]
     if not asleep:
         return None
     awake = subject.with_module(copy.deepcopy(subject.module))

@@ -57,7 +57,8 @@ def as_junit(target: str, findings: Sequence[ModelFinding]) -> str:
 
 def as_sarif(target: str, version: str, findings: Sequence[ModelFinding]) -> dict[str, Any]:
     """Return the broken promises as a SARIF log; the place of a result is the model that was named."""
-    place = target.rpartition(":")[0] if ".py:" in target else target
+    # Code scanning takes no colon in a path.
+    place = target.rpartition(":")[0] if ".py:" in target else target.replace(":", "/")
     rules = [
         {
             "id": finding.proof.replace(" ", "-"),

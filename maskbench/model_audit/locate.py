@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -56,14 +57,82 @@ def first_module_without_numbers(case: ModelCase) -> str | None:
     return None
 
 
-def _outputs(case: ModelCase, inputs: Inputs, mode: Mode) -> dict[str, Tensor]:
-    """Return the first output of every module in the order in which modules finish."""
+Compute = Callable[[Inputs], Tensor]
+
+
+def first_module_apart(
+    case: ModelCase,
+    limit: float,
+    modes: tuple[Mode, Mode] | None = None,
+    ways: tuple[Compute | None, Compute | None] = (None, None),
+) -> str | None:
+    """Return the name of the first module whose output differs between two ways to compute the test inputs.
+
+    Args:
+        limit: differences up to this are rounding.
+        modes: of both; None: evaluation.
+        ways: of both; None: `logits`.
+    """
+    modes, real = modes or (case.evaluation, case.evaluation), case.inputs.target.real
+    try:
+        one, other = (_outputs(case, case.inputs, mode, way) for mode, way in zip(modes, ways, strict=True))
+    except Exception:  # a module may refuse what its hooks see
+        return None
+    for name, before in one.items():
+        after = other.get(name)
+        if after is None or after.shape != before.shape:
+            continue
+        at_real = [part[real] if part.shape[:2] == real.shape else part for part in (before, after)]
+        if difference(at_real[0].nan_to_num(), at_real[1].nan_to_num()) > limit:
+            return name or case.subject.name
+    return None
+
+
+def first_module_of_step(
+    case: ModelCase, inputs: Inputs, piece: tuple[int, int], step: Compute, limit: float
+) -> str | None:
+    """Return the name of the first module whose output in a step from a cache is not that of the whole pass.
+
+    Args:
+        piece: the first column of the step, and its end.
+        step: computes the steps before it, and this one; modules are looked at in this one alone.
+        limit: differences up to this are rounding.
+    """
+    start, end = piece
+    real = inputs.target.real[:, start:end]
+    try:
+        whole = _outputs(case, inputs, case.evaluation)
+        stepped = _outputs(case, inputs, case.evaluation, step, last=True)
+    except Exception:  # a module may refuse what its hooks see
+        return None
+    for name, found in stepped.items():
+        expected = whole.get(name)
+        if expected is None or found.ndim != expected.ndim or found.shape[:2] != real.shape:
+            continue
+        if expected.shape[1] != inputs.target.length:
+            continue
+        expected = expected[:, start:end]
+        if found.shape == expected.shape and difference(found[real], expected[real]) > limit:
+            return name or case.subject.name
+    return None
+
+
+def _outputs(
+    case: ModelCase, inputs: Inputs, mode: Mode, compute: Compute | None = None, *, last: bool = False
+) -> dict[str, Tensor]:
+    """Return the first output of every module in the order in which modules finish.
+
+    Args:
+        last: the last output of every module instead.
+    """
     found: dict[str, Tensor] = {}
 
     def note(name: str) -> Any:
         def noted(_module: nn.Module, _inputs: object, output: Any) -> None:
             tensor = _first_tensor(output)
-            if tensor is not None and name not in found:
+            if tensor is not None and (last or name not in found):
+                # In the order in which modules finish last.
+                found.pop(name, None)
                 found[name] = tensor.detach().clone()
 
         return noted
@@ -72,7 +141,7 @@ def _outputs(case: ModelCase, inputs: Inputs, mode: Mode) -> dict[str, Tensor]:
         module.register_forward_hook(note(name)) for name, module in case.subject.module.named_modules()
     ]
     try:
-        case.scores(inputs, mode)
+        case.scores(inputs, mode, compute)
     finally:
         for handle in handles:
             handle.remove()
@@ -110,6 +179,10 @@ def _kept(output: Tensor, inputs: Inputs, change: Change, common: int) -> Tensor
             return row.index_select(axis, kept)
         if size == target.length:
             return row.index_select(axis, columns)
+        if size in (2 * target.length, 3 * target.length):
+            # Two or three streams, one behind the other, such as those of words and of n-grams.
+            streams = torch.arange(0, size, target.length)[:, None]
+            return row.index_select(axis, (streams + columns).flatten())
     return None
 
 

@@ -48,8 +48,8 @@ def smallest_change(case: ModelCase, change: Change, limit: float) -> Change:
     length, step = best.before.target.length, case.subject.multiple
     ends = range(length - step, best.position + 1, -step) if best.after.target.length == length else ()
     for end in ends:
-        if best.before.source is not None and best.before.source.length == end:
-            # Source and target are told apart by their lengths.
+        if best.before.source is not None and best.before.source.length in (end, 2 * end, 3 * end):
+            # Source and target, and the streams of one, are told apart by their lengths.
             continue
         shorter = replace(best, before=_cut(best.before, end), after=_cut(best.after, end))
         if not bool(shorter.before.target.real.any(1).all()) or not _moves(case, shorter, limit):
@@ -100,8 +100,6 @@ def write_reproduction(
         position=change.position,
         what=change.what,
         limit=limit,
-        training=change.mode.training,
-        gradients=change.mode.gradients,
     )
 
 

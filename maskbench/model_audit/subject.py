@@ -209,7 +209,7 @@ class ModelSubject:
         return other
 
     def converted(self, dtype: torch.dtype) -> Self:
-        """Return this subject around a copy of its module in a number format.
+        """Return this subject around a copy of its module in a number format, on the CPU, where the inputs are.
 
         Raises:
             ValueError: the module cannot be copied.
@@ -222,7 +222,7 @@ class ModelSubject:
             if isinstance(value, Tensor) and not value.is_leaf
         }
         try:
-            return self.with_module(copy.deepcopy(self.module, computed).to(dtype))
+            return self.with_module(copy.deepcopy(self.module, computed).to("cpu", dtype))
         except (RuntimeError, TypeError) as error:
             raise ValueError(
                 f"{self.name} cannot be copied, and the proofs change copies of it: {error}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -24,13 +25,16 @@ from maskbench.model_audit.adapters.torch_modules import (
 )
 from maskbench.model_audit.subject import ModelSubject
 
+SETTINGS = ("vocab_size", "max_length", "first_word", "pad", "multiple", "causal", "left_padding", "width")
+"""Settings of a subject that the command line can give."""
+
 
 def load_target(target: str, config: Mapping[str, str] | None = None, **further: Any) -> ModelSubject:
     """Return the subject that a user names.
 
     Args:
         target: see the module.
-        config: settings of the configuration of a Hugging Face class, as text.
+        config: settings as text: of the configuration of a Hugging Face class, or of the subject of another module (`SETTINGS`).
         further: what `ModelSubject` takes.
 
     Raises:
@@ -39,8 +43,7 @@ def load_target(target: str, config: Mapping[str, str] | None = None, **further:
     if target.startswith("hf:"):
         model, lines = build_small(target.removeprefix("hf:"), config or {})
         return _checked(target, model, further, lines)
-    if config:
-        raise ConfigError(f"--config belongs to hf:ClassName; {target!r} is built by its own function")
+    further = {**further, **_settings_of_subject(config or {})}
     if Path(target).is_dir():
         model = load_saved(Path(target))
         lines = (
@@ -57,18 +60,35 @@ def load_target(target: str, config: Mapping[str, str] | None = None, **further:
     module = _imported_file(Path(place)) if place.endswith(".py") else _imported(place)
     built, call = _built(target, place, name, module)
     if place.endswith(".py"):
-        lines = (
-            "import runpy",
-            "torch.manual_seed(0)",
-            f"model = runpy.run_path({place!r})[{name!r}]{call}.eval()",
-        )
+        file = Path(place).resolve()
+        found = f"runpy.run_path({str(file)!r})[{name!r}]"
+        lines = ("import runpy", "import sys", f"sys.path.insert(0, {str(file.parent)!r})")
     else:
-        lines = (
-            "import importlib",
-            "torch.manual_seed(0)",
-            f"model = importlib.import_module({place!r}).{name}{call}.eval()",
-        )
+        found = f"importlib.import_module({place!r}).{name}"
+        lines = ("import importlib", "import sys", f"sys.path.insert(0, {str(Path.cwd())!r})")
+    lines = (*lines, "torch.manual_seed(0)", f"model = {found}{call}.eval()")
     return _checked(target, built, further, lines)
+
+
+def _settings_of_subject(config: Mapping[str, str]) -> dict[str, Any]:
+    """Return settings of a `ModelSubject`.
+
+    Raises:
+        ConfigError: there is no such setting, or its value is no number and no truth value.
+    """
+    found: dict[str, Any] = {}
+    for name, text in config.items():
+        if name not in SETTINGS:
+            raise ConfigError(
+                f"--config {name}: a model that is not hf:ClassName has the settings {', '.join(SETTINGS)}"
+            )
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            found[name] = None
+        if not isinstance(found[name], int):
+            raise ConfigError(f"--config {name}={text}: write a whole number, true or false")
+    return found
 
 
 def _built(target: str, place: str, name: str, module: Any) -> tuple[object, str]:
@@ -108,6 +128,10 @@ def _checked(target: str, built: object, further: Mapping[str, Any], lines: Sequ
         lines: Python that builds it without maskbench.
     """
     if isinstance(built, ModelSubject):
+        if further.keys() - {"name"}:
+            raise ConfigError(
+                f"{target} returned a ModelSubject, which has settings of its own; leave out --config"
+            )
         return built
     if not isinstance(built, nn.Module):
         what = f"the class {built.__name__}" if isinstance(built, type) else type(built).__name__

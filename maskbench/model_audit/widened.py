@@ -1,6 +1,7 @@
-"""Computes a model's 16-bit parts in the format of its weights, so that rounding does not hide what the model reads.
+"""Computes the parts of a model that choose a narrower format in the format of its weights, so that rounding hides nothing.
 
-A score computed in bfloat16 has two to three digits. A limit that allows its rounding allows most leaks as well. What a
+A score computed in bfloat16 has two to three digits, one in float32 seven. A limit that allows such rounding allows small
+leaks as well, and a model that computes its softmax or its norms in float32 would be held to float32 even in float64. What a
 model reads does not depend on the format in which it computes.
 """
 
@@ -12,13 +13,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-def is_narrow(dtype: torch.dtype | None) -> bool:
-    """Whether a dtype is a floating format of at most 16 bits."""
-    return dtype is not None and dtype.is_floating_point and dtype.itemsize <= 2
+def is_narrower(dtype: torch.dtype | None, weights: torch.dtype) -> bool:
+    """Whether a dtype is a floating format of fewer bits than that of the weights."""
+    return dtype is not None and dtype.is_floating_point and dtype.itemsize < weights.itemsize
 
 
 class Widened(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Within the context, every operation that is asked for a 16-bit result returns one in `dtype`."""
+    """Within the context, every operation that is asked for a result in a narrower format returns one in `dtype`."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -27,6 +28,6 @@ class Widened(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation with the wider format."""
         kwargs = dict(kwargs or {})
-        if is_narrow(kwargs.get("dtype")):
+        if is_narrower(kwargs.get("dtype"), self.dtype):
             kwargs["dtype"] = self.dtype
         return func(*args, **kwargs)

@@ -63,7 +63,8 @@ def test_the_subject_of_the_page_proves_its_cache(files, monkeypatch):
 def test_every_family_is_on_the_page():
     from typing import get_args
 
-    from maskbench.model_audit.proofs.registry import Family
+    from maskbench.model_audit.proofs.registry import Family, model_proofs_in_order
 
     text = PAGE.read_text(encoding="utf-8")
     assert all(f"\n| {family} |" in text for family in get_args(Family))
+    assert [proof.name for proof in model_proofs_in_order() if f"`{proof.name}`" not in text] == []

@@ -23,6 +23,13 @@ class Branch(nn.Module):
         return self.head(self.words(ids) + self.scale * mean)
 
 
+def test_a_gate_that_is_frozen_at_0_stays_closed():
+    module = Branch(causal=False, scale=0.0).eval()
+    module.scale.requires_grad_(False)
+    found = {f.proof: f for f in audit_subject(subject_for(module), ["causality", "reach"])}
+    assert found["causality"].passed and found["reach"].passed is False
+
+
 def findings(causal: bool, scale: float):
     torch.manual_seed(0)
     proofs = ["causality", "truncation", "reach"]
@@ -43,6 +50,7 @@ def test_a_leak_is_seen_though_its_branch_begins_at_0():
     found = findings(causal=False, scale=0.0)
     assert not found["causality"] and not found["truncation"]
     assert "moves the prediction at" in found["causality"].sentence
+    assert found["causality"].sentence.endswith("with other values in 1 parameter that is 0")
 
 
 def test_a_model_that_reads_nothing_at_any_weights_is_still_said_to():

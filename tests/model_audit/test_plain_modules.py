@@ -89,13 +89,13 @@ class Pair(Decoder):
     ("module", "kind", "vocabulary", "longest"),
     [
         (Decoder(), PlainDecoder, 30, 48),
-        (Decoder(words=80, places=300), PlainDecoder, 80, 64),
+        (Decoder(words=80, places=300), PlainDecoder, 80, 192),
         (Decoder(words=10, places=8), PlainDecoder, 10, 8),
         (Decoder(words=5, places=40), PlainDecoder, 5, 32),
         (WithLoss(), PlainDecoder, 30, 48),
         (Buffered(9), PlainDecoder, 30, 9),
-        (Indexed(), PlainDecoder, 30, 64),
-        (OneHot(), PlainDecoder, 30, 64),
+        (Indexed(), PlainDecoder, 30, 192),
+        (OneHot(), PlainDecoder, 30, 192),
         (Pair(), PlainEncoderDecoder, 20, 48),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
@@ -161,7 +161,7 @@ def test_it_is_said_how_a_module_is_called_and_what_is_left_out():
             return super().forward(ids)
 
     note = subject_for(Optional()).call_note
-    assert note == "called with ids, up to 48 tokens; not passed: attention_mask, past"
+    assert note == "called with ids, up to 48 tokens; held to be causal; not passed: attention_mask, past"
 
 
 def refused(forward) -> str:

@@ -98,9 +98,15 @@ def test_what_cannot_be_audited_is_said(folder, target, words):
         load_target(target)
 
 
-def test_settings_belong_to_classes_of_transformers(folder):
-    with pytest.raises(ConfigError, match="--config belongs to hf:ClassName"):
+def test_a_model_of_ones_own_takes_the_settings_of_its_subject(folder):
+    subject = load_target("mine.py:build", {"max_length": "20", "causal": "false"})
+    assert subject.max_length == 20 and not subject.causal
+    with pytest.raises(
+        ConfigError, match="--config d_model: a model that is not hf:ClassName has the settings vocab"
+    ):
         load_target("mine.py:build", {"d_model": "3"})
+    with pytest.raises(ConfigError, match="--config max_length=long: write a whole number, true or false"):
+        load_target("mine.py:build", {"max_length": "long"})
 
 
 def test_findings_in_the_formats_of_other_programs():

@@ -298,3 +298,99 @@ def test_a_leak_is_found_though_the_model_computes_in_16_bits():
 
     found = audited(trunk(spoil=spoil), ["causality", "truncation", "future gradients", "cached decoding"])
     assert [finding.passed for finding in found.values()] == [False] * 4
+
+
+class HalfHidden(nn.Module):
+    """Attention whose scores and softmax are computed in float32; what is hidden is only made unlikely."""
+
+    def __init__(self, fill: float) -> None:
+        super().__init__()
+        self.words, self.maps, self.fill = nn.Embedding(30, 16), nn.Linear(16, 48), fill
+        self.head = nn.Linear(16, 30)
+        for parameter in self.parameters():
+            nn.init.normal_(parameter, std=0.02)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.words(ids)
+        query, key, value = self.maps(x).float().chunk(3, -1)
+        hidden = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).triu(1)
+        weights = (query @ key.mT).masked_fill(hidden, self.fill).softmax(-1, dtype=torch.float32)
+        return self.head(x + (weights @ value).to(x.dtype))
+
+
+def test_a_small_leak_is_found_though_the_model_computes_parts_in_float32():
+    proofs = ["causality", "truncation", "future gradients", "long sentences"]
+    assert {f.proof for f in broken(subject_for(HalfHidden(-10.0).eval()), proofs)} == set(proofs)
+    assert broken(subject_for(HalfHidden(-torch.inf).eval()), proofs) == []
+
+
+class Experts(nn.Module):
+    """One expert of many for every token."""
+
+    def __init__(self, idle: bool = False) -> None:
+        super().__init__()
+        self.words, self.gate, self.head = nn.Embedding(40, 12), nn.Linear(12, 24), nn.Linear(12, 40)
+        self.experts = nn.ModuleList(nn.Linear(12, 12) for _ in range(24))
+        self.spare = nn.Linear(12, 12) if idle else None
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.words(ids).cumsum(1)
+        chosen = self.gate(x).softmax(-1)
+        out = torch.zeros_like(x)
+        for place in chosen.argmax(-1).unique().tolist():
+            here = (chosen.argmax(-1) == place)[..., None]
+            out = out + here * chosen[..., place : place + 1] * self.experts[place](x)
+        return self.head(x + out)
+
+
+def test_an_expert_that_no_word_chose_is_not_said_to_be_idle():
+    torch.manual_seed(1)
+    assert broken(subject_for(Experts().eval()), ["every part works"]) == []
+    torch.manual_seed(1)
+    (found,) = broken(subject_for(Experts(idle=True).eval()), ["every part works"])
+    assert found.sentence == "no score depends on spare (never runs)"
+
+
+def test_a_model_that_draws_in_evaluation_is_blamed_for_nothing_else():
+    class Dropping(Indexless):
+        def mixed(self, x: Tensor) -> Tensor:
+            return torch.nn.functional.dropout(x, 0.3, training=True)
+
+    assert {f.proof for f in broken(subject_for(Dropping().eval()))} == {"evaluation repeats"}
+
+
+def test_a_model_that_counts_its_calls_is_blamed_for_nothing_else():
+    class Counting(Indexless):
+        calls = 0
+
+        def mixed(self, x: Tensor) -> Tensor:
+            self.calls += 1
+            return x * (1 + 0.01 * self.calls)
+
+    assert {f.proof for f in broken(subject_for(Counting().eval()))} == {"evaluation repeats", "no trace"}
+
+
+class Indexless(nn.Module):
+    """A causal model with a place for something unusual."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.head = nn.Embedding(30, 12), nn.Linear(12, 30)
+
+    def mixed(self, x: Tensor) -> Tensor:
+        return x
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(self.mixed(self.words(ids).cumsum(1).tanh()))
+
+
+@pytest.mark.parametrize("spoil", [lambda s: s.flip(-1), lambda s: -s, lambda s: s.roll(1, 1)], ids=range(3))
+def test_another_function_in_bfloat16_is_found(spoil):
+    class Otherwise(Indexless):
+        def forward(self, ids: Tensor) -> Tensor:
+            scores = super().forward(ids)
+            return spoil(scores) if scores.dtype == torch.bfloat16 else scores
+
+    (found,) = broken(subject_for(Otherwise().eval()), ["formats"])
+    assert found.sentence.startswith("bfloat16 differs by")
+    assert broken(subject_for(Indexless().eval()), ["formats"]) == []

@@ -98,8 +98,8 @@ MODEL_AUDIT = family(
     (
         "unseen",
         f"{PROOFS}/modes.py",
-        "ROUNDINGS * torch.finfo(dtype).eps",
-        "ROUNDINGS * torch.finfo(torch.bfloat16).eps",
+        "roundings * torch.finfo(dtype).eps",
+        "roundings * torch.finfo(torch.bfloat16).eps",
         FAULTS,
     ),
     (
@@ -112,8 +112,8 @@ MODEL_AUDIT = family(
     (
         "unseen",
         f"{PROOFS}/modes.py",
-        "yield ProofResult.at_most(moved, 0.0, said)",
-        "yield ProofResult.at_most(0.0, 0.0, said)",
+        "ProofResult.at_most(moved, 0.0, said), verdict",
+        "ProofResult.at_most(0.0, 0.0, said), verdict",
         CONTROLS,
     ),
     ("unseen", f"{PROOFS}/caching.py", "[0, *range(first, length, size), length]", "[0, length]", FAULTS),

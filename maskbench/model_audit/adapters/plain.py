@@ -20,7 +20,7 @@ TARGETS = ("targets", "labels", "target")
 """Names of the argument with the tokens of a loss."""
 OTHERWISE = ("mask", "position", "past", "cache", "state", "hidden", "segment", "type", "length")
 """Parts of the name of a second required argument that is no target."""
-LENGTHS = (64, 48, 32, 24, 16, 12, 11, 10, 9, 8, 7, 6, 5, 4)
+LENGTHS = (192, 128, 96, 64, 48, 32, 24, 16, 12, 11, 10, 9, 8, 7, 6, 5, 4)
 """Numbers of tokens that are tried, longest first."""
 ROLES = {1: ("ids",), 2: ("source ids", "target ids")}
 
@@ -150,6 +150,7 @@ def _call_note(module: nn.Module, arguments: Sequence[str], subject: ModelSubjec
         if name not in (*arguments, *TARGETS) and parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
     said = f"called with {' and '.join(ROLES[len(arguments)])}, up to {subject.max_length} tokens"
+    said += "; held to be causal" if subject.causal else ""
     return said + (f"; not passed: {', '.join(optional)}" if optional else "")
 
 

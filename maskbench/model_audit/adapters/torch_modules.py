@@ -79,8 +79,10 @@ class _TorchModule(ModelSubject):
             raise ValueError(
                 f"the width of the vectors of {type(module).__name__} cannot be told from its parts"
             )
-        given = {"name": f"nn.{type(module).__name__}", "vocab_size": TABLE, "left_padding": True, **further}
-        super().__init__(_WithTable(module, width), **given)
+        # With a causal mask, padding before the tokens has no key, and torch's fast path makes it NaN.
+        bidirectional = not further.get("causal", self.kind != "encoder")
+        given = {"name": f"nn.{type(module).__name__}", "vocab_size": TABLE, "left_padding": bidirectional}
+        super().__init__(_WithTable(module, width), **{**given, **further})
         attention = next((part for part in module.modules() if isinstance(part, nn.MultiheadAttention)), None)
         self._batch_first = attention is None or attention.batch_first
 

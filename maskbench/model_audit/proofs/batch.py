@@ -34,7 +34,7 @@ def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
             yield ProofResult.at_most(moved, limit, said, Change(case.inputs, changed, row, 0, what, mode))
 
 
-@model_proof("batch order", "batch")
+@model_proof("batch order", "batch", needs="no draws")
 def batch_order(case: ModelCase) -> Iterable[ProofResult]:
     """Do a row's predictions stay when it stands in another row?"""
     rows, real = torch.arange(case.inputs.batch), case.inputs.target.real
@@ -52,7 +52,7 @@ def batch_order(case: ModelCase) -> Iterable[ProofResult]:
             yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")
 
 
-@model_proof("alone", "batch")
+@model_proof("alone", "batch", needs="no draws")
 def alone(case: ModelCase) -> Iterable[ProofResult]:
     """Are a row's predictions those that it has alone, without padding?"""
     for mode in case.subject.settled_modes:

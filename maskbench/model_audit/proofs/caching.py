@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import with_shifted_start
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
+from maskbench.model_audit.locate import first_module_of_step
 from maskbench.model_audit.proofs.padding import NOT_ON_THE_LEFT
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
 from maskbench.model_audit.rounding import apart_at
@@ -19,12 +20,12 @@ GENERATED = 6
 """Number of tokens that a generation appends."""
 
 
-def in_steps(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]]) -> Tensor:
-    """Return the scores of a target computed piece by piece from a cache; a piece is its first column and its end."""
-    subject, found, state = case.subject, [], None
+def in_steps(case: ModelCase, pieces: Sequence[tuple[int, int]]) -> Callable[[Inputs], Tensor]:
+    """Return a function that computes scores piece by piece from a cache; a piece is its first column and its end."""
+    subject = case.subject
 
     def decode(whole: Inputs) -> Tensor:
-        nonlocal state
+        found, state = [], None
         for start, end in pieces:
             so_far = whole.change("target", whole.target.columns(0, end))
             returned = subject.step(so_far, start, state)
@@ -38,7 +39,7 @@ def in_steps(case: ModelCase, inputs: Inputs, pieces: Sequence[tuple[int, int]])
             found.append(scores)
         return torch.cat(found, 1)
 
-    return case.scores(inputs, compute=decode)
+    return decode
 
 
 def _pieces(length: int, size: int, first: int = 1) -> list[tuple[int, int]]:
@@ -53,15 +54,19 @@ def compare_steps(
     """Return whether scores of a target from a cache, piece by piece, are those of the whole pass."""
     whole = case.scores(inputs)
     try:
-        found = in_steps(case, inputs, pieces)
-    except NotImplementedError as error:
+        found = case.scores(inputs, compute=in_steps(case, pieces))
+    except (AssertionError, NotImplementedError, ValueError) as error:
+        # The library refuses more than one new token; a wrong shape is another error.
         return not_able(what, error)
     real, limit = inputs.target.real, case.limit(whole)
     apart = apart_at(found, whole, real)
     value = float(apart.max())
     if value > limit:
-        first = (apart > limit).any(0).nonzero()[0].item()
+        first = int((apart > limit).any(0).nonzero()[0])
         what += f": from position {first} on, scores from the cache differ, by up to {value:.2g}"
+        so_far = [piece for piece in pieces if piece[0] <= first]
+        module = first_module_of_step(case, inputs, so_far[-1], in_steps(case, so_far), limit)
+        return ProofResult(False, value, limit, what, module=module)
     return ProofResult.at_most(value, limit, what)
 
 
@@ -69,7 +74,7 @@ def _not_cached(case: ModelCase) -> str:
     return "" if case.subject.has_step else "no decoding with a cache is known (`step` of its subject)"
 
 
-@model_proof("cached decoding", "cache")
+@model_proof("cached decoding", "cache", needs="no draws")
 def cached_decoding(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores from a cache, token by token, those of the whole pass?"""
     if reason := _not_cached(case):
@@ -79,7 +84,7 @@ def cached_decoding(case: ModelCase) -> Iterable[ProofResult]:
     yield compare_steps(case, case.inputs, _pieces(length, 1), "token by token")
 
 
-@model_proof("several tokens a step", "cache")
+@model_proof("several tokens a step", "cache", needs="no draws")
 def several_tokens(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores from a cache those of the whole pass after a prompt, and with several tokens a step?"""
     if reason := _not_cached(case):
@@ -87,14 +92,10 @@ def several_tokens(case: ModelCase) -> Iterable[ProofResult]:
         return
     length = case.inputs.target.length
     for size, first, what in ((1, length // 2, "after a prompt"), (3, 2, "three tokens a step")):
-        try:
-            yield compare_steps(case, case.inputs, _pieces(length, size, first=first), what)
-        except (AssertionError, ValueError) as error:
-            # The library refuses more than one new token; a wrong shape is another error.
-            yield not_able(what, error)
+        yield compare_steps(case, case.inputs, _pieces(length, size, first=first), what)
 
 
-@model_proof("prompts padded on the left", "cache")
+@model_proof("prompts padded on the left", "cache", needs="no draws")
 def left_padded_prompts(case: ModelCase) -> Iterable[ProofResult]:
     """Are prompts of several lengths, padded on the left, continued from the cache as by the whole pass?"""
     if reason := _not_cached(case):
@@ -109,7 +110,7 @@ def left_padded_prompts(case: ModelCase) -> Iterable[ProofResult]:
     yield compare_steps(case, shifted, pieces, "prompts padded on the left")
 
 
-@model_proof("generation", "cache")
+@model_proof("generation", "cache", needs="no draws")
 def generation(case: ModelCase) -> Iterable[ProofResult]:
     """Does the library's own greedy generation say the tokens with the greatest scores of the whole pass?"""
     prompt = case.inputs

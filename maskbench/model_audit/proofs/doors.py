@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.door import Door
+from maskbench.model_audit.locate import first_module_apart
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
 from maskbench.model_audit.rounding import by, difference
 
 
-@model_proof("one function, many doors", "doors")
+@model_proof("one function, many doors", "doors", needs="repeats")
 def doors(case: ModelCase) -> Iterable[ProofResult]:
     """Do all ways to compute the scores give the same numbers?"""
     ways = case.subject.doors()
@@ -20,14 +21,14 @@ def doors(case: ModelCase) -> Iterable[ProofResult]:
     real = case.inputs.target.real
     for name, way in ways.items():
         try:
-            if isinstance(way, Door):
-                before, after = (case.scores(case.inputs, compute=f) for f in (way.expected, way.compute))
-            else:
-                before, after = case.unchanged(), case.scores(case.inputs, compute=way)
+            pair = (way.expected, way.compute) if isinstance(way, Door) else (case.subject.logits, way)
+            before, after = (case.scores(case.inputs, compute=compute) for compute in pair)
         except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
             yield not_able(name, error)
             continue
         moved, limit = difference(after[real], before[real]), case.limit(before)
-        yield ProofResult.at_most(
-            moved, limit, f"{name}: scores differ {by(moved)}" if moved > limit else name
-        )
+        if moved > limit:
+            module = first_module_apart(case, limit, ways=pair)
+            yield ProofResult(False, moved, limit, f"{name}: scores differ {by(moved)}", module=module)
+        else:
+            yield ProofResult(True, moved, limit, name)

@@ -74,7 +74,7 @@ def largest_leak(case: ModelCase, mode: Mode, tries: Sequence[tuple[int, bool]])
     return ProofResult.at_most(moved, limit, said, found)
 
 
-@model_proof("truncation", "future")
+@model_proof("truncation", "future", needs="no draws")
 def truncation(case: ModelCase) -> Iterable[ProofResult]:
     """Do predictions stay when the target ends after them?"""
     if not case.subject.causal:

@@ -27,7 +27,7 @@ STRIDE = 5
 """Distance of the other positions that are tried, in tokens; smaller than a chunk."""
 
 
-@model_proof("long sentences", "future")
+@model_proof("long sentences", "future", needs="no draws")
 def long_sentences(case: ModelCase) -> Iterable[ProofResult]:
     """Do predictions of long sentences depend on later tokens, on where the target ends, on padding, on other rows or on a cache?"""
     inputs = long_inputs(case.subject)

@@ -20,7 +20,7 @@ LARGEST_ATTENTION_SCORE = 1e8
 """A factor that makes larger attention scores says nothing: no model has them, and a fill of -1e9 is meant to be below all."""
 
 
-@model_proof("large scores", "numbers")
+@model_proof("large scores", "numbers", needs="repeats")
 def large_scores(case: ModelCase) -> Iterable[ProofResult]:
     """Does what is hidden stay hidden when attention scores are large?"""
     found: list[ProofResult] = []
@@ -85,7 +85,7 @@ def _future(large: ModelCase, mode: Mode, limit: float, said: str) -> ProofResul
     return ProofResult.at_most(moved, limit, said + (found if moved > limit else ""))
 
 
-@model_proof("empty rows", "numbers")
+@model_proof("empty rows", "numbers", needs="repeats")
 def empty_rows(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores finite when a row's source is all padding, and the other rows' scores as before?"""
     inputs, subject = case.inputs, case.subject

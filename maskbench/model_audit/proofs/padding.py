@@ -55,7 +55,7 @@ def padding_content(case: ModelCase) -> Iterable[ProofResult]:
             yield _answer(case, mode, changed, case.outputs(changed, mode), what, same_shape=True)
 
 
-@model_proof("padding amount", "padding")
+@model_proof("padding amount", "padding", needs="no draws")
 def padding_amount(case: ModelCase) -> Iterable[ProofResult]:
     """Do predictions stay when there is more padding?"""
     subject, inputs = case.subject, case.inputs
@@ -77,7 +77,7 @@ def padding_amount(case: ModelCase) -> Iterable[ProofResult]:
             yield _answer(case, mode, changed, after, what, same_shape=False)
 
 
-@model_proof("padding side", "padding")
+@model_proof("padding side", "padding", needs="no draws")
 def padding_side(case: ModelCase) -> Iterable[ProofResult]:
     """Do predictions stay when padding comes before the tokens?"""
     subject, inputs = case.subject, case.inputs

@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
+import torch
 from torch import nn
 
 from maskbench.model_audit.case import ModelCase, quiet
+from maskbench.model_audit.inputs import Inputs, other_words
 from maskbench.model_audit.jacobian import fixed_direction
+from maskbench.model_audit.proofs.length import long_inputs
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
+
+TRIES = 16
+"""Number of times that other words and weights are tried before a part is said not to work."""
 
 
 @model_proof("every part works", "parts")
 def every_part(case: ModelCase) -> Iterable[ProofResult]:
     """Does every parameter get a gradient, and does every submodule run?"""
-    module, inputs = case.subject.module, case.inputs
+    module = case.subject.module
     if not any(p.requires_grad for p in module.parameters()):
         yield ProofResult.skipped("no parameter is trained")
         return
     ran: set[nn.Module] = set()
     handles = [part.register_forward_hook(lambda m, _i, _o: ran.add(m)) for part in module.modules()]
     module.zero_grad(set_to_none=True)
+    tries = _tries(case)
     try:
-        # A layer that training skips by chance runs in evaluation, and some parts run in training alone.
-        for mode in (case.training, case.evaluation.with_gradients()):
-            with case.running(mode), quiet(module):
-                scores = case.subject.logits(inputs)
-                if not scores.is_floating_point():
-                    yield ProofResult.skipped("the scores are whole numbers, which carry no gradient")
-                    return
-                # Some libraries refuse gradients in evaluation, and say so by an assertion.
-                with contextlib.suppress(*([] if mode.training else [AssertionError])):
-                    if scores.requires_grad:
-                        projected = scores @ fixed_direction(scores)
-                        projected[inputs.target.real].sum().backward()  # type: ignore[no-untyped-call]
+        for tried in tries:
+            if tried is not case.inputs and not _is_taken(case, tried):
+                break
+            if not _run_back(case, tried):
+                yield ProofResult.skipped("the scores are whole numbers, which carry no gradient")
+                return
+            unreached = [n for n, p in module.named_parameters() if p.requires_grad and p.grad is None]
+            if not unreached:
+                break
     finally:
+        tries.close()
         for handle in handles:
             handle.remove()
-    unreached = [n for n, p in module.named_parameters() if p.requires_grad and p.grad is None]
     module.zero_grad(set_to_none=True)
     excused: dict[str, list[str]] = {}
     for part, reason in case.subject.idle_parts().items():
@@ -53,6 +57,56 @@ def every_part(case: ModelCase) -> Iterable[ProofResult]:
     yield ProofResult.at_most(
         float(len(names)), 0.0, said + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     )
+
+
+def _tries(case: ModelCase) -> Generator[Inputs]:
+    """Yield the test inputs; then longer ones with other words, each with the rows of all matrices moved on.
+
+    Few words reach few experts of many, and at some weights no word reaches all.
+    """
+    yield case.inputs
+    module, inputs = case.subject.module, long_inputs(case.subject)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    try:
+        for shift in range(TRIES):
+            for side in inputs.sides:
+                tokens = inputs.of(side)
+                new = other_words(tokens.ids, case.subject.words, shift)
+                inputs = inputs.change(side, tokens.with_words(tokens.real, new))
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    if parameter.ndim > 1:
+                        parameter.copy_(parameter.roll(1, 0))
+            yield inputs
+    finally:
+        module.load_state_dict(before)
+
+
+def _is_taken(case: ModelCase, inputs: Inputs) -> bool:
+    """Whether the model computes scores of inputs of another length."""
+    try:
+        case.scores(inputs)
+    except Exception:  # whatever a model raises at a length that it does not take
+        return False
+    return True
+
+
+def _run_back(case: ModelCase, inputs: Inputs) -> bool:
+    """Compute scores in training and in evaluation and their gradients; False where scores carry none by their format.
+
+    A layer that training skips by chance runs in evaluation, and some parts run in training alone.
+    """
+    for mode in (case.training, case.evaluation.with_gradients()):
+        with case.running(mode), quiet(case.subject.module):
+            scores = case.subject.logits(inputs)
+            if not scores.is_floating_point():
+                return False
+            # Some libraries refuse gradients in evaluation, and say so by an assertion.
+            with contextlib.suppress(*([] if mode.training else [AssertionError])):
+                if scores.requires_grad:
+                    projected = scores @ fixed_direction(scores)
+                    projected[inputs.target.real].sum().backward()  # type: ignore[no-untyped-call]
+    return True
 
 
 def _by_module(module: nn.Module, unreached: list[str], ran: set[nn.Module]) -> list[str]:

@@ -9,6 +9,13 @@ import torch
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.inputs import Side, other_words
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
+from maskbench.model_audit.subject import ModelSubject
+
+
+def other_weights(subject: ModelSubject) -> str:
+    """Return the end of a sentence that says which weights were changed; empty: none."""
+    n = len(subject.awakened)
+    return f", with other values in {n} parameter{'s that are' if n > 1 else ' that is'} 0" if n else ""
 
 
 def unread(case: ModelCase, side: Side) -> tuple[list[tuple[int, int]], int]:
@@ -53,8 +60,8 @@ def reach(case: ModelCase) -> Iterable[ProofResult]:
     for side in case.inputs.sides:
         left, total = unread(case, side)
         said = f"{side}: all {total} tokens are read"
-        if n := len(case.subject.awakened):
-            said += f", with other values in {n} parameter{'s that are' if n > 1 else ' that is'} 0"
+        if not left:
+            said += other_weights(case.subject)
         if left:
             row, place = left[0]
             said = (

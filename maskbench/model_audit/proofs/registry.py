@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeVar, get_args
 
 from maskbench.model_audit.case import ModelCase
+from maskbench.model_audit.comparable import DIFFERENT_AGAIN, DRAWS_ANYWAY, draws_numbers, is_repeatable
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.mode import EVALUATION, Mode
 
@@ -46,6 +47,8 @@ class ProofResult:
     """A word in place of `holds`, where something is to be known that is no broken promise."""
     change: Change | None = None
     """What to change in a model's inputs to see it, where a change shows it."""
+    module: str | None = None
+    """The first module whose output differs, where two ways to compute the same inputs do."""
 
     @classmethod
     def at_most(
@@ -125,7 +128,12 @@ def model_proofs_in_order() -> list[ModelProof]:
 Ask = Callable[[ModelCase], Iterable[ProofResult]]
 
 
-def model_proof(name: str, family: Family) -> Callable[[Ask], Ask]:
+Need = Literal["", "repeats", "no draws"]
+"""What an evaluation must do so that a proof can compare its passes: give the same scores again; and draw nothing, so that the
+scores of other shapes are the same."""
+
+
+def model_proof(name: str, family: Family, *, needs: Need = "") -> Callable[[Ask], Ask]:
     """Return a decorator that registers a function in `MODEL_PROOFS`.
 
     Raises:
@@ -133,7 +141,19 @@ def model_proof(name: str, family: Family) -> Callable[[Ask], Ask]:
     """
 
     def enter(ask: Ask) -> Ask:
-        add_proof(MODEL_PROOFS, ModelProof(name, family, question_of(ask), ask))
+        def ask_if_able(case: ModelCase) -> Iterable[ProofResult]:
+            reason = _why_not(case, needs)
+            return [ProofResult.skipped(reason)] if reason else ask(case)
+
+        add_proof(MODEL_PROOFS, ModelProof(name, family, question_of(ask), ask_if_able))
         return ask
 
     return enter
+
+
+def _why_not(case: ModelCase, needs: Need) -> str:
+    if needs and not is_repeatable(case, case.evaluation):
+        return f"{case.evaluation.name}: {DIFFERENT_AGAIN}"
+    if needs == "no draws" and case.once("evaluation draws", lambda: draws_numbers(case, case.evaluation)):
+        return DRAWS_ANYWAY
+    return ""

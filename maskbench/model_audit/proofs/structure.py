@@ -12,7 +12,7 @@ from maskbench.model_audit.proofs.registry import Change, ProofResult, model_pro
 from maskbench.model_audit.rounding import apart_at, by, largest_at
 
 
-@model_proof("declared structure", "future")
+@model_proof("declared structure", "future", needs="repeats")
 def declared_structure(case: ModelCase) -> Iterable[ProofResult]:
     """Does every prediction read only the target tokens that the declared structure lets it read?"""
     subject, inputs = case.subject, case.inputs

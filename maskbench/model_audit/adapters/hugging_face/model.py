@@ -18,6 +18,8 @@ from maskbench.model_audit.door import Door
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.subject import ModelSubject
 
+LONGEST, LARGE = 192, 4096
+"""Longest sentence that is tried, in tokens, and the vocabulary from which on it is 64."""
 CACHES = ("cache", "past_key_values", "cache_params", "state")
 """Names under which models take and return a cache, by the version of transformers."""
 KERNELS = ("eager", "sdpa")
@@ -33,13 +35,11 @@ class HuggingFaceModel(ModelSubject):
         config: Any = module.config
         pad = getattr(config, "pad_token_id", None)
         text = config.get_text_config() if hasattr(config, "get_text_config") else config
-        longest = getattr(text, "max_position_embeddings", None) or 512
-        if longest < 0:  # XLNet's word for: any
-            longest = 512
         given: dict[str, Any] = {
             "vocab_size": int(text.vocab_size),
             "pad": 0 if pad is None else int(pad),
-            "max_length": min(64, int(longest) - 4),
+            # A large vocabulary makes passes of long sentences slow.
+            "max_length": min(LONGEST if text.vocab_size < LARGE else 64, _positions(config, text) - 4),
             "multiple": _multiple(config),
         }
         takes = inspect.signature(module.forward).parameters
@@ -137,6 +137,13 @@ class HuggingFaceModel(ModelSubject):
         other: Any = copy.deepcopy(self.module)
         other.set_attn_implementation(kernel)
         return self.with_module(other)
+
+
+def _positions(*configs: Any) -> int:
+    """Return the least number of positions that a setting names, such as `max_decoder_position_embeddings`; 512 if none does."""
+    named = [(name, value) for config in configs for name, value in config.to_dict().items()]
+    found = [value for name, value in named if "position" in name and type(value) is int and value >= 8]
+    return min(found, default=512)
 
 
 def _multiple(config: Any) -> int:
