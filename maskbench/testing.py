@@ -6,7 +6,7 @@
         assert_causal(MyDecoder())
 
 A model is a `torch.nn.Module` of a known kind (see `maskbench audit --help`) or a `ModelSubject` that says how it is called.
-Nothing but torch is imported.
+Of other packages torch, jaxtyping and numpy are imported, and nothing else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The audit of any sequence model: proofs that it keeps the promises of its masks.
 
-A `ModelSubject` says how a model is called; `audit_subject` runs every proof of `MODEL_PROOFS` on it. Nothing but torch is
-imported here.
+A `ModelSubject` says how a model is called; `audit_subject` runs every proof of `MODEL_PROOFS` on it. Of other packages torch,
+jaxtyping and numpy are imported here.
 """
 
 from maskbench.model_audit.audit import ModelFinding, audit_subject

@@ -17,7 +17,14 @@ from maskbench.model_audit.changes import with_other_mates
 from maskbench.model_audit.generators import seeded
 from maskbench.model_audit.inputs import Inputs, Side, make_tokens, stack
 from maskbench.model_audit.mode import Mode
-from maskbench.model_audit.rounding import ROUNDINGS, NarrowestFormat, are_scores, difference, largest_score
+from maskbench.model_audit.rounding import (
+    ROUNDINGS,
+    NarrowestFormat,
+    are_scores,
+    difference,
+    largest_score,
+    without_fills,
+)
 from maskbench.model_audit.subject import ModelSubject
 from maskbench.model_audit.widened import Widened, is_narrower
 
@@ -44,6 +51,8 @@ class ModelCase:
         self.subject = subject.converted(dtype)
         self.dtype = dtype
         self.inputs = make_inputs(subject) if inputs is None else inputs
+        self.noise = 0.0
+        """How far rounding is seen to move scores, where that is more than the usual allowance."""
         self._known: dict[Hashable, Any] = {}
         self._state = {name: buffer.clone() for name, buffer in self.subject.module.named_buffers()}
 
@@ -67,11 +76,12 @@ class ModelCase:
             compute: another way than `logits`.
         """
         with self.running(mode or self.evaluation):
-            found = (compute or self.subject.logits)(inputs)
+            # A model may write into what it is given.
+            found = (compute or self.subject.logits)(inputs.cloned())
         if not isinstance(found, Tensor):
             raise TypeError(f"scores are a tensor, and the model returned {type(found).__name__}")
         found = found.detach().cpu()
-        return found if found.dtype.itemsize >= 4 else found.float()
+        return without_fills(found if found.dtype.itemsize >= 4 else found.float())
 
     def outputs(self, inputs: Inputs, mode: Mode) -> Float[Tensor, "batch len outputs"]:
         """Return what a row alone must decide, of one pass."""
@@ -153,7 +163,7 @@ class ModelCase:
         called = f"{self.subject.name} cannot be called with ids {list(tokens.shape)}"
         try:
             found = self.unchanged()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             is_own = Path(frame.filename).is_relative_to(Path(__file__).parent)
@@ -185,7 +195,9 @@ class ModelCase:
         """
         largest = max([1.0, *map(largest_score, scores)])
         own = self.subject.rounding(largest, same_shape=same_shape)
-        return ROUNDINGS * torch.finfo(self.narrowest).eps * largest if own is None else own
+        if own is not None:
+            return own
+        return max(ROUNDINGS * torch.finfo(self.narrowest).eps * largest, self.noise)
 
     def compare(
         self, variants: Sequence[Inputs], mode: Mode, *, outputs: bool = False

@@ -87,6 +87,16 @@ class Inputs:
         source = None if self.source is None else self.source.rows(index)
         return Inputs(self.target.rows(index), source, self.sentences[index])
 
+    def cloned(self) -> Inputs:
+        """Return the inputs with tensors of their own."""
+
+        def own(tokens: PaddedTokens) -> PaddedTokens:
+            return PaddedTokens(tokens.ids.clone(), tokens.real.clone())
+
+        return Inputs(
+            own(self.target), None if self.source is None else own(self.source), self.sentences.clone()
+        )
+
     @property
     def sentences(self) -> Int[Tensor, "batch"]:
         """Which test sentence every row is."""

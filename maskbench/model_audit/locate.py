@@ -168,8 +168,11 @@ def _kept(output: Tensor, inputs: Inputs, change: Change, common: int) -> Tensor
     row = output[change.row]
     target, source = inputs.target, inputs.source
     earlier = min(change.position + 1, common)
-    real = target.real[change.row].nonzero().flatten()
-    columns = real[: _n_kept(change, real, earlier)]
+    columns = target.real[change.row].nonzero().flatten()
+    if change.kept is None:
+        columns = columns[: _n_kept(change, columns, earlier)]
+    else:
+        columns = columns[torch.isin(columns, torch.tensor(change.kept))]
     # The last axis, usually the width, is looked at last; a convolution's output has its positions there.
     for axis, size in enumerate(row.shape):
         if source is not None and size == source.length:
@@ -179,10 +182,10 @@ def _kept(output: Tensor, inputs: Inputs, change: Change, common: int) -> Tensor
             return row.index_select(axis, kept)
         if size == target.length:
             return row.index_select(axis, columns)
-        if size in (2 * target.length, 3 * target.length):
-            # Two or three streams, one behind the other, such as those of words and of n-grams.
-            streams = torch.arange(0, size, target.length)[:, None]
-            return row.index_select(axis, (streams + columns).flatten())
+    if row.ndim == 2 and len(row) in (2 * target.length, 3 * target.length):
+        # Two or three streams, one behind the other, such as those of words and of n-grams.
+        streams = torch.arange(0, len(row), target.length)[:, None]
+        return row.index_select(0, (streams + columns).flatten())
     return None
 
 

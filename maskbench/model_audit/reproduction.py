@@ -34,7 +34,7 @@ torch.manual_seed({seed})
 after = scores({after})
 moved = (before[{row}, {position}] - after[{row}, {position}]).detach().abs().max().item()
 print(f"{what} moves the prediction at {position} by {{moved:.3g}}; it must not (rounding: {limit:.1g})")
-raise SystemExit(moved > {limit!r})
+raise SystemExit(not moved <= {limit!r})
 '''
 
 

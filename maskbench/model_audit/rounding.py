@@ -22,6 +22,10 @@ chains a few such sums.
 """
 
 
+FILL = 1e6
+"""How many times the median score a negative one is that stands for minus infinity."""
+
+
 class NarrowestFormat(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within the context, notes the narrowest floating format that an operation returned."""
 
@@ -36,6 +40,17 @@ class NarrowestFormat(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(part, Tensor) and part.is_floating_point() and part.numel() > 1:
                 self.dtype = max(self.dtype, part.dtype, key=lambda dtype: torch.finfo(dtype).eps)
         return found
+
+
+def without_fills(scores: Tensor) -> Tensor:
+    """Return scores with minus infinity where a number far below all others stands for it, as a fill of the smallest number.
+
+    Otherwise the rounding of such a number would allow any change of the others.
+    """
+    if not scores.is_floating_point() or not scores.numel():
+        return scores
+    usual = scores.abs().nan_to_num(posinf=0.0).median()
+    return scores.masked_fill(scores < -FILL * usual.clamp(min=torch.finfo(scores.dtype).tiny), -torch.inf)
 
 
 def largest_score(scores: Tensor) -> float:

@@ -23,6 +23,20 @@ Kind = Literal["encoder-decoder", "decoder", "encoder", "layer"]
 """What is audited. An encoder's and a layer's predictions stand at the same positions as its inputs."""
 
 
+def copied(module: nn.Module) -> nn.Module:
+    """Return a copy of a module.
+
+    Computed tensors, such as a weight of `torch.nn.utils.weight_norm`, refuse to be copied with their history.
+    """
+    computed = {
+        id(value): value.detach().clone()
+        for part in module.modules()
+        for value in vars(part).values()
+        if isinstance(value, Tensor) and not value.is_leaf
+    }
+    return copy.deepcopy(module, computed)
+
+
 class ModelSubject:
     """A model, and how it is called."""
 
@@ -214,15 +228,8 @@ class ModelSubject:
         Raises:
             ValueError: the module cannot be copied.
         """
-        # Computed tensors, such as a weight of `torch.nn.utils.weight_norm`, refuse to be copied with their history.
-        computed = {
-            id(value): value.detach().clone()
-            for part in self.module.modules()
-            for value in vars(part).values()
-            if isinstance(value, Tensor) and not value.is_leaf
-        }
         try:
-            return self.with_module(copy.deepcopy(self.module, computed).to("cpu", dtype))
+            return self.with_module(copied(self.module).to("cpu", dtype))
         except (RuntimeError, TypeError) as error:
             raise ValueError(
                 f"{self.name} cannot be copied, and the proofs change copies of it: {error}"

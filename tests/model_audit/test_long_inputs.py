@@ -72,9 +72,9 @@ SHORT = ("causality", "truncation", "padding content", "padding amount", "alone"
     [
         (
             "chunks see their end",
-            "64 tokens, evaluation: cutting the target after 16 tokens moves the prediction",
+            "64 tokens, evaluation: cutting the target after 12 tokens moves the prediction",
         ),
-        ("mean of a long row", "cutting the target after 32 tokens"),
+        ("mean of a long row", "cutting the target after 20 tokens"),
         ("reads one ahead at an edge", "changing target tokens from 48 on moves the prediction at 47"),
         ("scaled by the width", "cutting the target after 16 tokens"),
         ("a buffer of 40", "from position 36 on, scores from the cache differ"),

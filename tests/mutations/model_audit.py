@@ -130,13 +130,13 @@ MODEL_AUDIT = family(
     (
         "unseen",
         "model_audit/audit.py",
-        "if awake[0].is_finite and count_unread(awake[0]) < missed:",
+        "if awake[0].is_finite and count_unread(awake[0]) <= count_unread(cases[0]):",
         "if False:",
         "model_audit/test_dormant.py",
     ),
     ("unseen", f"{PROOFS}/length.py", "{*range(3, n, STRIDE), *EDGES}", "{*range(3, n, STRIDE)}", LONG),
     ("unseen", f"{PROOFS}/length.py", "[0, *range(n // 2, min(n, n // 2 + STRIDE)), n]", "[0, n]", LONG),
-    ("stale", PLAIN, "copy.deepcopy(module).eval()", "module.eval()", "model_audit/test_plain_modules.py"),
+    ("stale", PLAIN, "copied(module).eval()", "module.eval()", "model_audit/test_plain_modules.py"),
     (
         "blame",
         PLAIN,

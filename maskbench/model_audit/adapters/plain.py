@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from maskbench.model_audit.adapters.outputs import HINT, first_tensor, scores_fo
 from maskbench.model_audit.adapters.torch_modules import Layer, width_of
 from maskbench.model_audit.generators import seeded
 from maskbench.model_audit.inputs import Inputs, make_tokens
-from maskbench.model_audit.subject import ModelSubject
+from maskbench.model_audit.subject import ModelSubject, copied
 
 TARGETS = ("targets", "labels", "target")
 """Names of the argument with the tokens of a loss."""
@@ -33,11 +32,16 @@ def subject_of(module: nn.Module, **further: Any) -> ModelSubject:
     """
     module = _unwrapped(module)
     arguments = _required(module)
+    _materialise(module, len(arguments))
     if not _tables(module) and len(arguments) == 1 and (layer := _layer(module, further)) is not None:
         return layer
     kind = _kind(module, arguments)
     trial = _TrialCalls(module, len(arguments))
     given = {"vocab_size": trial.vocab_size, "max_length": trial.max_length, **further}
+    if given.get("vocab_size") is None:
+        raise ValueError(
+            f"it cannot be told which token ids {type(module).__name__} reads; give vocab_size. {HINT}"
+        )
     subject = kind(module, **{name: value for name, value in given.items() if value is not None})
     subject.call_note = _call_note(module, arguments, subject)
     return subject
@@ -51,6 +55,13 @@ def _unwrapped(module: nn.Module) -> nn.Module:
     return inner if isinstance(inner, nn.Module) else module
 
 
+def _materialise(module: nn.Module, n_arguments: int) -> None:
+    """Let lazy modules make their weights once, so that all copies have the same."""
+    if any(isinstance(parameter, nn.parameter.UninitializedParameter) for parameter in module.parameters()):
+        with torch.no_grad(), seeded(0):
+            module(*(torch.zeros(1, 4, dtype=torch.long) for _ in range(n_arguments)))
+
+
 def _tables(module: nn.Module) -> list[nn.Embedding]:
     return [part for part in module.modules() if isinstance(part, nn.Embedding)]
 
@@ -62,8 +73,8 @@ def _layer(module: nn.Module, further: Mapping[str, Any]) -> Layer | None:
     layer = Layer(module, **further)
     try:
         with torch.no_grad(), seeded(0):
-            copied = layer.with_module(copy.deepcopy(layer.module).eval())
-            copied.logits(_few(copied, 4))
+            trial = layer.with_module(copied(layer.module).eval())
+            trial.logits(_few(trial, 4))
     except Exception:  # whatever a module raises that reads ids
         return None
     layer.call_note = f"called with vectors [batch, length, {layer.width}]"
@@ -104,7 +115,7 @@ class _TrialCalls:
     """What a few passes tell of a module that reads ids."""
 
     def __init__(self, module: nn.Module, n_arguments: int) -> None:
-        self._module, self._n = copy.deepcopy(module).eval(), n_arguments
+        self._module, self._n = copied(module).eval(), n_arguments
         self.vocab_size: int | None = None
         """Number of ids that all tables of words have; None if not even four tokens can be read."""
         self.max_length: int | None = None

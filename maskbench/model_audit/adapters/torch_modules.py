@@ -54,6 +54,8 @@ def width_of(module: nn.Module) -> int | None:
             return int(part.in_features)
         if isinstance(part, nn.Conv1d):
             return int(part.in_channels)
+        if isinstance(part, nn.RNNBase):
+            return int(part.input_size)
     return None
 
 
@@ -237,4 +239,7 @@ class Layer(ModelSubject):
         """Return the layer's output vectors."""
         whole = self.module
         assert isinstance(whole, _WithTable)
-        return first_tensor(whole.inner(whole.vectors(inputs.target)))
+        vectors = whole.vectors(inputs.target)
+        if isinstance(whole.inner, nn.RNNBase) and not whole.inner.batch_first:
+            return first_tensor(whole.inner(vectors.transpose(0, 1))).transpose(0, 1)
+        return first_tensor(whole.inner(vectors))

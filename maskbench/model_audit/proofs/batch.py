@@ -9,7 +9,7 @@ import torch
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import row_alone, with_other_mates
 from maskbench.model_audit.comparable import STATISTICS, comparable_modes
-from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof
+from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof, not_able
 from maskbench.model_audit.rounding import by, difference
 
 
@@ -34,9 +34,13 @@ def batch_mates(case: ModelCase) -> Iterable[ProofResult]:
             yield ProofResult.at_most(moved, limit, said, Change(case.inputs, changed, row, 0, what, mode))
 
 
+WIDE = 4
+"""Number of times that every row stands in a wide batch."""
+
+
 @model_proof("batch order", "batch", needs="no draws")
 def batch_order(case: ModelCase) -> Iterable[ProofResult]:
-    """Do a row's predictions stay when it stands in another row?"""
+    """Do a row's predictions stay when it stands in another row, or in a batch of more rows?"""
     rows, real = torch.arange(case.inputs.batch), case.inputs.target.real
     for mode in case.subject.settled_modes:
         before = case.unchanged(mode, outputs=True)
@@ -50,6 +54,15 @@ def batch_order(case: ModelCase) -> Iterable[ProofResult]:
                 else f"rows {order.tolist()}"
             )
             yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")
+        many = rows.repeat(WIDE)
+        try:
+            after = case.outputs(case.inputs.rows(many), mode)
+        except Exception as error:  # a model may have room for few rows
+            yield not_able(f"{len(many)} rows", error)
+            continue
+        moved, limit = difference(after[real[many]], before[many][real[many]]), case.limit(before)
+        said = f"in a batch of {len(many)} rows" + (f", scores move {by(moved)}" if moved > limit else "")
+        yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")
 
 
 @model_proof("alone", "batch", needs="no draws")

@@ -91,7 +91,12 @@ def several_tokens(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped(reason)
         return
     length = case.inputs.target.length
-    for size, first, what in ((1, length // 2, "after a prompt"), (3, 2, "three tokens a step")):
+    for size, first, what in (
+        (1, length // 2, "after a prompt"),
+        (2, 1, "two tokens a step"),
+        (3, 2, "three tokens a step"),
+        (4, 3, "four tokens a step"),
+    ):
         yield compare_steps(case, case.inputs, _pieces(length, size, first=first), what)
 
 

@@ -6,13 +6,13 @@ finds one leak in 64.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from maskbench.model_audit.case import ModelCase
-from maskbench.model_audit.comparable import comparable_modes
+from maskbench.model_audit.comparable import comparable_modes, is_repeatable
 from maskbench.model_audit.inputs import Inputs, other_words
 from maskbench.model_audit.jacobian import gradients_at
 from maskbench.model_audit.mode import Mode
@@ -44,8 +44,42 @@ def future_tokens(case: ModelCase) -> Iterable[ProofResult]:
         return
     tries = [(place, alone) for place in range(1, case.inputs.target.length) for alone in (True, False)]
     changed = changed_after(case.inputs, case.subject.words, 1, alone=False)
-    for mode, reason in comparable_modes(case, changed):
-        yield ProofResult.skipped(reason) if reason else largest_leak(case, mode, tries)
+    found = [
+        ProofResult.skipped(reason) if reason else largest_leak(case, mode, tries)
+        for mode, reason in comparable_modes(case, changed)
+    ]
+    yield from found
+    if all(answer.passed is not False for answer in found):
+        yield from _leaks_of_marks(case)
+
+
+def _leaks_of_marks(case: ModelCase) -> Iterator[ProofResult]:
+    """Yield whether a later token that is a mark, such as one that separates or ends, moves a prediction."""
+    inputs, first_word = case.inputs, case.subject.words[0]
+    if not is_repeatable(case, case.evaluation) or not first_word:
+        return
+    place = inputs.target.length // 2
+    here = torch.arange(inputs.target.length) == place
+    ids = [torch.full_like(inputs.target.ids, mark) for mark in range(min(first_word, MARKS))]
+    variants = [
+        inputs.change("target", inputs.target.with_words(here & inputs.target.real, new)) for new in ids
+    ]
+    for mark, (variant, (before, after)) in enumerate(
+        zip(variants, case.compare(variants, case.evaluation), strict=True)
+    ):
+        limit = case.limit(before, same_shape=True)
+        moved, row, position = moved_before(before, after, inputs.target.real, place)
+        what = f"changing target token {place} to id {mark}"
+        said = case.evaluation.name
+        if moved > limit:
+            said += f": {what} moves the prediction at {position} {by(moved)}"
+        yield ProofResult.at_most(
+            moved, limit, said, Change(inputs, variant, row, position, what, case.evaluation)
+        )
+
+
+MARKS = 8
+"""Number of ids below the first ordinary one that are tried."""
 
 
 def largest_leak(case: ModelCase, mode: Mode, tries: Sequence[tuple[int, bool]]) -> ProofResult:

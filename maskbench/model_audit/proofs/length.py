@@ -23,6 +23,8 @@ LONGEST = 192
 """Largest length that is tried, in tokens, if the model takes it."""
 EDGES = (8, 16, 32, 48, 64, 96, 128)
 """Positions at which chunks of usual sizes begin."""
+CUTS = (*range(12, 21), 24, 31, 33, 40, 47, 49, 62, 63, 65, 100, 129)
+"""Lengths at which the target is cut: a short rest after chunks of usual sizes, and lengths between them."""
 STRIDE = 5
 """Distance of the other positions that are tried, in tokens; smaller than a chunk."""
 
@@ -40,7 +42,7 @@ def long_sentences(case: ModelCase) -> Iterable[ProofResult]:
     if case.subject.causal:
         m, places = case.subject.multiple, sorted({*range(3, n, STRIDE), *EDGES})
         tries = [(place, False) for place in places if place < n]
-        lengths = sorted({max(m, part // m * m) for part in (n // 4, n // 2, 3 * n // 4, n - 1)})
+        lengths = sorted({max(m, part // m * m) for part in (*CUTS, n // 2, 3 * n // 4, n - 1) if part < n})
         for answer in (
             largest_leak(long, long.evaluation, tries),
             largest_by_cutting(long, long.evaluation, lengths),

@@ -13,6 +13,7 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from maskbench.model_audit.case import SEED, ModelCase, quiet
+from maskbench.model_audit.changes import with_other_mates
 from maskbench.model_audit.comparable import (
     DIFFERENT_AGAIN,
     STATISTICS,
@@ -25,7 +26,7 @@ from maskbench.model_audit.generators import seeded
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.locate import first_module_apart
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
-from maskbench.model_audit.rounding import ROUNDINGS, by, difference, largest_score
+from maskbench.model_audit.rounding import ROUNDINGS, by, difference, largest_score, without_fills
 
 
 def _at_real(case: ModelCase, scores: Tensor) -> Tensor:
@@ -128,7 +129,7 @@ def formats(case: ModelCase) -> Iterable[ProofResult]:
         try:
             other = ModelCase(case.untouched, dtype, case.inputs)
             with other.running_as_it_is(case.evaluation):
-                found = _at_real(case, other.subject.logits(case.inputs).cpu())
+                found = _at_real(case, without_fills(other.subject.logits(case.inputs).detach().cpu()))
         except (RuntimeError, TypeError, ValueError) as error:
             yield not_able(name, error)
             continue
@@ -156,7 +157,7 @@ def implementations(case: ModelCase) -> Iterable[ProofResult]:
             other.module.to(case.dtype).load_state_dict(weights)
             rebuilt = ModelCase(other, case.dtype, case.inputs)
             found = rebuilt.scores(case.inputs)
-        except (RuntimeError, ImportError, NotImplementedError, ValueError) as error:
+        except Exception as error:  # whatever a kernel that is not there raises
             yield not_able(name, error)
             continue
         moved = difference(_at_real(case, found), _at_real(case, before))
@@ -173,9 +174,12 @@ def no_trace(case: ModelCase) -> Iterable[ProofResult]:
     module = used.subject.module
     used.subject.set_mode(case.training)
     before = copy.deepcopy(_state(module))
+    others = with_other_mates(used.inputs, -1, used.subject.words)
     with seeded(SEED), torch.no_grad():
         used.subject.set_mode(case.evaluation)
-        used.subject.logits(used.inputs)
+        # Other sentences: what a model keeps of the first ones that it sees differs then.
+        used.subject.logits(others)
+        used.subject.logits(used.inputs.cloned())
         if used.subject.has_step:
             _scores, state = used.subject.step(
                 used.inputs.change("target", used.inputs.target.columns(0, 1)), 0, None

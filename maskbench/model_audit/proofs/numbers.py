@@ -16,6 +16,8 @@ from maskbench.model_audit.proofs.future import changed_after, moved_before
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 from maskbench.model_audit.rounding import are_scores, by, difference
 
+AMPLIFIED = 100
+"""How many times the usual allowance rounding may move a score where weights are larger."""
 LARGEST_ATTENTION_SCORE = 1e8
 """A factor that makes larger attention scores says nothing: no model has them, and a fill of -1e9 is meant to be below all."""
 
@@ -62,7 +64,8 @@ def _leaks(large: ModelCase, factor: float) -> Iterable[ProofResult]:
     inputs, subject = large.inputs, large.subject
     for mode in subject.settled_modes:
         before, said = large.unchanged(mode), f"{mode.name}, weights times {factor:g}"
-        limit = large.limit(before, same_shape=True)
+        # Larger weights amplify rounding; what uncovers a hidden token moves scores by far more.
+        limit = AMPLIFIED * large.limit(before, same_shape=True)
         if subject.causal:
             yield _future(large, mode, limit, said)
         for side in inputs.sides:

@@ -22,6 +22,9 @@ TRIES = 16
 def every_part(case: ModelCase) -> Iterable[ProofResult]:
     """Does every parameter get a gradient, and does every submodule run?"""
     module = case.subject.module
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        yield ProofResult.skipped("modules of torch.jit cannot be observed")
+        return
     if not any(p.requires_grad for p in module.parameters()):
         yield ProofResult.skipped("no parameter is trained")
         return

@@ -30,6 +30,8 @@ class Change:
     what: str
     """The change in words, such as "changing target token 5"."""
     mode: Mode = EVALUATION
+    kept: tuple[int, ...] | None = None
+    """Columns of the target that the change must not move; None: those up to the position."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ def declared_structure(case: ModelCase) -> Iterable[ProofResult]:
         apart = apart_at(before, after, inputs.target.real)
         value, row, position = largest_at(torch.where(allowed[:, place], 0.0, apart))
         if value > worst:
-            worst, found = value, Change(inputs, variant, row, position, f"changing target token {place}")
+            kept = tuple((~allowed[:, place]).nonzero().flatten().tolist())
+            what = f"changing target token {place}"
+            worst, found = value, Change(inputs, variant, row, position, what, case.evaluation, kept)
         inside = allowed[:, place] & (torch.arange(n) != place)
         unread += [
             (place, t) for t in inside.nonzero().flatten().tolist() if not bool((apart[:, t] > 0).any())
