@@ -138,7 +138,9 @@ def _examine(proof: ModelProof, cases: Sequence[ModelCase]) -> ModelFinding:
         case, answer = found[0] if found else (cases[0], ProofResult.skipped("nothing to check"))
         return ModelFinding(proof.name, proof.family, proof.question, _name(case), answer, not_made=missing)
     # What an evaluation shows is easier to see again than what training shows.
-    case, answer = max(ranked, key=lambda pair: (not _in_training(pair[1]), _excess(pair[1])))
+    case, answer = max(
+        ranked, key=lambda pair: (not _in_training(pair[1]), bool(pair[1].verdict), _excess(pair[1]))
+    )
     module = answer.module
     if answer.passed is False and answer.change is not None:
         limit, change = answer.limit or 0.0, answer.change

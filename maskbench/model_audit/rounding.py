@@ -22,8 +22,8 @@ chains a few such sums.
 """
 
 
-FILL = 1e6
-"""How many times the median score a negative one is that stands for minus infinity."""
+FILL, FILL_SHARE = 1e8, 1e6
+"""A score that stands for minus infinity lies below minus this number, and below minus so many times the median."""
 
 
 class NarrowestFormat(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -50,7 +50,7 @@ def without_fills(scores: Tensor) -> Tensor:
     if not scores.is_floating_point() or not scores.numel():
         return scores
     usual = scores.abs().nan_to_num(posinf=0.0).median()
-    return scores.masked_fill(scores < -FILL * usual.clamp(min=torch.finfo(scores.dtype).tiny), -torch.inf)
+    return scores.masked_fill(scores < -max(FILL, FILL_SHARE * float(usual)), -torch.inf)
 
 
 def largest_score(scores: Tensor) -> float:

@@ -174,6 +174,11 @@ def drawing(draw: Callable[[Tensor, Tensor], object]) -> Callable[..., ModelSubj
     return partial(trunk, spoil=spoil)
 
 
+def in_bfloat16(scores: Tensor, others: Tensor) -> Tensor:
+    """Other scores where the model computes in bfloat16."""
+    return others if scores.dtype == torch.bfloat16 else scores
+
+
 FAULTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Callable[..., ModelSubject]]] = {
     **{name: (FUTURE, ("batch mates",), build) for name, build in FUTURE_READ.items()},
     "greatest over time": (FUTURE, ("batch mates",), spoiled(lambda x, _: x + x.amax(1, keepdim=True))),
@@ -381,11 +386,21 @@ FAULTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], Callable[..., Model
         spoiled(lambda x, _: x + (x @ torch.randn(x.shape[-1], x.shape[-1], dtype=x.dtype)).sign()),
     ),
     "hidden by distance": (("large scores",), FUTURE, partial(trunk, *heads("hidden by distance"))),
-    "16 bits inside": (("formats",), FUTURE, spoiled(lambda x, _: x.bfloat16().to(x.dtype))),
-    "scores of 16 bits": (("formats",), FUTURE, spoiled_scores(lambda scores, _: scores.half())),
+    "turned round in bfloat16": (
+        ("formats",),
+        FUTURE,
+        spoiled_scores(lambda s, _: in_bfloat16(s, s.flip(-1))),
+    ),
+    "another sign in bfloat16": (("formats",), FUTURE, spoiled_scores(lambda s, _: in_bfloat16(s, -s))),
     "squares that overflow": (("formats",), FUTURE, spoiled(lambda x, _: careless_norm(x))),
 }
 """By fault: proofs that must catch it, proofs that must not accuse it, and the model."""
+
+COARSER: Mapping[str, Callable[..., ModelSubject]] = {
+    "16 bits inside": spoiled(lambda x, _: x.bfloat16().to(x.dtype)),
+    "scores of 16 bits": spoiled_scores(lambda scores, _: scores.half()),
+}
+"""Models that compute parts of themselves in 16 bits."""
 
 ROUTED: Mapping[str, Callable[..., ModelSubject]] = {
     "draws for some words": drawing(lambda _x, ids: torch.rand(int((ids < 20).sum()))),

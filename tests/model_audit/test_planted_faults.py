@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from controls import CAUGHT_BY
-from planted_faults import FAULTS, ROUTED, WITHOUT_FAULT
+from planted_faults import COARSER, FAULTS, ROUTED, WITHOUT_FAULT
 
 from maskbench.model_audit import audit_subject
 from maskbench.model_audit.proofs.registry import model_proofs_in_order
@@ -55,6 +55,12 @@ def test_draws_that_depend_on_tokens_are_a_verdict_of_their_own_and_no_leak(buil
     assert found["draws"].passed and found["draws"].verdict == "routed"
     assert found["causality"].passed is not False and found["no trace"].passed is not False
     assert "number of random draws depends on the tokens" in " ".join(found["causality"].not_made)
+
+
+@pytest.mark.parametrize("build", COARSER.values(), ids=COARSER)
+def test_parts_in_16_bits_are_told_and_no_broken_promise(build):
+    (found,) = audit_subject(build(), ["formats"])
+    assert found.passed and found.verdict == "coarser" and "weights are computed in" in found.sentence
 
 
 def test_every_proof_has_three_faults_that_it_catches():

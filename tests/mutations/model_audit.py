@@ -98,8 +98,8 @@ MODEL_AUDIT = family(
     (
         "unseen",
         f"{PROOFS}/modes.py",
-        "roundings * torch.finfo(dtype).eps",
-        "roundings * torch.finfo(torch.bfloat16).eps",
+        "roundings * torch.finfo(computed).eps",
+        "roundings * 4 * torch.finfo(torch.bfloat16).eps",
         FAULTS,
     ),
     (

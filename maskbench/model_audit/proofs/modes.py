@@ -26,7 +26,14 @@ from maskbench.model_audit.generators import seeded
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.locate import first_module_apart
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
-from maskbench.model_audit.rounding import ROUNDINGS, by, difference, largest_score, without_fills
+from maskbench.model_audit.rounding import (
+    ROUNDINGS,
+    NarrowestFormat,
+    by,
+    difference,
+    largest_score,
+    without_fills,
+)
 
 
 def _at_real(case: ModelCase, scores: Tensor) -> Tensor:
@@ -79,6 +86,8 @@ def _iterates_a_norm(part: nn.Module) -> bool:
     )
 
 
+COARSER = "coarser"
+"""Verdict on a model that computes in a narrower format than that of its weights, and is as exact as that format."""
 ROUTED = "routed"
 """Verdict on a model whose tokens decide how many random numbers training draws."""
 
@@ -128,18 +137,23 @@ def formats(case: ModelCase) -> Iterable[ProofResult]:
         name = str(dtype).removeprefix("torch.")
         try:
             other = ModelCase(case.untouched, dtype, case.inputs)
-            with other.running_as_it_is(case.evaluation):
+            with other.running_as_it_is(case.evaluation), NarrowestFormat() as seen:
                 found = _at_real(case, without_fills(other.subject.logits(case.inputs).detach().cpu()))
         except (RuntimeError, TypeError, ValueError) as error:
             yield not_able(name, error)
             continue
+        computed = max(seen.dtype, dtype, key=lambda one: torch.finfo(one).eps)
         # In 16 bits, a rounding of every number of a few layers may sum to half of the largest score; a choice may turn on it.
-        roundings = ROUNDINGS if dtype == torch.float32 else ROUNDINGS // 4
-        limit = roundings * torch.finfo(dtype).eps * max(1.0, largest_score(exact))
+        roundings = ROUNDINGS if computed == torch.float32 else ROUNDINGS // 4
+        limit = roundings * torch.finfo(computed).eps * max(1.0, largest_score(exact))
         found = found.double()
         # Rounding may decide which output is never chosen.
         moved = difference(found.where(~exact.isneginf(), exact), exact.where(~found.isneginf(), found))
-        yield ProofResult.at_most(moved, limit, f"{name} differs {by(moved)}")
+        answer = ProofResult.at_most(moved, limit, f"{name} differs {by(moved)}")
+        if answer.passed and computed.itemsize < dtype.itemsize:
+            said = f"parts of {name} weights are computed in {str(computed).removeprefix('torch.')}"
+            answer = replace(answer, detail=f"{answer.detail}: {said}", verdict=COARSER)
+        yield answer
 
 
 @model_proof("implementations", "modes", needs="repeats")

@@ -95,7 +95,7 @@ def _is_taken(case: ModelCase, inputs: Inputs) -> bool:
 
 
 def _run_back(case: ModelCase, inputs: Inputs) -> bool:
-    """Compute scores in training and in evaluation and their gradients; False where scores carry none by their format.
+    """Compute scores in training and in evaluation and their gradients; False where scores are whole numbers, which carry none.
 
     A layer that training skips by chance runs in evaluation, and some parts run in training alone.
     """

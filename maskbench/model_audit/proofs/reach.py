@@ -11,6 +11,9 @@ from maskbench.model_audit.inputs import Side, other_words
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
 from maskbench.model_audit.subject import ModelSubject
 
+SMALLER = (0.1, 0.01)
+"""Factors on all matrices at which tokens are looked at again that move nothing."""
+
 
 def other_weights(subject: ModelSubject) -> str:
     """Return the end of a sentence that says which weights were changed; empty: none."""
@@ -59,6 +62,11 @@ def reach(case: ModelCase) -> Iterable[ProofResult]:
         return
     for side in case.inputs.sides:
         left, total = unread(case, side)
+        for factor in SMALLER if left else ():
+            # A softmax that is 0 or 1 to the last digit moves nothing; at some weights, what may be read is.
+            soft = ModelCase(case.untouched, case.dtype, case.inputs)
+            soft.subject.enlarge(factor)
+            left = [place for place in left if place in set(unread(soft, side)[0])]
         said = f"{side}: all {total} tokens are read"
         if not left:
             said += other_weights(case.subject)
