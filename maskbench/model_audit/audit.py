@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
-from maskbench.model_audit.case import ModelCase
+from maskbench.model_audit.case import ModelCase, said_by
 from maskbench.model_audit.comparable import is_repeatable
 from maskbench.model_audit.dormant import awakened, count_unread
 from maskbench.model_audit.locate import first_broken_module, first_module_without_numbers
@@ -163,10 +162,8 @@ def _answers(proof: ModelProof, case: ModelCase) -> list[ProofResult]:
     except (
         Exception
     ) as error:  # a model that raises fails the proof; what was found before stands, and so do other proofs
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        first = (str(error).splitlines() or [""])[0]
-        said = f"{type(error).__name__}: {first} ({frame.filename}:{frame.lineno})"
-        return [*(answer for answer in found if answer.passed is False), ProofResult(False, detail=said)]
+        broken = [answer for answer in found if answer.passed is False]
+        return [*broken, ProofResult(False, detail=said_by(error))]
     if case.is_finite or all(answer.passed is None for answer in found):
         return found
     where = first_module_without_numbers(case)

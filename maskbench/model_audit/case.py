@@ -42,6 +42,14 @@ class ModelCallError(ValueError):
     """A model cannot be called as its subject does."""
 
 
+def said_by(error: BaseException) -> str:
+    """Return the kind and the first line of an error, and where it was raised if not in this package."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    is_own = Path(frame.filename).is_relative_to(Path(__file__).parent)
+    where = "" if is_own else f" ({frame.filename}:{frame.lineno})"
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}{where}"
+
+
 class ModelCase:
     """A subject in one number format."""
 
@@ -164,11 +172,7 @@ class ModelCase:
         try:
             found = self.unchanged()
         except (Exception, SystemExit) as error:
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-            is_own = Path(frame.filename).is_relative_to(Path(__file__).parent)
-            where = "" if is_own else f" ({frame.filename}:{frame.lineno})"
-            raise ModelCallError(f"{called}: {said}{where}") from error
+            raise ModelCallError(f"{called}: {said_by(error)}") from error
         if found.ndim != 3 or found.shape[:2] != tokens.shape:
             raise ModelCallError(
                 f"{called}: it returned {list(found.shape)}, and scores at every position are "

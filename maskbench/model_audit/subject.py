@@ -115,6 +115,8 @@ class ModelSubject:
         """How the audit calls the model, for the report."""
         self.awakened: Sequence[str] = ()
         """Parameters that were 0 and have other values in this copy (`maskbench.model_audit.dormant`)."""
+        self.unwrap_lines: Sequence[str] = ()
+        """Python lines after which `model`, as it was built, is the module."""
         self.build_lines: Sequence[str] = ()
         """Python lines that build `model` without maskbench; none where that is not known."""
 

@@ -138,7 +138,7 @@ def _checked(target: str, built: object, further: Mapping[str, Any], lines: Sequ
         raise ConfigError(f"{target} returned {what}; it must return a torch.nn.Module or a ModelSubject")
     try:
         subject = subject_for(built, **{"name": type(built).__name__, **further})
-        subject.build_lines = lines
+        subject.build_lines = (*lines, *subject.unwrap_lines)
         return subject
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{target}: {error}") from error

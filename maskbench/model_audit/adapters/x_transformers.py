@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,6 +30,10 @@ class XDecoder(ModelSubject):
     def logits(self, inputs: Inputs) -> Tensor:
         """Return the scores at every position."""
         return scores_for(inputs.target.ids, self.module(inputs.target.ids))
+
+    def call_lines(self) -> Sequence[str]:
+        """Return the call of `logits`."""
+        return ("def scores(target, target_real):", "    return model(target)")
 
     @property
     def has_step(self) -> bool:
@@ -63,6 +68,10 @@ class XEncoder(ModelSubject):
         tokens = inputs.target
         return scores_for(tokens.ids, self.module(tokens.ids, mask=tokens.real))
 
+    def call_lines(self) -> Sequence[str]:
+        """Return the call of `logits`."""
+        return ("def scores(target, target_real):", "    return model(target, mask=target_real)")
+
 
 class XEncoderDecoder(ModelSubject):
     """An `XTransformer`; its decoder is not told what is padding in the target, as padding follows the tokens."""
@@ -89,6 +98,14 @@ class XEncoderDecoder(ModelSubject):
         found: Tensor = parts.decoder.net(inputs.target.ids, **context)
         return found
 
+    def call_lines(self) -> Sequence[str]:
+        """Return the call of `logits`."""
+        return (
+            "def scores(target, target_real, source, source_real):",
+            "    context = model.encoder(source, mask=source_real, return_embeddings=True)",
+            "    return model.decoder.net(target, context=context, context_mask=source_real)",
+        )
+
     @property
     def has_step(self) -> bool:
         """Whether the library decodes the model with a cache."""
@@ -114,7 +131,9 @@ def subject_of(module: nn.Module, **further: Any) -> ModelSubject:
     if hasattr(found, "encoder") and hasattr(found, "decoder") and hasattr(found.decoder, "net"):
         return XEncoderDecoder(module, **further)
     if hasattr(found, "net") and hasattr(found.net, "attn_layers"):
-        return subject_of(found.net, **further)
+        inner = subject_of(found.net, **further)
+        inner.unwrap_lines = ("model = model.net",)
+        return inner
     if hasattr(found, "attn_layers"):
         return (XDecoder if found.attn_layers.causal else XEncoder)(module, **further)
     raise ValueError(

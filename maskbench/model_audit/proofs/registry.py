@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeVar, get_args
 
-from maskbench.model_audit.case import ModelCase
+from maskbench.model_audit.case import ModelCase, said_by
 from maskbench.model_audit.comparable import DIFFERENT_AGAIN, DRAWS_ANYWAY, draws_numbers, is_repeatable
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.mode import EVALUATION, Mode
@@ -68,7 +68,7 @@ class ProofResult:
 
 def not_able(what: str, error: Exception) -> ProofResult:
     """Return the result of a check that a model cannot take part in, because it raises."""
-    return ProofResult.skipped(f"{what}: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+    return ProofResult.skipped(f"{what}: {said_by(error)}")
 
 
 class RegisteredProof(Protocol):
