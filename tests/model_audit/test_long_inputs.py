@@ -31,7 +31,7 @@ class Sums(nn.Module):
         if self.fault == "mean of a long row" and n > 3 * CHUNK:
             sums = sums + x.mean(1, keepdim=True)
         if self.fault == "reads one ahead at an edge":
-            edge = (torch.arange(n) % CHUNK == CHUNK - 1)[:, None]
+            edge = (torch.arange(n) == CHUNK - 1)[:, None]
             sums = sums + torch.where(edge, F.pad(x, (0, 0, 0, 1))[:, 1:], 0.0)
         if self.fault == "scaled by the width":
             sums = sums * (1.0 if n <= CHUNK else 0.9)
@@ -75,7 +75,7 @@ SHORT = ("causality", "truncation", "padding content", "padding amount", "alone"
             "64 tokens, evaluation: cutting the target after 12 tokens moves the prediction",
         ),
         ("mean of a long row", "cutting the target after 20 tokens"),
-        ("reads one ahead at an edge", "changing target tokens from 48 on moves the prediction at 47"),
+        ("reads one ahead at an edge", "cutting the target after 16 tokens moves the prediction at 15"),
         ("scaled by the width", "cutting the target after 16 tokens"),
         ("a buffer of 40", "from position 36 on, scores from the cache differ"),
     ],

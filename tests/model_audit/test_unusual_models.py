@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from trunk import CachedTrunk, Trunk, TrunkSubject, trunk
 
-from maskbench.model_audit import ModelFinding, ModelSubject, audit_subject
+from maskbench.model_audit import ModelFinding, ModelSubject, audit_subject, generators
 from maskbench.model_audit.case import ModelCallError
 from maskbench.model_audit.inputs import Inputs
 from maskbench.model_audit.target import subject_for
@@ -394,3 +394,17 @@ def test_another_function_in_bfloat16_is_found(spoil):
     (found,) = broken(subject_for(Otherwise().eval()), ["formats"])
     assert found.sentence.startswith("bfloat16 differs by")
     assert broken(subject_for(Indexless().eval()), ["formats"]) == []
+
+
+def test_generators_of_devices_are_seeded_and_given_back(monkeypatch):
+    """There is no device here; torch's functions for them stand in for one."""
+    device = [torch.tensor([5, 6], dtype=torch.uint8)]
+    seeds, given_back = [], []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: device)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", given_back.append)
+    with generators.seeded(11):
+        assert seeds == [11] and given_back == []
+        assert generators.states()[-1] == bytes([5, 6])
+    assert given_back == [device]

@@ -49,6 +49,6 @@ AUDIT = family(
         "randomness.py",
         "        torch.manual_seed(seed)",
         "        torch.default_generator.manual_seed(seed)",
-        T,
+        "test_randomness.py",
     ),
 )

@@ -41,13 +41,6 @@ MODEL_AUDIT = family(
     ("axes", f"{PROOFS}/batch.py", "rows(order), mode)[order]", "rows(order), mode)", SOUND),
     ("off by one", "model_audit/changes.py", "int(columns[-1]) + 1", "int(columns[-1])", CONTROLS),
     ("blame", CASE, "for row in range(self.inputs.batch):", "for row in range(1):", FAULTS),
-    (
-        "unseen",
-        CASE,
-        "return difference(again, one.expand_as(again)) > self.limit(one)",
-        "return False",
-        FAULTS,
-    ),
     ("blame", COMPARABLE, "if not is_repeatable(case, mode):", "if False:", UNUSUAL),
     ("unseen", CASE, "if self._has_narrow_parts else nullcontext()", "if False else nullcontext()", UNUSUAL),
     (
@@ -65,6 +58,13 @@ MODEL_AUDIT = family(
         UNUSUAL,
     ),
     ("stale", "model_audit/generators.py", "    random.seed(seed)\n", "", UNUSUAL),
+    (
+        "device",
+        "model_audit/generators.py",
+        "        torch.cuda.manual_seed_all(seed)\n",
+        "        pass\n",
+        UNUSUAL,
+    ),
     (
         "off by one",
         f"{PROOFS}/reach.py",
@@ -134,7 +134,13 @@ MODEL_AUDIT = family(
         "if False:",
         "model_audit/test_dormant.py",
     ),
-    ("unseen", f"{PROOFS}/length.py", "{*range(3, n, STRIDE), *EDGES}", "{*range(3, n, STRIDE)}", LONG),
+    (
+        "unseen",
+        f"{PROOFS}/length.py",
+        "(*CUTS, n // 2, 3 * n // 4, n - 1)",
+        "(n // 2, 3 * n // 4, n - 1)",
+        LONG,
+    ),
     ("unseen", f"{PROOFS}/length.py", "[0, *range(n // 2, min(n, n // 2 + STRIDE)), n]", "[0, n]", LONG),
     ("stale", PLAIN, "copied(module).eval()", "module.eval()", "model_audit/test_plain_modules.py"),
     (
