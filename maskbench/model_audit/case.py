@@ -248,6 +248,9 @@ class ModelCase:
                 return True
             return difference(again, one.expand_as(again)) > self.limit(one)
 
+        # Whether gradients are recorded is asked by a proof of its own.
+        if mode.gradients and not mode.training and mode != self.evaluation:
+            return self.mixes_rows(self.evaluation)
         return self.once(("mixes rows", mode), ask)
 
 

@@ -95,6 +95,9 @@ def is_repeatable(case: ModelCase, mode: Mode) -> bool:
         moved = difference(case.scores(case.inputs, mode).nan_to_num(), before.nan_to_num())
         return moved <= case.limit(before, same_shape=True)
 
+    # Whether gradients are recorded is asked by a proof of its own.
+    if mode.gradients and not mode.training and mode != case.evaluation:
+        return is_repeatable(case, case.evaluation)
     return case.once(("repeats", mode), ask)
 
 

@@ -18,8 +18,8 @@ from maskbench.model_audit.door import Door
 from maskbench.model_audit.inputs import Inputs, PaddedTokens
 from maskbench.model_audit.subject import ModelSubject
 
-LONGEST, LARGE = 192, 4096
-"""Longest sentence that is tried, in tokens, and the vocabulary from which on it is 64."""
+LONGEST = 64
+"""Longest sentence that is tried unless the user says otherwise, in tokens: these models take milliseconds a pass."""
 CACHES = ("cache", "past_key_values", "cache_params", "state")
 """Names under which models take and return a cache, by the version of transformers."""
 KERNELS = ("eager", "sdpa")
@@ -38,8 +38,7 @@ class HuggingFaceModel(ModelSubject):
         given: dict[str, Any] = {
             "vocab_size": int(text.vocab_size),
             "pad": 0 if pad is None else int(pad),
-            # A large vocabulary makes passes of long sentences slow.
-            "max_length": min(LONGEST if text.vocab_size < LARGE else 64, _positions(config, text) - 4),
+            "max_length": min(LONGEST, _positions(config, text) - 4),
             "multiple": _multiple(config),
         }
         takes = inspect.signature(module.forward).parameters
