@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from maskbench.audit.subject import BLOCKED, EXACT, AuditCase, apply_logit_masks, loss_weights
+from maskbench.audit.subject import BLOCKED, EXACT, AuditCase, with_loss_weights
 from maskbench.data.batches import Batch
 from maskbench.data.padding import real_tokens
 from maskbench.data.vocabulary import EOS, N_SPECIAL, PAD
@@ -28,10 +28,6 @@ from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.inputs import Inputs, PaddedTokens, Side
 from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.subject import ModelSubject
-
-ROUNDINGS = 64
-"""Allowed change in low precision, in units in the last place of the largest score: where sums run in another order, or
-weights are normalised once more."""
 
 
 class ArmModel(ModelSubject):
@@ -116,19 +112,13 @@ class ArmModel(ModelSubject):
 
     def logits(self, inputs: Inputs) -> Tensor:
         """Return `[batch tgt vocab]` scores under teacher forcing, gates applied and banned tokens at -inf."""
-        return self._logits(self.batch_of(inputs))
-
-    def _logits(self, batch: Batch) -> Tensor:
-        with self.case.precise():
-            raw = self.model(batch, self.clock)
-        return apply_logit_masks(self.model, raw, batch, self.clock)
+        return self.case.scores(self.model, self.batch_of(inputs), self.clock)
 
     def outputs(self, inputs: Inputs) -> Tensor:
         """Return `[batch tgt vocab+1]`: the scores, and last the weight of every token in the loss."""
         batch = self.batch_of(inputs)
-        logits = self._logits(batch)
-        weights = loss_weights(self.model, logits, batch, self.clock)
-        return torch.cat((logits, weights[..., None].to(logits.dtype)), -1)
+        logits = self.case.scores(self.model, batch, self.clock)
+        return with_loss_weights(self.model, logits, batch, self.clock)
 
     def step(self, inputs: Inputs, start: int, state: Any) -> tuple[Tensor, Any]:
         """Return `[batch new vocab]` scores of the columns from `start` on, and the memory, source and cache."""
@@ -169,10 +159,9 @@ class ArmModel(ModelSubject):
 
     def rounding(self, largest: float, *, same_shape: bool) -> float:
         """Return how far rounding may move scores."""
-        exact, low = self.case.dtype == torch.float64, ROUNDINGS * self.case.eps * largest
         if same_shape:
             return self.case.hidden_rounding(largest)
-        return EXACT * largest if exact else low
+        return EXACT * largest if self.case.dtype == torch.float64 else self.case.low_rounding(largest)
 
     @property
     def width_depends_on_rows(self) -> bool:

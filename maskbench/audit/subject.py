@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from maskbench.masks.context import LogitContext, Sizes
 from maskbench.model.attention_path import AUTO, PathRules
 from maskbench.model.initialise import initialise
 from maskbench.model.transformer import EncoderDecoder
+from maskbench.model_audit.kept import KeepsResults
 from maskbench.randomness import Key, seed_torch, torch_generator
 from maskbench.training.environment import autocast
 from maskbench.training.loss import nll_of
@@ -28,6 +29,9 @@ T = TypeVar("T")
 SPREAD = 0.4
 """Root mean square of the values given to learned parameters, so that masks that start as identity act."""
 
+ROUNDINGS = 64
+"""Allowed change in low precision, in units in the last place of the largest score: where sums run in another order, or
+weights are normalised once more."""
 EXACT = 1e-10
 """Allowed float64 difference, relative to scores above 1, if shapes and so the order of sums differ."""
 
@@ -78,15 +82,15 @@ class Subject:
         return (*self.placements, *self.companions)
 
 
-class AuditCase:
+class AuditCase(KeepsResults):
     """A subject in one number format: builds its models, computes their scores and caches results."""
 
     def __init__(self, subject: Subject, dtype: torch.dtype) -> None:
+        super().__init__()
         self.subject = subject
         self.dtype = dtype
         self.batch = subject.batch.to(subject.device)
         self.clocks = (subject.train, subject.evaluation)
-        self._known: dict[Hashable, Any] = {}
 
     @property
     def weights_dtype(self) -> torch.dtype:
@@ -157,7 +161,11 @@ class AuditCase:
         """
         if not self.renormalises():
             return 0.0
-        return 1e-12 if self.dtype == torch.float64 else 64 * self.eps * max(1.0, largest)
+        return 1e-12 if self.dtype == torch.float64 else self.low_rounding(largest)
+
+    def low_rounding(self, largest: float) -> float:
+        """Return how far rounding may move a score of at most `largest` in low precision."""
+        return ROUNDINGS * self.eps * max(1.0, largest)
 
     def precise(self) -> torch.autocast:
         """Return the autocast context in which the model computes in `dtype`."""
@@ -181,28 +189,20 @@ class AuditCase:
         model.train(dropout)
         if seed is not None:
             seed_torch(seed, self.subject.device)
-        with torch.no_grad(), self.precise():
-            raw = model(batch, clock)
         with torch.no_grad():
-            return apply_logit_masks(model, raw, batch, clock)
+            return self.scores(model, batch, clock)
 
-    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return the cached result for `key`; the first call computes it."""
-        if key not in self._known:
-            self._known[key] = compute()
-        known: T = self._known[key]
-        return known
-
-    def unchanged(self, clock: Clock) -> Tensor:
-        """Return the cached `answers` of `model` on the unchanged batch."""
-        return self.once(("answers", clock), lambda: self.answers(self.model, self.batch, clock))
+    def scores(self, model: EncoderDecoder, batch: Batch, clock: Clock) -> Tensor:
+        """Return `[batch tgt vocab]` logits like `logits`, in the mode in which the model is."""
+        with self.precise():
+            raw = model(batch, clock)
+        return apply_logit_masks(model, raw, batch, clock)
 
     def answers(self, model: EncoderDecoder, batch: Batch, clock: Clock, *, seed: int | None = 3) -> Tensor:
         """Return `[batch tgt vocab+1]`: logits and, last, the token's loss weight; zeros on padding."""
         logits = self.logits(model, batch, clock, seed=seed)
-        weights = loss_weights(model, logits, batch, clock)
         real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
-        return torch.cat((logits, weights[..., None].to(logits.dtype)), -1).masked_fill(~real[..., None], 0.0)
+        return with_loss_weights(model, logits, batch, clock).masked_fill(~real[..., None], 0.0)
 
 
 def apply_logit_masks(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: Clock) -> Tensor:
@@ -214,8 +214,8 @@ def apply_logit_masks(model: EncoderDecoder, raw: Tensor, batch: Batch, clock: C
     return model.masks.mask_logits(gated, context, None, batch.ids)
 
 
-def loss_weights(model: EncoderDecoder, logits: Tensor, batch: Batch, clock: Clock) -> Tensor:
-    """Return `[batch tgt]` weights of the target tokens in the loss; True and False where no mask weighs them."""
+def with_loss_weights(model: EncoderDecoder, logits: Tensor, batch: Batch, clock: Clock) -> Tensor:
+    """Return `[batch tgt vocab+1]`: logits, and last the weight of every target token in the loss."""
     real = real_tokens(batch.tgt_lengths, batch.tgt_out.shape[1])
 
     def losses() -> Tensor:
@@ -224,7 +224,8 @@ def loss_weights(model: EncoderDecoder, logits: Tensor, batch: Batch, clock: Clo
         return found
 
     weights = model.masks.loss_weights(real, batch.ids, clock, losses)
-    return real if weights is None else weights
+    weights = real if weights is None else weights
+    return torch.cat((logits, weights[..., None].to(logits.dtype)), -1)
 
 
 @torch.no_grad()

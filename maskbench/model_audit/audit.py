@@ -9,7 +9,7 @@ import torch
 
 from maskbench.model_audit.case import ModelCase, said_by
 from maskbench.model_audit.comparable import is_repeatable
-from maskbench.model_audit.dormant import awakened, count_unread
+from maskbench.model_audit.dormant import awakened, count_unread, wave_of
 from maskbench.model_audit.locate import first_broken_module, first_module_without_numbers
 from maskbench.model_audit.proofs.reach import other_weights
 from maskbench.model_audit.proofs.registry import Family, ModelProof, ProofResult, model_proofs_in_order
@@ -20,9 +20,6 @@ from maskbench.model_audit.subject import ModelSubject
 NOISES = 32
 """Allowed change, in changes that one rounding of every weight is seen to make; every operation rounds as well."""
 FORMATS = (torch.float64, torch.float32)
-OVERFLOW = (
-    "float64: not finite in a part that the model computes in a narrower format, so float32 alone is asked"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +112,7 @@ def _observe_noise(wide: ModelCase, narrow: ModelCase) -> None:
     with torch.no_grad():
         for parameter in moved.subject.module.parameters():
             if parameter.is_floating_point():
-                wave = torch.arange(parameter.numel(), dtype=parameter.dtype).view(parameter.shape).cos()
-                parameter.mul_(1 + coarse * wave)
+                parameter.mul_(1 + coarse * wave_of(parameter))
     real = wide.inputs.target.real
     if moved.is_finite:
         before, after = (case.unchanged()[real].nan_to_num(neginf=0.0) for case in (wide, moved))
@@ -128,9 +124,7 @@ def _examine(proof: ModelProof, cases: Sequence[ModelCase]) -> ModelFinding:
     """Return the worst answer of a proof over all formats: the failure with the largest value, else such a pass."""
     found: list[tuple[ModelCase, ProofResult]] = []
     for case in cases:
-        for answer in _answers(proof, case):
-            overflow = case is not cases[-1] and _overflows(case, answer)
-            found.append((case, ProofResult.skipped(OVERFLOW) if overflow else answer))
+        found += [(case, answer) for answer in _answers(proof, case)]
     missing = tuple(dict.fromkeys(answer.detail for _, answer in found if answer.passed is None))
     ranked = [pair for pair in found if pair[1].passed is False] or [pair for pair in found if pair[1].passed]
     if not ranked:
@@ -159,9 +153,8 @@ def _answers(proof: ModelProof, case: ModelCase) -> list[ProofResult]:
     found: list[ProofResult] = []
     try:
         found.extend(proof.ask(case))
-    except (
-        Exception
-    ) as error:  # a model that raises fails the proof; what was found before stands, and so do other proofs
+    except Exception as error:
+        # A model that raises fails the proof; what was found before stands, and the other proofs are made.
         broken = [answer for answer in found if answer.passed is False]
         return [*broken, ProofResult(False, detail=said_by(error))]
     if case.is_finite or all(answer.passed is None for answer in found):
@@ -173,18 +166,6 @@ def _answers(proof: ModelProof, case: ModelCase) -> list[ProofResult]:
 
 def _in_training(answer: ProofResult) -> bool:
     return answer.change is not None and answer.change.mode.training
-
-
-def _overflows(case: ModelCase, answer: ProofResult) -> bool:
-    """Whether a failure is that numbers of the case's format do not fit a part that the model computes in a narrower one.
-
-    Such is a fill of the smallest number of float64 before a softmax in float32: a row without a key becomes NaN.
-    """
-    return (
-        answer.passed is False
-        and (answer.value or 0.0) >= torch.finfo(torch.float64).max
-        and case.narrowest != case.dtype
-    )
 
 
 def _excess(answer: ProofResult) -> float:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from maskbench.model_audit.changes import with_other_mates
 from maskbench.model_audit.generators import seeded
 from maskbench.model_audit.inputs import Inputs, Side, make_tokens, stack
+from maskbench.model_audit.kept import KeepsResults
 from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.rounding import (
     ROUNDINGS,
@@ -27,8 +27,6 @@ from maskbench.model_audit.rounding import (
 )
 from maskbench.model_audit.subject import ModelSubject
 from maskbench.model_audit.widened import Widened, is_narrower
-
-T = TypeVar("T")
 
 PASS_BYTES = 256 << 20
 """Largest size of a pass of several variants, in bytes, unless a single one needs more."""
@@ -50,10 +48,11 @@ def said_by(error: BaseException) -> str:
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}{where}"
 
 
-class ModelCase:
+class ModelCase(KeepsResults):
     """A subject in one number format."""
 
     def __init__(self, subject: ModelSubject, dtype: torch.dtype, inputs: Inputs | None = None) -> None:
+        super().__init__()
         self.untouched = subject
         """The subject that was given; its module is copied and never run."""
         self.subject = subject.converted(dtype)
@@ -61,7 +60,6 @@ class ModelCase:
         self.inputs = make_inputs(subject) if inputs is None else inputs
         self.noise = 0.0
         """How far rounding is seen to move scores, where that is more than the usual allowance."""
-        self._known: dict[Hashable, Any] = {}
         self._state = {name: buffer.clone() for name, buffer in self.subject.module.named_buffers()}
 
     @property
@@ -141,13 +139,6 @@ class ModelCase:
 
     def _compute(self, outputs: bool) -> Callable[[Inputs], Tensor]:
         return self.subject.outputs if outputs and self.subject.has_outputs else self.subject.logits
-
-    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """Return the kept result for `key`; the first call computes it."""
-        if key not in self._known:
-            self._known[key] = compute()
-        known: T = self._known[key]
-        return known
 
     @property
     def is_finite(self) -> bool:

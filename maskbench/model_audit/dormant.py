@@ -7,6 +7,7 @@ values, biases excepted, and the proofs are made with those.
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.proofs.reach import unread
@@ -22,6 +23,11 @@ LINES = (
     f"            parameter.copy_({SIZE} * torch.arange(parameter.numel()).view_as(parameter).cos())",
 )
 """Python that does the same to `model`."""
+
+
+def wave_of(parameter: Tensor) -> Tensor:
+    """Return numbers between -1 and 1 of a parameter's shape, in float64; no two of them are equal."""
+    return torch.arange(parameter.numel(), dtype=torch.float64).view(parameter.shape).cos()
 
 
 def count_unread(case: ModelCase) -> int:
@@ -45,8 +51,7 @@ def awakened(subject: ModelSubject) -> ModelSubject | None:
     with torch.no_grad():
         for name in asleep:
             parameter = parameters[name]
-            wave = torch.arange(parameter.numel(), dtype=torch.float64).view(parameter.shape).cos()
-            parameter.copy_(SIZE * wave)
+            parameter.copy_(SIZE * wave_of(parameter))
     awake.awakened = tuple(asleep)
     if awake.build_lines:
         awake.build_lines = (*awake.build_lines, *LINES)

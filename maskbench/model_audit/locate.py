@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -27,20 +27,13 @@ def first_broken_module(case: ModelCase, change: Change, limit: float) -> str | 
     """
     common = min(change.before.target.length, change.after.target.length)
     before, after = (_outputs(case, inputs, change.mode) for inputs in (change.before, change.after))
-    for name, one in before.items():
-        other = after.get(name)
-        if other is None:
-            continue
-        kept = [
-            _kept(output, inputs, change, common)
-            for output, inputs in ((one, change.before), (other, change.after))
-        ]
-        if kept[0] is None or kept[1] is None or kept[0].shape != kept[1].shape:
-            continue
-        # What is no number in both, such as the weights of a row without keys, has not moved.
-        if difference(kept[0].nan_to_num(), kept[1].nan_to_num()) > limit:
-            return name or case.subject.name
-    return None
+
+    def part(output: Tensor, inputs: Inputs) -> Tensor | None:
+        return _kept(output, inputs, change, common)
+
+    return _first_apart(
+        case, before, after, lambda one, other: (part(one, change.before), part(other, change.after)), limit
+    )
 
 
 def first_module_without_numbers(case: ModelCase) -> str | None:
@@ -78,14 +71,11 @@ def first_module_apart(
         one, other = (_outputs(case, case.inputs, mode, way) for mode, way in zip(modes, ways, strict=True))
     except Exception:  # a module may refuse what its hooks see
         return None
-    for name, before in one.items():
-        after = other.get(name)
-        if after is None or after.shape != before.shape:
-            continue
-        at_real = [part[real] if part.shape[:2] == real.shape else part for part in (before, after)]
-        if difference(at_real[0].nan_to_num(), at_real[1].nan_to_num()) > limit:
-            return name or case.subject.name
-    return None
+
+    def at_real(output: Tensor) -> Tensor:
+        return output[real] if output.shape[:2] == real.shape else output
+
+    return _first_apart(case, one, other, lambda before, after: (at_real(before), at_real(after)), limit)
 
 
 def first_module_of_step(
@@ -105,14 +95,37 @@ def first_module_of_step(
         stepped = _outputs(case, inputs, case.evaluation, step, last=True)
     except Exception:  # a module may refuse what its hooks see
         return None
-    for name, found in stepped.items():
-        expected = whole.get(name)
-        if expected is None or found.ndim != expected.ndim or found.shape[:2] != real.shape:
+
+    def new_columns(found: Tensor, expected: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if found.shape[:2] != real.shape or expected.shape[:2] != inputs.target.real.shape:
+            return None, None
+        return found[real], expected[:, start:end][real]
+
+    return _first_apart(case, stepped, whole, new_columns, limit)
+
+
+def _first_apart(
+    case: ModelCase,
+    one: Mapping[str, Tensor],
+    other: Mapping[str, Tensor],
+    parts: Callable[[Tensor, Tensor], tuple[Tensor | None, Tensor | None]],
+    limit: float,
+) -> str | None:
+    """Return the name of the first module of which the parts that must agree do not, in the order of `one`.
+
+    Args:
+        one: outputs by module, as is `other`.
+        parts: returns what is compared of two outputs; None: they cannot be compared.
+        limit: differences up to this are rounding.
+    """
+    for name, output in one.items():
+        if name not in other:
             continue
-        if expected.shape[1] != inputs.target.length:
+        before, after = parts(output, other[name])
+        if before is None or after is None or before.shape != after.shape:
             continue
-        expected = expected[:, start:end]
-        if found.shape == expected.shape and difference(found[real], expected[real]) > limit:
+        # What is no number in both, such as the weights of a row without keys, has not moved.
+        if difference(before.nan_to_num(), after.nan_to_num()) > limit:
             return name or case.subject.name
     return None
 

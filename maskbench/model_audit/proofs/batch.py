@@ -9,6 +9,7 @@ import torch
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.changes import row_alone, with_other_mates
 from maskbench.model_audit.comparable import STATISTICS, comparable_modes
+from maskbench.model_audit.mode import Mode
 from maskbench.model_audit.proofs.registry import Change, ProofResult, model_proof, not_able
 from maskbench.model_audit.rounding import by, difference
 
@@ -65,15 +66,19 @@ def batch_order(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")
 
 
+def moved_alone(case: ModelCase, row: int, mode: Mode) -> tuple[float, float]:
+    """Return how far a row's outputs are from those that it has alone, and how far rounding may move them."""
+    before = case.unchanged(mode, outputs=True)
+    one = row_alone(case.inputs, row, case.subject.multiple)
+    after = case.outputs(one, mode)[0][one.target.real[0]]
+    return difference(after, before[row][case.inputs.target.real[row]]), case.limit(before)
+
+
 @model_proof("alone", "batch", needs="no draws")
 def alone(case: ModelCase) -> Iterable[ProofResult]:
     """Are a row's predictions those that it has alone, without padding?"""
     for mode in case.subject.settled_modes:
-        before = case.unchanged(mode, outputs=True)
         for row in range(case.inputs.batch):
-            one = row_alone(case.inputs, row, case.subject.multiple)
-            own = case.inputs.target.real[row]
-            after = case.outputs(one, mode)[0][one.target.real[0]]
-            moved, limit = difference(after, before[row][own]), case.limit(before)
+            moved, limit = moved_alone(case, row, mode)
             said = f"row {row} alone" + (f" has other scores, {by(moved)}" if moved > limit else "")
             yield ProofResult.at_most(moved, limit, f"{mode.name}: {said}")

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from maskbench.model_audit.case import ModelCase
 from maskbench.model_audit.door import Door
-from maskbench.model_audit.locate import first_module_apart
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
-from maskbench.model_audit.rounding import by, difference
+from maskbench.model_audit.proofs.ways import compare_ways
 
 
 @model_proof("one function, many doors", "doors", needs="repeats")
@@ -18,7 +17,6 @@ def doors(case: ModelCase) -> Iterable[ProofResult]:
     if not ways:
         yield ProofResult.skipped("one way to compute the scores is known (`doors`)")
         return
-    real = case.inputs.target.real
     for name, way in ways.items():
         try:
             pair = (way.expected, way.compute) if isinstance(way, Door) else (case.subject.logits, way)
@@ -26,9 +24,4 @@ def doors(case: ModelCase) -> Iterable[ProofResult]:
         except Exception as error:  # whatever a model raises that does not have the door
             yield not_able(name, error)
             continue
-        moved, limit = difference(after[real], before[real]), case.limit(before)
-        if moved > limit:
-            module = first_module_apart(case, limit, ways=pair)
-            yield ProofResult(False, moved, limit, f"{name}: scores differ {by(moved)}", module=module)
-        else:
-            yield ProofResult(True, moved, limit, name)
+        yield compare_ways(case, before, after, name, ways=pair)

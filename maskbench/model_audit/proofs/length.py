@@ -11,12 +11,12 @@ from dataclasses import replace
 from itertools import pairwise
 
 from maskbench.model_audit.case import TARGET_LENGTHS, ModelCase
-from maskbench.model_audit.changes import row_alone
 from maskbench.model_audit.inputs import Inputs, PaddedTokens, Side, make_tokens
+from maskbench.model_audit.proofs.batch import moved_alone
 from maskbench.model_audit.proofs.caching import compare_steps
 from maskbench.model_audit.proofs.future import largest_by_cutting, largest_leak
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof
-from maskbench.model_audit.rounding import by, difference
+from maskbench.model_audit.rounding import by
 from maskbench.model_audit.subject import ModelSubject
 
 LONGEST = 192
@@ -72,12 +72,9 @@ def long_inputs(subject: ModelSubject) -> Inputs:
 
 
 def _short_row(long: ModelCase) -> ProofResult:
-    inputs, before = long.inputs, long.unchanged()
-    one = row_alone(inputs, 1, long.subject.multiple)
-    own = inputs.target.real[1]
-    after = long.scores(one)[0][one.target.real[0]]
-    moved, limit = difference(after, before[1][own]), long.limit(before)
-    said = f"a row of {int(own.sum())} tokens"
+    target = long.inputs.target
+    moved, limit = moved_alone(long, 1, long.evaluation)
+    said = f"a row of {int(target.lengths[1])} tokens"
     if moved > limit:
-        said += f" has other scores alone than beside one of {inputs.target.length}, {by(moved)}"
+        said += f" has other scores alone than beside one of {target.length}, {by(moved)}"
     return ProofResult.at_most(moved, limit, said)

@@ -24,8 +24,8 @@ from maskbench.model_audit.comparable import (
 )
 from maskbench.model_audit.generators import seeded
 from maskbench.model_audit.inputs import Inputs
-from maskbench.model_audit.locate import first_module_apart
 from maskbench.model_audit.proofs.registry import ProofResult, model_proof, not_able
+from maskbench.model_audit.proofs.ways import compare_ways
 from maskbench.model_audit.rounding import (
     ROUNDINGS,
     NarrowestFormat,
@@ -45,13 +45,8 @@ def gradient_mode(case: ModelCase) -> Iterable[ProofResult]:
     """Are scores the same with and without recording gradients?"""
     for mode in case.subject.settled_modes:
         both = mode, mode.with_gradients()
-        without, recorded = (_at_real(case, case.unchanged(how)) for how in both)
-        moved, limit = difference(without, recorded), case.limit(without)
-        if moved > limit:
-            said = f"{mode.name}: scores differ {by(moved)} without gradients"
-            yield ProofResult(False, moved, limit, said, module=first_module_apart(case, limit, both))
-        else:
-            yield ProofResult(True, moved, limit, mode.name)
+        without, recorded = map(case.unchanged, both)
+        yield compare_ways(case, without, recorded, mode.name, " without gradients", modes=both)
 
 
 @model_proof("training mode", "modes", needs="repeats")
@@ -65,18 +60,14 @@ def training_mode(case: ModelCase) -> Iterable[ProofResult]:
         yield ProofResult.skipped("the model improves its spectral norm in every training pass")
         return
     with quiet(module):
-        train, again = (_at_real(case, case.scores(case.inputs, case.training)) for _ in range(2))
-        if draws_numbers(case, case.training) or difference(train, again) > case.limit(train):
+        train, again = (case.scores(case.inputs, case.training) for _ in range(2))
+        apart = difference(_at_real(case, train), _at_real(case, again))
+        if draws_numbers(case, case.training) or apart > case.limit(_at_real(case, train)):
             yield ProofResult.skipped("the model draws random numbers in training besides dropout")
             return
         both = case.evaluation.with_gradients(), case.training
-        evaluation = _at_real(case, case.scores(case.inputs, both[0]))
-        moved, limit = difference(train, evaluation), case.limit(evaluation)
-        if moved > limit:
-            said = f"scores differ {by(moved)} in training mode without dropout"
-            yield ProofResult(False, moved, limit, said, module=first_module_apart(case, limit, both))
-        else:
-            yield ProofResult(True, moved, limit)
+        evaluation = case.scores(case.inputs, both[0])
+        yield compare_ways(case, evaluation, train, "", " in training mode without dropout", modes=both)
 
 
 def _iterates_a_norm(part: nn.Module) -> bool:
