@@ -166,10 +166,12 @@ class ArmModel(ModelSubject):
     @property
     def width_depends_on_rows(self) -> bool:
         """Whether a mask replaces spans of the source by fewer tokens, as many as it draws for the sentence."""
-        width = self.case.batch.src.shape[1]
-        return any(
-            self.model.read(self.case.batch, clock)[0].ids.shape[1] != width for clock in self.case.clocks
-        )
+
+        def ask() -> bool:
+            case, width = self.case, self.case.batch.src.shape[1]
+            return any(self.model.read(case.batch, clock)[0].ids.shape[1] != width for clock in case.clocks)
+
+        return self.case.once("width depends on rows", ask)
 
     def pass_bytes(self, inputs: Inputs, scores: Tensor) -> int:
         """Return about how many bytes a pass without gradients takes."""
