@@ -245,8 +245,16 @@ class ModelCase(KeepsResults):
         return self.once(("mixes rows", mode), ask)
 
 
-def make_inputs(subject: ModelSubject) -> Inputs:
-    """Return the test sentences of a model: its own, or three rows of different lengths, or of one where it takes no padding.
+def make_inputs(
+    subject: ModelSubject,
+    source_lengths: tuple[int, ...] = SOURCE_LENGTHS,
+    target_lengths: tuple[int, ...] = TARGET_LENGTHS,
+) -> Inputs:
+    """Return the test sentences of a model: its own, or rows of different lengths, or of one where it takes no padding.
+
+    Args:
+        source_lengths: of the rows, in tokens, the longest first; so far as the model takes them.
+        target_lengths: likewise.
 
     Raises:
         ValueError: the model takes only sequences that are too short to test.
@@ -270,10 +278,10 @@ def make_inputs(subject: ModelSubject) -> Inputs:
         return tuple(max(2, longest - (wanted[0] - n)) for n in wanted)
 
     words, pad = subject.words, subject.pad
-    target = make_tokens(lengths("target", TARGET_LENGTHS), words, pad, salt=1)
+    target = make_tokens(lengths("target", target_lengths), words, pad, salt=1)
     if subject.kind != "encoder-decoder":
         return Inputs(target)
-    return Inputs(target, make_tokens(lengths("source", SOURCE_LENGTHS), words, pad, salt=2))
+    return Inputs(target, make_tokens(lengths("source", source_lengths), words, pad, salt=2))
 
 
 @contextmanager

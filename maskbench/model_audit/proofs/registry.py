@@ -51,6 +51,8 @@ class ProofResult:
     """What to change in a model's inputs to see it, where a change shows it."""
     module: str | None = None
     """The first module whose output differs, where two ways to compute the same inputs do."""
+    unable: bool = False
+    """Whether the check was not made because the model raises."""
 
     @classmethod
     def at_most(
@@ -68,7 +70,7 @@ class ProofResult:
 
 def not_able(what: str, error: Exception) -> ProofResult:
     """Return the result of a check that a model cannot take part in, because it raises."""
-    return ProofResult.skipped(f"{what}: {said_by(error)}")
+    return ProofResult(None, detail=f"{what}: {said_by(error)}", unable=True)
 
 
 class RegisteredProof(Protocol):

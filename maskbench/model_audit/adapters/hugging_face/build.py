@@ -24,11 +24,14 @@ def _transformers() -> Any:
         ) from error
 
 
-def build_small(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequence[str]]:
+def build_small(
+    name: str, config: Mapping[str, str], seed: int = 0
+) -> tuple[nn.Module, Sequence[str]]:
     """Return a small model of a class of transformers with random weights, and Python lines that build it.
 
     Args:
         config: settings of its configuration, as text.
+        seed: of its weights.
 
     Raises:
         ConfigError: transformers is missing, or the class or a setting is not there, or it cannot be built.
@@ -51,7 +54,7 @@ def build_small(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequen
         wanted[names.get(key, key)] = _value(text)
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             built: nn.Module = cls(settings_class(**wanted))
     except Exception as error:
         shown = ", ".join(f"{key}={value}" for key, value in wanted.items())
@@ -61,7 +64,7 @@ def build_small(name: str, config: Mapping[str, str]) -> tuple[nn.Module, Sequen
     given = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
     lines = (
         "import transformers",
-        "torch.manual_seed(0)",
+        f"torch.manual_seed({seed})",
         f"config = transformers.{settings_class.__name__}({given})",
         f"model = transformers.{name}(config).eval()",
     )

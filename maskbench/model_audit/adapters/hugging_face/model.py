@@ -127,10 +127,11 @@ class HuggingFaceModel(ModelSubject):
         return Door(partial(self._trained, checkpointing=True), partial(self._trained, checkpointing=False))
 
     def implementations(self) -> Mapping[str, Callable[[], Self]]:
-        """Return the same model with the other kernels of attention that it may be built with."""
+        """Return the same model with the other kernels of attention that its class says it has."""
         config: Any = self.module.config
         now = getattr(config, "_attn_implementation", None)
-        return {name: partial(self._built_with, name) for name in KERNELS if name != now}
+        missing = () if getattr(self.module, "_supports_sdpa", True) else ("sdpa",)
+        return {name: partial(self._built_with, name) for name in KERNELS if name not in (now, *missing)}
 
     def _built_with(self, kernel: str) -> Self:
         other: Any = copy.deepcopy(self.module)
