@@ -11,6 +11,7 @@ from mutations.cost import COST
 from mutations.cross import CROSS
 from mutations.data import DATA
 from mutations.drops import DROPS
+from mutations.field import FIELD
 from mutations.frame import FRAME
 from mutations.learned import LEARNED
 from mutations.lending import LENDING
@@ -52,4 +53,5 @@ MUTANTS = [
     *WORDS,
     *PLUGINS,
     *BENCHMARKS,
+    *FIELD,
 ]
