@@ -1,0 +1,96 @@
+"""Encoder-decoder models of transformers, and why some of their cells fail."""
+
+from __future__ import annotations
+
+from benchmarks.field.catalogue.transformers.decoders import MODELS
+from benchmarks.field.entry import Edit, Entry, Judgement, hugging_face
+
+CLASSES = (
+    "BartForConditionalGeneration",
+    "BigBirdPegasusForConditionalGeneration",
+    "BlenderbotForConditionalGeneration",
+    "BlenderbotSmallForConditionalGeneration",
+    "EncoderDecoderModel",
+    "FSMTForConditionalGeneration",
+    "LEDForConditionalGeneration",
+    "LongT5ForConditionalGeneration",
+    "M2M100ForConditionalGeneration",
+    "MBartForConditionalGeneration",
+    "MT5ForConditionalGeneration",
+    "MarianMTModel",
+    "MvpForConditionalGeneration",
+    "NllbMoeForConditionalGeneration",
+    "PLBartForConditionalGeneration",
+    "PegasusForConditionalGeneration",
+    "PegasusXForConditionalGeneration",
+    "ProphetNetForConditionalGeneration",
+    "SeamlessM4TForTextToText",
+    "SeamlessM4Tv2ForTextToText",
+    "SwitchTransformersForConditionalGeneration",
+    "T5ForConditionalGeneration",
+    "T5Gemma2ForConditionalGeneration",
+    "T5GemmaForConditionalGeneration",
+    "UMT5ForConditionalGeneration",
+)
+"""Built as `hf:ClassName` builds them."""
+
+ENTRIES: tuple[Entry, ...] = (*(Entry(name, "encoder-decoder", hugging_face(name)) for name in CLASSES),)
+
+JUDGEMENTS: tuple[Judgement, ...] = (
+    Judgement(
+        "design effect",
+        "BigBird-Pegasus switches its encoder's attention to full for a short sentence, and stays so",
+        ("BigBirdPegasusForConditionalGeneration",),
+        ("long sentences", "no trace"),
+        "A batch of at most (5 + 2 * num_random_blocks) * block_size tokens cannot be cut into blocks, and the encoder sets full attention on "
+        "itself. So a short sentence has other scores alone than beside a long one, and later passes of long sentences "
+        "differ from those before.",
+        "models/bigbird_pegasus/modeling_bigbird_pegasus.py:1554",
+        "evaluation; float64; the random blocks are drawn from a fixed seed; with full attention from the start nothing differs",
+        source="the warning that the model gives when it switches says that the attention type is changed",
+        control={
+            "BigBirdPegasusForConditionalGeneration": hugging_face(
+                "BigBirdPegasusForConditionalGeneration", attention_type="original_full"
+            )
+        },
+        control_is='`attention_type="original_full"`',
+        mend_is="none is tried: it is announced",
+    ),
+    Judgement(
+        "design effect",
+        "EncoderDecoderModel holds the pooler of its encoder, which its scores do not need",
+        ("EncoderDecoderModel",),
+        ("every part works",),
+        "The encoder is built as a base model, with its pooler. The decoder reads the hidden states alone.",
+        "models/encoder_decoder/modeling_encoder_decoder.py:116",
+        "the parameters named are those of the pooler alone",
+        source="the encoder is documented to be any model of `AutoModel`, whose classes have a pooler by default",
+        control_is="no setting of the configuration leaves the pooler out",
+        mend_is="none is tried: no score would change",
+    ),
+    Judgement(
+        "defect",
+        "FSMT has no causal mask when it fills a cache, which it does by default",
+        ("FSMTForConditionalGeneration",),
+        ("one function, many doors", "long sentences", "several tokens a step"),
+        "The mask of later target tokens is made where `use_cache` is False. It is True in the configuration, so a call with several target tokens "
+        "and nothing else reads later ones; a call with labels sets it to False, and generation passes one token at a time.",
+        "models/fsmt/modeling_fsmt.py:857",
+        "the same call with `use_cache=False` keeps every promise; with one new token a step the cache is exact; a comment at the head of the "
+        "file says that the cache is not that of BART, and does not speak of the mask",
+        control_is="`use_cache=False` in the call, which all other proofs pass",
+        mend=(
+            Edit(
+                f"{MODELS}.fsmt.modeling_fsmt",
+                857,
+                857,
+                "        if input_ids is not None and (not use_cache or cache is None):",
+                "35a3b1a2b385",
+            ),
+        ),
+        mend_is="the mask is made for every call that begins without a cache",
+        report="transformers-fsmt-mask-with-cache",
+    ),
+)
+
+NOT_TRIED: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,231 @@
+"""Encoder-only models of transformers, and why some of their cells fail."""
+
+from __future__ import annotations
+
+from benchmarks.field.catalogue.transformers.decoders import MODELS
+from benchmarks.field.entry import Edit, Entry, Judgement, hugging_face
+
+CLASSES = (
+    "AlbertForMaskedLM",
+    "BertForMaskedLM",
+    "BigBirdForMaskedLM",
+    "CamembertForMaskedLM",
+    "ConvBertForMaskedLM",
+    "CpmAntForCausalLM",
+    "Data2VecTextForMaskedLM",
+    "DebertaForMaskedLM",
+    "DebertaV2ForMaskedLM",
+    "DistilBertForMaskedLM",
+    "ElectraForMaskedLM",
+    "ErnieForMaskedLM",
+    "EsmForMaskedLM",
+    "EsmcForMaskedLM",
+    "EuroBertForMaskedLM",
+    "FNetForMaskedLM",
+    "FlaubertWithLMHeadModel",
+    "FunnelForMaskedLM",
+    "GteForMaskedLM",
+    "IBertForMaskedLM",
+    "JinaEmbeddingsV3ForMaskedLM",
+    "LayoutLMForMaskedLM",
+    "LongformerForMaskedLM",
+    "LukeForMaskedLM",
+    "MPNetForMaskedLM",
+    "MegatronBertForMaskedLM",
+    "MobileBertForMaskedLM",
+    "ModernBertForMaskedLM",
+    "ModernVBertForMaskedLM",
+    "MraForMaskedLM",
+    "NeoMMEForMaskedLM",
+    "NomicBertForMaskedLM",
+    "NystromformerForMaskedLM",
+    "ReformerForMaskedLM",
+    "RemBertForMaskedLM",
+    "RoCBertForMaskedLM",
+    "RoFormerForMaskedLM",
+    "RobertaForMaskedLM",
+    "RobertaPreLayerNormForMaskedLM",
+    "SqueezeBertForMaskedLM",
+    "TapasForMaskedLM",
+    "UltraVBertForMaskedLM",
+    "UltrabertForMaskedLM",
+    "XLMRobertaForMaskedLM",
+    "XLMRobertaXLForMaskedLM",
+    "XLMWithLMHeadModel",
+    "XLNetLMHeadModel",
+    "XmodForMaskedLM",
+    "YosoForMaskedLM",
+)
+"""Built as `hf:ClassName` builds them."""
+
+ENTRIES: tuple[Entry, ...] = (*(Entry(name, "encoder", hugging_face(name)) for name in CLASSES),)
+
+PADDING = ("long sentences", "padding content", "padding amount", "padding gradients", "alone")
+
+JUDGEMENTS: tuple[Judgement, ...] = (
+    Judgement(
+        "design effect",
+        "Language models of encoders hold the pooler of their base model, which their scores do not need",
+        (
+            "BigBirdForMaskedLM",
+            "FNetForMaskedLM",
+            "LayoutLMForMaskedLM",
+            "LukeForMaskedLM",
+            "SqueezeBertForMaskedLM",
+        ),
+        ("every part works",),
+        "The base model is built with its pooler, whose output the head of the language model does not take. Other classes, such as "
+        "BERT's, leave it out.",
+        "models/fnet/modeling_fnet.py:612, models/layoutlm/modeling_layoutlm.py:649, models/squeezebert/modeling_squeezebert.py:511",
+        "the parameters named are those of the pooler alone; all other parts have a gradient",
+        source="the pooler's output is a documented output of the base model, and the head is documented to read the hidden states",
+        control_is="no setting of the configuration leaves the pooler out",
+        mend_is="none is tried: no score would change",
+    ),
+    Judgement(
+        "design effect",
+        "BigBird's encoder switches its attention to full for a short sentence, and stays so",
+        ("BigBirdForMaskedLM",),
+        ("long sentences", "no trace"),
+        "A batch of at most (5 + 2 * num_random_blocks) * block_size tokens cannot be cut into blocks, and the model sets full attention "
+        "on itself. So a short sentence has other scores alone than beside a long one, and later passes of long "
+        "sentences differ from those before.",
+        "models/big_bird/modeling_big_bird.py:1580",
+        "evaluation; float64; the random blocks are drawn from a fixed seed; with full attention from the start nothing differs",
+        source="the warning that the model gives when it switches says that the attention type is changed",
+        control={"BigBirdForMaskedLM": hugging_face("BigBirdForMaskedLM", attention_type="original_full")},
+        control_is='`attention_type="original_full"`',
+        mend_is="none is tried: it is announced",
+    ),
+    Judgement(
+        "design effect",
+        "ConvBERT's convolutions read the padding beside the last tokens",
+        ("ConvBertForMaskedLM",),
+        (*PADDING, "large scores"),
+        "Half of the heads are convolutions over neighbouring positions, with kernels made from a convolution over the keys. Neither has a "
+        "mask, so the last tokens of a row read the padding that follows them, up to half a kernel away.",
+        "models/convbert/modeling_convbert.py:209",
+        "the mask is passed, and the attention heads keep it; a kernel of one position reads no neighbour and every proof holds",
+        source="Jiang et al. 2020, ConvBERT (arXiv:2008.02496): span-based dynamic convolution; `attention_mask` is documented for "
+        "attention alone. That padding is read is not written anywhere",
+        control={"ConvBertForMaskedLM": hugging_face("ConvBertForMaskedLM", conv_kernel_size=1)},
+        control_is="`conv_kernel_size=1`",
+        mend_is="none is tried: published weights were trained so",
+    ),
+    Judgement(
+        "design effect",
+        "Nystromformer's convolution of values reads the padding beside the last tokens",
+        ("NystromformerForMaskedLM",),
+        (*PADDING, "large scores"),
+        "A convolution over neighbouring positions is added to the attention. It has no mask, so tokens read padding up to half a kernel away.",
+        "models/nystromformer/modeling_nystromformer.py:212",
+        "the mask is passed, and the attention keeps it; without the convolution every proof holds",
+        source="Xiong et al. 2021, Nystromformer (arXiv:2102.03902): a depthwise convolution of the values as a skip connection. That padding "
+        "is read is not written anywhere",
+        control={"NystromformerForMaskedLM": hugging_face("NystromformerForMaskedLM", conv_kernel_size=None)},
+        control_is="`conv_kernel_size=None`, no convolution",
+        mend_is="none is tried: published weights were trained so",
+    ),
+    Judgement(
+        "design effect",
+        "MobileBERT's input joins the vectors of three neighbours, padding included",
+        ("MobileBertForMaskedLM",),
+        ("padding content", "padding gradients", "padding amount", "alone", "long sentences"),
+        "The vector of a token is made from its own word and those on both sides. The last token's right neighbour is the word in the padding.",
+        "models/mobilebert/modeling_mobilebert.py:121",
+        "a row alone has zeros there, as the vector of the padding id is zero in a new model: only other words in the padding show it",
+        source="`trigram_input` in the configuration: a convolution of trigrams as input",
+        control={
+            "MobileBertForMaskedLM": hugging_face(
+                "MobileBertForMaskedLM", trigram_input=False, embedding_size=16
+            )
+        },
+        control_is="`trigram_input=False`",
+        mend_is="none is tried: it is documented",
+    ),
+    Judgement(
+        "design effect",
+        "Funnel pools neighbouring positions, padding included",
+        ("FunnelForMaskedLM",),
+        PADDING,
+        "Between blocks the vectors of two neighbours are averaged. A last token and the padding beside it become one position, whose "
+        "vector is added back to the token.",
+        "models/funnel/modeling_funnel.py:278",
+        "the mask is passed and kept in attention; with one block, and so without pooling, all these proofs hold",
+        source="Dai et al. 2020 (arXiv:2006.03236): strided mean pooling between blocks",
+        control={"FunnelForMaskedLM": hugging_face("FunnelForMaskedLM", block_sizes=[2])},
+        control_is="one block of two layers, so that nothing is pooled",
+        mend_is="none is tried: pooling over neighbours is the model",
+    ),
+    Judgement(
+        "defect",
+        "YOSO's attention mask hides nothing",
+        ("YosoForMaskedLM",),
+        PADDING,
+        "The attention expects a mask of 0 and -10000: it divides by 10000, adds 1 and cuts to whole numbers. The model hands it the mask "
+        "of zeros and ones as the user gave it, so both become 1 and padding is attended to.",
+        "models/yoso/modeling_yoso.py:356",
+        "the estimate by hashing: `use_expectation` is True by default, and nothing is drawn in evaluation; the convolution: it is given "
+        "the mask, and is off in the small model",
+        control_is="no setting chooses another mask",
+        mend=(
+            Edit(
+                f"{MODELS}.yoso.modeling_yoso",
+                356,
+                356,
+                "        # zeros and ones already",
+                "fb8fa3208e2c",
+            ),
+        ),
+        mend_is="the line that changes the mask goes",
+        report="transformers-yoso-mask",
+    ),
+    Judgement(
+        "defect",
+        "ESM leaves positions and the norm out when it gets vectors instead of ids",
+        ("EsmForMaskedLM",),
+        ("one function, many doors",),
+        "The embedding layer, which adds positions, scales and normalises, is called for `input_ids` alone. With `inputs_embeds` the vectors go "
+        "to the first layer as they are.",
+        "models/esm/modeling_esm.py:706",
+        "the vectors are those of the model's own table for the same ids; the documentation of `inputs_embeds` says that they stand in place "
+        "of ids, and other classes add positions to them",
+        control_is="no setting chooses another path",
+        mend=(
+            Edit(
+                f"{MODELS}.esm.modeling_esm",
+                706,
+                713,
+                "        inputs_embeds = self.embeddings(\n"
+                "            input_ids=input_ids,\n"
+                "            inputs_embeds=inputs_embeds,\n"
+                "            attention_mask=attention_mask,\n"
+                "            position_ids=position_ids,\n"
+                "        )",
+                "50eb19cdfd95",
+            ),
+        ),
+        mend_is="the embedding layer is called in both cases, and given the vectors",
+        report="transformers-esm-vectors",
+    ),
+    Judgement(
+        "defect",
+        "MRA's attention is zero on a CPU, without a word",
+        ("MraForMaskedLM",),
+        ("every part works",),
+        "Where the CUDA kernel is not loaded, the function of attention returns zeros. The model runs, queries, keys and values have no effect, and "
+        "neither an error nor a warning says so.",
+        "models/mra/modeling_mra.py:363",
+        "all parameters that are named belong to queries, keys and values; a GPU was not to be had, so the kernel itself was not tried",
+        control_is="none on a CPU: the other path needs the kernel",
+        mend_is="none is tried: the kernel needs a CUDA device; an error in place of the zeros would say so",
+        report="transformers-mra-without-kernel",
+    ),
+)
+
+NOT_TRIED: tuple[tuple[str, str], ...] = (
+    (
+        "PerceiverForMaskedLM",
+        "it gives scores at every position up to its longest, whatever the length of the input",
+    ),
+)
