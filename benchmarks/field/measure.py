@@ -75,10 +75,10 @@ def cell(finding: ModelFinding) -> dict[str, Any]:
     answer = finding.answer
     state = "holds" if answer.passed else "fails" if answer.passed is False else "does not apply"
     found: dict[str, Any] = {"state": "could not run" if answer.unable and answer.passed is None else state}
-    if answer.value is not None:
-        found |= {"value": _short(answer.value), "dtype": finding.dtype}
     if state == "holds":
         return found | ({"verdict": answer.verdict, "detail": finding.sentence} if answer.verdict else {})
+    if answer.value is not None:
+        found |= {"value": _short(answer.value), "dtype": finding.dtype}
     if answer.limit is not None:
         found["limit"] = _short(answer.limit)
     return found | {"detail": _without_paths(finding.sentence)}

@@ -74,7 +74,8 @@ JUDGEMENTS: tuple[Judgement, ...] = (
         ("FSMTForConditionalGeneration",),
         ("one function, many doors", "long sentences", "several tokens a step"),
         "The mask of later target tokens is made where `use_cache` is False. It is True in the configuration, so a call with several target tokens "
-        "and nothing else reads later ones; a call with labels sets it to False, and generation passes one token at a time.",
+        "and nothing else reads later ones; so does one that is given `encoder_outputs` in place of source ids, which the condition asks for as well. A call "
+        "with labels sets `use_cache` to False, and generation passes one token at a time.",
         "models/fsmt/modeling_fsmt.py:857",
         "the same call with `use_cache=False` keeps every promise; with one new token a step the cache is exact; a comment at the head of the "
         "file says that the cache is not that of BART, and does not speak of the mask",
@@ -83,12 +84,21 @@ JUDGEMENTS: tuple[Judgement, ...] = (
             Edit(
                 f"{MODELS}.fsmt.modeling_fsmt",
                 857,
-                857,
-                "        if input_ids is not None and (not use_cache or cache is None):",
-                "35a3b1a2b385",
+                866,
+                "        past = 0 if cache is None else cache.get_seq_length()\n"
+                "        decoder_padding_mask, causal_mask = None, None\n"
+                "        if input_ids is not None or decoder_input_ids is not None:\n"
+                "            kind = self.decoder.embed_tokens.weight.dtype\n"
+                "            decoder_input_ids, decoder_padding_mask, causal_mask = _prepare_fsmt_decoder_inputs(\n"
+                "                self.config, input_ids, decoder_input_ids, decoder_attention_mask, kind\n"
+                "            )\n"
+                "            causal_mask = torch.cat((causal_mask.new_zeros(len(causal_mask), past), causal_mask), 1)\n"
+                "            if past and decoder_attention_mask is None:\n"
+                "                decoder_padding_mask = None",
+                "952afc46b01b",
             ),
         ),
-        mend_is="the mask is made for every call that begins without a cache",
+        mend_is="the masks are made for every call with target ids, and reach over the cache",
         report="transformers-fsmt-mask-with-cache",
     ),
 )

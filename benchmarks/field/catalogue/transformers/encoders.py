@@ -119,11 +119,11 @@ JUDGEMENTS: tuple[Judgement, ...] = (
         (*PADDING, "large scores"),
         "A convolution over neighbouring positions is added to the attention. It has no mask, so tokens read padding up to half a kernel away.",
         "models/nystromformer/modeling_nystromformer.py:212",
-        "the mask is passed, and the attention keeps it; without the convolution every proof holds",
+        "the mask is passed, and the attention keeps it; with a convolution of one position every proof holds",
         source="Xiong et al. 2021, Nystromformer (arXiv:2102.03902): a depthwise convolution of the values as a skip connection. That padding "
         "is read is not written anywhere",
-        control={"NystromformerForMaskedLM": hugging_face("NystromformerForMaskedLM", conv_kernel_size=None)},
-        control_is="`conv_kernel_size=None`, no convolution",
+        control={"NystromformerForMaskedLM": hugging_face("NystromformerForMaskedLM", conv_kernel_size=1)},
+        control_is="`conv_kernel_size=1`, a convolution of one position",
         mend_is="none is tried: published weights were trained so",
     ),
     Judgement(

@@ -575,6 +575,20 @@ NOT_TRIED: tuple[tuple[str, str], ...] = (
     ),
     (
         "XLMWithLMHeadModel causal=True",
-        "it takes an argument `cache` but returns none, and its generation adds a token to the end of every prompt",
+        "it takes an argument `cache` but returns none; built with it, padding on the left moves scores and generation fails, and why was not looked"
+        " into",
     ),
+    (
+        "Zamba2ForCausalLM use_shared_attention_adapter=True",
+        "built; long sentences differ by 4e-11 in float64, and why was not found out",
+    ),
+    (
+        "EsmForMaskedLM token_dropout=True",
+        "built; it fails as the plain class does, with vectors in place of ids",
+    ),
+    (
+        "BltForCausalLM with padding on the left",
+        "built; scores move; its documentation was not asked what it promises there",
+    ),
+    ("DebertaV2 position_buckets, conv_kernel_size", "settings that the configuration does not list"),
 )
