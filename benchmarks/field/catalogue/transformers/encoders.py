@@ -183,7 +183,7 @@ JUDGEMENTS: tuple[Judgement, ...] = (
     Judgement(
         "defect",
         "ESM leaves positions and the norm out when it gets vectors instead of ids",
-        ("EsmForMaskedLM",),
+        ("EsmForMaskedLM", "EncoderDecoderModel ESM + GPT-2"),
         ("one function, many doors",),
         "The embedding layer, which adds positions, scales and normalises, is called for `input_ids` alone. With `inputs_embeds` the vectors go "
         "to the first layer as they are.",
