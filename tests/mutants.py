@@ -119,6 +119,8 @@ def _lay_out(folder: Path) -> None:
     shutil.copytree(ROOT / "maskbench", folder / "maskbench", ignore=skip)
     shutil.copytree(ROOT / "cli", folder / "maskbench" / "cli", ignore=skip)
     shutil.copytree(ROOT / "benchmarks", folder / "benchmarks", ignore=skip)
+    # Some tests hold the pages that benchmarks write against what they write.
+    shutil.copytree(ROOT / "docs", folder / "docs", ignore=skip)
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=skip)
     for name in ("setup.cfg", "README.md"):
         shutil.copy(ROOT / name, folder)
