@@ -24,9 +24,7 @@ def _transformers() -> Any:
         ) from error
 
 
-def build_small(
-    name: str, config: Mapping[str, str], seed: int = 0
-) -> tuple[nn.Module, Sequence[str]]:
+def build_small(name: str, config: Mapping[str, str], seed: int = 0) -> tuple[nn.Module, Sequence[str]]:
     """Return a small model of a class of transformers with random weights, and Python lines that build it.
 
     Args:
