@@ -93,7 +93,7 @@ class Package:
     further: tuple[str, ...] = ()
     """Requirements that it needs beside it, pinned."""
     missing: str = ""
-    """Why no entry can be built: the package cannot be installed, or needs another device."""
+    """Why it has no entry: it cannot be installed, needs another device, cannot be asked, or what failed was not decided."""
     not_tried: tuple[tuple[str, str], ...] = ()
     """Models that are no entries, and why."""
     before: str = ""

@@ -42,12 +42,15 @@ JUDGEMENTS: tuple[Judgement, ...] = (
         "BigBird-Pegasus switches its encoder's attention to full for a short sentence, and stays so",
         ("BigBirdPegasusForConditionalGeneration",),
         ("long sentences", "no trace"),
-        "A batch of at most (5 + 2 * num_random_blocks) * block_size tokens cannot be cut into blocks, and the encoder sets full attention on "
-        "itself. So a short sentence has other scores alone than beside a long one, and later passes of long sentences "
+        "A batch that is padded to at most (5 + 2 * num_random_blocks) * block_size columns cannot be cut into blocks, and the encoder sets full "
+        "attention on itself, for good. So a short sentence has other scores alone than beside a long one, and later passes of long sentences "
         "differ from those before.",
         "models/bigbird_pegasus/modeling_bigbird_pegasus.py:1554",
-        "evaluation; float64; the random blocks are drawn from a fixed seed; with full attention from the start nothing differs",
-        source="the warning that the model gives when it switches says that the attention type is changed",
+        "evaluation, in which no random blocks are drawn; float64; in training they are drawn from a fixed seed; with full attention from the "
+        "start nothing differs",
+        source="the warning that the model gives when it switches says that the attention type is changed; docs/source/en/model_doc/"
+        "bigbird_pegasus.md advises full attention below 1024 tokens. That it stays so is not written there (huggingface/transformers issue "
+        "20031 reports it of BigBird)",
         control={
             "BigBirdPegasusForConditionalGeneration": hugging_face(
                 "BigBirdPegasusForConditionalGeneration", attention_type="original_full"
@@ -64,7 +67,7 @@ JUDGEMENTS: tuple[Judgement, ...] = (
         "The encoder is built as a base model, with its pooler. The decoder reads the hidden states alone.",
         "models/encoder_decoder/modeling_encoder_decoder.py:116",
         "the parameters named are those of the pooler alone",
-        source="the encoder is documented to be any model of `AutoModel`, whose classes have a pooler by default",
+        source="the encoder is documented to be any model that `AutoModel` builds, and BERT's base model has a pooler by default",
         control_is="no setting of the configuration leaves the pooler out",
         mend_is="none is tried: no score would change",
     ),
@@ -74,11 +77,13 @@ JUDGEMENTS: tuple[Judgement, ...] = (
         ("FSMTForConditionalGeneration",),
         ("one function, many doors", "long sentences", "several tokens a step"),
         "The mask of later target tokens is made where `use_cache` is False. It is True in the configuration, so a call with several target tokens "
-        "and nothing else reads later ones; so does one that is given `encoder_outputs` in place of source ids, which the condition asks for as well. A call "
-        "with labels sets `use_cache` to False, and generation passes one token at a time.",
+        "and nothing else reads later ones; so does one that is given `encoder_outputs` in place of source ids, which the condition asks for as well, with or without a "
+        "cache. A call with labels and source ids has the mask. Generation with a cache passes one token at a time; a decoder prompt, or "
+        "generation without a cache, has no mask.",
         "models/fsmt/modeling_fsmt.py:857",
         "the same call with `use_cache=False` keeps every promise; with one new token a step the cache is exact; a comment at the head of the "
-        "file says that the cache is not that of BART, and does not speak of the mask",
+        "file says that the cache is not that of BART, and does not speak of the mask, while the documentation of `decoder_attention_mask` (line "
+        "842) says that a causal mask is used by default",
         control_is="`use_cache=False` in the call, which all other proofs pass",
         mend=(
             Edit(

@@ -58,7 +58,14 @@ CLASSES = (
 )
 """Built as `hf:ClassName` builds them."""
 
-ENTRIES: tuple[Entry, ...] = (*(Entry(name, "encoder", hugging_face(name)) for name in CLASSES),)
+LIMITS = {
+    "FNetForMaskedLM": "it takes no attention mask: its documentation says that it was trained without one, padding included, and advises"
+    " inputs of 512 tokens (docs/source/en/model_doc/fnet.md), so padding is not asked",
+}
+
+ENTRIES: tuple[Entry, ...] = (
+    *(Entry(name, "encoder", hugging_face(name), limits=LIMITS.get(name, "")) for name in CLASSES),
+)
 
 PADDING = ("long sentences", "padding content", "padding amount", "padding gradients", "alone")
 
@@ -76,7 +83,8 @@ JUDGEMENTS: tuple[Judgement, ...] = (
         ("every part works",),
         "The base model is built with its pooler, whose output the head of the language model does not take. Other classes, such as "
         "BERT's, leave it out.",
-        "models/fnet/modeling_fnet.py:612, models/layoutlm/modeling_layoutlm.py:649, models/squeezebert/modeling_squeezebert.py:511",
+        "models/big_bird/modeling_big_bird.py:1881, models/fnet/modeling_fnet.py:612, models/layoutlm/modeling_layoutlm.py:537, "
+        "models/luke/modeling_luke.py:1027, models/squeezebert/modeling_squeezebert.py:511",
         "the parameters named are those of the pooler alone; all other parts have a gradient",
         source="the pooler's output is a documented output of the base model, and the head is documented to read the hidden states",
         control_is="no setting of the configuration leaves the pooler out",
@@ -87,12 +95,14 @@ JUDGEMENTS: tuple[Judgement, ...] = (
         "BigBird's encoder switches its attention to full for a short sentence, and stays so",
         ("BigBirdForMaskedLM",),
         ("long sentences", "no trace"),
-        "A batch of at most (5 + 2 * num_random_blocks) * block_size tokens cannot be cut into blocks, and the model sets full attention "
-        "on itself. So a short sentence has other scores alone than beside a long one, and later passes of long "
+        "A batch that is padded to at most (5 + 2 * num_random_blocks) * block_size columns cannot be cut into blocks, and the model sets full "
+        "attention on itself, for good. So a short sentence has other scores alone than beside a long one, and later passes of long "
         "sentences differ from those before.",
         "models/big_bird/modeling_big_bird.py:1580",
-        "evaluation; float64; the random blocks are drawn from a fixed seed; with full attention from the start nothing differs",
-        source="the warning that the model gives when it switches says that the attention type is changed",
+        "evaluation, in which no random blocks are drawn; float64; in training they are drawn from a fixed seed; with full attention from the "
+        "start nothing differs",
+        source="the warning that the model gives when it switches says that the attention type is changed; docs/source/en/model_doc/big_bird.md "
+        "advises full attention below 1024 tokens. That it stays so is not written there (huggingface/transformers issue 20031 reports it)",
         control={"BigBirdForMaskedLM": hugging_face("BigBirdForMaskedLM", attention_type="original_full")},
         control_is='`attention_type="original_full"`',
         mend_is="none is tried: it is announced",
@@ -102,29 +112,42 @@ JUDGEMENTS: tuple[Judgement, ...] = (
         "ConvBERT's convolutions read the padding beside the last tokens",
         ("ConvBertForMaskedLM",),
         (*PADDING, "large scores"),
-        "Half of the heads are convolutions over neighbouring positions, with kernels made from a convolution over the keys. Neither has a "
-        "mask, so the last tokens of a row read the padding that follows them, up to half a kernel away.",
-        "models/convbert/modeling_convbert.py:209",
+        "Half of each layer is a convolution over neighbouring positions, with kernels made from the queries and another convolution over the "
+        "hidden states. Neither has a mask, so the last tokens of a row read the padding that follows them, up to half a kernel away in each.",
+        "models/convbert/modeling_convbert.py:208",
         "the mask is passed, and the attention heads keep it; a kernel of one position reads no neighbour and every proof holds",
         source="Jiang et al. 2020, ConvBERT (arXiv:2008.02496): span-based dynamic convolution; `attention_mask` is documented for "
-        "attention alone. That padding is read is not written anywhere",
+        "attention alone. The authors' code has no mask in either convolution (github.com/yitu-opensource/ConvBert, model/modeling.py:930-985). "
+        "That padding is read is not written anywhere",
         control={"ConvBertForMaskedLM": hugging_face("ConvBertForMaskedLM", conv_kernel_size=1)},
         control_is="`conv_kernel_size=1`",
         mend_is="none is tried: published weights were trained so",
     ),
     Judgement(
-        "design effect",
-        "Nystromformer's convolution of values reads the padding beside the last tokens",
+        "defect",
+        "Nystromformer's convolution of values reads padding, which its authors' code hides from it",
         ("NystromformerForMaskedLM",),
         (*PADDING, "large scores"),
-        "A convolution over neighbouring positions is added to the attention. It has no mask, so tokens read padding up to half a kernel away.",
+        "A convolution over neighbouring positions of the values is added to the attention. The attention has the mask, the convolution "
+        "has not, so tokens read padding up to half a kernel away: 32 positions a layer at the default kernel of 65.",
         "models/nystromformer/modeling_nystromformer.py:212",
-        "the mask is passed, and the attention keeps it; with a convolution of one position every proof holds",
-        source="Xiong et al. 2021, Nystromformer (arXiv:2102.03902): a depthwise convolution of the values as a skip connection. That padding "
-        "is read is not written anywhere",
+        "the mask is passed, and the attention keeps it; with a convolution of one position every proof holds; training with padding that "
+        "is read: the authors' code (github.com/mlpen/Nystromformer, code/attention_nystrom.py) multiplies the values by the mask before "
+        "this convolution, as YOSO does in this library (modeling_yoso.py:348)",
         control={"NystromformerForMaskedLM": hugging_face("NystromformerForMaskedLM", conv_kernel_size=1)},
         control_is="`conv_kernel_size=1`, a convolution of one position",
-        mend_is="none is tried: published weights were trained so",
+        mend=(
+            Edit(
+                f"{MODELS}.nystromformer.modeling_nystromformer",
+                212,
+                212,
+                "            real = 1 if attention_mask is None else (attention_mask[:, :, -1:] == 0).transpose(-1, -2)\n"
+                "            context_layer += self.conv(value_layer * real)",
+                "04018fa17fb1",
+            ),
+        ),
+        mend_is="the values of padding are 0 before the convolution",
+        report="transformers-nystromformer-convolution",
     ),
     Judgement(
         "design effect",
@@ -150,8 +173,9 @@ JUDGEMENTS: tuple[Judgement, ...] = (
         PADDING,
         "Between blocks the vectors of two neighbours are averaged. A last token and the padding beside it become one position, whose "
         "vector is added back to the token.",
-        "models/funnel/modeling_funnel.py:278",
-        "the mask is passed and kept in attention; with one block, and so without pooling, all these proofs hold",
+        "models/funnel/modeling_funnel.py:277",
+        "the mask is passed and kept in attention; with one block, and so without pooling, all these proofs hold; with two, words in padding "
+        "move nothing at lengths where no pooled pair holds both a token and padding, and move scores at all others",
         source="Dai et al. 2020 (arXiv:2006.03236): strided mean pooling between blocks",
         control={"FunnelForMaskedLM": hugging_face("FunnelForMaskedLM", block_sizes=[2])},
         control_is="one block of two layers, so that nothing is pooled",
@@ -189,7 +213,7 @@ JUDGEMENTS: tuple[Judgement, ...] = (
         "to the first layer as they are.",
         "models/esm/modeling_esm.py:706",
         "the vectors are those of the model's own table for the same ids; the documentation of `inputs_embeds` says that they stand in place "
-        "of ids, and other classes add positions to them",
+        "of ids, and other classes add positions to them; a choice: 4.52.4 passed the vectors to the embedding layer, which still takes them",
         control_is="no setting chooses another path",
         mend=(
             Edit(
@@ -226,6 +250,7 @@ JUDGEMENTS: tuple[Judgement, ...] = (
 NOT_TRIED: tuple[tuple[str, str], ...] = (
     (
         "PerceiverForMaskedLM",
-        "it gives scores at every position up to its longest, whatever the length of the input",
+        "it gives scores at `max_position_embeddings` positions, whatever the length of the input; that setting fits one length alone, and"
+        " proofs ask several",
     ),
 )
